@@ -1,0 +1,3 @@
+//! The partitioned ring-buffer log.
+
+pub mod storage;

@@ -1,0 +1,168 @@
+//! The real filesystem.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, fdatasync, flock, statvfs};
+
+use super::{DirectoryLock, Entry, Storage, StorageFile, Synced};
+
+/// `writev` takes at most this many buffers a call (`IOV_MAX` on Linux).
+const IOV_MAX: usize = 1024;
+
+/// The operating system's filesystem below one directory.
+#[derive(Debug)]
+pub struct Disk {
+    root: PathBuf,
+}
+
+impl Disk {
+    /// Uses `root`, which is created if it is missing.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        fs::create_dir_all(&root)?;
+        Ok(Self { root })
+    }
+
+    fn at(&self, path: &Path) -> PathBuf {
+        self.root.join(path)
+    }
+
+    fn wrap(file: File) -> Arc<dyn StorageFile> {
+        Arc::new(DiskFile { file })
+    }
+}
+
+impl Storage for Disk {
+    fn root(&self) -> PathBuf {
+        self.root.clone()
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        OpenOptions::new().read(true).write(true).create_new(true).open(self.at(path)).map(Self::wrap)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        OpenOptions::new().read(true).write(true).open(self.at(path)).map(Self::wrap)
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        File::open(self.at(path)).map(Self::wrap)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(self.at(from), self.at(to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(self.at(path))
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(self.at(directory))? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if metadata.is_file() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                entries.push(Entry { name, bytes: metadata.len() });
+            }
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(self.at(path))?;
+        File::open(&self.root)?.sync_all()
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        File::open(self.at(path))?.sync_all()
+    }
+
+    fn lock(&self) -> io::Result<Option<Box<dyn DirectoryLock>>> {
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.root.join("LOCK"))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Box::new(DiskLock { _file: file }))),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let stats = statvfs(&self.root)?;
+        Ok(stats.f_bavail.saturating_mul(stats.f_frsize))
+    }
+}
+
+#[derive(Debug)]
+struct DiskLock {
+    _file: File,
+}
+
+impl DirectoryLock for DiskLock {}
+
+#[derive(Debug)]
+struct DiskFile {
+    file: File,
+}
+
+impl StorageFile for DiskFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        loop {
+            match self.file.read_at(buffer, position) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn write_at(&self, buffers: &[IoSlice<'_>], mut position: u64) -> io::Result<()> {
+        let mut index = 0;
+        let mut skip = 0;
+        while index < buffers.len() {
+            if skip > 0 || buffers.len() - index == 1 {
+                // The rest of a buffer that was written in part, or the last one alone.
+                self.file.write_all_at(&buffers[index][skip..], position)?;
+                position += (buffers[index].len() - skip) as u64;
+                (index, skip) = (index + 1, 0);
+                continue;
+            }
+            let end = buffers.len().min(index + IOV_MAX);
+            let mut written = match rustix::io::pwritev(&self.file, &buffers[index..end], position) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => written,
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            position += written as u64;
+            while index < end && written >= buffers[index].len() {
+                written -= buffers[index].len();
+                index += 1;
+            }
+            skip = written;
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<Synced> {
+        fdatasync(&self.file)?;
+        Ok(Synced(()))
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn set_length(&self, bytes: u64) -> io::Result<()> {
+        self.file.set_len(bytes)
+    }
+}
