@@ -98,3 +98,16 @@ fn syncing_one_directory_leaves_the_others_volatile() {
     faulty.sync_directory(Path::new("x")).unwrap();
     assert!(present(&faulty, ["x/b", "x/y/b"]).iter().all(|case| *case == (true, false)));
 }
+
+#[test]
+fn a_name_used_again_never_costs_the_file_that_was_renamed_away() {
+    let faulty = Faulty::new(1);
+    faulty.put("a", b"old".to_vec());
+    faulty.rename(Path::new("a"), Path::new("b")).unwrap();
+    drop(create(&faulty, "a"));
+    for seed in 0..SEEDS {
+        let crashed = faulty.crash_seeded(seed);
+        let old = ["a", "b"].map(|name| crashed.contents(name) == Some(b"old".to_vec()));
+        assert!(old == [true, false] || old == [false, true], "seed {seed}: {:?}", crashed.files());
+    }
+}
