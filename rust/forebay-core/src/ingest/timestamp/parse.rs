@@ -90,7 +90,9 @@ fn decimal_word<const SEPARATORS: u64>(word: [u8; 8], pattern: [u8; 8]) -> Optio
 fn parse_any(text: &[u8]) -> Result<Timestamp, TimestampError> {
     match text {
         [] => return Err(TimestampError::Empty),
-        [b' ' | b'\t' | b'\r' | b'\n', ..] | [.., b' ' | b'\t' | b'\r' | b'\n'] => return Err(TimestampError::Space),
+        [b' ' | b'\t' | b'\r' | b'\n', ..] | [.., b' ' | b'\t' | b'\r' | b'\n'] => {
+            return Err(TimestampError::Space);
+        }
         _ => {}
     }
     let mut civil = Civil::default();
@@ -156,6 +158,7 @@ fn zone(text: &[u8]) -> Result<i64, TimestampError> {
         [] | [b'Z' | b'z'] => return Ok(0),
         [b'+', rest @ ..] => (1, rest),
         [b'-', rest @ ..] => (-1, rest),
+        [.., b' ' | b'\t' | b'\r' | b'\n'] => return Err(TimestampError::Space),
         _ => return Err(TimestampError::Form),
     };
     let (hours, rest) = two_digits(rest).map_err(|_| TimestampError::Zone)?;
