@@ -5,6 +5,7 @@ mod event;
 pub mod json;
 mod parsed;
 mod timestamp;
+pub mod worker;
 
 pub use drain::{MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, parse_drain};
 pub use event::Event;

@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::drain::{OnInvalid, Parsed, parse_drain};
+use super::{OnInvalid, Parsed, parse_drain};
 use crate::admission::Permit;
 use crate::error::Result;
 use crate::ids::Timestamp;
-use crate::log::append::{Append, Destination, Reply, encode};
+use crate::log::append::{Append, Destination, Encoded, Reply, encode};
 use crate::log::commit_queue::CommitQueue;
 use crate::stream::Stream;
 use crate::telemetry::Counters;
@@ -66,17 +66,11 @@ pub struct Parser {
 impl Parser {
     /// Parses a job and queues its batch; or answers it.
     pub fn process(&self, job: Job) {
-        let Job { shape, body, stream, permit, reply, arrival, .. } = job;
+        let Job { shape, body, stream, permit, reply, arrival, admitted } = job;
         let parsed = self.parse(shape, (*body).as_ref(), &stream, permit, arrival);
         drop(body);
         match parsed {
-            Ok(batch) => self.commits.push(Append {
-                chunks: batch.chunks,
-                payload: Some(batch.payload),
-                ops: Vec::new(),
-                quarantined: 0,
-                reply,
-            }),
+            Ok(batch) => self.commits.push(Append::records(batch, reply, admitted)),
             Err(error) => {
                 self.counters.refused(error.kind());
                 reply.finish_and_wake(Err(error));
@@ -95,12 +89,11 @@ impl Parser {
         stream: &Arc<Stream>,
         permit: Permit,
         arrival: Timestamp,
-    ) -> Result<crate::log::append::Encoded> {
+    ) -> Result<Encoded> {
         let mut parsed = Parsed::default();
         match shape {
             Shape::Drain => parse_drain(body, arrival, OnInvalid::Refuse, self.max_record_bytes, &mut parsed)?,
         }
-        self.counters.events_accepted.add(parsed.events.len() as u64);
         let destination = Destination { stream, partition: None, events: &parsed.events };
         encode(&[destination], self.max_batch_bytes, permit)
     }

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -192,6 +193,8 @@ pub struct Append {
     pub ops: Vec<TableOp>,
     /// Events that were put on the stream of rejected ones.
     pub quarantined: u32,
+    /// When the request was admitted; `None` for the engine's own changes, which are not counted as requests.
+    pub admitted: Option<Instant>,
     /// Who waits.
     pub reply: Reply,
 }
@@ -200,7 +203,14 @@ impl Append {
     /// A change of tables alone.
     #[must_use]
     pub fn control(ops: Vec<TableOp>, reply: Reply) -> Self {
-        Self { chunks: Vec::new(), payload: None, ops, quarantined: 0, reply }
+        Self { chunks: Vec::new(), payload: None, ops, quarantined: 0, admitted: None, reply }
+    }
+
+    /// A request's records.
+    #[must_use]
+    pub fn records(batch: Encoded, reply: Reply, admitted: Instant) -> Self {
+        let Encoded { chunks, payload } = batch;
+        Self { chunks, payload: Some(payload), ops: Vec::new(), quarantined: 0, admitted: Some(admitted), reply }
     }
 
     /// Bytes of records.

@@ -215,14 +215,14 @@ impl Committer {
         let level = match self.durability {
             Durability::Fsync => {
                 let level = Level::fsync(&self.journal.sync()?);
-                self.counters.syncs.add(1);
+                self.counters.syncs.increment();
                 level
             }
             Durability::Interval => Level::interval(),
             Durability::Memory => Level::memory(),
         };
         self.last_commit = Instant::now();
-        self.counters.commits.add(1);
+        self.counters.commits.increment();
         self.counters.commit_bytes.add(written);
         self.counters.commit_latency.record(self.last_commit.duration_since(started));
         Ok((level, placed, append_time))
@@ -239,12 +239,16 @@ impl Committer {
                     let payload = Arc::clone(&payload);
                     let run = Run { base, records, generation, append_time, payload, range: chunk.range };
                     chunk.stream.partitions()[chunk.partition.0 as usize].publish(run.clone());
-                    self.counters.records_appended.add(records.into());
                     self.contents.add(chunk.stream, chunk.partition, run);
                 }
             }
             for op in append.ops {
                 self.contents.changes.apply(op);
+            }
+            if let Some(admitted) = append.admitted {
+                self.counters.requests_accepted.increment();
+                self.counters.events_accepted.add(placed.iter().map(|place| u64::from(place.records)).sum());
+                self.counters.ack_latency.record(admitted.elapsed());
             }
             let receipt = Receipt { level, placed, quarantined: append.quarantined };
             if let Some(completer) = append.reply.finish(Ok(receipt))

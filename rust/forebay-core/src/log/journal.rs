@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::frame::{FrameHead, FrameKind, Life, PAGE_BYTES, frame_bytes, u32_at, u64_at};
 use super::spares::Spares;
-use super::storage::{Storage, StorageFile, Synced, read_exact_at};
+use super::storage::{StorageFile, Synced, read_exact_at};
 use crate::ids::{Generation, Sequence, Timestamp};
 
 /// The directory of journal files.

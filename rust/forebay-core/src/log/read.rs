@@ -144,7 +144,13 @@ impl Reader {
     ///
     /// # Errors
     /// `InvalidOffset` naming the valid range; `StorageUnavailable` when a segment cannot be read at all now.
-    pub fn fetch(&self, stream: &Stream, partition: PartitionId, offset: Offset, limits: Limits) -> Result<RecordBatch> {
+    pub fn fetch(
+        &self,
+        stream: &Stream,
+        partition: PartitionId,
+        offset: Offset,
+        limits: Limits,
+    ) -> Result<RecordBatch> {
         let Some(log) = stream.partition(partition) else {
             let detail = format!("stream {:?} has no partition {partition}", stream.name());
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
@@ -265,7 +271,7 @@ impl Reader {
     }
 
     fn report(&self, name: SegmentName, range: Option<(u64, u64)>, stream: &Stream, what: &str) {
-        self.counters.damaged_blocks.add(1);
+        self.counters.quarantined_blocks.increment();
         self.status.report(Damage {
             file: name.path().to_string_lossy().into_owned(),
             range,

@@ -13,8 +13,6 @@ use crate::ingest::Event;
 
 /// Bytes before a record's key.
 pub const RECORD_HEADER_BYTES: usize = 16;
-/// Longest key. Keys pick a partition and are compared often; longer ones belong into the value.
-pub const MAX_KEY_BYTES: usize = 1024;
 /// Longest headers, as the JSON object that is stored.
 pub const MAX_HEADER_BYTES: usize = 32 * 1024;
 

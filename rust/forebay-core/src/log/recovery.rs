@@ -93,7 +93,12 @@ impl JournalFiles {
                 Ok(None) => "the journal file's header is damaged".to_owned(),
                 Err(error) => format!("the journal file cannot be read: {error}"),
             };
-            status.report(Damage { file: path.to_string_lossy().into_owned(), range: None, stream: None, what: damage });
+            status.report(Damage {
+                file: path.to_string_lossy().into_owned(),
+                range: None,
+                stream: None,
+                what: damage,
+            });
         }
         files.unsealed.sort_by_key(|file| file.life.generation);
         Ok(files)
@@ -160,7 +165,8 @@ impl<'a> Recovery<'a> {
         }
         files.reusable.into_iter().for_each(|file| self.reuse(file, spares));
         if self.damaged {
-            let reason = "the data directory is damaged: started read-only; run `forebay verify`, then `forebay repair`";
+            let reason =
+                "the data directory is damaged: started read-only; run `forebay verify`, then `forebay repair`";
             self.status.set(Mode::ReadOnly, reason);
             unsealed.clear();
         } else if self.access == Access::ReadWrite {
@@ -192,7 +198,8 @@ impl<'a> Recovery<'a> {
         for stream in self.catalog.all() {
             for (partition, log) in (0..).zip(stream.partitions()) {
                 let key = number_key(stream.id().0, &[partition]);
-                let bound = |table| rows.get(table, &key).and_then(|value| Some(u64::from_le_bytes(*value.first_chunk()?)));
+                let bound =
+                    |table| rows.get(table, &key).and_then(|value| Some(u64::from_le_bytes(*value.first_chunk()?)));
                 let start = bound(Table::Starts).unwrap_or(0);
                 let end = bound(Table::Ends).unwrap_or(0).max(start);
                 log.restore(Offset(start), Offset(end));
@@ -250,7 +257,11 @@ impl<'a> Recovery<'a> {
                     self.apply(&frame, &mut contents);
                     self.sequence = found;
                     if found.0 != expected {
-                        self.damage(file, None, format!("commits {expected} to {} are missing", found.0.wrapping_sub(1)));
+                        self.damage(
+                            file,
+                            None,
+                            format!("commits {expected} to {} are missing", found.0.wrapping_sub(1)),
+                        );
                     }
                 }
                 Step::Damage(position, bytes) => {

@@ -59,31 +59,34 @@ impl Replay {
 
     /// The next step. `last` is the last commit known so far, in this file or before it.
     pub fn step(&mut self, last: Sequence) -> Step<'_> {
-        if let Some(tail) = self.tail {
-            return Step::Done(tail);
-        }
         loop {
+            if let Some(tail) = self.tail {
+                return Step::Done(tail);
+            }
             let at = self.position;
             let Some((kind, sequence, synced, bytes)) = self.sound_at(at) else {
-                return self.not_sound(last);
+                match self.next_known_synced(at, last) {
+                    Some(next) => {
+                        self.position = next;
+                        return Step::Damage(at as u64, (next - at) as u64);
+                    }
+                    None => self.tail = Some(Tail::Open(at)),
+                }
+                continue;
             };
             self.position = at + bytes;
             self.synced_through = self.synced_through.max(synced);
             match kind {
                 FrameKind::Marker => {}
-                FrameKind::End => {
-                    self.tail = Some(Tail::Ended);
-                    return Step::Done(Tail::Ended);
-                }
+                FrameKind::End => self.tail = Some(Tail::Ended),
                 FrameKind::Commit => {
                     self.positions.push((sequence, at));
-                    let rest = self.bytes.get(at..).unwrap_or_default();
-                    if let Some(frame) = FrameHead::decode(self.life, rest) {
-                        return Step::Commit(frame);
-                    }
+                    break;
                 }
             }
         }
+        let frame = self.positions.last().and_then(|(_, at)| FrameHead::decode(self.life, self.bytes.get(*at..)?));
+        frame.map_or(Step::Done(Tail::Open(self.position)), Step::Commit)
     }
 
     /// The bytes of the frames that may not be on stable storage, and where they stand: recovery writes them again
@@ -103,20 +106,12 @@ impl Replay {
         })
     }
 
-    /// A torn tail, or damage: it is damage when a later frame of this life says that the commit that should stand
-    /// here, or one after it, was synced.
-    fn not_sound(&mut self, last: Sequence) -> Step<'_> {
-        let at = self.position;
-        let mut next = at + PAGE_BYTES;
-        while next < self.bytes.len() {
-            let frame = self.bytes.get(next..).and_then(|rest| FrameHead::decode(self.life, rest));
-            if frame.is_some_and(|frame| frame.head.synced_through > last) {
-                self.position = next;
-                return Step::Damage(at as u64, (next - at) as u64);
-            }
-            next += PAGE_BYTES;
-        }
-        self.tail = Some(Tail::Open(at));
-        Step::Done(Tail::Open(at))
+    /// Tells damage from a torn tail: it is damage when a later frame of this life says that the commit that should
+    /// stand at `at`, or one after it, was synced. Where that frame stands.
+    fn next_known_synced(&self, at: usize, last: Sequence) -> Option<usize> {
+        (at + PAGE_BYTES..self.bytes.len()).step_by(PAGE_BYTES).find(|next| {
+            let frame = self.bytes.get(*next..).and_then(|rest| FrameHead::decode(self.life, rest));
+            frame.is_some_and(|frame| frame.head.synced_through > last)
+        })
     }
 }

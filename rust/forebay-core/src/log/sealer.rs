@@ -192,7 +192,7 @@ impl Sealer {
         self.queue.finished();
         if sealed {
             self.status.set_sealer_stuck(None);
-            self.counters.sealed_files.add(1);
+            self.counters.sealed_files.increment();
             self.spares.recycle(full.file);
         }
         sealed
@@ -238,8 +238,7 @@ impl Sealer {
         let size = |runs: &[PartitionRuns<'_>]| -> usize {
             runs.iter().flat_map(|(_, _, runs)| *runs).map(|run| run.range.len()).sum()
         };
-        let (own, shared): (Vec<_>, Vec<_>) =
-            by_stream.into_values().partition(|runs| size(runs) >= OWN_SEGMENT_BYTES);
+        let (own, shared): (Vec<_>, Vec<_>) = by_stream.into_values().partition(|runs| size(runs) >= OWN_SEGMENT_BYTES);
         let mut files = own;
         files.push(shared.into_iter().flatten().collect());
         let mut parts = Vec::new();

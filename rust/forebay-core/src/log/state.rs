@@ -119,7 +119,8 @@ impl State {
         match read(storage, &path) {
             Ok(Some(read)) => {
                 if kind == Kind::Delta && read.builds_on != self.sequence {
-                    let what = format!("a state file before this one is missing: it builds on commit {}", read.builds_on);
+                    let what =
+                        format!("a state file before this one is missing: it builds on commit {}", read.builds_on);
                     self.damages.push(damage(what));
                 }
                 self.generation = read.generation;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::{Stream, StreamDefinition};
 use crate::admission::Budget;
@@ -17,12 +17,13 @@ pub const EVENTS: &str = "events";
 /// The analytics API's stream.
 pub const ANALYTICS: &str = "analytics";
 /// Longest name of a stream.
-pub const MAX_NAME_BYTES: usize = 249;
+pub(crate) const MAX_NAME_BYTES: usize = 249;
 
 /// All streams.
 #[derive(Debug)]
 pub struct Catalog {
     streams: RwLock<Streams>,
+    changing: Mutex<()>,
     /// One stream's share of the ring's budget.
     share_bytes: u64,
 }
@@ -36,7 +37,12 @@ struct Streams {
 
 impl Catalog {
     pub(crate) fn new(share_bytes: u64) -> Self {
-        Self { streams: RwLock::default(), share_bytes }
+        Self { streams: RwLock::default(), changing: Mutex::default(), share_bytes }
+    }
+
+    /// Held while a stream is created or deleted: look-up, commit and change are one step.
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock()
     }
 
     /// The stream of that name.
@@ -84,7 +90,7 @@ impl Catalog {
 ///
 /// # Errors
 /// `InvalidRequest` that names the rule.
-pub fn check_name(name: &str) -> Result<()> {
+pub(crate) fn check_name(name: &str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(allowed) || name == "." || name == ".." {
         let rule = format!("stream name {name:?} must be 1 to {MAX_NAME_BYTES} of A-Z a-z 0-9 . _ - and not . or ..");

@@ -6,7 +6,8 @@ mod part;
 #[allow(clippy::module_inception)] // the noun is the module's own
 mod stream;
 
-pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS, check_name};
+pub(crate) use catalog::check_name;
+pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS};
 pub use definition::{Compression, StreamDefinition};
 pub use part::SegmentPart;
 pub use stream::Stream;

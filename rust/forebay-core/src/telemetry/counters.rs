@@ -156,6 +156,16 @@ counters! {
     }
 }
 
+impl Counters {
+    /// Counts a request that was refused.
+    pub fn refused(&self, kind: ErrorKind) {
+        self.requests_refused.increment(kind);
+        if kind == ErrorKind::Saturated {
+            self.requests_saturated.increment();
+        }
+    }
+}
+
 /// One counter for each row of the error table.
 #[derive(Debug)]
 pub struct ByError([Counter; ErrorKind::ALL.len()]);
