@@ -10,7 +10,9 @@ use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
 use crate::ingest::json;
 use crate::ingest::worker::{Body, Job, JobQueue, Parser, Shape};
 use crate::ingest::{Event, MAX_KEY_BYTES};
-use crate::log::append::{Append, BATCH_OVERHEAD_BYTES, Completer, Destination, Receipt, Reply, Waiter, encode};
+use crate::log::append::{
+    Append, BATCH_OVERHEAD_BYTES, Completer, Destination, Encoded, Level, Receipt, Reply, Waiter, encode,
+};
 use crate::log::commit_queue::CommitQueue;
 use crate::log::read::{Limits, Reader, RecordBatch};
 use crate::log::record::MAX_HEADER_BYTES;
@@ -52,6 +54,15 @@ pub struct NewRecord {
     pub headers: Vec<u8>,
     /// The record's time; `None` for now.
     pub timestamp: Option<Timestamp>,
+}
+
+/// Where a program's records went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The promise that this acknowledgement makes.
+    pub level: Level,
+    /// Partition and offset of each record, in the order given.
+    pub places: Vec<(PartitionId, Offset)>,
 }
 
 impl Engine {
@@ -142,14 +153,26 @@ impl Engine {
     ///
     /// # Errors
     /// `StreamNotFound`; `Malformed` naming the record; `PayloadTooLarge`; and as [`Engine::submit`].
-    pub fn append(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Receipt> {
+    pub fn append(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Appended> {
         let stream = self.catalog.named(stream)?;
-        if stream.name() == LOGS {
-            return self.ingest(Shape::Drain, Box::new(drain_body(records)?));
-        }
         if records.is_empty() {
             return Err(Error::new(ErrorKind::Malformed, "records: must not be empty"));
         }
+        let batch = if stream.name() == LOGS {
+            let body = drain_body(records)?;
+            let (stream, permit) = self.admit(Shape::Drain, body.len())?;
+            self.parser.parse(Shape::Drain, &body, &stream, permit, Timestamp::now())?
+        } else {
+            self.encode(&stream, records, partition)?
+        };
+        let partitions = batch.partitions.clone();
+        let (waiter, reply) = Waiter::pair();
+        self.commits.push(Append::records(batch, reply, Instant::now()));
+        let receipt = waiter.wait()?;
+        Ok(Appended { level: receipt.level, places: receipt.places(&partitions) })
+    }
+
+    fn encode(&self, stream: &Arc<Stream>, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
         if let Some(partition) = partition.filter(|partition| stream.partition(*partition).is_none()) {
             let detail = format!("stream {:?} has no partition {partition}", stream.name());
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
@@ -162,12 +185,9 @@ impl Engine {
             .map(|(record, index)| event(record, index, limit, arrival))
             .collect::<Result<_>>()?;
         let bytes: usize = events.iter().map(crate::log::record::encoded_bytes).sum();
-        let permit = self.reserve(Some(&stream), bytes + BATCH_OVERHEAD_BYTES)?;
-        let destination = Destination { stream: &stream, partition, events: &events };
-        let batch = encode(&[destination], self.options.max_batch_bytes(), permit)?;
-        let (waiter, reply) = Waiter::pair();
-        self.commits.push(Append::records(batch, reply, Instant::now()));
-        waiter.wait()
+        let permit = self.reserve(Some(stream), bytes + BATCH_OVERHEAD_BYTES)?;
+        let destination = Destination { stream, partition, events: &events };
+        encode(&[destination], self.options.max_batch_bytes(), permit)
     }
 
     /// Creates a stream; durable when this returns.

@@ -12,7 +12,7 @@ mod start;
 pub mod stream;
 pub mod telemetry;
 
-pub use engine::{Engine, NewRecord};
+pub use engine::{Appended, Engine, NewRecord};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{Generation, Offset, PartitionId, Sequence, StreamId, Ticket, Timestamp};
 pub use ingest::worker::{Body, Shape};

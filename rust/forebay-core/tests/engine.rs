@@ -115,15 +115,16 @@ fn programs_create_streams_append_and_read() {
     let record =
         |value: &str| NewRecord { key: Some(b"k".to_vec()), value: value.into(), headers: Vec::new(), timestamp: None };
     let receipt = engine.append("orders", &[record("1"), record("[2]")], None).unwrap();
-    assert_eq!(receipt.placed.len(), 1, "one key, one partition");
+    assert_eq!(receipt.places[0].0, receipt.places[1].0, "one key, one partition");
+    assert_eq!((receipt.places[0].1, receipt.places[1].1), (Offset(0), Offset(1)));
     let error = engine.append("orders", &[record("1"), record("{")], None).unwrap_err();
     assert!(error.detail().starts_with("records[1].value"), "{error}");
     drop(engine);
     let engine = open(directory.path(), small());
-    let batch = engine.fetch("orders", receipt.placed[0].partition, Offset(0), ALL).unwrap();
+    let batch = engine.fetch("orders", receipt.places[0].0, Offset(0), ALL).unwrap();
     let values: Vec<_> = batch.iter().map(|(_, record)| record.value.to_vec()).collect();
     assert_eq!(values, [b"1".to_vec(), b"[2]".to_vec()]);
-    let error = engine.fetch("orders", receipt.placed[0].partition, Offset(3), ALL).unwrap_err();
+    let error = engine.fetch("orders", receipt.places[0].0, Offset(3), ALL).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOffset);
     assert!(error.detail().contains("valid are 0 to 2"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! The atomic unit on its way to the journal: records grouped by partition, table operations, and who waits.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
@@ -75,6 +76,22 @@ pub struct Receipt {
     pub placed: Vec<Placed>,
     /// Events that were put on the stream of rejected ones.
     pub quarantined: u32,
+}
+
+impl Receipt {
+    /// Where each record went, given the partition of each in the order of the request.
+    #[must_use]
+    pub fn places(&self, partitions: &[PartitionId]) -> Vec<(PartitionId, Offset)> {
+        let mut next: BTreeMap<PartitionId, Offset> =
+            self.placed.iter().map(|placed| (placed.partition, placed.base)).collect();
+        let place = |partition: &PartitionId| {
+            let offset = next.entry(*partition).or_default();
+            let here = *offset;
+            *offset = here.plus(1);
+            (*partition, here)
+        };
+        partitions.iter().map(place).collect()
+    }
 }
 
 /// Takes the outcomes of appends, from the committer's and the workers' threads.
@@ -209,7 +226,7 @@ impl Append {
     /// A request's records.
     #[must_use]
     pub fn records(batch: Encoded, reply: Reply, admitted: Instant) -> Self {
-        let Encoded { chunks, payload } = batch;
+        let Encoded { chunks, payload, partitions: _ } = batch;
         Self { chunks, payload: Some(payload), ops: Vec::new(), quarantined: 0, admitted: Some(admitted), reply }
     }
 
@@ -246,10 +263,11 @@ pub fn encode(destinations: &[Destination<'_, '_>], max_bytes: usize, mut permit
     }
     let mut bytes = Vec::with_capacity(total);
     let mut chunks = Vec::new();
+    let mut partitions = Vec::new();
     for destination in destinations {
-        encode_destination(destination, &mut bytes, &mut chunks);
+        encode_destination(destination, &mut bytes, &mut chunks, &mut partitions);
     }
-    Ok(Encoded { chunks, payload: Arc::new(Payload::new(bytes, permit)) })
+    Ok(Encoded { chunks, partitions, payload: Arc::new(Payload::new(bytes, permit)) })
 }
 
 /// What [`encode`] makes.
@@ -257,11 +275,18 @@ pub fn encode(destinations: &[Destination<'_, '_>], max_bytes: usize, mut permit
 pub struct Encoded {
     /// The runs of records.
     pub chunks: Vec<Chunk>,
+    /// The partition of each event, in the order of the request.
+    pub partitions: Vec<PartitionId>,
     /// Their bytes.
     pub payload: Arc<Payload>,
 }
 
-fn encode_destination(to: &Destination<'_, '_>, bytes: &mut Vec<u8>, chunks: &mut Vec<Chunk>) {
+fn encode_destination(
+    to: &Destination<'_, '_>,
+    bytes: &mut Vec<u8>,
+    chunks: &mut Vec<Chunk>,
+    partitions: &mut Vec<PartitionId>,
+) {
     let in_turn = to.partition.unwrap_or_else(|| {
         if to.events.iter().any(|event| event.key.is_none()) { to.stream.partition_in_turn() } else { PartitionId(0) }
     });
@@ -269,8 +294,9 @@ fn encode_destination(to: &Destination<'_, '_>, bytes: &mut Vec<u8>, chunks: &mu
         (Some(key), None) => to.stream.partition_of(key),
         (_, Some(_)) | (None, None) => in_turn,
     };
-    let mut order: Vec<(PartitionId, u32)> =
-        to.events.iter().zip(0..).map(|(event, index)| (partition_of(event), index)).collect();
+    let from = partitions.len();
+    partitions.extend(to.events.iter().map(partition_of));
+    let mut order: Vec<(PartitionId, u32)> = partitions[from..].iter().copied().zip(0..).collect();
     order.sort_unstable();
     for group in order.chunk_by(|a, b| a.0 == b.0) {
         let from = bytes.len();

@@ -6,6 +6,7 @@ pub mod commit_queue;
 pub mod committer;
 pub mod frame;
 pub mod journal;
+pub mod ndjson;
 pub mod read;
 pub mod record;
 pub mod recovery;
