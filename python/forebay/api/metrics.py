@@ -68,6 +68,7 @@ def routes(app: App) -> list[Route]:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     registry.register(EngineCollector(app.engine))
+    registry.register(RequestCollector(app))
 
     async def scrape(_request: Request) -> Response:
         text = await app.blocking(generate_latest, registry)

@@ -1,6 +1,7 @@
 """One request: its bound path segments, its query, and its body read within bounds."""
 
 import asyncio
+import re
 import threading
 from urllib.parse import parse_qsl
 
@@ -124,7 +125,7 @@ class Request:
         if text is None:
             return default
         # int() also takes blanks, underscores and other scripts' digits.
-        number = int(text) if text.isascii() and text.lstrip("-").isdigit() and len(text) <= 20 else None
+        number = int(text) if re.fullmatch(r"-?[0-9]{1,19}", text) else None
         if number is None or not low <= number <= high:
             raise errors.InvalidRequest(f"{name} is {text!r}, which is not a whole number from {low} to {high}")
         return number
