@@ -140,16 +140,16 @@ impl Drain {
         while let Some(key) = scanner.next_key()? {
             fields.read(&key, scanner)?;
         }
-        Ok(self.assemble(scanner.since(start), fields))
+        Ok(self.assemble(scanner.since(start), &mut fields))
     }
 
     #[inline]
-    fn assemble<'a>(self, span: &'a [u8], fields: Fields<'a>) -> EventOrProblem<'a> {
+    fn assemble<'a>(self, span: &'a [u8], fields: &mut Fields<'a>) -> EventOrProblem<'a> {
         if span.len() > self.max_record_bytes {
             let reason = format!("has {} bytes, more than the limit of {}", span.len(), self.max_record_bytes);
             return Err(Problem { kind: ErrorKind::PayloadTooLarge, ..Problem::new("", reason) });
         }
-        if let Some(problem) = fields.problem {
+        if let Some(problem) = fields.problem.take() {
             return Err(problem);
         }
         let [Some(project_id), Some(timestamp), Some(_), Some(_), Some(_)] = fields.values else {
