@@ -52,7 +52,7 @@ struct Drain {
     max_record_bytes: usize,
 }
 
-/// What is wrong with one event.
+/// What is wrong with one event. Always boxed: it is rare, and its size would be copied with every good event.
 struct Problem {
     kind: ErrorKind,
     field: &'static str,
@@ -61,12 +61,23 @@ struct Problem {
 
 impl Problem {
     #[cold]
-    fn new(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind: ErrorKind::Malformed, field, reason: reason.into() }
+    fn new(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Box::new(Self { kind: ErrorKind::Malformed, field, reason: reason.into() })
+    }
+
+    #[cold]
+    fn too_long(length: usize, limit: usize) -> Box<Self> {
+        let reason = format!("has {length} bytes, more than the limit of {limit}");
+        Box::new(Self { kind: ErrorKind::PayloadTooLarge, field: "", reason: reason.into() })
     }
 
     fn text(&self) -> String {
         if self.field.is_empty() { self.reason.to_string() } else { format!("{}: {}", self.field, self.reason) }
+    }
+
+    fn refusal(&self, index: usize) -> Error {
+        let separator = if self.field.is_empty() { ": " } else { "." };
+        Error::new(self.kind, format!("events[{index}]{separator}{}", self.text()))
     }
 }
 
@@ -109,15 +120,11 @@ impl Drain {
             }
             let _ = scanner.peek();
             let start = scanner.position();
-            match self.event(scanner).map_err(not_json)? {
-                Ok(event) => out.events.push(event),
-                Err(problem) if self.on_invalid == OnInvalid::Quarantine => {
-                    out.invalid.push(InvalidEvent { index, span: scanner.since(start), reason: problem.text() });
+            if let Some(problem) = self.event(scanner, out).map_err(not_json)? {
+                if self.on_invalid == OnInvalid::Refuse {
+                    return Err(problem.refusal(index));
                 }
-                Err(problem) => {
-                    let separator = if problem.field.is_empty() { ": " } else { "." };
-                    return Err(Error::new(problem.kind, format!("events[{index}]{separator}{}", problem.text())));
-                }
+                out.invalid.push(InvalidEvent { index, span: scanner.since(start), reason: problem.text() });
             }
             index += 1;
         }
@@ -127,12 +134,16 @@ impl Drain {
         Ok(())
     }
 
-    /// Reads one event to its end, also when it is invalid.
+    /// Reads one event to its end, and appends it unless there is a problem with it.
     #[inline]
-    fn event<'a>(self, scanner: &mut Scanner<'a>) -> std::result::Result<EventOrProblem<'a>, JsonError> {
+    fn event<'a>(
+        self,
+        scanner: &mut Scanner<'a>,
+        out: &mut Parsed<'a>,
+    ) -> std::result::Result<Option<Box<Problem>>, JsonError> {
         if scanner.peek() != Some(b'{') {
             scanner.skip_value()?;
-            return Ok(Err(Problem::new("", "must be an object")));
+            return Ok(Some(Problem::new("", "must be an object")));
         }
         let start = scanner.position();
         let mut fields = Fields::default();
@@ -140,14 +151,18 @@ impl Drain {
         while let Some(key) = scanner.next_key()? {
             fields.read(&key, scanner)?;
         }
-        Ok(self.assemble(scanner.since(start), &mut fields))
+        Ok(self.append(scanner.since(start), &mut fields, out).err())
     }
 
     #[inline]
-    fn assemble<'a>(self, span: &'a [u8], fields: &mut Fields<'a>) -> EventOrProblem<'a> {
+    fn append<'a>(
+        self,
+        span: &'a [u8],
+        fields: &mut Fields<'a>,
+        out: &mut Parsed<'a>,
+    ) -> std::result::Result<(), Box<Problem>> {
         if span.len() > self.max_record_bytes {
-            let reason = format!("has {} bytes, more than the limit of {}", span.len(), self.max_record_bytes);
-            return Err(Problem { kind: ErrorKind::PayloadTooLarge, ..Problem::new("", reason) });
+            return Err(Problem::too_long(span.len(), self.max_record_bytes));
         }
         if let Some(problem) = fields.problem.take() {
             return Err(problem);
@@ -163,17 +178,16 @@ impl Drain {
         }
         let timestamp = parse_timestamp(&timestamp.unescape())
             .map_err(|error| Problem::new(REQUIRED[TIMESTAMP], error.to_string()))?;
-        Ok(Event { value: Cow::Borrowed(span), key: Some(key), headers: Cow::Borrowed(&[]), timestamp })
+        out.events.push(Event { value: Cow::Borrowed(span), key: Some(key), headers: Cow::Borrowed(&[]), timestamp });
+        Ok(())
     }
 }
-
-type EventOrProblem<'a> = std::result::Result<Event<'a>, Problem>;
 
 /// The fields of one event as they are met, and the first problem among them.
 #[derive(Default)]
 struct Fields<'a> {
     values: [Option<JsonStr<'a>>; REQUIRED.len()],
-    problem: Option<Problem>,
+    problem: Option<Box<Problem>>,
 }
 
 impl<'a> Fields<'a> {
@@ -212,7 +226,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn note(&mut self, problem: Problem) {
+    fn note(&mut self, problem: Box<Problem>) {
         if self.problem.is_none() {
             self.problem = Some(problem);
         }

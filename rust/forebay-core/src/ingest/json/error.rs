@@ -1,7 +1,10 @@
 use std::fmt;
 
 /// What is wrong with a text that is not JSON.
+///
+/// A whole word: as a byte, its padding would be copied in pieces with every result of the scanner, also the good ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
 pub enum JsonFault {
     /// A byte sequence that is not UTF-8.
     Utf8,
