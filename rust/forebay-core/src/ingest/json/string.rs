@@ -73,7 +73,7 @@ const TOPS: u64 = ONES * 0x80;
 #[inline(always)]
 pub(super) fn find_special(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+    for word in bytes.get(start..).unwrap_or_default().as_chunks().0 {
         let found = specials(u64::from_le_bytes(*word));
         if found != 0 {
             return at + (found.trailing_zeros() / 8) as usize;
