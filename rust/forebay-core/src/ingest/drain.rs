@@ -19,6 +19,8 @@ pub const MAX_KEY_BYTES: usize = 1024;
 const REQUIRED: [&str; 5] = ["project_id", "timestamp", "level", "service", "message"];
 const PROJECT_ID: usize = 0;
 const TIMESTAMP: usize = 1;
+const LEVEL: usize = 2;
+const SERVICE: usize = 3;
 const MESSAGE: usize = 4;
 
 /// Parses a drain body into `out`, which is emptied first.
@@ -148,6 +150,7 @@ impl Drain {
         let start = scanner.position();
         let mut fields = Fields::default();
         scanner.open_object()?;
+        fields.read_documented(scanner)?;
         while let Some(key) = scanner.next_key()? {
             fields.read(&key, scanner)?;
         }
@@ -196,12 +199,41 @@ impl<'a> Fields<'a> {
         let index = match &*key.unescape() {
             b"project_id" => PROJECT_ID,
             b"timestamp" => TIMESTAMP,
-            b"level" => 2,
-            b"service" => 3,
+            b"level" => LEVEL,
+            b"service" => SERVICE,
             b"message" => MESSAGE,
             b"metadata" => return self.read_metadata(scanner),
             _ => return scanner.skip_value().map(|_| ()),
         };
+        self.read_required(index, scanner)
+    }
+
+    /// Reads what stands in the documentation's order, in which most senders write.
+    #[inline(always)]
+    fn read_documented(&mut self, scanner: &mut Scanner<'a>) -> std::result::Result<(), JsonError> {
+        if scanner.take_key(b"\"project_id\":") {
+            self.read_required(PROJECT_ID, scanner)?;
+        }
+        if scanner.take_key(b"\"timestamp\":") {
+            self.read_required(TIMESTAMP, scanner)?;
+        }
+        if scanner.take_key(b"\"level\":") {
+            self.read_required(LEVEL, scanner)?;
+        }
+        if scanner.take_key(b"\"service\":") {
+            self.read_required(SERVICE, scanner)?;
+        }
+        if scanner.take_key(b"\"message\":") {
+            self.read_required(MESSAGE, scanner)?;
+        }
+        if scanner.take_key(b"\"metadata\":") {
+            self.read_metadata(scanner)?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn read_required(&mut self, index: usize, scanner: &mut Scanner<'a>) -> std::result::Result<(), JsonError> {
         let reason = if scanner.peek() == Some(b'"') {
             let value = scanner.read_string()?;
             match self.values[index].replace(value) {
