@@ -155,6 +155,7 @@ fn a_guessed_key_is_taken_only_where_a_key_may_stand() {
     assert_eq!(taken(b"{\"b\":"), (false, true, false));
     assert_eq!(taken(b"{\"a\":1, \"b\":2"), (true, false, true));
     assert_eq!(taken(b"{\"a\":1\"b\":2"), (true, false, false));
+    assert_eq!(taken(b"{\"a\":1;\"b\":2"), (true, false, false));
     assert_eq!(taken(b"{,\"a\":1"), (false, false, false));
     assert_eq!(taken(b"{\"\\u0061\":1"), (false, false, true));
     assert_eq!(taken(b"{\"a\""), (false, false, false));
