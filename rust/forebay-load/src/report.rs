@@ -35,6 +35,8 @@ pub struct LoadReport {
     /// Requests answered 2xx in the measured time, and the events in them.
     pub acknowledged_requests: u64,
     pub acknowledged_events: u64,
+    /// The same with the warm-up and the answers after the end: what the server has stored because of this run.
+    pub total_acknowledged_events: u64,
     pub requests_per_second: f64,
     pub events_per_second: f64,
     /// Answers by HTTP status.
@@ -95,6 +97,7 @@ impl LoadReport {
             measured_seconds: seconds,
             acknowledged_requests: tally.acknowledged,
             acknowledged_events: events,
+            total_acknowledged_events: tally.total_acknowledged * options.batch as u64,
             requests_per_second: per_second(tally.acknowledged),
             events_per_second: per_second(events),
             statuses: tally.statuses.clone(),

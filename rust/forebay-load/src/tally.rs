@@ -27,6 +27,8 @@ pub(crate) struct Tally {
     anchor: Anchor,
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) acknowledged: u64,
+    /// The warm-up and the answers after the end included.
+    pub(crate) total_acknowledged: u64,
     pub(crate) refused: u64,
     pub(crate) failures: u64,
     pub(crate) timeouts: u64,
@@ -45,6 +47,7 @@ impl Tally {
             anchor,
             statuses: BTreeMap::new(),
             acknowledged: 0,
+            total_acknowledged: 0,
             refused: 0,
             failures: 0,
             timeouts: 0,
@@ -67,6 +70,7 @@ impl Tally {
 
     pub(crate) fn answered(&mut self, status: u16, due: Instant, now: Instant) {
         let accepted = (200..300).contains(&status);
+        self.total_acknowledged += u64::from(accepted);
         if self.within(now) {
             *self.statuses.entry(status).or_insert(0) += 1;
             *(if accepted { &mut self.acknowledged } else { &mut self.refused }) += 1;
