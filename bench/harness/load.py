@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,18 @@ def measure(binary: Path, launch: Launch, path: str, shape: Shape, seconds: floa
         *("--duration", str(seconds), "--warmup", str(warmup)),
         *(("--rate", str(shape.rate)) if shape.rate else ()),
     ]
+    output, cpu = run_marked(command, launch, seconds + warmup)
+    report = json.loads(output)
+    if report["acknowledged_events"] == 0:
+        raise RuntimeError(f"nothing was acknowledged at {shape.label}, answers were {report['statuses']}")
+    return summary(report, cpu, settle(launch) - before)
+
+
+def run_marked(command: list[str], launch: Launch, seconds: float) -> tuple[str, float]:
+    """Runs a client on the load's core. Returns its output and the server's CPU time between the lines measure-start
+    and measure-end on the client's standard error."""
     marks: dict[str, float] = {}
+    errors: list[str] = []
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -82,17 +94,19 @@ def measure(binary: Path, launch: Launch, path: str, shape: Shape, seconds: floa
         preexec_fn=lambda: os.sched_setaffinity(0, launch.cores.load),
     ) as child:
         assert child.stdout is not None and child.stderr is not None
-        errors = []
+        watchdog = threading.Timer(seconds + LOAD_GRACE_S, child.kill)
+        watchdog.start()
         for line in child.stderr:
             if line.startswith("measure-"):
                 marks[line.strip()] = launch.cpu_seconds()
             else:
                 errors.append(line)
         output = child.stdout.read()
-        if child.wait(seconds + warmup + LOAD_GRACE_S) != 0:
-            raise RuntimeError(f"forebay-load failed: {''.join(errors)}")
-    report = json.loads(output)
-    return summary(report, marks["measure-end"] - marks["measure-start"], settle(launch) - before)
+        child.wait()
+        watchdog.cancel()
+    if child.returncode != 0:
+        raise RuntimeError(f"{command[0]} ended with {child.returncode}: {''.join(errors)}")
+    return output, marks["measure-end"] - marks["measure-start"]
 
 
 def settle(launch: Launch) -> float:

@@ -52,6 +52,8 @@ class Server(ABC):
     ack: str
     path: str = "/v1/drain"
     health: str = "/health"
+    #: Load before each measurement; servers whose code is compiled as it runs need longer.
+    warmup_s: float = 1.0
 
     def prepare(self, cache: Cache) -> None:  # noqa: B027 - most servers need it, forebay does not
         """Installs what is needed; raises :class:`harness.cache.Missing` when a tool is not there."""
@@ -63,15 +65,22 @@ class Server(ABC):
     @contextmanager
     def running(self, cache: Cache, cores: Cores) -> Iterator[Launch]:
         """A fresh server on an empty directory, answering its health URL; stopped and removed at the end."""
-        directory = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=cache.data))
-        launch = Launch(cache, directory, free_port(), cores)
-        try:
+        with fresh(self.name, cache, cores) as launch:
             self.start(launch)
             launch.processes[-1].wait_until(lambda: healthy(f"http://127.0.0.1:{launch.port}{self.health}"))
             yield launch
-        finally:
-            launch.stop()
-            shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def fresh(name: str, cache: Cache, cores: Cores) -> Iterator[Launch]:
+    """An empty directory and a free port; what was started is stopped and the directory removed at the end."""
+    directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=cache.data))
+    launch = Launch(cache, directory, free_port(), cores)
+    try:
+        yield launch
+    finally:
+        launch.stop()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def healthy(url: str) -> bool:
