@@ -1,5 +1,7 @@
 """Measures forebay, and with --peers what else one could use, on this machine. See README.md for the method.
 
+Usage:
+
     python bench/run.py                 forebay alone; appends a row to README.md
     python bench/run.py --peers         forebay and all peers side by side, with ratios
     python bench/run.py --only A,B      those, by the names that --list prints
@@ -53,7 +55,7 @@ def chosen(options: argparse.Namespace) -> tuple[list[Server], list[LogPeer]]:
         servers += PEERS
         logs += LOGS
     names = {name for name in options.only.split(",") if name}
-    unknown = names - {one.name for one in [*servers, *logs]}
+    unknown = names - {one.name for one in servers} - {one.name for one in logs}
     if unknown:
         raise SystemExit(f"unknown: {', '.join(sorted(unknown))}; --list prints the names")
     if names:
@@ -137,7 +139,7 @@ def record(comparison: Comparison, cache: Cache, stamp: str) -> None:
 def main() -> int:
     options = arguments()
     if options.list:
-        print("\n".join(one.name for one in (Forebay(), *PEERS, *LOGS)))
+        print(Forebay.name, *(one.name for one in PEERS), *(one.name for one in LOGS), sep="\n")
         return 0
     cache = Cache.default()
     servers, logs = chosen(options)

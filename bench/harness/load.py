@@ -93,7 +93,8 @@ def run_marked(command: list[str], launch: Launch, seconds: float) -> tuple[str,
         text=True,
         preexec_fn=lambda: os.sched_setaffinity(0, launch.cores.load),
     ) as child:
-        assert child.stdout is not None and child.stderr is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
         watchdog = threading.Timer(seconds + LOAD_GRACE_S, child.kill)
         watchdog.start()
         for line in child.stderr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -81,14 +82,10 @@ class Process:
         """SIGTERM, and SIGKILL to the whole session when that is not enough."""
         if self.child.poll() is None:
             self.child.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.child.wait(STOP_LIMIT_S)
-            except subprocess.TimeoutExpired:
-                pass
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.child.wait(STOP_LIMIT_S)
 
 

@@ -60,8 +60,8 @@ def best_log(rounds: Sequence[LogMeasurement]) -> LogMeasurement:
 
 def server_row(stamp: str, server: Server, shapes: Sequence[Shape], best: dict[Shape, Best], paced: Best | None) -> str:
     cells = [best[shape].cell() if shape in best else "failed" for shape in shapes]
-    half = "–" if paced is None else (
-        f"{paced.events_per_second:,.0f} · {figure(paced.p50_ms)} / {figure(paced.p99_ms)}"
+    half = (
+        "-" if paced is None else (f"{paced.events_per_second:,.0f} · {figure(paced.p50_ms)} / {figure(paced.p99_ms)}")
     )
     return row([stamp, server.title, server.ack, *cells, half])
 
@@ -77,10 +77,10 @@ def ratios(shapes: Sequence[Shape], forebay: dict[Shape, Best], peer: dict[Shape
     cells = []
     for shape in shapes:
         if shape not in forebay or shape not in peer:
-            cells.append("–")
+            cells.append("-")
             continue
         mine, theirs = forebay[shape], peer[shape]
-        cells.append(f"{mine.events_per_second / theirs.events_per_second:.1f}× · {theirs.cpu / mine.cpu:.1f}×")
+        cells.append(f"{mine.events_per_second / theirs.events_per_second:.1f} · {theirs.cpu / mine.cpu:.1f}")
     return cells
 
 

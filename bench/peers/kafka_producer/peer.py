@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from harness.cache import INSTALL_LIMIT_S, Cache
 from harness.log_peer import RECORD_BYTES, LogMeasurement, LogPeer
@@ -26,7 +28,7 @@ class KafkaProducer(LogPeer):
     name = "kafka-producer"
     title = "Kafka alone, its own producer, acks=all"
     ack = "page cache"
-    topic_settings: dict[str, str] = {}
+    topic_settings: Mapping[str, str] = MappingProxyType({})
     #: Sets how many records are sent, since the tool counts records and not seconds.
     expected_per_second = 400_000
 
@@ -71,5 +73,5 @@ class KafkaProducerFlushed(KafkaProducer):
     name = "kafka-producer-flushed"
     title = "the same with flush.messages=1"
     ack = "fsync"
-    topic_settings = {"flush.messages": "1"}
+    topic_settings = MappingProxyType({"flush.messages": "1"})
     expected_per_second = 150_000

@@ -53,9 +53,7 @@ class NatsJetstream(LogPeer):
     def start(self, launch: Launch) -> None:
         file = launch.directory / "nats.conf"
         store = launch.directory / "store"
-        file.write_text(
-            CONFIGURATION.format(port=launch.port, directory=store, sync_interval=self.sync_interval)
-        )
+        file.write_text(CONFIGURATION.format(port=launch.port, directory=store, sync_interval=self.sync_interval))
         process = launch.run([str(self.binaries(launch.cache) / "nats-server"), "-c", str(file)])
         process.wait_until(lambda: accepts(launch.port))
 
