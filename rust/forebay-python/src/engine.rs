@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use forebay_core::log::storage::Disk;
-use forebay_core::{Completer, Error, ErrorKind, LOGS, Limits, Offset, PartitionId, Shape};
+use forebay_core::{Completer, Error, ErrorKind, LOGS, Limits, Offset, PartitionId, Request, Shape};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -78,7 +78,7 @@ impl Engine {
         let ticket = self.futures.lock().insert(future);
         let completer: Arc<dyn Completer> = self.completions.clone();
         // A small body is parsed here, a larger one is only queued: not worth giving the GIL away for.
-        self.core.submit(shape, Box::new(body), completer, ticket).map_err(|error| {
+        self.core.submit(Request::new(shape, Box::new(body)), completer, ticket).map_err(|error| {
             self.futures.lock().remove(ticket);
             raise(py, &error)
         })
@@ -142,7 +142,7 @@ impl Engine {
             ring_bytes: stream.ring_bytes,
             segments: stream.segments,
         };
-        self.core.streams().into_iter().map(describe).collect()
+        self.core.stream_reports().into_iter().map(describe).collect()
     }
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {

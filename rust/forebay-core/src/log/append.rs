@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::dedup::{Settlement, settlement_bytes};
 use super::record;
 use super::ring::Payload;
 use super::storage::Synced;
@@ -45,6 +46,12 @@ impl Level {
     #[must_use]
     pub fn memory() -> Self {
         Self(Durability::Memory)
+    }
+
+    /// Of a request that was acknowledged before: its commit stands at the level that the log has now, or was synced
+    /// since by the start of the process.
+    pub(crate) fn repeated(durability: Durability) -> Self {
+        Self(durability)
     }
 
     /// The promise.
@@ -108,37 +115,62 @@ pub trait Completer: Send + Sync + Debug {
 pub struct Reply {
     completer: Option<Arc<dyn Completer>>,
     ticket: Ticket,
+    settlement: Option<Box<Settlement>>,
 }
 
 impl Reply {
     /// The outcome goes to `completer` under `ticket`.
     #[must_use]
     pub fn new(completer: Arc<dyn Completer>, ticket: Ticket) -> Self {
-        Self { completer: Some(completer), ticket }
+        Self { completer: Some(completer), ticket, settlement: None }
     }
 
-    /// Hands the outcome over; returns whom to wake when the group is done.
-    pub fn finish(mut self, outcome: Result<Receipt>) -> Option<Arc<dyn Completer>> {
-        let completer = self.completer.take();
-        if let Some(completer) = &completer {
-            completer.complete(self.ticket, outcome);
+    /// The same, settling an idempotency key with the outcome.
+    #[must_use]
+    pub(crate) fn settling(mut self, settlement: Settlement) -> Self {
+        self.settlement = Some(Box::new(settlement));
+        self
+    }
+
+    /// The key that the outcome settles.
+    pub(crate) fn settlement(&self) -> Option<&Settlement> {
+        self.settlement.as_deref()
+    }
+
+    /// The caller answers for itself; only repeats that wait for the request are told of the refusal.
+    pub(crate) fn refuse_repeats(mut self, error: &Error) {
+        self.completer = None;
+        self.finish_and_wake(Err(error.clone()));
+    }
+
+    /// Hands the outcome over; adds to `woken` whom to wake when the group is done.
+    pub fn finish(mut self, outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
+        let repeats = self.settlement.take().map_or_else(Vec::new, |settlement| settlement.settle(&outcome));
+        for repeat in repeats {
+            repeat.finish(outcome.clone(), woken);
         }
-        completer
+        if let Some(completer) = self.completer.take() {
+            completer.complete(self.ticket, outcome);
+            if !woken.iter().any(|known| Arc::ptr_eq(known, &completer)) {
+                woken.push(completer);
+            }
+        }
     }
 
     /// Hands the outcome over and wakes at once.
     pub fn finish_and_wake(self, outcome: Result<Receipt>) {
-        if let Some(completer) = self.finish(outcome) {
-            completer.wake();
-        }
+        let mut woken = Vec::new();
+        self.finish(outcome, &mut woken);
+        woken.iter().for_each(|completer| completer.wake());
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if let Some(completer) = self.completer.take() {
-            completer.complete(self.ticket, Err(Error::new(ErrorKind::Closed, "the engine closed before the commit")));
-            completer.wake();
+        if self.completer.is_some() || self.settlement.is_some() {
+            let reply =
+                Self { completer: self.completer.take(), ticket: self.ticket, settlement: self.settlement.take() };
+            reply.finish_and_wake(Err(Error::new(ErrorKind::Closed, "the engine closed before the commit")));
         }
     }
 }
@@ -228,6 +260,13 @@ impl Append {
     pub fn records(batch: Encoded, reply: Reply, admitted: Instant) -> Self {
         let Encoded { chunks, payload, partitions: _ } = batch;
         Self { chunks, payload: Some(payload), ops: Vec::new(), quarantined: 0, admitted: Some(admitted), reply }
+    }
+
+    /// Bytes of table operations, the row of an idempotency key included.
+    #[must_use]
+    pub fn ops_bytes(&self) -> usize {
+        let ops: usize = self.ops.iter().map(TableOp::encoded_bytes).sum();
+        ops + self.reply.settlement().map_or(0, |_| settlement_bytes(self.chunks.len()))
     }
 
     /// Bytes of records.

@@ -185,12 +185,12 @@ impl Committer {
     }
 
     /// Assigns offsets, writes the frame, and syncs it when that is what an acknowledgement promises.
-    fn write(&mut self, batch: &[Append]) -> io::Result<(Level, Vec<Vec<Placed>>, Timestamp)> {
+    fn write(&mut self, batch: &mut [Append]) -> io::Result<(Level, Vec<Vec<Placed>>, Timestamp)> {
         let mut rows = Vec::new();
         let mut payload = Vec::new();
         let mut ops = Vec::new();
         let mut placed = Vec::with_capacity(batch.len());
-        for append in batch {
+        for append in batch.iter_mut() {
             let mut places = Vec::with_capacity(append.chunks.len());
             let bytes = append.payload.as_ref().map_or(&[][..], |payload| payload.bytes());
             for chunk in &append.chunks {
@@ -202,6 +202,9 @@ impl Committer {
                 rows.push(row);
                 payload.push(records);
                 places.push(Placed { stream, partition, base, records: chunk.records });
+            }
+            if let Some(settlement) = append.reply.settlement() {
+                append.ops.push(settlement.row(&places, append.quarantined));
             }
             append.ops.iter().for_each(|op| op.encode(&mut ops));
             placed.push(places);
@@ -251,11 +254,7 @@ impl Committer {
                 self.counters.ack_latency.record(admitted.elapsed());
             }
             let receipt = Receipt { level, placed, quarantined: append.quarantined };
-            if let Some(completer) = append.reply.finish(Ok(receipt))
-                && !woken.iter().any(|known| Arc::ptr_eq(known, &completer))
-            {
-                woken.push(completer);
-            }
+            append.reply.finish(Ok(receipt), &mut woken);
         }
         woken.iter().for_each(|completer| completer.wake());
     }
@@ -263,7 +262,7 @@ impl Committer {
 
 fn frame_size(batch: &[Append]) -> usize {
     let rows = batch.iter().map(|append| append.chunks.len()).sum();
-    let ops = batch.iter().flat_map(|append| &append.ops).map(super::table::TableOp::encoded_bytes).sum();
+    let ops = batch.iter().map(Append::ops_bytes).sum();
     frame_bytes(rows, ops, batch.iter().map(Append::payload_bytes).sum())
 }
 

@@ -4,6 +4,7 @@ pub mod append;
 pub mod block;
 pub mod commit_queue;
 pub mod committer;
+pub mod dedup;
 pub mod frame;
 pub mod journal;
 pub mod ndjson;

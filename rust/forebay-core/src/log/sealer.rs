@@ -151,6 +151,7 @@ pub struct Sealer {
     status: Arc<Status>,
     counters: Arc<Counters>,
     state: StateWriter,
+    dedup_window: Duration,
     compressor: Compressor,
     raw: Vec<u8>,
 }
@@ -165,9 +166,10 @@ impl Sealer {
         status: Arc<Status>,
         counters: Arc<Counters>,
         state: StateWriter,
+        dedup_window: Duration,
     ) -> Self {
         let raw = Vec::with_capacity(BLOCK_BYTES * 2);
-        Self { storage, queue, spares, status, counters, state, compressor: Compressor::new(), raw }
+        Self { storage, queue, spares, status, counters, state, dedup_window, compressor: Compressor::new(), raw }
     }
 
     /// Seals one file, trying again while the disk is full; `retain` is called between tries, since deleting is what
@@ -225,7 +227,7 @@ impl Sealer {
         for ((_, partition), (stream, _)) in &contents.runs {
             stream.partitions()[partition.0 as usize].evict(contents.generation);
         }
-        self.state.merge_when_due(self.storage.as_ref())
+        self.state.merge_when_due(self.storage.as_ref(), self.dedup_window)
     }
 
     fn write_segments(&mut self, contents: &Contents) -> io::Result<Vec<(Arc<Stream>, SegmentPart)>> {
