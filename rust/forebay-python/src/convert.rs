@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forebay_core::{Access, Durability, Error, ErrorKind, NewRecord, Options, Timestamp};
+use forebay_core::{Access, Durability, Encoding, Error, ErrorKind, NewRecord, Options, Timestamp};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -50,6 +50,7 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
         "logs_partitions" => options.logs_partitions = value.extract()?,
         "logs_retention_ms" => options.logs_retention.age = optional(value)?.map(Duration::from_millis),
         "logs_retention_bytes" => options.logs_retention.bytes = optional(value)?,
+        "dedup_window_seconds" => options.dedup_window = Duration::from_secs(value.extract()?),
         "max_body_bytes" => options.max_body_bytes = value.extract()?,
         "max_record_bytes" => options.max_record_bytes = value.extract()?,
         "read_only" => {
@@ -58,6 +59,23 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
         _ => return Err(pyo3::exceptions::PyValueError::new_err("there is no such option")),
     }
     Ok(())
+}
+
+/// A content coding (RFC 9110, section 8.4.1).
+///
+/// # Errors
+/// `UnsupportedEncoding` naming those that are understood.
+pub fn encoding(name: Option<&str>) -> Result<Encoding, Error> {
+    match name {
+        None | Some("identity" | "") => Ok(Encoding::Identity),
+        Some("gzip" | "x-gzip") => Ok(Encoding::Gzip),
+        Some("deflate") => Ok(Encoding::Deflate),
+        Some("zstd") => Ok(Encoding::Zstd),
+        Some(other) => {
+            let detail = format!("content-encoding {other:?} is not accepted; send gzip, deflate, zstd or identity");
+            Err(Error::new(ErrorKind::UnsupportedEncoding, detail))
+        }
+    }
 }
 
 fn durability(name: &str) -> PyResult<Durability> {

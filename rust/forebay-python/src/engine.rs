@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use forebay_core::log::storage::Disk;
-use forebay_core::{Completer, Error, ErrorKind, LOGS, Limits, Offset, PartitionId, Request, Shape};
+use forebay_core::{
+    AllowedKeys, Completer, Error, ErrorKind, Key, LOGS, Limits, Offset, OnInvalid, PartitionId, Request, Shape,
+};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -11,15 +13,31 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::batch::RecordBatch;
 use crate::completion::{Completions, Futures, deliver};
-use crate::convert::{RecordTuple, options, record};
+use crate::convert::{self, RecordTuple, options, record};
 use crate::error::raise;
 use crate::metrics;
 
 /// The event shape of `POST /v1/drain`.
 pub const SHAPE_DRAIN: u8 = 0;
 
-fn shape(number: u8) -> Option<Shape> {
-    (number == SHAPE_DRAIN).then_some(Shape::Drain)
+fn shape(number: u8) -> Result<Shape, Error> {
+    match number {
+        SHAPE_DRAIN => Ok(Shape::Drain),
+        _ => Err(Error::new(ErrorKind::Internal, format!("there is no event shape {number}"))),
+    }
+}
+
+/// The projects that a token may write.
+#[pyclass(frozen, module = "forebay._forebay")]
+#[derive(Debug)]
+pub struct Projects(AllowedKeys);
+
+#[pymethods]
+impl Projects {
+    #[new]
+    fn new(names: Vec<String>) -> Self {
+        Self(Arc::new(names.into_iter().map(String::into_bytes).collect()))
+    }
 }
 
 /// The log of one data directory.
@@ -71,14 +89,32 @@ impl Engine {
         Ok(Self { core, completions: Arc::new(Completions::new()?), futures: Mutex::default() })
     }
 
-    fn submit(&self, py: Python<'_>, shape: u8, body: PyBackedBytes, future: Py<PyAny>) -> PyResult<()> {
-        let Some(shape) = self::shape(shape) else {
-            return Err(raise(py, &Error::new(ErrorKind::Internal, format!("there is no event shape {shape}"))));
-        };
+    #[pyo3(signature = (shape, body, future, encoding=None, quarantine=false, key=None, projects=None))]
+    #[allow(clippy::too_many_arguments)] // one crossing a request, and a request has that many parts
+    fn submit(
+        &self,
+        py: Python<'_>,
+        shape: u8,
+        body: PyBackedBytes,
+        future: Py<PyAny>,
+        encoding: Option<&str>,
+        quarantine: bool,
+        key: Option<(PyBackedBytes, PyBackedBytes)>,
+        projects: Option<&Bound<'_, Projects>>,
+    ) -> PyResult<()> {
+        let request = self::shape(shape).and_then(|shape| {
+            let mut request = Request::new(shape, Box::new(body));
+            request.encoding = convert::encoding(encoding)?;
+            request.on_invalid = if quarantine { OnInvalid::Quarantine } else { OnInvalid::Refuse };
+            request.key = key.map(|(scope, key)| Key::new(&scope, shape.stream(), &key)).transpose()?;
+            request.allowed = projects.map(|projects| Arc::clone(&projects.get().0));
+            Ok(request)
+        });
+        let request = request.map_err(|error| raise(py, &error))?;
         let ticket = self.futures.lock().insert(future);
         let completer: Arc<dyn Completer> = self.completions.clone();
         // A small body is parsed here, a larger one is only queued: not worth giving the GIL away for.
-        self.core.submit(Request::new(shape, Box::new(body)), completer, ticket).map_err(|error| {
+        self.core.submit(request, completer, ticket).map_err(|error| {
             self.futures.lock().remove(ticket);
             raise(py, &error)
         })

@@ -18,6 +18,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SHAPE_DRAIN", engine::SHAPE_DRAIN)?;
     module.add_class::<engine::Engine>()?;
+    module.add_class::<engine::Projects>()?;
     module.add_class::<engine::Receipt>()?;
     module.add_class::<engine::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
