@@ -1,18 +1,13 @@
 //! Event shapes: from a request body to records.
 
-use std::borrow::Cow;
+mod drain;
+mod event;
+pub mod json;
+mod parsed;
+mod timestamp;
+pub mod worker;
 
-use crate::ids::Timestamp;
-
-/// An event that a shape's parser accepted, borrowing from the request body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event<'a> {
-    /// What is stored as the record's value: valid JSON.
-    pub value: Cow<'a, [u8]>,
-    /// The record's key, unescaped UTF-8; it decides the partition.
-    pub key: Option<Cow<'a, [u8]>>,
-    /// The record's headers: a JSON object of strings, or empty.
-    pub headers: Cow<'a, [u8]>,
-    /// The event's own time where it has one, else the arrival.
-    pub timestamp: Timestamp,
-}
+pub use drain::{MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, parse_drain};
+pub use event::Event;
+pub use parsed::{InvalidEvent, OnInvalid, Parsed};
+pub use timestamp::{TimestampError, format_micros, format_millis, parse_timestamp};

@@ -26,7 +26,12 @@ impl Disk {
     /// Whatever the operating system says.
     pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
+        let missing: Vec<&Path> = root.ancestors().take_while(|path| !path.exists()).collect();
         fs::create_dir_all(&root)?;
+        for created in missing {
+            let parent = created.parent().filter(|path| !path.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        }
         Ok(Self { root })
     }
 
@@ -68,7 +73,12 @@ impl Storage for Disk {
         let mut entries = Vec::new();
         for entry in fs::read_dir(self.at(directory))? {
             let entry = entry?;
-            let metadata = entry.metadata()?;
+            let metadata = match entry.metadata() {
+                Ok(metadata) => metadata,
+                // Removed by another thread since the directory was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             if metadata.is_file() {
                 let name = entry.file_name().to_string_lossy().into_owned();
                 entries.push(Entry { name, bytes: metadata.len() });
@@ -80,7 +90,11 @@ impl Storage for Disk {
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         fs::create_dir_all(self.at(path))?;
-        File::open(&self.root)?.sync_all()
+        // Each new directory is an entry of its parent. One that existed may have been made just before a crash.
+        for parent in path.ancestors().skip(1) {
+            File::open(self.at(parent))?.sync_all()?;
+        }
+        Ok(())
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
@@ -129,6 +143,11 @@ impl StorageFile for DiskFile {
         let mut index = 0;
         let mut skip = 0;
         while index < buffers.len() {
+            // Not to mistake 0 bytes written of nothing but empty buffers for a device that takes no more.
+            if buffers[index].is_empty() {
+                index += 1;
+                continue;
+            }
             if skip > 0 || buffers.len() - index == 1 {
                 // The rest of a buffer that was written in part, or the last one alone.
                 self.file.write_all_at(&buffers[index][skip..], position)?;
@@ -166,3 +185,6 @@ impl StorageFile for DiskFile {
         self.file.set_len(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! The engine: wires the parts together, and is the whole of what callers see.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::admission::{Budget, Permit};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
+use crate::ingest::json;
+use crate::ingest::worker::{Body, Job, JobQueue, Parser, Shape};
+use crate::ingest::{Event, MAX_KEY_BYTES};
+use crate::log::append::{
+    Append, BATCH_OVERHEAD_BYTES, Completer, Destination, Encoded, Level, Receipt, Reply, Waiter, encode,
+};
+use crate::log::commit_queue::CommitQueue;
+use crate::log::read::{Limits, Reader, RecordBatch};
+use crate::log::record::MAX_HEADER_BYTES;
+use crate::log::status::Status;
+use crate::log::storage::{DirectoryLock, Storage};
+use crate::log::table::{Table, TableOp};
+use crate::options::{INLINE_BODY_BYTES, MAX_PARTITIONS, Options};
+use crate::report::{Report, StreamReport};
+use crate::start::{self, Threads};
+use crate::stream::{Catalog, LOGS, Stream, StreamDefinition, check_name};
+use crate::telemetry::Counters;
+
+/// A running log with everything around it. Dropping it closes it.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) options: Options,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) ring: Arc<Budget>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) commits: Arc<CommitQueue>,
+    pub(crate) jobs: Arc<JobQueue>,
+    pub(crate) parser: Arc<Parser>,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) threads: Threads,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) accepting: AtomicBool,
+    pub(crate) _lock: Box<dyn DirectoryLock>,
+}
+
+/// A record that a program appends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Decides the partition; `None` for the next one in turn.
+    pub key: Option<Vec<u8>>,
+    /// JSON.
+    pub value: Vec<u8>,
+    /// A JSON object of strings, or empty.
+    pub headers: Vec<u8>,
+    /// The record's time; `None` for now.
+    pub timestamp: Option<Timestamp>,
+}
+
+/// Where a program's records went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The promise that this acknowledgement makes.
+    pub level: Level,
+    /// Partition and offset of each record, in the order given.
+    pub places: Vec<(PartitionId, Offset)>,
+}
+
+impl Engine {
+    /// Opens a data directory, recovers it, and starts.
+    ///
+    /// # Errors
+    /// `DirectoryLocked` when another process has it, `InvalidRequest` for an option out of range,
+    /// `StorageUnavailable` when the directory cannot be used at all. Damaged data is not an error: see
+    /// [`Engine::report`].
+    pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
+        let engine = start::open(storage, options.validated()?)?;
+        if engine.status.refusal().is_none() && engine.catalog.named(LOGS).is_err() {
+            engine.create(start::logs_definition(&engine.options))?;
+        }
+        Ok(engine)
+    }
+
+    /// Takes in a request body. The outcome goes to `completer` under `ticket`, unless this call fails.
+    ///
+    /// # Errors
+    /// A refusal that is known at once: `Saturated`, `PayloadTooLarge`, `StorageUnavailable`, `Closed`, or what is
+    /// wrong with a body that is parsed here because it is small.
+    pub fn submit(&self, shape: Shape, body: Body, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
+        let admitted = self.admit(shape, (*body).as_ref().len());
+        let (stream, permit) = admitted.inspect_err(|error| self.counters.refused(error.kind()))?;
+        let (arrival, admitted) = (Timestamp::now(), Instant::now());
+        if (*body).as_ref().len() > INLINE_BODY_BYTES {
+            let reply = Reply::new(completer, ticket);
+            self.jobs.push(Job { shape, body, stream, permit, reply, arrival, admitted });
+            return Ok(());
+        }
+        let parsed = self.parser.parse(shape, (*body).as_ref(), &stream, permit, arrival);
+        let batch = parsed.inspect_err(|error| self.counters.refused(error.kind()))?;
+        let reply = Reply::new(completer, ticket);
+        self.commits.push(Append::records(batch, reply, admitted));
+        Ok(())
+    }
+
+    /// Takes in a request body and waits for the commit.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`], and what became of the commit.
+    pub fn ingest(&self, shape: Shape, body: Body) -> Result<Receipt> {
+        let waiter = Arc::new(Waiter::default());
+        self.submit(shape, body, waiter.clone(), Ticket(0))?;
+        waiter.wait()
+    }
+
+    fn admit(&self, shape: Shape, bytes: usize) -> Result<(Arc<Stream>, Permit)> {
+        if bytes > self.options.max_body_bytes {
+            let limit = self.options.max_body_bytes;
+            let detail = format!("the body has {bytes} bytes, more than the limit of {limit}");
+            return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
+        }
+        let stream = match shape {
+            Shape::Drain => self.catalog.named(LOGS),
+        };
+        self.counters.bytes_in.add(bytes as u64);
+        // The body, and about as much again for its records, until the body is parsed and dropped.
+        let permit = self.reserve(stream.as_ref().ok(), 2 * bytes + BATCH_OVERHEAD_BYTES)?;
+        Ok((stream?, permit))
+    }
+
+    fn reserve(&self, stream: Option<&Arc<Stream>>, bytes: usize) -> Result<Permit> {
+        if !self.accepting.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the server is shutting down"));
+        }
+        if let Some(refusal) = self.status.refusal() {
+            return Err(refusal);
+        }
+        let Some(stream) = stream else {
+            return Err(Error::new(ErrorKind::Internal, "a built-in stream is missing"));
+        };
+        if bytes as u64 > stream.share().limit() {
+            let limit = stream.share().limit();
+            let detail = format!("the request needs {bytes} bytes of memory, more than the {limit} of its stream");
+            return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
+        }
+        Permit::reserve(&self.ring, stream.share(), bytes as u64).ok_or_else(|| match self.status.sealer_stuck() {
+            Some(why) => Error::new(ErrorKind::StorageUnavailable, why),
+            None => Error::new(ErrorKind::Saturated, "server saturated"),
+        })
+    }
+
+    /// Appends records to a stream, atomically, and waits for the commit. Without `partition`, a record's key decides,
+    /// and all records without a key go to the next partition in turn. Records of a built-in stream must be of its
+    /// shape, which then gives key and time.
+    ///
+    /// # Errors
+    /// `StreamNotFound`; `Malformed` naming the record; `PayloadTooLarge`; and as [`Engine::submit`].
+    pub fn append(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Appended> {
+        let stream = self.catalog.named(stream)?;
+        if records.is_empty() {
+            return Err(Error::new(ErrorKind::Malformed, "records: must not be empty"));
+        }
+        let batch = if stream.name() == LOGS {
+            let body = drain_body(records)?;
+            let (stream, permit) = self.admit(Shape::Drain, body.len())?;
+            self.parser.parse(Shape::Drain, &body, &stream, permit, Timestamp::now())?
+        } else {
+            self.encode(&stream, records, partition)?
+        };
+        let partitions = batch.partitions.clone();
+        let (waiter, reply) = Waiter::pair();
+        self.commits.push(Append::records(batch, reply, Instant::now()));
+        let receipt = waiter.wait()?;
+        Ok(Appended { level: receipt.level, places: receipt.places(&partitions) })
+    }
+
+    fn encode(&self, stream: &Arc<Stream>, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
+        if let Some(partition) = partition.filter(|partition| stream.partition(*partition).is_none()) {
+            let detail = format!("stream {:?} has no partition {partition}", stream.name());
+            return Err(Error::new(ErrorKind::InvalidRequest, detail));
+        }
+        let limit = stream.definition().max_record_bytes;
+        let arrival = Timestamp::now();
+        let events: Vec<Event<'_>> = records
+            .iter()
+            .zip(0..)
+            .map(|(record, index)| event(record, index, limit, arrival))
+            .collect::<Result<_>>()?;
+        let bytes: usize = events.iter().map(crate::log::record::encoded_bytes).sum();
+        let permit = self.reserve(Some(stream), bytes + BATCH_OVERHEAD_BYTES)?;
+        let destination = Destination { stream, partition, events: &events };
+        encode(&[destination], self.options.max_batch_bytes(), permit)
+    }
+
+    /// Creates a stream; durable when this returns.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a bad name or number of partitions, `StreamAlreadyExists`, and as [`Engine::submit`].
+    pub fn create_stream(&self, name: &str, partitions: u32) -> Result<Arc<Stream>> {
+        check_name(name)?;
+        if !(1..=MAX_PARTITIONS).contains(&partitions) {
+            let detail = format!("partitions is {partitions}, must be from 1 to {MAX_PARTITIONS}");
+            return Err(Error::new(ErrorKind::InvalidRequest, detail));
+        }
+        let retention = crate::options::Retention::default();
+        self.create(start::definition(name, partitions, retention, self.options.max_record_bytes))
+    }
+
+    fn create(&self, mut definition: StreamDefinition) -> Result<Arc<Stream>> {
+        let _one_at_a_time = self.catalog.changing();
+        if self.catalog.named(&definition.name).is_ok() {
+            let detail = format!("stream {:?} exists already", definition.name);
+            return Err(Error::new(ErrorKind::StreamAlreadyExists, detail));
+        }
+        if let Some(refusal) = self.status.refusal() {
+            return Err(refusal);
+        }
+        definition.id = self.catalog.next_id();
+        let op = TableOp::put(Table::Catalog, definition.name.as_bytes(), definition.encode());
+        let (waiter, reply) = Waiter::pair();
+        self.commits.push(Append::control(vec![op], reply));
+        waiter.wait()?;
+        Ok(self.catalog.insert(definition))
+    }
+
+    /// Reads records of one partition from `offset` on.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `InvalidRequest` for a partition that is not there, `InvalidOffset` naming the valid range.
+    pub fn fetch(&self, stream: &str, partition: PartitionId, offset: Offset, limits: Limits) -> Result<RecordBatch> {
+        let stream = self.catalog.named(stream)?;
+        self.reader.fetch(&stream, partition, offset, limits)
+    }
+
+    /// Every stream, by name.
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamReport> {
+        self.catalog.all().iter().map(|stream| StreamReport::of(stream)).collect()
+    }
+
+    /// The engine's state.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report::of(self)
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The options as they are in force.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Stops accepting, finishes and commits what was admitted, and ends the journal. Later calls do nothing.
+    pub fn close(&self) {
+        self.accepting.store(false, Ordering::Release);
+        self.threads.stop(self);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// In-process records of the drain's stream, as the drain's own body: one shape, one parser.
+fn drain_body(records: &[NewRecord]) -> Result<Vec<u8>> {
+    let mut body = br#"{"events":["#.to_vec();
+    for (index, record) in records.iter().enumerate() {
+        if record.key.is_some() || record.timestamp.is_some() || !record.headers.is_empty() {
+            let detail = format!("records[{index}]: stream {LOGS:?} takes key and timestamp from the event itself");
+            return Err(Error::new(ErrorKind::Malformed, detail));
+        }
+        // Each value is checked alone: two halves of an event must not become one by being put side by side.
+        json::validate(&record.value)
+            .map_err(|error| Error::new(ErrorKind::Malformed, format!("records[{index}]: {error}")))?;
+        if index > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(&record.value);
+    }
+    body.extend_from_slice(b"]}");
+    Ok(body)
+}
+
+fn event(record: &NewRecord, index: usize, max_value: u64, arrival: Timestamp) -> Result<Event<'_>> {
+    let malformed = |what: String| Error::new(ErrorKind::Malformed, format!("records[{index}].{what}"));
+    json::validate(&record.value).map_err(|error| malformed(format!("value: {error}")))?;
+    if record.value.len() as u64 > max_value {
+        let detail = format!("records[{index}].value: {} bytes, more than {max_value}", record.value.len());
+        return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
+    }
+    if !record.headers.is_empty() {
+        json::validate(&record.headers).map_err(|error| malformed(format!("headers: {error}")))?;
+    }
+    if record.headers.len() > MAX_HEADER_BYTES {
+        return Err(malformed(format!("headers: longer than {MAX_HEADER_BYTES} bytes")));
+    }
+    if record.key.as_ref().is_some_and(|key| key.len() > MAX_KEY_BYTES) {
+        return Err(malformed(format!("key: longer than {MAX_KEY_BYTES} bytes")));
+    }
+    Ok(Event {
+        value: (&record.value[..]).into(),
+        key: record.key.as_deref().map(Into::into),
+        headers: (&record.headers[..]).into(),
+        timestamp: record.timestamp.unwrap_or(arrival),
+    })
+}

@@ -1,0 +1,229 @@
+//! The drain's shape: `{"events": [{"project_id", "timestamp", "level", "service", "message", "metadata"?}, …]}`.
+
+use std::borrow::Cow;
+
+use super::event::Event;
+use super::json::{JsonError, JsonStr, Scanner};
+use super::parsed::{InvalidEvent, OnInvalid, Parsed};
+use super::timestamp::parse_timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::Timestamp;
+
+/// The most events in one body. The smallest event has about 80 bytes, so a body at the default limit of 16 MiB could
+/// hold twice as many; this bounds the memory of the parsed form, which is larger than such events.
+pub const MAX_EVENTS_PER_BODY: usize = 100_000;
+/// The longest key, unescaped: keys are kept in indexes and compared often, and no identifier needs more.
+pub const MAX_KEY_BYTES: usize = 1024;
+
+/// The fields that an event is checked for, in the order in which a missing one is reported.
+const REQUIRED: [&str; 5] = ["project_id", "timestamp", "level", "service", "message"];
+const PROJECT_ID: usize = 0;
+const TIMESTAMP: usize = 1;
+const MESSAGE: usize = 4;
+
+/// Parses a drain body into `out`, which is emptied first.
+///
+/// An event's value is the event as sent, its key the unescaped `project_id`, its timestamp its own: `_arrival` is
+/// there because all shapes are called alike. An event longer than `max_record_bytes` is invalid.
+///
+/// # Errors
+/// `Malformed` when the body is not valid JSON or not of this shape, whatever `on_invalid` says; with
+/// [`OnInvalid::Refuse`] also for the first invalid event, or `PayloadTooLarge` when it is too long. `out` is then
+/// empty.
+pub fn parse_drain<'a>(
+    body: &'a [u8],
+    _arrival: Timestamp,
+    on_invalid: OnInvalid,
+    max_record_bytes: usize,
+    out: &mut Parsed<'a>,
+) -> Result<()> {
+    out.clear();
+    let drain = Drain { on_invalid, max_record_bytes };
+    let parsed = drain.body(body, out);
+    if parsed.is_err() {
+        out.clear();
+    }
+    parsed
+}
+
+#[derive(Clone, Copy)]
+struct Drain {
+    on_invalid: OnInvalid,
+    max_record_bytes: usize,
+}
+
+/// What is wrong with one event.
+struct Problem {
+    kind: ErrorKind,
+    field: &'static str,
+    reason: Cow<'static, str>,
+}
+
+impl Problem {
+    #[cold]
+    fn new(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind: ErrorKind::Malformed, field, reason: reason.into() }
+    }
+
+    fn text(&self) -> String {
+        if self.field.is_empty() { self.reason.to_string() } else { format!("{}: {}", self.field, self.reason) }
+    }
+}
+
+impl Drain {
+    fn body<'a>(self, body: &'a [u8], out: &mut Parsed<'a>) -> Result<()> {
+        let mut scanner = Scanner::new(body).map_err(not_json)?;
+        if scanner.peek() != Some(b'{') {
+            scanner.skip_value().map_err(not_json)?;
+            return Err(malformed("the body must be an object with an array named events"));
+        }
+        let mut seen = false;
+        scanner.open_object().map_err(not_json)?;
+        while let Some(key) = scanner.next_key().map_err(not_json)? {
+            if *key.unescape() != *b"events" {
+                scanner.skip_value().map_err(not_json)?;
+                continue;
+            }
+            if std::mem::replace(&mut seen, true) {
+                return Err(malformed("events: given more than once"));
+            }
+            self.events(&mut scanner, out)?;
+        }
+        scanner.finish().map_err(not_json)?;
+        if !seen {
+            return Err(malformed("events: missing"));
+        }
+        Ok(())
+    }
+
+    fn events<'a>(self, scanner: &mut Scanner<'a>, out: &mut Parsed<'a>) -> Result<()> {
+        if scanner.peek() != Some(b'[') {
+            scanner.skip_value().map_err(not_json)?;
+            return Err(malformed("events: must be an array"));
+        }
+        scanner.open_array().map_err(not_json)?;
+        let mut index = 0;
+        while scanner.next_element().map_err(not_json)? {
+            if index == MAX_EVENTS_PER_BODY {
+                return Err(malformed(format!("events: more than {MAX_EVENTS_PER_BODY} in one body, send several")));
+            }
+            let _ = scanner.peek();
+            let start = scanner.position();
+            match self.event(scanner).map_err(not_json)? {
+                Ok(event) => out.events.push(event),
+                Err(problem) if self.on_invalid == OnInvalid::Quarantine => {
+                    out.invalid.push(InvalidEvent { index, span: scanner.since(start), reason: problem.text() });
+                }
+                Err(problem) => {
+                    let separator = if problem.field.is_empty() { ": " } else { "." };
+                    return Err(Error::new(problem.kind, format!("events[{index}]{separator}{}", problem.text())));
+                }
+            }
+            index += 1;
+        }
+        if index == 0 {
+            return Err(malformed("events: must not be empty"));
+        }
+        Ok(())
+    }
+
+    /// Reads one event to its end, also when it is invalid.
+    #[inline]
+    fn event<'a>(self, scanner: &mut Scanner<'a>) -> std::result::Result<EventOrProblem<'a>, JsonError> {
+        if scanner.peek() != Some(b'{') {
+            scanner.skip_value()?;
+            return Ok(Err(Problem::new("", "must be an object")));
+        }
+        let start = scanner.position();
+        let mut fields = Fields::default();
+        scanner.open_object()?;
+        while let Some(key) = scanner.next_key()? {
+            fields.read(&key, scanner)?;
+        }
+        Ok(self.assemble(scanner.since(start), fields))
+    }
+
+    #[inline]
+    fn assemble<'a>(self, span: &'a [u8], fields: Fields<'a>) -> EventOrProblem<'a> {
+        if span.len() > self.max_record_bytes {
+            let reason = format!("has {} bytes, more than the limit of {}", span.len(), self.max_record_bytes);
+            return Err(Problem { kind: ErrorKind::PayloadTooLarge, ..Problem::new("", reason) });
+        }
+        if let Some(problem) = fields.problem {
+            return Err(problem);
+        }
+        let [Some(project_id), Some(timestamp), Some(_), Some(_), Some(_)] = fields.values else {
+            let missing = fields.values.iter().position(Option::is_none).and_then(|index| REQUIRED.get(index));
+            return Err(Problem::new(missing.copied().unwrap_or_default(), "missing"));
+        };
+        let key = project_id.unescape();
+        if key.len() > MAX_KEY_BYTES {
+            let reason = format!("has {} bytes, more than the limit of {MAX_KEY_BYTES}", key.len());
+            return Err(Problem::new(REQUIRED[PROJECT_ID], reason));
+        }
+        let timestamp = parse_timestamp(&timestamp.unescape())
+            .map_err(|error| Problem::new(REQUIRED[TIMESTAMP], error.to_string()))?;
+        Ok(Event { value: Cow::Borrowed(span), key: Some(key), headers: Cow::Borrowed(&[]), timestamp })
+    }
+}
+
+type EventOrProblem<'a> = std::result::Result<Event<'a>, Problem>;
+
+/// The fields of one event as they are met, and the first problem among them.
+#[derive(Default)]
+struct Fields<'a> {
+    values: [Option<JsonStr<'a>>; REQUIRED.len()],
+    problem: Option<Problem>,
+}
+
+impl<'a> Fields<'a> {
+    #[inline]
+    fn read(&mut self, key: &JsonStr<'_>, scanner: &mut Scanner<'a>) -> std::result::Result<(), JsonError> {
+        let index = match &*key.unescape() {
+            b"project_id" => PROJECT_ID,
+            b"timestamp" => TIMESTAMP,
+            b"level" => 2,
+            b"service" => 3,
+            b"message" => MESSAGE,
+            b"metadata" => return self.read_metadata(scanner),
+            _ => return scanner.skip_value().map(|_| ()),
+        };
+        let reason = if scanner.peek() == Some(b'"') {
+            let value = scanner.read_string()?;
+            match self.values[index].replace(value) {
+                Some(_) => "given more than once",
+                None if value.is_empty() && index != MESSAGE => "must not be empty",
+                None => return Ok(()),
+            }
+        } else {
+            scanner.skip_value()?;
+            "must be a string"
+        };
+        self.note(Problem::new(REQUIRED[index], reason));
+        Ok(())
+    }
+
+    fn read_metadata(&mut self, scanner: &mut Scanner<'a>) -> std::result::Result<(), JsonError> {
+        let first = scanner.peek();
+        scanner.skip_value()?;
+        if !matches!(first, Some(b'{' | b'n')) {
+            self.note(Problem::new("metadata", "must be an object or null"));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, problem: Problem) {
+        if self.problem.is_none() {
+            self.problem = Some(problem);
+        }
+    }
+}
+
+#[cold]
+fn not_json(error: JsonError) -> Error {
+    malformed(format!("the body is not valid JSON: {error}"))
+}
+
+fn malformed(detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Malformed, detail)
+}

@@ -1,0 +1,15 @@
+//! Strict JSON (RFC 8259) over a byte slice, without a tree and without recursion.
+//!
+//! Stricter than the RFC where senders disagree: nesting to [`MAX_DEPTH`] only, no lone surrogates, no byte order mark.
+//! Numbers are checked for their grammar and never converted. Duplicate keys are the business of the caller.
+
+mod error;
+mod minify;
+mod number;
+mod scanner;
+mod string;
+
+pub use error::{JsonError, JsonFault};
+pub use minify::minify;
+pub use scanner::{MAX_DEPTH, Scanner, validate};
+pub use string::JsonStr;

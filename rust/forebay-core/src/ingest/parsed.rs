@@ -1,0 +1,56 @@
+use super::event::Event;
+
+/// What becomes of a body in which some events are invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnInvalid {
+    /// The whole body is refused at the first invalid event.
+    Refuse,
+    /// The invalid events are set aside with their reasons, the others are accepted.
+    Quarantine,
+}
+
+/// An event that is valid JSON but not a valid event of its shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidEvent<'a> {
+    /// Its index in the body, from 0.
+    pub index: usize,
+    /// The event as sent.
+    pub span: &'a [u8],
+    /// What is wrong with it, with the field's name.
+    pub reason: String,
+}
+
+impl InvalidEvent<'_> {
+    fn without_span(self) -> InvalidEvent<'static> {
+        InvalidEvent { index: self.index, span: &[], reason: self.reason }
+    }
+}
+
+/// What a shape's parser found in one body, in the body's order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parsed<'a> {
+    /// The events that are accepted.
+    pub events: Vec<Event<'a>>,
+    /// The events that are set aside; empty under [`OnInvalid::Refuse`].
+    pub invalid: Vec<InvalidEvent<'a>>,
+}
+
+impl Parsed<'_> {
+    /// Forgets the contents and keeps the memory.
+    pub fn clear(&mut self) {
+        self.events.clear();
+        self.invalid.clear();
+    }
+
+    /// The same memory, empty, for a body of another lifetime. A worker keeps one of these from body to body, because
+    /// growing a fresh vector for each body touches fresh pages each time.
+    #[must_use]
+    pub fn recycle<'b>(mut self) -> Parsed<'b> {
+        self.clear();
+        // Collecting an emptied vector's iterator of the same layout reuses its allocation; the closures never run.
+        Parsed {
+            events: self.events.into_iter().map(Event::into_owned).collect(),
+            invalid: self.invalid.into_iter().map(InvalidEvent::without_span).collect(),
+        }
+    }
+}

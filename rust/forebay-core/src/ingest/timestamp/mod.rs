@@ -1,0 +1,10 @@
+//! Times as senders write them, and as forebay writes them.
+
+mod civil;
+mod error;
+mod format;
+mod parse;
+
+pub use error::TimestampError;
+pub use format::{format_micros, format_millis};
+pub use parse::parse_timestamp;

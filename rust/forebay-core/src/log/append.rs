@@ -1,0 +1,314 @@
+//! The atomic unit on its way to the journal: records grouped by partition, table operations, and who waits.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::record;
+use super::ring::Payload;
+use super::storage::Synced;
+use super::table::TableOp;
+use crate::admission::Permit;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Offset, PartitionId, StreamId, Ticket};
+use crate::ingest::Event;
+use crate::options::Durability;
+use crate::stream::Stream;
+
+/// Memory of a batch beside its records: the structures that refer to it until it is sealed.
+pub const BATCH_OVERHEAD_BYTES: usize = 512;
+
+/// The level that an acknowledgement was really given at.
+///
+/// `Fsync` cannot be made without a [`Synced`], which only a successful `fdatasync` hands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level(Durability);
+
+impl Level {
+    /// On stable storage.
+    #[must_use]
+    pub fn fsync(_proof: &Synced) -> Self {
+        Self(Durability::Fsync)
+    }
+
+    /// With the operating system, synced within the interval.
+    #[must_use]
+    pub fn interval() -> Self {
+        Self(Durability::Interval)
+    }
+
+    /// With the operating system.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self(Durability::Memory)
+    }
+
+    /// The promise.
+    #[must_use]
+    pub fn durability(self) -> Durability {
+        self.0
+    }
+}
+
+/// Where one run of a batch's records went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The stream.
+    pub stream: StreamId,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The first record's offset.
+    pub base: Offset,
+    /// How many records.
+    pub records: u32,
+}
+
+/// An append's result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The promise that this acknowledgement makes.
+    pub level: Level,
+    /// Where the records are.
+    pub placed: Vec<Placed>,
+    /// Events that were put on the stream of rejected ones.
+    pub quarantined: u32,
+}
+
+impl Receipt {
+    /// Where each record went, given the partition of each in the order of the request.
+    #[must_use]
+    pub fn places(&self, partitions: &[PartitionId]) -> Vec<(PartitionId, Offset)> {
+        let mut next: BTreeMap<PartitionId, Offset> =
+            self.placed.iter().map(|placed| (placed.partition, placed.base)).collect();
+        let place = |partition: &PartitionId| {
+            let offset = next.entry(*partition).or_default();
+            let here = *offset;
+            *offset = here.plus(1);
+            (*partition, here)
+        };
+        partitions.iter().map(place).collect()
+    }
+}
+
+/// Takes the outcomes of appends, from the committer's and the workers' threads.
+pub trait Completer: Send + Sync + Debug {
+    /// Takes one outcome. Must not block.
+    fn complete(&self, ticket: Ticket, outcome: Result<Receipt>);
+
+    /// Called once after a group of outcomes.
+    fn wake(&self);
+}
+
+/// Who waits for an append. An append that is dropped on the way answers `Closed`: nobody waits for ever.
+#[derive(Debug)]
+pub struct Reply {
+    completer: Option<Arc<dyn Completer>>,
+    ticket: Ticket,
+}
+
+impl Reply {
+    /// The outcome goes to `completer` under `ticket`.
+    #[must_use]
+    pub fn new(completer: Arc<dyn Completer>, ticket: Ticket) -> Self {
+        Self { completer: Some(completer), ticket }
+    }
+
+    /// Hands the outcome over; returns whom to wake when the group is done.
+    pub fn finish(mut self, outcome: Result<Receipt>) -> Option<Arc<dyn Completer>> {
+        let completer = self.completer.take();
+        if let Some(completer) = &completer {
+            completer.complete(self.ticket, outcome);
+        }
+        completer
+    }
+
+    /// Hands the outcome over and wakes at once.
+    pub fn finish_and_wake(self, outcome: Result<Receipt>) {
+        if let Some(completer) = self.finish(outcome) {
+            completer.wake();
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(completer) = self.completer.take() {
+            completer.complete(self.ticket, Err(Error::new(ErrorKind::Closed, "the engine closed before the commit")));
+            completer.wake();
+        }
+    }
+}
+
+/// A thread that waits for one append.
+#[derive(Debug, Default)]
+pub struct Waiter {
+    outcome: Mutex<Option<Result<Receipt>>>,
+    done: Condvar,
+}
+
+impl Waiter {
+    /// A waiter, and the reply that ends its wait.
+    #[must_use]
+    pub fn pair() -> (Arc<Self>, Reply) {
+        let waiter = Arc::new(Self::default());
+        let completer: Arc<dyn Completer> = waiter.clone();
+        (waiter, Reply::new(completer, Ticket(0)))
+    }
+
+    /// Waits for the outcome. Bounded by the engine: every reply is answered, at the latest when it is dropped.
+    ///
+    /// # Errors
+    /// Whatever became of the append.
+    pub fn wait(&self) -> Result<Receipt> {
+        let mut outcome = self.outcome.lock();
+        loop {
+            if let Some(outcome) = outcome.take() {
+                return outcome;
+            }
+            self.done.wait(&mut outcome);
+        }
+    }
+}
+
+impl Completer for Waiter {
+    fn complete(&self, _ticket: Ticket, outcome: Result<Receipt>) {
+        *self.outcome.lock() = Some(outcome);
+    }
+
+    fn wake(&self) {
+        self.done.notify_all();
+    }
+}
+
+/// A run of records of one partition inside a batch's payload.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// The stream, as it was when the batch was admitted; the committer checks that it still lives.
+    pub stream: Arc<Stream>,
+    /// The partition.
+    pub partition: PartitionId,
+    /// How many records.
+    pub records: u32,
+    /// Where in the payload.
+    pub range: Range<usize>,
+    /// CRC32C of those bytes, computed by the worker so that the committer never touches them.
+    pub crc: u32,
+}
+
+/// Everything that one request had accepted: committed whole or not at all.
+#[derive(Debug)]
+pub struct Append {
+    /// The runs of records.
+    pub chunks: Vec<Chunk>,
+    /// Their bytes.
+    pub payload: Option<Arc<Payload>>,
+    /// Changes of tables that belong to the same commit.
+    pub ops: Vec<TableOp>,
+    /// Events that were put on the stream of rejected ones.
+    pub quarantined: u32,
+    /// When the request was admitted; `None` for the engine's own changes, which are not counted as requests.
+    pub admitted: Option<Instant>,
+    /// Who waits.
+    pub reply: Reply,
+}
+
+impl Append {
+    /// A change of tables alone.
+    #[must_use]
+    pub fn control(ops: Vec<TableOp>, reply: Reply) -> Self {
+        Self { chunks: Vec::new(), payload: None, ops, quarantined: 0, admitted: None, reply }
+    }
+
+    /// A request's records.
+    #[must_use]
+    pub fn records(batch: Encoded, reply: Reply, admitted: Instant) -> Self {
+        let Encoded { chunks, payload, partitions: _ } = batch;
+        Self { chunks, payload: Some(payload), ops: Vec::new(), quarantined: 0, admitted: Some(admitted), reply }
+    }
+
+    /// Bytes of records.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.payload.as_ref().map_or(0, |payload| payload.bytes().len())
+    }
+}
+
+/// Where a batch's events go.
+#[derive(Debug)]
+pub struct Destination<'a, 'e> {
+    /// The stream.
+    pub stream: &'a Arc<Stream>,
+    /// The partition that the request pins; else the key decides, else the batch goes to the next in turn.
+    pub partition: Option<PartitionId>,
+    /// The events, in the order of the request.
+    pub events: &'a [Event<'e>],
+}
+
+/// Encodes events into one payload, grouped by partition and in order within each.
+///
+/// # Errors
+/// `PayloadTooLarge` when the batch can never fit, `Saturated` when it does not fit now.
+pub fn encode(destinations: &[Destination<'_, '_>], max_bytes: usize, mut permit: Permit) -> Result<Encoded> {
+    let total: usize = destinations.iter().flat_map(|to| to.events).map(record::encoded_bytes).sum();
+    if total > max_bytes {
+        let detail = format!("the batch takes {total} bytes in the log, more than the {max_bytes} of one commit");
+        return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
+    }
+    if !permit.resize((total + BATCH_OVERHEAD_BYTES) as u64) {
+        return Err(Error::new(ErrorKind::Saturated, "server saturated"));
+    }
+    let mut bytes = Vec::with_capacity(total);
+    let mut chunks = Vec::new();
+    let mut partitions = Vec::new();
+    for destination in destinations {
+        encode_destination(destination, &mut bytes, &mut chunks, &mut partitions);
+    }
+    Ok(Encoded { chunks, partitions, payload: Arc::new(Payload::new(bytes, permit)) })
+}
+
+/// What [`encode`] makes.
+#[derive(Debug)]
+pub struct Encoded {
+    /// The runs of records.
+    pub chunks: Vec<Chunk>,
+    /// The partition of each event, in the order of the request.
+    pub partitions: Vec<PartitionId>,
+    /// Their bytes.
+    pub payload: Arc<Payload>,
+}
+
+fn encode_destination(
+    to: &Destination<'_, '_>,
+    bytes: &mut Vec<u8>,
+    chunks: &mut Vec<Chunk>,
+    partitions: &mut Vec<PartitionId>,
+) {
+    let in_turn = to.partition.unwrap_or_else(|| {
+        if to.events.iter().any(|event| event.key.is_none()) { to.stream.partition_in_turn() } else { PartitionId(0) }
+    });
+    let partition_of = |event: &Event<'_>| match (&event.key, to.partition) {
+        (Some(key), None) => to.stream.partition_of(key),
+        (_, Some(_)) | (None, None) => in_turn,
+    };
+    let from = partitions.len();
+    partitions.extend(to.events.iter().map(partition_of));
+    let mut order: Vec<(PartitionId, u32)> = partitions[from..].iter().copied().zip(0..).collect();
+    order.sort_unstable();
+    for group in order.chunk_by(|a, b| a.0 == b.0) {
+        let from = bytes.len();
+        for (_, index) in group {
+            record::encode(&to.events[*index as usize], bytes);
+        }
+        chunks.push(Chunk {
+            stream: Arc::clone(to.stream),
+            partition: group[0].0,
+            records: u32::try_from(group.len()).unwrap_or(u32::MAX),
+            range: from..bytes.len(),
+            crc: crc32c::crc32c(&bytes[from..]),
+        });
+    }
+}

@@ -1,0 +1,101 @@
+//! Appends on their way to the committer. Bounded by the byte budget that each of them has a permit for.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::append::Append;
+
+/// What a wait for appends ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// There are some.
+    Appends,
+    /// The deadline passed.
+    Nothing,
+    /// Closed and empty.
+    Closed,
+}
+
+/// Many producers, one committer.
+#[derive(Debug, Default)]
+pub struct CommitQueue {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    appends: VecDeque<Append>,
+    asleep: bool,
+    closed: bool,
+}
+
+impl CommitQueue {
+    /// Hands an append to the committer. After the close it is dropped, which answers it.
+    pub fn push(&self, append: Append) {
+        let mut state = self.state.lock();
+        if state.closed {
+            drop(state);
+            drop(append);
+            return;
+        }
+        state.appends.push_back(append);
+        if state.asleep {
+            state.asleep = false;
+            drop(state);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Appends that wait now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state.lock().appends.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// No append is taken from here on; what is queued is still committed.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.asleep = false;
+        drop(state);
+        self.wake.notify_all();
+    }
+
+    /// Moves what is queued into `batch`, up to `max_bytes` of records but at least one append.
+    pub fn take(&self, batch: &mut Vec<Append>, max_bytes: usize, deadline: Option<Instant>) -> Taken {
+        let mut state = self.state.lock();
+        while state.appends.is_empty() {
+            if state.closed {
+                return Taken::Closed;
+            }
+            state.asleep = true;
+            match deadline {
+                None => self.wake.wait(&mut state),
+                Some(deadline) => {
+                    if self.wake.wait_until(&mut state, deadline).timed_out() && state.appends.is_empty() {
+                        state.asleep = false;
+                        return if state.closed { Taken::Closed } else { Taken::Nothing };
+                    }
+                }
+            }
+        }
+        let mut bytes = 0;
+        while let Some(next) = state.appends.front() {
+            bytes += next.payload_bytes();
+            if bytes > max_bytes && !batch.is_empty() {
+                break;
+            }
+            batch.extend(state.appends.pop_front());
+        }
+        Taken::Appends
+    }
+}

@@ -1,0 +1,286 @@
+//! The one thread that assigns offsets, writes the journal and makes records visible: group commit without a linger.
+//! While one commit is being synced, the next one gathers.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::append::{Append, Completer, Level, Placed, Receipt};
+use super::commit_queue::{CommitQueue, Taken};
+use super::frame::{FrameHead, FrameKind, FrameRow, frame_bytes};
+use super::journal::{Journal, JournalError, Room};
+use super::ring::Run;
+use super::sealer::{Contents, Full, SealQueue};
+use super::status::{Mode, Status};
+use crate::error::{Error, ErrorKind};
+use crate::ids::{Sequence, Timestamp};
+use crate::options::{Durability, Options};
+use crate::telemetry::Counters;
+
+/// A log that has been quiet for this long says in a marker that its last commit was synced.
+const QUIET: Duration = Duration::from_millis(50);
+/// Records of one commit: more would not be cheaper, and each request of it waits for all.
+const MAX_COMMIT_BYTES: usize = 8 * 1024 * 1024;
+
+/// The committer's state; [`Committer::run`] is its thread.
+#[derive(Debug)]
+pub struct Committer {
+    queue: Arc<CommitQueue>,
+    journal: Journal,
+    contents: Contents,
+    sealing: Arc<SealQueue>,
+    status: Arc<Status>,
+    counters: Arc<Counters>,
+    durability: Durability,
+    sync_interval: Duration,
+    file_age: Duration,
+    max_commit_bytes: usize,
+    last_commit: Instant,
+    last_sync: Instant,
+}
+
+/// What the committer works with.
+#[derive(Debug)]
+pub struct Wiring {
+    /// Where appends come from.
+    pub queue: Arc<CommitQueue>,
+    /// Where full files go.
+    pub sealing: Arc<SealQueue>,
+    /// The log's state.
+    pub status: Arc<Status>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+}
+
+impl Committer {
+    /// A committer that goes on with `journal`.
+    #[must_use]
+    pub fn new(journal: Journal, wiring: Wiring, options: &Options) -> Self {
+        let now = Instant::now();
+        let largest = usize::try_from(options.journal_file_bytes / 4).unwrap_or(MAX_COMMIT_BYTES);
+        Self {
+            contents: Contents::new(journal.generation()),
+            queue: wiring.queue,
+            journal,
+            sealing: wiring.sealing,
+            status: wiring.status,
+            counters: wiring.counters,
+            durability: options.durability,
+            sync_interval: options.sync_interval,
+            file_age: options.journal_file_age,
+            max_commit_bytes: MAX_COMMIT_BYTES.min(largest),
+            last_commit: now,
+            last_sync: now,
+        }
+    }
+
+    /// Commits until the queue is closed and empty, then ends the journal.
+    pub fn run(mut self) {
+        let mut batch = Vec::new();
+        loop {
+            match self.queue.take(&mut batch, self.max_commit_bytes, self.deadline()) {
+                Taken::Appends => self.commit(&mut batch),
+                Taken::Nothing => {}
+                Taken::Closed => break,
+            }
+            if let Err(error) = self.keep_up() {
+                self.status.poison("syncing the journal", &error);
+            }
+        }
+        if self.status.mode() != Mode::Poisoned
+            && let Err(error) = self.journal.mark(FrameKind::End)
+        {
+            self.status.poison("ending the journal", &error);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let sync = self.journal.is_unsynced() && self.durability == Durability::Interval;
+        let sync = sync.then(|| self.last_sync + self.sync_interval);
+        let marker = (self.journal.is_unmarked() && self.marks()).then(|| self.last_commit + QUIET);
+        let age = self.journal.opened().map(|opened| opened + self.file_age);
+        [sync, marker, age].into_iter().flatten().min()
+    }
+
+    fn marks(&self) -> bool {
+        self.durability != Durability::Memory && self.journal.has_room_for_marker()
+    }
+
+    /// What is due by time: the interval's sync, the marker of a quiet log, the age of the file.
+    fn keep_up(&mut self) -> io::Result<()> {
+        if matches!(self.status.mode(), Mode::Poisoned | Mode::Closed) {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let interval = self.durability == Durability::Interval;
+        if interval && self.journal.is_unsynced() && now >= self.last_sync + self.sync_interval {
+            let _synced = self.journal.sync()?;
+            self.last_sync = now;
+        }
+        if self.journal.is_unmarked() && self.marks() && now >= self.last_commit + QUIET {
+            let _synced = self.journal.mark(FrameKind::Marker)?;
+        }
+        if self.journal.opened().is_some_and(|opened| now >= opened + self.file_age) {
+            match self.rotate() {
+                // Without a further file the old one serves on.
+                Ok(()) | Err(JournalError::NoSpace(_)) => {}
+                Err(JournalError::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> Result<(), JournalError> {
+        let file = self.journal.rotate()?;
+        let next = Contents::new(self.journal.generation());
+        let mut contents = std::mem::replace(&mut self.contents, next);
+        contents.last_sequence = self.journal.sequence();
+        self.sealing.push(Full { file, contents });
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: &mut Vec<Append>) {
+        if let Some(refusal) = self.status.refusal().filter(|_| self.status.mode() != Mode::Full) {
+            return refuse(batch.drain(..), &refusal);
+        }
+        refuse_deleted(batch);
+        if batch.is_empty() {
+            return;
+        }
+        if let Err(error) = self.make_room(batch) {
+            match error {
+                JournalError::NoSpace(why) => {
+                    self.status.set(Mode::Full, why);
+                    let refusal = self.status.refusal().unwrap_or_else(unavailable);
+                    refuse(batch.extract_if(.., |append| append.payload.is_some()), &refusal);
+                }
+                JournalError::Failed(error) => {
+                    self.status.poison("ending a journal file", &error);
+                    return refuse(batch.drain(..), &self.status.refusal().unwrap_or_else(unavailable));
+                }
+            }
+            // Control appends may still fit the reserve: deleting is how a full disk gets room.
+            if batch.is_empty() || !self.journal.fits(frame_size(batch), Room::Control) {
+                let refusal = self.status.refusal().unwrap_or_else(unavailable);
+                return refuse(batch.drain(..), &refusal);
+            }
+        }
+        match self.write(batch) {
+            Ok((level, placed, append_time)) => self.publish(batch, level, placed, append_time),
+            Err(error) => {
+                self.status.poison("writing the journal", &error);
+                refuse(batch.drain(..), &self.status.refusal().unwrap_or_else(unavailable));
+            }
+        }
+    }
+
+    /// Goes on in the next file when the batch does not fit the active one.
+    fn make_room(&mut self, batch: &[Append]) -> Result<(), JournalError> {
+        let records = batch.iter().any(|append| append.payload.is_some());
+        let room = if records { Room::Records } else { Room::Control };
+        if self.journal.fits(frame_size(batch), room) {
+            return Ok(());
+        }
+        self.rotate()
+    }
+
+    /// Assigns offsets, writes the frame, and syncs it when that is what an acknowledgement promises.
+    fn write(&mut self, batch: &[Append]) -> io::Result<(Level, Vec<Vec<Placed>>, Timestamp)> {
+        let mut rows = Vec::new();
+        let mut payload = Vec::new();
+        let mut ops = Vec::new();
+        let mut placed = Vec::with_capacity(batch.len());
+        for append in batch {
+            let mut places = Vec::with_capacity(append.chunks.len());
+            let bytes = append.payload.as_ref().map_or(&[][..], |payload| payload.bytes());
+            for chunk in &append.chunks {
+                let records = bytes.get(chunk.range.clone()).unwrap_or_default();
+                let base = chunk.stream.partitions()[chunk.partition.0 as usize].assign(chunk.records);
+                let (stream, partition) = (chunk.stream.id(), chunk.partition);
+                let length = u32::try_from(records.len()).unwrap_or(u32::MAX);
+                let row = FrameRow { stream, partition, base, records: chunk.records, bytes: length, crc: chunk.crc };
+                rows.push(row);
+                payload.push(records);
+                places.push(Placed { stream, partition, base, records: chunk.records });
+            }
+            append.ops.iter().for_each(|op| op.encode(&mut ops));
+            placed.push(places);
+        }
+        let append_time = Timestamp::now();
+        // The journal fills in both numbers.
+        let (sequence, synced_through) = (Sequence(0), Sequence(0));
+        let head = FrameHead { kind: FrameKind::Commit, sequence, synced_through, append_time, rows, ops };
+        let started = Instant::now();
+        let written = self.journal.commit(head, &payload)?;
+        let level = match self.durability {
+            Durability::Fsync => {
+                let level = Level::fsync(&self.journal.sync()?);
+                self.counters.syncs.increment();
+                level
+            }
+            Durability::Interval => Level::interval(),
+            Durability::Memory => Level::memory(),
+        };
+        self.last_commit = Instant::now();
+        self.counters.commits.increment();
+        self.counters.commit_bytes.add(written);
+        self.counters.commit_latency.record(self.last_commit.duration_since(started));
+        Ok((level, placed, append_time))
+    }
+
+    /// Readers see the records, then the requests are answered, all by one wake-up.
+    fn publish(&mut self, batch: &mut Vec<Append>, level: Level, placed: Vec<Vec<Placed>>, append_time: Timestamp) {
+        let generation = self.journal.generation();
+        let mut woken: Vec<Arc<dyn Completer>> = Vec::new();
+        for (append, placed) in batch.drain(..).zip(placed) {
+            if let Some(payload) = append.payload {
+                for (chunk, place) in append.chunks.into_iter().zip(&placed) {
+                    let (base, records) = (place.base, place.records);
+                    let payload = Arc::clone(&payload);
+                    let run = Run { base, records, generation, append_time, payload, range: chunk.range };
+                    chunk.stream.partitions()[chunk.partition.0 as usize].publish(run.clone());
+                    self.contents.add(chunk.stream, chunk.partition, run);
+                }
+            }
+            for op in append.ops {
+                self.contents.changes.apply(op);
+            }
+            if let Some(admitted) = append.admitted {
+                self.counters.requests_accepted.increment();
+                self.counters.events_accepted.add(placed.iter().map(|place| u64::from(place.records)).sum());
+                self.counters.ack_latency.record(admitted.elapsed());
+            }
+            let receipt = Receipt { level, placed, quarantined: append.quarantined };
+            if let Some(completer) = append.reply.finish(Ok(receipt))
+                && !woken.iter().any(|known| Arc::ptr_eq(known, &completer))
+            {
+                woken.push(completer);
+            }
+        }
+        woken.iter().for_each(|completer| completer.wake());
+    }
+}
+
+fn frame_size(batch: &[Append]) -> usize {
+    let rows = batch.iter().map(|append| append.chunks.len()).sum();
+    let ops = batch.iter().flat_map(|append| &append.ops).map(super::table::TableOp::encoded_bytes).sum();
+    frame_bytes(rows, ops, batch.iter().map(Append::payload_bytes).sum())
+}
+
+fn unavailable() -> Error {
+    Error::new(ErrorKind::StorageUnavailable, "the storage takes no writes now")
+}
+
+fn refuse_deleted(batch: &mut Vec<Append>) {
+    let gone = batch.extract_if(.., |append| append.chunks.iter().any(|chunk| chunk.stream.is_deleted()));
+    for append in gone {
+        let error = Error::new(ErrorKind::StreamNotFound, "the stream was deleted before the commit");
+        append.reply.finish_and_wake(Err(error));
+    }
+}
+
+fn refuse(batch: impl Iterator<Item = Append>, refusal: &Error) {
+    for append in batch {
+        append.reply.finish_and_wake(Err(refusal.clone()));
+    }
+}

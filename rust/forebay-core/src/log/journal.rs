@@ -1,0 +1,270 @@
+//! The write-ahead log's files, and the writer that the committer owns.
+
+use std::io::{self, IoSlice};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::frame::{FrameHead, FrameKind, Life, PAGE_BYTES, frame_bytes, u32_at, u64_at};
+use super::spares::Spares;
+use super::storage::{StorageFile, Synced, read_exact_at};
+use crate::ids::{Generation, Sequence, Timestamp};
+
+/// The directory of journal files.
+pub const JOURNAL_DIRECTORY: &str = "journal";
+
+/// Kept free at a journal file's end for table operations, a marker and the end: retention has to be able to delete,
+/// and so to make room, when the disk is full and no further file can be made.
+pub const RESERVED_BYTES: u64 = 64 * PAGE_BYTES as u64;
+
+const MAGIC: &[u8; 8] = b"FBJOURN1";
+static ZEROS: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
+
+/// The path of a generation's file.
+#[must_use]
+pub fn journal_path(generation: Generation) -> PathBuf {
+    PathBuf::from(format!("{JOURNAL_DIRECTORY}/{:020}.journal", generation.0))
+}
+
+/// Where in the first page the header stands, twice: a flipped byte in one copy has no effect.
+const HEADER_COPIES: [usize; 2] = [0, PAGE_BYTES / 2];
+const HEADER_BYTES: usize = 36;
+
+/// A journal file in one life of it. The first page holds the header twice: magic, generation u64, salt u64, file bytes
+/// u64, CRC32C u32 of what comes before.
+#[derive(Debug)]
+pub struct JournalFile {
+    /// The open file.
+    pub file: Arc<dyn StorageFile>,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its life.
+    pub life: Life,
+    /// Its preallocated length.
+    pub bytes: u64,
+}
+
+impl JournalFile {
+    /// Begins a new life: writes the header and makes it durable.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn begin(file: Arc<dyn StorageFile>, path: PathBuf, life: Life, bytes: u64) -> io::Result<Self> {
+        let mut header = MAGIC.to_vec();
+        for number in [life.generation.0, life.salt, bytes] {
+            header.extend_from_slice(&number.to_le_bytes());
+        }
+        header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
+        let mut page = [0; PAGE_BYTES];
+        for at in HEADER_COPIES {
+            page[at..at + HEADER_BYTES].copy_from_slice(&header);
+        }
+        file.write_at(&[IoSlice::new(&page)], 0)?;
+        let _: Synced = file.sync_data()?;
+        Ok(Self { file, path, life, bytes })
+    }
+
+    /// Reads the header of an existing file; `None` when it is not a sound one.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn identify(file: Arc<dyn StorageFile>, path: PathBuf) -> io::Result<Option<Self>> {
+        let mut page = [0; PAGE_BYTES];
+        match read_exact_at(file.as_ref(), &mut page, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            result => result?,
+        }
+        let header = HEADER_COPIES.iter().find_map(|at| read_header(&page[*at..at + HEADER_BYTES]));
+        Ok(header.map(|(life, bytes)| Self { file, path, life, bytes }))
+    }
+
+    /// Writes a frame without syncing it.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn write_frame(&self, head: &[u8], payload: &[&[u8]], position: u64) -> io::Result<u64> {
+        let content = head.len() + payload.iter().map(|part| part.len()).sum::<usize>();
+        let padded = content.next_multiple_of(PAGE_BYTES);
+        let mut buffers = Vec::with_capacity(payload.len() + 2);
+        buffers.push(IoSlice::new(head));
+        buffers.extend(payload.iter().map(|part| IoSlice::new(part)));
+        buffers.push(IoSlice::new(&ZEROS[..padded - content]));
+        self.file.write_at(&buffers, position)?;
+        Ok(padded as u64)
+    }
+}
+
+fn read_header(header: &[u8]) -> Option<(Life, u64)> {
+    let sound = header.starts_with(MAGIC) && u32_at(header, 32)? == crc32c::crc32c(&header[..32]);
+    let life = Life { generation: Generation(u64_at(header, 8)?), salt: u64_at(header, 16)? };
+    sound.then_some((life, u64_at(header, 24)?))
+}
+
+/// Why a frame was not written.
+#[derive(Debug)]
+pub enum JournalError {
+    /// No further file can be made now; nothing was written, and nothing is lost. Says why.
+    NoSpace(String),
+    /// The storage failed at a write or a sync: what is on the disk is unknown.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for JournalError {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The committer's end of the journal.
+#[derive(Debug)]
+pub struct Journal {
+    active: JournalFile,
+    position: u64,
+    opened: Instant,
+    spares: Arc<Spares>,
+    sequence: Sequence,
+    synced_through: Sequence,
+    /// Whether anything but a marker was written since the last sync or marker.
+    unmarked: bool,
+    head: Vec<u8>,
+}
+
+/// What the journal promises about the space of the frame that is written next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// For records.
+    Records,
+    /// For table operations alone, which may use the reserve.
+    Control,
+}
+
+impl Journal {
+    /// Starts a journal in a fresh file, after the commit `sequence`, which is synced.
+    #[must_use]
+    pub fn new(active: JournalFile, spares: Arc<Spares>, sequence: Sequence) -> Self {
+        Self {
+            active,
+            position: PAGE_BYTES as u64,
+            opened: Instant::now(),
+            spares,
+            sequence,
+            synced_through: sequence,
+            unmarked: false,
+            head: Vec::new(),
+        }
+    }
+
+    /// The file that is written to.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.active.life.generation
+    }
+
+    /// The last commit's number.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// When the file was taken into use, if it holds anything.
+    #[must_use]
+    pub fn opened(&self) -> Option<Instant> {
+        (self.position > PAGE_BYTES as u64).then_some(self.opened)
+    }
+
+    /// Whether a commit is waiting for its sync or marker.
+    #[must_use]
+    pub fn is_unmarked(&self) -> bool {
+        self.unmarked
+    }
+
+    /// Whether the last commits are not synced yet.
+    #[must_use]
+    pub fn is_unsynced(&self) -> bool {
+        self.synced_through < self.sequence
+    }
+
+    /// Whether a frame of that size fits the active file.
+    #[must_use]
+    pub fn fits(&self, bytes: usize, room: Room) -> bool {
+        let reserve = match room {
+            Room::Records => RESERVED_BYTES,
+            Room::Control => PAGE_BYTES as u64,
+        };
+        self.position + bytes as u64 + reserve <= self.active.bytes
+    }
+
+    /// The largest frame that fits an empty file.
+    #[must_use]
+    pub fn largest_frame(file_bytes: u64) -> u64 {
+        file_bytes - RESERVED_BYTES - PAGE_BYTES as u64
+    }
+
+    /// Ends the active file and goes on in the next one; returns the file that was left, synced whole.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn rotate(&mut self) -> Result<JournalFile, JournalError> {
+        let next = self.spares.take().map_err(JournalError::NoSpace)?;
+        let _synced = self.mark(FrameKind::End)?;
+        self.position = PAGE_BYTES as u64;
+        self.opened = Instant::now();
+        Ok(std::mem::replace(&mut self.active, next))
+    }
+
+    /// Writes one commit; it is durable only after [`Journal::sync`].
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn commit(&mut self, mut head: FrameHead, payload: &[&[u8]]) -> io::Result<u64> {
+        self.sequence.0 += 1;
+        head.sequence = self.sequence;
+        head.synced_through = self.synced_through;
+        self.unmarked = true;
+        self.write(&head, payload)
+    }
+
+    /// Makes every commit so far durable.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn sync(&mut self) -> io::Result<Synced> {
+        let synced = self.active.file.sync_data()?;
+        self.synced_through = self.sequence;
+        Ok(synced)
+    }
+
+    /// Syncs, then says so in a marker or the end, which is synced too.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn mark(&mut self, kind: FrameKind) -> io::Result<Synced> {
+        if self.is_unsynced() {
+            let _synced = self.sync()?;
+        }
+        let head = FrameHead {
+            kind,
+            sequence: self.sequence,
+            synced_through: self.synced_through,
+            append_time: Timestamp::now(),
+            rows: Vec::new(),
+            ops: Vec::new(),
+        };
+        self.write(&head, &[])?;
+        self.unmarked = false;
+        self.active.file.sync_data()
+    }
+
+    /// Whether a marker still fits.
+    #[must_use]
+    pub fn has_room_for_marker(&self) -> bool {
+        self.fits(frame_bytes(0, 0, 0), Room::Control)
+    }
+
+    fn write(&mut self, head: &FrameHead, payload: &[&[u8]]) -> io::Result<u64> {
+        head.encode(self.active.life, &mut self.head);
+        let written = self.active.write_frame(&self.head, payload, self.position)?;
+        self.position += written;
+        Ok(written)
+    }
+}

@@ -1,0 +1,350 @@
+//! From a data directory to a log: tables, then the journal on top of them. The process always starts: what is damaged
+//! is named and left as it is, and the log is opened read-only then.
+
+use std::collections::BTreeSet;
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::frame::{Decoded, FrameHead, FrameKind};
+use super::journal::{JOURNAL_DIRECTORY, JournalFile};
+use super::replay::{Replay, Step, Tail};
+use super::ring::{Payload, Run};
+use super::sealer::{Contents, Full, Sealer};
+use super::segment::SEGMENT_DIRECTORY;
+use super::spares::Spares;
+use super::state::State;
+use super::status::{Damage, Mode, Status};
+use super::storage::{Storage, Synced};
+use super::table::{Changes, Table, TableOp, number_key};
+use crate::admission::{Budget, Permit};
+use crate::ids::{Generation, Offset, PartitionId, Sequence, StreamId, Timestamp};
+use crate::options::Access;
+use crate::stream::{Catalog, SegmentPart, StreamDefinition};
+
+/// What recovery builds up.
+#[derive(Debug)]
+pub struct Recovery<'a> {
+    /// Where everything is read from.
+    pub storage: &'a Arc<dyn Storage>,
+    /// Where streams go.
+    pub catalog: &'a Catalog,
+    /// What replayed records are charged to.
+    pub ring: &'a Arc<Budget>,
+    /// Where damages are named.
+    pub status: &'a Status,
+    /// Whether anything may be written.
+    pub access: Access,
+    rows: Changes,
+    sequence: Sequence,
+    damaged: bool,
+}
+
+/// What a log goes on with.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The last commit.
+    pub sequence: Sequence,
+    /// Files that are replayed and still have to be sealed, oldest first.
+    pub unsealed: Vec<Full>,
+    /// Every row of every table.
+    pub rows: Changes,
+}
+
+/// The journal files of a directory.
+#[derive(Debug, Default)]
+pub struct JournalFiles {
+    /// Those that are not sealed, oldest first.
+    pub unsealed: Vec<JournalFile>,
+    /// Those that can be written over.
+    pub reusable: Vec<JournalFile>,
+    /// The newest generation of all.
+    pub newest: Generation,
+}
+
+impl JournalFiles {
+    /// Finds the journal files. One whose header is unreadable is named as a damage, unless it is known to be sealed.
+    ///
+    /// # Errors
+    /// When the directory itself cannot be read.
+    pub fn find(storage: &dyn Storage, sealed: Generation, status: &Status, access: Access) -> io::Result<Self> {
+        let mut files = Self { newest: sealed, ..Self::default() };
+        for entry in storage.list(Path::new(JOURNAL_DIRECTORY))? {
+            let Some(number) = entry.name.strip_suffix(".journal").and_then(|number| number.parse().ok()) else {
+                continue;
+            };
+            files.newest = files.newest.max(Generation(number));
+            let path = Path::new(JOURNAL_DIRECTORY).join(&entry.name);
+            let opened = match access {
+                Access::ReadWrite => storage.open(&path),
+                Access::ReadOnly => storage.open_read(&path),
+            };
+            let damage = match opened.and_then(|file| JournalFile::identify(file, path.clone())) {
+                Ok(Some(file)) if file.life.generation <= sealed => {
+                    files.reusable.push(file);
+                    continue;
+                }
+                Ok(Some(file)) => {
+                    files.newest = files.newest.max(file.life.generation);
+                    files.unsealed.push(file);
+                    continue;
+                }
+                Ok(None) if Generation(number) <= sealed => continue,
+                Ok(None) => "the journal file's header is damaged".to_owned(),
+                Err(error) => format!("the journal file cannot be read: {error}"),
+            };
+            status.report(Damage {
+                file: path.to_string_lossy().into_owned(),
+                range: None,
+                stream: None,
+                what: damage,
+            });
+        }
+        files.unsealed.sort_by_key(|file| file.life.generation);
+        Ok(files)
+    }
+}
+
+impl<'a> Recovery<'a> {
+    /// Takes in the tables.
+    #[must_use]
+    pub fn new(
+        storage: &'a Arc<dyn Storage>,
+        catalog: &'a Catalog,
+        ring: &'a Arc<Budget>,
+        status: &'a Status,
+        access: Access,
+        state: State,
+    ) -> Self {
+        let damaged = !state.damages.is_empty() || !status.damages().is_empty();
+        state.damages.into_iter().for_each(|damage| status.report(damage));
+        let (rows, sequence) = (state.rows, state.sequence);
+        let mut recovery = Self { storage, catalog, ring, status, access, rows, sequence, damaged };
+        recovery.take_in_tables();
+        recovery
+    }
+
+    /// Replays the journal. `sealer` seals as it goes when the ring's budget is smaller than the journal.
+    ///
+    /// # Errors
+    /// Whatever the storage says that is not about one file alone.
+    pub fn replay(mut self, files: JournalFiles, sealer: &mut Sealer, spares: &Spares) -> io::Result<Recovered> {
+        let mut unsealed: Vec<Full> = Vec::new();
+        let mut open: Option<(Replay, usize)> = None;
+        for file in files.unsealed {
+            let mut replay = match Replay::open(&file) {
+                Ok(replay) => replay,
+                Err(error) => {
+                    self.damage(&file, None, format!("the journal file cannot be read: {error}"));
+                    continue;
+                }
+            };
+            let before = self.sequence;
+            let (contents, tail) = self.replay_file(&file, &mut replay);
+            if self.sequence == before && tail != Tail::Ended {
+                // Prepared, and never written to.
+                self.reuse(file, spares);
+                continue;
+            }
+            if let (Some(_), Some(full)) = (open.take(), unsealed.last()) {
+                self.damage(&full.file, None, "the journal file has no end, though a later one was begun".to_owned());
+            }
+            if let Tail::Open(end) = tail {
+                open = Some((replay, end));
+            }
+            unsealed.push(Full { file, contents });
+            let spill = self.ring.used_percent() >= 50 && open.is_none();
+            if spill && !self.damaged && self.access == Access::ReadWrite {
+                for full in unsealed.drain(..) {
+                    sealer.seal(full, &mut || {});
+                }
+            }
+        }
+        if let (Some((replay, end)), Some(full)) = (open, unsealed.last()) {
+            self.close_tail(&full.file, &replay, end)?;
+        }
+        files.reusable.into_iter().for_each(|file| self.reuse(file, spares));
+        if self.damaged {
+            let reason =
+                "the data directory is damaged: started read-only; run `forebay verify`, then `forebay repair`";
+            self.status.set(Mode::ReadOnly, reason);
+            unsealed.clear();
+        } else if self.access == Access::ReadWrite {
+            self.remove_orphans()?;
+        }
+        Ok(Recovered { sequence: self.sequence, unsealed, rows: self.rows })
+    }
+
+    fn reuse(&self, file: JournalFile, spares: &Spares) {
+        if self.access == Access::ReadWrite && !self.damaged {
+            spares.recycle(file);
+        }
+    }
+
+    fn damage(&mut self, file: &JournalFile, range: Option<(u64, u64)>, what: String) {
+        self.damaged = true;
+        let file = file.path.to_string_lossy().into_owned();
+        self.status.report(Damage { file, range, stream: None, what });
+    }
+
+    fn take_in_tables(&mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        for op in rows.ops().filter(|op| op.table == Table::Catalog) {
+            self.take_in(&op);
+        }
+        for op in rows.ops().filter(|op| op.table != Table::Catalog) {
+            self.take_in(&op);
+        }
+        for stream in self.catalog.all() {
+            for (partition, log) in (0..).zip(stream.partitions()) {
+                let key = number_key(stream.id().0, &[partition]);
+                let bound =
+                    |table| rows.get(table, &key).and_then(|value| Some(u64::from_le_bytes(*value.first_chunk()?)));
+                let start = bound(Table::Starts).unwrap_or(0);
+                let end = bound(Table::Ends).unwrap_or(0).max(start);
+                log.restore(Offset(start), Offset(end));
+            }
+        }
+        self.rows = rows;
+    }
+
+    /// What a change means for what is in memory, beside the row itself.
+    fn take_in(&self, op: &TableOp) {
+        match (op.table, &op.value) {
+            (Table::Catalog, Some(value)) => match StreamDefinition::decode(value) {
+                Ok(definition) => drop(self.catalog.insert(definition)),
+                Err(error) => {
+                    let what = format!("the definition of a stream cannot be read: {error}");
+                    let stream = Some(String::from_utf8_lossy(&op.key).into_owned());
+                    self.status.report(Damage { file: "state".to_owned(), range: None, stream, what });
+                }
+            },
+            (Table::Segments, value) => {
+                let Some((stream, name)) = op.key.split_first_chunk::<4>() else { return };
+                let Some(stream) = self.catalog.by_id(StreamId(u32::from_be_bytes(*stream))) else { return };
+                match value {
+                    Some(value) => {
+                        if let Some(part) = SegmentPart::decode(name, value) {
+                            stream.add_part(&Arc::new(part));
+                        }
+                    }
+                    None => {
+                        let part = stream.parts().into_iter().find(|part| part.key(stream.id()) == op.key);
+                        part.iter().for_each(|part| stream.remove_part(part));
+                    }
+                }
+            }
+            (Table::Starts, Some(value)) => {
+                let Some((stream, partition)) = op.key.split_first_chunk::<4>() else { return };
+                let Some(stream) = self.catalog.by_id(StreamId(u32::from_be_bytes(*stream))) else { return };
+                let partition = partition.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+                let partition = PartitionId(u32::try_from(partition).unwrap_or(u32::MAX));
+                if let (Some(log), Some(start)) = (stream.partition(partition), value.first_chunk()) {
+                    log.advance_start(Offset(u64::from_le_bytes(*start)));
+                }
+            }
+            (Table::Catalog | Table::Starts, None) | (Table::Ends | Table::Idempotency, _) => {}
+        }
+    }
+
+    fn replay_file(&mut self, file: &JournalFile, replay: &mut Replay) -> (Contents, Tail) {
+        let mut contents = Contents::new(file.life.generation);
+        loop {
+            match replay.step(self.sequence) {
+                Step::Commit(frame) => {
+                    let expected = self.sequence.0 + 1;
+                    let found = frame.head.sequence;
+                    self.apply(&frame, &mut contents);
+                    self.sequence = found;
+                    if found.0 != expected {
+                        self.damage(
+                            file,
+                            None,
+                            format!("commits {expected} to {} are missing", found.0.wrapping_sub(1)),
+                        );
+                    }
+                }
+                Step::Damage(position, bytes) => {
+                    let what = "a commit's checksum does not match, though it was synced".to_owned();
+                    self.damage(file, Some((position, bytes)), what);
+                }
+                Step::Done(tail) => {
+                    contents.last_sequence = self.sequence;
+                    return (contents, tail);
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, frame: &Decoded<'_>, contents: &mut Contents) {
+        let Some(ops) = TableOp::decode_all(&frame.head.ops) else {
+            self.damaged = true;
+            return;
+        };
+        for op in ops {
+            self.take_in(&op);
+            self.rows.apply(op.clone());
+            contents.changes.apply(op);
+        }
+        let mut at = 0;
+        let streams: Vec<_> = frame.head.rows.iter().map(|row| self.catalog.by_id(row.stream)).collect();
+        let Some(first) = streams.iter().flatten().next() else { return };
+        let permit = Permit::force(self.ring, first.share(), frame.payload.len() as u64);
+        let payload = Arc::new(Payload::new(frame.payload.to_vec(), permit));
+        for (row, stream) in frame.head.rows.iter().zip(streams) {
+            let range = at..at + row.bytes as usize;
+            at = range.end;
+            let Some(stream) = stream else { continue };
+            let Some(log) = stream.partition(row.partition) else { continue };
+            if row.base != log.committed() {
+                let what = format!("partition {} goes on at {} after {}", row.partition, row.base, log.committed());
+                let file = format!("{JOURNAL_DIRECTORY} generation {}", contents.generation);
+                self.damaged = true;
+                self.status.report(Damage { file, range: None, stream: Some(stream.name().to_owned()), what });
+            }
+            let (base, records, generation) = (row.base, row.records, contents.generation);
+            let append_time = frame.head.append_time;
+            let run = Run { base, records, generation, append_time, payload: Arc::clone(&payload), range };
+            log.publish(run.clone());
+            contents.add(stream, row.partition, run);
+        }
+    }
+
+    /// Cuts a torn tail: makes durable what stands before it, and ends the file there, so that the next start does not
+    /// take the cut for damage.
+    fn close_tail(&self, file: &JournalFile, replay: &Replay, end: usize) -> io::Result<()> {
+        if self.access == Access::ReadOnly || self.damaged {
+            return Ok(());
+        }
+        let (position, bytes) = replay.unsynced(end);
+        file.file.write_at(&[IoSlice::new(bytes)], position)?;
+        let head = FrameHead {
+            kind: FrameKind::End,
+            sequence: self.sequence,
+            synced_through: self.sequence,
+            append_time: Timestamp::now(),
+            rows: Vec::new(),
+            ops: Vec::new(),
+        };
+        let _: Synced = file.file.sync_data()?;
+        let mut encoded = Vec::new();
+        head.encode(file.life, &mut encoded);
+        file.write_frame(&encoded, &[], end as u64)?;
+        let _: Synced = file.file.sync_data()?;
+        Ok(())
+    }
+
+    /// Removes segments that no row names: of a sealing or a deletion that a crash interrupted.
+    fn remove_orphans(&self) -> io::Result<()> {
+        let streams = self.catalog.all();
+        let named: BTreeSet<_> =
+            streams.iter().flat_map(|stream| stream.parts()).map(|part| part.name.path()).collect();
+        for entry in self.storage.list(Path::new(SEGMENT_DIRECTORY))? {
+            let path = Path::new(SEGMENT_DIRECTORY).join(&entry.name);
+            if entry.name.ends_with(".segment") && !named.contains(&path) {
+                self.storage.remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+}

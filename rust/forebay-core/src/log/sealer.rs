@@ -1,0 +1,379 @@
+//! Turns full journal files into segments, in the background: the only writer of segments and state files.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::block::{BLOCK_BYTES, BlockRow, Compressor};
+use super::journal::JournalFile;
+use super::record::Records;
+use super::ring::Run;
+use super::segment::{SEGMENT_DIRECTORY, SegmentName, SegmentWriter};
+use super::spares::Spares;
+use super::state::StateWriter;
+use super::status::{Mode, Status};
+use super::storage::Storage;
+use super::table::{Changes, Table, TableOp, number_key};
+use crate::ids::{Generation, PartitionId, Sequence, StreamId, Timestamp};
+use crate::stream::{Compression, SegmentPart, Stream};
+use crate::telemetry::Counters;
+
+/// A stream with this much in one journal file gets a segment of its own; smaller ones share one, or every quiet
+/// stream would cost a file a journal file.
+const OWN_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
+/// A sealing that found the disk full is tried again this often.
+const RETRY: Duration = Duration::from_secs(1);
+/// Percent of a stream's share of the ring from which LZ4 stands in for its compression, and from which nothing is
+/// compressed: a slow sealer must not become an outage.
+const LZ4_PERCENT: u64 = 50;
+const NONE_PERCENT: u64 = 75;
+
+/// What one journal file holds, as the committer published it.
+#[derive(Debug)]
+pub struct Contents {
+    /// The file's generation.
+    pub generation: Generation,
+    /// The last commit in it.
+    pub last_sequence: Sequence,
+    /// The last change of every row that its commits touched.
+    pub changes: Changes,
+    runs: BTreeMap<(StreamId, PartitionId), (Arc<Stream>, Vec<Run>)>,
+}
+
+impl Contents {
+    /// An empty file's.
+    #[must_use]
+    pub fn new(generation: Generation) -> Self {
+        Self { generation, last_sequence: Sequence(0), changes: Changes::default(), runs: BTreeMap::new() }
+    }
+
+    /// Takes in a published run. Runs of one partition come in order.
+    pub fn add(&mut self, stream: Arc<Stream>, partition: PartitionId, run: Run) {
+        self.runs.entry((stream.id(), partition)).or_insert_with(|| (stream, Vec::new())).1.push(run);
+    }
+
+    /// Bytes of records.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.runs.values().flat_map(|(_, runs)| runs).map(|run| run.range.len()).sum()
+    }
+}
+
+/// A journal file that the log has left, and what it holds.
+#[derive(Debug)]
+pub struct Full {
+    /// The file.
+    pub file: JournalFile,
+    /// What it holds.
+    pub contents: Contents,
+}
+
+/// Files on their way to the sealer. Bounded by the ring's budget, which their records are charged to.
+#[derive(Debug, Default)]
+pub struct SealQueue {
+    state: Mutex<QueueState>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    files: VecDeque<Full>,
+    /// Taken by the sealer, not finished yet.
+    sealing: bool,
+    closed: bool,
+}
+
+impl SealQueue {
+    /// Hands a file to the sealer.
+    pub fn push(&self, full: Full) {
+        self.state.lock().files.push_back(full);
+        self.wake.notify_all();
+    }
+
+    /// Files that wait or are being sealed.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        let state = self.state.lock();
+        state.files.len() + usize::from(state.sealing)
+    }
+
+    /// Ends the sealer after the file that it works on.
+    pub fn close(&self) {
+        self.state.lock().closed = true;
+        self.wake.notify_all();
+    }
+
+    /// Waits until there is a file, or for `timeout`. `Err` when closed.
+    pub(crate) fn take(&self, timeout: Duration) -> Result<Option<Full>, ()> {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.state.lock();
+        loop {
+            if state.closed {
+                return Err(());
+            }
+            if let Some(full) = state.files.pop_front() {
+                state.sealing = true;
+                return Ok(Some(full));
+            }
+            if self.wake.wait_until(&mut state, deadline).timed_out() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn finished(&self) {
+        self.state.lock().sealing = false;
+    }
+
+    /// Waits out a retry. `false` when closed.
+    fn pause(&self) -> bool {
+        let deadline = Instant::now() + RETRY;
+        let mut state = self.state.lock();
+        while !state.closed {
+            if self.wake.wait_until(&mut state, deadline).timed_out() {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The sealer's state.
+#[derive(Debug)]
+pub struct Sealer {
+    storage: Arc<dyn Storage>,
+    queue: Arc<SealQueue>,
+    spares: Arc<Spares>,
+    status: Arc<Status>,
+    counters: Arc<Counters>,
+    state: StateWriter,
+    compressor: Compressor,
+    raw: Vec<u8>,
+}
+
+impl Sealer {
+    /// A sealer that goes on with `state`.
+    #[must_use]
+    pub fn new(
+        storage: Arc<dyn Storage>,
+        queue: Arc<SealQueue>,
+        spares: Arc<Spares>,
+        status: Arc<Status>,
+        counters: Arc<Counters>,
+        state: StateWriter,
+    ) -> Self {
+        let raw = Vec::with_capacity(BLOCK_BYTES * 2);
+        Self { storage, queue, spares, status, counters, state, compressor: Compressor::new(), raw }
+    }
+
+    /// Seals one file, trying again while the disk is full; `retain` is called between tries, since deleting is what
+    /// may make room. `false` when it could not be sealed: the file stays, and the next start seals it.
+    pub fn seal(&mut self, full: Full, retain: &mut dyn FnMut()) -> bool {
+        let sealed = loop {
+            match self.try_seal(&full.contents) {
+                Ok(()) => break true,
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    self.status.set_sealer_stuck(Some(format!("cannot write a segment: {error}")));
+                    retain();
+                    if !self.queue.pause() {
+                        break false;
+                    }
+                }
+                Err(error) => {
+                    self.status.poison("sealing a journal file", &error);
+                    break false;
+                }
+            }
+        };
+        self.queue.finished();
+        if sealed {
+            self.status.set_sealer_stuck(None);
+            self.counters.sealed_files.increment();
+            self.spares.recycle(full.file);
+        }
+        sealed
+    }
+
+    /// Whether a file can be prepared again after the disk was full.
+    pub fn look_for_room(&self) {
+        if self.status.mode() == Mode::Full && self.spares.failure().is_none() {
+            self.status.clear_full();
+        }
+    }
+
+    fn try_seal(&mut self, contents: &Contents) -> io::Result<()> {
+        let parts = self.write_segments(contents)?;
+        if !parts.is_empty() {
+            self.storage.sync_directory(Path::new(SEGMENT_DIRECTORY))?;
+        }
+        let mut changes = contents.changes.clone();
+        for (stream, part) in &parts {
+            changes.apply(TableOp::put(Table::Segments, part.key(stream.id()), part.encode()));
+            for (partition, base, records) in &part.spans {
+                let key = number_key(stream.id().0, &[partition.0.into()]);
+                changes.apply(TableOp::put(Table::Ends, key, base.plus(*records).0.to_le_bytes()));
+            }
+        }
+        self.state.write_delta(self.storage.as_ref(), contents.generation, contents.last_sequence, &changes)?;
+        for (stream, part) in parts {
+            stream.add_part(&Arc::new(part));
+        }
+        for ((_, partition), (stream, _)) in &contents.runs {
+            stream.partitions()[partition.0 as usize].evict(contents.generation);
+        }
+        self.state.merge_when_due(self.storage.as_ref())
+    }
+
+    fn write_segments(&mut self, contents: &Contents) -> io::Result<Vec<(Arc<Stream>, SegmentPart)>> {
+        let mut by_stream: BTreeMap<StreamId, Vec<PartitionRuns<'_>>> = BTreeMap::new();
+        for ((id, partition), (stream, runs)) in &contents.runs {
+            if !stream.is_deleted() {
+                by_stream.entry(*id).or_default().push((stream, *partition, runs));
+            }
+        }
+        let size = |runs: &[PartitionRuns<'_>]| -> usize {
+            runs.iter().flat_map(|(_, _, runs)| *runs).map(|run| run.range.len()).sum()
+        };
+        let (own, shared): (Vec<_>, Vec<_>) = by_stream.into_values().partition(|runs| size(runs) >= OWN_SEGMENT_BYTES);
+        let mut files = own;
+        files.push(shared.into_iter().flatten().collect());
+        let mut parts = Vec::new();
+        for (file, ordinal) in files.iter().filter(|file| !file.is_empty()).zip(0..) {
+            let name = SegmentName { generation: contents.generation, ordinal };
+            match self.write_segment(name, file) {
+                Ok(written) => parts.extend(written),
+                Err(error) => {
+                    // Half a segment only takes room; the next try starts anew.
+                    let _ignored = self.storage.remove(&name.path());
+                    return Err(error);
+                }
+            }
+        }
+        Ok(parts)
+    }
+
+    fn write_segment(
+        &mut self,
+        name: SegmentName,
+        runs: &[PartitionRuns<'_>],
+    ) -> io::Result<Vec<(Arc<Stream>, SegmentPart)>> {
+        let mut writer = SegmentWriter::create(self.storage.as_ref(), name)?;
+        for (stream, partition, runs) in runs {
+            let compression = Self::compression(stream);
+            self.write_runs(&mut writer, (stream.id(), *partition), compression, runs)?;
+        }
+        let rows = writer.finish()?;
+        let mut parts: Vec<(Arc<Stream>, SegmentPart)> = Vec::new();
+        for (stream, partition, _) in runs {
+            let rows = rows.iter().filter(|row| row.stream == stream.id() && row.partition == *partition);
+            match parts.last_mut().filter(|(last, _)| last.id() == stream.id()) {
+                Some((_, part)) => part.add_rows(rows),
+                None => {
+                    let mut part = SegmentPart::new(name);
+                    part.add_rows(rows);
+                    parts.push((Arc::clone(stream), part));
+                }
+            }
+        }
+        for (_, part) in &parts {
+            self.counters.sealed_bytes_raw.add(part.raw_bytes);
+            self.counters.sealed_bytes_stored.add(part.stored_bytes);
+        }
+        Ok(parts)
+    }
+
+    fn compression(stream: &Stream) -> Compression {
+        let chosen = stream.definition().compression;
+        match (chosen, stream.share().used_percent()) {
+            (Compression::None, _) | (_, NONE_PERCENT..) => Compression::None,
+            (_, LZ4_PERCENT..) => Compression::Lz4,
+            (_, _) => chosen,
+        }
+    }
+
+    fn write_runs(
+        &mut self,
+        writer: &mut SegmentWriter,
+        (stream, partition): (StreamId, PartitionId),
+        compression: Compression,
+        runs: &[Run],
+    ) -> io::Result<()> {
+        let Some(first) = runs.first() else { return Ok(()) };
+        let mut row = BlockRow::empty(stream, partition, first.base);
+        self.raw.clear();
+        for run in runs {
+            let mut records = Records::new(run.bytes());
+            let mut from = run.bytes();
+            while let Some((record, stored)) = records.next() {
+                let ahead = from.len() - records.rest().len();
+                if row.records > 0 && self.raw.len() + ahead > BLOCK_BYTES {
+                    self.raw.extend_from_slice(&from[..ahead - stored.len()]);
+                    from = &from[ahead - stored.len()..];
+                    let next = BlockRow::empty(stream, partition, row.end());
+                    self.write_block(writer, std::mem::replace(&mut row, next), compression)?;
+                }
+                row.take_in(record.timestamp, run.append_time);
+            }
+            self.raw.extend_from_slice(from);
+        }
+        self.write_block(writer, row, compression)
+    }
+
+    fn write_block(
+        &mut self,
+        writer: &mut SegmentWriter,
+        mut row: BlockRow,
+        compression: Compression,
+    ) -> io::Result<()> {
+        let (codec, stored) = self.compressor.compress(&self.raw, compression);
+        row.codec = codec;
+        row.raw_bytes = u32::try_from(self.raw.len()).unwrap_or(u32::MAX);
+        row.stored_bytes = u32::try_from(stored.len()).unwrap_or(u32::MAX);
+        writer.add(row, stored)?;
+        self.raw.clear();
+        Ok(())
+    }
+}
+
+type PartitionRuns<'a> = (&'a Arc<Stream>, PartitionId, &'a Vec<Run>);
+
+/// The changes that retention makes when it deletes a part.
+#[must_use]
+pub fn deletion(stream: StreamId, part: &SegmentPart) -> Vec<TableOp> {
+    let mut ops = vec![TableOp::delete(Table::Segments, part.key(stream))];
+    ops.extend(part.spans.iter().map(|(partition, base, records)| {
+        let key = number_key(stream.0, &[partition.0.into()]);
+        TableOp::put(Table::Starts, key, base.plus(*records).0.to_le_bytes())
+    }));
+    ops
+}
+
+impl BlockRow {
+    fn empty(stream: StreamId, partition: PartitionId, base: crate::ids::Offset) -> Self {
+        Self {
+            position: 0,
+            crc: 0,
+            stream,
+            partition,
+            base,
+            newest_append: Timestamp(i64::MIN),
+            min_time: Timestamp(i64::MAX),
+            max_time: Timestamp(i64::MIN),
+            records: 0,
+            raw_bytes: 0,
+            stored_bytes: 0,
+            codec: 0,
+        }
+    }
+
+    fn take_in(&mut self, time: Timestamp, append: Timestamp) {
+        self.records += 1;
+        self.newest_append = self.newest_append.max(append);
+        self.min_time = self.min_time.min(time);
+        self.max_time = self.max_time.max(time);
+    }
+}

@@ -1,0 +1,197 @@
+//! Journal files made ready ahead of time, by a thread of their own: writing zeros into a new file inside of a commit
+//! would show in every latency, and writing over a recycled file is faster than growing one.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::frame::{Life, PAGE_BYTES};
+use super::journal::{JOURNAL_DIRECTORY, JournalFile, journal_path};
+use super::storage::{Storage, StorageFile, Synced};
+use crate::ids::Generation;
+
+/// A file that could not be made is tried again this often.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long a commit waits for a file that is being made before it refuses: longer than zeros of one file take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Files kept for reuse; more are removed, or a burst would hold its disk space for ever.
+const KEPT: usize = 3;
+const UNFINISHED: &str = "journal/unfinished";
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Makes the next journal file ready while the log writes to the current one.
+#[derive(Debug)]
+pub struct Spares {
+    storage: Arc<dyn Storage>,
+    file_bytes: u64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    ready: Option<JournalFile>,
+    recycled: Vec<JournalFile>,
+    next_generation: Generation,
+    failure: Option<String>,
+    closed: bool,
+}
+
+impl Spares {
+    /// Files of `file_bytes`, with generations from `next_generation` on.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>, file_bytes: u64, next_generation: Generation) -> Arc<Self> {
+        let state = State { ready: None, recycled: Vec::new(), next_generation, failure: None, closed: false };
+        Arc::new(Self { storage, file_bytes, state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    /// Takes the file that is ready, waiting while it is being made.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn take(&self) -> Result<JournalFile, String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.state.lock();
+        loop {
+            if let Some(file) = state.ready.take() {
+                self.changed.notify_all();
+                return Ok(file);
+            }
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            if state.closed || self.changed.wait_until(&mut state, deadline).timed_out() {
+                return Err("the next journal file could not be made in time".to_owned());
+            }
+        }
+    }
+
+    /// Whether the last try to make a file failed, and why.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.state.lock().failure.clone()
+    }
+
+    /// Takes back a file whose content is sealed.
+    pub fn recycle(&self, file: JournalFile) {
+        let mut state = self.state.lock();
+        let keep = file.bytes == self.file_bytes && state.recycled.len() < KEPT;
+        if keep {
+            state.recycled.push(file);
+            drop(state);
+            self.changed.notify_all();
+            return;
+        }
+        drop(state);
+        // A file that stays behind is found and taken up at the next start.
+        let _ignored = self.storage.remove(&file.path);
+    }
+
+    /// Ends [`Spares::run`].
+    pub fn close(&self) {
+        self.state.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// The thread's work: keeps one file ready until closed.
+    pub fn run(&self) {
+        loop {
+            let mut state = self.state.lock();
+            while state.ready.is_some() && !state.closed {
+                self.changed.wait(&mut state);
+            }
+            if state.closed {
+                return;
+            }
+            let recycled = state.recycled.pop();
+            let generation = state.next_generation;
+            state.next_generation.0 += 1;
+            drop(state);
+            let made = self.make(generation, recycled);
+            let mut state = self.state.lock();
+            match made {
+                Ok(file) => {
+                    state.failure = None;
+                    state.ready = Some(file);
+                    self.changed.notify_all();
+                }
+                Err(error) => {
+                    state.failure = Some(format!("cannot make the next journal file: {error}"));
+                    self.changed.notify_all();
+                    if !state.closed {
+                        self.changed.wait_for(&mut state, RETRY);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes one file on the caller's thread.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn make_now(&self) -> io::Result<JournalFile> {
+        let mut state = self.state.lock();
+        let recycled = state.recycled.pop();
+        let generation = state.next_generation;
+        state.next_generation.0 += 1;
+        drop(state);
+        self.make(generation, recycled)
+    }
+
+    fn make(&self, generation: Generation, recycled: Option<JournalFile>) -> io::Result<JournalFile> {
+        let life = Life { generation, salt: random_salt() };
+        let path = journal_path(generation);
+        let (file, from) = match recycled {
+            Some(old) => (old.file, old.path),
+            None => (self.zeroed()?, PathBuf::from(UNFINISHED)),
+        };
+        let made = JournalFile::begin(file, path, life, self.file_bytes)?;
+        self.storage.rename(&from, &made.path)?;
+        self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY))?;
+        Ok(made)
+    }
+
+    fn zeroed(&self) -> io::Result<Arc<dyn StorageFile>> {
+        match self.storage.remove(Path::new(UNFINISHED)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = self.storage.create(Path::new(UNFINISHED))?;
+        match self.fill(file.as_ref()) {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                // What was filled would only make the full disk fuller.
+                let _ignored = self.storage.remove(Path::new(UNFINISHED));
+                Err(error)
+            }
+        }
+    }
+
+    fn fill(&self, file: &dyn StorageFile) -> io::Result<()> {
+        let zeros = vec![0; CHUNK_BYTES];
+        let mut position = 0;
+        while position < self.file_bytes {
+            let bytes = (self.file_bytes - position).min(CHUNK_BYTES as u64);
+            let end = usize::try_from(bytes).unwrap_or(PAGE_BYTES);
+            file.write_at(&[IoSlice::new(&zeros[..end])], position)?;
+            position += bytes;
+            if position.is_multiple_of(8 * CHUNK_BYTES as u64) {
+                // In small steps, or one huge writeback would stall the commits' own syncs.
+                let _: Synced = file.sync_data()?;
+            }
+        }
+        let _: Synced = file.sync_data()?;
+        Ok(())
+    }
+}
+
+/// A number that no client can know.
+fn random_salt() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,169 @@
+//! What shall fail, when, and what it leaves behind.
+
+use std::io;
+use std::path::Path;
+
+use rustix::io::Errno;
+
+/// A kind of call to the storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `Storage::create`
+    Create,
+    /// `Storage::open` and `Storage::open_read`
+    Open,
+    /// `Storage::rename`
+    Rename,
+    /// `Storage::remove`
+    Remove,
+    /// `Storage::list`
+    List,
+    /// `Storage::create_directory`
+    CreateDirectory,
+    /// `Storage::sync_directory`
+    SyncDirectory,
+    /// `StorageFile::read_at`
+    Read,
+    /// `StorageFile::write_at`
+    Write,
+    /// `StorageFile::sync_data`
+    Sync,
+    /// `StorageFile::set_length`
+    SetLength,
+}
+
+impl Operation {
+    /// How many kinds there are.
+    pub(super) const COUNT: usize = Self::SetLength as usize + 1;
+
+    /// Whether it changes what a crash could leave behind.
+    pub(super) fn changes(self) -> bool {
+        !matches!(self, Self::Open | Self::List | Self::Read)
+    }
+}
+
+/// What a failing [`Operation::Write`] or [`Operation::Sync`] does before it returns its error. All other operations
+/// fail without an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A write leaves nothing. A sync makes nothing durable and marks the pages clean: later syncs succeed, a crash
+    /// loses the bytes.
+    Nothing,
+    /// A write leaves its first bytes (a short write, then an error). A sync makes some sectors durable and forgets the
+    /// others.
+    Partial,
+    /// A write leaves nothing that can be read now, but all of it comes up after the next sync, or any part of it after
+    /// a crash. A sync leaves the pages dirty: another one really syncs them.
+    Later,
+}
+
+/// A failure to inject: the `nth` call of one kind, from now on, and as many after it as [`Fault::times`] says.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    pub(super) operation: Operation,
+    pub(super) path: Option<String>,
+    pub(super) skip: u64,
+    pub(super) times: u64,
+    pub(super) effect: Effect,
+    pub(super) errno: Errno,
+}
+
+impl Fault {
+    /// The next call of this kind fails once, with `EIO` and without an effect.
+    #[must_use]
+    pub fn next(operation: Operation) -> Self {
+        Self::nth(operation, 1)
+    }
+
+    /// The `nth` call of this kind, counted from 1, fails once, with `EIO` and without an effect.
+    #[must_use]
+    pub fn nth(operation: Operation, nth: u64) -> Self {
+        let skip = nth.saturating_sub(1);
+        Self { operation, path: None, skip, times: 1, effect: Effect::Nothing, errno: Errno::IO }
+    }
+
+    /// Only calls on paths that contain `part` count and fail.
+    #[must_use]
+    pub fn on(mut self, part: impl Into<String>) -> Self {
+        self.path = Some(part.into());
+        self
+    }
+
+    /// So many calls in a row fail.
+    #[must_use]
+    pub fn times(mut self, times: u64) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// All calls fail until the fault is cleared.
+    #[must_use]
+    pub fn always(self) -> Self {
+        self.times(u64::MAX)
+    }
+
+    /// What the call does before it fails.
+    #[must_use]
+    pub fn effect(mut self, effect: Effect) -> Self {
+        self.effect = effect;
+        self
+    }
+
+    /// The call fails with `ENOSPC` instead of `EIO`.
+    #[must_use]
+    pub fn no_space(mut self) -> Self {
+        self.errno = Errno::NOSPC;
+        self
+    }
+}
+
+/// Names an injected fault, to count its hits or clear it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultId(pub(super) usize);
+
+/// A fault that was injected, and how often it struck.
+#[derive(Debug)]
+pub(super) struct Armed {
+    fault: Fault,
+    pub(super) hits: u64,
+}
+
+/// A fault that strikes this very call.
+#[derive(Debug)]
+pub(super) struct Strike {
+    pub(super) effect: Effect,
+    errno: Errno,
+}
+
+impl Strike {
+    pub(super) fn error(&self) -> io::Error {
+        self.errno.into()
+    }
+}
+
+impl Armed {
+    pub(super) fn new(fault: Fault) -> Self {
+        Self { fault, hits: 0 }
+    }
+
+    pub(super) fn disarm(&mut self) {
+        self.fault.times = 0;
+    }
+
+    pub(super) fn strikes(&mut self, operation: Operation, path: &Path) -> Option<Strike> {
+        let fault = &mut self.fault;
+        let meant = |part: &String| path.to_string_lossy().contains(part.as_str());
+        if fault.times == 0 || fault.operation != operation || !fault.path.as_ref().is_none_or(meant) {
+            return None;
+        }
+        if fault.skip > 0 {
+            fault.skip -= 1;
+            return None;
+        }
+        if fault.times != u64::MAX {
+            fault.times -= 1;
+        }
+        self.hits += 1;
+        Some(Strike { effect: fault.effect, errno: fault.errno })
+    }
+}

@@ -1,0 +1,201 @@
+//! Keyed state. Everything the engine remembers beside records (streams, segments, bounds, offsets, keys) is a row of
+//! a table, and changes only through [`TableOp`]s, which are part of journal frames: one way in, one recovery path.
+
+use std::collections::BTreeMap;
+
+/// The tables. Numbers are part of the format and are never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Stream name → its definition.
+    Catalog,
+    /// (stream, segment) → what the segment holds of the stream.
+    Segments,
+    /// (stream, partition) → first offset that is kept.
+    Starts,
+    /// (stream, partition) → offset after the last sealed record.
+    Ends,
+    /// Idempotency key hash → receipt.
+    Idempotency,
+}
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Table; 5] = [Table::Catalog, Table::Segments, Table::Starts, Table::Ends, Table::Idempotency];
+
+    /// The table's number in files.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Table::Catalog => 1,
+            Table::Segments => 2,
+            Table::Starts => 3,
+            Table::Ends => 4,
+            Table::Idempotency => 5,
+        }
+    }
+
+    fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.number() == number)
+    }
+}
+
+/// One change: an upsert, or a delete when there is no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableOp {
+    /// Where.
+    pub table: Table,
+    /// Which row.
+    pub key: Vec<u8>,
+    /// The row's new value; `None` deletes it.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Bytes of an encoded operation before its key: table, kind, key length, value length.
+const OP_HEADER_BYTES: usize = 8;
+
+impl TableOp {
+    /// An upsert.
+    #[must_use]
+    pub fn put(table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        Self { table, key: key.into(), value: Some(value.into()) }
+    }
+
+    /// A delete.
+    #[must_use]
+    pub fn delete(table: Table, key: impl Into<Vec<u8>>) -> Self {
+        Self { table, key: key.into(), value: None }
+    }
+
+    /// How many bytes [`TableOp::encode`] appends.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        OP_HEADER_BYTES + self.key.len() + self.value.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Appends the operation: table u8, kind u8 (1 put, 0 delete), key length u16, value length u32, key, value.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let value = self.value.as_deref();
+        out.extend_from_slice(&[self.table.number(), u8::from(value.is_some())]);
+        out.extend_from_slice(&u16::try_from(self.key.len()).unwrap_or(u16::MAX).to_le_bytes());
+        let length = value.map_or(0, <[u8]>::len);
+        out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend_from_slice(&self.key);
+        out.extend_from_slice(value.unwrap_or_default());
+    }
+
+    /// The operations encoded in `bytes`; `None` when they are not what [`TableOp::encode`] writes.
+    #[must_use]
+    pub fn decode_all(mut bytes: &[u8]) -> Option<Vec<Self>> {
+        let mut ops = Vec::new();
+        while !bytes.is_empty() {
+            let (&[table, kind, k0, k1, v0, v1, v2, v3], rest) = bytes.split_first_chunk::<OP_HEADER_BYTES>()?;
+            let (key, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([k0, k1])))?;
+            let (value, rest) = rest.split_at_checked(u32::from_le_bytes([v0, v1, v2, v3]) as usize)?;
+            let value = (kind == 1).then(|| value.to_vec());
+            ops.push(Self { table: Table::from_number(table)?, key: key.to_vec(), value });
+            bytes = rest;
+        }
+        Some(ops)
+    }
+}
+
+/// The last change of each row in some span of the log, deletes included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    rows: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+}
+
+impl Changes {
+    /// Takes in a later change.
+    pub fn apply(&mut self, op: TableOp) {
+        self.rows.insert((op.table, op.key), op.value);
+    }
+
+    /// Takes in everything of a later span.
+    pub fn merge(&mut self, later: Changes) {
+        self.rows.extend(later.rows);
+    }
+
+    /// Forgets deleted rows: right for a base, which has nothing below it that a delete would have to hide.
+    pub fn drop_deleted(&mut self) {
+        self.rows.retain(|_, value| value.is_some());
+    }
+
+    /// The rows of one table that exist, in key order.
+    pub fn rows(&self, table: Table) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.rows
+            .range((table, Vec::new())..)
+            .take_while(move |((row_table, _), _)| *row_table == table)
+            .filter_map(|((_, key), value)| value.as_deref().map(|value| (key.as_slice(), value)))
+    }
+
+    /// One row, if it exists.
+    #[must_use]
+    pub fn get(&self, table: Table, key: &[u8]) -> Option<&[u8]> {
+        self.rows.get(&(table, key.to_vec()))?.as_deref()
+    }
+
+    /// Every change as an operation, in table and key order.
+    pub fn ops(&self) -> impl Iterator<Item = TableOp> {
+        self.rows.iter().map(|((table, key), value)| TableOp { table: *table, key: key.clone(), value: value.clone() })
+    }
+
+    /// How many rows changed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// A row key made of numbers, big-endian so that keys sort as the numbers do.
+#[must_use]
+pub fn number_key(stream: u32, rest: &[u64]) -> Vec<u8> {
+    let mut key = stream.to_be_bytes().to_vec();
+    for number in rest {
+        key.extend_from_slice(&number.to_be_bytes());
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_come_back_and_cut_ones_do_not() {
+        let ops = vec![
+            TableOp::put(Table::Catalog, *b"logs", *b"{}"),
+            TableOp::delete(Table::Segments, number_key(1, &[2, 3])),
+            TableOp::put(Table::Ends, number_key(1, &[0]), Vec::new()),
+        ];
+        let mut bytes = Vec::new();
+        for op in &ops {
+            let before = bytes.len();
+            op.encode(&mut bytes);
+            assert_eq!(bytes.len() - before, op.encoded_bytes());
+        }
+        assert_eq!(TableOp::decode_all(&bytes).as_ref(), Some(&ops));
+        assert_eq!(TableOp::decode_all(&bytes[..bytes.len() - 1]), None);
+    }
+
+    #[test]
+    fn the_last_change_wins_and_deletes_hide() {
+        let mut changes = Changes::default();
+        changes.apply(TableOp::put(Table::Starts, *b"a", *b"1"));
+        changes.apply(TableOp::put(Table::Starts, *b"b", *b"1"));
+        changes.apply(TableOp::put(Table::Starts, *b"a", *b"2"));
+        changes.apply(TableOp::delete(Table::Starts, *b"b"));
+        changes.apply(TableOp::put(Table::Ends, *b"a", *b"9"));
+        let rows: Vec<_> = changes.rows(Table::Starts).collect();
+        assert_eq!(rows, [(&b"a"[..], &b"2"[..])]);
+        assert_eq!(changes.len(), 3);
+        changes.drop_deleted();
+        assert_eq!(changes.len(), 2);
+    }
+}

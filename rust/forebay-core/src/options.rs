@@ -1,0 +1,151 @@
+//! The engine's settings. The server converts its own configuration into these once, at start.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A request body up to this size is parsed on the caller's thread: a hand-over to a worker costs more than that.
+pub const INLINE_BODY_BYTES: usize = 4 * 1024;
+/// A journal file is at least this large, so that the largest frame is worth having.
+pub const MIN_JOURNAL_FILE_BYTES: u64 = 1024 * 1024;
+/// Lengths inside a frame are 32 bits.
+pub const MAX_JOURNAL_FILE_BYTES: u64 = 1024 * 1024 * 1024;
+/// A stream's share is half of the ring, and holds four journal files: one being filled, one being sealed, and as much
+/// again before the sealer has to compress less.
+const RING_FILES: u64 = 8;
+/// Below this, not even small journal files fit.
+pub const MIN_RING_BYTES: u64 = RING_FILES * MIN_JOURNAL_FILE_BYTES;
+/// More workers than this only wait for each other.
+pub const MAX_WORKERS: usize = 64;
+/// The contract's limit for partitions of one stream.
+pub const MAX_PARTITIONS: u32 = 1024;
+
+/// What an acknowledgement promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// On stable storage: `fdatasync` returned before the acknowledgement. Survives power loss.
+    #[default]
+    Fsync,
+    /// Handed to the operating system; synced every [`Options::sync_interval`]. Survives a crash of the process;
+    /// a power loss takes at most the last interval.
+    Interval,
+    /// Handed to the operating system and never synced before it is sealed. A power loss takes up to a journal file.
+    Memory,
+}
+
+impl Durability {
+    /// The level's name, as in the configuration and in the `Forebay-Durability` header.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Durability::Fsync => "fsync",
+            Durability::Interval => "interval",
+            Durability::Memory => "memory",
+        }
+    }
+}
+
+/// Whether the engine may change the data directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Appends, seals, deletes.
+    #[default]
+    ReadWrite,
+    /// Changes nothing, not even a torn tail.
+    ReadOnly,
+}
+
+/// How long and how much of a stream is kept. Whole segments are deleted, oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Records whose append time is older may be deleted; `None` keeps them forever.
+    pub age: Option<Duration>,
+    /// The oldest segments beyond this many stored bytes are deleted; `None` keeps all.
+    pub bytes: Option<u64>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { age: Some(Duration::from_secs(7 * 24 * 3600)), bytes: None }
+    }
+}
+
+/// Everything that can be chosen when an engine is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+    /// The longest time between syncs at [`Durability::Interval`].
+    pub sync_interval: Duration,
+    /// The budget for request bodies under way and records not yet sealed. One stream gets at most half.
+    pub ring_bytes: u64,
+    /// The size of one journal file, which is the unit of sealing. Lowered to an eighth of the ring when larger.
+    pub journal_file_bytes: u64,
+    /// A journal file is sealed at this age even when it is not full.
+    pub journal_file_age: Duration,
+    /// Threads that parse bodies larger than [`INLINE_BODY_BYTES`].
+    pub workers: usize,
+    /// Partitions of the built-in stream `logs`, fixed when the data directory is made.
+    pub logs_partitions: u32,
+    /// Retention of the built-in stream `logs`.
+    pub logs_retention: Retention,
+    /// Largest (decompressed) request body.
+    pub max_body_bytes: usize,
+    /// Largest value of one record.
+    pub max_record_bytes: usize,
+    /// Whether the data directory may be changed.
+    pub access: Access,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Fsync,
+            sync_interval: Duration::from_millis(100),
+            ring_bytes: 512 * 1024 * 1024,
+            journal_file_bytes: 64 * 1024 * 1024,
+            journal_file_age: Duration::from_secs(600),
+            workers: std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS),
+            logs_partitions: 4,
+            logs_retention: Retention::default(),
+            max_body_bytes: 16 * 1024 * 1024,
+            max_record_bytes: 1024 * 1024,
+            access: Access::ReadWrite,
+        }
+    }
+}
+
+impl Options {
+    /// Checks every range and settles what depends on another option.
+    ///
+    /// # Errors
+    /// `InvalidRequest` naming the option and its range.
+    pub fn validated(mut self) -> Result<Self> {
+        let check = |name: &str, value: u64, low: u64, high: u64| {
+            if (low..=high).contains(&value) {
+                return Ok(());
+            }
+            Err(Error::new(ErrorKind::InvalidRequest, format!("{name} is {value}, must be from {low} to {high}")))
+        };
+        check("ring_bytes", self.ring_bytes, MIN_RING_BYTES, u64::MAX / 4)?;
+        check("journal_file_bytes", self.journal_file_bytes, MIN_JOURNAL_FILE_BYTES, MAX_JOURNAL_FILE_BYTES)?;
+        check("workers", self.workers as u64, 1, MAX_WORKERS as u64)?;
+        check("logs_partitions", self.logs_partitions.into(), 1, MAX_PARTITIONS.into())?;
+        check("max_body_bytes", self.max_body_bytes as u64, 1024, 1024 * 1024 * 1024)?;
+        check("max_record_bytes", self.max_record_bytes as u64, 256, self.max_body_bytes as u64)?;
+        check("sync_interval_ms", millis(self.sync_interval), 1, 60_000)?;
+        check("journal_file_age_ms", millis(self.journal_file_age), 100, 24 * 3_600_000)?;
+        self.journal_file_bytes = self.journal_file_bytes.min(self.ring_bytes / RING_FILES).next_multiple_of(4096);
+        Ok(self)
+    }
+
+    /// The largest batch that one request may become: it has to fit one journal file with room to spare.
+    #[must_use]
+    pub fn max_batch_bytes(&self) -> usize {
+        usize::try_from(self.journal_file_bytes / 2).unwrap_or(usize::MAX)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

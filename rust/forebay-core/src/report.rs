@@ -1,0 +1,91 @@
+//! What operators see of an engine, as plain values.
+
+use crate::engine::Engine;
+use crate::ids::{Offset, PartitionId};
+use crate::log::status::{Damage, Mode};
+use crate::options::Durability;
+use crate::stream::Stream;
+
+/// The engine's state.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+    /// What the log does with writes.
+    pub mode: Mode,
+    /// Why, when it does not take them.
+    pub reason: String,
+    /// Why sealing does not get on.
+    pub sealer_stuck: Option<String>,
+    /// Everything found damaged.
+    pub damages: Vec<Damage>,
+    /// Bytes of the ring in use.
+    pub ring_used_bytes: u64,
+    /// The ring's budget.
+    pub ring_limit_bytes: u64,
+    /// Full journal files that are not sealed yet.
+    pub seal_backlog_files: usize,
+    /// Appends that wait for the committer.
+    pub commit_queue: usize,
+    /// Threads that parse.
+    pub workers: usize,
+    /// Bytes that the disk has left, by the operating system's word.
+    pub free_disk_bytes: Option<u64>,
+}
+
+impl Report {
+    pub(crate) fn of(engine: &Engine) -> Self {
+        Self {
+            durability: engine.options.durability,
+            mode: engine.status.mode(),
+            reason: engine.status.reason(),
+            sealer_stuck: engine.status.sealer_stuck(),
+            damages: engine.status.damages(),
+            ring_used_bytes: engine.ring.used(),
+            ring_limit_bytes: engine.ring.limit(),
+            seal_backlog_files: engine.threads.seal_backlog(),
+            commit_queue: engine.commits.len(),
+            workers: engine.options.workers,
+            free_disk_bytes: engine.storage.free_bytes().ok(),
+        }
+    }
+}
+
+/// One stream's state.
+#[derive(Clone, Debug)]
+pub struct StreamReport {
+    /// The stream's name.
+    pub name: String,
+    /// Its identity.
+    pub id: u32,
+    /// Per partition: its index, the first offset that is kept, and the offset after the last committed record.
+    pub partitions: Vec<(PartitionId, Offset, Offset)>,
+    /// Bytes of its sealed segments on the disk.
+    pub stored_bytes: u64,
+    /// The same before compression.
+    pub raw_bytes: u64,
+    /// Bytes in the ring, not sealed yet.
+    pub ring_bytes: u64,
+    /// How many segments hold it.
+    pub segments: usize,
+}
+
+impl StreamReport {
+    pub(crate) fn of(stream: &Stream) -> Self {
+        let parts = stream.parts();
+        let partition = |(index, log): (u32, &crate::log::ring::Partition)| {
+            // Read in this order, since both bounds only grow.
+            let start = log.start();
+            (PartitionId(index), start, log.committed())
+        };
+        Self {
+            name: stream.name().to_owned(),
+            id: stream.id().0,
+            partitions: (0..).zip(stream.partitions()).map(partition).collect(),
+            stored_bytes: parts.iter().map(|part| part.stored_bytes).sum(),
+            raw_bytes: parts.iter().map(|part| part.raw_bytes).sum(),
+            ring_bytes: stream.share().used(),
+            segments: parts.len(),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Bringing an engine up and down: recovery, threads, and the order in which they stop.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::admission::Budget;
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Generation, Timestamp};
+use crate::ingest::worker::{JobQueue, Parser};
+use crate::log::commit_queue::CommitQueue;
+use crate::log::committer::{Committer, Wiring};
+use crate::log::journal::{JOURNAL_DIRECTORY, Journal};
+use crate::log::read::Reader;
+use crate::log::recovery::{JournalFiles, Recovered, Recovery};
+use crate::log::retention;
+use crate::log::sealer::{SealQueue, Sealer};
+use crate::log::segment::SEGMENT_DIRECTORY;
+use crate::log::spares::Spares;
+use crate::log::state::{STATE_DIRECTORY, State};
+use crate::log::status::{Mode, Status};
+use crate::log::storage::Storage;
+use crate::options::{Access, Options, Retention};
+use crate::stream::{Catalog, Compression, LOGS, StreamDefinition};
+use crate::telemetry::Counters;
+
+/// The background's pace: retention, and trying again what a full disk refused.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The engine's threads. Each is joined when the engine closes.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    workers: Mutex<Vec<JoinHandle<()>>>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+    background: Mutex<Vec<JoinHandle<()>>>,
+    sealing: Arc<SealQueue>,
+    spares: Arc<Spares>,
+}
+
+impl Threads {
+    pub(crate) fn seal_backlog(&self) -> usize {
+        self.sealing.backlog()
+    }
+
+    /// Stops in the order of the way of the data, so that nothing admitted is left behind.
+    pub(crate) fn stop(&self, engine: &Engine) {
+        engine.jobs.close();
+        self.workers.lock().drain(..).for_each(join);
+        engine.commits.close();
+        self.committer.lock().take().into_iter().for_each(join);
+        self.sealing.close();
+        self.spares.close();
+        self.background.lock().drain(..).for_each(join);
+        engine.status.set(Mode::Closed, "the engine is closed");
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    // A panic was reported by its own thread; what it left behind is answered by the drop of its queue's entries.
+    let _panicked = thread.join();
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(format!("forebay-{name}")).spawn(work)
+}
+
+/// The definition of a stream that is created now.
+pub(crate) fn definition(
+    name: &str,
+    partitions: u32,
+    retention: Retention,
+    max_record_bytes: usize,
+) -> StreamDefinition {
+    StreamDefinition {
+        id: 0,
+        name: name.to_owned(),
+        partitions,
+        compression: Compression::None,
+        retention_ms: retention.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        retention_bytes: retention.bytes,
+        max_record_bytes: max_record_bytes as u64,
+        created_us: Timestamp::now().0,
+    }
+}
+
+/// The built-in stream of the drain.
+pub(crate) fn logs_definition(options: &Options) -> StreamDefinition {
+    let logs = definition(LOGS, options.logs_partitions, options.logs_retention, options.max_record_bytes);
+    StreamDefinition { compression: Compression::Zstd, ..logs }
+}
+
+/// Opens the data directory and starts the threads.
+pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine> {
+    let unusable = |error: io::Error| {
+        let root = storage.root();
+        let detail = format!("data directory {} cannot be used: {error}", root.display());
+        Error::new(ErrorKind::StorageUnavailable, detail)
+    };
+    let lock = storage.lock().map_err(unusable)?.ok_or_else(|| {
+        let root = storage.root();
+        let detail = format!("data directory {} belongs to another running process", root.display());
+        Error::new(ErrorKind::DirectoryLocked, detail)
+    })?;
+    let parts = Parts::new(&storage, &options);
+    let (state, files) = parts.find(&storage, &options).map_err(unusable)?;
+    let spares = Spares::new(Arc::clone(&storage), options.journal_file_bytes, Generation(files.newest.0 + 1));
+    let sealer = Sealer::new(
+        Arc::clone(&storage),
+        Arc::clone(&parts.sealing),
+        Arc::clone(&spares),
+        Arc::clone(&parts.status),
+        Arc::clone(&parts.counters),
+        state.writer(),
+    );
+    let mut sealer = sealer;
+    let recovery = Recovery::new(&storage, &parts.catalog, &parts.ring, &parts.status, options.access, state);
+    let recovered = recovery.replay(files, &mut sealer, &spares).map_err(unusable)?;
+    let threads = parts.start(&storage, &options, recovered, sealer, spares).map_err(unusable)?;
+    Ok(Engine {
+        options,
+        catalog: parts.catalog,
+        ring: parts.ring,
+        status: parts.status,
+        counters: parts.counters,
+        commits: parts.commits,
+        jobs: parts.jobs,
+        parser: parts.parser,
+        reader: parts.reader,
+        threads,
+        storage: Arc::clone(&storage),
+        accepting: AtomicBool::new(true),
+        _lock: lock,
+    })
+}
+
+/// What the threads share.
+struct Parts {
+    catalog: Arc<Catalog>,
+    ring: Arc<Budget>,
+    status: Arc<Status>,
+    counters: Arc<Counters>,
+    commits: Arc<CommitQueue>,
+    jobs: Arc<JobQueue>,
+    parser: Arc<Parser>,
+    reader: Arc<Reader>,
+    sealing: Arc<SealQueue>,
+}
+
+impl Parts {
+    fn new(storage: &Arc<dyn Storage>, options: &Options) -> Self {
+        let status = Arc::new(Status::new());
+        let counters = Arc::new(Counters::default());
+        let commits = Arc::new(CommitQueue::default());
+        let parser = Parser {
+            commits: Arc::clone(&commits),
+            counters: Arc::clone(&counters),
+            max_batch_bytes: options.max_batch_bytes(),
+            max_record_bytes: options.max_record_bytes,
+        };
+        Self {
+            catalog: Arc::new(Catalog::new(options.ring_bytes / 2)),
+            ring: Budget::new(options.ring_bytes),
+            reader: Arc::new(Reader::new(Arc::clone(storage), Arc::clone(&status), Arc::clone(&counters))),
+            status,
+            counters,
+            commits,
+            jobs: Arc::default(),
+            parser: Arc::new(parser),
+            sealing: Arc::default(),
+        }
+    }
+
+    fn find(&self, storage: &Arc<dyn Storage>, options: &Options) -> io::Result<(State, JournalFiles)> {
+        if options.access == Access::ReadWrite {
+            for directory in [JOURNAL_DIRECTORY, SEGMENT_DIRECTORY, STATE_DIRECTORY] {
+                storage.create_directory(Path::new(directory))?;
+            }
+        }
+        let state = State::load(storage.as_ref())?;
+        let files = JournalFiles::find(storage.as_ref(), state.generation, &self.status, options.access)?;
+        Ok((state, files))
+    }
+
+    fn start(
+        &self,
+        storage: &Arc<dyn Storage>,
+        options: &Options,
+        recovered: Recovered,
+        sealer: Sealer,
+        spares: Arc<Spares>,
+    ) -> io::Result<Threads> {
+        if options.access == Access::ReadOnly {
+            self.status.set(Mode::ReadOnly, "opened read-only");
+        }
+        let threads = Threads {
+            workers: Mutex::default(),
+            committer: Mutex::default(),
+            background: Mutex::default(),
+            sealing: Arc::clone(&self.sealing),
+            spares: Arc::clone(&spares),
+        };
+        if self.status.mode() == Mode::ReadOnly {
+            return Ok(threads);
+        }
+        let journal = Journal::new(spares.make_now()?, Arc::clone(&spares), recovered.sequence);
+        recovered.unsealed.into_iter().for_each(|full| self.sealing.push(full));
+        let wiring = Wiring {
+            queue: Arc::clone(&self.commits),
+            sealing: Arc::clone(&self.sealing),
+            status: Arc::clone(&self.status),
+            counters: Arc::clone(&self.counters),
+        };
+        let committer = Committer::new(journal, wiring, options);
+        *threads.committer.lock() = Some(spawn("committer", move || committer.run())?);
+        let mut background = threads.background.lock();
+        background.push(spawn("spares", move || spares.run())?);
+        let retention = retention::Retention {
+            storage: Arc::clone(storage),
+            catalog: Arc::clone(&self.catalog),
+            commits: Arc::clone(&self.commits),
+            reader: Arc::clone(&self.reader),
+            counters: Arc::clone(&self.counters),
+        };
+        let sealing = Arc::clone(&self.sealing);
+        background.push(spawn("sealer", move || seal_and_retain(sealer, &sealing, &retention))?);
+        drop(background);
+        let mut workers = threads.workers.lock();
+        for index in 0..options.workers {
+            let (jobs, parser) = (Arc::clone(&self.jobs), Arc::clone(&self.parser));
+            workers.push(spawn(&format!("worker-{index}"), move || jobs.work(&parser))?);
+        }
+        drop(workers);
+        Ok(threads)
+    }
+}
+
+fn seal_and_retain(mut sealer: Sealer, queue: &SealQueue, retention: &retention::Retention) {
+    let mut retain = || retention.apply(Timestamp::now());
+    while let Ok(full) = queue.take(TICK) {
+        if let Some(full) = full
+            && !sealer.seal(full, &mut retain)
+        {
+            return;
+        }
+        sealer.look_for_room();
+        retain();
+    }
+}

@@ -1,0 +1,100 @@
+//! All streams, by name and by identity.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
+
+use super::{Stream, StreamDefinition};
+use crate::admission::Budget;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::StreamId;
+
+/// The drain's stream.
+pub const LOGS: &str = "logs";
+/// The events API's stream.
+pub const EVENTS: &str = "events";
+/// The analytics API's stream.
+pub const ANALYTICS: &str = "analytics";
+/// Longest name of a stream.
+pub(crate) const MAX_NAME_BYTES: usize = 249;
+
+/// All streams.
+#[derive(Debug)]
+pub struct Catalog {
+    streams: RwLock<Streams>,
+    changing: Mutex<()>,
+    /// One stream's share of the ring's budget.
+    share_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+struct Streams {
+    by_name: HashMap<String, Arc<Stream>>,
+    by_id: HashMap<StreamId, Arc<Stream>>,
+    next_id: u32,
+}
+
+impl Catalog {
+    pub(crate) fn new(share_bytes: u64) -> Self {
+        Self { streams: RwLock::default(), changing: Mutex::default(), share_bytes }
+    }
+
+    /// Held while a stream is created or deleted: look-up, commit and change are one step.
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock()
+    }
+
+    /// The stream of that name.
+    ///
+    /// # Errors
+    /// `StreamNotFound`.
+    pub fn named(&self, name: &str) -> Result<Arc<Stream>> {
+        let found = self.streams.read().by_name.get(name).cloned();
+        found.ok_or_else(|| Error::new(ErrorKind::StreamNotFound, format!("there is no stream {name:?}")))
+    }
+
+    /// The stream of that identity.
+    #[must_use]
+    pub fn by_id(&self, id: StreamId) -> Option<Arc<Stream>> {
+        self.streams.read().by_id.get(&id).cloned()
+    }
+
+    /// All streams, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Stream>> {
+        let mut streams: Vec<_> = self.streams.read().by_name.values().cloned().collect();
+        streams.sort_by(|a, b| a.name().cmp(b.name()));
+        streams
+    }
+
+    /// An identity that no stream has had.
+    pub(crate) fn next_id(&self) -> u32 {
+        let mut streams = self.streams.write();
+        streams.next_id += 1;
+        streams.next_id
+    }
+
+    /// Takes in a stream whose definition is durable.
+    pub(crate) fn insert(&self, definition: StreamDefinition) -> Arc<Stream> {
+        let stream = Arc::new(Stream::new(definition, Budget::new(self.share_bytes)));
+        let mut streams = self.streams.write();
+        streams.next_id = streams.next_id.max(stream.id().0);
+        streams.by_name.insert(stream.name().to_owned(), Arc::clone(&stream));
+        streams.by_id.insert(stream.id(), Arc::clone(&stream));
+        stream
+    }
+}
+
+/// Checks a stream's name: 1 to 249 of `[A-Za-z0-9._-]`, and not `.` or `..`.
+///
+/// # Errors
+/// `InvalidRequest` that names the rule.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(allowed) || name == "." || name == ".." {
+        let rule = format!("stream name {name:?} must be 1 to {MAX_NAME_BYTES} of A-Z a-z 0-9 . _ - and not . or ..");
+        return Err(Error::new(ErrorKind::InvalidRequest, rule));
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! Named sets of partitions.
+
+mod catalog;
+mod definition;
+mod part;
+#[allow(clippy::module_inception)] // the noun is the module's own
+mod stream;
+
+pub(crate) use catalog::check_name;
+pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS};
+pub use definition::{Compression, StreamDefinition};
+pub use part::SegmentPart;
+pub use stream::Stream;

@@ -1,0 +1,86 @@
+//! What one segment file holds of one stream: a row of the segments table.
+
+use crate::ids::{Generation, Offset, PartitionId, StreamId, Timestamp};
+use crate::log::block::BlockRow;
+use crate::log::frame::{u32_at, u64_at};
+use crate::log::segment::SegmentName;
+use crate::log::table::number_key;
+
+/// A stream's records in one segment file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentPart {
+    /// The file.
+    pub name: SegmentName,
+    /// Bytes of this stream's blocks in the file.
+    pub stored_bytes: u64,
+    /// Their records' bytes before compression.
+    pub raw_bytes: u64,
+    /// When the newest record was appended.
+    pub newest_append: Timestamp,
+    /// Per partition: the first offset, and how many records.
+    pub spans: Vec<(PartitionId, Offset, u64)>,
+}
+
+const SPAN_BYTES: usize = 20;
+const FIXED_BYTES: usize = 24;
+
+impl SegmentPart {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(name: SegmentName) -> Self {
+        Self { name, stored_bytes: 0, raw_bytes: 0, newest_append: Timestamp(i64::MIN), spans: Vec::new() }
+    }
+
+    /// Takes in the blocks of one partition, in order.
+    pub fn add_rows<'a>(&mut self, rows: impl Iterator<Item = &'a BlockRow>) {
+        for row in rows {
+            self.stored_bytes += row.file_bytes();
+            self.raw_bytes += u64::from(row.raw_bytes);
+            self.newest_append = self.newest_append.max(row.newest_append);
+            match self.spans.last_mut() {
+                Some((partition, _, records)) if *partition == row.partition => *records += u64::from(row.records),
+                Some(_) | None => self.spans.push((row.partition, row.base, row.records.into())),
+            }
+        }
+    }
+
+    /// The row's key: stream u32, generation u64, ordinal u64.
+    #[must_use]
+    pub fn key(&self, stream: StreamId) -> Vec<u8> {
+        number_key(stream.0, &[self.name.generation.0, self.name.ordinal.into()])
+    }
+
+    /// The row's value: stored bytes u64, raw bytes u64, newest append i64, then per partition: partition u32, first
+    /// offset u64, records u64.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(FIXED_BYTES + self.spans.len() * SPAN_BYTES);
+        for number in [self.stored_bytes, self.raw_bytes, self.newest_append.0.cast_unsigned()] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        for (partition, base, records) in &self.spans {
+            out.extend_from_slice(&partition.0.to_le_bytes());
+            out.extend_from_slice(&base.0.to_le_bytes());
+            out.extend_from_slice(&records.to_le_bytes());
+        }
+        out
+    }
+
+    /// Reads a row: its key after the stream's number, and its value.
+    #[must_use]
+    pub fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
+        let (generation, ordinal) = key.split_first_chunk::<8>()?;
+        let ordinal = u64::from_be_bytes(*ordinal.first_chunk::<8>()?);
+        let generation = Generation(u64::from_be_bytes(*generation));
+        let name = SegmentName { generation, ordinal: u32::try_from(ordinal).ok()? };
+        let spans = value.get(FIXED_BYTES..)?.chunks_exact(SPAN_BYTES);
+        let span = |bytes| Some((PartitionId(u32_at(bytes, 0)?), Offset(u64_at(bytes, 4)?), u64_at(bytes, 12)?));
+        Some(Self {
+            name,
+            stored_bytes: u64_at(value, 0)?,
+            raw_bytes: u64_at(value, 8)?,
+            newest_append: Timestamp(u64_at(value, 16)?.cast_signed()),
+            spans: spans.map(span).collect::<Option<_>>()?,
+        })
+    }
+}

@@ -1,0 +1,193 @@
+//! Everything the engine counts, and how an exporter sees it.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::histogram::{Histogram, Snapshot};
+use crate::error::ErrorKind;
+
+/// Bucket bounds for exported latencies, in microseconds: 100 µs to 10 s. Below is a memory-speed acknowledgement, above
+/// every client has given up; 250 µs to 5 ms, where a sync lies, are the closest.
+pub const LATENCY_BOUNDS_MICROS: &[u64] = &[
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
+];
+
+/// A number that only grows, on a cache line of its own: threads that count different things do not wait for each
+/// other.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one.
+    #[inline]
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Adds `count`.
+    #[inline]
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
+    }
+
+    /// What was counted until now.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What a row's value means to Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows while the process lives.
+    Counter,
+    /// A distribution.
+    Histogram,
+}
+
+impl Kind {
+    /// The word behind `# TYPE`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A row's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A number of what the row's name says.
+    Integer(u64),
+    /// Durations in microseconds; the row's name ends in `_seconds`, so an exporter divides by a million. Its buckets
+    /// are `Snapshot::cumulative` of [`LATENCY_BOUNDS_MICROS`].
+    Histogram(Box<Snapshot>),
+}
+
+/// One time series. Rows of one name follow each other, with the same help and kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// By Prometheus's conventions: `forebay_…`, the unit, `_total` for counters.
+    pub name: &'static str,
+    /// One sentence for people.
+    pub help: &'static str,
+    /// What the value means.
+    pub kind: Kind,
+    /// The label's name and value, where rows share a name.
+    pub label: Option<(&'static str, &'static str)>,
+    /// The value.
+    pub value: Value,
+}
+
+macro_rules! counters {
+    (
+        counters { $($counter:ident = $counter_name:literal, $counter_help:literal;)+ }
+        by_error { $($by_error:ident = $by_error_name:literal, $by_error_help:literal;)+ }
+        histograms { $($histogram:ident = $histogram_name:literal, $histogram_help:literal;)+ }
+    ) => {
+        /// Everything the engine counts over the life of the process. Counting is one relaxed atomic addition.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $(#[doc = $counter_help] pub $counter: Counter,)+
+            $(#[doc = $by_error_help] pub $by_error: ByError,)+
+            $(#[doc = $histogram_help] pub $histogram: Histogram,)+
+        }
+
+        impl Counters {
+            /// All of it, in rows that an exporter can render without knowing any.
+            #[must_use]
+            pub fn snapshot(&self) -> Vec<Row> {
+                let mut rows = vec![$(Row {
+                    name: $counter_name,
+                    help: $counter_help,
+                    kind: Kind::Counter,
+                    label: None,
+                    value: Value::Integer(self.$counter.get()),
+                },)+];
+                $(rows.extend(ErrorKind::ALL.iter().map(|kind| Row {
+                    name: $by_error_name,
+                    help: $by_error_help,
+                    kind: Kind::Counter,
+                    label: Some(("code", kind.name())),
+                    value: Value::Integer(self.$by_error.get(*kind)),
+                }));)+
+                $(rows.push(Row {
+                    name: $histogram_name,
+                    help: $histogram_help,
+                    kind: Kind::Histogram,
+                    label: None,
+                    value: Value::Histogram(Box::new(self.$histogram.snapshot())),
+                });)+
+                rows
+            }
+        }
+    };
+}
+
+counters! {
+    counters {
+        events_accepted = "forebay_events_accepted_total", "Events that were committed and acknowledged.";
+        events_rejected = "forebay_events_rejected_total", "Events that were refused as malformed.";
+        requests_accepted = "forebay_requests_accepted_total", "Ingest requests that were acknowledged.";
+        requests_saturated = "forebay_requests_saturated_total", "Ingest requests that were refused for want of memory or quota.";
+        requests_repeated = "forebay_requests_repeated_total", "Ingest requests answered again by their idempotency key.";
+        bytes_in = "forebay_ingest_bytes_total", "Decompressed bytes of ingest request bodies.";
+        commits = "forebay_commits_total", "Frames written to the journal.";
+        commit_bytes = "forebay_commit_bytes_total", "Bytes written to the journal.";
+        syncs = "forebay_syncs_total", "Syncs of journal files that succeeded.";
+        sync_failures = "forebay_sync_failures_total", "Syncs of journal files that failed.";
+        sealed_files = "forebay_sealed_files_total", "Journal files turned into segments.";
+        sealed_bytes_raw = "forebay_sealed_raw_bytes_total", "Bytes of records sealed, before compression.";
+        sealed_bytes_stored = "forebay_sealed_stored_bytes_total", "Bytes of segments written, after compression.";
+        segments_deleted = "forebay_segments_deleted_total", "Segments deleted by retention or with their stream.";
+        segment_bytes_deleted = "forebay_segments_deleted_bytes_total", "Bytes of the segments deleted.";
+        quarantined_blocks = "forebay_quarantined_blocks_total", "Damaged segment blocks found and set apart.";
+    }
+    by_error {
+        requests_refused = "forebay_requests_refused_total", "Ingest requests that were refused, by error code.";
+    }
+    histograms {
+        ack_latency = "forebay_ack_latency_seconds", "Time from a request's admission to its acknowledgement.";
+        commit_latency = "forebay_commit_latency_seconds", "Time to write and sync one commit.";
+    }
+}
+
+impl Counters {
+    /// Counts a request that was refused.
+    pub fn refused(&self, kind: ErrorKind) {
+        self.requests_refused.increment(kind);
+        if kind == ErrorKind::Saturated {
+            self.requests_saturated.increment();
+        }
+    }
+}
+
+/// One counter for each row of the error table.
+#[derive(Debug)]
+pub struct ByError([Counter; ErrorKind::ALL.len()]);
+
+impl Default for ByError {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl ByError {
+    /// Adds one for an error.
+    pub fn increment(&self, kind: ErrorKind) {
+        self.0[kind as usize].increment();
+    }
+
+    /// How many there were of an error.
+    #[must_use]
+    pub fn get(&self, kind: ErrorKind) -> u64 {
+        self.0[kind as usize].get()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Counters, Kind, LATENCY_BOUNDS_MICROS, Row, Value};
+use crate::error::ErrorKind;
+use crate::telemetry::MAX_MICROS;
+
+fn integer(rows: &[Row], name: &str, label: Option<(&str, &str)>) -> u64 {
+    let row = rows.iter().find(|row| row.name == name && row.label == label).unwrap();
+    match &row.value {
+        Value::Integer(value) => *value,
+        Value::Histogram(_) => panic!("{name} is a histogram"),
+    }
+}
+
+#[test]
+fn counts_what_it_is_told() {
+    let counters = Counters::default();
+    assert!(counters.snapshot().iter().all(|row| match &row.value {
+        Value::Integer(value) => *value == 0,
+        Value::Histogram(snapshot) => snapshot.count() == 0,
+    }));
+    counters.events_accepted.add(100);
+    counters.commits.increment();
+    counters.commits.increment();
+    counters.commit_latency.record(Duration::from_millis(3));
+    let rows = counters.snapshot();
+    assert_eq!(integer(&rows, "forebay_events_accepted_total", None), 100);
+    assert_eq!(integer(&rows, "forebay_commits_total", None), 2);
+    assert_eq!(integer(&rows, "forebay_events_rejected_total", None), 0);
+    let latency = rows.iter().find(|row| row.name == "forebay_commit_latency_seconds").unwrap();
+    assert!(matches!(&latency.value, Value::Histogram(snapshot) if snapshot.sum() == 3000 && snapshot.count() == 1));
+}
+
+#[test]
+fn every_error_has_its_own_counter() {
+    let counters = Counters::default();
+    for (index, kind) in ErrorKind::ALL.iter().enumerate() {
+        (0..=index).for_each(|_| counters.requests_refused.increment(*kind));
+    }
+    let rows = counters.snapshot();
+    for (index, kind) in ErrorKind::ALL.iter().enumerate() {
+        let label = Some(("code", kind.name()));
+        assert_eq!(integer(&rows, "forebay_requests_refused_total", label), index as u64 + 1);
+        assert_eq!(counters.requests_refused.get(*kind), index as u64 + 1);
+    }
+}
+
+#[test]
+fn names_follow_the_conventions_and_rows_of_one_name_stay_together() {
+    let rows = Counters::default().snapshot();
+    let mut families: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        let family = families.entry(row.name).or_default();
+        assert!(family.is_empty() || rows[index - 1].name == row.name, "{} is scattered", row.name);
+        assert!(family.iter().all(|other| other.help == row.help && other.label != row.label), "{}", row.name);
+        family.push(row);
+        let ending = match row.kind {
+            Kind::Counter => "_total",
+            Kind::Histogram => "_seconds",
+        };
+        assert!(row.name.starts_with("forebay_") && row.name.ends_with(ending), "{}", row.name);
+        assert!(row.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{}", row.name);
+        assert!(row.help.ends_with('.') && !row.help.contains(['\n', '\\']), "{}", row.name);
+        assert_eq!(row.kind == Kind::Histogram, matches!(row.value, Value::Histogram(_)));
+    }
+    assert_eq!(families.len(), 19);
+    assert_eq!((Kind::Counter.name(), Kind::Histogram.name()), ("counter", "histogram"));
+}
+
+#[test]
+fn bounds_ascend_within_what_the_histogram_tells_apart() {
+    assert!(LATENCY_BOUNDS_MICROS.is_sorted_by(|a, b| a < b));
+    assert!(LATENCY_BOUNDS_MICROS.last().is_some_and(|bound| *bound < MAX_MICROS));
+}
+
+#[test]
+fn counters_do_not_share_cache_lines() {
+    assert!(align_of::<super::Counter>() == 64 && size_of::<super::Counter>() == 64);
+}
