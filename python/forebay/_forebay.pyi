@@ -57,8 +57,14 @@ class StreamDescription:
     id: int
     partitions: list[tuple[int, int]]
     """Start (first readable) and end (next) offset by partition."""
-    sizes: list[int]
-    """Stored bytes by partition."""
+    stored_bytes: int
+    """Bytes of its sealed segments on the disk."""
+    raw_bytes: int
+    """The same before compression."""
+    ring_bytes: int
+    """Bytes in memory, not sealed yet; the journal holds them."""
+    segments: int
+    builtin: bool
 
 @final
 class RecordBatch:

@@ -39,9 +39,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir: str = "data"
     log: str = "embedded"
     durability: Durability = "fsync"
-    interval_ms: int = 10
+    interval_ms: int = 100
     ring_bytes: int = 512 * MIB
-    journal_file_bytes: int = 128 * MIB
+    journal_file_bytes: int = 64 * MIB
     journal_file_age_seconds: int = 600
     workers: int = 0
     logs_partitions: int = 4
@@ -56,8 +56,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_format: LogFormat = "auto"
 
     def engine_options(self) -> dict[str, object]:
-        """What the engine takes of them."""
-        return {name: getattr(self, name) for name in ENGINE_OPTIONS}
+        """What the engine takes of them. A 0 that means "none" or "choose" is left to the engine."""
+        options = {
+            name: value for name in ENGINE_OPTIONS if (value := getattr(self, name)) or name not in _ZERO_IS_NONE
+        }
+        # A record comes in a body, so a smaller body limit is a smaller record limit.
+        options["max_record_bytes"] = min(self.max_record_bytes, self.max_body_bytes)
+        return options
 
 
 ENGINE_OPTIONS = (
@@ -74,14 +79,17 @@ ENGINE_OPTIONS = (
     "max_record_bytes",
 )
 
+_ZERO_IS_NONE = frozenset({"workers", "logs_retention_bytes"})
+
 RANGES: dict[str, tuple[float, float]] = {
     # Port 0 lets the kernel choose; the chosen one is logged.
     "port": (0, 65_535),
     # Longer than a second would be another promise than the one an interval's name makes.
     "interval_ms": (1, 1_000),
-    # The ring holds a few of the largest bodies at least.
-    "ring_bytes": (16 * MIB, 64 * GIB),
-    "journal_file_bytes": (1 * MIB, 4 * GIB),
+    # It holds eight journal files of the smallest size.
+    "ring_bytes": (8 * MIB, 1 << 40),
+    # Lengths inside a frame are 32 bits.
+    "journal_file_bytes": (1 * MIB, 1 * GIB),
     "journal_file_age_seconds": (1, 24 * 3600),
     # 0 means: by the number of cores.
     "workers": (0, 64),
@@ -89,9 +97,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "logs_retention_ms": (60_000, 100 * 365 * 24 * 3600 * 1000),
     # 0 means: no limit.
     "logs_retention_bytes": (0, 1 << 50),
-    "max_body_bytes": (1 * KIB, 256 * MIB),
-    "max_record_bytes": (1 * KIB, 64 * MIB),
-    "max_reading_bytes": (1 * MIB, 64 * GIB),
+    "max_body_bytes": (1 * KIB, 1 * GIB),
+    "max_record_bytes": (256, 1 * GIB),
+    "max_reading_bytes": (1 * KIB, 1 << 40),
     "body_timeout_seconds": (0.1, 3600),
     "shutdown_timeout_seconds": (0.1, 3600),
 }
