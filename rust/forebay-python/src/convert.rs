@@ -34,7 +34,8 @@ pub fn options(dictionary: &Bound<'_, PyDict>) -> PyResult<Options> {
 
 fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
     let millis = |value: &Bound<'_, PyAny>| value.extract().map(Duration::from_millis);
-    let optional = |value: &Bound<'_, PyAny>| value.extract::<Option<u64>>();
+    // Python's settings have no null: 0 stands for no limit.
+    let optional = |value: &Bound<'_, PyAny>| value.extract::<u64>().map(|number| Some(number).filter(|n| *n > 0));
     match key {
         "durability" => options.durability = durability(&value.extract::<String>()?)?,
         "interval_ms" => options.sync_interval = millis(value)?,
@@ -44,7 +45,8 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
             options.journal_file_age = Duration::try_from_secs_f64(value.extract()?)
                 .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))?
         }
-        "workers" => options.workers = value.extract()?,
+        // 0 keeps the default: one for each core.
+        "workers" => options.workers = Some(value.extract()?).filter(|workers| *workers > 0).unwrap_or(options.workers),
         "logs_partitions" => options.logs_partitions = value.extract()?,
         "logs_retention_ms" => options.logs_retention.age = optional(value)?.map(Duration::from_millis),
         "logs_retention_bytes" => options.logs_retention.bytes = optional(value)?,
