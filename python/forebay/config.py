@@ -50,16 +50,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_body_bytes: int = 16 * MIB
     max_record_bytes: int = 1 * MIB
     max_reading_bytes: int = 256 * MIB
+    max_connections: int = 4096
     body_timeout_seconds: float = 30.0
     shutdown_timeout_seconds: float = 30.0
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
 
     def engine_options(self) -> dict[str, object]:
-        """What the engine takes of them. A 0 that means "none" or "choose" is left to the engine."""
-        options = {
-            name: value for name in ENGINE_OPTIONS if (value := getattr(self, name)) or name not in _ZERO_IS_NONE
-        }
+        """What the engine takes of them."""
+        options = {name: getattr(self, name) for name in ENGINE_OPTIONS}
         # A record comes in a body, so a smaller body limit is a smaller record limit.
         options["max_record_bytes"] = min(self.max_record_bytes, self.max_body_bytes)
         return options
@@ -78,8 +77,6 @@ ENGINE_OPTIONS = (
     "max_body_bytes",
     "max_record_bytes",
 )
-
-_ZERO_IS_NONE = frozenset({"workers", "logs_retention_bytes"})
 
 RANGES: dict[str, tuple[float, float]] = {
     # Port 0 lets the kernel choose; the chosen one is logged.
@@ -100,6 +97,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_body_bytes": (1 * KIB, 1 * GIB),
     "max_record_bytes": (256, 1 * GIB),
     "max_reading_bytes": (1 * KIB, 1 << 40),
+    # Each may hold a read buffer (http/gateway.py) beside what max_reading_bytes counts.
+    "max_connections": (1, 65_536),
     "body_timeout_seconds": (0.1, 3600),
     "shutdown_timeout_seconds": (0.1, 3600),
 }
