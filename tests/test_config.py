@@ -54,16 +54,13 @@ def test_ill_typed_values_are_named(environment: dict[str, str], message: str) -
 
 @pytest.mark.parametrize("name", RANGES)
 def test_both_ends_of_every_range(name: str) -> None:
-    # The two sizes are compared to each other too, so the other one is moved along.
-    other = {"max_body_bytes": "max_reading_bytes", "max_reading_bytes": "max_body_bytes"}
+    # Sizes that are compared to each other are moved along.
+    sizes = ("max_body_bytes", "max_reading_bytes")
     for value in RANGES[name]:
-        moved = (
-            {other[name]: value} if name in other and RANGES[other[name]][0] <= value <= RANGES[other[name]][1] else {}
-        )
-        if name == "max_reading_bytes" and not moved:
-            moved = {}
-        kind = int if name != "body_timeout_seconds" and name != "shutdown_timeout_seconds" else float
-        assert getattr(load(flags={name: kind(value), **{k: kind(v) for k, v in moved.items()}}), name) == value
+        given: dict[str, float] = dict.fromkeys(sizes, 1 << 20) | {name: value}
+        if given["max_body_bytes"] > given["max_reading_bytes"]:
+            given[sizes[name == "max_body_bytes"]] = given[name]
+        assert getattr(load(flags=given), name) == value
     for beyond in (RANGES[name][0] - 1, RANGES[name][1] + 1):
         with pytest.raises(ConfigError, match=f"{name} from the command line is .*, outside of"):
             load(flags={name: int(beyond) if float(beyond).is_integer() else beyond})
@@ -94,6 +91,10 @@ def test_loopback_needs_nothing(host: str) -> None:
 def test_a_body_has_to_fit_the_allowance() -> None:
     with pytest.raises(ConfigError, match="max_reading_bytes"):
         load(flags={"max_body_bytes": 2 << 20, "max_reading_bytes": 1 << 20})
+
+
+def test_a_record_is_no_larger_than_a_body() -> None:
+    assert load(flags={"max_body_bytes": 5000}).engine_options()["max_record_bytes"] == 5000
 
 
 def test_files_that_are_not_there_or_not_toml(tmp_path: Path) -> None:

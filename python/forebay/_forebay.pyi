@@ -2,21 +2,31 @@
 
 from typing import Protocol, final
 
+__all__ = [
+    "SHAPE_DRAIN",
+    "Engine",
+    "Receipt",
+    "RecordBatch",
+    "StreamDescription",
+    "error_table",
+]
+
 SHAPE_DRAIN: int
 """The event shape of `POST /v1/drain`."""
 
-class Completion(Protocol):
-    """What `Engine.submit` reports to: an asyncio future, or anything with its two setters."""
+class _Completion(Protocol):
+    """What `Engine.submit` reports to: an asyncio future, or anything with these methods of one."""
 
     def set_result(self, result: int, /) -> None: ...
     def set_exception(self, exception: Exception, /) -> None: ...
+    def cancelled(self) -> bool: ...
 
 @final
 class Engine:
     """The log of one data directory. Every method may be called from any thread; blocking ones release the GIL."""
 
-    def __new__(cls, data_dir: str, options: dict[str, object]) -> Engine: ...
-    def submit(self, shape: int, body: bytes, future: object) -> None:
+    def __new__(cls, data_dir: str, options_: dict[str, object]) -> Engine: ...
+    def submit(self, shape: int, body: bytes, future: _Completion) -> None:
         """Admits one request body. Raises at once when it is refused; else `drain_completions` completes `future`
         with the number of quarantined events, or with a `ForebayError`."""
     def completion_fd(self) -> int:
@@ -34,13 +44,13 @@ class Engine:
     def fetch(self, stream: str, partition: int, offset: int, max_records: int, max_bytes: int) -> RecordBatch: ...
     def create_stream(self, name: str, partitions: int) -> None: ...
     def streams(self) -> list[StreamDescription]: ...
-    def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | Histogram]]]]:
+    def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | _Histogram]]]]:
         """(name, help, type, samples) with type `counter`, `gauge` or `histogram`."""
     def status(self) -> dict[str, object]: ...
     def close(self) -> None:
         """Finishes what was admitted, commits it and gives the directory free. Idempotent."""
 
-Histogram = tuple[list[float], list[int], float]
+_Histogram = tuple[list[float], list[int], float]
 """Upper bounds, cumulative counts (one more, for +Inf), sum."""
 
 @final
@@ -57,8 +67,14 @@ class StreamDescription:
     id: int
     partitions: list[tuple[int, int]]
     """Start (first readable) and end (next) offset by partition."""
-    sizes: list[int]
-    """Stored bytes by partition."""
+    stored_bytes: int
+    """Bytes of its sealed segments on the disk."""
+    raw_bytes: int
+    """The same before compression."""
+    ring_bytes: int
+    """Bytes in memory, not sealed yet; the journal holds them."""
+    segments: int
+    builtin: bool
 
 @final
 class RecordBatch:

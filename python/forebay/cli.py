@@ -22,7 +22,21 @@ WRONG_USAGE = 2
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Commands(click.Group):
+    """Ends quietly when the reader of standard output has gone: `forebay read … | head` has what it wanted."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            done = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Python would complain when it flushes on exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return done
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="forebay")
 def forebay() -> None:
     """A durable event-ingestion engine: HTTP in front, a partitioned log on disk, one process.
@@ -40,11 +54,6 @@ def main() -> None:
     """Runs the command and turns every failure into one line and an exit status."""
     try:
         status = forebay.main(standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # `forebay read … | head`: the reader has what it wanted. Python would complain when it flushes on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
     except click.Abort:
         status = INTERRUPTED
     except click.ClickException as error:

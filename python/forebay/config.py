@@ -39,9 +39,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir: str = "data"
     log: str = "embedded"
     durability: Durability = "fsync"
-    interval_ms: int = 10
+    interval_ms: int = 100
     ring_bytes: int = 512 * MIB
-    journal_file_bytes: int = 128 * MIB
+    journal_file_bytes: int = 64 * MIB
     journal_file_age_seconds: int = 600
     workers: int = 0
     logs_partitions: int = 4
@@ -50,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_body_bytes: int = 16 * MIB
     max_record_bytes: int = 1 * MIB
     max_reading_bytes: int = 256 * MIB
+    max_connections: int = 4096
     body_timeout_seconds: float = 30.0
     shutdown_timeout_seconds: float = 30.0
     log_level: LogLevel = "info"
@@ -57,7 +58,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def engine_options(self) -> dict[str, object]:
         """What the engine takes of them."""
-        return {name: getattr(self, name) for name in ENGINE_OPTIONS}
+        options = {name: getattr(self, name) for name in ENGINE_OPTIONS}
+        # A record comes in a body, so a smaller body limit is a smaller record limit.
+        options["max_record_bytes"] = min(self.max_record_bytes, self.max_body_bytes)
+        return options
 
 
 ENGINE_OPTIONS = (
@@ -79,9 +83,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
     # Longer than a second would be another promise than the one an interval's name makes.
     "interval_ms": (1, 1_000),
-    # The ring holds a few of the largest bodies at least.
-    "ring_bytes": (16 * MIB, 64 * GIB),
-    "journal_file_bytes": (1 * MIB, 4 * GIB),
+    # It holds eight journal files of the smallest size.
+    "ring_bytes": (8 * MIB, 1 << 40),
+    # Lengths inside a frame are 32 bits.
+    "journal_file_bytes": (1 * MIB, 1 * GIB),
     "journal_file_age_seconds": (1, 24 * 3600),
     # 0 means: by the number of cores.
     "workers": (0, 64),
@@ -89,9 +94,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "logs_retention_ms": (60_000, 100 * 365 * 24 * 3600 * 1000),
     # 0 means: no limit.
     "logs_retention_bytes": (0, 1 << 50),
-    "max_body_bytes": (1 * KIB, 256 * MIB),
-    "max_record_bytes": (1 * KIB, 64 * MIB),
-    "max_reading_bytes": (1 * MIB, 64 * GIB),
+    "max_body_bytes": (1 * KIB, 1 * GIB),
+    "max_record_bytes": (256, 1 * GIB),
+    "max_reading_bytes": (1 * KIB, 1 << 40),
+    # Each may hold a read buffer (http/gateway.py) beside what max_reading_bytes counts.
+    "max_connections": (1, 65_536),
     "body_timeout_seconds": (0.1, 3600),
     "shutdown_timeout_seconds": (0.1, 3600),
 }

@@ -12,7 +12,7 @@ import msgspec
 
 from forebay._forebay import Engine, Receipt, RecordBatch, StreamDescription
 from forebay.config import check_options
-from forebay.errors import InvalidRequest
+from forebay.errors import Closed, InvalidRequest
 
 if TYPE_CHECKING:
     import numpy
@@ -120,7 +120,14 @@ class Log:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._open: Engine | None = engine
+
+    @property
+    def _engine(self) -> Engine:
+        engine = self._open
+        if engine is None:
+            raise Closed("the log is closed")
+        return engine
 
     def append(self, stream: str, records: Any | Record | Iterable[Record], *, partition: int | None = None) -> Receipt:
         """Appends one value, one `Record`, or a list or tuple of `Record`s, as one atomic batch: after a crash all of
@@ -141,6 +148,10 @@ class Log:
             batch = list(records)
         else:
             batch = [Record(records)]
+        if not batch:
+            raise InvalidRequest(
+                "there are no records to append; wrap an empty list in a Record to append it as a value"
+            )
         return self._engine.append(stream, [record.packed() for record in batch], partition)
 
     def read(
@@ -179,7 +190,9 @@ class Log:
 
     def close(self) -> None:
         """Commits what is under way and gives the directory free. May be called again."""
-        self._engine.close()
+        engine, self._open = self._open, None
+        if engine is not None:
+            engine.close()
 
     def __enter__(self) -> Self:
         return self

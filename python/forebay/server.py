@@ -69,7 +69,7 @@ async def _run(settings: Settings, engine: Engine, listener: socket.socket) -> N
     loop.add_reader(engine.completion_fd(), engine.drain_completions)
     app.spawn(app.sweep())
     host, port = listener.getsockname()[:2]
-    gateway = Gateway(listener, app.schedule)
+    gateway = Gateway(listener, app.schedule, settings.max_connections)
     gateway.start()
     log.info(
         "serving",

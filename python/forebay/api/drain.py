@@ -48,6 +48,9 @@ class Commit:
         if not self._future.done():
             self._future.set_exception(error)
 
+    def cancelled(self) -> bool:
+        return self._future.cancelled()
+
     async def wait(self) -> int:
         """The number of quarantined events, once the batch is committed."""
         try:

@@ -22,9 +22,10 @@ def routes(app: App) -> list[Route]:
         if app.stopping.is_set():
             return json_response(503, {"status": "unavailable", "reason": "the server is shutting down"})
         status = app.engine.status()
-        if status["ready"]:
+        # A full disk is not ready: writes are refused until there is room again.
+        if status["mode"] == "running":
             return json_response(200, {"status": "ready", "durability": app.settings.durability})
-        return json_response(503, {"status": "unavailable", "reason": status["reason"]})
+        return json_response(503, {"status": "unavailable", "mode": status["mode"], "reason": status["reason"]})
 
     return [
         Route("GET", "/health", alive, Role.NONE),

@@ -30,10 +30,14 @@ def describe(stream: StreamDescription) -> dict[str, object]:
         "partitions": len(stream.partitions),
         "replicationFactor": 1,
         "totalMessages": sum(end - start for start, end in stream.partitions),
-        "totalSize": sum(stream.sizes),
+        "totalSize": stream.stored_bytes + stream.ring_bytes,
+        "storedBytes": stream.stored_bytes,
+        "unsealedBytes": stream.ring_bytes,
+        "rawBytes": stream.raw_bytes,
+        "segments": stream.segments,
         "partitionDetails": [
-            {"partition": index, "startOffset": start, "endOffset": end, "size": size}
-            for index, ((start, end), size) in enumerate(zip(stream.partitions, stream.sizes, strict=True))
+            {"partition": index, "startOffset": start, "endOffset": end}
+            for index, (start, end) in enumerate(stream.partitions)
         ],
     }
 

@@ -7,7 +7,7 @@ import sys
 import click
 
 from forebay.commands.source import PAGE_RECORDS, Source, source, source_options
-from forebay.errors import InvalidRequest, StreamNotFound
+from forebay.errors import InvalidOffset, InvalidRequest, StreamNotFound
 
 
 class Start(click.ParamType[int | None]):
@@ -70,6 +70,8 @@ def _partitions(opened: Source, stream: str, partition: int | None) -> list[tupl
 def _print(opened: Source, stream: str, partition: int, offset: int, end: int, left: int | None) -> int | None:
     """Prints one partition; returns how many more records are wanted, None when all are."""
     out = sys.stdout.buffer
+    if offset > end:
+        raise InvalidOffset(f"offset {offset} is beyond the end of partition {partition}, which is {end}")
     while offset < end and (left is None or left > 0):
         wanted = min(PAGE_RECORDS, end - offset, PAGE_RECORDS if left is None else left)
         lines, following = opened.page(stream, partition, offset, wanted)

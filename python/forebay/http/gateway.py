@@ -26,9 +26,6 @@ _native: Any = _granian
 BACKLOG = 4096
 """Connections the kernel keeps while we are busy; it caps this at net.core.somaxconn."""
 
-MAX_CONNECTIONS = 16384
-"""Connections served at once; more wait in the backlog. Bodies come out of the allowance, whatever their number."""
-
 HEADER_READ_MILLISECONDS = 10_000
 """How long a request's headers may take."""
 
@@ -50,10 +47,12 @@ class IngestLoop(uvloop.Loop):
 
 
 class Gateway:
-    """Accepts connections on `listener` and hands each request to `schedule`, on Granian's Python thread."""
+    """Serves up to `connections` at once from `listener`, more wait in its backlog, and hands each request to
+    `schedule`, on Granian's Python thread."""
 
-    def __init__(self, listener: socket.socket, schedule: Callable[[Watcher], None]) -> None:
+    def __init__(self, listener: socket.socket, schedule: Callable[[Watcher], None], connections: int) -> None:
         self._listener = listener
+        self._connections = connections
         self._schedule = schedule
         self._signal = _native.WorkerSignal()
         self._closed = asyncio.Event()
@@ -72,7 +71,7 @@ class Gateway:
             threads=1,
             blocking_threads=4,
             py_threads=_PY_THREADS,
-            backpressure=MAX_CONNECTIONS,
+            backpressure=self._connections,
             http1_opts=HTTP1Settings(header_read_timeout=HEADER_READ_MILLISECONDS, max_buffer_size=READ_BUFFER_BYTES),
         )
         with _batch_scheduling():

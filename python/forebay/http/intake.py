@@ -120,6 +120,10 @@ class Delivery:
     def set_exception(self, error: Exception) -> None:
         self._refuse(error if isinstance(error, ForebayError) else Internal(f"{type(error).__name__}: {error}"))
 
+    def cancelled(self) -> bool:
+        """As asyncio's futures; a delivery is never cancelled, since an append is not when its client has gone."""
+        return False
+
     def _refuse(self, error: ForebayError, *, close: bool = False) -> None:
         self.intake.under_way.pop(self, None)
         self.intake.refuse(error, close).send(self.protocol)
