@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from harness import table
 from harness.cache import Cache, Missing, need
 from harness.load import Measurement, summary
