@@ -73,7 +73,7 @@ class KafkaProducer(LogPeer):
 
 class KafkaProducerFlushed(KafkaProducer):
     name = "kafka-producer-flushed"
-    title = "the same with flush.messages=1"
+    title = "Kafka alone, its own producer, flush.messages=1"
     ack = "fsync"
     topic_settings = MappingProxyType({"flush.messages": "1"})
     expected_per_second = 150_000

@@ -73,7 +73,7 @@ class NatsJetstream(LogPeer):
 
 class NatsJetstreamSynced(NatsJetstream):
     name = "nats-jetstream-synced"
-    title = "the same with sync_interval: always"
+    title = "NATS JetStream alone, sync_interval: always"
     ack = "fsync"
     sync_interval = "always"
     # The rate is the same with 2048, and the latency then only the queue's length.
