@@ -38,7 +38,7 @@ class Cache:
 
     @staticmethod
     def default() -> Cache:
-        return Cache(Path(os.environ.get("FOREBAY_BENCH_CACHE", BENCH / ".cache")))
+        return Cache(Path(os.environ.get("BENCH_CACHE", BENCH / ".cache")))
 
     @property
     def data(self) -> Path:

@@ -69,6 +69,7 @@ class Comparison:
 
     def report(self, shape: Shape, one: Measurement) -> None:
         lag = f", send lag p99 {one.send_lag_p99_ms:.2f} ms" if shape.rate else ""
+        lag += f", {one.queued} still queued at the end" if one.queued else ""
         failed = f", {one.failures} FAILED" if one.failures else ""
         say(
             f"  {shape.label}: {one.events_per_second:,.0f} events/s, {one.cpu_s_per_million:.2f} CPU s/M "

@@ -16,11 +16,11 @@ class Forebay(Server):
 
     @property
     def command(self) -> Path:
-        return Path(os.environ.get("FOREBAY_BENCH_COMMAND", REPOSITORY / ".venv/bin/forebay"))
+        return Path(os.environ.get("BENCH_FOREBAY", REPOSITORY / ".venv/bin/forebay"))
 
     def prepare(self, cache: Cache) -> None:
         if not self.command.exists():
-            raise Missing(f"{self.command} does not exist; `make serve` builds it, FOREBAY_BENCH_COMMAND names another")
+            raise Missing(f"{self.command} does not exist; `make serve` builds it, BENCH_FOREBAY names another")
 
     def start(self, launch: Launch) -> None:
         directory = str(launch.directory / "data")

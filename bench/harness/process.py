@@ -60,7 +60,7 @@ class Process:
                 stdout=output,
                 stderr=output,
                 cwd=cwd,
-                env={**os.environ, **(env or {})},
+                env={**without_settings(), **(env or {})},
                 start_new_session=True,
                 preexec_fn=lambda: os.sched_setaffinity(0, cores),
             )
@@ -87,6 +87,11 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait(STOP_LIMIT_S)
+
+
+def without_settings() -> dict[str, str]:
+    """The environment without settings of forebay, which would change what is compared."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
 
 
 def cpu_seconds(roots: Sequence[int]) -> float:

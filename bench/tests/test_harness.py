@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from harness import table
 from harness.cache import Cache, Missing, need
 from harness.load import Measurement, summary
@@ -96,12 +97,14 @@ def test_cpu_time_is_divided_by_the_events_of_its_own_interval() -> None:
 
 
 def test_every_kind_of_failure_is_counted() -> None:
-    one = summary(report(statuses={"202": 1, "429": 2, "503": 3}, timeouts=4, unsent_requests=5), 0.0, 0.0)
-    assert one.failures == 14
+    one = summary(
+        report(statuses={"202": 1, "429": 2, "503": 3}, timeouts=4, unanswered_requests=5, unsent_requests=6), 0.0, 0.0
+    )
+    assert (one.failures, one.queued) == (14, 6)
 
 
 def test_the_best_of_each_figure_is_kept_and_failures_show() -> None:
-    rounds = [Measurement(10.0, 5.0, 9.0, 2.0, 3.0, 0, 0.0), Measurement(20.0, 6.0, 8.0, 1.5, 4.0, 7, 0.0)]
+    rounds = [Measurement(10.0, 5.0, 9.0, 2.0, 3.0, 0, 0, 0.0), Measurement(20.0, 6.0, 8.0, 1.5, 4.0, 7, 0, 0.0)]
     assert table.Best.of(rounds) == table.Best(20.0, 5.0, 8.0, 1.5, 3.0, 7)
     assert table.Best.of(rounds).cell() == "20 · 1.50 (3.00) · 5.00 / 8.00 (7 failed)"
 

@@ -34,5 +34,5 @@ class PythonBodyCommit(PythonGroupCommit):
     """The bodies as they came: an event cannot be found by its number. A bound rather than a log."""
 
     name = "python-body-commit"
-    title = "the same, storing whole bodies unread"
+    title = "Granian + msgspec, group commit in Python, whole bodies unread"
     store = "body"

@@ -153,6 +153,10 @@ impl Generator {
         let limit = Instant::now() + DRAIN_LIMIT.min(self.options.answer_timeout);
         // The end of the measured time was told by the clock, so the observer's wish to stop changes nothing here.
         let _ = self.observe(Phase::Draining, Instant::now(), observe);
+        if self.schedule.is_some() {
+            // Due in the last moment before the end, while the generator slept.
+            self.dispatch(Instant::now())?;
+        }
         let end = self.start + self.options.warmup + self.tally.measured();
         while let Some(due) = self.schedule.as_mut().and_then(|schedule| schedule.take_due(end)) {
             self.tally.never_sent(due);
