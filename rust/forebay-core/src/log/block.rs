@@ -21,8 +21,9 @@ use crate::stream::Compression;
 pub const BLOCK_HEADER_BYTES: usize = 64;
 /// Bytes of one index row.
 pub const INDEX_ROW_BYTES: usize = 8 + BLOCK_HEADER_BYTES;
-/// Records are gathered into blocks of about this size: LZ4 and Zstandard are at their best on what fits the cache.
-pub const BLOCK_BYTES: usize = 64 * 1024;
+/// Records are gathered into blocks of about this size: the largest that Zstandard compresses as one block, so that its
+/// tables are built once, and small enough for the cache.
+pub const BLOCK_BYTES: usize = 128 * 1024;
 
 /// Stored as they are.
 pub const CODEC_NONE: u32 = 0;

@@ -240,7 +240,8 @@ impl Committer {
                 for (chunk, place) in append.chunks.into_iter().zip(&placed) {
                     let (base, records) = (place.base, place.records);
                     let payload = Arc::clone(&payload);
-                    let run = Run { base, records, generation, append_time, payload, range: chunk.range };
+                    let (range, times) = (chunk.range, chunk.times);
+                    let run = Run { base, records, generation, append_time, payload, range, times };
                     chunk.stream.partitions()[chunk.partition.0 as usize].publish(run.clone());
                     self.contents.add(chunk.stream, chunk.partition, run);
                 }
