@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use parking_lot::Mutex;
+
 use crate::admission::{Budget, Permit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
@@ -42,7 +44,7 @@ pub struct Engine {
     pub(crate) threads: Threads,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) accepting: AtomicBool,
-    pub(crate) _lock: Box<dyn DirectoryLock>,
+    pub(crate) lock: Mutex<Option<Box<dyn DirectoryLock>>>,
 }
 
 /// A record that a program appends.
@@ -234,10 +236,12 @@ impl Engine {
         &self.options
     }
 
-    /// Stops accepting, finishes and commits what was admitted, and ends the journal. Later calls do nothing.
+    /// Stops accepting, finishes and commits what was admitted, ends the journal, and gives the directory free. Later
+    /// calls do nothing.
     pub fn close(&self) {
         self.accepting.store(false, Ordering::Release);
         self.threads.stop(self);
+        *self.lock.lock() = None;
     }
 }
 
