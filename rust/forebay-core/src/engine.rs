@@ -63,10 +63,20 @@ impl Engine {
     /// [`Engine::report`].
     pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         let engine = start::open(storage, options.validated()?)?;
-        if engine.status.refusal().is_none() && engine.catalog.named(LOGS).is_err() {
-            engine.create(start::logs_definition(&engine.options))?;
-        }
+        // When it cannot be made now, because the disk is full, the first request makes it.
+        let _later = engine.logs();
         Ok(engine)
+    }
+
+    /// The drain's stream, made when it is missing.
+    fn logs(&self) -> Result<Arc<Stream>> {
+        if let Ok(stream) = self.catalog.named(LOGS) {
+            return Ok(stream);
+        }
+        match self.create(start::logs_definition(&self.options)) {
+            Err(error) if error.kind() == ErrorKind::StreamAlreadyExists => self.catalog.named(LOGS),
+            made => made,
+        }
     }
 
     /// Takes in a request body. The outcome goes to `completer` under `ticket`, unless this call fails.
@@ -107,24 +117,21 @@ impl Engine {
             return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
         }
         let stream = match shape {
-            Shape::Drain => self.catalog.named(LOGS),
+            Shape::Drain => self.logs()?,
         };
         self.counters.bytes_in.add(bytes as u64);
         // The body, and about as much again for its records, until the body is parsed and dropped.
-        let permit = self.reserve(stream.as_ref().ok(), 2 * bytes + BATCH_OVERHEAD_BYTES)?;
-        Ok((stream?, permit))
+        let permit = self.reserve(&stream, 2 * bytes + BATCH_OVERHEAD_BYTES)?;
+        Ok((stream, permit))
     }
 
-    fn reserve(&self, stream: Option<&Arc<Stream>>, bytes: usize) -> Result<Permit> {
+    fn reserve(&self, stream: &Stream, bytes: usize) -> Result<Permit> {
         if !self.accepting.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Closed, "the server is shutting down"));
         }
         if let Some(refusal) = self.status.refusal() {
             return Err(refusal);
         }
-        let Some(stream) = stream else {
-            return Err(Error::new(ErrorKind::Internal, "a built-in stream is missing"));
-        };
         if bytes as u64 > stream.share().limit() {
             let limit = stream.share().limit();
             let detail = format!("the request needs {bytes} bytes of memory, more than the {limit} of its stream");
@@ -143,10 +150,10 @@ impl Engine {
     /// # Errors
     /// `StreamNotFound`; `Malformed` naming the record; `PayloadTooLarge`; and as [`Engine::submit`].
     pub fn append(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Receipt> {
-        let stream = self.catalog.named(stream)?;
-        if stream.name() == LOGS {
+        if stream == LOGS {
             return self.ingest(Shape::Drain, Box::new(drain_body(records)?));
         }
+        let stream = self.catalog.named(stream)?;
         if records.is_empty() {
             return Err(Error::new(ErrorKind::Malformed, "records: must not be empty"));
         }
@@ -162,7 +169,7 @@ impl Engine {
             .map(|(record, index)| event(record, index, limit, arrival))
             .collect::<Result<_>>()?;
         let bytes: usize = events.iter().map(crate::log::record::encoded_bytes).sum();
-        let permit = self.reserve(Some(&stream), bytes + BATCH_OVERHEAD_BYTES)?;
+        let permit = self.reserve(&stream, bytes + BATCH_OVERHEAD_BYTES)?;
         let destination = Destination { stream: &stream, partition, events: &events };
         let batch = encode(&[destination], self.options.max_batch_bytes(), permit)?;
         let (waiter, reply) = Waiter::pair();

@@ -88,7 +88,7 @@ impl Committer {
             }
         }
         if self.status.mode() != Mode::Poisoned
-            && let Err(error) = self.journal.mark(FrameKind::End)
+            && let Err(error) = self.journal.end()
         {
             self.status.poison("ending the journal", &error);
         }
@@ -135,7 +135,9 @@ impl Committer {
         let next = Contents::new(self.journal.generation());
         let mut contents = std::mem::replace(&mut self.contents, next);
         contents.last_sequence = self.journal.sequence();
-        self.sealing.push(Full { file, contents });
+        if let Some(file) = file {
+            self.sealing.push(Full { file, contents });
+        }
         Ok(())
     }
 

@@ -154,14 +154,16 @@ impl<'a> Recovery<'a> {
             }
             unsealed.push(Full { file, contents });
             let spill = self.ring.used_percent() >= 50 && open.is_none();
-            if spill && !self.damaged && self.access == Access::ReadWrite {
+            if spill && self.may_write() {
                 for full in unsealed.drain(..) {
                     sealer.seal(full, &mut || {});
                 }
             }
         }
         if let (Some((replay, end)), Some(full)) = (open, unsealed.last()) {
-            self.close_tail(&full.file, &replay, end)?;
+            if let Err(error) = self.close_tail(&full.file, &replay, end) {
+                self.status.poison("cutting the journal's torn tail", &error);
+            }
         }
         files.reusable.into_iter().for_each(|file| self.reuse(file, spares));
         if self.damaged {
@@ -169,16 +171,21 @@ impl<'a> Recovery<'a> {
                 "the data directory is damaged: started read-only; run `forebay verify`, then `forebay repair`";
             self.status.set(Mode::ReadOnly, reason);
             unsealed.clear();
-        } else if self.access == Access::ReadWrite {
-            self.remove_orphans()?;
+        } else if self.may_write() {
+            // An orphan only takes room; the next start tries again.
+            let _ignored = self.remove_orphans();
         }
         Ok(Recovered { sequence: self.sequence, unsealed, rows: self.rows })
     }
 
     fn reuse(&self, file: JournalFile, spares: &Spares) {
-        if self.access == Access::ReadWrite && !self.damaged {
+        if self.may_write() {
             spares.recycle(file);
         }
+    }
+
+    fn may_write(&self) -> bool {
+        self.access == Access::ReadWrite && !self.damaged && self.status.mode() == Mode::Running
     }
 
     fn damage(&mut self, file: &JournalFile, range: Option<(u64, u64)>, what: String) {
@@ -313,7 +320,7 @@ impl<'a> Recovery<'a> {
     /// Cuts a torn tail: makes durable what stands before it, and ends the file there, so that the next start does not
     /// take the cut for damage.
     fn close_tail(&self, file: &JournalFile, replay: &Replay, end: usize) -> io::Result<()> {
-        if self.access == Access::ReadOnly || self.damaged {
+        if !self.may_write() {
             return Ok(());
         }
         let (position, bytes) = replay.unsynced(end);

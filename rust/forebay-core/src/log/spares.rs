@@ -134,14 +134,18 @@ impl Spares {
     /// Makes one file on the caller's thread.
     ///
     /// # Errors
-    /// Whatever the storage says.
-    pub fn make_now(&self) -> io::Result<JournalFile> {
+    /// Why there is none; [`Spares::run`] goes on trying.
+    pub fn make_now(&self) -> Result<JournalFile, String> {
         let mut state = self.state.lock();
         let recycled = state.recycled.pop();
         let generation = state.next_generation;
         state.next_generation.0 += 1;
         drop(state);
-        self.make(generation, recycled)
+        self.make(generation, recycled).map_err(|error| {
+            let failure = format!("cannot make the next journal file: {error}");
+            self.state.lock().failure = Some(failure.clone());
+            failure
+        })
     }
 
     fn make(&self, generation: Generation, recycled: Option<JournalFile>) -> io::Result<JournalFile> {
