@@ -211,9 +211,15 @@ impl Committer {
         let append_time = Timestamp::now();
         // The journal fills in both numbers.
         let (sequence, synced_through) = (Sequence(0), Sequence(0));
+        let changes_tables = !ops.is_empty();
         let head = FrameHead { kind: FrameKind::Commit, sequence, synced_through, append_time, rows, ops };
         let started = Instant::now();
         let written = self.journal.commit(head, &payload)?;
+        // A stream that exists, and a segment whose file is removed next, must not come back at any level.
+        if changes_tables && self.durability != Durability::Fsync {
+            let _synced = self.journal.sync()?;
+            self.counters.syncs.increment();
+        }
         let level = match self.durability {
             Durability::Fsync => {
                 let level = Level::fsync(&self.journal.sync()?);

@@ -31,7 +31,13 @@ fn run(case: &ops::Case) {
 fn the_log_keeps_its_promises() {
     let seed = number("FOREBAY_MODEL_SEED").unwrap_or_else(rand_seed);
     let cases = number("FOREBAY_MODEL_CASES").map_or(CASES, |cases| u32::try_from(cases).unwrap());
-    let config = Config { cases, max_shrink_iters: 300, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases,
+        max_shrink_iters: 300,
+        max_shrink_time: 60_000,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
