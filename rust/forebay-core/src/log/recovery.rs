@@ -13,7 +13,7 @@ use super::ring::{Payload, Run};
 use super::sealer::{Contents, Full, Sealer};
 use super::segment::SEGMENT_DIRECTORY;
 use super::spares::Spares;
-use super::state::State;
+use super::state::{STATE_DIRECTORY, State};
 use super::status::{Damage, Mode, Status};
 use super::storage::{Storage, Synced};
 use super::table::{Changes, Table, TableOp, number_key};
@@ -129,6 +129,7 @@ impl<'a> Recovery<'a> {
     /// # Errors
     /// Whatever the storage says that is not about one file alone.
     pub fn replay(mut self, files: JournalFiles, sealer: &mut Sealer, spares: &Spares) -> io::Result<Recovered> {
+        self.settle_state();
         let mut unsealed: Vec<Full> = Vec::new();
         let mut open: Option<(Replay, usize)> = None;
         for file in files.unsealed {
@@ -181,6 +182,17 @@ impl<'a> Recovery<'a> {
     fn reuse(&self, file: JournalFile, spares: &Spares) {
         if self.may_write() {
             spares.recycle(file);
+        }
+    }
+
+    /// Makes the names of the state files durable. A process that died between the renaming of a delta and the sync of
+    /// its directory left a name that is read now and that a power loss takes back: the journal files it stands for
+    /// must not be written over before.
+    fn settle_state(&self) {
+        if self.may_write()
+            && let Err(error) = self.storage.sync_directory(Path::new(STATE_DIRECTORY))
+        {
+            self.status.poison("syncing the state directory", &error);
         }
     }
 
