@@ -225,7 +225,18 @@ impl Sealer {
         for ((_, partition), (stream, _)) in &contents.runs {
             stream.partitions()[partition.0 as usize].evict(contents.generation);
         }
-        self.state.merge_when_due(self.storage.as_ref())
+        self.merge_state();
+        Ok(())
+    }
+
+    /// The file is sealed already: a merge that fails must not make it be sealed again, over what readers use.
+    fn merge_state(&mut self) {
+        match self.state.merge_when_due(self.storage.as_ref()) {
+            Ok(()) => {}
+            // The deltas stay, and the next sealing tries again.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            Err(error) => self.status.poison("merging the state files", &error),
+        }
     }
 
     fn write_segments(&mut self, contents: &Contents) -> io::Result<Vec<(Arc<Stream>, SegmentPart)>> {
