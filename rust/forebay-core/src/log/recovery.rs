@@ -156,9 +156,7 @@ impl<'a> Recovery<'a> {
             unsealed.push(Full { file, contents });
             let spill = self.ring.used_percent() >= 50 && open.is_none();
             if spill && self.may_write() {
-                for full in unsealed.drain(..) {
-                    sealer.seal(full, &mut || {});
-                }
+                self.spill(&mut unsealed, sealer);
             }
         }
         if let (Some((replay, end)), Some(full)) = (open, unsealed.last()) {
@@ -177,6 +175,18 @@ impl<'a> Recovery<'a> {
             let _ignored = self.remove_orphans();
         }
         Ok(Recovered { sequence: self.sequence, unsealed, rows: self.rows })
+    }
+
+    /// Seals in order, and stops at the first file that cannot be sealed now: a delta stands for every file before it.
+    fn spill(&self, unsealed: &mut Vec<Full>, sealer: &mut Sealer) {
+        let mut files = std::mem::take(unsealed).into_iter();
+        for full in files.by_ref() {
+            if let Err(full) = sealer.try_seal(full) {
+                unsealed.push(full);
+                break;
+            }
+        }
+        unsealed.extend(files);
     }
 
     fn reuse(&self, file: JournalFile, spares: &Spares) {

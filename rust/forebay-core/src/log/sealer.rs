@@ -174,7 +174,7 @@ impl Sealer {
     /// may make room. `false` when it could not be sealed: the file stays, and the next start seals it.
     pub fn seal(&mut self, full: Full, retain: &mut dyn FnMut()) -> bool {
         let sealed = loop {
-            match self.try_seal(&full.contents) {
+            match self.write(&full.contents) {
                 Ok(()) => break true,
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                     self.status.set_sealer_stuck(Some(format!("cannot write a segment: {error}")));
@@ -192,10 +192,28 @@ impl Sealer {
         self.queue.finished();
         if sealed {
             self.status.set_sealer_stuck(None);
-            self.counters.sealed_files.increment();
-            self.spares.recycle(full.file);
+            self.finish(full);
         }
         sealed
+    }
+
+    /// Seals one file without waiting for room; gives it back when there is none, or when the storage fails.
+    pub(crate) fn try_seal(&mut self, full: Full) -> Result<(), Full> {
+        match self.write(&full.contents) {
+            Ok(()) => self.finish(full),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::StorageFull {
+                    self.status.poison("sealing a journal file", &error);
+                }
+                return Err(full);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self, full: Full) {
+        self.counters.sealed_files.increment();
+        self.spares.recycle(full.file);
     }
 
     /// Whether a file can be prepared again after the disk was full.
@@ -205,7 +223,7 @@ impl Sealer {
         }
     }
 
-    fn try_seal(&mut self, contents: &Contents) -> io::Result<()> {
+    fn write(&mut self, contents: &Contents) -> io::Result<()> {
         let parts = self.write_segments(contents)?;
         if !parts.is_empty() {
             self.storage.sync_directory(Path::new(SEGMENT_DIRECTORY))?;
