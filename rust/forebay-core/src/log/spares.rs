@@ -4,7 +4,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, IoSlice};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -151,12 +151,17 @@ impl Spares {
     fn make(&self, generation: Generation, recycled: Option<JournalFile>) -> io::Result<JournalFile> {
         let life = Life { generation, salt: random_salt() };
         let path = journal_path(generation);
-        let (file, from) = match recycled {
-            Some(old) => (old.file, old.path),
-            None => (self.zeroed()?, PathBuf::from(UNFINISHED)),
+        let file = match recycled {
+            Some(old) => {
+                // A torn header under a name that may hold commits would be taken for damage.
+                self.storage.rename(&old.path, Path::new(UNFINISHED))?;
+                self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY))?;
+                old.file
+            }
+            None => self.zeroed()?,
         };
         let made = JournalFile::begin(file, path, life, self.file_bytes)?;
-        self.storage.rename(&from, &made.path)?;
+        self.storage.rename(Path::new(UNFINISHED), &made.path)?;
         self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY))?;
         Ok(made)
     }
