@@ -19,6 +19,8 @@ use crate::telemetry::Counters;
 
 /// A log that has been quiet for this long says in a marker that its last commit was synced.
 const QUIET: Duration = Duration::from_millis(50);
+/// An old file that could not be left, because the disk is full, is tried again this often.
+const RETRY: Duration = Duration::from_secs(1);
 /// Records of one commit: more would not be cheaper, and each request of it waits for all.
 const MAX_COMMIT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -37,6 +39,8 @@ pub struct Committer {
     max_commit_bytes: usize,
     last_commit: Instant,
     last_sync: Instant,
+    /// An old file is not left before this.
+    next_rotation: Instant,
 }
 
 /// What the committer works with.
@@ -71,6 +75,7 @@ impl Committer {
             max_commit_bytes: MAX_COMMIT_BYTES.min(largest),
             last_commit: now,
             last_sync: now,
+            next_rotation: now,
         }
     }
 
@@ -95,10 +100,14 @@ impl Committer {
     }
 
     fn deadline(&self) -> Option<Instant> {
+        if self.status.mode() == Mode::Poisoned {
+            // Nothing is due any more: a deadline in the past would keep a core busy.
+            return None;
+        }
         let sync = self.journal.is_unsynced() && self.durability == Durability::Interval;
         let sync = sync.then(|| self.last_sync + self.sync_interval);
         let marker = (self.journal.is_unmarked() && self.marks()).then(|| self.last_commit + QUIET);
-        let age = self.journal.opened().map(|opened| opened + self.file_age);
+        let age = self.journal.opened().map(|opened| (opened + self.file_age).max(self.next_rotation));
         [sync, marker, age].into_iter().flatten().min()
     }
 
@@ -120,10 +129,11 @@ impl Committer {
         if self.journal.is_unmarked() && self.marks() && now >= self.last_commit + QUIET {
             let _synced = self.journal.mark(FrameKind::Marker)?;
         }
-        if self.journal.opened().is_some_and(|opened| now >= opened + self.file_age) {
+        if now >= self.next_rotation && self.journal.opened().is_some_and(|opened| now >= opened + self.file_age) {
             match self.rotate() {
+                Ok(()) => {}
                 // Without a further file the old one serves on.
-                Ok(()) | Err(JournalError::NoSpace(_)) => {}
+                Err(JournalError::NoSpace(_)) => self.next_rotation = now + RETRY,
                 Err(JournalError::Failed(error)) => return Err(error),
             }
         }
