@@ -69,13 +69,15 @@ impl JournalFile {
     /// # Errors
     /// Whatever the storage says.
     pub fn identify(file: Arc<dyn StorageFile>, path: PathBuf) -> io::Result<Option<Self>> {
+        let length = file.length()?;
         let mut page = [0; PAGE_BYTES];
         match read_exact_at(file.as_ref(), &mut page, 0) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             result => result?,
         }
         let header = HEADER_COPIES.iter().find_map(|at| read_header(&page[*at..at + HEADER_BYTES]));
-        Ok(header.map(|(life, bytes)| Self { file, path, life, bytes }))
+        // A tail that was cut by copying is shorter than the header says: such a file is not used again.
+        Ok(header.map(|(life, bytes)| Self { file, path, life, bytes: bytes.min(length) }))
     }
 
     /// Writes a frame without syncing it.

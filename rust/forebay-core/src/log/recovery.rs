@@ -6,19 +6,19 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::frame::{Decoded, FrameHead, FrameKind};
+use super::frame::{Decoded, FrameHead, PAGE_BYTES};
 use super::journal::{JOURNAL_DIRECTORY, JournalFile};
 use super::replay::{Replay, Step, Tail};
 use super::ring::{Payload, Run};
 use super::sealer::{Contents, Full, Sealer};
 use super::segment::SEGMENT_DIRECTORY;
-use super::spares::Spares;
+use super::spares::{Spares, UNFINISHED};
 use super::state::{STATE_DIRECTORY, State};
 use super::status::{Damage, Mode, Status};
 use super::storage::{Storage, Synced};
 use super::table::{Changes, Table, TableOp, number_key};
 use crate::admission::{Budget, Permit};
-use crate::ids::{Generation, Offset, PartitionId, Sequence, StreamId, Timestamp};
+use crate::ids::{Generation, Offset, PartitionId, Sequence, StreamId};
 use crate::options::Access;
 use crate::stream::{Catalog, SegmentPart, StreamDefinition};
 
@@ -143,8 +143,7 @@ impl<'a> Recovery<'a> {
             let before = self.sequence;
             let (contents, tail) = self.replay_file(&file, &mut replay);
             if self.sequence == before && tail != Tail::Ended {
-                // Prepared, and never written to.
-                self.reuse(file, spares);
+                self.discard(&file);
                 continue;
             }
             if let (Some(_), Some(full)) = (open.take(), unsealed.last()) {
@@ -159,10 +158,11 @@ impl<'a> Recovery<'a> {
                 self.spill(&mut unsealed, sealer);
             }
         }
-        if let (Some((replay, end)), Some(full)) = (open, unsealed.last()) {
-            if let Err(error) = self.close_tail(&full.file, &replay, end) {
-                self.status.poison("cutting the journal's torn tail", &error);
-            }
+        if let (Some((replay, end)), Some(full)) = (open, unsealed.last_mut())
+            && self.may_write()
+            && let Err(error) = self.close_tail(&mut full.file, &replay, end)
+        {
+            self.status.poison("cutting the journal's torn tail", &error);
         }
         files.reusable.into_iter().for_each(|file| self.reuse(file, spares));
         if self.damaged {
@@ -187,6 +187,16 @@ impl<'a> Recovery<'a> {
             }
         }
         unsealed.extend(files);
+    }
+
+    /// Removes a file that was prepared and holds no commit. It is not written over: a commit that failed to be written
+    /// to it may still come up under its name. The next file's sync of the directory makes the removal durable.
+    fn discard(&self, file: &JournalFile) {
+        if self.may_write()
+            && let Err(error) = self.storage.remove(&file.path)
+        {
+            self.status.poison("removing an unused journal file", &error);
+        }
     }
 
     fn reuse(&self, file: JournalFile, spares: &Spares) {
@@ -341,25 +351,42 @@ impl<'a> Recovery<'a> {
 
     /// Cuts a torn tail: makes durable what stands before it, and ends the file there, so that the next start does not
     /// take the cut for damage.
-    fn close_tail(&self, file: &JournalFile, replay: &Replay, end: usize) -> io::Result<()> {
-        if !self.may_write() {
-            return Ok(());
+    fn close_tail(&self, file: &mut JournalFile, replay: &Replay, end: usize) -> io::Result<()> {
+        let mut head = Vec::new();
+        FrameHead::end(self.sequence).encode(file.life, &mut head);
+        head.resize(PAGE_BYTES, 0);
+        if replay.has_unsynced_commits() {
+            // They are acknowledged, perhaps, and perhaps on the disk: a power loss while they are written over could
+            // leave garbage. So they move to a file of their own, which takes the name when it is whole.
+            match self.copy_tail(file, replay.before(end), &head) {
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+                done => return done,
+            }
         }
         let (position, bytes) = replay.unsynced(end);
         file.file.write_at(&[IoSlice::new(bytes)], position)?;
-        let head = FrameHead {
-            kind: FrameKind::End,
-            sequence: self.sequence,
-            synced_through: self.sequence,
-            append_time: Timestamp::now(),
-            rows: Vec::new(),
-            ops: Vec::new(),
-        };
         let _: Synced = file.file.sync_data()?;
-        let mut encoded = Vec::new();
-        head.encode(file.life, &mut encoded);
-        file.write_frame(&encoded, &[], end as u64)?;
+        file.file.write_at(&[IoSlice::new(&head)], end as u64)?;
         let _: Synced = file.file.sync_data()?;
+        Ok(())
+    }
+
+    fn copy_tail(&self, file: &mut JournalFile, bytes: &[u8], end: &[u8]) -> io::Result<()> {
+        let unfinished = Path::new(UNFINISHED);
+        match self.storage.remove(unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let copy = self.storage.create(unfinished)?;
+        if let Err(error) = copy.write_at(&[IoSlice::new(bytes), IoSlice::new(end)], 0) {
+            let _ignored = self.storage.remove(unfinished);
+            return Err(error);
+        }
+        let _: Synced = copy.sync_data()?;
+        self.storage.rename(unfinished, &file.path)?;
+        self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY)).map_err(io::Error::other)?;
+        file.file = copy;
+        file.bytes = (bytes.len() + end.len()) as u64;
         Ok(())
     }
 

@@ -103,6 +103,18 @@ impl Replay {
         (from as u64, self.bytes.get(from..end).unwrap_or_default())
     }
 
+    /// Whether a commit may not be on stable storage.
+    #[must_use]
+    pub fn has_unsynced_commits(&self) -> bool {
+        self.positions.last().is_some_and(|(sequence, _)| *sequence > self.synced_through)
+    }
+
+    /// The file up to `end`.
+    #[must_use]
+    pub fn before(&self, end: usize) -> &[u8] {
+        self.bytes.get(..end).unwrap_or(&self.bytes)
+    }
+
     fn sound_at(&self, at: usize) -> Option<(FrameKind, Sequence, Sequence, usize)> {
         let frame = FrameHead::decode(self.life, self.bytes.get(at..)?)?;
         frame.payload_is_sound().then(|| {

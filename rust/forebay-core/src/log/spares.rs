@@ -21,7 +21,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Files kept for reuse; more are removed, or a burst would hold its disk space for ever.
 const KEPT: usize = 3;
-const UNFINISHED: &str = "journal/unfinished";
+/// Where a file is made before it takes its name.
+pub(crate) const UNFINISHED: &str = "journal/unfinished";
 const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// Makes the next journal file ready while the log writes to the current one.
