@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forebay_core::{Durability, Placed, Receipt};
 
-use crate::common::{Log, Mark, Place, assert_dense};
+use super::{Log, Mark, Place, assert_dense};
 
 /// What happened to the engine before a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ struct Batch {
 }
 
 /// Everything that was sent to one data directory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ledger {
     clock: u64,
     batches: BTreeMap<u32, Batch>,

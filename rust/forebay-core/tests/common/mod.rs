@@ -2,6 +2,8 @@
 //! everything.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod ledger;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -188,4 +190,30 @@ pub fn assert_dense(place: &Place, log: &Log) {
 /// An offset that is `parts` of 255 of the way from start to end.
 pub fn offset_at(log: &Log, parts: u8) -> Offset {
     Offset(log.start + (log.committed - log.start) * u64::from(parts) / 255)
+}
+
+/// A frame of a journal file, found by its magic alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub position: u64,
+    /// 1 commit, 2 marker, 3 end.
+    pub kind: u32,
+    pub sequence: u64,
+    /// Header, rows, operations and payload, without padding.
+    pub bytes: u64,
+}
+
+/// The frames of a journal file's present life, read with nothing of the engine's own code.
+pub fn frames(storage: &Faulty, path: &std::path::Path) -> Vec<Frame> {
+    let bytes = storage.contents(path).unwrap_or_default();
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let long = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let mut frames = Vec::new();
+    let mut at = 4096;
+    while at + 64 <= bytes.len() && &bytes[at..at + 4] == b"FBJ1" && long(at + 8) == long(8) {
+        let length = 64 + u64::from(word(at + 44)) * 32 + u64::from(word(at + 48)) + u64::from(word(at + 52));
+        frames.push(Frame { position: at as u64, kind: word(at + 40), sequence: long(at + 16), bytes: length });
+        at += usize::try_from(length.next_multiple_of(4096)).unwrap();
+    }
+    frames
 }

@@ -6,7 +6,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod ledger;
 mod ops;
 mod world;
 

@@ -6,7 +6,7 @@ use forebay_core::log::storage::faulty::{Effect, Operation};
 use forebay_core::{Durability, PartitionId, Retention, StreamReport};
 use proptest::prelude::*;
 
-use crate::ledger::After;
+use crate::common::ledger::After;
 
 /// How an engine ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use forebay_core::log::storage::faulty::{Effect, Fault, Faulty, Operation};
 use forebay_core::{Engine, ErrorKind, LOGS, Limits, Options, PartitionId, Result, Shape};
 
 use crate::common::{self, Mark, offset_at, read_all, until};
-use crate::ledger::{After, Ledger};
+use crate::common::ledger::{After, Ledger};
 use crate::ops::{Case, Deletes, Ending, Op, Size, Target, Weakness};
 
 pub struct World {
@@ -212,8 +212,8 @@ impl World {
     /// Injects one failure, writes until it strikes or not, and sees that a poisoned log refuses and is read.
     fn weaken(&mut self, weakness: Weakness, nth: u8, size: Size) {
         let (operation, path, effect) = match weakness {
-            Weakness::JournalWrite(effect) => (Operation::Write, "journal/0", effect),
-            Weakness::JournalSync(effect) => (Operation::Sync, "journal/0", effect),
+            Weakness::JournalWrite(effect) => (Operation::Write, "journal/", effect),
+            Weakness::JournalSync(effect) => (Operation::Sync, "journal/", effect),
             Weakness::Spare(operation) => (operation, "journal/unfinished", Effect::Nothing),
             Weakness::Segment(operation) => (operation, "segments/", Effect::Nothing),
             Weakness::State(operation) => (operation, "state", Effect::Nothing),
