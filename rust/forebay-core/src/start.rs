@@ -200,7 +200,8 @@ impl Parts {
         if self.status.mode() == Mode::ReadOnly {
             return Ok(threads);
         }
-        let journal = Journal::new(spares.make_now()?, Arc::clone(&spares), recovered.sequence);
+        let first = spares.make_now().map_err(|why| self.status.set(Mode::Full, why)).ok();
+        let journal = Journal::new(first, Arc::clone(&spares), recovered.sequence);
         recovered.unsealed.into_iter().for_each(|full| self.sealing.push(full));
         let wiring = Wiring {
             queue: Arc::clone(&self.commits),

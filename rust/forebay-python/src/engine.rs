@@ -140,11 +140,11 @@ impl Engine {
             let records: Vec<_> = records.into_iter().map(record).collect();
             self.core.append(stream, &records, partition.map(PartitionId))
         });
-        let receipt = appended.map_err(|error| raise(py, &error))?;
+        let appended = appended.map_err(|error| raise(py, &error))?;
         Ok(Receipt {
-            partitions: receipt.places.iter().map(|(partition, _)| partition.0).collect(),
-            offsets: receipt.places.iter().map(|(_, offset)| offset.0).collect(),
-            durability: receipt.level.durability().name(),
+            partitions: appended.places.iter().map(|(partition, _)| partition.0).collect(),
+            offsets: appended.places.iter().map(|(_, offset)| offset.0).collect(),
+            durability: appended.receipt.level.durability().name(),
         })
     }
 

@@ -175,7 +175,7 @@ impl Sealer {
     /// may make room. `false` when it could not be sealed: the file stays, and the next start seals it.
     pub fn seal(&mut self, full: Full, retain: &mut dyn FnMut()) -> bool {
         let sealed = loop {
-            match self.try_seal(&full.contents) {
+            match self.write(&full.contents) {
                 Ok(()) => break true,
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                     self.status.set_sealer_stuck(Some(format!("cannot write a segment: {error}")));
@@ -193,10 +193,29 @@ impl Sealer {
         self.queue.finished();
         if sealed {
             self.status.set_sealer_stuck(None);
-            self.counters.sealed_files.increment();
-            self.spares.recycle(full.file);
+            self.finish(full);
         }
         sealed
+    }
+
+    /// Seals one file without waiting for room; gives it back when there is none, or when the storage fails.
+    #[allow(clippy::result_large_err)] // the file is given back, once a start at most
+    pub(crate) fn try_seal(&mut self, full: Full) -> Result<(), Full> {
+        match self.write(&full.contents) {
+            Ok(()) => self.finish(full),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::StorageFull {
+                    self.status.poison("sealing a journal file", &error);
+                }
+                return Err(full);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self, full: Full) {
+        self.counters.sealed_files.increment();
+        self.spares.recycle(full.file);
     }
 
     /// Whether a file can be prepared again after the disk was full.
@@ -206,7 +225,7 @@ impl Sealer {
         }
     }
 
-    fn try_seal(&mut self, contents: &Contents) -> io::Result<()> {
+    fn write(&mut self, contents: &Contents) -> io::Result<()> {
         let parts = self.write_segments(contents)?;
         if !parts.is_empty() {
             self.storage.sync_directory(Path::new(SEGMENT_DIRECTORY))?;
@@ -226,7 +245,18 @@ impl Sealer {
         for ((_, partition), (stream, _)) in &contents.runs {
             stream.partitions()[partition.0 as usize].evict(contents.generation);
         }
-        self.state.merge_when_due(self.storage.as_ref(), self.dedup_window)
+        self.merge_state();
+        Ok(())
+    }
+
+    /// The file is sealed already: a merge that fails must not make it be sealed again, over what readers use.
+    fn merge_state(&mut self) {
+        match self.state.merge_when_due(self.storage.as_ref(), self.dedup_window) {
+            Ok(()) => {}
+            // The deltas stay, and the next sealing tries again.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            Err(error) => self.status.poison("merging the state files", &error),
+        }
     }
 
     fn write_segments(&mut self, contents: &Contents) -> io::Result<Vec<(Arc<Stream>, SegmentPart)>> {
