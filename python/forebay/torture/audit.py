@@ -115,9 +115,8 @@ class Audit:
                     continue
                 if found[batch] == 0 and outcome is not Outcome.ACKNOWLEDGED:
                     continue
-                self.find(
-                    f"lane {number} batch {batch}, {outcome.name.lower()}: {found[batch]} of its {size} events are there"
-                )
+                name = outcome.name.lower()
+                self.find(f"lane {number} batch {batch}, {name}: {found[batch]} of its {size} events are there")
             self._settled[number] = len(lane)
 
     def present(self, outcome: Outcome) -> int:

@@ -45,7 +45,7 @@ class Verdict:
             f"{sum(self.kills.values())} kills ({kills}), seed {self.seed}",
             f"{batches} batches acknowledged, {events} events in them; {self.refused} refused; "
             f"{self.unanswered} unanswered, of which {self.unanswered_present} were stored",
-            f"{self.events_read} events read back and checked, {self.events_expired} of them deleted by retention since",
+            f"{self.events_read} events read back and checked, {self.events_expired} of them expired since",
             f"start: median {start[len(start) // 2]:.2f} s, longest {start[-1]:.2f} s; "
             f"data directory: at most {self.disk_bytes / (1 << 20):.0f} MiB",
         ]

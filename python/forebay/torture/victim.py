@@ -43,7 +43,7 @@ class Victim:
         with self._log.open("ab") as log:
             self._log_start = log.tell()
             # A session of its own: Ctrl-C is for the one who tortures.
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
                 [*command, *self._flags],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
