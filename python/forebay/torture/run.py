@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -109,8 +110,9 @@ class _Cycle:
         chance = self.random.random()
         if chance < 0.15 and self.verdict.start_seconds:
             # Anywhere from the first instruction to shortly after the first request could be served.
+            typical = statistics.median(self.verdict.start_seconds[-9:])
             self.victim.spawn()
-            time.sleep(self.random.uniform(0, 1.2 * max(self.verdict.start_seconds[-5:])))
+            time.sleep(self.random.uniform(0, 1.2 * typical))
             return self._kill("while starting")
         self._start()
         load = self._load()
