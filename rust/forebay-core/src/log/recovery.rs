@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use super::frame::{Decoded, FrameHead, PAGE_BYTES};
 use super::journal::{JOURNAL_DIRECTORY, JournalFile};
+use super::journal_files::JournalFiles;
 use super::record::Records;
 use super::replay::{Replay, Step, Tail};
 use super::ring::{Payload, Run, Times};
-use super::sealer::{Contents, Full, Sealer};
+use super::seal_queue::{Contents, Full};
+use super::sealer::Sealer;
 use super::segment::SEGMENT_DIRECTORY;
 use super::spares::{Spares, UNFINISHED};
 use super::state::{STATE_DIRECTORY, State};
@@ -19,7 +21,7 @@ use super::status::{Damage, Mode, Status};
 use super::storage::{Storage, Synced};
 use super::table::{Changes, Table, TableOp, number_key};
 use crate::admission::{Budget, Permit};
-use crate::ids::{Generation, Offset, PartitionId, Sequence, StreamId};
+use crate::ids::{Offset, PartitionId, Sequence, StreamId};
 use crate::options::Access;
 use crate::stream::{Catalog, SegmentPart, StreamDefinition};
 
@@ -50,60 +52,6 @@ pub struct Recovered {
     pub unsealed: Vec<Full>,
     /// Every row of every table.
     pub rows: Changes,
-}
-
-/// The journal files of a directory.
-#[derive(Debug, Default)]
-pub struct JournalFiles {
-    /// Those that are not sealed, oldest first.
-    pub unsealed: Vec<JournalFile>,
-    /// Those that can be written over.
-    pub reusable: Vec<JournalFile>,
-    /// The newest generation of all.
-    pub newest: Generation,
-}
-
-impl JournalFiles {
-    /// Finds the journal files. One whose header is unreadable is named as a damage, unless it is known to be sealed.
-    ///
-    /// # Errors
-    /// When the directory itself cannot be read.
-    pub fn find(storage: &dyn Storage, sealed: Generation, status: &Status, access: Access) -> io::Result<Self> {
-        let mut files = Self { newest: sealed, ..Self::default() };
-        for entry in storage.list(Path::new(JOURNAL_DIRECTORY))? {
-            let Some(number) = entry.name.strip_suffix(".journal").and_then(|number| number.parse().ok()) else {
-                continue;
-            };
-            files.newest = files.newest.max(Generation(number));
-            let path = Path::new(JOURNAL_DIRECTORY).join(&entry.name);
-            let opened = match access {
-                Access::ReadWrite => storage.open(&path),
-                Access::ReadOnly => storage.open_read(&path),
-            };
-            let damage = match opened.and_then(|file| JournalFile::identify(file, path.clone())) {
-                Ok(Some(file)) if file.life.generation <= sealed => {
-                    files.reusable.push(file);
-                    continue;
-                }
-                Ok(Some(file)) => {
-                    files.newest = files.newest.max(file.life.generation);
-                    files.unsealed.push(file);
-                    continue;
-                }
-                Ok(None) if Generation(number) <= sealed => continue,
-                Ok(None) => "the journal file's header is damaged".to_owned(),
-                Err(error) => format!("the journal file cannot be read: {error}"),
-            };
-            status.report(Damage {
-                file: path.to_string_lossy().into_owned(),
-                range: None,
-                stream: None,
-                what: damage,
-            });
-        }
-        files.unsealed.sort_by_key(|file| file.life.generation);
-        Ok(files)
-    }
 }
 
 impl<'a> Recovery<'a> {
