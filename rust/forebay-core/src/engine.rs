@@ -8,19 +8,22 @@ use crate::admission::{Budget, Permit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
 use crate::ingest::json;
-use crate::ingest::worker::{Body, Job, JobQueue, Parser, Shape};
+use crate::ingest::parser::Parser;
+use crate::ingest::request::{Job, Request, Shape};
+use crate::ingest::worker::JobQueue;
 use crate::ingest::{Event, MAX_KEY_BYTES};
-use crate::log::append::{Append, BATCH_OVERHEAD_BYTES, Completer, Destination, Receipt, Reply, Waiter, encode};
+use crate::log::append::{
+    Append, BATCH_OVERHEAD_BYTES, Completer, Destination, Encoded, Level, Receipt, Reply, Waiter, encode,
+};
 use crate::log::commit_queue::CommitQueue;
 use crate::log::read::{Limits, Reader, RecordBatch};
 use crate::log::record::MAX_HEADER_BYTES;
 use crate::log::status::Status;
 use crate::log::storage::{DirectoryLock, Storage};
-use crate::log::table::{Table, TableOp};
-use crate::options::{INLINE_BODY_BYTES, MAX_PARTITIONS, Options};
+use crate::options::{Options, Retention};
 use crate::report::{Report, StreamReport};
 use crate::start::{self, Threads};
-use crate::stream::{Catalog, LOGS, Stream, StreamDefinition, check_name};
+use crate::stream::{Catalog, LOGS, Stream, StreamDefinition, StreamMaker};
 use crate::telemetry::Counters;
 
 /// A running log with everything around it. Dropping it closes it.
@@ -31,6 +34,7 @@ pub struct Engine {
     pub(crate) ring: Arc<Budget>,
     pub(crate) status: Arc<Status>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) streams: Arc<StreamMaker>,
     pub(crate) commits: Arc<CommitQueue>,
     pub(crate) jobs: Arc<JobQueue>,
     pub(crate) parser: Arc<Parser>,
@@ -54,6 +58,15 @@ pub struct NewRecord {
     pub timestamp: Option<Timestamp>,
 }
 
+/// Where a program's records went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The promise that this acknowledgement makes.
+    pub level: Level,
+    /// Partition and offset of each record, in the order given.
+    pub places: Vec<(PartitionId, Offset)>,
+}
+
 impl Engine {
     /// Opens a data directory, recovers it, and starts.
     ///
@@ -70,43 +83,38 @@ impl Engine {
 
     /// The drain's stream, made when it is missing.
     fn logs(&self) -> Result<Arc<Stream>> {
-        if let Ok(stream) = self.catalog.named(LOGS) {
-            return Ok(stream);
-        }
-        match self.create(start::logs_definition(&self.options)) {
-            Err(error) if error.kind() == ErrorKind::StreamAlreadyExists => self.catalog.named(LOGS),
-            made => made,
-        }
+        self.catalog.named(LOGS).or_else(|_| self.streams.ensure(StreamDefinition::logs(&self.options)))
     }
 
-    /// Takes in a request body. The outcome goes to `completer` under `ticket`, unless this call fails.
+    /// Takes in a request. The outcome goes to `completer` under `ticket`, unless this call fails.
     ///
     /// # Errors
     /// A refusal that is known at once: `Saturated`, `PayloadTooLarge`, `StorageUnavailable`, `Closed`, or what is
     /// wrong with a body that is parsed here because it is small.
-    pub fn submit(&self, shape: Shape, body: Body, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
-        let admitted = self.admit(shape, (*body).as_ref().len());
+    pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
+        let admitted = self.admit(request.shape, request.bytes().len());
         let (stream, permit) = admitted.inspect_err(|error| self.counters.refused(error.kind()))?;
-        let (arrival, admitted) = (Timestamp::now(), Instant::now());
-        if (*body).as_ref().len() > INLINE_BODY_BYTES {
-            let reply = Reply::new(completer, ticket);
-            self.jobs.push(Job { shape, body, stream, permit, reply, arrival, admitted });
+        let inline = request.is_inline();
+        let reply = Reply::new(completer, ticket);
+        let job = Job { request, stream, permit, reply, arrival: Timestamp::now(), admitted: Instant::now() };
+        if !inline {
+            self.jobs.push(job);
             return Ok(());
         }
-        let parsed = self.parser.parse(shape, (*body).as_ref(), &stream, permit, arrival);
-        let batch = parsed.inspect_err(|error| self.counters.refused(error.kind()))?;
-        let reply = Reply::new(completer, ticket);
-        self.commits.push(Append::records(batch, reply, admitted));
-        Ok(())
+        self.parser.accept(job).map_err(|refused| {
+            self.counters.refused(refused.error.kind());
+            refused.reply.refuse_repeats(&refused.error);
+            refused.error
+        })
     }
 
-    /// Takes in a request body and waits for the commit.
+    /// Takes in a request and waits for the commit.
     ///
     /// # Errors
     /// As [`Engine::submit`], and what became of the commit.
-    pub fn ingest(&self, shape: Shape, body: Body) -> Result<Receipt> {
+    pub fn ingest(&self, request: Request) -> Result<Receipt> {
         let waiter = Arc::new(Waiter::default());
-        self.submit(shape, body, waiter.clone(), Ticket(0))?;
+        self.submit(request, waiter.clone(), Ticket(0))?;
         waiter.wait()
     }
 
@@ -149,14 +157,27 @@ impl Engine {
     ///
     /// # Errors
     /// `StreamNotFound`; `Malformed` naming the record; `PayloadTooLarge`; and as [`Engine::submit`].
-    pub fn append(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Receipt> {
-        if stream == LOGS {
-            return self.ingest(Shape::Drain, Box::new(drain_body(records)?));
-        }
-        let stream = self.catalog.named(stream)?;
+    pub fn append(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Appended> {
+        let stream = if stream == LOGS { self.logs()? } else { self.catalog.named(stream)? };
         if records.is_empty() {
             return Err(Error::new(ErrorKind::Malformed, "records: must not be empty"));
         }
+        let batch = if stream.name() == LOGS {
+            let body = drain_body(records)?;
+            let (stream, permit) = self.admit(Shape::Drain, body.len())?;
+            let request = Request::new(Shape::Drain, Box::new(Vec::new()));
+            self.parser.batch(&request, &body, &stream, permit, Timestamp::now())?.0
+        } else {
+            self.encode(&stream, records, partition)?
+        };
+        let partitions = batch.partitions.clone();
+        let (waiter, reply) = Waiter::pair();
+        self.commits.push(Append::records(batch, reply, Instant::now()));
+        let receipt = waiter.wait()?;
+        Ok(Appended { level: receipt.level, places: receipt.places(&partitions) })
+    }
+
+    fn encode(&self, stream: &Arc<Stream>, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
         if let Some(partition) = partition.filter(|partition| stream.partition(*partition).is_none()) {
             let detail = format!("stream {:?} has no partition {partition}", stream.name());
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
@@ -169,12 +190,9 @@ impl Engine {
             .map(|(record, index)| event(record, index, limit, arrival))
             .collect::<Result<_>>()?;
         let bytes: usize = events.iter().map(crate::log::record::encoded_bytes).sum();
-        let permit = self.reserve(&stream, bytes + BATCH_OVERHEAD_BYTES)?;
-        let destination = Destination { stream: &stream, partition, events: &events };
-        let batch = encode(&[destination], self.options.max_batch_bytes(), permit)?;
-        let (waiter, reply) = Waiter::pair();
-        self.commits.push(Append::records(batch, reply, Instant::now()));
-        waiter.wait()
+        let permit = self.reserve(stream, bytes + BATCH_OVERHEAD_BYTES)?;
+        let destination = Destination { stream, partition, events: &events };
+        encode(&[destination], self.options.max_batch_bytes(), permit)
     }
 
     /// Creates a stream; durable when this returns.
@@ -182,30 +200,8 @@ impl Engine {
     /// # Errors
     /// `InvalidRequest` for a bad name or number of partitions, `StreamAlreadyExists`, and as [`Engine::submit`].
     pub fn create_stream(&self, name: &str, partitions: u32) -> Result<Arc<Stream>> {
-        check_name(name)?;
-        if !(1..=MAX_PARTITIONS).contains(&partitions) {
-            let detail = format!("partitions is {partitions}, must be from 1 to {MAX_PARTITIONS}");
-            return Err(Error::new(ErrorKind::InvalidRequest, detail));
-        }
-        let retention = crate::options::Retention::default();
-        self.create(start::definition(name, partitions, retention, self.options.max_record_bytes))
-    }
-
-    fn create(&self, mut definition: StreamDefinition) -> Result<Arc<Stream>> {
-        let _one_at_a_time = self.catalog.changing();
-        if self.catalog.named(&definition.name).is_ok() {
-            let detail = format!("stream {:?} exists already", definition.name);
-            return Err(Error::new(ErrorKind::StreamAlreadyExists, detail));
-        }
-        if let Some(refusal) = self.status.refusal() {
-            return Err(refusal);
-        }
-        definition.id = self.catalog.next_id();
-        let op = TableOp::put(Table::Catalog, definition.name.as_bytes(), definition.encode());
-        let (waiter, reply) = Waiter::pair();
-        self.commits.push(Append::control(vec![op], reply));
-        waiter.wait()?;
-        Ok(self.catalog.insert(definition))
+        let limit = self.options.max_record_bytes;
+        self.streams.create(StreamDefinition::new(name, partitions, Retention::default(), limit))
     }
 
     /// Reads records of one partition from `offset` on.
@@ -219,7 +215,7 @@ impl Engine {
 
     /// Every stream, by name.
     #[must_use]
-    pub fn streams(&self) -> Vec<StreamReport> {
+    pub fn stream_reports(&self) -> Vec<StreamReport> {
         self.catalog.all().iter().map(|stream| StreamReport::of(stream)).collect()
     }
 

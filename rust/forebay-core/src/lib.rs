@@ -12,15 +12,17 @@ mod start;
 pub mod stream;
 pub mod telemetry;
 
-pub use engine::{Engine, NewRecord};
+pub use engine::{Appended, Engine, NewRecord};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{Generation, Offset, PartitionId, Sequence, StreamId, Ticket, Timestamp};
-pub use ingest::worker::{Body, Shape};
+pub use ingest::request::{AllowedKeys, Body, Request, Shape};
+pub use ingest::{Encoding, OnInvalid};
 pub use log::append::{Completer, Level, Placed, Receipt};
+pub use log::dedup::Key;
 pub use log::read::{Limits, RecordBatch};
 pub use options::{
     Access, Durability, INLINE_BODY_BYTES, MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS, MAX_WORKERS, MIN_JOURNAL_FILE_BYTES,
     MIN_RING_BYTES, Options, Retention,
 };
 pub use report::{Report, StreamReport};
-pub use stream::{ANALYTICS, EVENTS, LOGS};
+pub use stream::{ANALYTICS, EVENTS, LOGS, REJECTED_SUFFIX};

@@ -89,6 +89,8 @@ pub struct Options {
     pub logs_partitions: u32,
     /// Retention of the built-in stream `logs`.
     pub logs_retention: Retention,
+    /// How long an idempotency key is remembered.
+    pub dedup_window: Duration,
     /// Largest (decompressed) request body.
     pub max_body_bytes: usize,
     /// Largest value of one record.
@@ -108,6 +110,7 @@ impl Default for Options {
             workers: std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS),
             logs_partitions: 4,
             logs_retention: Retention::default(),
+            dedup_window: Duration::from_secs(600),
             max_body_bytes: 16 * 1024 * 1024,
             max_record_bytes: 1024 * 1024,
             access: Access::ReadWrite,
@@ -133,6 +136,7 @@ impl Options {
         check("logs_partitions", self.logs_partitions.into(), 1, MAX_PARTITIONS.into())?;
         check("max_body_bytes", self.max_body_bytes as u64, 1024, 1024 * 1024 * 1024)?;
         check("max_record_bytes", self.max_record_bytes as u64, 256, self.max_body_bytes as u64)?;
+        check("dedup_window_ms", millis(self.dedup_window), 1000, 24 * 3_600_000)?;
         check("sync_interval_ms", millis(self.sync_interval), 1, 60_000)?;
         check("journal_file_age_ms", millis(self.journal_file_age), 100, 24 * 3_600_000)?;
         self.journal_file_bytes = self.journal_file_bytes.min(self.ring_bytes / RING_FILES).next_multiple_of(4096);

@@ -13,9 +13,11 @@ use crate::admission::Budget;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Generation, Timestamp};
-use crate::ingest::worker::{JobQueue, Parser};
+use crate::ingest::parser::Parser;
+use crate::ingest::worker::JobQueue;
 use crate::log::commit_queue::CommitQueue;
 use crate::log::committer::{Committer, Wiring};
+use crate::log::dedup::{Dedup, MAX_REMEMBERED_KEYS};
 use crate::log::journal::{JOURNAL_DIRECTORY, Journal};
 use crate::log::read::Reader;
 use crate::log::recovery::{JournalFiles, Recovered, Recovery};
@@ -26,8 +28,9 @@ use crate::log::spares::Spares;
 use crate::log::state::{STATE_DIRECTORY, State};
 use crate::log::status::{Mode, Status};
 use crate::log::storage::Storage;
-use crate::options::{Access, Options, Retention};
-use crate::stream::{Catalog, Compression, LOGS, StreamDefinition};
+use crate::log::table::Table;
+use crate::options::{Access, Options};
+use crate::stream::{Catalog, StreamMaker};
 use crate::telemetry::Counters;
 
 /// The background's pace: retention, and trying again what a full disk refused.
@@ -70,31 +73,6 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
     thread::Builder::new().name(format!("forebay-{name}")).spawn(work)
 }
 
-/// The definition of a stream that is created now.
-pub(crate) fn definition(
-    name: &str,
-    partitions: u32,
-    retention: Retention,
-    max_record_bytes: usize,
-) -> StreamDefinition {
-    StreamDefinition {
-        id: 0,
-        name: name.to_owned(),
-        partitions,
-        compression: Compression::None,
-        retention_ms: retention.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
-        retention_bytes: retention.bytes,
-        max_record_bytes: max_record_bytes as u64,
-        created_us: Timestamp::now().0,
-    }
-}
-
-/// The built-in stream of the drain.
-pub(crate) fn logs_definition(options: &Options) -> StreamDefinition {
-    let logs = definition(LOGS, options.logs_partitions, options.logs_retention, options.max_record_bytes);
-    StreamDefinition { compression: Compression::Zstd, ..logs }
-}
-
 /// Opens the data directory and starts the threads.
 pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine> {
     let unusable = |error: io::Error| {
@@ -110,21 +88,26 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     let parts = Parts::new(&storage, &options);
     let (state, files) = parts.find(&storage, &options).map_err(unusable)?;
     let spares = Spares::new(Arc::clone(&storage), options.journal_file_bytes, Generation(files.newest.0 + 1));
-    let sealer = Sealer::new(
+    let mut sealer = Sealer::new(
         Arc::clone(&storage),
         Arc::clone(&parts.sealing),
         Arc::clone(&spares),
         Arc::clone(&parts.status),
         Arc::clone(&parts.counters),
         state.writer(),
+        options.dedup_window,
     );
-    let mut sealer = sealer;
     let recovery = Recovery::new(&storage, &parts.catalog, &parts.ring, &parts.status, options.access, state);
     let recovered = recovery.replay(files, &mut sealer, &spares).map_err(unusable)?;
+    let now = Timestamp::now();
+    for (key, value) in recovered.rows.rows(Table::Idempotency) {
+        parts.parser.dedup.restore(key, value, now);
+    }
     let threads = parts.start(&storage, &options, recovered, sealer, spares).map_err(unusable)?;
     Ok(Engine {
         options,
         catalog: parts.catalog,
+        streams: parts.streams,
         ring: parts.ring,
         status: parts.status,
         counters: parts.counters,
@@ -142,6 +125,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
 /// What the threads share.
 struct Parts {
     catalog: Arc<Catalog>,
+    streams: Arc<StreamMaker>,
     ring: Arc<Budget>,
     status: Arc<Status>,
     counters: Arc<Counters>,
@@ -157,14 +141,22 @@ impl Parts {
         let status = Arc::new(Status::new());
         let counters = Arc::new(Counters::default());
         let commits = Arc::new(CommitQueue::default());
+        let catalog = Arc::new(Catalog::new(options.ring_bytes / 2));
+        let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
+        let streams = Arc::new(StreamMaker { catalog: catalog_, commits: commits_, status: status_ });
+        let dedup = Dedup::new(options.dedup_window, MAX_REMEMBERED_KEYS, options.durability);
         let parser = Parser {
             commits: Arc::clone(&commits),
+            dedup,
+            streams: Arc::clone(&streams),
             counters: Arc::clone(&counters),
+            max_body_bytes: options.max_body_bytes,
             max_batch_bytes: options.max_batch_bytes(),
             max_record_bytes: options.max_record_bytes,
         };
         Self {
-            catalog: Arc::new(Catalog::new(options.ring_bytes / 2)),
+            catalog,
+            streams,
             ring: Budget::new(options.ring_bytes),
             reader: Arc::new(Reader::new(Arc::clone(storage), Arc::clone(&status), Arc::clone(&counters))),
             status,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_core::log::storage::Disk;
-use forebay_core::{Engine, ErrorKind, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Shape};
+use forebay_core::{Engine, ErrorKind, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Request, Shape};
 
 const ALL: Limits = Limits { records: usize::MAX, bytes: usize::MAX };
 
@@ -32,7 +32,8 @@ fn drain(events: usize, tag: &str) -> Vec<u8> {
 fn messages(engine: &Engine, stream: &str, partitions: u32) -> Vec<String> {
     let mut messages = Vec::new();
     for partition in 0..partitions {
-        let mut offset = engine.streams().iter().find(|s| s.name == stream).unwrap().partitions[partition as usize].1;
+        let mut offset =
+            engine.stream_reports().iter().find(|s| s.name == stream).unwrap().partitions[partition as usize].1;
         loop {
             let limits = Limits { records: 333, bytes: 64 * 1024 };
             let batch = engine.fetch(stream, PartitionId(partition), offset, limits).unwrap();
@@ -55,7 +56,7 @@ fn what_is_acknowledged_is_read_back_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path(), small());
     for batch in 0..50 {
-        let receipt = engine.ingest(Shape::Drain, Box::new(drain(20, &format!("b{batch}")))).unwrap();
+        let receipt = engine.ingest(Request::new(Shape::Drain, Box::new(drain(20, &format!("b{batch}"))))).unwrap();
         assert_eq!(receipt.placed.iter().map(|placed| placed.records).sum::<u32>(), 20);
     }
     let before = messages(&engine, LOGS, 2);
@@ -74,13 +75,13 @@ fn full_journal_files_are_sealed_and_still_read() {
     let engine = open(directory.path(), small());
     let mut sent = 0;
     for batch in 0..400 {
-        match engine.ingest(Shape::Drain, Box::new(drain(100, &format!("b{batch}")))) {
+        match engine.ingest(Request::new(Shape::Drain, Box::new(drain(100, &format!("b{batch}"))))) {
             Ok(_) => sent += 100,
             Err(error) => assert_eq!(error.kind(), ErrorKind::Saturated),
         }
     }
     let deadline = Instant::now() + Duration::from_secs(20);
-    while engine.streams()[0].segments == 0 {
+    while engine.stream_reports()[0].segments == 0 {
         assert!(Instant::now() < deadline, "nothing was sealed");
         std::thread::yield_now();
     }
@@ -89,7 +90,7 @@ fn full_journal_files_are_sealed_and_still_read() {
     drop(engine);
     let engine = open(directory.path(), small());
     assert_eq!(messages(&engine, LOGS, 2), before);
-    let stream = &engine.streams()[0];
+    let stream = &engine.stream_reports()[0];
     assert!(
         stream.stored_bytes * 3 < stream.raw_bytes,
         "logs compress: {} of {}",
@@ -115,15 +116,16 @@ fn programs_create_streams_append_and_read() {
     let record =
         |value: &str| NewRecord { key: Some(b"k".to_vec()), value: value.into(), headers: Vec::new(), timestamp: None };
     let receipt = engine.append("orders", &[record("1"), record("[2]")], None).unwrap();
-    assert_eq!(receipt.placed.len(), 1, "one key, one partition");
+    assert_eq!(receipt.places[0].0, receipt.places[1].0, "one key, one partition");
+    assert_eq!((receipt.places[0].1, receipt.places[1].1), (Offset(0), Offset(1)));
     let error = engine.append("orders", &[record("1"), record("{")], None).unwrap_err();
     assert!(error.detail().starts_with("records[1].value"), "{error}");
     drop(engine);
     let engine = open(directory.path(), small());
-    let batch = engine.fetch("orders", receipt.placed[0].partition, Offset(0), ALL).unwrap();
+    let batch = engine.fetch("orders", receipt.places[0].0, Offset(0), ALL).unwrap();
     let values: Vec<_> = batch.iter().map(|(_, record)| record.value.to_vec()).collect();
     assert_eq!(values, [b"1".to_vec(), b"[2]".to_vec()]);
-    let error = engine.fetch("orders", receipt.placed[0].partition, Offset(3), ALL).unwrap_err();
+    let error = engine.fetch("orders", receipt.places[0].0, Offset(3), ALL).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOffset);
     assert!(error.detail().contains("valid are 0 to 2"), "{error}");
 }

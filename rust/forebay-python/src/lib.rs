@@ -1,8 +1,24 @@
-//! The extension module `forebay._forebay`.
+//! The extension module `forebay._forebay`: converts, calls the core, maps errors. Nothing here is done per record.
+
+mod allocator;
+mod batch;
+mod column;
+mod completion;
+mod convert;
+mod engine;
+mod error;
+mod metrics;
 
 use pyo3::prelude::*;
 
 #[pymodule]
-fn _forebay(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    allocator::keep_pages();
+    module.add("SHAPE_DRAIN", engine::SHAPE_DRAIN)?;
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<engine::Projects>()?;
+    module.add_class::<engine::Receipt>()?;
+    module.add_class::<engine::StreamDescription>()?;
+    module.add_class::<batch::RecordBatch>()?;
+    module.add_function(wrap_pyfunction!(error::error_table, module)?)
 }

@@ -76,6 +76,18 @@ impl Permit {
         Self { ring: Arc::clone(ring), stream: Arc::clone(stream), bytes }
     }
 
+    /// How much is reserved.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Reserves `more` bytes beside what is reserved; `false` (and no change) when there is no room.
+    #[must_use]
+    pub fn grow(&mut self, more: u64) -> bool {
+        self.resize(self.bytes.saturating_add(more))
+    }
+
     /// Changes the reservation to `bytes`; `false` (and no change) when there is no room to grow.
     #[must_use]
     pub fn resize(&mut self, bytes: u64) -> bool {

@@ -19,6 +19,8 @@ pub const MAX_KEY_BYTES: usize = 1024;
 const REQUIRED: [&str; 5] = ["project_id", "timestamp", "level", "service", "message"];
 const PROJECT_ID: usize = 0;
 const TIMESTAMP: usize = 1;
+const LEVEL: usize = 2;
+const SERVICE: usize = 3;
 const MESSAGE: usize = 4;
 
 /// Parses a drain body into `out`, which is emptied first.
@@ -52,7 +54,7 @@ struct Drain {
     max_record_bytes: usize,
 }
 
-/// What is wrong with one event.
+/// What is wrong with one event. Always boxed: it is rare, and its size would be copied with every good event.
 struct Problem {
     kind: ErrorKind,
     field: &'static str,
@@ -61,12 +63,23 @@ struct Problem {
 
 impl Problem {
     #[cold]
-    fn new(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind: ErrorKind::Malformed, field, reason: reason.into() }
+    fn new(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Box::new(Self { kind: ErrorKind::Malformed, field, reason: reason.into() })
+    }
+
+    #[cold]
+    fn too_long(length: usize, limit: usize) -> Box<Self> {
+        let reason = format!("has {length} bytes, more than the limit of {limit}");
+        Box::new(Self { kind: ErrorKind::PayloadTooLarge, field: "", reason: reason.into() })
     }
 
     fn text(&self) -> String {
         if self.field.is_empty() { self.reason.to_string() } else { format!("{}: {}", self.field, self.reason) }
+    }
+
+    fn refusal(&self, index: usize) -> Error {
+        let separator = if self.field.is_empty() { ": " } else { "." };
+        Error::new(self.kind, format!("events[{index}]{separator}{}", self.text()))
     }
 }
 
@@ -109,15 +122,11 @@ impl Drain {
             }
             let _ = scanner.peek();
             let start = scanner.position();
-            match self.event(scanner).map_err(not_json)? {
-                Ok(event) => out.events.push(event),
-                Err(problem) if self.on_invalid == OnInvalid::Quarantine => {
-                    out.invalid.push(InvalidEvent { index, span: scanner.since(start), reason: problem.text() });
+            if let Some(problem) = self.event(scanner, out).map_err(not_json)? {
+                if self.on_invalid == OnInvalid::Refuse {
+                    return Err(problem.refusal(index));
                 }
-                Err(problem) => {
-                    let separator = if problem.field.is_empty() { ": " } else { "." };
-                    return Err(Error::new(problem.kind, format!("events[{index}]{separator}{}", problem.text())));
-                }
+                out.invalid.push(InvalidEvent { index, span: scanner.since(start), reason: problem.text() });
             }
             index += 1;
         }
@@ -127,29 +136,38 @@ impl Drain {
         Ok(())
     }
 
-    /// Reads one event to its end, also when it is invalid.
+    /// Reads one event to its end, and appends it unless there is a problem with it.
     #[inline]
-    fn event<'a>(self, scanner: &mut Scanner<'a>) -> std::result::Result<EventOrProblem<'a>, JsonError> {
+    fn event<'a>(
+        self,
+        scanner: &mut Scanner<'a>,
+        out: &mut Parsed<'a>,
+    ) -> std::result::Result<Option<Box<Problem>>, JsonError> {
         if scanner.peek() != Some(b'{') {
             scanner.skip_value()?;
-            return Ok(Err(Problem::new("", "must be an object")));
+            return Ok(Some(Problem::new("", "must be an object")));
         }
         let start = scanner.position();
         let mut fields = Fields::default();
         scanner.open_object()?;
+        fields.read_documented(scanner)?;
         while let Some(key) = scanner.next_key()? {
             fields.read(&key, scanner)?;
         }
-        Ok(self.assemble(scanner.since(start), fields))
+        Ok(self.append(scanner.since(start), &mut fields, out).err())
     }
 
     #[inline]
-    fn assemble<'a>(self, span: &'a [u8], fields: Fields<'a>) -> EventOrProblem<'a> {
+    fn append<'a>(
+        self,
+        span: &'a [u8],
+        fields: &mut Fields<'a>,
+        out: &mut Parsed<'a>,
+    ) -> std::result::Result<(), Box<Problem>> {
         if span.len() > self.max_record_bytes {
-            let reason = format!("has {} bytes, more than the limit of {}", span.len(), self.max_record_bytes);
-            return Err(Problem { kind: ErrorKind::PayloadTooLarge, ..Problem::new("", reason) });
+            return Err(Problem::too_long(span.len(), self.max_record_bytes));
         }
-        if let Some(problem) = fields.problem {
+        if let Some(problem) = fields.problem.take() {
             return Err(problem);
         }
         let [Some(project_id), Some(timestamp), Some(_), Some(_), Some(_)] = fields.values else {
@@ -163,17 +181,16 @@ impl Drain {
         }
         let timestamp = parse_timestamp(&timestamp.unescape())
             .map_err(|error| Problem::new(REQUIRED[TIMESTAMP], error.to_string()))?;
-        Ok(Event { value: Cow::Borrowed(span), key: Some(key), headers: Cow::Borrowed(&[]), timestamp })
+        out.events.push(Event { value: Cow::Borrowed(span), key: Some(key), headers: Cow::Borrowed(&[]), timestamp });
+        Ok(())
     }
 }
-
-type EventOrProblem<'a> = std::result::Result<Event<'a>, Problem>;
 
 /// The fields of one event as they are met, and the first problem among them.
 #[derive(Default)]
 struct Fields<'a> {
     values: [Option<JsonStr<'a>>; REQUIRED.len()],
-    problem: Option<Problem>,
+    problem: Option<Box<Problem>>,
 }
 
 impl<'a> Fields<'a> {
@@ -182,12 +199,41 @@ impl<'a> Fields<'a> {
         let index = match &*key.unescape() {
             b"project_id" => PROJECT_ID,
             b"timestamp" => TIMESTAMP,
-            b"level" => 2,
-            b"service" => 3,
+            b"level" => LEVEL,
+            b"service" => SERVICE,
             b"message" => MESSAGE,
             b"metadata" => return self.read_metadata(scanner),
             _ => return scanner.skip_value().map(|_| ()),
         };
+        self.read_required(index, scanner)
+    }
+
+    /// Reads what stands in the documentation's order, in which most senders write.
+    #[inline(always)]
+    fn read_documented(&mut self, scanner: &mut Scanner<'a>) -> std::result::Result<(), JsonError> {
+        if scanner.take_key(b"\"project_id\":") {
+            self.read_required(PROJECT_ID, scanner)?;
+        }
+        if scanner.take_key(b"\"timestamp\":") {
+            self.read_required(TIMESTAMP, scanner)?;
+        }
+        if scanner.take_key(b"\"level\":") {
+            self.read_required(LEVEL, scanner)?;
+        }
+        if scanner.take_key(b"\"service\":") {
+            self.read_required(SERVICE, scanner)?;
+        }
+        if scanner.take_key(b"\"message\":") {
+            self.read_required(MESSAGE, scanner)?;
+        }
+        if scanner.take_key(b"\"metadata\":") {
+            self.read_metadata(scanner)?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn read_required(&mut self, index: usize, scanner: &mut Scanner<'a>) -> std::result::Result<(), JsonError> {
         let reason = if scanner.peek() == Some(b'"') {
             let value = scanner.read_string()?;
             match self.values[index].replace(value) {
@@ -212,7 +258,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn note(&mut self, problem: Problem) {
+    fn note(&mut self, problem: Box<Problem>) {
         if self.problem.is_none() {
             self.problem = Some(problem);
         }

@@ -1,5 +1,6 @@
 //! The atomic unit on its way to the journal: records grouped by partition, table operations, and who waits.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::dedup::{Settlement, settlement_bytes};
 use super::record;
-use super::ring::Payload;
+use super::ring::{Payload, Times};
 use super::storage::Synced;
 use super::table::TableOp;
 use crate::admission::Permit;
@@ -46,6 +48,12 @@ impl Level {
         Self(Durability::Memory)
     }
 
+    /// Of a request that was acknowledged before: its commit stands at the level that the log has now, or was synced
+    /// since by the start of the process.
+    pub(crate) fn repeated(durability: Durability) -> Self {
+        Self(durability)
+    }
+
     /// The promise.
     #[must_use]
     pub fn durability(self) -> Durability {
@@ -77,6 +85,22 @@ pub struct Receipt {
     pub quarantined: u32,
 }
 
+impl Receipt {
+    /// Where each record went, given the partition of each in the order of the request.
+    #[must_use]
+    pub fn places(&self, partitions: &[PartitionId]) -> Vec<(PartitionId, Offset)> {
+        let mut next: BTreeMap<PartitionId, Offset> =
+            self.placed.iter().map(|placed| (placed.partition, placed.base)).collect();
+        let place = |partition: &PartitionId| {
+            let offset = next.entry(*partition).or_default();
+            let here = *offset;
+            *offset = here.plus(1);
+            (*partition, here)
+        };
+        partitions.iter().map(place).collect()
+    }
+}
+
 /// Takes the outcomes of appends, from the committer's and the workers' threads.
 pub trait Completer: Send + Sync + Debug {
     /// Takes one outcome. Must not block.
@@ -91,37 +115,62 @@ pub trait Completer: Send + Sync + Debug {
 pub struct Reply {
     completer: Option<Arc<dyn Completer>>,
     ticket: Ticket,
+    settlement: Option<Box<Settlement>>,
 }
 
 impl Reply {
     /// The outcome goes to `completer` under `ticket`.
     #[must_use]
     pub fn new(completer: Arc<dyn Completer>, ticket: Ticket) -> Self {
-        Self { completer: Some(completer), ticket }
+        Self { completer: Some(completer), ticket, settlement: None }
     }
 
-    /// Hands the outcome over; returns whom to wake when the group is done.
-    pub fn finish(mut self, outcome: Result<Receipt>) -> Option<Arc<dyn Completer>> {
-        let completer = self.completer.take();
-        if let Some(completer) = &completer {
-            completer.complete(self.ticket, outcome);
+    /// The same, settling an idempotency key with the outcome.
+    #[must_use]
+    pub(crate) fn settling(mut self, settlement: Settlement) -> Self {
+        self.settlement = Some(Box::new(settlement));
+        self
+    }
+
+    /// The key that the outcome settles.
+    pub(crate) fn settlement(&self) -> Option<&Settlement> {
+        self.settlement.as_deref()
+    }
+
+    /// The caller answers for itself; only repeats that wait for the request are told of the refusal.
+    pub(crate) fn refuse_repeats(mut self, error: &Error) {
+        self.completer = None;
+        self.finish_and_wake(Err(error.clone()));
+    }
+
+    /// Hands the outcome over; adds to `woken` whom to wake when the group is done.
+    pub fn finish(mut self, outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
+        let repeats = self.settlement.take().map_or_else(Vec::new, |settlement| settlement.settle(&outcome));
+        for repeat in repeats {
+            repeat.finish(outcome.clone(), woken);
         }
-        completer
+        if let Some(completer) = self.completer.take() {
+            completer.complete(self.ticket, outcome);
+            if !woken.iter().any(|known| Arc::ptr_eq(known, &completer)) {
+                woken.push(completer);
+            }
+        }
     }
 
     /// Hands the outcome over and wakes at once.
     pub fn finish_and_wake(self, outcome: Result<Receipt>) {
-        if let Some(completer) = self.finish(outcome) {
-            completer.wake();
-        }
+        let mut woken = Vec::new();
+        self.finish(outcome, &mut woken);
+        woken.iter().for_each(|completer| completer.wake());
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if let Some(completer) = self.completer.take() {
-            completer.complete(self.ticket, Err(Error::new(ErrorKind::Closed, "the engine closed before the commit")));
-            completer.wake();
+        if self.completer.is_some() || self.settlement.is_some() {
+            let reply =
+                Self { completer: self.completer.take(), ticket: self.ticket, settlement: self.settlement.take() };
+            reply.finish_and_wake(Err(Error::new(ErrorKind::Closed, "the engine closed before the commit")));
         }
     }
 }
@@ -180,6 +229,9 @@ pub struct Chunk {
     pub range: Range<usize>,
     /// CRC32C of those bytes, computed by the worker so that the committer never touches them.
     pub crc: u32,
+    /// The smallest and the largest of the records' times, noted by the worker so that the sealer need not look for
+    /// them in memory that has gone cold.
+    pub times: Times,
 }
 
 /// Everything that one request had accepted: committed whole or not at all.
@@ -209,8 +261,15 @@ impl Append {
     /// A request's records.
     #[must_use]
     pub fn records(batch: Encoded, reply: Reply, admitted: Instant) -> Self {
-        let Encoded { chunks, payload } = batch;
+        let Encoded { chunks, payload, partitions: _ } = batch;
         Self { chunks, payload: Some(payload), ops: Vec::new(), quarantined: 0, admitted: Some(admitted), reply }
+    }
+
+    /// Bytes of table operations, the row of an idempotency key included.
+    #[must_use]
+    pub fn ops_bytes(&self) -> usize {
+        let ops: usize = self.ops.iter().map(TableOp::encoded_bytes).sum();
+        ops + self.reply.settlement().map_or(0, |_| settlement_bytes(self.chunks.len()))
     }
 
     /// Bytes of records.
@@ -246,10 +305,11 @@ pub fn encode(destinations: &[Destination<'_, '_>], max_bytes: usize, mut permit
     }
     let mut bytes = Vec::with_capacity(total);
     let mut chunks = Vec::new();
+    let mut partitions = Vec::new();
     for destination in destinations {
-        encode_destination(destination, &mut bytes, &mut chunks);
+        encode_destination(destination, &mut bytes, &mut chunks, &mut partitions);
     }
-    Ok(Encoded { chunks, payload: Arc::new(Payload::new(bytes, permit)) })
+    Ok(Encoded { chunks, partitions, payload: Arc::new(Payload::new(bytes, permit)) })
 }
 
 /// What [`encode`] makes.
@@ -257,11 +317,18 @@ pub fn encode(destinations: &[Destination<'_, '_>], max_bytes: usize, mut permit
 pub struct Encoded {
     /// The runs of records.
     pub chunks: Vec<Chunk>,
+    /// The partition of each event, in the order of the request.
+    pub partitions: Vec<PartitionId>,
     /// Their bytes.
     pub payload: Arc<Payload>,
 }
 
-fn encode_destination(to: &Destination<'_, '_>, bytes: &mut Vec<u8>, chunks: &mut Vec<Chunk>) {
+fn encode_destination(
+    to: &Destination<'_, '_>,
+    bytes: &mut Vec<u8>,
+    chunks: &mut Vec<Chunk>,
+    partitions: &mut Vec<PartitionId>,
+) {
     let in_turn = to.partition.unwrap_or_else(|| {
         if to.events.iter().any(|event| event.key.is_none()) { to.stream.partition_in_turn() } else { PartitionId(0) }
     });
@@ -269,13 +336,17 @@ fn encode_destination(to: &Destination<'_, '_>, bytes: &mut Vec<u8>, chunks: &mu
         (Some(key), None) => to.stream.partition_of(key),
         (_, Some(_)) | (None, None) => in_turn,
     };
-    let mut order: Vec<(PartitionId, u32)> =
-        to.events.iter().zip(0..).map(|(event, index)| (partition_of(event), index)).collect();
+    let from = partitions.len();
+    partitions.extend(to.events.iter().map(partition_of));
+    let mut order: Vec<(PartitionId, u32)> = partitions[from..].iter().copied().zip(0..).collect();
     order.sort_unstable();
     for group in order.chunk_by(|a, b| a.0 == b.0) {
         let from = bytes.len();
+        let mut times = Times::default();
         for (_, index) in group {
-            record::encode(&to.events[*index as usize], bytes);
+            let event = &to.events[*index as usize];
+            times.take_in(event.timestamp);
+            record::encode(event, bytes);
         }
         chunks.push(Chunk {
             stream: Arc::clone(to.stream),
@@ -283,6 +354,7 @@ fn encode_destination(to: &Destination<'_, '_>, bytes: &mut Vec<u8>, chunks: &mu
             records: u32::try_from(group.len()).unwrap_or(u32::MAX),
             range: from..bytes.len(),
             crc: crc32c::crc32c(&bytes[from..]),
+            times,
         });
     }
 }

@@ -197,12 +197,13 @@ impl Committer {
     }
 
     /// Assigns offsets, writes the frame, and syncs it when that is what an acknowledgement promises.
-    fn write(&mut self, batch: &[Append]) -> io::Result<(Level, Vec<Vec<Placed>>, Timestamp)> {
+    fn write(&mut self, batch: &mut [Append]) -> io::Result<(Level, Vec<Vec<Placed>>, Timestamp)> {
         let mut rows = Vec::new();
         let mut payload = Vec::new();
         let mut ops = Vec::new();
         let mut placed = Vec::with_capacity(batch.len());
-        for append in batch {
+        let control = batch.iter().any(|append| append.payload.is_none());
+        for append in batch.iter_mut() {
             let mut places = Vec::with_capacity(append.chunks.len());
             let bytes = append.payload.as_ref().map_or(&[][..], |payload| payload.bytes());
             for chunk in &append.chunks {
@@ -215,18 +216,20 @@ impl Committer {
                 payload.push(records);
                 places.push(Placed { stream, partition, base, records: chunk.records });
             }
+            if let Some(settlement) = append.reply.settlement() {
+                append.ops.push(settlement.row(&places, append.quarantined));
+            }
             append.ops.iter().for_each(|op| op.encode(&mut ops));
             placed.push(places);
         }
         let append_time = Timestamp::now();
         // The journal fills in both numbers.
         let (sequence, synced_through) = (Sequence(0), Sequence(0));
-        let changes_tables = !ops.is_empty();
         let head = FrameHead { kind: FrameKind::Commit, sequence, synced_through, append_time, rows, ops };
         let started = Instant::now();
         let written = self.journal.commit(head, &payload)?;
         // A stream that exists, and a segment whose file is removed next, must not come back at any level.
-        if changes_tables && self.durability != Durability::Fsync {
+        if control && self.durability != Durability::Fsync {
             let _synced = self.journal.sync()?;
             self.counters.syncs.increment();
         }
@@ -255,7 +258,8 @@ impl Committer {
                 for (chunk, place) in append.chunks.into_iter().zip(&placed) {
                     let (base, records) = (place.base, place.records);
                     let payload = Arc::clone(&payload);
-                    let run = Run { base, records, generation, append_time, payload, range: chunk.range };
+                    let (range, times) = (chunk.range, chunk.times);
+                    let run = Run { base, records, generation, append_time, payload, range, times };
                     chunk.stream.partitions()[chunk.partition.0 as usize].publish(run.clone());
                     self.contents.add(chunk.stream, chunk.partition, run);
                 }
@@ -269,11 +273,7 @@ impl Committer {
                 self.counters.ack_latency.record(admitted.elapsed());
             }
             let receipt = Receipt { level, placed, quarantined: append.quarantined };
-            if let Some(completer) = append.reply.finish(Ok(receipt))
-                && !woken.iter().any(|known| Arc::ptr_eq(known, &completer))
-            {
-                woken.push(completer);
-            }
+            append.reply.finish(Ok(receipt), &mut woken);
         }
         woken.iter().for_each(|completer| completer.wake());
     }
@@ -281,7 +281,7 @@ impl Committer {
 
 fn frame_size(batch: &[Append]) -> usize {
     let rows = batch.iter().map(|append| append.chunks.len()).sum();
-    let ops = batch.iter().flat_map(|append| &append.ops).map(super::table::TableOp::encoded_bytes).sum();
+    let ops = batch.iter().map(Append::ops_bytes).sum();
     frame_bytes(rows, ops, batch.iter().map(Append::payload_bytes).sum())
 }
 

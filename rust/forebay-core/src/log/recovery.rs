@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::frame::{Decoded, FrameHead, PAGE_BYTES};
 use super::journal::{JOURNAL_DIRECTORY, JournalFile};
+use super::record::Records;
 use super::replay::{Replay, Step, Tail};
-use super::ring::{Payload, Run};
+use super::ring::{Payload, Run, Times};
 use super::sealer::{Contents, Full, Sealer};
 use super::segment::SEGMENT_DIRECTORY;
 use super::spares::{Spares, UNFINISHED};
@@ -343,7 +344,10 @@ impl<'a> Recovery<'a> {
             }
             let (base, records, generation) = (row.base, row.records, contents.generation);
             let append_time = frame.head.append_time;
-            let run = Run { base, records, generation, append_time, payload: Arc::clone(&payload), range };
+            let mut times = Times::default();
+            let stored = payload.bytes().get(range.clone()).unwrap_or_default();
+            Records::new(stored).for_each(|(record, _)| times.take_in(record.timestamp));
+            let run = Run { base, records, generation, append_time, payload: Arc::clone(&payload), range, times };
             log.publish(run.clone());
             contents.add(stream, row.partition, run);
         }

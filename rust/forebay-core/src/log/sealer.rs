@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::block::{BLOCK_BYTES, BlockRow, Compressor};
 use super::journal::JournalFile;
 use super::record::Records;
-use super::ring::Run;
+use super::ring::{Run, Times};
 use super::segment::{SEGMENT_DIRECTORY, SegmentName, SegmentWriter};
 use super::spares::Spares;
 use super::state::StateWriter;
@@ -27,10 +27,9 @@ use crate::telemetry::Counters;
 const OWN_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 /// A sealing that found the disk full is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
-/// Percent of a stream's share of the ring from which LZ4 stands in for its compression, and from which nothing is
-/// compressed: a slow sealer must not become an outage.
-const LZ4_PERCENT: u64 = 50;
-const NONE_PERCENT: u64 = 75;
+/// Percent of a stream's share of the ring from which LZ4 stands in for its compression: a slow sealer must not become
+/// an outage. To compress nothing would be slower still: it writes four times as many fresh pages.
+const LZ4_PERCENT: u64 = 60;
 
 /// What one journal file holds, as the committer published it.
 #[derive(Debug)]
@@ -151,6 +150,7 @@ pub struct Sealer {
     status: Arc<Status>,
     counters: Arc<Counters>,
     state: StateWriter,
+    dedup_window: Duration,
     compressor: Compressor,
     raw: Vec<u8>,
 }
@@ -165,9 +165,10 @@ impl Sealer {
         status: Arc<Status>,
         counters: Arc<Counters>,
         state: StateWriter,
+        dedup_window: Duration,
     ) -> Self {
         let raw = Vec::with_capacity(BLOCK_BYTES * 2);
-        Self { storage, queue, spares, status, counters, state, compressor: Compressor::new(), raw }
+        Self { storage, queue, spares, status, counters, state, dedup_window, compressor: Compressor::new(), raw }
     }
 
     /// Seals one file, trying again while the disk is full; `retain` is called between tries, since deleting is what
@@ -249,7 +250,7 @@ impl Sealer {
 
     /// The file is sealed already: a merge that fails must not make it be sealed again, over what readers use.
     fn merge_state(&mut self) {
-        match self.state.merge_when_due(self.storage.as_ref()) {
+        match self.state.merge_when_due(self.storage.as_ref(), self.dedup_window) {
             Ok(()) => {}
             // The deltas stay, and the next sealing tries again.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
@@ -318,7 +319,7 @@ impl Sealer {
     fn compression(stream: &Stream) -> Compression {
         let chosen = stream.definition().compression;
         match (chosen, stream.share().used_percent()) {
-            (Compression::None, _) | (_, NONE_PERCENT..) => Compression::None,
+            (Compression::None, _) => Compression::None,
             (_, LZ4_PERCENT..) => Compression::Lz4,
             (_, _) => chosen,
         }
@@ -335,21 +336,39 @@ impl Sealer {
         let mut row = BlockRow::empty(stream, partition, first.base);
         self.raw.clear();
         for run in runs {
-            let mut records = Records::new(run.bytes());
-            let mut from = run.bytes();
-            while let Some((record, stored)) = records.next() {
-                let ahead = from.len() - records.rest().len();
-                if row.records > 0 && self.raw.len() + ahead > BLOCK_BYTES {
-                    self.raw.extend_from_slice(&from[..ahead - stored.len()]);
-                    from = &from[ahead - stored.len()..];
-                    let next = BlockRow::empty(stream, partition, row.end());
-                    self.write_block(writer, std::mem::replace(&mut row, next), compression)?;
-                }
-                row.take_in(record.timestamp, run.append_time);
+            if row.records > 0 && self.raw.len() + run.range.len() > BLOCK_BYTES {
+                let next = BlockRow::empty(stream, partition, row.end());
+                self.write_block(writer, std::mem::replace(&mut row, next), compression)?;
             }
-            self.raw.extend_from_slice(from);
+            if run.range.len() <= BLOCK_BYTES {
+                row.take_in(run.records, run.times, run.append_time);
+                self.raw.extend_from_slice(run.bytes());
+            } else {
+                row = self.write_long_run(writer, row, compression, run)?;
+            }
         }
         self.write_block(writer, row, compression)
+    }
+
+    /// Cuts a run that is larger than a block; returns the block that its end begins.
+    fn write_long_run(
+        &mut self,
+        writer: &mut SegmentWriter,
+        mut row: BlockRow,
+        compression: Compression,
+        run: &Run,
+    ) -> io::Result<BlockRow> {
+        for (record, stored) in Records::new(run.bytes()) {
+            if row.records > 0 && self.raw.len() + stored.len() > BLOCK_BYTES {
+                let next = BlockRow::empty(row.stream, row.partition, row.end());
+                self.write_block(writer, std::mem::replace(&mut row, next), compression)?;
+            }
+            let mut times = Times::default();
+            times.take_in(record.timestamp);
+            row.take_in(1, times, run.append_time);
+            self.raw.extend_from_slice(stored);
+        }
+        Ok(row)
     }
 
     fn write_block(
@@ -399,10 +418,10 @@ impl BlockRow {
         }
     }
 
-    fn take_in(&mut self, time: Timestamp, append: Timestamp) {
-        self.records += 1;
+    fn take_in(&mut self, records: u32, times: Times, append: Timestamp) {
+        self.records += records;
         self.newest_append = self.newest_append.max(append);
-        self.min_time = self.min_time.min(time);
-        self.max_time = self.max_time.max(time);
+        self.min_time = self.min_time.min(times.min);
+        self.max_time = self.max_time.max(times.max);
     }
 }

@@ -15,12 +15,14 @@
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::dedup::Dedup;
 use super::frame::{u32_at, u64_at};
 use super::status::Damage;
 use super::storage::{Storage, Synced, read_exact_at};
-use super::table::{Changes, TableOp};
-use crate::ids::{Generation, Sequence};
+use super::table::{Changes, Table, TableOp};
+use crate::ids::{Generation, Sequence, Timestamp};
 
 /// The directory of state files.
 pub const STATE_DIRECTORY: &str = "state";
@@ -170,7 +172,7 @@ impl StateWriter {
     ///
     /// # Errors
     /// Whatever the storage says; then the old files stay valid.
-    pub fn merge_when_due(&mut self, storage: &dyn Storage) -> io::Result<()> {
+    pub fn merge_when_due(&mut self, storage: &dyn Storage, dedup_window: Duration) -> io::Result<()> {
         let delta_bytes: u64 = self.deltas.iter().map(|(_, bytes)| bytes).sum();
         let base_bytes = self.base.map_or(0, |(_, bytes)| bytes);
         if delta_bytes < base_bytes.max(MERGE_BYTES) && self.deltas.len() < MERGE_FILES {
@@ -181,6 +183,8 @@ impl StateWriter {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the state files are damaged"));
         }
         state.rows.drop_deleted();
+        let now = Timestamp::now();
+        state.rows.retain(Table::Idempotency, |value| !Dedup::is_expired(value, dedup_window, now));
         let bytes = write(storage, Kind::Base, (state.generation, state.sequence, Sequence(0)), &state.rows)?;
         for (generation, _) in &self.deltas {
             storage.remove(&Kind::Delta.path(*generation))?;

@@ -116,6 +116,11 @@ impl Changes {
         self.rows.extend(later.rows);
     }
 
+    /// Forgets the rows of a table whose value `keep` does not want.
+    pub fn retain(&mut self, table: Table, keep: impl Fn(&[u8]) -> bool) {
+        self.rows.retain(|(of, _), value| *of != table || value.as_deref().is_none_or(&keep));
+    }
+
     /// Forgets deleted rows: right for a base, which has nothing below it that a delete would have to hide.
     pub fn drop_deleted(&mut self) {
         self.rows.retain(|_, value| value.is_some());

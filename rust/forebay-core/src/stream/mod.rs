@@ -2,6 +2,7 @@
 
 mod catalog;
 mod definition;
+mod maker;
 mod part;
 #[allow(clippy::module_inception)] // the noun is the module's own
 mod stream;
@@ -9,5 +10,6 @@ mod stream;
 pub(crate) use catalog::check_name;
 pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS};
 pub use definition::{Compression, StreamDefinition};
+pub use maker::{REJECTED_SUFFIX, StreamMaker};
 pub use part::SegmentPart;
 pub use stream::Stream;

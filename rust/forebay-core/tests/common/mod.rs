@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use forebay_core::log::storage::faulty::Faulty;
 use forebay_core::{
-    Body, Engine, LOGS, Limits, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, NewRecord, Offset, Options, PartitionId,
-    Result,
+    Engine, LOGS, Limits, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, NewRecord, Offset, Options, PartitionId,
+    Request, Result, Shape,
 };
 
 /// What a test waits for comes within this, on a slow machine too.
@@ -49,7 +49,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// Waits until every full journal file is sealed, and the active one holds nothing.
 pub fn wait_sealed(engine: &Engine) {
     until("sealing", || {
-        engine.report().seal_backlog_files == 0 && engine.streams().iter().all(|stream| stream.ring_bytes == 0)
+        engine.report().seal_backlog_files == 0 && engine.stream_reports().iter().all(|stream| stream.ring_bytes == 0)
     });
 }
 
@@ -100,9 +100,9 @@ impl Mark {
     }
 }
 
-pub fn drain(marks: &[Mark]) -> Body {
+pub fn drain(marks: &[Mark]) -> Request {
     let events: Vec<_> = marks.iter().map(|mark| mark.value(LOGS)).collect();
-    Box::new(format!(r#"{{"events":[{}]}}"#, events.join(",")).into_bytes())
+    Request::new(Shape::Drain, Box::new(format!(r#"{{"events":[{}]}}"#, events.join(",")).into_bytes()))
 }
 
 pub fn records(stream: &str, marks: &[Mark], keyed: bool) -> Vec<NewRecord> {
@@ -129,7 +129,7 @@ pub struct Log {
 
 /// Reads one partition from its start to its end.
 pub fn read_partition(engine: &Engine, stream: &str, partition: u32) -> Result<Log> {
-    let report = engine.streams().into_iter().find(|report| report.name == stream).expect("the stream is there");
+    let report = engine.stream_reports().into_iter().find(|report| report.name == stream).expect("the stream is there");
     let (_, start, committed) = report.partitions[partition as usize];
     assert!(start <= committed, "{stream} {partition}: start {start} is beyond {committed}");
     let mut log = Log { start: start.0, committed: committed.0, records: Vec::new() };
@@ -152,7 +152,7 @@ fn starts(engine: &Engine) -> Vec<(String, Vec<u64>)> {
     let of = |report: forebay_core::StreamReport| {
         (report.name, report.partitions.iter().map(|(_, start, _)| start.0).collect())
     };
-    engine.streams().into_iter().map(of).collect()
+    engine.stream_reports().into_iter().map(of).collect()
 }
 
 /// Reads everything, as of one moment: again when retention deleted meanwhile.
@@ -168,7 +168,7 @@ pub fn read_all(engine: &Engine) -> Result<BTreeMap<Place, Log>> {
 
 fn read_once(engine: &Engine) -> Result<BTreeMap<Place, Log>> {
     let mut all = BTreeMap::new();
-    for stream in engine.streams() {
+    for stream in engine.stream_reports() {
         for (partition, _, _) in &stream.partitions {
             let log = read_partition(engine, &stream.name, partition.0)?;
             all.insert((stream.name.clone(), partition.0), log);

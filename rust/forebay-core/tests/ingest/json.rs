@@ -140,6 +140,28 @@ fn an_object_is_walked_member_by_member() {
 }
 
 #[test]
+fn a_guessed_key_is_taken_only_where_a_key_may_stand() {
+    let taken = |text: &'static [u8]| {
+        let mut scanner = Scanner::new(text).unwrap();
+        scanner.open_object().unwrap();
+        let first = scanner.take_key(b"\"a\":");
+        if first {
+            scanner.skip_value().unwrap();
+        }
+        (first, scanner.take_key(b"\"b\":"), scanner.next_key().is_ok())
+    };
+    assert_eq!(taken(b"{\"a\":1,\"b\":"), (true, true, false));
+    assert_eq!(taken(b"{\"a\":1}"), (true, false, true));
+    assert_eq!(taken(b"{\"b\":"), (false, true, false));
+    assert_eq!(taken(b"{\"a\":1, \"b\":2"), (true, false, true));
+    assert_eq!(taken(b"{\"a\":1\"b\":2"), (true, false, false));
+    assert_eq!(taken(b"{\"a\":1;\"b\":2"), (true, false, false));
+    assert_eq!(taken(b"{,\"a\":1"), (false, false, false));
+    assert_eq!(taken(b"{\"\\u0061\":1"), (false, false, true));
+    assert_eq!(taken(b"{\"a\""), (false, false, false));
+}
+
+#[test]
 fn an_array_is_walked_element_by_element() {
     let mut scanner = Scanner::new(b"[ 1 ,\"b\",[]]").unwrap();
     scanner.open_array().unwrap();

@@ -146,6 +146,26 @@ fn moments_that_rfc_3339_cannot_write_take_the_expanded_form() {
     assert_eq!(format_micros(Timestamp(i64::MIN)), "-290308-12-21T19:59:05.224192Z");
 }
 
+#[test]
+fn one_changed_byte_never_loosens_rfc_3339() {
+    let good = b"2024-05-31T15:30:45.123Z";
+    for (index, byte) in (0..good.len()).flat_map(|index| (0..=u8::MAX).map(move |byte| (index, byte))) {
+        let mut text = *good;
+        text[index] = byte;
+        // Where RFC 3339, or `time`'s reading of it, is narrower or wider than the contract.
+        let comma = index == 19 && byte == b',';
+        let no_zone = index == 23 && byte.is_ascii_digit();
+        let (separator, leap_second) = (index == 10, index == 17 && byte == b'6');
+        let ours = parse_timestamp(&text).map(|timestamp| i128::from(timestamp.0) * 1000);
+        let reference = std::str::from_utf8(&text).ok().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+        if separator {
+            assert_eq!(ours.is_ok(), matches!(byte, b'T' | b't' | b' '), "{}", text.escape_ascii());
+        } else if !comma && !no_zone && !leap_second {
+            assert_eq!(ours.ok(), reference.map(OffsetDateTime::unix_timestamp_nanos), "{}", text.escape_ascii());
+        }
+    }
+}
+
 fn zones() -> impl Strategy<Value = (String, i64)> {
     let offset = (any::<bool>(), 0..24_i64, 0..60_i64, 0..3_u8).prop_map(|(west, hours, minutes, form)| {
         let sign = if west { '-' } else { '+' };
@@ -195,21 +215,6 @@ proptest! {
         );
         let micros: i64 = format!("{digits:0<6}")[..6].parse().unwrap();
         prop_assert_eq!(parse_timestamp(text.as_bytes()), Ok(Timestamp(seconds * 1_000_000 + micros)), "{}", text);
-    }
-
-    #[test]
-    fn one_changed_byte_never_panics_and_never_loosens_rfc_3339(index in 0..24_usize, byte: u8) {
-        let mut text = *b"2024-05-31T15:30:45.123Z";
-        text[index] = byte;
-        let ours = parse_timestamp(&text);
-        let reference = std::str::from_utf8(&text).ok().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
-        // `time` knows neither a comma nor a leap second in mid-day nor years before 1, and takes any separator.
-        let ours_only = (index == 19 && byte == b',') || index == 10 || index == 17 || index < 4 || index == 23;
-        if let Some(reference) = reference.filter(|_| !ours_only) {
-            prop_assert_eq!(ours.map(|t| i128::from(t.0) * 1000), Ok(reference.unix_timestamp_nanos()));
-        } else if !ours_only {
-            prop_assert!(ours.is_err(), "{:?}", String::from_utf8_lossy(&text));
-        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use forebay_core::log::status::Mode;
 use forebay_core::log::storage::faulty::{Effect, Fault, Faulty, Operation};
-use forebay_core::{Engine, ErrorKind, LOGS, Limits, Options, PartitionId, Result, Shape};
+use forebay_core::{Engine, ErrorKind, LOGS, Limits, Options, PartitionId, Result};
 
 use crate::common::{self, Mark, offset_at, read_all, until};
 use crate::common::ledger::{After, Ledger};
@@ -69,16 +69,17 @@ impl World {
         let stream = self.stream(target);
         let number = self.ledger.lock().unwrap().send(&stream, u32::from(size.records));
         let marks = Mark::batch(number, u32::from(size.records), u32::from(size.padding));
+        let durability = self.options.durability;
         let outcome = if stream == LOGS {
-            self.engine().ingest(Shape::Drain, common::drain(&marks))
+            let receipt = self.engine().ingest(common::drain(&marks));
+            receipt.map(|receipt| self.ledger.lock().unwrap().acknowledge(number, &receipt, durability))
         } else {
-            self.engine().append(&stream, &common::records(&stream, &marks, keyed), target.partition(&self.engine().streams()))
+            let partition = target.partition(&self.engine().stream_reports());
+            let appended = self.engine().append(&stream, &common::records(&stream, &marks, keyed), partition);
+            appended.map(|appended| self.ledger.lock().unwrap().acknowledge_each(number, &appended, durability))
         };
         match outcome {
-            Ok(receipt) => {
-                self.ledger.lock().unwrap().acknowledge(number, &receipt, self.options.durability);
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err(error) => {
                 let expected = match error.kind() {
                     ErrorKind::Saturated => true,
@@ -142,7 +143,7 @@ impl World {
         if self.options.journal_file_age < Duration::from_secs(1) {
             until("sealing", || {
                 let report = self.engine().report();
-                let empty = self.engine().streams().iter().all(|stream| stream.ring_bytes == 0);
+                let empty = self.engine().stream_reports().iter().all(|stream| stream.ring_bytes == 0);
                 self.weakened && report.mode != Mode::Running || report.seal_backlog_files == 0 && empty
             });
         }
@@ -189,7 +190,7 @@ impl World {
         self.engine = Some(engine);
         self.weakened = false;
         self.check(ending.after());
-        let found = self.engine().streams().len();
+        let found = self.engine().stream_reports().len();
         assert!(found > self.streams as usize, "streams are gone: {found} with logs, {} were made", self.streams);
     }
 

@@ -1,7 +1,12 @@
 use std::fmt;
 
+use super::scanner::MAX_DEPTH;
+
 /// What is wrong with a text that is not JSON.
+///
+/// A whole word: as a byte, its padding would be copied in pieces with every result of the scanner, also the good ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
 pub enum JsonFault {
     /// A byte sequence that is not UTF-8.
     Utf8,
@@ -63,7 +68,7 @@ impl fmt::Display for JsonFault {
             Self::Escape => "invalid escape",
             Self::Surrogate => "lone surrogate",
             Self::Number => "invalid number",
-            Self::Depth => "nested more than 64 deep",
+            Self::Depth => return write!(f, "nested more than {MAX_DEPTH} deep"),
             Self::Trailing => "unexpected text after the value",
             Self::Type => "value of another type than expected",
         })

@@ -6,7 +6,9 @@ use super::error::{JsonError, JsonFault};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonStr<'a> {
     raw: &'a [u8],
-    escaped: bool,
+    /// The index of the first escape in `raw`, or `raw`'s length. A flag would do, but its padding made copies of this
+    /// struct slow enough to be seen.
+    plain: usize,
 }
 
 impl<'a> JsonStr<'a> {
@@ -19,7 +21,7 @@ impl<'a> JsonStr<'a> {
     /// Whether the bytes as sent contain an escape. If not, they are the string.
     #[must_use]
     pub fn is_escaped(&self) -> bool {
-        self.escaped
+        self.plain < self.raw.len()
     }
 
     /// Whether the string is empty. No escape stands for nothing, so this needs no unescaping.
@@ -30,31 +32,32 @@ impl<'a> JsonStr<'a> {
 
     /// The string itself, as UTF-8.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn unescape(&self) -> Cow<'a, [u8]> {
-        if self.escaped { Cow::Owned(unescape(self.raw)) } else { Cow::Borrowed(self.raw) }
+        if self.is_escaped() { Cow::Owned(unescape(self.raw)) } else { Cow::Borrowed(self.raw) }
     }
 }
 
-/// Reads the string whose opening quotation mark is just before `start`; gives it and the index after it.
-#[inline]
-pub(super) fn read(bytes: &[u8], start: usize) -> Result<(JsonStr<'_>, usize), JsonError> {
+/// Reads the string whose opening quotation mark is just before `start`; its closing one follows the raw bytes.
+#[inline(always)]
+pub(super) fn read(bytes: &[u8], start: usize) -> Result<JsonStr<'_>, JsonError> {
     let end = find_special(bytes, start);
     if bytes.get(end) == Some(&b'"') {
         let raw = bytes.get(start..end).unwrap_or_default();
-        return Ok((JsonStr { raw, escaped: false }, end + 1));
+        return Ok(JsonStr { raw, plain: end - start });
     }
     read_escaped(bytes, start, end)
 }
 
 /// As [`read`], for a string whose first byte that means something, at `special`, is not its end.
-fn read_escaped(bytes: &[u8], start: usize, special: usize) -> Result<(JsonStr<'_>, usize), JsonError> {
+#[inline(never)]
+fn read_escaped(bytes: &[u8], start: usize, special: usize) -> Result<JsonStr<'_>, JsonError> {
     let mut at = special;
     loop {
         match bytes.get(at) {
             Some(b'"') => {
                 let raw = bytes.get(start..at).unwrap_or_default();
-                return Ok((JsonStr { raw, escaped: true }, at + 1));
+                return Ok(JsonStr { raw, plain: special - start });
             }
             Some(b'\\') => at = find_special(bytes, end_of_escape(bytes, at)?),
             Some(_) => return Err(JsonError::new(JsonFault::ControlCharacter, at)),
@@ -67,10 +70,10 @@ const ONES: u64 = u64::MAX / 0xff;
 const TOPS: u64 = ONES * 0x80;
 
 /// The index of the first quotation mark, backslash or control character from `start` on, or the length.
-#[inline]
+#[inline(always)]
 pub(super) fn find_special(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+    for word in bytes.get(start..).unwrap_or_default().as_chunks().0 {
         let found = specials(u64::from_le_bytes(*word));
         if found != 0 {
             return at + (found.trailing_zeros() / 8) as usize;
@@ -85,7 +88,7 @@ pub(super) fn find_special(bytes: &[u8], start: usize) -> usize {
 
 /// The top bit of the lowest byte of `word` that is special is the lowest bit set. Bits above that one mean nothing:
 /// the subtractions borrow, but only from a byte that is special itself.
-#[inline]
+#[inline(always)]
 fn specials(word: u64) -> u64 {
     // Flipping bit 1 moves `"` to 0x20, beside the control characters, and moves none of them out nor another one in.
     let quote_or_control = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);

@@ -1,0 +1,62 @@
+# Needs python3 >= 3.11, a stable Rust toolchain and make; everything else is set up here.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export VIRTUAL_ENV := $(abspath $(VENV))
+export PYO3_PYTHON := $(abspath $(BIN)/python)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
+
+.PHONY: serve test test-rust test-python lint format build wheel fuzz bench clean
+
+serve: build ## serve on 127.0.0.1:8080 with the log in ./data
+	$(BIN)/forebay serve --data-dir data
+
+test: test-rust test-python ## every test
+
+test-rust: $(VENV)/.created
+	cargo test --workspace --exclude forebay-python
+
+test-python: build
+	$(BIN)/python -m pytest
+
+lint: build ## what CI refuses
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check python tests
+	$(BIN)/ruff format --check python tests
+	$(BIN)/mypy
+	$(BIN)/mypy --config-file pyproject.toml tests
+	$(BIN)/python -m mypy.stubtest forebay._forebay --mypy-config-file pyproject.toml
+
+format: build
+	cargo fmt --all
+	$(BIN)/ruff check --fix python tests
+	$(BIN)/ruff format python tests
+
+build: $(VENV)/.extension ## the release extension in .venv
+
+wheel: $(VENV)/.extension ## an abi3 wheel in dist/, which installs without a Rust toolchain
+	$(BIN)/maturin build --release --out dist
+
+fuzz: ## the parser against serde_json, longer than in `make test`
+	FOREBAY_FUZZ_CASES=$${FOREBAY_FUZZ_CASES:-5000000} cargo test --release -p forebay-core fuzz -- --nocapture
+
+bench: build ## measures this machine and appends to bench/README.md
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) target dist
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "forebay needs Python 3.11 or newer; name one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet 'maturin>=1.9,<2'
+	touch $@
+
+# maturin installs the dependencies and the `dev` extra as well, so one stamp covers both.
+$(VENV)/.extension: $(VENV)/.created pyproject.toml $(RUST_SOURCES)
+	$(BIN)/maturin develop --release --extras dev
+	touch $@

@@ -1,0 +1,1 @@
+"""Real services that peers need, from their ordinary registries, without containers."""

@@ -1,0 +1,95 @@
+"""The Rust engine. Offsets count records of one partition from 0; times are microseconds since 1970 UTC."""
+
+from typing import Protocol, final
+
+__all__ = [
+    "SHAPE_DRAIN",
+    "Engine",
+    "Receipt",
+    "RecordBatch",
+    "StreamDescription",
+    "error_table",
+]
+
+SHAPE_DRAIN: int
+"""The event shape of `POST /v1/drain`."""
+
+class _Completion(Protocol):
+    """What `Engine.submit` reports to: an asyncio future, or anything with these methods of one."""
+
+    def set_result(self, result: int, /) -> None: ...
+    def set_exception(self, exception: Exception, /) -> None: ...
+    def cancelled(self) -> bool: ...
+
+@final
+class Engine:
+    """The log of one data directory. Every method may be called from any thread; blocking ones release the GIL."""
+
+    def __new__(cls, data_dir: str, options_: dict[str, object]) -> Engine: ...
+    def submit(self, shape: int, body: bytes, future: _Completion) -> None:
+        """Admits one request body. Raises at once when it is refused; else `drain_completions` completes `future`
+        with the number of quarantined events, or with a `ForebayError`."""
+    def completion_fd(self) -> int:
+        """A descriptor that turns readable when requests are complete."""
+    def drain_completions(self) -> None:
+        """Completes the futures of all finished requests."""
+    def append(
+        self,
+        stream: str,
+        records: list[tuple[bytes | None, bytes, bytes, int | None]],
+        partition: int | None,
+    ) -> Receipt:
+        """Appends (key, value JSON, headers JSON or empty, timestamp) records as one atomic batch and waits for the
+        commit."""
+    def fetch(self, stream: str, partition: int, offset: int, max_records: int, max_bytes: int) -> RecordBatch: ...
+    def create_stream(self, name: str, partitions: int) -> None: ...
+    def streams(self) -> list[StreamDescription]: ...
+    def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | _Histogram]]]]:
+        """(name, help, type, samples) with type `counter`, `gauge` or `histogram`."""
+    def status(self) -> dict[str, object]: ...
+    def close(self) -> None:
+        """Finishes what was admitted, commits it and gives the directory free. Idempotent."""
+
+_Histogram = tuple[list[float], list[int], float]
+"""Upper bounds, cumulative counts (one more, for +Inf), sum."""
+
+@final
+class Receipt:
+    """Where an append went: one partition and one offset a record, in the order given."""
+
+    partitions: list[int]
+    offsets: list[int]
+    durability: str
+
+@final
+class StreamDescription:
+    name: str
+    id: int
+    partitions: list[tuple[int, int]]
+    """Start (first readable) and end (next) offset by partition."""
+    stored_bytes: int
+    """Bytes of its sealed segments on the disk."""
+    raw_bytes: int
+    """The same before compression."""
+    ring_bytes: int
+    """Bytes in memory, not sealed yet; the journal holds them."""
+    segments: int
+    builtin: bool
+
+@final
+class RecordBatch:
+    """Consecutive records of one partition."""
+
+    partition: int
+    next_offset: int
+    offsets: memoryview
+    """int64, read-only, alive as long as somebody looks at it."""
+    timestamps: memoryview
+    def __len__(self) -> int: ...
+    def key(self, index: int) -> bytes | None: ...
+    def value(self, index: int) -> bytes: ...
+    def headers(self, index: int) -> bytes: ...
+    def ndjson(self) -> bytes: ...
+
+def error_table() -> list[tuple[int, str, int, bool]]:
+    """Every row of the error table: number, name, HTTP status, retryable."""

@@ -1,0 +1,60 @@
+"""`POST /v1/drain`: whole batches of log events onto the stream `logs`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from forebay import errors
+from forebay._forebay import SHAPE_DRAIN
+from forebay.http.intake import ACK_SECONDS
+from forebay.http.response import JSON, Response
+from forebay.http.router import Role, Route
+
+if TYPE_CHECKING:
+    from forebay.app import App
+    from forebay.config import Settings
+    from forebay.http.request import Request
+
+
+def acknowledgement(settings: Settings) -> Response:
+    return Response(202, b'{"status":"accepted"}', [JSON, ("forebay-durability", settings.durability)])
+
+
+def routes(app: App) -> list[Route]:
+    accepted = acknowledgement(app.settings)
+
+    async def drain(request: Request) -> Response:
+        body = await request.body()
+        commit = Commit()
+        app.engine.submit(SHAPE_DRAIN, body, commit)
+        await commit.wait()
+        return accepted
+
+    return [Route("POST", "/v1/drain", drain, Role.INGEST, app.settings.max_body_bytes)]
+
+
+class Commit:
+    """A future that may be completed after its waiter has gone."""
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def set_result(self, quarantined: int) -> None:
+        if not self._future.done():
+            self._future.set_result(quarantined)
+
+    def set_exception(self, error: Exception) -> None:
+        if not self._future.done():
+            self._future.set_exception(error)
+
+    def cancelled(self) -> bool:
+        return self._future.cancelled()
+
+    async def wait(self) -> int:
+        """The number of quarantined events, once the batch is committed."""
+        try:
+            async with asyncio.timeout(ACK_SECONDS):
+                return await self._future
+        except TimeoutError:
+            raise errors.Timeout(f"no commit within {ACK_SECONDS:g} seconds; the outcome is unknown") from None

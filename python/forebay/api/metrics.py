@@ -1,0 +1,77 @@
+"""`GET /metrics`: the engine's own counters and the process, in Prometheus' text format 0.0.4."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from forebay.http.response import Response
+from forebay.http.router import Role, Route
+
+if TYPE_CHECKING:
+    from forebay._forebay import Engine
+    from forebay.app import App
+    from forebay.http.request import Request
+
+_CONTENT_TYPE = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
+
+
+class EngineCollector(Collector):
+    """Reads the engine's counters when scraped; nothing is counted in Python."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[Metric]:
+        for name, text, kind, samples in self._engine.metrics():
+            labels = list(samples[0][0]) if samples else []
+            if kind == "histogram":
+                histogram = HistogramMetricFamily(name, text, labels=labels)
+                for row, value in samples:
+                    assert isinstance(value, tuple)
+                    bounds, counts, total = value
+                    ends = [*map(floatToGoString, bounds), "+Inf"]
+                    histogram.add_metric(list(row.values()), list(zip(ends, counts, strict=True)), total)
+                yield histogram
+                continue
+            family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
+            metric = family(name, text, labels=labels)
+            for row, value in samples:
+                assert not isinstance(value, tuple)
+                metric.add_metric(list(row.values()), value)
+            yield metric
+
+
+class RequestCollector(Collector):
+    """The bounds on the HTTP side."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def collect(self) -> Iterator[Metric]:
+        allowance = self._app.allowance
+        yield GaugeMetricFamily("forebay_http_body_bytes", "Bytes of request bodies under way.", allowance.used)
+        yield GaugeMetricFamily("forebay_http_body_limit_bytes", "The limit on them.", allowance.limit)
+        yield GaugeMetricFamily(
+            "forebay_http_ingest_requests", "Ingest requests under way.", len(self._app.drain.under_way)
+        )
+
+
+def routes(app: App) -> list[Route]:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    registry.register(EngineCollector(app.engine))
+    registry.register(RequestCollector(app))
+
+    async def scrape(_request: Request) -> Response:
+        text = await app.blocking(generate_latest, registry)
+        return Response(200, text, [_CONTENT_TYPE])
+
+    return [Route("GET", "/metrics", scrape, Role.READ)]

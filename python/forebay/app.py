@@ -1,0 +1,138 @@
+"""The application: routes over one engine, and what happens to a request that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import structlog
+
+from forebay import api, errors
+from forebay._forebay import SHAPE_DRAIN, Engine
+from forebay.config import Settings
+from forebay.errors import ForebayError
+from forebay.http.dialects import Family, family_of, render
+from forebay.http.intake import Intake
+from forebay.http.request import Allowance, Request, linger
+from forebay.http.router import Router
+from forebay.http.rsgi import HttpProtocol, Scope, Watcher
+
+log = structlog.get_logger("forebay.app")
+
+T = TypeVar("T")
+
+READ_THREADS = 4
+"""Reads block on the disk; more of them than this only take the processor from ingestion."""
+
+SWEEP_SECONDS = 1.0
+
+
+class App:
+    """Everything a route may use: the engine, the settings, a pool for blocking reads."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.allowance = Allowance(settings.max_reading_bytes)
+        self.stopping = asyncio.Event()
+        self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
+        self.router = Router(api.routes(self))
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.drain = Intake(
+            engine,
+            SHAPE_DRAIN,
+            api.drain.acknowledgement(settings),
+            lambda error, close: render(Family.DRAIN, error, close=close),
+            body_limit=settings.max_body_bytes,
+            body_seconds=settings.body_timeout_seconds,
+            allowance=self.allowance,
+        )
+        self._short = {("POST", "/v1/drain"): self.drain}
+
+    def schedule(self, watcher: Watcher) -> None:
+        """Takes one request from Granian, on its Python thread. Must not raise: the caller is Rust."""
+        try:
+            scope = watcher.scope
+            intake = self._short.get((scope.method, scope.path))
+            if intake is None or not intake.take(scope, watcher.proto):
+                self._loop.call_soon_threadsafe(self._start, scope, watcher.proto)
+        except Exception as error:
+            log.exception("request failed", error=str(error))
+            render(Family.DRAIN, errors.Internal("the server failed")).send(watcher.proto)
+
+    def _start(self, scope: Scope, protocol: HttpProtocol) -> None:
+        self.spawn(self._serve(scope, protocol))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs `work` beside the requests; it is cancelled when the server stops."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, scope: Scope, protocol: HttpProtocol) -> None:
+        path = scope.path
+        request: Request | None = None
+        try:
+            route, bound = self.router.find(scope.method, path)
+            request = Request(
+                scope,
+                protocol,
+                bound,
+                parameters=route.parameters,
+                body_limit=route.body_limit,
+                body_seconds=self.settings.body_timeout_seconds,
+                allowance=self.allowance,
+            )
+            response = await route.answer(request)
+        except ForebayError as error:
+            await self._refuse(family_of(path), error, scope, protocol, request)
+            return
+        except asyncio.CancelledError:
+            render(family_of(path), errors.Closed("the server is shutting down"), close=True).send(protocol)
+            raise
+        except Exception as error:
+            if request is not None and request.broken_off and isinstance(error, RuntimeError):
+                # RSGI's for a connection that broke while its body was read: nobody is left to answer.
+                return
+            log.exception("request failed", method=scope.method, path=path, error=str(error))
+            render(family_of(path), errors.Internal("the server failed"), close=True).send(protocol)
+            return
+        response.send(protocol)
+
+    async def _refuse(
+        self, family: Family, error: ForebayError, scope: Scope, protocol: HttpProtocol, request: Request | None
+    ) -> None:
+        unread = (request is None or request.broken_off) and _has_body(scope)
+        render(family, error, close=unread).send(protocol)
+        if unread and not isinstance(error, errors.RequestTimeout):
+            await linger(protocol)
+
+    async def blocking(self, call: Callable[..., T], *arguments: object) -> T:
+        """Runs a blocking engine call on the read pool."""
+        return await self._loop.run_in_executor(self.readers, call, *arguments)
+
+    async def sweep(self) -> None:
+        """Ends requests on the short way that are beyond their deadline, until the server stops."""
+        while not self.stopping.is_set():
+            self.drain.sweep(time.monotonic())
+            try:
+                await asyncio.wait_for(self.stopping.wait(), SWEEP_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def close(self) -> None:
+        """Cancels what is left, after the gateway has stopped."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.readers.shutdown(wait=True)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = scope.headers
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers

@@ -1,0 +1,172 @@
+"""What forebay raises. Number, name, status and whether a retry can help come from the engine's one error table."""
+
+from typing import ClassVar
+
+from forebay._forebay import error_table
+
+_ROWS = {number: (name, http_status, retryable) for number, name, http_status, retryable in error_table()}
+
+
+class ForebayError(Exception):
+    """A failure: its row of the error table, and what exactly went wrong, where, and what to do.
+
+    Attributes:
+        number: the row's number, stable for ever.
+        name: the row's name in snake case, as the drain API's `code`.
+        http_status: the status it is answered with.
+        retryable: whether the same call may succeed later.
+        detail: one lowercase sentence.
+    """
+
+    number: ClassVar[int]
+    name: ClassVar[str]
+    http_status: ClassVar[int]
+    retryable: ClassVar[bool]
+
+    def __init_subclass__(cls) -> None:
+        cls.name, cls.http_status, cls.retryable = _ROWS[cls.number]
+        _CLASSES[cls.number] = cls
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+_CLASSES: dict[int, type[ForebayError]] = {}
+
+
+class StreamNotFound(ForebayError):
+    """The named stream does not exist."""
+
+    number = 1001
+
+
+class InvalidOffset(ForebayError):
+    """The offset is outside of the partition's valid range."""
+
+    number = 1002
+
+
+class ConsumerGroupNotFound(ForebayError):
+    """The named consumer group does not exist."""
+
+    number = 1003
+
+
+class Malformed(ForebayError):
+    """The body is not valid JSON, or an event in it is malformed."""
+
+    number = 1004
+
+
+class Saturated(ForebayError):
+    """Bounded memory or a quota is used up; come back later."""
+
+    number = 1005
+
+
+class Timeout(ForebayError):
+    """The answer did not come in time; whether the operation took place is unknown."""
+
+    number = 1006
+
+
+class StreamAlreadyExists(ForebayError):
+    """A stream of that name exists already."""
+
+    number = 1007
+
+
+class InvalidRequest(ForebayError):
+    """A parameter is missing, unknown or out of range."""
+
+    number = 1008
+
+
+class Unauthorized(ForebayError):
+    """The token is missing or unknown."""
+
+    number = 1009
+
+
+class Forbidden(ForebayError):
+    """The token lacks the role or the project."""
+
+    number = 1010
+
+
+class PayloadTooLarge(ForebayError):
+    """The body, or one record in it, is larger than the limit."""
+
+    number = 1011
+
+
+class FencedMember(ForebayError):
+    """The group member lost its lease."""
+
+    number = 1012
+
+
+class IdempotencyMismatch(ForebayError):
+    """The idempotency key was used with another body."""
+
+    number = 1013
+
+
+class StorageUnavailable(ForebayError):
+    """The storage is full, poisoned, damaged or opened read-only."""
+
+    number = 1014
+
+
+class Internal(ForebayError):
+    """A defect of forebay itself."""
+
+    number = 1015
+
+
+class NotFound(ForebayError):
+    """No such route or object."""
+
+    number = 1016
+
+
+class MethodNotAllowed(ForebayError):
+    """The route exists, but not with that method."""
+
+    number = 1017
+
+
+class UnsupportedEncoding(ForebayError):
+    """The request's content encoding is not one that is accepted."""
+
+    number = 1018
+
+
+class RequestTimeout(ForebayError):
+    """The body did not arrive in time."""
+
+    number = 1019
+
+
+class DirectoryLocked(ForebayError):
+    """The data directory belongs to another running process."""
+
+    number = 1020
+
+
+class Closed(ForebayError):
+    """The engine is closed or closing."""
+
+    number = 1021
+
+
+def from_kind(number: int, detail: str) -> ForebayError:
+    """The exception for a row of the table; a row without a class is a defect and says so."""
+    kind = _CLASSES.get(number)
+    return kind(detail) if kind else Internal(f"error {number} has no class: {detail}")
+
+
+def classes() -> dict[int, type[ForebayError]]:
+    """Every exception by its number."""
+    return dict(_CLASSES)

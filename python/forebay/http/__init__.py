@@ -1,0 +1,1 @@
+"""The HTTP side: routes, requests, responses and the envelopes of each API family."""

@@ -1,0 +1,108 @@
+"""One error table, rendered in the envelope of the API family that was asked."""
+
+import enum
+from collections.abc import Callable
+
+import msgspec
+
+from forebay import errors
+from forebay.errors import ForebayError
+from forebay.http.response import JSON, Response
+
+RETRY_AFTER_SECONDS = "1"
+"""A saturated ring drains in well under a second; a full disk is tried again every second."""
+
+_RETRY_STATUSES = frozenset({429, 503})
+
+# The names and descriptions of the streams API where they differ from the engine's table.
+_STREAMS_TEXT: dict[int, tuple[str, str]] = {
+    1001: ("STREAM_NOT_FOUND", "The specified stream does not exist"),
+    1002: ("INVALID_OFFSET", "The specified offset is invalid or out of range"),
+    1003: ("CONSUMER_GROUP_NOT_FOUND", "The specified consumer group does not exist"),
+    1004: ("SERIALIZATION_ERROR", "Failed to serialize/deserialize event data"),
+    1005: ("QUOTA_EXCEEDED", "Request rate or throughput quota exceeded"),
+    1006: ("TIMEOUT", "Operation timed out"),
+    1007: ("STREAM_ALREADY_EXISTS", "A stream of that name exists already"),
+    1008: ("INVALID_REQUEST", "A parameter is missing, unknown or out of range"),
+    1009: ("UNAUTHORIZED", "The token is missing or unknown"),
+    1010: ("FORBIDDEN", "The token lacks the role or the project"),
+    1011: ("PAYLOAD_TOO_LARGE", "The body, or one record in it, is larger than the limit"),
+    1012: ("FENCED_MEMBER", "The group member lost its lease"),
+    1013: ("IDEMPOTENCY_MISMATCH", "The idempotency key was used with another body"),
+    1014: ("STORAGE_UNAVAILABLE", "The storage is full, poisoned, damaged or opened read-only"),
+    1015: ("INTERNAL", "The server failed"),
+    1016: ("NOT_FOUND", "No such route or object"),
+    1017: ("METHOD_NOT_ALLOWED", "The route exists, but not with that method"),
+    1018: ("UNSUPPORTED_ENCODING", "The content encoding is not one that is accepted"),
+    1019: ("REQUEST_TIMEOUT", "The body did not arrive in time"),
+    1020: ("DIRECTORY_LOCKED", "The data directory belongs to another running process"),
+    1021: ("CLOSED", "The server is shutting down"),
+}
+
+
+class Family(enum.Enum):
+    """Routes that share an error envelope."""
+
+    DRAIN = "drain"
+    EVENTS = "events"
+    STREAMS = "streams"
+    PLATFORM = "platform"
+
+
+# Longest prefix first.
+_PREFIXES = (
+    ("/api/v1/platform", Family.PLATFORM),
+    ("/api/v1", Family.STREAMS),
+    ("/api", Family.EVENTS),
+)
+
+
+def family_of(path: str) -> Family:
+    """The family with the longest prefix of `path`; the drain's when none has."""
+    for prefix, family in _PREFIXES:
+        if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
+            return family
+    return Family.DRAIN
+
+
+def _drain(error: ForebayError) -> object:
+    what = "server saturated" if isinstance(error, errors.Saturated) else error.detail
+    return {"error": what, "code": error.name}
+
+
+def _events(error: ForebayError) -> object:
+    return {"success": False, "error": error.detail}
+
+
+def _streams(error: ForebayError) -> object:
+    message, description = _STREAMS_TEXT[error.number]
+    return {
+        "error": {
+            "code": error.number,
+            "message": message,
+            "description": description,
+            "detail": error.detail,
+        }
+    }
+
+
+def _platform(error: ForebayError) -> object:
+    return {"success": False, "error": {"code": error.name, "message": error.detail}}
+
+
+_ENVELOPES: dict[Family, Callable[[ForebayError], object]] = {
+    Family.DRAIN: _drain,
+    Family.EVENTS: _events,
+    Family.STREAMS: _streams,
+    Family.PLATFORM: _platform,
+}
+
+
+def render(family: Family, error: ForebayError, *, close: bool = False) -> Response:
+    """The error as the family shows it. `close` ends the connection, when the rest of its body is not wanted."""
+    headers = [JSON]
+    if error.http_status in _RETRY_STATUSES:
+        headers.append(("retry-after", RETRY_AFTER_SECONDS))
+    if close:
+        headers.append(("connection", "close"))
+    return Response(error.http_status, msgspec.json.encode(_ENVELOPES[family](error)), headers)

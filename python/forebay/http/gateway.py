@@ -1,0 +1,106 @@
+"""Granian's worker inside our own process and event loop.
+
+`granian.server.embed` does the same, with a coroutine for every request; this stands directly on the classes below it,
+so that ingest requests can do without (see `intake.py`). It is why the dependency is pinned to the patch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvloop
+from granian import _granian
+from granian.http import HTTP1Settings
+
+from forebay.http.intake import Delivery
+from forebay.http.rsgi import Watcher
+
+# Its stub lags behind the module.
+_native: Any = _granian
+
+BACKLOG = 4096
+"""Connections the kernel keeps while we are busy; it caps this at net.core.somaxconn."""
+
+HEADER_READ_MILLISECONDS = 10_000
+"""How long a request's headers may take."""
+
+READ_BUFFER_BYTES = 2 << 20
+"""A body of a few hundred events is read in one piece; 2 MiB measured best."""
+
+_PY_THREADS = 1
+"""More than one would complete a body before its callback is registered, and would only fight for the GIL."""
+
+
+class IngestLoop(uvloop.Loop):
+    """uvloop's loop, except that a delivery's body is handled on the thread that brings it."""
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        if type(callback) is Delivery:
+            callback(*args)
+            return None
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+
+class Gateway:
+    """Serves up to `connections` at once from `listener`, more wait in its backlog, and hands each request to
+    `schedule`, on Granian's Python thread."""
+
+    def __init__(self, listener: socket.socket, schedule: Callable[[Watcher], None], connections: int) -> None:
+        self._listener = listener
+        self._connections = connections
+        self._schedule = schedule
+        self._signal = _native.WorkerSignal()
+        self._closed = asyncio.Event()
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._signal.add_cb(lambda: loop.call_soon_threadsafe(self._closed.set))
+        scheduler = _native.CallbackScheduler(loop, None, None, None, None)
+        scheduler._schedule_fn = self._schedule
+        worker = _native.RSGIWorker(
+            1,
+            # Granian owns the descriptor from here on and closes it when it stops.
+            (None, _native.SocketHolder(self._listener.detach(), False, BACKLOG)),
+            None,
+            http_mode="1",
+            threads=1,
+            blocking_threads=4,
+            py_threads=_PY_THREADS,
+            backpressure=self._connections,
+            http1_opts=HTTP1Settings(header_read_timeout=HEADER_READ_MILLISECONDS, max_buffer_size=READ_BUFFER_BYTES),
+        )
+        with _batch_scheduling():
+            worker.serve_mtr(scheduler, loop, self._signal)
+
+    async def stop(self, seconds: float) -> bool:
+        """Stops accepting and waits for the requests under way; False when some are left after `seconds`."""
+        self._signal.set()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def _batch_scheduling() -> Iterator[None]:
+    """Threads started inside are scheduled as SCHED_BATCH: the same share of the processor, but being woken does not
+    preempt the thread that wakes. Granian's two threads wake each other four times a request; where they share a core,
+    this halves the CPU time of a request, because each works off what has gathered."""
+    if not hasattr(os, "SCHED_BATCH"):
+        yield
+        return
+    before, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, before, parameters)

@@ -1,0 +1,129 @@
+"""The short way of an ingest request: no task, no coroutine, two calls on Granian's Python thread.
+
+Granian hands a request to its Python thread, and the body to the same thread once it is whole. The usual way hops
+from there to the event loop and back for both, which costs more than everything else in a request. Here the body goes
+to the engine where it arrives, and the engine's completion answers. What is out of the ordinary in any way (no length,
+an encoding, a query, too large) is declined and takes the usual way, which knows every rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from forebay._forebay import Engine
+from forebay.errors import ForebayError, Internal, RequestTimeout, Timeout
+from forebay.http.request import Allowance
+from forebay.http.response import Response
+from forebay.http.rsgi import BodyFuture, HttpProtocol, Scope
+
+ACK_SECONDS = 60.0
+"""A commit takes milliseconds and a stalled disk minutes: after this the sender is told that the outcome is unknown."""
+
+
+class Intake:
+    """The short way of one route."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        shape: int,
+        acknowledgement: Response,
+        refuse: Callable[[ForebayError, bool], Response],
+        *,
+        body_limit: int,
+        body_seconds: float,
+        allowance: Allowance,
+    ) -> None:
+        self.engine = engine
+        self.shape = shape
+        self.acknowledgement = acknowledgement
+        self.refuse = refuse
+        self.body_limit = body_limit
+        self.body_seconds = body_seconds
+        self.allowance = allowance
+        # Requests under way, at most one a connection. Single operations on a dict are atomic; both threads use them.
+        self.under_way: dict[Delivery, None] = {}
+        # The sweep sets it, every second: exact enough for deadlines of many seconds, and free.
+        self.now = time.monotonic()
+
+    def take(self, scope: Scope, protocol: HttpProtocol) -> bool:
+        """Starts the request; False when it has to take the usual way."""
+        headers = scope.headers
+        length = headers.get("content-length")
+        if length is None or "content-encoding" in headers or scope.query_string:
+            return False
+        size = int(length)
+        if size > self.body_limit or not self.allowance.take(size):
+            return False
+        delivery = Delivery(self, protocol, size)
+        self.under_way[delivery] = None
+        future = protocol()
+        delivery.future = future
+        future.add_done_callback(delivery)
+        return True
+
+    def sweep(self, now: float) -> None:
+        """Ends what is beyond its deadline. Called on the event loop every second."""
+        self.now = now
+        for delivery in list(self.under_way):
+            age = now - delivery.since
+            # Read once: the other thread clears it when the body is whole. Cancelling one that is whole does nothing.
+            future = delivery.future
+            if future is not None:
+                if age > self.body_seconds:
+                    future.cancel()
+            elif age > ACK_SECONDS:
+                delivery.set_exception(Timeout(f"no commit within {ACK_SECONDS:g} seconds; the outcome is unknown"))
+
+
+class Delivery:
+    """One request on the short way: the callback of its body, then the future of its commit."""
+
+    __slots__ = ("future", "intake", "protocol", "since", "size")
+
+    def __init__(self, intake: Intake, protocol: HttpProtocol, size: int) -> None:
+        self.intake = intake
+        self.protocol = protocol
+        self.size = size
+        self.since = intake.now
+        self.future: BodyFuture | None = None
+
+    def __call__(self, future: BodyFuture) -> None:
+        intake = self.intake
+        self.future = None
+        intake.allowance.give(self.size)
+        try:
+            body = future.result()
+        except asyncio.CancelledError:
+            late = RequestTimeout(f"the body did not arrive within {intake.body_seconds:g} seconds")
+            self._refuse(late, close=True)
+            return
+        except RuntimeError:
+            # RSGI's for a connection that broke: nobody is left to answer.
+            intake.under_way.pop(self, None)
+            return
+        self.since = intake.now
+        try:
+            intake.engine.submit(intake.shape, body, self)
+        except ForebayError as error:
+            self._refuse(error)
+        except Exception as error:
+            # Called from Rust, which cannot pass an exception on.
+            self.set_exception(error)
+
+    def set_result(self, _quarantined: int) -> None:
+        self.intake.under_way.pop(self, None)
+        self.intake.acknowledgement.send(self.protocol)
+
+    def set_exception(self, error: Exception) -> None:
+        self._refuse(error if isinstance(error, ForebayError) else Internal(f"{type(error).__name__}: {error}"))
+
+    def cancelled(self) -> bool:
+        """As asyncio's futures; a delivery is never cancelled, since an append is not when its client has gone."""
+        return False
+
+    def _refuse(self, error: ForebayError, *, close: bool = False) -> None:
+        self.intake.under_way.pop(self, None)
+        self.intake.refuse(error, close).send(self.protocol)

@@ -1,0 +1,166 @@
+"""One request: its bound path segments, its query, and its body read within bounds."""
+
+import asyncio
+import re
+import threading
+from urllib.parse import parse_qsl
+
+from forebay import errors
+from forebay.http.rsgi import HttpProtocol, Scope
+
+LINGER_BYTES = 32 << 20
+"""How much of a refused body is still read, so that a sender which writes all of it first sees the answer."""
+
+LINGER_SECONDS = 5.0
+"""How long it is read."""
+
+_MAX_QUERY_FIELDS = 64
+"""No route knows more than a dozen; beyond this the query is an attack on the parser."""
+
+
+class Allowance:
+    """Bytes of bodies that may be under way at once, over all connections."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._used = 0
+        # Taken by Granian's Python thread and by the event loop's.
+        self._lock = threading.Lock()
+
+    @property
+    def used(self) -> int:
+        return self._used
+
+    def take(self, size: int) -> bool:
+        """Reserves `size` bytes; False, and nothing reserved, when they are not free."""
+        with self._lock:
+            if self._used + size > self.limit:
+                return False
+            self._used += size
+            return True
+
+    def give(self, size: int) -> None:
+        with self._lock:
+            self._used -= size
+
+
+class Request:
+    """What an answer is computed from."""
+
+    __slots__ = ("_allowance", "_body_seconds", "_limit", "bound", "broken_off", "protocol", "query", "scope")
+
+    def __init__(
+        self,
+        scope: Scope,
+        protocol: HttpProtocol,
+        bound: dict[str, str],
+        *,
+        parameters: frozenset[str],
+        body_limit: int,
+        body_seconds: float,
+        allowance: Allowance,
+    ) -> None:
+        self.scope = scope
+        self.protocol = protocol
+        self.bound = bound
+        self.query = _parse_query(scope.query_string, parameters)
+        self.broken_off = False
+        self._limit = body_limit
+        self._body_seconds = body_seconds
+        self._allowance = allowance
+
+    async def body(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            UnsupportedEncoding: the content encoding is not `identity`.
+            PayloadTooLarge: more bytes than the route takes, declared or sent.
+            Saturated: the bodies under way have used up their memory.
+            RequestTimeout: it did not arrive in time.
+        """
+        headers = self.scope.headers
+        # Until the body is whole, the rest of it is still to come and the connection cannot be used again.
+        self.broken_off = True
+        encoding = headers.get("content-encoding")
+        if encoding is not None and encoding.strip().lower() not in ("", "identity"):
+            raise errors.UnsupportedEncoding(f"content-encoding {encoding!r} is not accepted; send the body as it is")
+        declared = headers.get("content-length")
+        if declared is not None and int(declared) > self._limit:
+            raise errors.PayloadTooLarge(f"the body has {declared} bytes, more than the limit of {self._limit}")
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                body = await self._gather(None if declared is None else int(declared))
+        except TimeoutError:
+            raise errors.RequestTimeout(f"the body did not arrive within {self._body_seconds:g} seconds") from None
+        self.broken_off = False
+        return body
+
+    async def _gather(self, declared: int | None) -> bytes:
+        held = declared or 0
+        if not self._allowance.take(held):
+            raise errors.Saturated("too many bytes of request bodies are under way")
+        try:
+            if declared is not None:
+                return await self.protocol()
+            chunks: list[bytes] = []
+            empty = 0
+            async for chunk in self.protocol:
+                empty += not chunk
+                if held + len(chunk) > self._limit:
+                    raise errors.PayloadTooLarge(f"the body has more than the limit of {self._limit} bytes")
+                if not self._allowance.take(len(chunk)):
+                    raise errors.Saturated("too many bytes of request bodies are under way")
+                held += len(chunk)
+                chunks.append(chunk)
+            # The end of a body shows as one empty chunk. Granian shows an error as one more, trailers too.
+            if empty != 1:
+                raise errors.Malformed("the body broke off, or carries trailers, which are not accepted")
+            return b"".join(chunks)
+        finally:
+            self._allowance.give(held)
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        """A query parameter within `low` to `high`, both allowed."""
+        text = self.query.get(name)
+        if text is None:
+            return default
+        # int() also takes blanks, underscores and other scripts' digits.
+        number = int(text) if re.fullmatch(r"-?[0-9]{1,19}", text) else None
+        if number is None or not low <= number <= high:
+            raise errors.InvalidRequest(f"{name} is {text!r}, which is not a whole number from {low} to {high}")
+        return number
+
+
+async def linger(protocol: HttpProtocol) -> None:
+    """Reads on, within bounds, what is left of a refused body: closing at once would reset the connection and the
+    sender would never see the answer (RFC 9112, 9.6)."""
+    left = LINGER_BYTES
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            async for chunk in protocol:
+                left -= len(chunk)
+                if not chunk or left < 0:
+                    return
+    except (TimeoutError, RuntimeError):
+        # RuntimeError is RSGI's for a body that was taken already and for a connection that is gone.
+        return
+
+
+def _parse_query(query: str, known: frozenset[str]) -> dict[str, str]:
+    if not query:
+        return {}
+    try:
+        pairs = parse_qsl(
+            query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=_MAX_QUERY_FIELDS
+        )
+    except ValueError:
+        raise errors.InvalidRequest("the query string is not a list of name=value pairs in UTF-8") from None
+    parsed: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            expected = ", ".join(sorted(known)) or "none"
+            raise errors.InvalidRequest(f"unknown query parameter {name!r}; known here: {expected}")
+        if name in parsed:
+            raise errors.InvalidRequest(f"query parameter {name!r} is given twice")
+        parsed[name] = value
+    return parsed

@@ -1,0 +1,97 @@
+"""The route table: exact paths by dictionary, patterns by their segments."""
+
+import enum
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from forebay import errors
+from forebay.http.dialects import Family, family_of
+from forebay.http.request import Request
+from forebay.http.response import Response
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class Role(enum.Enum):
+    """What a token must carry for a route. None of them implies another."""
+
+    NONE = "none"
+    INGEST = "ingest"
+    READ = "read"
+    OPS = "ops"
+
+
+@dataclass(slots=True, frozen=True)
+class Route:
+    """One row: `{name}` in the path binds one segment.
+
+    `body_limit` is in bytes; 0 refuses any body. `parameters` are the query parameters that are known.
+    """
+
+    method: str
+    path: str
+    answer: Answer
+    role: Role
+    body_limit: int = 0
+    parameters: frozenset[str] = frozenset()
+
+    @property
+    def family(self) -> Family:
+        return family_of(self.path)
+
+
+class Router:
+    """Looks routes up. Exact paths win over patterns."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(routes)
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._patterns: list[tuple[tuple[str, ...], dict[str, Route]]] = []
+        for route in self.routes:
+            methods = self._methods_at(route.path)
+            if route.method in methods:
+                raise ValueError(f"two routes for {route.method} {route.path}")
+            methods[route.method] = route
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """The route and its bound segments; `NotFound` or `MethodNotAllowed` when there is none."""
+        bound: dict[str, str] = {}
+        methods = self._exact.get(path)
+        if methods is None:
+            methods, bound = self._match(path)
+        route = methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            allowed = ", ".join(sorted(methods))
+            raise errors.MethodNotAllowed(f"{path} does not take {method}, only {allowed}")
+        return route, bound
+
+    def _match(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
+        segments = path.split("/")
+        for pattern, methods in self._patterns:
+            if len(pattern) == len(segments):
+                bound = _bind(pattern, segments)
+                if bound is not None:
+                    return methods, bound
+        raise errors.NotFound(f"there is no route {path}")
+
+    def _methods_at(self, path: str) -> dict[str, Route]:
+        if "{" not in path:
+            return self._exact.setdefault(path, {})
+        pattern = tuple(path.split("/"))
+        for known, methods in self._patterns:
+            if known == pattern:
+                return methods
+        self._patterns.append((pattern, {}))
+        return self._patterns[-1][1]
+
+
+def _bind(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:
+    bound = {}
+    for expected, segment in zip(pattern, segments, strict=True):
+        if expected.startswith("{"):
+            if not segment:
+                return None
+            bound[expected[1:-1]] = segment
+        elif expected != segment:
+            return None
+    return bound

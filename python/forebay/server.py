@@ -1,0 +1,87 @@
+"""The life of a server: open the log, listen, serve, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+
+import structlog
+
+from forebay._forebay import Engine
+from forebay.app import App
+from forebay.config import ConfigError, Settings
+from forebay.http.gateway import Gateway, IngestLoop
+
+log = structlog.get_logger("forebay.server")
+
+
+def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: the address cannot be listened on.
+        ForebayError: the log cannot be opened, or what was admitted could not be committed on stopping.
+    """
+    listener = listen(settings.host, settings.port)
+    try:
+        engine = Engine(settings.data_dir, settings.engine_options())
+        try:
+            with asyncio.Runner(loop_factory=IngestLoop) as runner:
+                runner.run(_run(settings, engine, listener))
+        finally:
+            engine.close()
+    finally:
+        listener.close()
+    log.info("stopped")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Granian's own would set SO_REUSEPORT, with which two servers on one port share its connections
+    without a word."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}: {error.strerror}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted sockets inherit it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.setblocking(False)
+        listener.bind(address)
+        # At once, so that a second server on the port fails here and not after it has opened a log.
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
+
+
+async def _run(settings: Settings, engine: Engine, listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    app = App(engine, settings)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_reader(engine.completion_fd(), engine.drain_completions)
+    app.spawn(app.sweep())
+    host, port = listener.getsockname()[:2]
+    gateway = Gateway(listener, app.schedule, settings.max_connections)
+    gateway.start()
+    log.info(
+        "serving",
+        url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+        data_dir=settings.data_dir,
+        durability=settings.durability,
+    )
+    await stop.wait()
+    log.info("stopping")
+    # Streams that are open end on this; the gateway waits for them.
+    app.stopping.set()
+    if not await gateway.stop(settings.shutdown_timeout_seconds):
+        log.warning("requests were still under way", seconds=settings.shutdown_timeout_seconds)
+    await app.close()
+    loop.remove_reader(engine.completion_fd())

@@ -1,0 +1,115 @@
+//! An ingest request, before and after its admission.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Encoding, OnInvalid};
+use crate::admission::Permit;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::Timestamp;
+use crate::log::append::Reply;
+use crate::log::dedup::Key;
+use crate::options::INLINE_BODY_BYTES;
+use crate::stream::{LOGS, Stream};
+
+/// A request body, wherever it lives.
+pub type Body = Box<dyn AsRef<[u8]> + Send>;
+
+/// What a request body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A batch of log events for the stream `logs`.
+    Drain,
+}
+
+impl Shape {
+    /// The stream that its events go to.
+    #[must_use]
+    pub const fn stream(self) -> &'static str {
+        match self {
+            Shape::Drain => LOGS,
+        }
+    }
+}
+
+/// The keys that a sender may write: its projects.
+pub type AllowedKeys = Arc<BTreeSet<Vec<u8>>>;
+
+/// An ingest request.
+pub struct Request {
+    /// What the body is.
+    pub shape: Shape,
+    /// The body.
+    pub body: Body,
+    /// How it is encoded.
+    pub encoding: Encoding,
+    /// What becomes of the others when some events are invalid.
+    pub on_invalid: OnInvalid,
+    /// Makes a repeat of the request harmless.
+    pub key: Option<Key>,
+    /// The only record keys that the sender may write; `None` for any.
+    pub allowed: Option<AllowedKeys>,
+}
+
+impl Request {
+    /// A plain request: not encoded, whole or nothing, without a key.
+    #[must_use]
+    pub fn new(shape: Shape, body: Body) -> Self {
+        Self { shape, body, encoding: Encoding::Identity, on_invalid: OnInvalid::Refuse, key: None, allowed: None }
+    }
+
+    /// The body as sent.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        (*self.body).as_ref()
+    }
+
+    /// Whether it is parsed where it comes in: small, and sure not to wait for anything.
+    #[must_use]
+    pub fn is_inline(&self) -> bool {
+        self.bytes().len() <= INLINE_BODY_BYTES
+            && self.encoding == Encoding::Identity
+            && self.on_invalid == OnInvalid::Refuse
+    }
+
+    pub(crate) fn check_keys(&self, events: &[super::Event<'_>]) -> Result<()> {
+        let Some(allowed) = &self.allowed else { return Ok(()) };
+        let forbidden =
+            |event: &super::Event<'_>| !event.key.as_ref().is_some_and(|key| allowed.contains(key.as_ref()));
+        match events.iter().position(forbidden) {
+            Some(index) => {
+                let detail = format!("events[{index}]: the token may not write this project");
+                Err(Error::new(ErrorKind::Forbidden, detail))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("shape", &self.shape)
+            .field("bytes", &self.bytes().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request that was admitted.
+#[derive(Debug)]
+pub struct Job {
+    /// The request.
+    pub request: Request,
+    /// Where its records go.
+    pub stream: Arc<Stream>,
+    /// Covers the body, and later the records.
+    pub permit: Permit,
+    /// Who waits.
+    pub reply: Reply,
+    /// When it was admitted.
+    pub arrival: Timestamp,
+    /// The same, to measure with.
+    pub admitted: Instant,
+}

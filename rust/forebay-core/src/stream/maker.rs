@@ -1,0 +1,107 @@
+//! Creating streams: look-up, commit and entry into the catalog are one step.
+
+use std::sync::Arc;
+
+use super::{Catalog, Compression, Stream, StreamDefinition, check_name};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::Timestamp;
+use crate::log::append::{Append, Waiter};
+use crate::log::commit_queue::CommitQueue;
+use crate::log::status::Status;
+use crate::log::table::{Table, TableOp};
+use crate::options::{MAX_PARTITIONS, Options, Retention};
+
+/// What the name of a stream of rejected events ends with.
+pub const REJECTED_SUFFIX: &str = ".rejected";
+
+/// Creates streams.
+#[derive(Debug)]
+pub struct StreamMaker {
+    /// Where they go.
+    pub catalog: Arc<Catalog>,
+    /// How they become durable.
+    pub commits: Arc<CommitQueue>,
+    /// Whether that is possible.
+    pub status: Arc<Status>,
+}
+
+impl StreamMaker {
+    /// Creates a stream; durable when this returns.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a bad name or number of partitions, `StreamAlreadyExists`, or why nothing can be written.
+    pub fn create(&self, mut definition: StreamDefinition) -> Result<Arc<Stream>> {
+        check_name(&definition.name)?;
+        let partitions = definition.partitions;
+        if !(1..=MAX_PARTITIONS).contains(&partitions) {
+            let detail = format!("partitions is {partitions}, must be from 1 to {MAX_PARTITIONS}");
+            return Err(Error::new(ErrorKind::InvalidRequest, detail));
+        }
+        let _one_at_a_time = self.catalog.changing();
+        if self.catalog.named(&definition.name).is_ok() {
+            let detail = format!("stream {:?} exists already", definition.name);
+            return Err(Error::new(ErrorKind::StreamAlreadyExists, detail));
+        }
+        if let Some(refusal) = self.status.refusal() {
+            return Err(refusal);
+        }
+        definition.id = self.catalog.next_id();
+        let op = TableOp::put(Table::Catalog, definition.name.as_bytes(), definition.encode());
+        let (waiter, reply) = Waiter::pair();
+        self.commits.push(Append::control(vec![op], reply));
+        waiter.wait()?;
+        Ok(self.catalog.insert(definition))
+    }
+
+    /// The stream of that name, created if it is missing.
+    ///
+    /// # Errors
+    /// As [`StreamMaker::create`].
+    pub fn ensure(&self, definition: StreamDefinition) -> Result<Arc<Stream>> {
+        let name = definition.name.clone();
+        match self.catalog.named(&name) {
+            Ok(stream) => Ok(stream),
+            Err(_) => match self.create(definition) {
+                Err(error) if error.kind() == ErrorKind::StreamAlreadyExists => self.catalog.named(&name),
+                created => created,
+            },
+        }
+    }
+
+    /// The stream for the rejected events of `stream`.
+    ///
+    /// # Errors
+    /// As [`StreamMaker::create`].
+    pub fn rejected(&self, stream: &Stream) -> Result<Arc<Stream>> {
+        let name = format!("{}{REJECTED_SUFFIX}", stream.name());
+        if let Ok(stream) = self.catalog.named(&name) {
+            return Ok(stream);
+        }
+        let like = stream.definition();
+        self.ensure(StreamDefinition { name, partitions: 1, created_us: Timestamp::now().0, ..like })
+    }
+}
+
+impl StreamDefinition {
+    /// The definition of a stream that is created now.
+    #[must_use]
+    pub fn new(name: &str, partitions: u32, retention: Retention, max_record_bytes: usize) -> Self {
+        Self {
+            id: 0,
+            name: name.to_owned(),
+            partitions,
+            compression: Compression::None,
+            retention_ms: retention.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+            retention_bytes: retention.bytes,
+            max_record_bytes: max_record_bytes as u64,
+            created_us: Timestamp::now().0,
+        }
+    }
+
+    /// The built-in stream of the drain.
+    #[must_use]
+    pub fn logs(options: &Options) -> Self {
+        let logs = Self::new(super::LOGS, options.logs_partitions, options.logs_retention, options.max_record_bytes);
+        Self { compression: Compression::Zstd, ..logs }
+    }
+}

@@ -1,0 +1,171 @@
+use std::fmt::Write as _;
+
+use crate::{LoadOptions, target::Target};
+
+/// How many different bodies are cycled: enough that no server profits from seeing the same bytes again at once,
+/// few enough that the largest batches still fit memory.
+pub const BODY_VARIANTS: usize = 64;
+
+const LEVELS: [&str; 8] = ["info", "info", "info", "info", "debug", "debug", "warn", "error"];
+const SERVICES: [&str; 12] = [
+    "api-gateway",
+    "checkout",
+    "payments",
+    "inventory",
+    "search",
+    "auth",
+    "mailer",
+    "billing",
+    "catalog",
+    "shipping",
+    "recommender",
+    "webhooks",
+];
+const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
+const ROUTES: [&str; 8] = [
+    "/v1/orders",
+    "/v1/orders/items",
+    "/v1/users/me",
+    "/v1/cart",
+    "/v1/search",
+    "/v1/sessions",
+    "/internal/health",
+    "/v2/payments/intents",
+];
+const MESSAGES: [&str; 10] = [
+    "request completed",
+    "cache miss, loading from the primary store",
+    "user logged in",
+    "payment authorised",
+    "retrying upstream call after timeout",
+    "rate limit close to exhaustion",
+    "order state changed to shipped",
+    "slow query on replica",
+    "webhook delivered",
+    "token refreshed",
+];
+/// Of June 2026. Fixed, so that a seed fixes every byte.
+const FIRST_DAY: u64 = 1;
+
+/// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        let index = self.below(from.len() as u64) as usize;
+        from.get(index).copied().unwrap_or_default()
+    }
+}
+
+/// The JSON body `{"events": [...]}` of `batch` log events of about 250 bytes, the `variant`-th of its `seed`.
+#[must_use]
+pub fn event_batch(seed: u64, variant: usize, batch: usize) -> String {
+    let mut random = Random(seed ^ (variant as u64).wrapping_mul(0xd134_2543_de82_ef95));
+    let mut text = String::with_capacity(16 + batch * 272);
+    text.push_str("{\"events\":[");
+    for index in 0..batch {
+        if index > 0 {
+            text.push(',');
+        }
+        push_event(&mut text, &mut random);
+    }
+    text.push_str("]}");
+    text
+}
+
+fn push_event(text: &mut String, random: &mut Random) {
+    let micros = random.below(86_400_000_000);
+    let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
+    let day = FIRST_DAY + random.below(28);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let status = [200, 200, 200, 201, 204, 304, 404, 500][random.below(8) as usize];
+    // Writing into a String cannot fail.
+    let _ = write!(
+        text,
+        "{{\"project_id\":\"proj-{project:03}\",\"timestamp\":\"2026-06-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}Z\",\
+         \"level\":\"{level}\",\"service\":\"{service}\",\"message\":\"{message} {method} {route}\",\
+         \"metadata\":{{\"request_id\":\"{request:016x}\",\"user_id\":{user},\"status\":{status},\
+         \"duration_ms\":{duration}.{tenth}}}}}",
+        project = random.below(200),
+        level = random.pick(&LEVELS),
+        service = random.pick(&SERVICES),
+        message = random.pick(&MESSAGES),
+        method = random.pick(&METHODS),
+        route = random.pick(&ROUTES),
+        request = random.next(),
+        user = random.below(1_000_000),
+        duration = random.below(900),
+        tenth = random.below(10),
+    );
+}
+
+/// The whole bytes of each request, head and body, in the order they are cycled.
+pub(crate) fn request_bytes(options: &LoadOptions, target: &Target) -> Vec<Box<[u8]>> {
+    (0..BODY_VARIANTS)
+        .map(|variant| {
+            let body = event_batch(options.seed, variant, options.batch);
+            let mut head = format!("POST {} HTTP/1.1\r\nHost: {}\r\n", target.path, target.authority);
+            for (name, value) in &options.headers {
+                let _ = write!(head, "{name}: {value}\r\n");
+            }
+            if !options.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+                head.push_str("Content-Type: application/json\r\n");
+            }
+            let _ = write!(head, "Content-Length: {}\r\n\r\n", body.len());
+            [head.as_bytes(), body.as_bytes()].concat().into_boxed_slice()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_seed_fixes_every_byte() {
+        assert_eq!(event_batch(7, 3, 10), event_batch(7, 3, 10));
+        assert_ne!(event_batch(7, 3, 10), event_batch(8, 3, 10));
+        assert_ne!(event_batch(7, 3, 10), event_batch(7, 4, 10));
+    }
+
+    #[test]
+    fn bodies_are_valid_json_of_about_250_bytes_an_event() {
+        for variant in 0..BODY_VARIANTS {
+            let text = event_batch(1, variant, 100);
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let events = value["events"].as_array().unwrap();
+            assert_eq!(events.len(), 100);
+            for field in ["project_id", "timestamp", "level", "service", "message"] {
+                assert!(events.iter().all(|event| event[field].as_str().is_some_and(|s| !s.is_empty())), "{field}");
+            }
+            assert!((240..=260).contains(&(text.len() / 100)), "{} bytes an event", text.len() / 100);
+        }
+    }
+
+    #[test]
+    fn a_request_carries_its_headers_and_length() {
+        let options = LoadOptions { batch: 2, headers: vec![("X-A".into(), "b".into())], ..LoadOptions::default() };
+        let target = Target::parse("http://127.0.0.1:1/p").unwrap();
+        let requests = request_bytes(&options, &target);
+        assert_eq!(requests.len(), BODY_VARIANTS);
+        let text = std::str::from_utf8(&requests[5]).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("POST /p HTTP/1.1\r\nHost: 127.0.0.1:1\r\nX-A: b\r\n"));
+        assert!(head.ends_with(&format!("Content-Length: {}", body.len())));
+        assert_eq!(body, event_batch(options.seed, 5, 2));
+    }
+}

@@ -1,0 +1,162 @@
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+
+use crate::LoadError;
+use crate::answer::{Answer, AnswerReader};
+use crate::poller::Poller;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Connecting,
+    Idle,
+    /// Bytes of the request that are written so far.
+    Sending {
+        request: usize,
+        written: usize,
+    },
+    Awaiting,
+    /// Closed; opened again at the next tick.
+    Down,
+}
+
+/// The connection cannot be used further.
+#[derive(Debug)]
+pub(crate) struct Broken(pub(crate) io::Error);
+
+/// One keep-alive connection with at most one request in flight.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    token: usize,
+    reader: AnswerReader,
+    pub(crate) state: State,
+    /// When the request in flight was due.
+    pub(crate) due: Instant,
+    /// When it was sent; of a connection at rest, since when it rests.
+    pub(crate) since: Instant,
+}
+
+impl Connection {
+    /// Begins to connect; the poller says `writable` when it is done.
+    pub(crate) fn open(address: SocketAddr, token: usize, poller: &Poller) -> Result<Connection, LoadError> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(family, SocketType::STREAM, flags, None).map_err(LoadError::system("socket"))?;
+        let state = match connect(&socket, &address) {
+            Ok(()) | Err(Errno::INPROGRESS) => State::Connecting,
+            Err(_) => State::Down,
+        };
+        let stream = TcpStream::from(socket);
+        if state == State::Connecting {
+            poller.add(&stream, token, true)?;
+        }
+        let now = Instant::now();
+        Ok(Connection { stream, token, reader: AnswerReader::new(), state, due: now, since: now })
+    }
+
+    /// The poller reported a result of the connect.
+    pub(crate) fn connected(&mut self, poller: &Poller) -> Result<(), Broken> {
+        if let Some(error) = self.stream.take_error().map_err(Broken)? {
+            return Err(Broken(error));
+        }
+        self.stream.set_nodelay(true).map_err(Broken)?;
+        self.watch(poller, false)?;
+        self.rest(Instant::now());
+        Ok(())
+    }
+
+    pub(crate) fn rest(&mut self, now: Instant) {
+        self.state = State::Idle;
+        self.since = now;
+    }
+
+    /// Takes a broken socket from the poller, which would report it again and again; it is closed when the
+    /// connection is opened anew.
+    pub(crate) fn shut(&mut self, poller: &Poller) -> Result<(), LoadError> {
+        self.state = State::Down;
+        poller.remove(&self.stream)
+    }
+
+    pub(crate) fn busy(&self) -> bool {
+        matches!(self.state, State::Sending { .. } | State::Awaiting)
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        request: usize,
+        bytes: &[u8],
+        due: Instant,
+        now: Instant,
+        poller: &Poller,
+    ) -> Result<(), Broken> {
+        self.due = due;
+        self.since = now;
+        let written = self.write_some(bytes)?;
+        if written == bytes.len() {
+            self.state = State::Awaiting;
+            return Ok(());
+        }
+        self.state = State::Sending { request, written };
+        self.watch(poller, true)
+    }
+
+    /// Goes on with a request that did not fit the socket's buffer.
+    pub(crate) fn send_rest(&mut self, bytes: &[u8], poller: &Poller) -> Result<(), Broken> {
+        let State::Sending { request, written } = self.state else { return Ok(()) };
+        let written = written + self.write_some(bytes.get(written..).unwrap_or_default())?;
+        if written < bytes.len() {
+            self.state = State::Sending { request, written };
+            return Ok(());
+        }
+        self.state = State::Awaiting;
+        self.watch(poller, false)
+    }
+
+    /// Reads once; the poller is level-triggered and reports again what is left.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Answer>, Broken> {
+        let count = match self.stream.read(buffer) {
+            Ok(0) => {
+                let end = || Broken(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
+                return self.reader.finish().map(Some).ok_or_else(end);
+            }
+            Ok(count) => count,
+            Err(error) if retry(&error) => return Ok(None),
+            Err(error) => return Err(Broken(error)),
+        };
+        let malformed = |_| Broken(io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP/1.1"));
+        if !self.busy() {
+            return Err(malformed(()));
+        }
+        let answer = self.reader.feed(buffer.get(..count).unwrap_or_default()).map_err(|_| malformed(()))?;
+        // An answer before the end of the request (a refusal): the rest of the request can no longer be told apart
+        // from the next one.
+        let early = matches!(self.state, State::Sending { .. });
+        Ok(answer.map(|answer| Answer { closes: answer.closes || early, ..answer }))
+    }
+
+    /// Writes until the socket's buffer is full. One call more than needed is cheaper than a wait for a buffer that
+    /// the receiver has just emptied.
+    fn write_some(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+        let mut written = 0;
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            match self.stream.write(rest) {
+                Ok(count) => written += count,
+                Err(error) if retry(&error) => break,
+                Err(error) => return Err(Broken(error)),
+            }
+        }
+        Ok(written)
+    }
+
+    fn watch(&self, poller: &Poller, writable: bool) -> Result<(), Broken> {
+        poller.modify(&self.stream, self.token, writable).map_err(|error| Broken(io::Error::other(error)))
+    }
+}
+
+fn retry(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted
+}

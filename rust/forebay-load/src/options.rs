@@ -1,0 +1,140 @@
+use std::time::Duration;
+
+use crate::LoadError;
+
+/// One thread polls all connections; beyond this many the generator, not the server, would be what is measured.
+pub const MAX_CONNECTIONS: usize = 10_000;
+/// 64 bodies of this many events are held in memory before the start: 160 MB at most.
+pub const MAX_BATCH: usize = 10_000;
+/// More than one thread can send; at the end of a run each request that was due and not sent is accounted for singly.
+pub const MAX_REQUESTS_PER_SECOND: f64 = 1_000_000.0;
+/// A run is a measurement, not a service; an hour also bounds the latency histogram.
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(3600);
+
+/// What decides when the next request is sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pacing {
+    /// Each connection sends its next request when the answer to the last one is there.
+    Closed,
+    /// Requests are due at a constant rate, whatever the server does; a request that finds no free connection waits,
+    /// and its latency counts from when it was due.
+    Open { events_per_second: f64 },
+}
+
+/// A load to run.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// `http://host[:port]/path` of the endpoint that takes `{"events": [...]}`.
+    pub url: String,
+    pub pacing: Pacing,
+    pub connections: usize,
+    /// Events in one request.
+    pub batch: usize,
+    /// How long is measured, after the warm-up.
+    pub duration: Duration,
+    /// Load that is sent but not measured, before.
+    pub warmup: Duration,
+    /// Further request headers, such as `Authorization`.
+    pub headers: Vec<(String, String)>,
+    /// The same seed and batch give the same request bytes.
+    pub seed: u64,
+    /// An answer that takes longer is counted as a timeout and its connection is opened anew.
+    pub answer_timeout: Duration,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions {
+            url: "http://127.0.0.1:8080/v1/drain".to_owned(),
+            pacing: Pacing::Closed,
+            connections: 32,
+            batch: 100,
+            duration: Duration::from_secs(10),
+            warmup: Duration::from_secs(1),
+            headers: Vec::new(),
+            seed: 1,
+            answer_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl LoadOptions {
+    pub(crate) fn check(&self) -> Result<(), LoadError> {
+        within("connections", self.connections, 1, MAX_CONNECTIONS)?;
+        within("batch", self.batch, 1, MAX_BATCH)?;
+        if self.duration.is_zero() || self.duration > MAX_DURATION {
+            return Err(LoadError::Invalid("duration must be above 0 and at most 3600 seconds".to_owned()));
+        }
+        if self.warmup > MAX_DURATION {
+            return Err(LoadError::Invalid("warmup must be at most 3600 seconds".to_owned()));
+        }
+        if self.answer_timeout.is_zero() || self.answer_timeout > MAX_DURATION {
+            return Err(LoadError::Invalid("answer timeout must be above 0 and at most 3600 seconds".to_owned()));
+        }
+        if let Pacing::Open { events_per_second: rate } = self.pacing
+            && !(rate > 0.0 && rate / self.batch as f64 <= MAX_REQUESTS_PER_SECOND)
+        {
+            let most = MAX_REQUESTS_PER_SECOND * self.batch as f64;
+            return Err(LoadError::Invalid(format!("rate must be above 0 and at most {most} events/s at this batch")));
+        }
+        self.headers.iter().try_for_each(|(name, value)| check_header(name, value))
+    }
+}
+
+fn within(name: &str, value: usize, low: usize, high: usize) -> Result<(), LoadError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(LoadError::Invalid(format!("{name} must be between {low} and {high}, not {value}")))
+}
+
+fn check_header(name: &str, value: &str) -> Result<(), LoadError> {
+    let token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    let text = value.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f));
+    let framing = ["content-length", "transfer-encoding", "connection", "host"];
+    if framing.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err(LoadError::Invalid(format!("header {name} is set by the generator itself")));
+    }
+    if token && text { Ok(()) } else { Err(LoadError::Invalid(format!("header {name:?} is not a valid HTTP header"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut LoadOptions)) -> String {
+        let mut options = LoadOptions::default();
+        change(&mut options);
+        options.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        LoadOptions::default().check().unwrap();
+    }
+
+    #[test]
+    fn every_bound_is_checked_and_named() {
+        assert_eq!(refused(|o| o.connections = 0), "connections must be between 1 and 10000, not 0");
+        assert_eq!(
+            refused(|o| o.connections = MAX_CONNECTIONS + 1),
+            "connections must be between 1 and 10000, not 10001"
+        );
+        assert_eq!(refused(|o| o.batch = 0), "batch must be between 1 and 10000, not 0");
+        assert_eq!(refused(|o| o.batch = MAX_BATCH + 1), "batch must be between 1 and 10000, not 10001");
+        assert!(refused(|o| o.duration = Duration::ZERO).starts_with("duration"));
+        assert!(refused(|o| o.warmup = MAX_DURATION * 2).starts_with("warmup"));
+        assert!(refused(|o| o.answer_timeout = Duration::ZERO).starts_with("answer timeout"));
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, MAX_REQUESTS_PER_SECOND * 101.0] {
+            assert!(refused(|o| o.pacing = Pacing::Open { events_per_second: rate }).starts_with("rate"));
+        }
+    }
+
+    #[test]
+    fn headers_cannot_break_the_framing() {
+        assert!(refused(|o| o.headers = vec![("X".into(), "a\r\nY: b".into())]).contains("not a valid"));
+        assert!(refused(|o| o.headers = vec![("".into(), "a".into())]).contains("not a valid"));
+        assert!(refused(|o| o.headers = vec![("Content-Length".into(), "1".into())]).contains("generator itself"));
+    }
+}

@@ -1,0 +1,77 @@
+//! Records on their way to Python, without an object a record.
+
+use forebay_core::log::ndjson;
+use forebay_core::log::record::Record;
+use pyo3::exceptions::PyIndexError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyMemoryView};
+
+use crate::column::{Column, Which};
+
+/// Consecutive records of one partition.
+#[pyclass(frozen, module = "forebay._forebay")]
+#[derive(Debug)]
+pub struct RecordBatch {
+    pub batch: forebay_core::RecordBatch,
+}
+
+impl RecordBatch {
+    fn record(&self, index: usize) -> PyResult<Record<'_>> {
+        let length = self.batch.len();
+        self.batch.get(index).ok_or_else(|| PyIndexError::new_err(format!("record {index} of {length}")))
+    }
+}
+
+#[pymethods]
+impl RecordBatch {
+    #[getter]
+    fn partition(&self) -> u32 {
+        self.batch.partition().0
+    }
+
+    #[getter]
+    fn next_offset(&self) -> u64 {
+        self.batch.next_offset().0
+    }
+
+    #[getter]
+    fn offsets<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyMemoryView>> {
+        view(slf, Which::Offsets)
+    }
+
+    #[getter]
+    fn timestamps<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyMemoryView>> {
+        view(slf, Which::Timestamps)
+    }
+
+    fn __len__(&self) -> usize {
+        self.batch.len()
+    }
+
+    fn key<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        Ok(self.record(index)?.key.map(|key| PyBytes::new(py, key)))
+    }
+
+    fn value<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, self.record(index)?.value))
+    }
+
+    fn headers<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, self.record(index)?.headers))
+    }
+
+    /// Every record as a line of JSON.
+    fn ndjson<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let lines = py.detach(|| {
+            let mut lines = Vec::with_capacity(self.batch.bytes() + self.batch.len() * 100);
+            ndjson::write_lines(&self.batch, &mut lines);
+            lines
+        });
+        PyBytes::new(py, &lines)
+    }
+}
+
+fn view<'py>(batch: &Bound<'py, RecordBatch>, which: Which) -> PyResult<Bound<'py, PyMemoryView>> {
+    let column = Bound::new(batch.py(), Column::new(batch.py(), batch.clone().unbind(), which))?;
+    PyMemoryView::from(&column)
+}

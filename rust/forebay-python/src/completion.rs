@@ -1,0 +1,111 @@
+//! Requests under way, and their completion: whatever one commit finished is handed to the event loop by one wake-up of
+//! an eventfd, so that the committer never takes the GIL.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use forebay_core::{Completer, Receipt, Result, Ticket};
+use parking_lot::Mutex;
+use pyo3::intern;
+use pyo3::prelude::*;
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::error::exception;
+
+/// Outcomes on their way from the engine's threads to the event loop. Bounded by the requests under way.
+#[derive(Debug)]
+pub struct Completions {
+    finished: Mutex<Vec<(Ticket, Result<Receipt>)>>,
+    signalled: AtomicBool,
+    wake: OwnedFd,
+}
+
+impl Completions {
+    /// None yet.
+    ///
+    /// # Errors
+    /// When the operating system has no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { finished: Mutex::default(), signalled: AtomicBool::new(false), wake })
+    }
+
+    /// Readable while there are outcomes.
+    pub fn descriptor(&self) -> RawFd {
+        self.wake.as_raw_fd()
+    }
+
+    fn take(&self) -> Vec<(Ticket, Result<Receipt>)> {
+        let mut count = [0; 8];
+        // Nothing to read only means that nobody signalled.
+        let _spurious = rustix::io::read(&self.wake, &mut count);
+        // Before the outcomes are taken: one that comes after signals again.
+        self.signalled.store(false, Ordering::Release);
+        std::mem::take(&mut *self.finished.lock())
+    }
+}
+
+impl Completer for Completions {
+    fn complete(&self, ticket: Ticket, outcome: Result<Receipt>) {
+        self.finished.lock().push((ticket, outcome));
+    }
+
+    fn wake(&self) {
+        if !self.signalled.swap(true, Ordering::AcqRel) {
+            // Cannot fail: the counter is read long before 2^64 signals.
+            let _infallible = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+/// Futures of requests under way, by ticket.
+#[derive(Debug, Default)]
+pub struct Futures {
+    slots: Vec<Option<Py<PyAny>>>,
+    free: Vec<usize>,
+}
+
+impl Futures {
+    /// Keeps a future; its ticket is free again after [`Futures::remove`].
+    pub fn insert(&mut self, future: Py<PyAny>) -> Ticket {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[slot] = Some(future);
+        Ticket(slot as u64)
+    }
+
+    /// Gives a future back.
+    pub fn remove(&mut self, ticket: Ticket) -> Option<Py<PyAny>> {
+        let slot = usize::try_from(ticket.0).ok()?;
+        let future = self.slots.get_mut(slot)?.take();
+        if future.is_some() {
+            self.free.push(slot);
+        }
+        future
+    }
+}
+
+/// Completes the futures of all finished requests.
+///
+/// # Errors
+/// When the error classes cannot be imported.
+pub fn deliver(py: Python<'_>, completions: &Completions, futures: &Mutex<Futures>) -> PyResult<()> {
+    for (ticket, outcome) in completions.take() {
+        let Some(future) = futures.lock().remove(ticket) else { continue };
+        let future = future.into_bound(py);
+        let delivered = match outcome {
+            Ok(receipt) => future.call_method1(intern!(py, "set_result"), (receipt.quarantined,)),
+            Err(error) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
+        };
+        // A future whose client went away is cancelled and refuses its result. The append itself stands.
+        if let Err(refused) = delivered
+            && !future.call_method0(intern!(py, "cancelled"))?.is_truthy()?
+        {
+            return Err(refused);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+"""Whole answers against files, so that no shape changes unseen. FOREBAY_UPDATE_GOLDEN=1 writes them anew."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from harness import RunningServer, batch, event
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+VARYING = ("date", "content-length")
+
+EXCHANGES: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
+    "drain_accepted": ("POST", "/v1/drain", batch(event(metadata={"user_id": 123})), {}),
+    "drain_encoding": ("POST", "/v1/drain", batch(), {"content-encoding": "br"}),
+    "drain_query": ("POST", "/v1/drain?x=1", batch(), {}),
+    "drain_method": ("GET", "/v1/drain", b"", {}),
+    "unknown_root": ("GET", "/nothing", b"", {}),
+    "unknown_events": ("GET", "/api/nothing", b"", {}),
+    "unknown_streams": ("GET", "/api/v1/nothing", b"", {}),
+    "unknown_platform": ("GET", "/api/v1/platform/nothing", b"", {}),
+    "method_streams": ("DELETE", "/api/v1/streams", b"", {}),
+    "health": ("GET", "/health", b"", {}),
+    "healthz": ("GET", "/v1/healthz", b"", {}),
+    "readyz": ("GET", "/readyz", b"", {}),
+    "stream_missing": ("GET", "/api/v1/streams/nothing", b"", {}),
+    "records_missing": ("GET", "/api/v1/streams/nothing/records", b"", {}),
+    "records_limit": ("GET", "/api/v1/streams/logs/records?limit=0", b"", {}),
+    "records_partition": ("GET", "/api/v1/streams/logs/records?partition=4", b"", {}),
+    "records_parameter": ("GET", "/api/v1/streams/logs/records?ofset=4", b"", {}),
+}
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_the_answer_is_the_one_on_file(shared_server: RunningServer, name: str) -> None:
+    method, path, body, headers = EXCHANGES[name]
+    with shared_server.client() as client:
+        response = client.request(method, path, content=body, headers=headers)
+    shown = {
+        "request": f"{method} {path}",
+        "status": response.status_code,
+        "headers": {key: value for key, value in sorted(response.headers.items()) if key not in VARYING},
+        "body": response.json(),
+    }
+    file = GOLDEN / f"{name}.json"
+    if os.environ.get("FOREBAY_UPDATE_GOLDEN"):
+        file.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
+    assert shown == json.loads(file.read_text())
+
+
+def test_every_file_belongs_to_an_exchange() -> None:
+    assert {file.stem for file in GOLDEN.glob("*.json")} == set(EXCHANGES)

@@ -1,0 +1,56 @@
+"""The route table itself."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from forebay import api
+from forebay._forebay import Engine
+from forebay.app import App
+from forebay.config import Settings
+from forebay.http.router import Role, Route
+
+WITHOUT_TOKEN = {"/health", "/healthz", "/readyz", "/v1/healthz", "/", "/docs"}
+INGEST = {"/v1/drain"}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
+    directory: Path = tmp_path_factory.mktemp("routes")
+
+    async def collect() -> list[Route]:
+        settings = Settings(data_dir=str(directory / "data"))
+        engine = Engine(settings.data_dir, settings.engine_options())
+        try:
+            app = App(engine, settings)
+            found = api.routes(app)
+            await app.close()
+            return found
+        finally:
+            engine.close()
+
+    return asyncio.run(collect())
+
+
+def test_exactly_the_public_routes_need_no_token(table: list[Route]) -> None:
+    for route in table:
+        assert (route.role is Role.NONE) == (route.path in WITHOUT_TOKEN), route.path
+
+
+def test_every_role_is_that_of_its_kind(table: list[Route]) -> None:
+    for route in table:
+        if route.path in INGEST:
+            assert route.role is Role.INGEST
+        elif route.method == "GET" and route.role is not Role.NONE:
+            assert route.role is Role.READ, route.path
+
+
+def test_only_ingest_takes_a_body_and_within_the_limit(table: list[Route]) -> None:
+    for route in table:
+        expected = Settings().max_body_bytes if route.path in INGEST else 0
+        assert route.body_limit == expected, route.path
+
+
+def test_get_changes_nothing_so_it_takes_no_body(table: list[Route]) -> None:
+    assert all(route.body_limit == 0 for route in table if route.method == "GET")

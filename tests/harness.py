@@ -1,0 +1,160 @@
+"""Real servers for tests: started as processes, stopped as a test wants."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+START_SECONDS = 20.0
+STOP_SECONDS = 20.0
+ANSWER_SECONDS = 20.0
+
+
+def wait_for(what: str, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+    """Polls until `condition` holds; fails with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} seconds")
+        time.sleep(0.005)
+
+
+def clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
+
+
+def event(message: str = "hello", project: str = "org-xyz", **more: object) -> dict[str, object]:
+    return {
+        "project_id": project,
+        "timestamp": "2024-05-31T15:30:45Z",
+        "level": "info",
+        "service": "api-gateway",
+        "message": message,
+        **more,
+    }
+
+
+def batch(*events: dict[str, object]) -> bytes:
+    return json.dumps({"events": list(events) or [event()]}).encode()
+
+
+class RunningServer:
+    """`forebay serve` in a process of its own, on a free port."""
+
+    def __init__(self, data_dir: Path, *flags: str, **settings: object) -> None:
+        self.data_dir = data_dir
+        self.flags = flags
+        self.environment = clean_environment() | {
+            f"FOREBAY_{name.upper()}": str(value) for name, value in settings.items()
+        }
+        self.url = ""
+        self._log = data_dir.with_suffix(".log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> RunningServer:
+        command = [sys.executable, "-m", "forebay", "serve", "--data-dir", str(self.data_dir), "--port", "0"]
+        self._log.write_bytes(b"")
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "--no-auth", *self.flags], stderr=log, stdout=log, env=self.environment
+            )
+        wait_for("the server's start", self._serving)
+        return self
+
+    def _serving(self) -> bool:
+        for line in self.log_lines():
+            if line.get("event") == "serving":
+                self.url = line["url"]
+                return True
+        if self._process is not None and self._process.poll() is not None:
+            raise AssertionError(f"the server ended with {self._process.returncode}:\n{self._log.read_text()}")
+        return False
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        lines = []
+        for line in self._log.read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                lines.append(json.loads(line))
+        return lines
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float = STOP_SECONDS) -> int:
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def terminate(self) -> int:
+        """SIGTERM; the exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=ANSWER_SECONDS, trust_env=False)
+
+    def connect(self) -> socket.socket:
+        parts = urlsplit(self.url)
+        return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=ANSWER_SECONDS)
+
+    def drain(self, body: bytes) -> httpx.Response:
+        with self.client() as client:
+            return client.post("/v1/drain", content=body)
+
+    def records(self, stream: str = "logs") -> list[dict[str, Any]]:
+        """Every record of the stream, partition by partition."""
+        found: list[dict[str, Any]] = []
+        with self.client() as client:
+            for row in client.get(f"/api/v1/streams/{stream}").raise_for_status().json()["partitionDetails"]:
+                offset = row["startOffset"]
+                while offset < row["endOffset"]:
+                    page = client.get(
+                        f"/api/v1/streams/{stream}/records",
+                        params={"partition": row["partition"], "offset": offset, "limit": 10_000},
+                    ).raise_for_status()
+                    found += [json.loads(line) for line in page.text.splitlines()]
+                    offset = int(page.headers["forebay-next-offset"])
+        return found
+
+
+def answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the next answer on a raw connection."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+
+
+@contextlib.contextmanager
+def serving(data_dir: Path, *flags: str, **settings: object) -> Iterator[RunningServer]:
+    server = RunningServer(data_dir, *flags, **settings)
+    try:
+        yield server.start()
+    finally:
+        server.stop()

@@ -1,0 +1,68 @@
+import json
+
+import pytest
+
+from forebay import errors
+from forebay.http.dialects import Family, family_of, render
+
+
+@pytest.mark.parametrize(
+    ("path", "family"),
+    [
+        ("/", Family.DRAIN),
+        ("/v1/drain", Family.DRAIN),
+        ("/v1/analytics/track", Family.DRAIN),
+        ("/apix", Family.DRAIN),
+        ("/api", Family.EVENTS),
+        ("/api/events", Family.EVENTS),
+        ("/api/v1x", Family.EVENTS),
+        ("/api/v1", Family.STREAMS),
+        ("/api/v1/streams", Family.STREAMS),
+        ("/api/v1/platformx", Family.STREAMS),
+        ("/api/v1/platform", Family.PLATFORM),
+        ("/api/v1/platform/system/queues", Family.PLATFORM),
+    ],
+)
+def test_the_longest_prefix_wins(path: str, family: Family) -> None:
+    assert family_of(path) is family
+
+
+ENVELOPES = {
+    Family.DRAIN: {"error": "no such thing", "code": "stream_not_found"},
+    Family.EVENTS: {"success": False, "error": "no such thing"},
+    Family.STREAMS: {
+        "error": {
+            "code": 1001,
+            "message": "STREAM_NOT_FOUND",
+            "description": "The specified stream does not exist",
+            "detail": "no such thing",
+        }
+    },
+    Family.PLATFORM: {"success": False, "error": {"code": "stream_not_found", "message": "no such thing"}},
+}
+
+
+@pytest.mark.parametrize("family", Family)
+def test_each_family_has_its_envelope(family: Family) -> None:
+    response = render(family, errors.StreamNotFound("no such thing"))
+    assert response.status == 404
+    assert json.loads(response.body) == ENVELOPES[family]
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("kind", errors.classes().values(), ids=lambda kind: kind.__name__)
+def test_every_error_renders_in_every_family(family: Family, kind: type[errors.ForebayError]) -> None:
+    response = render(family, kind("why"))
+    assert response.status == kind.http_status
+    assert json.loads(response.body)
+    assert (("retry-after", "1") in response.headers) == (kind.http_status in (429, 503))
+
+
+def test_a_saturated_drain_answers_as_documented() -> None:
+    response = render(Family.DRAIN, errors.Saturated("the ring is full"))
+    assert response.body == b'{"error":"server saturated","code":"backpressure_triggered"}'
+
+
+def test_close_is_said() -> None:
+    assert ("connection", "close") in render(Family.DRAIN, errors.Malformed("x"), close=True).headers
+    assert ("connection", "close") not in render(Family.DRAIN, errors.Malformed("x")).headers

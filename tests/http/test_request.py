@@ -1,0 +1,140 @@
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+
+from forebay import errors
+from forebay.http.request import Allowance, Request
+
+
+class Scope:
+    """A request line and headers as RSGI gives them."""
+
+    proto = "http"
+    method = "POST"
+    path = "/"
+    client = ""
+
+    def __init__(self, query: str = "", **headers: str) -> None:
+        self.query_string = query
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class Chunks:
+    """A chunked body as Granian iterates it: one empty chunk more at the end."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self.chunks = chunks
+
+    def __call__(self) -> None:
+        raise AssertionError("a body without a length is counted while it is read")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self.chunks:
+            yield chunk
+            await asyncio.sleep(0)
+
+
+def request(scope: Scope, protocol: object = None, allowance: Allowance | None = None) -> Request:
+    return Request(
+        scope,  # type: ignore[arg-type]
+        protocol,  # type: ignore[arg-type]
+        {},
+        parameters=frozenset({"limit", "offset"}),
+        body_limit=10,
+        body_seconds=0.05,
+        allowance=allowance or Allowance(100),
+    )
+
+
+def test_known_parameters_are_read() -> None:
+    asked = request(Scope("limit=5&offset=%37"))
+    assert (asked.integer("limit", 1, 1, 10), asked.integer("offset", 1, 1, 10)) == (5, 7)
+    assert request(Scope()).integer("limit", 3, 1, 10) == 3
+
+
+@pytest.mark.parametrize("query", ["lmit=5", "limit", "limit=5&limit=6", "limit=%ff", "=", "&".join(["limit=1"] * 65)])
+def test_other_queries_are_refused(query: str) -> None:
+    with pytest.raises(errors.InvalidRequest):
+        request(Scope(query))
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "11", "-1", "1.0", "1e3", "x", "", "%201", "1_0", "%D9%A1", "9" * 5000, "--1", "-"]
+)
+def test_numbers_out_of_range_are_refused_naming_the_range(text: str) -> None:
+    with pytest.raises(errors.InvalidRequest, match="limit is .* from 1 to 10"):
+        request(Scope(f"limit={text}")).integer("limit", 1, 1, 10)
+
+
+def read(asked: Request) -> bytes:
+    return asyncio.run(asked.body())
+
+
+def test_chunks_are_joined_and_the_allowance_given_back() -> None:
+    allowance = Allowance(100)
+    assert read(request(Scope(), Chunks(b"abc", b"def", b""), allowance)) == b"abcdef"
+    assert allowance.used == 0
+
+
+def test_chunks_beyond_the_limit_are_too_large() -> None:
+    allowance = Allowance(100)
+    asked = request(Scope(), Chunks(b"abcdef", b"ghijk", b""), allowance)
+    with pytest.raises(errors.PayloadTooLarge):
+        read(asked)
+    assert asked.broken_off
+    assert allowance.used == 0
+
+
+def test_chunks_that_broke_off_are_not_a_body() -> None:
+    with pytest.raises(errors.Malformed, match="broke off"):
+        read(request(Scope(), Chunks(b"abc", b"", b"")))
+
+
+def test_a_declared_length_beyond_the_limit_is_refused_unread() -> None:
+    with pytest.raises(errors.PayloadTooLarge, match="11 bytes, more than the limit of 10"):
+        read(request(Scope(content_length="11"), Chunks()))
+
+
+def test_bodies_beyond_the_allowance_are_saturation() -> None:
+    allowance = Allowance(4)
+    with pytest.raises(errors.Saturated):
+        read(request(Scope(content_length="5"), Chunks(), allowance))
+    with pytest.raises(errors.Saturated):
+        read(request(Scope(), Chunks(b"abc", b"de", b""), allowance))
+    assert allowance.used == 0
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "x"])
+def test_encodings_are_refused(encoding: str) -> None:
+    with pytest.raises(errors.UnsupportedEncoding, match="content-encoding"):
+        read(request(Scope(content_encoding=encoding), Chunks(b"")))
+
+
+def test_a_slow_body_ends_at_its_deadline() -> None:
+    class Never(Chunks):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"a"
+            await asyncio.Event().wait()
+
+    with pytest.raises(errors.RequestTimeout):
+        read(request(Scope(), Never()))
+
+
+def test_the_allowance_is_exact_over_threads() -> None:
+    allowance = Allowance(1_000_000)
+
+    def work() -> None:
+        for _ in range(20_000):
+            assert allowance.take(7)
+            allowance.give(7)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert allowance.used == 0
+    assert allowance.take(1_000_000)
+    assert not allowance.take(1)
