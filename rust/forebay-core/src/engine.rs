@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use parking_lot::Mutex;
+
 use crate::admission::{Budget, Permit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
@@ -13,7 +15,7 @@ use crate::ingest::request::{Job, Request, Shape};
 use crate::ingest::worker::JobQueue;
 use crate::ingest::{Event, MAX_KEY_BYTES};
 use crate::log::append::{
-    Append, BATCH_OVERHEAD_BYTES, Completer, Destination, Encoded, Level, Receipt, Reply, Waiter, encode,
+    Append, BATCH_OVERHEAD_BYTES, Completer, Destination, Encoded, Receipt, Reply, Waiter, encode,
 };
 use crate::log::commit_queue::CommitQueue;
 use crate::log::read::{Limits, Reader, RecordBatch};
@@ -42,7 +44,7 @@ pub struct Engine {
     pub(crate) threads: Threads,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) accepting: AtomicBool,
-    pub(crate) _lock: Box<dyn DirectoryLock>,
+    pub(crate) lock: Mutex<Option<Box<dyn DirectoryLock>>>,
 }
 
 /// A record that a program appends.
@@ -61,8 +63,8 @@ pub struct NewRecord {
 /// Where a program's records went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// The promise that this acknowledgement makes.
-    pub level: Level,
+    /// The append's result.
+    pub receipt: Receipt,
     /// Partition and offset of each record, in the order given.
     pub places: Vec<(PartitionId, Offset)>,
 }
@@ -77,13 +79,18 @@ impl Engine {
     pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         let engine = start::open(storage, options.validated()?)?;
         // When it cannot be made now, because the disk is full, the first request makes it.
-        let _later = engine.logs();
+        let _later = engine.builtin(Shape::Drain);
         Ok(engine)
     }
 
-    /// The drain's stream, made when it is missing.
-    fn logs(&self) -> Result<Arc<Stream>> {
-        self.catalog.named(LOGS).or_else(|_| self.streams.ensure(StreamDefinition::logs(&self.options)))
+    /// The stream of a shape, made when it is missing.
+    fn builtin(&self, shape: Shape) -> Result<Arc<Stream>> {
+        if let Ok(stream) = self.catalog.named(shape.stream()) {
+            return Ok(stream);
+        }
+        self.streams.ensure(match shape {
+            Shape::Drain => StreamDefinition::logs(&self.options),
+        })
     }
 
     /// Takes in a request. The outcome goes to `completer` under `ticket`, unless this call fails.
@@ -124,9 +131,7 @@ impl Engine {
             let detail = format!("the body has {bytes} bytes, more than the limit of {limit}");
             return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
         }
-        let stream = match shape {
-            Shape::Drain => self.logs()?,
-        };
+        let stream = self.builtin(shape)?;
         self.counters.bytes_in.add(bytes as u64);
         // The body, and about as much again for its records, until the body is parsed and dropped.
         let permit = self.reserve(&stream, 2 * bytes + BATCH_OVERHEAD_BYTES)?;
@@ -158,7 +163,7 @@ impl Engine {
     /// # Errors
     /// `StreamNotFound`; `Malformed` naming the record; `PayloadTooLarge`; and as [`Engine::submit`].
     pub fn append(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Appended> {
-        let stream = if stream == LOGS { self.logs()? } else { self.catalog.named(stream)? };
+        let stream = self.catalog.named(stream)?;
         if records.is_empty() {
             return Err(Error::new(ErrorKind::Malformed, "records: must not be empty"));
         }
@@ -174,7 +179,8 @@ impl Engine {
         let (waiter, reply) = Waiter::pair();
         self.commits.push(Append::records(batch, reply, Instant::now()));
         let receipt = waiter.wait()?;
-        Ok(Appended { level: receipt.level, places: receipt.places(&partitions) })
+        let places = receipt.places(&partitions);
+        Ok(Appended { receipt, places })
     }
 
     fn encode(&self, stream: &Arc<Stream>, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
@@ -237,10 +243,12 @@ impl Engine {
         &self.options
     }
 
-    /// Stops accepting, finishes and commits what was admitted, and ends the journal. Later calls do nothing.
+    /// Stops accepting, finishes and commits what was admitted, ends the journal, and gives the directory free. Later
+    /// calls do nothing.
     pub fn close(&self) {
         self.accepting.store(false, Ordering::Release);
         self.threads.stop(self);
+        *self.lock.lock() = None;
     }
 }
 

@@ -118,7 +118,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         threads,
         storage: Arc::clone(&storage),
         accepting: AtomicBool::new(true),
-        _lock: lock,
+        lock: Mutex::new(Some(lock)),
     })
 }
 

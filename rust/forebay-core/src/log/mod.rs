@@ -1,5 +1,6 @@
 //! The partitioned ring-buffer log.
 
+pub mod aligned;
 pub mod append;
 pub mod block;
 pub mod commit_queue;

@@ -199,6 +199,7 @@ impl Sealer {
     }
 
     /// Seals one file without waiting for room; gives it back when there is none, or when the storage fails.
+    #[allow(clippy::result_large_err)] // the file is given back, once a start at most
     pub(crate) fn try_seal(&mut self, full: Full) -> Result<(), Full> {
         match self.write(&full.contents) {
             Ok(()) => self.finish(full),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use forebay_core::{Appended, Durability, Receipt};
+use forebay_core::{Durability, Placed, Receipt};
 
 use super::{Log, Mark, Place, assert_dense};
 
@@ -33,8 +33,7 @@ enum Fate {
 struct Batch {
     stream: String,
     records: u32,
-    /// Partition and offset of every record, in order.
-    placed: Vec<(u32, u64)>,
+    placed: Vec<Placed>,
     fate: Fate,
     /// Logical times of the call and of the acknowledgement.
     sent: u64,
@@ -68,26 +67,13 @@ impl Ledger {
         number
     }
 
-    /// Takes note of an acknowledgement that names runs of records.
+    /// Takes note of an acknowledgement.
     pub fn acknowledge(&mut self, number: u32, receipt: &Receipt, promised: Durability) {
-        assert_eq!(receipt.level.durability(), promised, "the receipt names the level");
-        let runs = receipt.placed.iter();
-        let run = |run: &forebay_core::Placed| (0..run.records).map(|i| (run.partition.0, run.base.0 + u64::from(i))).collect::<Vec<_>>();
-        self.settle(number, runs.flat_map(run).collect());
-    }
-
-    /// Takes note of an acknowledgement that names each record.
-    pub fn acknowledge_each(&mut self, number: u32, appended: &Appended, promised: Durability) {
-        assert_eq!(appended.level.durability(), promised, "the receipt names the level");
-        self.settle(number, appended.places.iter().map(|(partition, offset)| (partition.0, offset.0)).collect());
-    }
-
-    fn settle(&mut self, number: u32, mut placed: Vec<(u32, u64)>) {
         self.clock += 1;
-        placed.sort_unstable();
         let batch = self.batches.get_mut(&number).unwrap();
-        assert_eq!(placed.len(), batch.records as usize, "the receipt of batch {number}");
-        batch.placed = placed;
+        assert_eq!(receipt.level.durability(), promised, "the receipt names the level");
+        assert_eq!(receipt.placed.iter().map(|placed| placed.records).sum::<u32>(), batch.records);
+        batch.placed.clone_from(&receipt.placed);
         batch.fate = Fate::Acknowledged;
         batch.acknowledged = self.clock;
     }
@@ -121,8 +107,7 @@ impl Ledger {
                 Fate::Acknowledged | Fate::Durable => batch.check_places(*number, records),
             }
             if after != After::Running {
-                // Also where an unacknowledged batch turned up: from now on it stays there.
-                batch.placed = places(records);
+                batch.take_places(found, records);
                 batch.fate = Fate::Durable;
                 newest_kept = newest_kept.max(batch.sent);
             }
@@ -175,15 +160,39 @@ impl Batch {
     }
 
     fn check_places(&self, number: u32, records: &[(Place, u64, Mark)]) {
-        assert_eq!(places(records), self.placed, "batch {number} is not where its receipt says");
+        let mut wanted: Vec<(u32, u64)> = Vec::new();
+        for placed in &self.placed {
+            wanted.extend((0..placed.records).map(|i| (placed.partition.0, placed.base.0 + u64::from(i))));
+        }
+        wanted.sort_unstable();
+        let found: Vec<(u32, u64)> = records.iter().map(|((_, partition), offset, _)| (*partition, *offset)).collect();
+        assert_eq!(found, wanted, "batch {number} is not where its receipt says");
+    }
+
+    /// Where an unacknowledged batch turned up: from now on it stays there.
+    fn take_places(&mut self, found: &BTreeMap<Place, Log>, records: &[(Place, u64, Mark)]) {
+        if !self.placed.is_empty() {
+            return;
+        }
+        for ((stream, partition), _) in found.iter().filter(|((stream, _), _)| *stream == self.stream) {
+            let own: Vec<u64> = records.iter().filter(|(p, _, _)| p.1 == *partition).map(|(_, o, _)| *o).collect();
+            if let Some(base) = own.first() {
+                let _ = stream;
+                self.placed.push(Placed {
+                    stream: forebay_core::StreamId(0),
+                    partition: forebay_core::PartitionId(*partition),
+                    base: forebay_core::Offset(*base),
+                    records: u32::try_from(own.len()).unwrap(),
+                });
+            }
+        }
     }
 
     fn is_below_starts(&self, found: &BTreeMap<Place, Log>) -> bool {
-        let below = |(partition, offset): &(u32, u64)| *offset < found[&(self.stream.clone(), *partition)].start;
+        let below = |placed: &Placed| {
+            let log = &found[&(self.stream.clone(), placed.partition.0)];
+            placed.base.0 + u64::from(placed.records) <= log.start
+        };
         !self.placed.is_empty() && self.placed.iter().all(below)
     }
-}
-
-fn places(records: &[(Place, u64, Mark)]) -> Vec<(u32, u64)> {
-    records.iter().map(|((_, partition), offset, _)| (*partition, *offset)).collect()
 }

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use forebay_core::log::storage::faulty::Faulty;
 use forebay_core::{
-    Engine, LOGS, Limits, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, NewRecord, Offset, Options, PartitionId,
-    Request, Result, Shape,
+    Body, Engine, LOGS, Limits, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, NewRecord, Offset, Options, PartitionId, Result,
 };
 
 /// What a test waits for comes within this, on a slow machine too.
@@ -100,9 +99,9 @@ impl Mark {
     }
 }
 
-pub fn drain(marks: &[Mark]) -> Request {
+pub fn drain(marks: &[Mark]) -> Body {
     let events: Vec<_> = marks.iter().map(|mark| mark.value(LOGS)).collect();
-    Request::new(Shape::Drain, Box::new(format!(r#"{{"events":[{}]}}"#, events.join(",")).into_bytes()))
+    Box::new(format!(r#"{{"events":[{}]}}"#, events.join(",")).into_bytes())
 }
 
 pub fn records(stream: &str, marks: &[Mark], keyed: bool) -> Vec<NewRecord> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use forebay_core::log::status::Mode;
 use forebay_core::log::storage::faulty::Faulty;
-use forebay_core::{Durability, Engine, LOGS};
+use forebay_core::{Durability, Engine, LOGS, Request, Shape};
 
 use crate::common::ledger::{After, Ledger};
 use crate::common::{self, Mark, read_all, until};
@@ -15,12 +15,13 @@ fn append(engine: &Engine, ledger: &mut Ledger, stream: &str, records: u32, padd
     let number = ledger.send(stream, records);
     let marks = Mark::batch(number, records, padding);
     let outcome = if stream == LOGS {
-        let receipt = engine.ingest(common::drain(&marks));
-        receipt.map(|receipt| ledger.acknowledge(number, &receipt, Durability::Fsync))
+        engine.ingest(Request::new(Shape::Drain, common::drain(&marks)))
     } else {
-        let appended = engine.append(stream, &common::records(stream, &marks, true), None);
-        appended.map(|appended| ledger.acknowledge_each(number, &appended, Durability::Fsync))
+        engine.append(stream, &common::records(stream, &marks, true), None).map(|appended| appended.receipt)
     };
+    if let Ok(receipt) = &outcome {
+        ledger.acknowledge(number, receipt, Durability::Fsync);
+    }
     outcome.is_ok()
 }
 

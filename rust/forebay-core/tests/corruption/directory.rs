@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use forebay_core::log::status::{Damage, Mode};
 use forebay_core::log::storage::faulty::{Faulty, Operation};
-use forebay_core::{Engine, LOGS, Options, Report};
+use forebay_core::{Engine, LOGS, Options, Report, Request, Shape};
 
 use crate::common::{self, Log, Mark, Place, read_all, until, wait_sealed};
 
@@ -30,7 +30,7 @@ pub fn options() -> Options {
 }
 
 pub fn ingest(engine: &Engine, batch: u32) {
-    engine.ingest(common::drain(&Mark::batch(batch, 3, 40))).unwrap();
+    engine.ingest(Request::new(Shape::Drain, common::drain(&Mark::batch(batch, 3, 40)))).unwrap();
     let marks = Mark::batch(1000 + batch, 2, 10);
     engine.append("other", &common::records("other", &marks, true), None).unwrap();
 }
@@ -126,8 +126,8 @@ impl Directory {
 }
 
 fn newest_written(storage: &Faulty) -> PathBuf {
-    let journals = storage.files().into_iter().map(|(path, _)| path).filter(|path| path.starts_with("journal"));
-    journals.filter(|path| common::frames(storage, path).iter().any(|frame| frame.kind == 1)).next_back().unwrap()
+    let mut journals = storage.files().into_iter().map(|(path, _)| path).filter(|path| path.starts_with("journal"));
+    journals.rfind(|path| common::frames(storage, path).iter().any(|frame| frame.kind == 1)).unwrap()
 }
 
 /// The log is read-only, says so, and names `file`.
@@ -140,7 +140,7 @@ pub fn assert_read_only(report: &Report, file: &str) -> Damage {
 
 /// Later writes are refused with the reason.
 pub fn assert_refuses(engine: &Engine) {
-    let error = engine.ingest(common::drain(&Mark::batch(9000, 1, 1))).unwrap_err();
+    let error = engine.ingest(Request::new(Shape::Drain, common::drain(&Mark::batch(9000, 1, 1)))).unwrap_err();
     assert_eq!(error.kind(), forebay_core::ErrorKind::StorageUnavailable, "{error}");
     assert!(engine.create_stream("further", 1).is_err());
 }

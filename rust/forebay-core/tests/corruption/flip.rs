@@ -40,7 +40,8 @@ fn flip(directory: &Directory, path: &Path, position: u64, outcomes: &mut Outcom
         }
         Mode::Running => {
             assert!(name.starts_with("segments/"), "{what}: {report:?}");
-            let complete = |d: &forebay_core::log::status::Damage| d.file == name && d.range.is_some() && d.stream.is_some();
+            let complete =
+                |d: &forebay_core::log::status::Damage| d.file == name && d.range.is_some() && d.stream.is_some();
             assert!(report.damages.iter().all(complete), "{what}: {report:?}");
             assert!(missing <= 3, "{what}: {missing} records are missing, more than a block's");
             outcomes.quarantined += 1;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use forebay_core::log::storage::Storage;
 use forebay_core::log::storage::faulty::{Effect, Fault, Faulty, Operation};
+use forebay_core::{Request, Shape};
 
 use crate::common::{self, Mark, frames, read_all, wait_sealed};
 use crate::directory::{Directory, Ended, assert_read_only, assert_refuses, ingest, missing, options};
@@ -116,7 +117,7 @@ fn a_missing_journal_file_is_named() {
     let engine = common::open(&storage, &options()).unwrap();
     let directory = Directory { records: read_all(&engine).unwrap(), storage: storage.clone() };
     let first = directory.files("journal/0")[0].clone();
-    engine.ingest(common::drain(&Mark::batch(80, 3, 40))).unwrap();
+    engine.ingest(Request::new(Shape::Drain, common::drain(&Mark::batch(80, 3, 40)))).unwrap();
     let left = storage.kill();
     drop(engine);
     if left.contents(&first).is_none() {
@@ -151,7 +152,7 @@ fn a_marker_that_was_never_synced_is_not_damage_later() {
         // The spare file is made by now, and the next sync but one of a journal file is the marker's.
         common::until("the spare file", || storage.files().iter().filter(|(path, _)| is_journal(path)).count() == 2);
         let fault = storage.inject(Fault::nth(Operation::Sync, 2).on("journal/").effect(Effect::Nothing));
-        engine.ingest(common::drain(&Mark::batch(0, 3, 40))).unwrap();
+        engine.ingest(Request::new(Shape::Drain, common::drain(&Mark::batch(0, 3, 40)))).unwrap();
         common::until("the marker's sync", || storage.hits(fault) > 0);
         let records = read_all(&engine).unwrap();
         drop(engine);

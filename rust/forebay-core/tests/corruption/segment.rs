@@ -24,7 +24,10 @@ fn blocks(storage: &Faulty, path: &PathBuf) -> Vec<Block> {
     let index = usize::try_from(long(footer + 8)).unwrap();
     let rows = usize::try_from(word(footer + 28)).unwrap();
     assert_eq!(index + rows * 72, footer);
-    (0..rows).map(|row| index + row * 72).map(|at| Block { position: long(at), bytes: 64 + word(at + 8 + 56) }).collect()
+    (0..rows)
+        .map(|row| index + row * 72)
+        .map(|at| Block { position: long(at), bytes: 64 + word(at + 8 + 56) })
+        .collect()
 }
 
 /// Reads everything of a directory with one damage; returns what is named and how many records are missing.

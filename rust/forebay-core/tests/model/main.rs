@@ -51,7 +51,9 @@ fn the_log_keeps_its_promises() {
     match outcome {
         Ok(()) => {}
         Err(TestError::Fail(reason, case)) => {
-            panic!("FOREBAY_MODEL_SEED={seed}: {reason}\nsmallest failing case (threads may interleave otherwise): {case:#?}")
+            panic!(
+                "FOREBAY_MODEL_SEED={seed}: {reason}\nsmallest failing case (threads may interleave otherwise): {case:#?}"
+            )
         }
         Err(TestError::Abort(reason)) => panic!("FOREBAY_MODEL_SEED={seed}: {reason}"),
     }

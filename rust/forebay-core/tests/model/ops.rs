@@ -66,19 +66,46 @@ pub enum Weakness {
 
 #[derive(Clone, Debug)]
 pub enum Op {
-    Append { target: Target, size: Size, keyed: bool },
-    Burst { threads: u8, batches: u8, size: Size },
+    Append {
+        target: Target,
+        size: Size,
+        keyed: bool,
+    },
+    Burst {
+        threads: u8,
+        batches: u8,
+        size: Size,
+    },
     /// More than half a journal file.
     Fill,
-    Create { partitions: u8 },
-    Read { target: Target, from: u8, records: u16, bytes: u16 },
+    Create {
+        partitions: u8,
+    },
+    Read {
+        target: Target,
+        from: u8,
+        records: u16,
+        bytes: u16,
+    },
     Seal,
     Check,
     Restart(Ending),
-    HaltAfter { changes: u8, ending: Ending },
-    RecoverInPieces { steps: Vec<(u8, Ending)>, ending: Ending },
-    Weaken { weakness: Weakness, nth: u8, size: Size },
-    FullDisk { spare: u32 },
+    HaltAfter {
+        changes: u8,
+        ending: Ending,
+    },
+    RecoverInPieces {
+        steps: Vec<(u8, Ending)>,
+        ending: Ending,
+    },
+    Weaken {
+        weakness: Weakness,
+        nth: u8,
+        size: Size,
+    },
+    FullDisk {
+        spare: u32,
+    },
 }
 
 /// How much is kept of the drain's stream.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use forebay_core::log::status::Mode;
 use forebay_core::log::storage::faulty::{Effect, Fault, Faulty, Operation};
-use forebay_core::{Engine, ErrorKind, LOGS, Limits, Options, PartitionId, Result};
+use forebay_core::{Engine, ErrorKind, LOGS, Limits, Options, PartitionId, Request, Result, Shape};
 
-use crate::common::{self, Mark, offset_at, read_all, until};
 use crate::common::ledger::{After, Ledger};
+use crate::common::{self, Mark, offset_at, read_all, until};
 use crate::ops::{Case, Deletes, Ending, Op, Size, Target, Weakness};
 
 pub struct World {
@@ -69,17 +69,18 @@ impl World {
         let stream = self.stream(target);
         let number = self.ledger.lock().unwrap().send(&stream, u32::from(size.records));
         let marks = Mark::batch(number, u32::from(size.records), u32::from(size.padding));
-        let durability = self.options.durability;
         let outcome = if stream == LOGS {
-            let receipt = self.engine().ingest(common::drain(&marks));
-            receipt.map(|receipt| self.ledger.lock().unwrap().acknowledge(number, &receipt, durability))
+            self.engine().ingest(Request::new(Shape::Drain, common::drain(&marks)))
         } else {
             let partition = target.partition(&self.engine().stream_reports());
             let appended = self.engine().append(&stream, &common::records(&stream, &marks, keyed), partition);
-            appended.map(|appended| self.ledger.lock().unwrap().acknowledge_each(number, &appended, durability))
+            appended.map(|appended| appended.receipt)
         };
         match outcome {
-            Ok(()) => Ok(()),
+            Ok(receipt) => {
+                self.ledger.lock().unwrap().acknowledge(number, &receipt, self.options.durability);
+                Ok(())
+            }
             Err(error) => {
                 let expected = match error.kind() {
                     ErrorKind::Saturated => true,
@@ -131,9 +132,15 @@ impl World {
             read => read.unwrap(),
         };
         assert!(batch.len() <= limits.records, "{} records, asked for {}", batch.len(), limits.records);
-        assert!(batch.bytes() <= limits.bytes || batch.len() <= 1, "{} bytes, asked for {}", batch.bytes(), limits.bytes);
+        assert!(
+            batch.bytes() <= limits.bytes || batch.len() <= 1,
+            "{} bytes, asked for {}",
+            batch.bytes(),
+            limits.bytes
+        );
         assert_eq!(batch.is_empty(), limits.records == 0 || offset.0 == log.committed);
-        let wanted = log.records.iter().filter(|(at, _)| *at >= batch.offsets().first().map_or(0, |o| o.cast_unsigned()));
+        let wanted =
+            log.records.iter().filter(|(at, _)| *at >= batch.offsets().first().map_or(0, |o| o.cast_unsigned()));
         for ((at, record), (wanted_at, mark)) in batch.iter().zip(wanted) {
             assert_eq!((at.0, Mark::of(&stream, record.value)), (*wanted_at, Some(*mark)));
         }
@@ -185,7 +192,8 @@ impl World {
     }
 
     fn open(&mut self, ending: Ending) {
-        let engine = common::open(&self.storage, &self.options).unwrap_or_else(|error| panic!("does not open: {error}"));
+        let engine =
+            common::open(&self.storage, &self.options).unwrap_or_else(|error| panic!("does not open: {error}"));
         assert_eq!((engine.report().mode, engine.report().reason), (Mode::Running, String::new()));
         self.engine = Some(engine);
         self.weakened = false;
