@@ -247,8 +247,10 @@ impl Engine {
     /// calls do nothing.
     pub fn close(&self) {
         self.accepting.store(false, Ordering::Release);
+        // Held to the end: whoever else closes waits, and nobody gives the directory free before the last commit.
+        let mut lock = self.lock.lock();
         self.threads.stop(self);
-        *self.lock.lock() = None;
+        *lock = None;
     }
 }
 

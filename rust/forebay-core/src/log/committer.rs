@@ -202,6 +202,7 @@ impl Committer {
         let mut payload = Vec::new();
         let mut ops = Vec::new();
         let mut placed = Vec::with_capacity(batch.len());
+        let control = batch.iter().any(|append| append.payload.is_none());
         for append in batch.iter_mut() {
             let mut places = Vec::with_capacity(append.chunks.len());
             let bytes = append.payload.as_ref().map_or(&[][..], |payload| payload.bytes());
@@ -224,12 +225,11 @@ impl Committer {
         let append_time = Timestamp::now();
         // The journal fills in both numbers.
         let (sequence, synced_through) = (Sequence(0), Sequence(0));
-        let changes_tables = !ops.is_empty();
         let head = FrameHead { kind: FrameKind::Commit, sequence, synced_through, append_time, rows, ops };
         let started = Instant::now();
         let written = self.journal.commit(head, &payload)?;
         // A stream that exists, and a segment whose file is removed next, must not come back at any level.
-        if changes_tables && self.durability != Durability::Fsync {
+        if control && self.durability != Durability::Fsync {
             let _synced = self.journal.sync()?;
             self.counters.syncs.increment();
         }
