@@ -25,7 +25,7 @@ class _Completion(Protocol):
 class Engine:
     """The log of one data directory. Every method may be called from any thread; blocking ones release the GIL."""
 
-    def __new__(cls, data_dir: str, options_: dict[str, object]) -> Engine: ...
+    def __new__(cls, data_dir: str, options: dict[str, object]) -> Engine: ...
     def submit(self, shape: int, body: bytes, future: _Completion) -> None:
         """Admits one request body. Raises at once when it is refused; else `drain_completions` completes `future`
         with the number of quarantined events, or with a `ForebayError`."""

@@ -15,6 +15,8 @@ from forebay.http.gateway import Gateway, IngestLoop
 
 log = structlog.get_logger("forebay.server")
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT.
@@ -64,8 +66,10 @@ async def _run(settings: Settings, engine: Engine, listener: socket.socket) -> N
     loop = asyncio.get_running_loop()
     app = App(engine, settings)
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    # Not the loop's own handlers: closing the loop would set the signals back to ending the process, and a second one
+    # would then cut the commit of what was admitted, or turn the exit status into a killed process's.
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     loop.add_reader(engine.completion_fd(), engine.drain_completions)
     app.spawn(app.sweep())
     host, port = listener.getsockname()[:2]
@@ -78,6 +82,8 @@ async def _run(settings: Settings, engine: Engine, listener: socket.socket) -> N
         durability=settings.durability,
     )
     await stop.wait()
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     log.info("stopping")
     # Streams that are open end on this; the gateway waits for them.
     app.stopping.set()

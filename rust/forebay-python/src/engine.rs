@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::batch::RecordBatch;
 use crate::completion::{Completions, Futures, deliver};
-use crate::convert::{self, RecordTuple, options, record};
+use crate::convert::{self, RecordTuple, record};
 use crate::error::raise;
 use crate::metrics;
 
@@ -76,8 +76,8 @@ pub struct StreamDescription {
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(py: Python<'_>, data_dir: &str, options_: &Bound<'_, PyDict>) -> PyResult<Self> {
-        let options = options(options_)?;
+    fn new(py: Python<'_>, data_dir: &str, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let options = convert::options(options)?;
         let opened = py.detach(|| {
             let disk = Disk::new(data_dir).map_err(|error| {
                 let detail = format!("data directory {data_dir} cannot be made: {error}");
@@ -140,11 +140,11 @@ impl Engine {
             let records: Vec<_> = records.into_iter().map(record).collect();
             self.core.append(stream, &records, partition.map(PartitionId))
         });
-        let receipt = appended.map_err(|error| raise(py, &error))?;
+        let appended = appended.map_err(|error| raise(py, &error))?;
         Ok(Receipt {
-            partitions: receipt.places.iter().map(|(partition, _)| partition.0).collect(),
-            offsets: receipt.places.iter().map(|(_, offset)| offset.0).collect(),
-            durability: receipt.level.durability().name(),
+            partitions: appended.places.iter().map(|(partition, _)| partition.0).collect(),
+            offsets: appended.places.iter().map(|(_, offset)| offset.0).collect(),
+            durability: appended.receipt.level.durability().name(),
         })
     }
 

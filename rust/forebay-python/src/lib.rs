@@ -1,5 +1,6 @@
 //! The extension module `forebay._forebay`: converts, calls the core, maps errors. Nothing here is done per record.
 
+mod allocator;
 mod batch;
 mod column;
 mod completion;
@@ -12,12 +13,9 @@ mod metrics;
 
 use pyo3::prelude::*;
 
-/// Batches are allocated on one thread and freed on another, a journal file's worth at a time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[pymodule]
 fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    allocator::keep_pages();
     module.add("SHAPE_DRAIN", engine::SHAPE_DRAIN)?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<engine::Projects>()?;

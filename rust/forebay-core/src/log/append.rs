@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::dedup::{Settlement, settlement_bytes};
 use super::record;
-use super::ring::Payload;
+use super::ring::{Payload, Times};
 use super::storage::Synced;
 use super::table::TableOp;
 use crate::admission::Permit;
@@ -229,6 +229,9 @@ pub struct Chunk {
     pub range: Range<usize>,
     /// CRC32C of those bytes, computed by the worker so that the committer never touches them.
     pub crc: u32,
+    /// The smallest and the largest of the records' times, noted by the worker so that the sealer need not look for
+    /// them in memory that has gone cold.
+    pub times: Times,
 }
 
 /// Everything that one request had accepted: committed whole or not at all.
@@ -339,8 +342,11 @@ fn encode_destination(
     order.sort_unstable();
     for group in order.chunk_by(|a, b| a.0 == b.0) {
         let from = bytes.len();
+        let mut times = Times::default();
         for (_, index) in group {
-            record::encode(&to.events[*index as usize], bytes);
+            let event = &to.events[*index as usize];
+            times.take_in(event.timestamp);
+            record::encode(event, bytes);
         }
         chunks.push(Chunk {
             stream: Arc::clone(to.stream),
@@ -348,6 +354,7 @@ fn encode_destination(
             records: u32::try_from(group.len()).unwrap_or(u32::MAX),
             range: from..bytes.len(),
             crc: crc32c::crc32c(&bytes[from..]),
+            times,
         });
     }
 }

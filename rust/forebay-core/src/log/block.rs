@@ -12,6 +12,8 @@
 //! stored bytes u32, codec u32 (0 none, 1 LZ4 block, 2 Zstandard). Blocks describe themselves, so that a lost index can
 //! be made anew.
 
+use zstd::zstd_safe::CParameter;
+
 use super::frame::{u32_at, u64_at};
 use super::segment::SegmentName;
 use crate::ids::{Generation, Offset, PartitionId, StreamId, Timestamp};
@@ -21,8 +23,9 @@ use crate::stream::Compression;
 pub const BLOCK_HEADER_BYTES: usize = 64;
 /// Bytes of one index row.
 pub const INDEX_ROW_BYTES: usize = 8 + BLOCK_HEADER_BYTES;
-/// Records are gathered into blocks of about this size: LZ4 and Zstandard are at their best on what fits the cache.
-pub const BLOCK_BYTES: usize = 64 * 1024;
+/// Records are gathered into blocks of about this size: the largest that Zstandard compresses as one block, so that its
+/// tables are built once, and small enough for the cache.
+pub const BLOCK_BYTES: usize = 128 * 1024;
 
 /// Stored as they are.
 pub const CODEC_NONE: u32 = 0;
@@ -235,12 +238,18 @@ impl std::fmt::Debug for Compressor {
 
 /// Zstandard's fastest level of the default family: a seventh of the size for logs at 0.6 GB/s.
 const ZSTD_LEVEL: i32 = 1;
+/// Logs repeat themselves in long stretches: looking for those alone is a little faster and packs a little better.
+const ZSTD_MIN_MATCH: u32 = 7;
 
 impl Compressor {
     /// A compressor for every codec.
     #[must_use]
     pub fn new() -> Self {
-        Self { zstd: zstd::bulk::Compressor::new(ZSTD_LEVEL).ok(), out: Vec::new() }
+        let zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL).and_then(|mut zstd| {
+            zstd.set_parameter(CParameter::MinMatch(ZSTD_MIN_MATCH))?;
+            Ok(zstd)
+        });
+        Self { zstd: zstd.ok(), out: Vec::new() }
     }
 
     /// The codec's number and the compressed bytes; stored as they are when that is not smaller.

@@ -1,5 +1,6 @@
 //! The partitioned ring-buffer log.
 
+pub mod aligned;
 pub mod append;
 pub mod block;
 pub mod commit_queue;
@@ -8,6 +9,7 @@ pub mod dedup;
 pub mod frame;
 mod intervals;
 pub mod journal;
+pub mod journal_files;
 pub mod ndjson;
 pub mod quarantine;
 pub mod read;
@@ -18,7 +20,11 @@ pub mod repair;
 pub mod replay;
 pub mod retention;
 pub mod ring;
+<<<<<<< HEAD
 mod salvage;
+=======
+pub mod seal_queue;
+>>>>>>> main
 pub mod sealer;
 pub mod segment;
 pub mod spares;

@@ -25,6 +25,8 @@ pub struct Replay {
     tail: Option<Tail>,
     synced_through: Sequence,
     positions: Vec<(Sequence, usize)>,
+    /// The first marker after the last commit.
+    marker: Option<usize>,
 }
 
 /// What the walk meets next.
@@ -54,6 +56,7 @@ impl Replay {
             tail: None,
             synced_through: Sequence(0),
             positions: Vec::new(),
+            marker: None,
         })
     }
 
@@ -77,9 +80,10 @@ impl Replay {
             self.position = at + bytes;
             self.synced_through = self.synced_through.max(synced);
             match kind {
-                FrameKind::Marker => {}
+                FrameKind::Marker => self.marker = self.marker.or(Some(at)),
                 FrameKind::End => self.tail = Some(Tail::Ended),
                 FrameKind::Commit => {
+                    self.marker = None;
                     self.positions.push((sequence, at));
                     break;
                 }
@@ -94,8 +98,21 @@ impl Replay {
     #[must_use]
     pub fn unsynced(&self, end: usize) -> (u64, &[u8]) {
         let first = self.positions.iter().find(|(sequence, _)| *sequence > self.synced_through);
-        let from = first.map_or(end, |(_, at)| *at).min(end);
+        // A marker proves the commits before it, not itself.
+        let from = first.map(|(_, at)| *at).or(self.marker).map_or(end, |at| at.min(end));
         (from as u64, self.bytes.get(from..end).unwrap_or_default())
+    }
+
+    /// Whether a commit may not be on stable storage.
+    #[must_use]
+    pub fn has_unsynced_commits(&self) -> bool {
+        self.positions.last().is_some_and(|(sequence, _)| *sequence > self.synced_through)
+    }
+
+    /// The file up to `end`.
+    #[must_use]
+    pub fn before(&self, end: usize) -> &[u8] {
+        self.bytes.get(..end).unwrap_or(&self.bytes)
     }
 
     fn sound_at(&self, at: usize) -> Option<(FrameKind, Sequence, Sequence, usize)> {

@@ -31,6 +31,35 @@ impl Payload {
     }
 }
 
+/// The smallest and the largest time of some records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// The smallest.
+    pub min: Timestamp,
+    /// The largest.
+    pub max: Timestamp,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { min: Timestamp(i64::MAX), max: Timestamp(i64::MIN) }
+    }
+}
+
+impl Times {
+    /// Takes in one record's time.
+    pub fn take_in(&mut self, time: Timestamp) {
+        self.min = self.min.min(time);
+        self.max = self.max.max(time);
+    }
+
+    /// Takes in the times of other records.
+    pub fn merge(&mut self, other: Times) {
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+}
+
 /// A run of committed records of one partition.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -46,6 +75,8 @@ pub struct Run {
     pub payload: Arc<Payload>,
     /// Where in the batch they are.
     pub range: Range<usize>,
+    /// Their times.
+    pub times: Times,
 }
 
 impl Run {

@@ -235,7 +235,8 @@ fn write(
     file.write_at(&[IoSlice::new(&header), IoSlice::new(&body)], 0)?;
     let _: Synced = file.sync_data()?;
     storage.rename(Path::new(UNFINISHED), &kind.path(generation))?;
-    storage.sync_directory(Path::new(STATE_DIRECTORY))?;
+    // Whether the file is there is unknown when this fails, also for want of room: nothing may be tried again.
+    storage.sync_directory(Path::new(STATE_DIRECTORY)).map_err(io::Error::other)?;
     Ok((header.len() + body.len()) as u64)
 }
 
