@@ -1,6 +1,6 @@
 """Sending NDJSON to a server: what `forebay send` is made of."""
 
-from forebay.sender.batches import Batch, Line, Rejection, read_batches
+from forebay.sender.batches import Batch, Line, Reader, Rejection
 from forebay.sender.delivery import Delivery, Gone, Refused, Target
 from forebay.sender.run import Outcome, Sending
 
@@ -10,9 +10,9 @@ __all__ = [
     "Gone",
     "Line",
     "Outcome",
+    "Reader",
     "Refused",
     "Rejection",
     "Sending",
     "Target",
-    "read_batches",
 ]

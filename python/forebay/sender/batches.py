@@ -69,25 +69,36 @@ class Batch:
 
 
 
-def read_batches(source: BinaryIO) -> Iterator[Batch | Rejection]:
+class Reader:
     """Batches of at most `BATCH_EVENTS` and `BATCH_BYTES`, and each line that cannot be an event. Blank lines are
     skipped."""
-    lines: list[Line] = []
-    held = 0
-    for found in _lines(source):
-        if isinstance(found, Rejection):
-            yield found
-            continue
-        if reason := _not_an_event(found.text):
-            yield Rejection(found, reason)
-            continue
-        if lines and (len(lines) == BATCH_EVENTS or held + len(found.text) > BATCH_BYTES):
-            yield Batch(lines)
-            lines, held = [], 0
-        lines.append(found)
-        held += len(found.text) + 1
-    if lines:
-        yield Batch(lines)
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self.held: list[Line] = []
+        """Read, and not in a batch yet."""
+        self.last = 0
+        """The number of the last line read."""
+
+    def __iter__(self) -> Iterator[Batch | Rejection]:
+        size = 0
+        for found in _lines(self._source):
+            line = found.line if isinstance(found, Rejection) else found
+            self.last = line.number
+            if isinstance(found, Rejection):
+                yield found
+            elif reason := _not_an_event(line.text):
+                yield Rejection(line, reason)
+            else:
+                if self.held and (len(self.held) == BATCH_EVENTS or size + len(line.text) > BATCH_BYTES):
+                    full, self.held, size = Batch(self.held), [line], 0
+                    yield full
+                else:
+                    self.held.append(line)
+                size += len(line.text) + 1
+        if self.held:
+            last, self.held = Batch(self.held), []
+            yield last
 
 
 def _lines(source: BinaryIO) -> Iterator[Line | Rejection]:

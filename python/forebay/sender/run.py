@@ -9,13 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from forebay.sender.batches import Batch, Line, Rejection, read_batches
+from forebay.sender.batches import Batch, Line, Reader, Rejection
 from forebay.sender.delivery import Delivery, Gone, Refused, Target
 
 QUEUED_BATCHES_A_CONNECTION = 2
 """One ready when the connection is free, one being read."""
 
 POLL_SECONDS = 0.1
+
+JOIN_SECONDS = 1.0
+"""For the reader's thread, once nothing more is wanted of it."""
 
 
 @dataclass
@@ -29,6 +32,8 @@ class Outcome:
     retries: int = 0
     done_bytes: int = 0
     """Of the input, whose lines have been dealt with."""
+    last_line: int = 0
+    """The last one read."""
     last_retry: str = ""
     failure: str = ""
     """Why the run ended before the input did."""
@@ -42,14 +47,14 @@ class Outcome:
 class Sending:
     """Sends `source` to `target`. `keep` gets each line that is not stored; False from it ends the run.
 
-    A line is acknowledged, or handed to `keep`, or still in the input when `failure` is set: none is dropped.
+    Each line up to `Outcome.last_line` is acknowledged or handed to `keep`; what comes after is still in the input.
     """
 
     def __init__(
         self, source: BinaryIO, target: Target, *, connections: int, patience_seconds: float, keep: Callable[..., bool]
     ) -> None:
         self.outcome = Outcome()
-        self._source = source
+        self._reader = Reader(source)
         self._target = target
         self._connections = connections
         self._patience = patience_seconds
@@ -66,7 +71,7 @@ class Sending:
     def run(self, on_progress: Callable[[Outcome], None]) -> Outcome:
         """Returns when every line read is accounted for. Calls `on_progress` on the caller's thread."""
         reader = threading.Thread(target=self._read, name="reader", daemon=True)
-        workers = [threading.Thread(target=self._work, name=f"sender-{i}") for i in range(self._connections)]
+        workers = [threading.Thread(target=self._work, name=f"sender-{i}", daemon=True) for i in range(self._connections)]
         for thread in (reader, *workers):
             thread.start()
         while any(worker.is_alive() for worker in workers):
@@ -74,15 +79,30 @@ class Sending:
                 on_progress(self.outcome)
                 time.sleep(POLL_SECONDS)
             except KeyboardInterrupt:
+                if self._stop.is_set():
+                    raise
                 self.stop("interrupted")
-        if not self._stop.is_set():
-            reader.join()
+        # A reader that waits for a terminal or a pipe is left behind; its thread ends with the process.
+        reader.join(JOIN_SECONDS)
+        self._account_for_the_rest()
         on_progress(self.outcome)
         return self.outcome
 
+    def _account_for_the_rest(self) -> None:
+        while True:
+            try:
+                batch = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if batch is not None:
+                self._give_up(batch, "the run was stopped")
+        if self._reader.held:
+            self._give_up(Batch(self._reader.held), "the run was stopped")
+        self.outcome.last_line = self._reader.last
+
     def _read(self) -> None:
         try:
-            for found in read_batches(self._source):
+            for found in self._reader:
                 if isinstance(found, Rejection):
                     self._reject(found.line, found.reason)
                 elif not self._put(found):

@@ -15,11 +15,7 @@ use crate::error::raise;
 /// was ended early. `progress` is called about ten times a second; when it or a signal raises `KeyboardInterrupt`, the
 /// load ends and what was measured until then is reported.
 #[pyfunction]
-pub fn run_load(
-    py: Python<'_>,
-    options: &Bound<'_, PyDict>,
-    progress: Py<PyAny>,
-) -> PyResult<(String, String, bool)> {
+pub fn run_load(py: Python<'_>, options: &Bound<'_, PyDict>, progress: Py<PyAny>) -> PyResult<(String, String, bool)> {
     let options = self::options(options)?;
     let mut stopped: Option<PyErr> = None;
     let run = py.detach(|| {

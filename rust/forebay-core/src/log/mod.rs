@@ -20,11 +20,8 @@ pub mod repair;
 pub mod replay;
 pub mod retention;
 pub mod ring;
-<<<<<<< HEAD
 mod salvage;
-=======
 pub mod seal_queue;
->>>>>>> main
 pub mod sealer;
 pub mod segment;
 pub mod spares;

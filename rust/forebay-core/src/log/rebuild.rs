@@ -250,11 +250,15 @@ impl Rebuild {
     }
 }
 
-/// Offsets of a partition that the findings name.
+/// Offsets of a partition that the findings name, and those of damaged blocks in segments that no sound table names.
 fn named(survey: &Survey, (stream, partition): Key) -> impl Iterator<Item = (u64, u64)> {
     let ranges = survey.findings.iter().flat_map(|finding| &finding.offsets);
     let of = ranges.filter(move |range| (range.stream_id, range.partition) == (stream.0, partition.0));
-    of.map(|range| (range.start, range.end))
+    let unnamed = if survey.damaged_state.is_empty() { Vec::new() } else { survey.orphans() };
+    let damages = unnamed.into_iter().filter_map(|name| survey.segments.get(&name)).flat_map(|of| &of.damages);
+    let blocks = damages.filter_map(|damage| damage.block);
+    let blocks = blocks.filter(move |row| (row.stream, row.partition) == (stream, partition));
+    of.map(|range| (range.start, range.end)).chain(blocks.map(|row| (row.base.0, row.end().0)))
 }
 
 /// The most records that a partition can have had behind the last that is known: as many as fit the bytes that are
