@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use forebay_core::{Error, ErrorKind};
 use forebay_load::{LoadError, LoadOptions, Pacing, Phase, run_with_progress};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyConnectionError, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -40,19 +40,13 @@ pub fn run_load(py: Python<'_>, options: &Bound<'_, PyDict>, progress: Py<PyAny>
         })
     });
     let interrupted = match stopped {
-        Some(error) if error.is_instance_of::<pyo3::exceptions::PyKeyboardInterrupt>(py) => true,
+        Some(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => true,
         Some(error) => return Err(error),
         None => false,
     };
-    let report = run.map_err(|error| {
-        let kind = match error {
-            LoadError::Invalid(_) => ErrorKind::InvalidRequest,
-            LoadError::Unreachable { .. } | LoadError::System { .. } => ErrorKind::Internal,
-        };
-        match kind {
-            ErrorKind::InvalidRequest => raise(py, &Error::new(kind, error.to_string())),
-            _ => pyo3::exceptions::PyConnectionError::new_err(error.to_string()),
-        }
+    let report = run.map_err(|error| match error {
+        LoadError::Invalid(text) => raise(py, &Error::new(ErrorKind::InvalidRequest, text)),
+        LoadError::Unreachable { .. } | LoadError::System { .. } => PyConnectionError::new_err(error.to_string()),
     })?;
     let json = serde_json::to_string(&report).map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok((json, report.distribution, interrupted))
