@@ -10,7 +10,7 @@ use super::commit_queue::{CommitQueue, Taken};
 use super::frame::{FrameHead, FrameKind, FrameRow, frame_bytes};
 use super::journal::{Journal, JournalError, Room};
 use super::ring::Run;
-use super::sealer::{Contents, Full, SealQueue};
+use super::seal_queue::{Contents, Full, SealQueue};
 use super::status::{Mode, Status};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Sequence, Timestamp};

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use super::frame::{Decoded, FrameHead, PAGE_BYTES};
 use super::journal::{JOURNAL_DIRECTORY, JournalFile};
+use super::journal_files::JournalFiles;
 use super::record::Records;
 use super::replay::{Replay, Step, Tail};
 use super::ring::{Payload, Run, Times};
-use super::sealer::{Contents, Full, Sealer};
+use super::seal_queue::{Contents, Full};
+use super::sealer::Sealer;
 use super::segment::SEGMENT_DIRECTORY;
 use super::spares::{Spares, UNFINISHED};
 use super::state::{STATE_DIRECTORY, State};
@@ -19,7 +21,7 @@ use super::status::{Damage, Mode, Status};
 use super::storage::{Storage, Synced};
 use super::table::{Changes, Table, TableOp, number_key};
 use crate::admission::{Budget, Permit};
-use crate::ids::{Generation, Offset, PartitionId, Sequence, StreamId};
+use crate::ids::{Offset, PartitionId, Sequence, StreamId};
 use crate::options::Access;
 use crate::stream::{Catalog, SegmentPart, StreamDefinition};
 
@@ -50,60 +52,6 @@ pub struct Recovered {
     pub unsealed: Vec<Full>,
     /// Every row of every table.
     pub rows: Changes,
-}
-
-/// The journal files of a directory.
-#[derive(Debug, Default)]
-pub struct JournalFiles {
-    /// Those that are not sealed, oldest first.
-    pub unsealed: Vec<JournalFile>,
-    /// Those that can be written over.
-    pub reusable: Vec<JournalFile>,
-    /// The newest generation of all.
-    pub newest: Generation,
-}
-
-impl JournalFiles {
-    /// Finds the journal files. One whose header is unreadable is named as a damage, unless it is known to be sealed.
-    ///
-    /// # Errors
-    /// When the directory itself cannot be read.
-    pub fn find(storage: &dyn Storage, sealed: Generation, status: &Status, access: Access) -> io::Result<Self> {
-        let mut files = Self { newest: sealed, ..Self::default() };
-        for entry in storage.list(Path::new(JOURNAL_DIRECTORY))? {
-            let Some(number) = entry.name.strip_suffix(".journal").and_then(|number| number.parse().ok()) else {
-                continue;
-            };
-            files.newest = files.newest.max(Generation(number));
-            let path = Path::new(JOURNAL_DIRECTORY).join(&entry.name);
-            let opened = match access {
-                Access::ReadWrite => storage.open(&path),
-                Access::ReadOnly => storage.open_read(&path),
-            };
-            let damage = match opened.and_then(|file| JournalFile::identify(file, path.clone())) {
-                Ok(Some(file)) if file.life.generation <= sealed => {
-                    files.reusable.push(file);
-                    continue;
-                }
-                Ok(Some(file)) => {
-                    files.newest = files.newest.max(file.life.generation);
-                    files.unsealed.push(file);
-                    continue;
-                }
-                Ok(None) if Generation(number) <= sealed => continue,
-                Ok(None) => "the journal file's header is damaged".to_owned(),
-                Err(error) => format!("the journal file cannot be read: {error}"),
-            };
-            status.report(Damage {
-                file: path.to_string_lossy().into_owned(),
-                range: None,
-                stream: None,
-                what: damage,
-            });
-        }
-        files.unsealed.sort_by_key(|file| file.life.generation);
-        Ok(files)
-    }
 }
 
 impl<'a> Recovery<'a> {
@@ -249,13 +197,15 @@ impl<'a> Recovery<'a> {
     }
 
     /// What a change means for what is in memory, beside the row itself.
-    fn take_in(&self, op: &TableOp) {
+    fn take_in(&mut self, op: &TableOp) {
         match (op.table, &op.value) {
             (Table::Catalog, Some(value)) => match StreamDefinition::decode(value) {
                 Ok(definition) => drop(self.catalog.insert(definition)),
                 Err(error) => {
                     let what = format!("the definition of a stream cannot be read: {error}");
                     let stream = Some(String::from_utf8_lossy(&op.key).into_owned());
+                    // Its records have nowhere to go: sealing would drop them.
+                    self.damaged = true;
                     self.status.report(Damage { file: "state".to_owned(), range: None, stream, what });
                 }
             },
@@ -294,19 +244,21 @@ impl<'a> Recovery<'a> {
                 Step::Commit(frame) => {
                     let expected = self.sequence.0 + 1;
                     let found = frame.head.sequence;
-                    self.apply(&frame, &mut contents);
+                    self.apply(file, &frame, &mut contents);
                     self.sequence = found;
                     if found.0 != expected {
-                        self.damage(
-                            file,
-                            None,
-                            format!("commits {expected} to {} are missing", found.0.wrapping_sub(1)),
-                        );
+                        let what = format!("commits {expected} to {} are missing", found.0.wrapping_sub(1));
+                        self.damage(file, None, what);
                     }
                 }
                 Step::Damage(position, bytes) => {
                     let what = "a commit's checksum does not match, though it was synced".to_owned();
                     self.damage(file, Some((position, bytes)), what);
+                }
+                Step::Gap(found) => {
+                    let what = format!("commits {} to {found} are missing", self.sequence.0.wrapping_add(1));
+                    self.damage(file, None, what);
+                    self.sequence = found;
                 }
                 Step::Done(tail) => {
                     contents.last_sequence = self.sequence;
@@ -316,10 +268,10 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    fn apply(&mut self, frame: &Decoded<'_>, contents: &mut Contents) {
+    fn apply(&mut self, file: &JournalFile, frame: &Decoded<'_>, contents: &mut Contents) {
         let Some(ops) = TableOp::decode_all(&frame.head.ops) else {
-            self.damaged = true;
-            return;
+            let what = format!("the table operations of commit {} cannot be read", frame.head.sequence);
+            return self.damage(file, None, what);
         };
         for op in ops {
             self.take_in(&op);
@@ -338,8 +290,8 @@ impl<'a> Recovery<'a> {
             let Some(log) = stream.partition(row.partition) else { continue };
             if row.base != log.committed() {
                 let what = format!("partition {} goes on at {} after {}", row.partition, row.base, log.committed());
-                let file = format!("{JOURNAL_DIRECTORY} generation {}", contents.generation);
                 self.damaged = true;
+                let file = file.path.to_string_lossy().into_owned();
                 self.status.report(Damage { file, range: None, stream: Some(stream.name().to_owned()), what });
             }
             let (base, records, generation) = (row.base, row.records, contents.generation);

@@ -1,145 +1,31 @@
 //! Turns full journal files into segments, in the background: the only writer of segments and state files.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
+use std::time::Duration;
 
 use super::block::{BLOCK_BYTES, BlockRow, Compressor};
-use super::journal::JournalFile;
 use super::record::Records;
 use super::ring::{Run, Times};
+use super::seal_queue::{Contents, Full, SealQueue};
 use super::segment::{SEGMENT_DIRECTORY, SegmentName, SegmentWriter};
 use super::spares::Spares;
 use super::state::StateWriter;
 use super::status::{Mode, Status};
 use super::storage::Storage;
-use super::table::{Changes, Table, TableOp, number_key};
-use crate::ids::{Generation, PartitionId, Sequence, StreamId, Timestamp};
+use super::table::{Table, TableOp, number_key};
+use crate::ids::{PartitionId, StreamId, Timestamp};
 use crate::stream::{Compression, SegmentPart, Stream};
 use crate::telemetry::Counters;
 
 /// A stream with this much in one journal file gets a segment of its own; smaller ones share one, or every quiet
 /// stream would cost a file a journal file.
 const OWN_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
-/// A sealing that found the disk full is tried again this often.
-const RETRY: Duration = Duration::from_secs(1);
 /// Percent of a stream's share of the ring from which LZ4 stands in for its compression: a slow sealer must not become
 /// an outage. To compress nothing would be slower still: it writes four times as many fresh pages.
 const LZ4_PERCENT: u64 = 60;
-
-/// What one journal file holds, as the committer published it.
-#[derive(Debug)]
-pub struct Contents {
-    /// The file's generation.
-    pub generation: Generation,
-    /// The last commit in it.
-    pub last_sequence: Sequence,
-    /// The last change of every row that its commits touched.
-    pub changes: Changes,
-    runs: BTreeMap<(StreamId, PartitionId), (Arc<Stream>, Vec<Run>)>,
-}
-
-impl Contents {
-    /// An empty file's.
-    #[must_use]
-    pub fn new(generation: Generation) -> Self {
-        Self { generation, last_sequence: Sequence(0), changes: Changes::default(), runs: BTreeMap::new() }
-    }
-
-    /// Takes in a published run. Runs of one partition come in order.
-    pub fn add(&mut self, stream: Arc<Stream>, partition: PartitionId, run: Run) {
-        self.runs.entry((stream.id(), partition)).or_insert_with(|| (stream, Vec::new())).1.push(run);
-    }
-
-    /// Bytes of records.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.runs.values().flat_map(|(_, runs)| runs).map(|run| run.range.len()).sum()
-    }
-}
-
-/// A journal file that the log has left, and what it holds.
-#[derive(Debug)]
-pub struct Full {
-    /// The file.
-    pub file: JournalFile,
-    /// What it holds.
-    pub contents: Contents,
-}
-
-/// Files on their way to the sealer. Bounded by the ring's budget, which their records are charged to.
-#[derive(Debug, Default)]
-pub struct SealQueue {
-    state: Mutex<QueueState>,
-    wake: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct QueueState {
-    files: VecDeque<Full>,
-    /// Taken by the sealer, not finished yet.
-    sealing: bool,
-    closed: bool,
-}
-
-impl SealQueue {
-    /// Hands a file to the sealer.
-    pub fn push(&self, full: Full) {
-        self.state.lock().files.push_back(full);
-        self.wake.notify_all();
-    }
-
-    /// Files that wait or are being sealed.
-    #[must_use]
-    pub fn backlog(&self) -> usize {
-        let state = self.state.lock();
-        state.files.len() + usize::from(state.sealing)
-    }
-
-    /// Ends the sealer after the file that it works on.
-    pub fn close(&self) {
-        self.state.lock().closed = true;
-        self.wake.notify_all();
-    }
-
-    /// Waits until there is a file, or for `timeout`. `Err` when closed.
-    pub(crate) fn take(&self, timeout: Duration) -> Result<Option<Full>, ()> {
-        let deadline = Instant::now() + timeout;
-        let mut state = self.state.lock();
-        loop {
-            if state.closed {
-                return Err(());
-            }
-            if let Some(full) = state.files.pop_front() {
-                state.sealing = true;
-                return Ok(Some(full));
-            }
-            if self.wake.wait_until(&mut state, deadline).timed_out() {
-                return Ok(None);
-            }
-        }
-    }
-
-    fn finished(&self) {
-        self.state.lock().sealing = false;
-    }
-
-    /// Waits out a retry. `false` when closed.
-    fn pause(&self) -> bool {
-        let deadline = Instant::now() + RETRY;
-        let mut state = self.state.lock();
-        while !state.closed {
-            if self.wake.wait_until(&mut state, deadline).timed_out() {
-                return true;
-            }
-        }
-        false
-    }
-}
 
 /// The sealer's state.
 #[derive(Debug)]
