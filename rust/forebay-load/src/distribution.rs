@@ -12,10 +12,11 @@ const MICROS_PER_MILLI: f64 = 1e3;
 pub(crate) fn percentile_distribution(histogram: &Histogram<u64>) -> String {
     let mut text = format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
     // Writing into a String cannot fail.
+    let mut count = 0;
     for step in histogram.iter_quantiles(TICKS_PER_HALF) {
         let value = step.value_iterated_to() as f64 / MICROS_PER_MILLI;
         let quantile = step.quantile_iterated_to();
-        let count = step.count_so_far_at_or_below();
+        count += step.count_since_last_iteration();
         let _ = match quantile {
             1.0 => writeln!(text, "{value:>12.3} {quantile:>2.12} {count:>10}"),
             _ => writeln!(text, "{value:>12.3} {quantile:>2.12} {count:>10} {:>14.2}", 1.0 / (1.0 - quantile)),
