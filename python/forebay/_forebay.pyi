@@ -98,6 +98,9 @@ class RecordBatch:
 def error_table() -> list[tuple[int, str, int, bool]]:
     """Every row of the error table: number, name, HTTP status, retryable."""
 
+def keep_heap() -> None:
+    """Lets Python's allocator keep freed memory for the next request bodies. For a process that serves alone."""
+
 class OffsetRange(TypedDict):
     """Offsets of one partition, from `start` up to but not including `end`."""
 
@@ -156,8 +159,6 @@ def verify(data_dir: str) -> VerifyReport:
 def repair(data_dir: str, apply: bool) -> RepairReport:
     """Repairs a data directory, or only says what that would do."""
 
-def run_load(
-    options: dict[str, object], progress: Callable[[str, float, int, int], object]
-) -> tuple[str, str, bool]:
+def run_load(options: dict[str, object], progress: Callable[[str, float, int, int], object]) -> tuple[str, str, bool]:
     """Runs a load; gives the report as JSON, the latencies as an HdrHistogram percentile distribution, and whether it
     was ended early by a KeyboardInterrupt, which `progress` (phase, seconds, events, refusals) or a signal raises."""

@@ -38,9 +38,7 @@ SHOW_SECONDS = 0.2
     metavar="SECONDS",
     help="How long a batch is tried again when the server is saturated, failing or unreachable.",
 )
-def send(
-    file: BinaryIO, url: str, token: str | None, connections: int, rejected: str | None, patience: float
-) -> None:
+def send(file: BinaryIO, url: str, token: str | None, connections: int, rejected: str | None, patience: float) -> None:
     """Send the log events in FILE, one JSON object a line, to a server's drain; `-` reads standard input.
 
     Batches hold up to 500 events or 1 MiB. A batch that may or may not have arrived is sent again with its

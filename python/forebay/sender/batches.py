@@ -68,7 +68,6 @@ class Batch:
         return self.lines[index], Batch(self.lines[:index] + self.lines[index + 1 :])
 
 
-
 class Reader:
     """Batches of at most `BATCH_EVENTS` and `BATCH_BYTES`, and each line that cannot be an event. Blank lines are
     skipped."""

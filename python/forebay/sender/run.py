@@ -71,7 +71,9 @@ class Sending:
     def run(self, on_progress: Callable[[Outcome], None]) -> Outcome:
         """Returns when every line read is accounted for. Calls `on_progress` on the caller's thread."""
         reader = threading.Thread(target=self._read, name="reader", daemon=True)
-        workers = [threading.Thread(target=self._work, name=f"sender-{i}", daemon=True) for i in range(self._connections)]
+        workers = [
+            threading.Thread(target=self._work, name=f"sender-{i}", daemon=True) for i in range(self._connections)
+        ]
         for thread in (reader, *workers):
             thread.start()
         while any(worker.is_alive() for worker in workers):

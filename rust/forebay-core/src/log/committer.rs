@@ -81,6 +81,7 @@ impl Committer {
 
     /// Commits until the queue is closed and empty, then ends the journal.
     pub fn run(mut self) {
+        let _answers = Abandoned { queue: Arc::clone(&self.queue), status: Arc::clone(&self.status) };
         let mut batch = Vec::new();
         loop {
             match self.queue.take(&mut batch, self.max_commit_bytes, self.deadline()) {
@@ -276,6 +277,21 @@ impl Committer {
             append.reply.finish(Ok(receipt), &mut woken);
         }
         woken.iter().for_each(|completer| completer.wake());
+    }
+}
+
+/// Answers whoever waits when the committer is gone, also by a panic: no caller may wait for ever.
+struct Abandoned {
+    queue: Arc<CommitQueue>,
+    status: Arc<Status>,
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.status.poison("committing", &io::Error::other("the committer panicked"));
+        }
+        self.queue.abandon();
     }
 }
 

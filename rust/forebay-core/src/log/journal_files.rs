@@ -1,4 +1,4 @@
-//! The journal files of a directory, as recovery finds them.
+//! Which journal files a data directory has, and what each is good for.
 
 use std::io;
 use std::path::Path;

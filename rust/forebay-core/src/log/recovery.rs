@@ -197,13 +197,15 @@ impl<'a> Recovery<'a> {
     }
 
     /// What a change means for what is in memory, beside the row itself.
-    fn take_in(&self, op: &TableOp) {
+    fn take_in(&mut self, op: &TableOp) {
         match (op.table, &op.value) {
             (Table::Catalog, Some(value)) => match StreamDefinition::decode(value) {
                 Ok(definition) => drop(self.catalog.insert(definition)),
                 Err(error) => {
                     let what = format!("the definition of a stream cannot be read: {error}");
                     let stream = Some(String::from_utf8_lossy(&op.key).into_owned());
+                    // Its records have nowhere to go: sealing would drop them.
+                    self.damaged = true;
                     self.status.report(Damage { file: "state".to_owned(), range: None, stream, what });
                 }
             },
@@ -242,19 +244,21 @@ impl<'a> Recovery<'a> {
                 Step::Commit(frame) => {
                     let expected = self.sequence.0 + 1;
                     let found = frame.head.sequence;
-                    self.apply(&frame, &mut contents);
+                    self.apply(file, &frame, &mut contents);
                     self.sequence = found;
                     if found.0 != expected {
-                        self.damage(
-                            file,
-                            None,
-                            format!("commits {expected} to {} are missing", found.0.wrapping_sub(1)),
-                        );
+                        let what = format!("commits {expected} to {} are missing", found.0.wrapping_sub(1));
+                        self.damage(file, None, what);
                     }
                 }
                 Step::Damage(position, bytes) => {
                     let what = "a commit's checksum does not match, though it was synced".to_owned();
                     self.damage(file, Some((position, bytes)), what);
+                }
+                Step::Gap(found) => {
+                    let what = format!("commits {} to {found} are missing", self.sequence.0.wrapping_add(1));
+                    self.damage(file, None, what);
+                    self.sequence = found;
                 }
                 Step::Done(tail) => {
                     contents.last_sequence = self.sequence;
@@ -264,10 +268,10 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    fn apply(&mut self, frame: &Decoded<'_>, contents: &mut Contents) {
+    fn apply(&mut self, file: &JournalFile, frame: &Decoded<'_>, contents: &mut Contents) {
         let Some(ops) = TableOp::decode_all(&frame.head.ops) else {
-            self.damaged = true;
-            return;
+            let what = format!("the table operations of commit {} cannot be read", frame.head.sequence);
+            return self.damage(file, None, what);
         };
         for op in ops {
             self.take_in(&op);
@@ -286,8 +290,8 @@ impl<'a> Recovery<'a> {
             let Some(log) = stream.partition(row.partition) else { continue };
             if row.base != log.committed() {
                 let what = format!("partition {} goes on at {} after {}", row.partition, row.base, log.committed());
-                let file = format!("{JOURNAL_DIRECTORY} generation {}", contents.generation);
                 self.damaged = true;
+                let file = file.path.to_string_lossy().into_owned();
                 self.status.report(Damage { file, range: None, stream: Some(stream.name().to_owned()), what });
             }
             let (base, records, generation) = (row.base, row.records, contents.generation);

@@ -36,6 +36,8 @@ pub enum Step<'a> {
     Commit(Decoded<'a>),
     /// Bytes that were synced and are not what was written: where, and how many.
     Damage(u64, u64),
+    /// A marker or an end after a later commit than the last one known.
+    Gap(Sequence),
     /// Nothing more.
     Done(Tail),
 }
@@ -68,7 +70,7 @@ impl Replay {
             }
             let at = self.position;
             let Some((kind, sequence, synced, bytes)) = self.sound_at(at) else {
-                match self.next_known_synced(at, last) {
+                match self.next_after_damage(at, last) {
                     Some(next) => {
                         self.position = next;
                         return Step::Damage(at as u64, (next - at) as u64);
@@ -82,6 +84,11 @@ impl Replay {
             match kind {
                 FrameKind::Marker => self.marker = self.marker.or(Some(at)),
                 FrameKind::End => self.tail = Some(Tail::Ended),
+                FrameKind::Commit => {}
+            }
+            match kind {
+                FrameKind::Marker | FrameKind::End if sequence > last => return Step::Gap(sequence),
+                FrameKind::Marker | FrameKind::End => {}
                 FrameKind::Commit => {
                     self.marker = None;
                     self.positions.push((sequence, at));
@@ -124,11 +131,17 @@ impl Replay {
     }
 
     /// Tells damage from a torn tail: it is damage when a later frame of this life says that the commit that should
-    /// stand at `at`, or one after it, was synced. Where that frame stands.
-    fn next_known_synced(&self, at: usize, last: Sequence) -> Option<usize> {
-        (at + PAGE_BYTES..self.bytes.len()).step_by(PAGE_BYTES).find(|next| {
-            let frame = self.bytes.get(*next..).and_then(|rest| FrameHead::decode(self.life, rest));
-            frame.is_some_and(|frame| frame.head.synced_through > last)
-        })
+    /// stand at `at`, or one after it, was synced. Where the next frame of all stands then.
+    fn next_after_damage(&self, at: usize, last: Sequence) -> Option<usize> {
+        let mut next = None;
+        for position in (at + PAGE_BYTES..self.bytes.len()).step_by(PAGE_BYTES) {
+            let frame = self.bytes.get(position..).and_then(|rest| FrameHead::decode(self.life, rest));
+            let Some(frame) = frame else { continue };
+            next = next.or(Some(position));
+            if frame.head.synced_through > last {
+                return next;
+            }
+        }
+        None
     }
 }

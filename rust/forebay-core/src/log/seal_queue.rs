@@ -1,4 +1,4 @@
-//! Journal files on their way to the sealer.
+//! Full journal files, and what they hold, on their way from the committer to the sealer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use crate::stream::Stream;
 
 /// A sealing that found the disk full is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
+
 /// What one journal file holds, as the committer published it.
 #[derive(Debug)]
 pub struct Contents {
@@ -23,7 +24,7 @@ pub struct Contents {
     pub last_sequence: Sequence,
     /// The last change of every row that its commits touched.
     pub changes: Changes,
-    pub(crate) runs: BTreeMap<(StreamId, PartitionId), (Arc<Stream>, Vec<Run>)>,
+    pub(super) runs: BTreeMap<(StreamId, PartitionId), (Arc<Stream>, Vec<Run>)>,
 }
 
 impl Contents {
@@ -107,12 +108,12 @@ impl SealQueue {
         }
     }
 
-    pub(crate) fn finished(&self) {
+    pub(super) fn finished(&self) {
         self.state.lock().sealing = false;
     }
 
     /// Waits out a retry. `false` when closed.
-    pub(crate) fn pause(&self) -> bool {
+    pub(super) fn pause(&self) -> bool {
         let deadline = Instant::now() + RETRY;
         let mut state = self.state.lock();
         while !state.closed {

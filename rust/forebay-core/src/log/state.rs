@@ -67,6 +67,8 @@ pub struct State {
     pub damages: Vec<Damage>,
     base: Option<(Generation, u64)>,
     deltas: Vec<(Generation, u64)>,
+    /// What a merge that was interrupted did not come to remove.
+    superseded: Vec<PathBuf>,
 }
 
 /// Writes deltas, and merges them.
@@ -107,6 +109,9 @@ impl State {
         }
         let from = state.generation;
         let based = state.base.is_some();
+        let old_base = named(Kind::Base).filter(|(generation, _)| *generation < from).map(|(g, _)| Kind::Base.path(g));
+        let old_delta = named(Kind::Delta).filter(|(generation, _)| based && *generation <= from);
+        state.superseded = old_base.chain(old_delta.map(|(generation, _)| Kind::Delta.path(generation))).collect();
         for (generation, bytes) in named(Kind::Delta).filter(|(generation, _)| !based || *generation > from) {
             state.take_in(storage, Kind::Delta, generation);
             state.deltas.push((generation, bytes));
@@ -191,6 +196,10 @@ impl StateWriter {
         }
         if let Some((generation, _)) = self.base {
             storage.remove(&Kind::Base.path(generation))?;
+        }
+        for path in &state.superseded {
+            // It only takes room.
+            let _ignored = storage.remove(path);
         }
         self.deltas.clear();
         self.base = Some((state.generation, bytes));
