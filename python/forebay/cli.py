@@ -14,6 +14,7 @@ from forebay import __version__
 from forebay.commands.inspect import inspect
 from forebay.commands.read import read
 from forebay.commands.serve import serve
+from forebay.commands.token import token
 from forebay.config import ConfigError
 from forebay.errors import ForebayError
 
@@ -48,6 +49,7 @@ def forebay() -> None:
 forebay.add_command(serve)
 forebay.add_command(inspect)
 forebay.add_command(read)
+forebay.add_command(token)
 
 
 def main() -> None:

@@ -1,0 +1,69 @@
+"""The headers of an ingest request that say how its body is to be taken."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from forebay._forebay import Projects
+from forebay.errors import InvalidRequest
+from forebay.http.auth import Grant
+from forebay.http.rsgi import Headers
+
+MAX_KEY_CHARACTERS = 128
+"""The contract's limit; the engine holds it in bytes, and only visible ASCII is let in, so that both are one."""
+
+ENCODING = "content-encoding"
+KEY = "idempotency-key"
+ON_INVALID = "forebay-on-invalid"
+
+
+class Terms(NamedTuple):
+    """What `Engine.submit` takes beside the body, in its order.
+
+    `encoding` is the content coding in lower case, as the engine knows it; `key` the scope and the key.
+    """
+
+    encoding: str | None = None
+    quarantine: bool = False
+    key: tuple[bytes, bytes] | None = None
+    projects: Projects | None = None
+
+
+PLAIN = Terms()
+"""Of a request with none of these headers, by a token for all projects."""
+
+
+def terms_of(headers: Headers, grant: Grant) -> Terms:
+    """The terms of one request.
+
+    Raises:
+        InvalidRequest: a header is given twice, or its value is none that it may have. An unknown encoding is the
+            engine's to refuse.
+    """
+    encoding, key, on_invalid = headers.get(ENCODING), headers.get(KEY), headers.get(ON_INVALID)
+    if encoding is key is on_invalid is None:
+        return PLAIN if grant.projects is None else PLAIN._replace(projects=grant.projects)
+    for name in (ENCODING, KEY, ON_INVALID):
+        if len(headers.get_all(name)) > 1:
+            raise InvalidRequest(f"the header {name} is given twice")
+    return Terms(
+        None if encoding is None else encoding.strip().lower(),
+        on_invalid is not None and _quarantine(on_invalid),
+        None if key is None else (grant.digest, _key(key)),
+        grant.projects,
+    )
+
+
+def _quarantine(value: str) -> bool:
+    if value not in ("refuse", "quarantine"):
+        raise InvalidRequest(f"the header {ON_INVALID} is {value!r}; it may be 'refuse' or 'quarantine'")
+    return value == "quarantine"
+
+
+def _key(value: str) -> bytes:
+    if not 1 <= len(value) <= MAX_KEY_CHARACTERS or not (value.isascii() and value.isprintable()):
+        raise InvalidRequest(
+            f"the header {KEY} has {len(value)} characters; it may have 1 to {MAX_KEY_CHARACTERS}, all of them visible "
+            "ASCII or blanks"
+        )
+    return value.encode()
