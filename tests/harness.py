@@ -156,9 +156,9 @@ class RunningServer:
         return found
 
 
-def answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+def answer(connection: socket.socket, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the next answer on a raw connection."""
-    response = http.client.HTTPResponse(connection)
+    response = http.client.HTTPResponse(connection, method=method)
     response.begin()
     return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
 

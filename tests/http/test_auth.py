@@ -10,9 +10,20 @@ from forebay.http.router import Role
 from forebay.http.tokens import TokenStore
 
 
-class Sent(dict[str, str]):
+class Sent:
+    """Headers of a request."""
+
+    def __init__(self, **fields: str) -> None:
+        self._fields = fields
+
+    def get(self, key: str, default: str | None = None) -> str | None:
+        return self._fields.get(key, default)
+
     def get_all(self, key: str) -> list[str]:
-        return [self[key]] if key in self else []
+        return [self._fields[key]] if key in self._fields else []
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._fields
 
 
 def bearer(secret: str) -> Sent:
@@ -26,7 +37,7 @@ def test_a_token_stands_plain_or_after_bearer(tmp_path: Path) -> None:
     for value in (secret, f"Bearer {secret}", f"bearer {secret}", f"BEARER  {secret}"):
         found = asked.find(Sent(authorization=value))
         assert found is not None
-        assert (found.name, found.roles) == ("a", {Role.READ})
+        assert (found.name, found.roles) == ("a", frozenset({Role.READ}))
 
 
 @pytest.mark.parametrize(
