@@ -170,3 +170,11 @@ def serving(data_dir: Path, *flags: str, **settings: Any) -> Iterator[RunningSer
         yield server.start()
     finally:
         server.stop()
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory of a process that is in use now (`VmRSS` of proc(5))."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(f"process {pid} has no memory: it has ended")

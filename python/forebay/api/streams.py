@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forebay import errors
+from forebay.http.request import shown
 from forebay.http.response import NDJSON, Response, json_response
 from forebay.http.router import Role, Route
 
@@ -76,7 +77,7 @@ def routes(app: App) -> list[Route]:
         for stream in await app.blocking(app.engine.streams):
             if stream.name == name:
                 return stream
-        raise errors.StreamNotFound(f"there is no stream {name!r}")
+        raise errors.StreamNotFound(f"there is no stream {shown(name)}")
 
     page = frozenset({"partition", "offset", "limit"})
     return [

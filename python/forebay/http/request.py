@@ -20,6 +20,9 @@ LINGER_BYTES = 32 << 20
 LINGER_SECONDS = 5.0
 """How long it is read."""
 
+_MAX_SHOWN = 200
+"""A path or a query may have 64 KiB, and an error message need not repeat them."""
+
 _MAX_LENGTH_DIGITS = 19
 """As many as 2^63 has; more would be a body of exabytes."""
 
@@ -94,7 +97,12 @@ class Request:
         self.broken_off = True
         encoding = headers.get("content-encoding")
         if not encoded and encoding is not None and encoding.strip().lower() not in ("", "identity"):
-            raise errors.UnsupportedEncoding(f"content-encoding {encoding!r} is not accepted; send the body as it is")
+            raise errors.UnsupportedEncoding(
+                f"content-encoding {shown(encoding)} is not accepted; send the body as it is"
+            )
+        coding = headers.get("transfer-encoding")
+        if coding is not None and coding.strip().lower() != "chunked":
+            raise errors.Malformed(f"transfer-encoding {shown(coding)} is not accepted; send the body chunked or plain")
         declared = declared_length(headers.get("content-length"))
         if declared is not None and declared > self._limit:
             raise errors.PayloadTooLarge(f"the body has {declared} bytes, more than the limit of {self._limit}")
@@ -138,8 +146,13 @@ class Request:
         # int() also takes blanks, underscores and other scripts' digits.
         number = int(text) if re.fullmatch(r"-?[0-9]{1,19}", text) else None
         if number is None or not low <= number <= high:
-            raise errors.InvalidRequest(f"{name} is {text!r}, which is not a whole number from {low} to {high}")
+            raise errors.InvalidRequest(f"{name} is {shown(text)}, which is not a whole number from {low} to {high}")
         return number
+
+
+def shown(text: str) -> str:
+    """The text, quoted, as an error message shows what a sender wrote: not all of it when it is long."""
+    return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
 
 
 def declared_length(header: str | None) -> int | None:
@@ -184,8 +197,8 @@ def _parse_query(query: str, known: frozenset[str]) -> dict[str, str]:
     for name, value in pairs:
         if name not in known:
             expected = ", ".join(sorted(known)) or "none"
-            raise errors.InvalidRequest(f"unknown query parameter {name!r}; known here: {expected}")
+            raise errors.InvalidRequest(f"unknown query parameter {shown(name)}; known here: {expected}")
         if name in parsed:
-            raise errors.InvalidRequest(f"query parameter {name!r} is given twice")
+            raise errors.InvalidRequest(f"query parameter {shown(name)} is given twice")
         parsed[name] = value
     return parsed

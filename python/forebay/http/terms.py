@@ -7,6 +7,7 @@ from typing import NamedTuple
 from forebay._forebay import Projects
 from forebay.errors import InvalidRequest
 from forebay.http.auth import Grant
+from forebay.http.request import shown
 from forebay.http.rsgi import Headers
 
 MAX_KEY_CHARACTERS = 128
@@ -40,12 +41,9 @@ def terms_of(headers: Headers, grant: Grant) -> Terms:
         InvalidRequest: a header is given twice, or its value is none that it may have. An unknown encoding is the
             engine's to refuse.
     """
-    encoding, key, on_invalid = headers.get(ENCODING), headers.get(KEY), headers.get(ON_INVALID)
-    if encoding is key is on_invalid is None:
+    if not (ENCODING in headers or KEY in headers or ON_INVALID in headers):
         return PLAIN if grant.projects is None else PLAIN._replace(projects=grant.projects)
-    for name in (ENCODING, KEY, ON_INVALID):
-        if len(headers.get_all(name)) > 1:
-            raise InvalidRequest(f"the header {name} is given twice")
+    encoding, key, on_invalid = _only(headers, ENCODING), _only(headers, KEY), _only(headers, ON_INVALID)
     return Terms(
         None if encoding is None else encoding.strip().lower(),
         on_invalid is not None and _quarantine(on_invalid),
@@ -54,9 +52,21 @@ def terms_of(headers: Headers, grant: Grant) -> Terms:
     )
 
 
+def _only(headers: Headers, name: str) -> str | None:
+    if name not in headers:
+        return None
+    # Not by get(): it gives None for a value that is not ASCII as well, and such a key must not pass for none.
+    values = headers.get_all(name)
+    if len(values) > 1:
+        raise InvalidRequest(f"the header {name} is given twice")
+    if not values:
+        raise InvalidRequest(f"the header {name} is not ASCII")
+    return values[0]
+
+
 def _quarantine(value: str) -> bool:
     if value not in ("refuse", "quarantine"):
-        raise InvalidRequest(f"the header {ON_INVALID} is {value!r}; it may be 'refuse' or 'quarantine'")
+        raise InvalidRequest(f"the header {ON_INVALID} is {shown(value)}; it may be 'refuse' or 'quarantine'")
     return value == "quarantine"
 
 
