@@ -16,7 +16,7 @@ from forebay.config import Settings
 from forebay.errors import ForebayError
 from forebay.http.auth import EVERYTHING, Grant, Guard
 from forebay.http.dialects import Family, family_of, render
-from forebay.http.intake import Intake
+from forebay.http.intake import SWEEP_SECONDS, Intake
 from forebay.http.request import Allowance, Request, linger
 from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import HttpProtocol, Scope, Watcher
@@ -27,8 +27,6 @@ T = TypeVar("T")
 
 READ_THREADS = 4
 """Reads block on the disk; more of them than this only take the processor from ingestion."""
-
-SWEEP_SECONDS = 1.0
 
 
 class App:
@@ -101,7 +99,8 @@ class App:
             raise
         except Exception as error:
             if request is not None and request.broken_off and isinstance(error, RuntimeError):
-                # RSGI's for a connection that broke while its body was read: nobody is left to answer.
+                # RSGI's for a connection that broke while its body was read. Granian keeps it until it is answered.
+                render(family_of(path), errors.Malformed("the body broke off"), close=True).send(protocol)
                 return
             log.exception("request failed", method=scope.method, path=path, error=str(error))
             render(family_of(path), errors.Internal("the server failed"), close=True).send(protocol)

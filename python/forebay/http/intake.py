@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from forebay._forebay import Engine
-from forebay.errors import ForebayError, Internal, RequestTimeout, Timeout
+from forebay.errors import ForebayError, Internal, Malformed, RequestTimeout, Timeout
 from forebay.http.auth import Guard
 from forebay.http.request import Allowance, declared_length
 from forebay.http.response import Response
@@ -24,6 +24,10 @@ from forebay.http.terms import Terms, terms_of
 
 ACK_SECONDS = 60.0
 """A commit takes milliseconds and a stalled disk minutes: after this the sender is told that the outcome is unknown."""
+
+
+SWEEP_SECONDS = 0.5
+"""How often deadlines are looked at."""
 
 
 class Intake:
@@ -53,7 +57,7 @@ class Intake:
         self.allowance = allowance
         # Requests under way, at most one a connection. Single operations on a dict are atomic; both threads use them.
         self.under_way: dict[Delivery, None] = {}
-        # The sweep sets it, every second: exact enough for deadlines of many seconds, and free.
+        # The sweep sets it: up to SWEEP_SECONDS behind, which is exact enough for deadlines of seconds, and free.
         self.now = time.monotonic()
 
     def take(self, scope: Scope, protocol: HttpProtocol) -> bool:
@@ -80,14 +84,15 @@ class Intake:
         return True
 
     def sweep(self, now: float) -> None:
-        """Ends what is beyond its deadline. Called on the event loop every second."""
+        """Ends what is beyond its deadline, at most two sweeps later and never before. Called on the event loop every
+        `SWEEP_SECONDS`."""
         self.now = now
         for delivery in list(self.under_way):
             age = now - delivery.since
             # Read once: the other thread clears it when the body is whole. Cancelling one that is whole does nothing.
             future = delivery.future
             if future is not None:
-                if age > self.body_seconds:
+                if age > self.body_seconds + SWEEP_SECONDS:
                     future.cancel()
             elif age > ACK_SECONDS:
                 delivery.set_exception(Timeout(f"no commit within {ACK_SECONDS:g} seconds; the outcome is unknown"))
@@ -117,8 +122,9 @@ class Delivery:
             self._refuse(late, close=True)
             return
         except RuntimeError:
-            # RSGI's for a connection that broke: nobody is left to answer.
-            intake.under_way.pop(self, None)
+            # RSGI's for a connection that broke. Answered all the same: one that is only half closed still reads, and
+            # Granian keeps a connection, its buffer and its place among the connections until its request is answered.
+            self._refuse(Malformed("the body broke off"), close=True)
             return
         self.since = intake.now
         try:
@@ -130,8 +136,8 @@ class Delivery:
             self.set_exception(error)
 
     def set_result(self, quarantined: int) -> None:
-        self.intake.under_way.pop(self, None)
-        self.intake.acknowledge(self.terms, quarantined).send(self.protocol)
+        if self._settle():
+            self.intake.acknowledge(self.terms, quarantined).send(self.protocol)
 
     def set_exception(self, error: Exception) -> None:
         self._refuse(error if isinstance(error, ForebayError) else Internal(f"{type(error).__name__}: {error}"))
@@ -141,5 +147,9 @@ class Delivery:
         return False
 
     def _refuse(self, error: ForebayError, *, close: bool = False) -> None:
-        self.intake.under_way.pop(self, None)
-        self.intake.refuse(error, close).send(self.protocol)
+        if self._settle():
+            self.intake.refuse(error, close).send(self.protocol)
+
+    def _settle(self) -> bool:
+        """Whether it is still to be answered. A commit may come after its deadline, and nothing is answered twice."""
+        return self.intake.under_way.pop(self, self) is None
