@@ -1,7 +1,9 @@
 """The Rust engine. Offsets count records of one partition from 0; times are microseconds since 1970 UTC."""
 
 from collections.abc import Callable
-from typing import Protocol, TypedDict, final
+from typing import Protocol, final
+
+from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
     "SHAPE_DRAIN",
@@ -121,58 +123,6 @@ def error_table() -> list[tuple[int, str, int, bool]]:
 
 def keep_heap() -> None:
     """Lets Python's allocator keep freed memory for the next request bodies. For a process that serves alone."""
-
-class OffsetRange(TypedDict):
-    """Offsets of one partition, from `start` up to but not including `end`."""
-
-    stream: str
-    partition: int
-    start: int
-    end: int
-
-class Finding(TypedDict):
-    """Something that is not what was written, and the offsets whose records it takes away."""
-
-    file: str
-    range: tuple[int, int] | None
-    """First byte and length."""
-    stream: str | None
-    what: str
-    offsets: list[OffsetRange]
-
-class VerifyReport(TypedDict):
-    clean: bool
-    streams: int
-    partitions: int
-    records: int
-    files: int
-    bytes: int
-    findings: list[Finding]
-    quarantined: list[OffsetRange]
-    """Known to be gone since an earlier repair."""
-    orphans: list[str]
-
-_Item = TypedDict(
-    "_Item",
-    {
-        "from": str,
-        "range": tuple[int, int] | None,
-        "to": str,
-        "bytes": int,
-        "unreadable": list[tuple[int, int]],
-        "what": str,
-    },
-)
-
-class RepairReport(TypedDict):
-    findings: list[Finding]
-    quarantine: str | None
-    items: list[_Item]
-    lost: list[OffsetRange]
-    skipped: list[OffsetRange]
-    """Never used, since records that are gone without a trace may have had them."""
-    notes: list[str]
-    salvaged_records: int
 
 def verify(data_dir: str) -> VerifyReport:
     """Checks a whole data directory without changing it. Raises `DirectoryLocked` and `StorageUnavailable`."""

@@ -18,6 +18,9 @@ from harness import RunningServer, clean_environment, event, wait_for
 
 SEND_SECONDS = 60.0
 
+Start = Callable[..., RunningServer]
+Step = tuple[int, dict[str, str], bytes]
+
 
 def send(*arguments: object, text: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
@@ -44,7 +47,7 @@ class Scripted(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, steps: list[tuple[int, dict[str, str], bytes] | None]) -> None:
+    def __init__(self, steps: list[Step | None]) -> None:
         self.steps = steps
         self.seen: list[tuple[str, bytes, dict[str, str]]] = []
         self.guard = threading.Lock()
@@ -79,7 +82,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def scripted(*steps: tuple[int, dict[str, str], bytes] | None) -> Iterator[Scripted]:
+def scripted(*steps: Step | None) -> Iterator[Scripted]:
     server = Scripted(list(steps))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -153,7 +156,7 @@ def test_retries_use_the_same_key_and_obey_retry_after() -> None:
 
 
 def test_a_refused_event_makes_a_new_body_with_a_new_key(tmp_path: Path) -> None:
-    refusal = (400, {}, b'{"error":"events[1].level: must not be empty","code":"malformed_request"}')
+    refusal: Step = (400, {}, b'{"error":"events[1].level: must not be empty","code":"malformed_request"}')
     rejected = tmp_path / "rejected"
     with scripted(refusal) as server:
         ended = send("-", "--url", server.url, "--rejected", rejected, text=b"\n".join(lines(3)))
@@ -173,9 +176,7 @@ def test_a_refused_event_makes_a_new_body_with_a_new_key(tmp_path: Path) -> None
         ((400, {}, b'{"error":"events[9].x: what","code":"malformed_request"}'), "an event that was not sent"),
     ],
 )
-def test_a_refusal_of_the_whole_ends_the_run_and_names_what_is_missing(
-    step: tuple[int, dict[str, str], bytes], reason: str, tmp_path: Path
-) -> None:
+def test_a_refusal_of_the_whole_ends_the_run_and_names_what_is_missing(step: Step, reason: str, tmp_path: Path) -> None:
     with scripted(*[step] * 10) as server:
         bare = send("-", "--url", server.url, text=b"\n".join(lines(3)))
         rejected = tmp_path / "rejected"
@@ -197,20 +198,17 @@ def test_patience_ends() -> None:
 
 def test_an_interrupt_accounts_for_every_line(tmp_path: Path) -> None:
     rejected = tmp_path / "rejected"
-    busy: tuple[int, dict[str, str], bytes] = (503, {"retry-after": "60"}, b"{}")
+    busy: Step = (503, {"retry-after": "60"}, b"{}")
     with scripted(*[busy] * 100) as server:
         command = [sys.executable, "-m", "forebay", "send", "-", "--url", server.url, "--rejected", str(rejected)]
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment()
-        )
-        assert process.stdin is not None
-        process.stdin.write(b"\n".join(lines(1200)) + b"\n")
-        process.stdin.flush()
-        wait_for("two batches to be tried", lambda: len(server.seen) >= 2)
-        process.send_signal(signal.SIGINT)
-        # The input stays open: a reader that waits for it does not hold the end up.
-        assert process.wait(SEND_SECONDS) == 130
-        process.stdin.close()
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=clean_environment()) as process:
+            assert process.stdin is not None
+            process.stdin.write(b"\n".join(lines(1200)) + b"\n")
+            process.stdin.flush()
+            wait_for("two batches to be tried", lambda: len(server.seen) >= 2)
+            process.send_signal(signal.SIGINT)
+            # The input stays open: a reader that waits for it does not hold the end up.
+            assert process.wait(SEND_SECONDS) == 130
     rows = sorted(json.loads(line)["line"] for line in rejected.read_text().splitlines())
     assert rows == list(range(1, 1201))
 
@@ -219,9 +217,6 @@ def test_wrong_usage() -> None:
     for arguments in (("missing.ndjson",), ("-", "--url", "ftp://x"), ("-", "--connections", "0")):
         ended = send(*arguments)
         assert (ended.returncode, b"Traceback" in ended.stderr) == (2, False), ended.stderr
-
-
-Start = Callable[..., RunningServer]
 
 
 def test_a_server_that_is_killed_under_way_has_each_event_once(server: Start, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from forebay._forebay import Finding, OffsetRange
+from forebay.reports import Finding, OffsetRange
 
 SHOWN = 50
 """Lines of one kind on a terminal; `--json` has all of them."""

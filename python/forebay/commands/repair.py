@@ -6,6 +6,7 @@ import click
 
 from forebay import _forebay
 from forebay.commands.damages import say_findings, say_offsets
+from forebay.reports import RepairReport
 
 
 @click.command()
@@ -39,11 +40,11 @@ def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
     click.echo(f"described in {data_dir}/{done['quarantine']}.json; keep that file, so that the gaps stay known")
 
 
-def _aside(report: _forebay.RepairReport) -> int:
+def _aside(report: RepairReport) -> int:
     return sum(item["bytes"] for item in report["items"])
 
 
-def _say(report: _forebay.RepairReport) -> None:
+def _say(report: RepairReport) -> None:
     click.echo(f"  {len(report['items'])} pieces, {_aside(report):,} bytes, are copied to the quarantine")
     if report["salvaged_records"]:
         click.echo(f"  {report['salvaged_records']:,} sound records of the journal are sealed")

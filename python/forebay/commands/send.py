@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import BinaryIO
 
 import click
@@ -52,7 +53,7 @@ def send(file: BinaryIO, url: str, token: str | None, connections: int, rejected
     except ValueError as error:
         raise click.UsageError(f"--url {error}") from None
     rejections = Rejections(rejected)
-    sending = Sending(file, target, connections=connections, patience_seconds=patience, keep=rejections.keep)
+    sending = Sending(file.fileno(), target, connections=connections, patience_seconds=patience, keep=rejections.keep)
     started = time.monotonic()
     with rejections:
         display = Display(file)
@@ -79,10 +80,16 @@ class Rejections:
     """Where lines go that are not stored: the file, or, without one, a list of their numbers."""
 
     def __init__(self, path: str | None) -> None:
-        self._file = open(path, "ab") if path else None
+        self._path = path
+        self._file: BinaryIO | None = None
         self._numbers: list[int] = []
 
     def __enter__(self) -> Rejections:
+        if self._path:
+            try:
+                self._file = Path(self._path).open("ab")
+            except OSError as error:
+                raise click.ClickException(f"cannot write {self._path}: {error.strerror}") from None
         return self
 
     def __exit__(self, *_: object) -> None:

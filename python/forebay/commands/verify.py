@@ -10,6 +10,7 @@ import click
 from forebay import _forebay
 from forebay.commands.damages import say_findings, say_offsets
 from forebay.errors import ForebayError
+from forebay.reports import VerifyReport
 
 CLEAN, DAMAGED, NOT_CHECKED = 0, 1, 2
 
@@ -37,7 +38,7 @@ def verify(data_dir: str, as_json: bool) -> None:
     sys.exit(CLEAN if report["clean"] else DAMAGED)
 
 
-def _say(data_dir: str, report: _forebay.VerifyReport) -> None:
+def _say(data_dir: str, report: VerifyReport) -> None:
     click.echo(
         f"{data_dir}: {report['files']} files, {report['bytes']:,} bytes; {report['records']:,} records in "
         f"{report['partitions']} partitions of {report['streams']} streams"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Protocol
 
 import msgspec
 
@@ -33,6 +33,12 @@ class _Event(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Event)
+
+
+class Lines(Protocol):
+    """Where lines come from: a binary file, or a `Source`."""
+
+    def readline(self, limit: int, /) -> bytes: ...
 
 
 @dataclass(slots=True, frozen=True)
@@ -72,7 +78,7 @@ class Reader:
     """Batches of at most `BATCH_EVENTS` and `BATCH_BYTES`, and each line that cannot be an event. Blank lines are
     skipped."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: Lines) -> None:
         self._source = source
         self.held: list[Line] = []
         """Read, and not in a batch yet."""
@@ -100,7 +106,7 @@ class Reader:
             yield last
 
 
-def _lines(source: BinaryIO) -> Iterator[Line | Rejection]:
+def _lines(source: Lines) -> Iterator[Line | Rejection]:
     number = position = 0
     while text := source.readline(LINE_BYTES + 1):
         number += 1

@@ -113,7 +113,7 @@ class Delivery:
         except (OSError, http.client.HTTPException) as error:
             # The outcome may be unknown; the key makes the next try harmless.
             self.close()
-            return f"no answer: {error or type(error).__name__}", 0.0
+            return f"no answer: {str(error) or type(error).__name__}", 0.0
         if 200 <= status < 300:
             return None, 0.0
         why = f"{status}: {_detail(answer)}"

@@ -7,18 +7,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 from forebay.sender.batches import Batch, Line, Reader, Rejection
 from forebay.sender.delivery import Delivery, Gone, Refused, Target
+from forebay.sender.source import Source
 
 QUEUED_BATCHES_A_CONNECTION = 2
 """One ready when the connection is free, one being read."""
 
 POLL_SECONDS = 0.1
-
-JOIN_SECONDS = 1.0
-"""For the reader's thread, once nothing more is wanted of it."""
 
 
 @dataclass
@@ -45,22 +42,23 @@ class Outcome:
 
 
 class Sending:
-    """Sends `source` to `target`. `keep` gets each line that is not stored; False from it ends the run.
+    """Sends what the descriptor `source` holds to `target`. `keep` gets each line that is not stored; False from it
+    ends the run.
 
     Each line up to `Outcome.last_line` is acknowledged or handed to `keep`; what comes after is still in the input.
     """
 
     def __init__(
-        self, source: BinaryIO, target: Target, *, connections: int, patience_seconds: float, keep: Callable[..., bool]
+        self, source: int, target: Target, *, connections: int, patience_seconds: float, keep: Callable[..., bool]
     ) -> None:
         self.outcome = Outcome()
-        self._reader = Reader(source)
         self._target = target
         self._connections = connections
         self._patience = patience_seconds
         self._keep = keep
         self._queue: queue.Queue[Batch | None] = queue.Queue(connections * QUEUED_BATCHES_A_CONNECTION)
         self._stop = threading.Event()
+        self._reader = Reader(Source(source, self._stop))
 
     def stop(self, why: str) -> None:
         """Ends the run: nothing further is read, what waits is handed to `keep`."""
@@ -70,7 +68,7 @@ class Sending:
 
     def run(self, on_progress: Callable[[Outcome], None]) -> Outcome:
         """Returns when every line read is accounted for. Calls `on_progress` on the caller's thread."""
-        reader = threading.Thread(target=self._read, name="reader", daemon=True)
+        reader = threading.Thread(target=self._read, name="reader")
         workers = [
             threading.Thread(target=self._work, name=f"sender-{i}", daemon=True) for i in range(self._connections)
         ]
@@ -84,8 +82,7 @@ class Sending:
                 if self._stop.is_set():
                     raise
                 self.stop("interrupted")
-        # A reader that waits for a terminal or a pipe is left behind; its thread ends with the process.
-        reader.join(JOIN_SECONDS)
+        reader.join()
         self._account_for_the_rest()
         on_progress(self.outcome)
         return self.outcome
