@@ -8,7 +8,7 @@ import socket
 
 import structlog
 
-from forebay._forebay import Engine
+from forebay._forebay import Engine, keep_heap
 from forebay.app import App
 from forebay.config import ConfigError, Settings
 from forebay.http.gateway import Gateway, IngestLoop
@@ -25,6 +25,7 @@ def serve(settings: Settings) -> None:
         ConfigError: the address cannot be listened on.
         ForebayError: the log cannot be opened, or what was admitted could not be committed on stopping.
     """
+    keep_heap()
     listener = listen(settings.host, settings.port)
     try:
         engine = Engine(settings.data_dir, settings.engine_options())

@@ -101,7 +101,7 @@ impl Engine {
     pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
         let admitted = self.admit(request.shape, request.bytes().len());
         let (stream, permit) = admitted.inspect_err(|error| self.counters.refused(error.kind()))?;
-        let inline = request.is_inline();
+        let inline = request.is_inline(self.options.inline_body_bytes);
         let reply = Reply::new(completer, ticket);
         let job = Job { request, stream, permit, reply, arrival: Timestamp::now(), admitted: Instant::now() };
         if !inline {

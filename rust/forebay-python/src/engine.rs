@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use forebay_core::log::storage::Disk;
 use forebay_core::{
-    AllowedKeys, Completer, Error, ErrorKind, Key, LOGS, Limits, Offset, OnInvalid, PartitionId, Request, Shape,
+    AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, LOGS, Limits, Offset, OnInvalid, PartitionId,
+    Request, Shape,
 };
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -113,8 +114,13 @@ impl Engine {
         let request = request.map_err(|error| raise(py, &error))?;
         let ticket = self.futures.lock().insert(future);
         let completer: Arc<dyn Completer> = self.completions.clone();
-        // A small body is parsed here, a larger one is only queued: not worth giving the GIL away for.
-        self.core.submit(request, completer, ticket).map_err(|error| {
+        // Parsing a small body, or queueing a large one, is not worth giving the GIL away for.
+        let submitted = if request.bytes().len() <= INLINE_BODY_BYTES {
+            self.core.submit(request, completer, ticket)
+        } else {
+            py.detach(|| self.core.submit(request, completer, ticket))
+        };
+        submitted.map_err(|error| {
             self.futures.lock().remove(ticket);
             raise(py, &error)
         })

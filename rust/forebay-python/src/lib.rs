@@ -20,5 +20,6 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Receipt>()?;
     module.add_class::<engine::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
+    module.add_function(wrap_pyfunction!(allocator::keep_heap, module)?)?;
     module.add_function(wrap_pyfunction!(error::error_table, module)?)
 }

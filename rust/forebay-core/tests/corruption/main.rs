@@ -1,6 +1,13 @@
 //! Every recovery branch, one damage at a time: what is not damaged is served, what is damaged is named, and nothing is
 //! lost silently.
-#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_debug_implementations)]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_debug_implementations
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

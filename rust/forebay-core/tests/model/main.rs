@@ -2,7 +2,14 @@
 //! the disk, what was acknowledged is there once, where its receipt says, and nothing is there by halves.
 //!
 //! `FOREBAY_MODEL_CASES` sets how many cases are run, and `FOREBAY_MODEL_SEED` begins with another one.
-#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_debug_implementations)]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_debug_implementations
+)]
 
 #[path = "../common/mod.rs"]
 mod common;
