@@ -120,6 +120,13 @@ def test_an_event_of_somebody_else(scene: Scene) -> None:
     assert "was not sent here" in scene.findings()[0]
 
 
+def test_a_record_that_is_no_event(scene: Scene) -> None:
+    events = scene.sent(Outcome.ACKNOWLEDGED)
+    del events[0]["metadata"]
+    scene.append(events)
+    assert "brought no events" in scene.findings()[0]
+
+
 def test_a_log_that_has_gone_back(scene: Scene, tmp_path: Path) -> None:
     scene.append(scene.sent(Outcome.ACKNOWLEDGED, at_least=100))
     assert scene.findings() == []
