@@ -8,6 +8,7 @@ from forebay.reports import RepairReport, VerifyReport
 __all__ = [
     "SHAPE_DRAIN",
     "Engine",
+    "Projects",
     "Receipt",
     "RecordBatch",
     "StreamDescription",
@@ -32,9 +33,22 @@ class Engine:
     """The log of one data directory. Every method may be called from any thread; blocking ones release the GIL."""
 
     def __new__(cls, data_dir: str, options: dict[str, object]) -> Engine: ...
-    def submit(self, shape: int, body: bytes, future: _Completion) -> None:
-        """Admits one request body. Raises at once when it is refused; else `drain_completions` completes `future`
-        with the number of quarantined events, or with a `ForebayError`."""
+    def submit(
+        self,
+        shape: int,
+        body: bytes,
+        future: _Completion,
+        encoding: str | None = None,
+        quarantine: bool = False,
+        key: tuple[bytes, bytes] | None = None,
+        projects: Projects | None = None,
+    ) -> None:
+        """Admits one request body. `encoding` is a content coding in lower case; `key` is the scope and the key of an
+        idempotent request; `projects` are the only record keys that the sender may write.
+
+        Raises at once when it is refused; else `drain_completions` completes `future` with the number of quarantined
+        events, or with a `ForebayError`.
+        """
     def completion_fd(self) -> int:
         """A descriptor that turns readable when requests are complete."""
     def drain_completions(self) -> None:
@@ -58,6 +72,12 @@ class Engine:
 
 _Histogram = tuple[list[float], list[int], float]
 """Upper bounds, cumulative counts (one more, for +Inf), sum."""
+
+@final
+class Projects:
+    """Project ids that a token is limited to."""
+
+    def __new__(cls, names: list[str]) -> Projects: ...
 
 @final
 class Receipt:
@@ -95,7 +115,8 @@ class RecordBatch:
     def key(self, index: int) -> bytes | None: ...
     def value(self, index: int) -> bytes: ...
     def headers(self, index: int) -> bytes: ...
-    def ndjson(self) -> bytes: ...
+    def ndjson(self, projects: Projects | None = None) -> bytes:
+        """A line of JSON a record; with `projects` only those whose key is one of them."""
 
 def error_table() -> list[tuple[int, str, int, bool]]:
     """Every row of the error table: number, name, HTTP status, retryable."""

@@ -17,6 +17,7 @@ from forebay.commands.read import read
 from forebay.commands.repair import repair
 from forebay.commands.send import send
 from forebay.commands.serve import serve
+from forebay.commands.token import token
 from forebay.commands.torture import torture
 from forebay.commands.verify import verify
 from forebay.config import ConfigError
@@ -53,6 +54,7 @@ def forebay() -> None:
 forebay.add_command(serve)
 forebay.add_command(inspect)
 forebay.add_command(read)
+forebay.add_command(token)
 forebay.add_command(torture)
 forebay.add_command(verify)
 forebay.add_command(repair)

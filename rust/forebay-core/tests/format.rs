@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{Mark, frames, read_all, until};
+use forebay_core::log::state::State;
 use forebay_core::log::status::Mode;
 use forebay_core::log::storage::faulty::Faulty;
 use forebay_core::log::storage::{Disk, Storage};
-use forebay_core::log::state::State;
 use forebay_core::log::table::{Changes, Table, TableOp};
 use forebay_core::stream::{Compression, StreamDefinition};
 use forebay_core::{

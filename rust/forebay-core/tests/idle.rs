@@ -17,7 +17,8 @@ fn a_poisoned_log_takes_no_processor_time() {
     let engine = common::open(&storage, &common::sealing_soon()).unwrap();
     storage.inject(Fault::next(Operation::Sync).on("journal/").always());
     until("the poison", || {
-        engine.ingest(Request::new(Shape::Drain, common::drain(&Mark::batch(3, 1, 10)))).is_err() && engine.report().mode == Mode::Poisoned
+        engine.ingest(Request::new(Shape::Drain, common::drain(&Mark::batch(3, 1, 10)))).is_err()
+            && engine.report().mode == Mode::Poisoned
     });
     let calls = || [Operation::Write, Operation::Sync].map(|operation| storage.calls(operation));
     until("quiet", || engine.report().commit_queue == 0);

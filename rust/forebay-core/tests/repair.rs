@@ -1,5 +1,5 @@
 //! Damage of every kind, and what verify and repair make of it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "repair/world.rs"]
 mod world;

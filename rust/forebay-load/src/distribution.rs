@@ -12,7 +12,6 @@ const MICROS_PER_MILLI: f64 = 1e3;
 pub(crate) fn percentile_distribution(histogram: &Histogram<u64>) -> String {
     let mut text = format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
     // Writing into a String cannot fail.
-    let mut count = 0;
     for step in histogram.iter_quantiles(TICKS_PER_HALF) {
         let value = step.value_iterated_to() as f64 / MICROS_PER_MILLI;
         let quantile = step.quantile_iterated_to();
