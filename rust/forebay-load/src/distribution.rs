@@ -11,6 +11,7 @@ const MICROS_PER_MILLI: f64 = 1e3;
 /// <https://github.com/HdrHistogram/HdrHistogram>.
 pub(crate) fn percentile_distribution(histogram: &Histogram<u64>) -> String {
     let mut text = format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
+    let mut count = 0;
     // Writing into a String cannot fail.
     for step in histogram.iter_quantiles(TICKS_PER_HALF) {
         let value = step.value_iterated_to() as f64 / MICROS_PER_MILLI;
