@@ -41,7 +41,7 @@ wheel: $(VENV)/.extension ## an abi3 wheel in dist/, which installs without a Ru
 	$(BIN)/maturin build --release --out dist
 
 fuzz: ## the parser against serde_json, longer than in `make test`
-	FOREBAY_FUZZ_CASES=$${FOREBAY_FUZZ_CASES:-5000000} cargo test --release -p forebay-core fuzz -- --nocapture
+	FOREBAY_FUZZ_CASES=$${FOREBAY_FUZZ_CASES:-5000000} cargo test --release -p forebay-core --test parser_differential -- --nocapture
 
 bench: build ## measures this machine and appends to bench/README.md
 	$(BIN)/python bench/run.py

@@ -1,6 +1,9 @@
 """The Rust engine. Offsets count records of one partition from 0; times are microseconds since 1970 UTC."""
 
+from collections.abc import Callable
 from typing import Protocol, final
+
+from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
     "SHAPE_DRAIN",
@@ -10,6 +13,9 @@ __all__ = [
     "RecordBatch",
     "StreamDescription",
     "error_table",
+    "repair",
+    "run_load",
+    "verify",
 ]
 
 SHAPE_DRAIN: int
@@ -26,7 +32,7 @@ class _Completion(Protocol):
 class Engine:
     """The log of one data directory. Every method may be called from any thread; blocking ones release the GIL."""
 
-    def __new__(cls, data_dir: str, options_: dict[str, object]) -> Engine: ...
+    def __new__(cls, data_dir: str, options: dict[str, object]) -> Engine: ...
     def submit(
         self,
         shape: int,
@@ -114,3 +120,16 @@ class RecordBatch:
 
 def error_table() -> list[tuple[int, str, int, bool]]:
     """Every row of the error table: number, name, HTTP status, retryable."""
+
+def keep_heap() -> None:
+    """Lets Python's allocator keep freed memory for the next request bodies. For a process that serves alone."""
+
+def verify(data_dir: str) -> VerifyReport:
+    """Checks a whole data directory without changing it. Raises `DirectoryLocked` and `StorageUnavailable`."""
+
+def repair(data_dir: str, apply: bool) -> RepairReport:
+    """Repairs a data directory, or only says what that would do."""
+
+def run_load(options: dict[str, object], progress: Callable[[str, float, int, int], object]) -> tuple[str, str, bool]:
+    """Runs a load; gives the report as JSON, the latencies as an HdrHistogram percentile distribution, and whether it
+    was ended early by a KeyboardInterrupt, which `progress` (phase, seconds, events, refusals) or a signal raises."""

@@ -8,13 +8,15 @@ import socket
 
 import structlog
 
-from forebay._forebay import Engine
+from forebay._forebay import Engine, keep_heap
 from forebay.app import App
 from forebay.config import ConfigError, Settings
 from forebay.http.auth import Guard, guard
 from forebay.http.gateway import Gateway, IngestLoop
 
 log = structlog.get_logger("forebay.server")
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(settings: Settings) -> None:
@@ -24,6 +26,7 @@ def serve(settings: Settings) -> None:
         ConfigError: the address cannot be listened on.
         ForebayError: the log cannot be opened, or what was admitted could not be committed on stopping.
     """
+    keep_heap()
     listener = listen(settings.host, settings.port)
     try:
         engine = Engine(settings.data_dir, settings.engine_options())
@@ -65,8 +68,10 @@ async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: soc
     loop = asyncio.get_running_loop()
     app = App(engine, settings, guarded)
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    # Not the loop's own handlers: closing the loop would set the signals back to ending the process, and a second one
+    # would then cut the commit of what was admitted, or turn the exit status into a killed process's.
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     loop.add_reader(engine.completion_fd(), engine.drain_completions)
     app.spawn(app.sweep())
     host, port = listener.getsockname()[:2]
@@ -79,6 +84,8 @@ async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: soc
         durability=settings.durability,
     )
     await stop.wait()
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     log.info("stopping")
     # Streams that are open end on this; the gateway waits for them.
     app.stopping.set()

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use parking_lot::Mutex;
+
 use crate::admission::{Budget, Permit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
@@ -13,7 +15,7 @@ use crate::ingest::request::{Job, Request, Shape};
 use crate::ingest::worker::JobQueue;
 use crate::ingest::{Event, MAX_KEY_BYTES};
 use crate::log::append::{
-    Append, BATCH_OVERHEAD_BYTES, Completer, Destination, Encoded, Level, Receipt, Reply, Waiter, encode,
+    Append, BATCH_OVERHEAD_BYTES, Completer, Destination, Encoded, Receipt, Reply, Waiter, encode,
 };
 use crate::log::commit_queue::CommitQueue;
 use crate::log::read::{Limits, Reader, RecordBatch};
@@ -42,7 +44,7 @@ pub struct Engine {
     pub(crate) threads: Threads,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) accepting: AtomicBool,
-    pub(crate) _lock: Box<dyn DirectoryLock>,
+    pub(crate) lock: Mutex<Option<Box<dyn DirectoryLock>>>,
 }
 
 /// A record that a program appends.
@@ -61,8 +63,8 @@ pub struct NewRecord {
 /// Where a program's records went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// The promise that this acknowledgement makes.
-    pub level: Level,
+    /// The append's result.
+    pub receipt: Receipt,
     /// Partition and offset of each record, in the order given.
     pub places: Vec<(PartitionId, Offset)>,
 }
@@ -76,10 +78,19 @@ impl Engine {
     /// [`Engine::report`].
     pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         let engine = start::open(storage, options.validated()?)?;
-        if engine.status.refusal().is_none() && engine.catalog.named(LOGS).is_err() {
-            engine.streams.create(StreamDefinition::logs(&engine.options))?;
-        }
+        // When it cannot be made now, because the disk is full, the first request makes it.
+        let _later = engine.builtin(Shape::Drain);
         Ok(engine)
+    }
+
+    /// The stream of a shape, made when it is missing.
+    fn builtin(&self, shape: Shape) -> Result<Arc<Stream>> {
+        if let Ok(stream) = self.catalog.named(shape.stream()) {
+            return Ok(stream);
+        }
+        self.streams.ensure(match shape {
+            Shape::Drain => StreamDefinition::logs(&self.options),
+        })
     }
 
     /// Takes in a request. The outcome goes to `completer` under `ticket`, unless this call fails.
@@ -90,7 +101,7 @@ impl Engine {
     pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
         let admitted = self.admit(request.shape, request.bytes().len());
         let (stream, permit) = admitted.inspect_err(|error| self.counters.refused(error.kind()))?;
-        let inline = request.is_inline();
+        let inline = request.is_inline(self.options.inline_body_bytes);
         let reply = Reply::new(completer, ticket);
         let job = Job { request, stream, permit, reply, arrival: Timestamp::now(), admitted: Instant::now() };
         if !inline {
@@ -120,23 +131,20 @@ impl Engine {
             let detail = format!("the body has {bytes} bytes, more than the limit of {limit}");
             return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
         }
-        let stream = self.catalog.named(shape.stream());
+        let stream = self.builtin(shape)?;
         self.counters.bytes_in.add(bytes as u64);
         // The body, and about as much again for its records, until the body is parsed and dropped.
-        let permit = self.reserve(stream.as_ref().ok(), 2 * bytes + BATCH_OVERHEAD_BYTES)?;
-        Ok((stream?, permit))
+        let permit = self.reserve(&stream, 2 * bytes + BATCH_OVERHEAD_BYTES)?;
+        Ok((stream, permit))
     }
 
-    fn reserve(&self, stream: Option<&Arc<Stream>>, bytes: usize) -> Result<Permit> {
+    fn reserve(&self, stream: &Stream, bytes: usize) -> Result<Permit> {
         if !self.accepting.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Closed, "the server is shutting down"));
         }
         if let Some(refusal) = self.status.refusal() {
             return Err(refusal);
         }
-        let Some(stream) = stream else {
-            return Err(Error::new(ErrorKind::Internal, "a built-in stream is missing"));
-        };
         if bytes as u64 > stream.share().limit() {
             let limit = stream.share().limit();
             let detail = format!("the request needs {bytes} bytes of memory, more than the {limit} of its stream");
@@ -171,7 +179,8 @@ impl Engine {
         let (waiter, reply) = Waiter::pair();
         self.commits.push(Append::records(batch, reply, Instant::now()));
         let receipt = waiter.wait()?;
-        Ok(Appended { level: receipt.level, places: receipt.places(&partitions) })
+        let places = receipt.places(&partitions);
+        Ok(Appended { receipt, places })
     }
 
     fn encode(&self, stream: &Arc<Stream>, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
@@ -187,7 +196,7 @@ impl Engine {
             .map(|(record, index)| event(record, index, limit, arrival))
             .collect::<Result<_>>()?;
         let bytes: usize = events.iter().map(crate::log::record::encoded_bytes).sum();
-        let permit = self.reserve(Some(stream), bytes + BATCH_OVERHEAD_BYTES)?;
+        let permit = self.reserve(stream, bytes + BATCH_OVERHEAD_BYTES)?;
         let destination = Destination { stream, partition, events: &events };
         encode(&[destination], self.options.max_batch_bytes(), permit)
     }
@@ -234,10 +243,14 @@ impl Engine {
         &self.options
     }
 
-    /// Stops accepting, finishes and commits what was admitted, and ends the journal. Later calls do nothing.
+    /// Stops accepting, finishes and commits what was admitted, ends the journal, and gives the directory free. Later
+    /// calls do nothing.
     pub fn close(&self) {
         self.accepting.store(false, Ordering::Release);
+        // Held to the end: whoever else closes waits, and nobody gives the directory free before the last commit.
+        let mut lock = self.lock.lock();
         self.threads.stop(self);
+        *lock = None;
     }
 }
 

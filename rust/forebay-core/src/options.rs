@@ -6,6 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// A request body up to this size is parsed on the caller's thread: a hand-over to a worker costs more than that.
 pub const INLINE_BODY_BYTES: usize = 4 * 1024;
+/// The same where all threads share one core, and a worker could only take turns with the caller.
+pub const INLINE_BODY_BYTES_ONE_CORE: usize = 1024 * 1024;
 /// A journal file is at least this large, so that the largest frame is worth having.
 pub const MIN_JOURNAL_FILE_BYTES: u64 = 1024 * 1024;
 /// Lengths inside a frame are 32 bits.
@@ -83,8 +85,10 @@ pub struct Options {
     pub journal_file_bytes: u64,
     /// A journal file is sealed at this age even when it is not full.
     pub journal_file_age: Duration,
-    /// Threads that parse bodies larger than [`INLINE_BODY_BYTES`].
+    /// Threads that parse bodies larger than [`Options::inline_body_bytes`].
     pub workers: usize,
+    /// Bodies up to this size are parsed on the caller's thread.
+    pub inline_body_bytes: usize,
     /// Partitions of the built-in stream `logs`, fixed when the data directory is made.
     pub logs_partitions: u32,
     /// Retention of the built-in stream `logs`.
@@ -101,13 +105,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             durability: Durability::Fsync,
             sync_interval: Duration::from_millis(100),
             ring_bytes: 512 * 1024 * 1024,
             journal_file_bytes: 64 * 1024 * 1024,
             journal_file_age: Duration::from_secs(600),
-            workers: std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS),
+            workers: cores.min(MAX_WORKERS),
+            inline_body_bytes: if cores == 1 { INLINE_BODY_BYTES_ONE_CORE } else { INLINE_BODY_BYTES },
             logs_partitions: 4,
             logs_retention: Retention::default(),
             dedup_window: Duration::from_secs(600),

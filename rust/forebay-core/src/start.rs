@@ -19,10 +19,12 @@ use crate::log::commit_queue::CommitQueue;
 use crate::log::committer::{Committer, Wiring};
 use crate::log::dedup::{Dedup, MAX_REMEMBERED_KEYS};
 use crate::log::journal::{JOURNAL_DIRECTORY, Journal};
+use crate::log::journal_files::JournalFiles;
 use crate::log::read::Reader;
-use crate::log::recovery::{JournalFiles, Recovered, Recovery};
+use crate::log::recovery::{Recovered, Recovery};
 use crate::log::retention;
-use crate::log::sealer::{SealQueue, Sealer};
+use crate::log::seal_queue::SealQueue;
+use crate::log::sealer::Sealer;
 use crate::log::segment::SEGMENT_DIRECTORY;
 use crate::log::spares::Spares;
 use crate::log::state::{STATE_DIRECTORY, State};
@@ -118,7 +120,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         threads,
         storage: Arc::clone(&storage),
         accepting: AtomicBool::new(true),
-        _lock: lock,
+        lock: Mutex::new(Some(lock)),
     })
 }
 
@@ -200,7 +202,8 @@ impl Parts {
         if self.status.mode() == Mode::ReadOnly {
             return Ok(threads);
         }
-        let journal = Journal::new(spares.make_now()?, Arc::clone(&spares), recovered.sequence);
+        let first = spares.make_now().map_err(|why| self.status.set(Mode::Full, why)).ok();
+        let journal = Journal::new(first, Arc::clone(&spares), recovered.sequence);
         recovered.unsealed.into_iter().for_each(|full| self.sealing.push(full));
         let wiring = Wiring {
             queue: Arc::clone(&self.commits),

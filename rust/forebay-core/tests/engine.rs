@@ -102,9 +102,11 @@ fn full_journal_files_are_sealed_and_still_read() {
 #[test]
 fn a_second_engine_on_the_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let _engine = open(directory.path(), small());
+    let engine = open(directory.path(), small());
     let error = Engine::open(Arc::new(Disk::new(directory.path()).unwrap()), small()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DirectoryLocked);
+    engine.close();
+    open(directory.path(), small());
 }
 
 #[test]

@@ -91,21 +91,33 @@ impl Futures {
 /// Completes the futures of all finished requests.
 ///
 /// # Errors
-/// When the error classes cannot be imported.
+/// The first that a future raised; all others are completed none the less.
 pub fn deliver(py: Python<'_>, completions: &Completions, futures: &Mutex<Futures>) -> PyResult<()> {
+    let mut first_failure = Ok(());
     for (ticket, outcome) in completions.take() {
         let Some(future) = futures.lock().remove(ticket) else { continue };
-        let future = future.into_bound(py);
-        let delivered = match outcome {
-            Ok(receipt) => future.call_method1(intern!(py, "set_result"), (receipt.quarantined,)),
-            Err(error) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
-        };
-        // A future whose client went away is cancelled and refuses its result. The append itself stands.
-        if let Err(refused) = delivered
-            && !future.call_method0(intern!(py, "cancelled"))?.is_truthy()?
-        {
-            return Err(refused);
+        let delivered = complete(&future.into_bound(py), outcome);
+        if first_failure.is_ok() {
+            first_failure = delivered;
         }
     }
-    Ok(())
+    first_failure
+}
+
+fn complete(future: &Bound<'_, PyAny>, outcome: Result<Receipt>) -> PyResult<()> {
+    let py = future.py();
+    let delivered = match outcome {
+        Ok(receipt) => future.call_method1(intern!(py, "set_result"), (receipt.quarantined,)),
+        Err(error) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
+    };
+    match delivered {
+        // A future whose client went away is cancelled and refuses its result. The append itself stands.
+        Err(refused) if !is_cancelled(future) => Err(refused),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn is_cancelled(future: &Bound<'_, PyAny>) -> bool {
+    let cancelled = future.call_method0(intern!(future.py(), "cancelled"));
+    cancelled.and_then(|cancelled| cancelled.is_truthy()).unwrap_or(false)
 }

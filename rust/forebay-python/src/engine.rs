@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use forebay_core::log::storage::Disk;
 use forebay_core::{
-    AllowedKeys, Completer, Error, ErrorKind, Key, LOGS, Limits, Offset, OnInvalid, PartitionId, Request, Shape,
+    AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, LOGS, Limits, Offset, OnInvalid, PartitionId,
+    Request, Shape,
 };
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -13,7 +14,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::batch::RecordBatch;
 use crate::completion::{Completions, Futures, deliver};
-use crate::convert::{self, RecordTuple, options, record};
+use crate::convert::{self, RecordTuple, record};
 use crate::error::raise;
 use crate::metrics;
 
@@ -76,8 +77,8 @@ pub struct StreamDescription {
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(py: Python<'_>, data_dir: &str, options_: &Bound<'_, PyDict>) -> PyResult<Self> {
-        let options = options(options_)?;
+    fn new(py: Python<'_>, data_dir: &str, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let options = convert::options(options)?;
         let opened = py.detach(|| {
             let disk = Disk::new(data_dir).map_err(|error| {
                 let detail = format!("data directory {data_dir} cannot be made: {error}");
@@ -113,8 +114,13 @@ impl Engine {
         let request = request.map_err(|error| raise(py, &error))?;
         let ticket = self.futures.lock().insert(future);
         let completer: Arc<dyn Completer> = self.completions.clone();
-        // A small body is parsed here, a larger one is only queued: not worth giving the GIL away for.
-        self.core.submit(request, completer, ticket).map_err(|error| {
+        // Parsing a small body, or queueing a large one, is not worth giving the GIL away for.
+        let submitted = if request.bytes().len() <= INLINE_BODY_BYTES {
+            self.core.submit(request, completer, ticket)
+        } else {
+            py.detach(|| self.core.submit(request, completer, ticket))
+        };
+        submitted.map_err(|error| {
             self.futures.lock().remove(ticket);
             raise(py, &error)
         })
@@ -140,11 +146,11 @@ impl Engine {
             let records: Vec<_> = records.into_iter().map(record).collect();
             self.core.append(stream, &records, partition.map(PartitionId))
         });
-        let receipt = appended.map_err(|error| raise(py, &error))?;
+        let appended = appended.map_err(|error| raise(py, &error))?;
         Ok(Receipt {
-            partitions: receipt.places.iter().map(|(partition, _)| partition.0).collect(),
-            offsets: receipt.places.iter().map(|(_, offset)| offset.0).collect(),
-            durability: receipt.level.durability().name(),
+            partitions: appended.places.iter().map(|(partition, _)| partition.0).collect(),
+            offsets: appended.places.iter().map(|(_, offset)| offset.0).collect(),
+            durability: appended.receipt.level.durability().name(),
         })
     }
 

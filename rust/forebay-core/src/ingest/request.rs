@@ -11,7 +11,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::append::Reply;
 use crate::log::dedup::Key;
-use crate::options::INLINE_BODY_BYTES;
 use crate::stream::{LOGS, Stream};
 
 /// A request body, wherever it lives.
@@ -66,12 +65,10 @@ impl Request {
         (*self.body).as_ref()
     }
 
-    /// Whether it is parsed where it comes in: small, and sure not to wait for anything.
+    /// Whether it is parsed where it comes in: at most `limit` bytes, and sure not to wait for anything.
     #[must_use]
-    pub fn is_inline(&self) -> bool {
-        self.bytes().len() <= INLINE_BODY_BYTES
-            && self.encoding == Encoding::Identity
-            && self.on_invalid == OnInvalid::Refuse
+    pub fn is_inline(&self, limit: usize) -> bool {
+        self.bytes().len() <= limit && self.encoding == Encoding::Identity && self.on_invalid == OnInvalid::Refuse
     }
 
     pub(crate) fn check_keys(&self, events: &[super::Event<'_>]) -> Result<()> {

@@ -323,6 +323,15 @@ pub struct Encoded {
     pub payload: Arc<Payload>,
 }
 
+/// The events' indices by partition, in order within each; partitions without any are left out.
+fn by_partition(partitions: &[PartitionId], count: usize) -> impl Iterator<Item = (PartitionId, Vec<u32>)> {
+    let mut groups: Vec<Vec<u32>> = vec![Vec::new(); count];
+    for (partition, index) in partitions.iter().zip(0..) {
+        groups[partition.0 as usize].push(index);
+    }
+    (0..).map(PartitionId).zip(groups).filter(|(_, group)| !group.is_empty())
+}
+
 fn encode_destination(
     to: &Destination<'_, '_>,
     bytes: &mut Vec<u8>,
@@ -338,19 +347,17 @@ fn encode_destination(
     };
     let from = partitions.len();
     partitions.extend(to.events.iter().map(partition_of));
-    let mut order: Vec<(PartitionId, u32)> = partitions[from..].iter().copied().zip(0..).collect();
-    order.sort_unstable();
-    for group in order.chunk_by(|a, b| a.0 == b.0) {
+    for (partition, group) in by_partition(&partitions[from..], to.stream.partitions().len()) {
         let from = bytes.len();
         let mut times = Times::default();
-        for (_, index) in group {
+        for index in &group {
             let event = &to.events[*index as usize];
             times.take_in(event.timestamp);
             record::encode(event, bytes);
         }
         chunks.push(Chunk {
             stream: Arc::clone(to.stream),
-            partition: group[0].0,
+            partition,
             records: u32::try_from(group.len()).unwrap_or(u32::MAX),
             range: from..bytes.len(),
             crc: crc32c::crc32c(&bytes[from..]),

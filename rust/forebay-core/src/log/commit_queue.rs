@@ -70,6 +70,15 @@ impl CommitQueue {
         self.wake.notify_all();
     }
 
+    /// Closes, and drops what is queued, which answers it.
+    pub fn abandon(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let left = std::mem::take(&mut state.appends);
+        drop(state);
+        drop(left);
+    }
+
     /// Moves what is queued into `batch`, up to `max_bytes` of records but at least one append.
     pub fn take(&self, batch: &mut Vec<Append>, max_bytes: usize, deadline: Option<Instant>) -> Taken {
         let mut state = self.state.lock();

@@ -10,7 +10,7 @@ use super::commit_queue::{CommitQueue, Taken};
 use super::frame::{FrameHead, FrameKind, FrameRow, frame_bytes};
 use super::journal::{Journal, JournalError, Room};
 use super::ring::Run;
-use super::sealer::{Contents, Full, SealQueue};
+use super::seal_queue::{Contents, Full, SealQueue};
 use super::status::{Mode, Status};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Sequence, Timestamp};
@@ -19,6 +19,8 @@ use crate::telemetry::Counters;
 
 /// A log that has been quiet for this long says in a marker that its last commit was synced.
 const QUIET: Duration = Duration::from_millis(50);
+/// An old file that could not be left, because the disk is full, is tried again this often.
+const RETRY: Duration = Duration::from_secs(1);
 /// Records of one commit: more would not be cheaper, and each request of it waits for all.
 const MAX_COMMIT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -37,6 +39,8 @@ pub struct Committer {
     max_commit_bytes: usize,
     last_commit: Instant,
     last_sync: Instant,
+    /// An old file is not left before this.
+    next_rotation: Instant,
 }
 
 /// What the committer works with.
@@ -71,11 +75,13 @@ impl Committer {
             max_commit_bytes: MAX_COMMIT_BYTES.min(largest),
             last_commit: now,
             last_sync: now,
+            next_rotation: now,
         }
     }
 
     /// Commits until the queue is closed and empty, then ends the journal.
     pub fn run(mut self) {
+        let _answers = Abandoned { queue: Arc::clone(&self.queue), status: Arc::clone(&self.status) };
         let mut batch = Vec::new();
         loop {
             match self.queue.take(&mut batch, self.max_commit_bytes, self.deadline()) {
@@ -88,17 +94,21 @@ impl Committer {
             }
         }
         if self.status.mode() != Mode::Poisoned
-            && let Err(error) = self.journal.mark(FrameKind::End)
+            && let Err(error) = self.journal.end()
         {
             self.status.poison("ending the journal", &error);
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
+        if self.status.mode() == Mode::Poisoned {
+            // Nothing is due any more: a deadline in the past would keep a core busy.
+            return None;
+        }
         let sync = self.journal.is_unsynced() && self.durability == Durability::Interval;
         let sync = sync.then(|| self.last_sync + self.sync_interval);
         let marker = (self.journal.is_unmarked() && self.marks()).then(|| self.last_commit + QUIET);
-        let age = self.journal.opened().map(|opened| opened + self.file_age);
+        let age = self.journal.opened().map(|opened| (opened + self.file_age).max(self.next_rotation));
         [sync, marker, age].into_iter().flatten().min()
     }
 
@@ -120,10 +130,11 @@ impl Committer {
         if self.journal.is_unmarked() && self.marks() && now >= self.last_commit + QUIET {
             let _synced = self.journal.mark(FrameKind::Marker)?;
         }
-        if self.journal.opened().is_some_and(|opened| now >= opened + self.file_age) {
+        if now >= self.next_rotation && self.journal.opened().is_some_and(|opened| now >= opened + self.file_age) {
             match self.rotate() {
+                Ok(()) => {}
                 // Without a further file the old one serves on.
-                Ok(()) | Err(JournalError::NoSpace(_)) => {}
+                Err(JournalError::NoSpace(_)) => self.next_rotation = now + RETRY,
                 Err(JournalError::Failed(error)) => return Err(error),
             }
         }
@@ -135,7 +146,9 @@ impl Committer {
         let next = Contents::new(self.journal.generation());
         let mut contents = std::mem::replace(&mut self.contents, next);
         contents.last_sequence = self.journal.sequence();
-        self.sealing.push(Full { file, contents });
+        if let Some(file) = file {
+            self.sealing.push(Full { file, contents });
+        }
         Ok(())
     }
 
@@ -190,6 +203,7 @@ impl Committer {
         let mut payload = Vec::new();
         let mut ops = Vec::new();
         let mut placed = Vec::with_capacity(batch.len());
+        let control = batch.iter().any(|append| append.payload.is_none());
         for append in batch.iter_mut() {
             let mut places = Vec::with_capacity(append.chunks.len());
             let bytes = append.payload.as_ref().map_or(&[][..], |payload| payload.bytes());
@@ -215,6 +229,11 @@ impl Committer {
         let head = FrameHead { kind: FrameKind::Commit, sequence, synced_through, append_time, rows, ops };
         let started = Instant::now();
         let written = self.journal.commit(head, &payload)?;
+        // A stream that exists, and a segment whose file is removed next, must not come back at any level.
+        if control && self.durability != Durability::Fsync {
+            let _synced = self.journal.sync()?;
+            self.counters.syncs.increment();
+        }
         let level = match self.durability {
             Durability::Fsync => {
                 let level = Level::fsync(&self.journal.sync()?);
@@ -258,6 +277,21 @@ impl Committer {
             append.reply.finish(Ok(receipt), &mut woken);
         }
         woken.iter().for_each(|completer| completer.wake());
+    }
+}
+
+/// Answers whoever waits when the committer is gone, also by a panic: no caller may wait for ever.
+struct Abandoned {
+    queue: Arc<CommitQueue>,
+    status: Arc<Status>,
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.status.poison("committing", &io::Error::other("the committer panicked"));
+        }
+        self.queue.abandon();
     }
 }
 

@@ -120,6 +120,13 @@ pub fn frame_bytes(rows: usize, ops_bytes: usize, payload_bytes: usize) -> usize
 }
 
 impl FrameHead {
+    /// The end of a file after the commit `sequence`, which is synced.
+    #[must_use]
+    pub fn end(sequence: Sequence) -> Self {
+        let (kind, append_time) = (FrameKind::End, Timestamp::now());
+        Self { kind, sequence, synced_through: sequence, append_time, rows: Vec::new(), ops: Vec::new() }
+    }
+
     /// Writes header, rows and operations into `out`, which is cleared first.
     pub fn encode(&self, life: Life, out: &mut Vec<u8>) {
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
@@ -200,6 +207,12 @@ impl Decoded<'_> {
             }
             None => false,
         }) && rest.is_empty()
+    }
+
+    /// Where the payload begins, counted from the frame's first byte.
+    #[must_use]
+    pub fn payload_at(&self) -> usize {
+        self.at
     }
 
     /// Bytes on disk, padding included.

@@ -69,13 +69,15 @@ impl JournalFile {
     /// # Errors
     /// Whatever the storage says.
     pub fn identify(file: Arc<dyn StorageFile>, path: PathBuf) -> io::Result<Option<Self>> {
+        let length = file.length()?;
         let mut page = [0; PAGE_BYTES];
         match read_exact_at(file.as_ref(), &mut page, 0) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             result => result?,
         }
         let header = HEADER_COPIES.iter().find_map(|at| read_header(&page[*at..at + HEADER_BYTES]));
-        Ok(header.map(|(life, bytes)| Self { file, path, life, bytes }))
+        // A tail that was cut by copying is shorter than the header says: such a file is not used again.
+        Ok(header.map(|(life, bytes)| Self { file, path, life, bytes: bytes.min(length) }))
     }
 
     /// Writes a frame without syncing it.
@@ -118,7 +120,8 @@ impl From<io::Error> for JournalError {
 /// The committer's end of the journal.
 #[derive(Debug)]
 pub struct Journal {
-    active: JournalFile,
+    /// None at a start on a full disk, until there is room for a file.
+    active: Option<JournalFile>,
     position: u64,
     opened: Instant,
     spares: Arc<Spares>,
@@ -139,9 +142,10 @@ pub enum Room {
 }
 
 impl Journal {
-    /// Starts a journal in a fresh file, after the commit `sequence`, which is synced.
+    /// Starts a journal in a fresh file, after the commit `sequence`, which is synced. Without a file, the first frame
+    /// waits for one.
     #[must_use]
-    pub fn new(active: JournalFile, spares: Arc<Spares>, sequence: Sequence) -> Self {
+    pub fn new(active: Option<JournalFile>, spares: Arc<Spares>, sequence: Sequence) -> Self {
         Self {
             active,
             position: PAGE_BYTES as u64,
@@ -157,7 +161,7 @@ impl Journal {
     /// The file that is written to.
     #[must_use]
     pub fn generation(&self) -> Generation {
-        self.active.life.generation
+        self.active.as_ref().map_or(Generation(0), |file| file.life.generation)
     }
 
     /// The last commit's number.
@@ -191,7 +195,7 @@ impl Journal {
             Room::Records => RESERVED_BYTES,
             Room::Control => PAGE_BYTES as u64,
         };
-        self.position + bytes as u64 + reserve <= self.active.bytes
+        self.active.as_ref().is_some_and(|file| self.position + bytes as u64 + reserve <= file.bytes)
     }
 
     /// The largest frame that fits an empty file.
@@ -200,16 +204,31 @@ impl Journal {
         file_bytes - RESERVED_BYTES - PAGE_BYTES as u64
     }
 
-    /// Ends the active file and goes on in the next one; returns the file that was left, synced whole.
+    /// Ends the active file, if there is one, and goes on in the next one; returns the file that was left, synced whole.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub fn rotate(&mut self) -> Result<JournalFile, JournalError> {
+    pub fn rotate(&mut self) -> Result<Option<JournalFile>, JournalError> {
         let next = self.spares.take().map_err(JournalError::NoSpace)?;
-        let _synced = self.mark(FrameKind::End)?;
+        self.end()?;
         self.position = PAGE_BYTES as u64;
         self.opened = Instant::now();
-        Ok(std::mem::replace(&mut self.active, next))
+        Ok(self.active.replace(next))
+    }
+
+    /// Ends the active file, if there is one.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn end(&mut self) -> io::Result<()> {
+        if self.active.is_some() {
+            let _synced = self.mark(FrameKind::End)?;
+        }
+        Ok(())
+    }
+
+    fn active(&self) -> io::Result<&JournalFile> {
+        self.active.as_ref().ok_or_else(|| io::Error::other("there is no journal file"))
     }
 
     /// Writes one commit; it is durable only after [`Journal::sync`].
@@ -229,7 +248,7 @@ impl Journal {
     /// # Errors
     /// Whatever the storage says.
     pub fn sync(&mut self) -> io::Result<Synced> {
-        let synced = self.active.file.sync_data()?;
+        let synced = self.active()?.file.sync_data()?;
         self.synced_through = self.sequence;
         Ok(synced)
     }
@@ -252,7 +271,7 @@ impl Journal {
         };
         self.write(&head, &[])?;
         self.unmarked = false;
-        self.active.file.sync_data()
+        self.active()?.file.sync_data()
     }
 
     /// Whether a marker still fits.
@@ -262,8 +281,9 @@ impl Journal {
     }
 
     fn write(&mut self, head: &FrameHead, payload: &[&[u8]]) -> io::Result<u64> {
-        head.encode(self.active.life, &mut self.head);
-        let written = self.active.write_frame(&self.head, payload, self.position)?;
+        let Some(active) = &self.active else { return Err(io::Error::other("there is no journal file")) };
+        head.encode(active.life, &mut self.head);
+        let written = active.write_frame(&self.head, payload, self.position)?;
         self.position += written;
         Ok(written)
     }

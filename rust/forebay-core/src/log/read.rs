@@ -178,6 +178,10 @@ impl Reader {
                     batch.next_offset = run.base;
                 }
                 batch.take_in(run.base, run.records, run.bytes(), limits);
+                if batch.next_offset < run.end() {
+                    // Full. The next run's base would be taken for a hole's end, and what is left of this one skipped.
+                    break;
+                }
             }
             if batch.next_offset == before {
                 if batch.is_empty() {

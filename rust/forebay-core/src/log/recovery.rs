@@ -6,20 +6,22 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::frame::{Decoded, FrameHead, FrameKind};
+use super::frame::{Decoded, FrameHead, PAGE_BYTES};
 use super::journal::{JOURNAL_DIRECTORY, JournalFile};
+use super::journal_files::JournalFiles;
 use super::record::Records;
 use super::replay::{Replay, Step, Tail};
 use super::ring::{Payload, Run, Times};
-use super::sealer::{Contents, Full, Sealer};
+use super::seal_queue::{Contents, Full};
+use super::sealer::Sealer;
 use super::segment::SEGMENT_DIRECTORY;
-use super::spares::Spares;
-use super::state::State;
+use super::spares::{Spares, UNFINISHED};
+use super::state::{STATE_DIRECTORY, State};
 use super::status::{Damage, Mode, Status};
 use super::storage::{Storage, Synced};
 use super::table::{Changes, Table, TableOp, number_key};
 use crate::admission::{Budget, Permit};
-use crate::ids::{Generation, Offset, PartitionId, Sequence, StreamId, Timestamp};
+use crate::ids::{Offset, PartitionId, Sequence, StreamId};
 use crate::options::Access;
 use crate::stream::{Catalog, SegmentPart, StreamDefinition};
 
@@ -52,60 +54,6 @@ pub struct Recovered {
     pub rows: Changes,
 }
 
-/// The journal files of a directory.
-#[derive(Debug, Default)]
-pub struct JournalFiles {
-    /// Those that are not sealed, oldest first.
-    pub unsealed: Vec<JournalFile>,
-    /// Those that can be written over.
-    pub reusable: Vec<JournalFile>,
-    /// The newest generation of all.
-    pub newest: Generation,
-}
-
-impl JournalFiles {
-    /// Finds the journal files. One whose header is unreadable is named as a damage, unless it is known to be sealed.
-    ///
-    /// # Errors
-    /// When the directory itself cannot be read.
-    pub fn find(storage: &dyn Storage, sealed: Generation, status: &Status, access: Access) -> io::Result<Self> {
-        let mut files = Self { newest: sealed, ..Self::default() };
-        for entry in storage.list(Path::new(JOURNAL_DIRECTORY))? {
-            let Some(number) = entry.name.strip_suffix(".journal").and_then(|number| number.parse().ok()) else {
-                continue;
-            };
-            files.newest = files.newest.max(Generation(number));
-            let path = Path::new(JOURNAL_DIRECTORY).join(&entry.name);
-            let opened = match access {
-                Access::ReadWrite => storage.open(&path),
-                Access::ReadOnly => storage.open_read(&path),
-            };
-            let damage = match opened.and_then(|file| JournalFile::identify(file, path.clone())) {
-                Ok(Some(file)) if file.life.generation <= sealed => {
-                    files.reusable.push(file);
-                    continue;
-                }
-                Ok(Some(file)) => {
-                    files.newest = files.newest.max(file.life.generation);
-                    files.unsealed.push(file);
-                    continue;
-                }
-                Ok(None) if Generation(number) <= sealed => continue,
-                Ok(None) => "the journal file's header is damaged".to_owned(),
-                Err(error) => format!("the journal file cannot be read: {error}"),
-            };
-            status.report(Damage {
-                file: path.to_string_lossy().into_owned(),
-                range: None,
-                stream: None,
-                what: damage,
-            });
-        }
-        files.unsealed.sort_by_key(|file| file.life.generation);
-        Ok(files)
-    }
-}
-
 impl<'a> Recovery<'a> {
     /// Takes in the tables.
     #[must_use]
@@ -130,6 +78,7 @@ impl<'a> Recovery<'a> {
     /// # Errors
     /// Whatever the storage says that is not about one file alone.
     pub fn replay(mut self, files: JournalFiles, sealer: &mut Sealer, spares: &Spares) -> io::Result<Recovered> {
+        self.settle_state();
         let mut unsealed: Vec<Full> = Vec::new();
         let mut open: Option<(Replay, usize)> = None;
         for file in files.unsealed {
@@ -143,8 +92,7 @@ impl<'a> Recovery<'a> {
             let before = self.sequence;
             let (contents, tail) = self.replay_file(&file, &mut replay);
             if self.sequence == before && tail != Tail::Ended {
-                // Prepared, and never written to.
-                self.reuse(file, spares);
+                self.discard(&file);
                 continue;
             }
             if let (Some(_), Some(full)) = (open.take(), unsealed.last()) {
@@ -155,14 +103,15 @@ impl<'a> Recovery<'a> {
             }
             unsealed.push(Full { file, contents });
             let spill = self.ring.used_percent() >= 50 && open.is_none();
-            if spill && !self.damaged && self.access == Access::ReadWrite {
-                for full in unsealed.drain(..) {
-                    sealer.seal(full, &mut || {});
-                }
+            if spill && self.may_write() {
+                self.spill(&mut unsealed, sealer);
             }
         }
-        if let (Some((replay, end)), Some(full)) = (open, unsealed.last()) {
-            self.close_tail(&full.file, &replay, end)?;
+        if let (Some((replay, end)), Some(full)) = (open, unsealed.last_mut())
+            && self.may_write()
+            && let Err(error) = self.close_tail(&mut full.file, &replay, end)
+        {
+            self.status.poison("cutting the journal's torn tail", &error);
         }
         files.reusable.into_iter().for_each(|file| self.reuse(file, spares));
         if self.damaged {
@@ -170,16 +119,54 @@ impl<'a> Recovery<'a> {
                 "the data directory is damaged: started read-only; run `forebay verify`, then `forebay repair`";
             self.status.set(Mode::ReadOnly, reason);
             unsealed.clear();
-        } else if self.access == Access::ReadWrite {
-            self.remove_orphans()?;
+        } else if self.may_write() {
+            // An orphan only takes room; the next start tries again.
+            let _ignored = self.remove_orphans();
         }
         Ok(Recovered { sequence: self.sequence, unsealed, rows: self.rows })
     }
 
+    /// Seals in order, and stops at the first file that cannot be sealed now: a delta stands for every file before it.
+    fn spill(&self, unsealed: &mut Vec<Full>, sealer: &mut Sealer) {
+        let mut files = std::mem::take(unsealed).into_iter();
+        for full in files.by_ref() {
+            if let Err(full) = sealer.try_seal(full) {
+                unsealed.push(full);
+                break;
+            }
+        }
+        unsealed.extend(files);
+    }
+
+    /// Removes a file that was prepared and holds no commit. It is not written over: a commit that failed to be written
+    /// to it may still come up under its name. The next file's sync of the directory makes the removal durable.
+    fn discard(&self, file: &JournalFile) {
+        if self.may_write()
+            && let Err(error) = self.storage.remove(&file.path)
+        {
+            self.status.poison("removing an unused journal file", &error);
+        }
+    }
+
     fn reuse(&self, file: JournalFile, spares: &Spares) {
-        if self.access == Access::ReadWrite && !self.damaged {
+        if self.may_write() {
             spares.recycle(file);
         }
+    }
+
+    /// Makes the names of the state files durable. A process that died between the renaming of a delta and the sync of
+    /// its directory left a name that is read now and that a power loss takes back: the journal files it stands for
+    /// must not be written over before.
+    fn settle_state(&self) {
+        if self.may_write()
+            && let Err(error) = self.storage.sync_directory(Path::new(STATE_DIRECTORY))
+        {
+            self.status.poison("syncing the state directory", &error);
+        }
+    }
+
+    fn may_write(&self) -> bool {
+        self.access == Access::ReadWrite && !self.damaged && self.status.mode() == Mode::Running
     }
 
     fn damage(&mut self, file: &JournalFile, range: Option<(u64, u64)>, what: String) {
@@ -210,13 +197,15 @@ impl<'a> Recovery<'a> {
     }
 
     /// What a change means for what is in memory, beside the row itself.
-    fn take_in(&self, op: &TableOp) {
+    fn take_in(&mut self, op: &TableOp) {
         match (op.table, &op.value) {
             (Table::Catalog, Some(value)) => match StreamDefinition::decode(value) {
                 Ok(definition) => drop(self.catalog.insert(definition)),
                 Err(error) => {
                     let what = format!("the definition of a stream cannot be read: {error}");
                     let stream = Some(String::from_utf8_lossy(&op.key).into_owned());
+                    // Its records have nowhere to go: sealing would drop them.
+                    self.damaged = true;
                     self.status.report(Damage { file: "state".to_owned(), range: None, stream, what });
                 }
             },
@@ -255,19 +244,21 @@ impl<'a> Recovery<'a> {
                 Step::Commit(frame) => {
                     let expected = self.sequence.0 + 1;
                     let found = frame.head.sequence;
-                    self.apply(&frame, &mut contents);
+                    self.apply(file, &frame, &mut contents);
                     self.sequence = found;
                     if found.0 != expected {
-                        self.damage(
-                            file,
-                            None,
-                            format!("commits {expected} to {} are missing", found.0.wrapping_sub(1)),
-                        );
+                        let what = format!("commits {expected} to {} are missing", found.0.wrapping_sub(1));
+                        self.damage(file, None, what);
                     }
                 }
                 Step::Damage(position, bytes) => {
                     let what = "a commit's checksum does not match, though it was synced".to_owned();
                     self.damage(file, Some((position, bytes)), what);
+                }
+                Step::Gap(found) => {
+                    let what = format!("commits {} to {found} are missing", self.sequence.0.wrapping_add(1));
+                    self.damage(file, None, what);
+                    self.sequence = found;
                 }
                 Step::Done(tail) => {
                     contents.last_sequence = self.sequence;
@@ -277,10 +268,10 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    fn apply(&mut self, frame: &Decoded<'_>, contents: &mut Contents) {
+    fn apply(&mut self, file: &JournalFile, frame: &Decoded<'_>, contents: &mut Contents) {
         let Some(ops) = TableOp::decode_all(&frame.head.ops) else {
-            self.damaged = true;
-            return;
+            let what = format!("the table operations of commit {} cannot be read", frame.head.sequence);
+            return self.damage(file, None, what);
         };
         for op in ops {
             self.take_in(&op);
@@ -299,8 +290,8 @@ impl<'a> Recovery<'a> {
             let Some(log) = stream.partition(row.partition) else { continue };
             if row.base != log.committed() {
                 let what = format!("partition {} goes on at {} after {}", row.partition, row.base, log.committed());
-                let file = format!("{JOURNAL_DIRECTORY} generation {}", contents.generation);
                 self.damaged = true;
+                let file = file.path.to_string_lossy().into_owned();
                 self.status.report(Damage { file, range: None, stream: Some(stream.name().to_owned()), what });
             }
             let (base, records, generation) = (row.base, row.records, contents.generation);
@@ -316,25 +307,42 @@ impl<'a> Recovery<'a> {
 
     /// Cuts a torn tail: makes durable what stands before it, and ends the file there, so that the next start does not
     /// take the cut for damage.
-    fn close_tail(&self, file: &JournalFile, replay: &Replay, end: usize) -> io::Result<()> {
-        if self.access == Access::ReadOnly || self.damaged {
-            return Ok(());
+    fn close_tail(&self, file: &mut JournalFile, replay: &Replay, end: usize) -> io::Result<()> {
+        let mut head = Vec::new();
+        FrameHead::end(self.sequence).encode(file.life, &mut head);
+        head.resize(PAGE_BYTES, 0);
+        if replay.has_unsynced_commits() {
+            // They are acknowledged, perhaps, and perhaps on the disk: a power loss while they are written over could
+            // leave garbage. So they move to a file of their own, which takes the name when it is whole.
+            match self.copy_tail(file, replay.before(end), &head) {
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+                done => return done,
+            }
         }
         let (position, bytes) = replay.unsynced(end);
         file.file.write_at(&[IoSlice::new(bytes)], position)?;
-        let head = FrameHead {
-            kind: FrameKind::End,
-            sequence: self.sequence,
-            synced_through: self.sequence,
-            append_time: Timestamp::now(),
-            rows: Vec::new(),
-            ops: Vec::new(),
-        };
         let _: Synced = file.file.sync_data()?;
-        let mut encoded = Vec::new();
-        head.encode(file.life, &mut encoded);
-        file.write_frame(&encoded, &[], end as u64)?;
+        file.file.write_at(&[IoSlice::new(&head)], end as u64)?;
         let _: Synced = file.file.sync_data()?;
+        Ok(())
+    }
+
+    fn copy_tail(&self, file: &mut JournalFile, bytes: &[u8], end: &[u8]) -> io::Result<()> {
+        let unfinished = Path::new(UNFINISHED);
+        match self.storage.remove(unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let copy = self.storage.create(unfinished)?;
+        if let Err(error) = copy.write_at(&[IoSlice::new(bytes), IoSlice::new(end)], 0) {
+            let _ignored = self.storage.remove(unfinished);
+            return Err(error);
+        }
+        let _: Synced = copy.sync_data()?;
+        self.storage.rename(unfinished, &file.path)?;
+        self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY)).map_err(io::Error::other)?;
+        file.file = copy;
+        file.bytes = (bytes.len() + end.len()) as u64;
         Ok(())
     }
 

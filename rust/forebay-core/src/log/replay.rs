@@ -25,6 +25,8 @@ pub struct Replay {
     tail: Option<Tail>,
     synced_through: Sequence,
     positions: Vec<(Sequence, usize)>,
+    /// The first marker after the last commit.
+    marker: Option<usize>,
 }
 
 /// What the walk meets next.
@@ -34,6 +36,8 @@ pub enum Step<'a> {
     Commit(Decoded<'a>),
     /// Bytes that were synced and are not what was written: where, and how many.
     Damage(u64, u64),
+    /// A marker or an end after a later commit than the last one known.
+    Gap(Sequence),
     /// Nothing more.
     Done(Tail),
 }
@@ -54,6 +58,7 @@ impl Replay {
             tail: None,
             synced_through: Sequence(0),
             positions: Vec::new(),
+            marker: None,
         })
     }
 
@@ -65,7 +70,7 @@ impl Replay {
             }
             let at = self.position;
             let Some((kind, sequence, synced, bytes)) = self.sound_at(at) else {
-                match self.next_known_synced(at, last) {
+                match self.next_after_damage(at, last) {
                     Some(next) => {
                         self.position = next;
                         return Step::Damage(at as u64, (next - at) as u64);
@@ -77,9 +82,15 @@ impl Replay {
             self.position = at + bytes;
             self.synced_through = self.synced_through.max(synced);
             match kind {
-                FrameKind::Marker => {}
+                FrameKind::Marker => self.marker = self.marker.or(Some(at)),
                 FrameKind::End => self.tail = Some(Tail::Ended),
+                FrameKind::Commit => {}
+            }
+            match kind {
+                FrameKind::Marker | FrameKind::End if sequence > last => return Step::Gap(sequence),
+                FrameKind::Marker | FrameKind::End => {}
                 FrameKind::Commit => {
+                    self.marker = None;
                     self.positions.push((sequence, at));
                     break;
                 }
@@ -94,8 +105,21 @@ impl Replay {
     #[must_use]
     pub fn unsynced(&self, end: usize) -> (u64, &[u8]) {
         let first = self.positions.iter().find(|(sequence, _)| *sequence > self.synced_through);
-        let from = first.map_or(end, |(_, at)| *at).min(end);
+        // A marker proves the commits before it, not itself.
+        let from = first.map(|(_, at)| *at).or(self.marker).map_or(end, |at| at.min(end));
         (from as u64, self.bytes.get(from..end).unwrap_or_default())
+    }
+
+    /// Whether a commit may not be on stable storage.
+    #[must_use]
+    pub fn has_unsynced_commits(&self) -> bool {
+        self.positions.last().is_some_and(|(sequence, _)| *sequence > self.synced_through)
+    }
+
+    /// The file up to `end`.
+    #[must_use]
+    pub fn before(&self, end: usize) -> &[u8] {
+        self.bytes.get(..end).unwrap_or(&self.bytes)
     }
 
     fn sound_at(&self, at: usize) -> Option<(FrameKind, Sequence, Sequence, usize)> {
@@ -107,11 +131,17 @@ impl Replay {
     }
 
     /// Tells damage from a torn tail: it is damage when a later frame of this life says that the commit that should
-    /// stand at `at`, or one after it, was synced. Where that frame stands.
-    fn next_known_synced(&self, at: usize, last: Sequence) -> Option<usize> {
-        (at + PAGE_BYTES..self.bytes.len()).step_by(PAGE_BYTES).find(|next| {
-            let frame = self.bytes.get(*next..).and_then(|rest| FrameHead::decode(self.life, rest));
-            frame.is_some_and(|frame| frame.head.synced_through > last)
-        })
+    /// stand at `at`, or one after it, was synced. Where the next frame of all stands then.
+    fn next_after_damage(&self, at: usize, last: Sequence) -> Option<usize> {
+        let mut next = None;
+        for position in (at + PAGE_BYTES..self.bytes.len()).step_by(PAGE_BYTES) {
+            let frame = self.bytes.get(position..).and_then(|rest| FrameHead::decode(self.life, rest));
+            let Some(frame) = frame else { continue };
+            next = next.or(Some(position));
+            if frame.head.synced_through > last {
+                return next;
+            }
+        }
+        None
     }
 }

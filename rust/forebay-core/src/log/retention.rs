@@ -10,12 +10,13 @@ use super::read::Reader;
 use super::sealer::deletion;
 use super::segment::{SEGMENT_DIRECTORY, SegmentName};
 use super::storage::Storage;
+use super::table::TableOp;
 use crate::ids::Timestamp;
 use crate::stream::{Catalog, SegmentPart, Stream};
 use crate::telemetry::Counters;
 
-/// Segments deleted by one commit: its table operations have to fit the journal's reserve when the disk is full.
-const DELETED_AT_ONCE: usize = 16;
+/// Table operations of one commit: a few such commits have to fit the journal's reserve when the disk is full.
+const OPS_BYTES: usize = 64 * 1024;
 
 /// Applies every stream's retention.
 #[derive(Debug)]
@@ -36,15 +37,23 @@ impl Retention {
     /// Deletes what is due at `now`. What fails is tried again at the next call.
     pub fn apply(&self, now: Timestamp) {
         let mut due: Vec<(Arc<Stream>, Arc<SegmentPart>)> = Vec::new();
-        for stream in self.catalog.all() {
-            let expired = expired(&stream, now);
-            due.extend(expired.into_iter().map(|part| (Arc::clone(&stream), part)));
+        let mut ops: Vec<TableOp> = Vec::new();
+        let mut bytes = 0;
+        let streams = self.catalog.all();
+        for (stream, part) in
+            streams.iter().flat_map(|stream| expired(stream, now).into_iter().map(move |p| (stream, p)))
+        {
+            let deletion = deletion(stream.id(), &part);
+            bytes += deletion.iter().map(TableOp::encoded_bytes).sum::<usize>();
+            if bytes > OPS_BYTES && !due.is_empty() {
+                break;
+            }
+            ops.extend(deletion);
+            due.push((Arc::clone(stream), part));
         }
-        due.truncate(DELETED_AT_ONCE);
         if due.is_empty() {
             return;
         }
-        let ops = due.iter().flat_map(|(stream, part)| deletion(stream.id(), part)).collect();
         let (waiter, reply) = Waiter::pair();
         self.commits.push(Append::control(ops, reply));
         if waiter.wait().is_ok() {

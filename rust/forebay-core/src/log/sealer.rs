@@ -1,145 +1,31 @@
 //! Turns full journal files into segments, in the background: the only writer of segments and state files.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
+use std::time::Duration;
 
 use super::block::{BLOCK_BYTES, BlockRow, Compressor};
-use super::journal::JournalFile;
 use super::record::Records;
 use super::ring::{Run, Times};
+use super::seal_queue::{Contents, Full, SealQueue};
 use super::segment::{SEGMENT_DIRECTORY, SegmentName, SegmentWriter};
 use super::spares::Spares;
 use super::state::StateWriter;
 use super::status::{Mode, Status};
 use super::storage::Storage;
-use super::table::{Changes, Table, TableOp, number_key};
-use crate::ids::{Generation, PartitionId, Sequence, StreamId, Timestamp};
+use super::table::{Table, TableOp, number_key};
+use crate::ids::{PartitionId, StreamId, Timestamp};
 use crate::stream::{Compression, SegmentPart, Stream};
 use crate::telemetry::Counters;
 
 /// A stream with this much in one journal file gets a segment of its own; smaller ones share one, or every quiet
 /// stream would cost a file a journal file.
 const OWN_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
-/// A sealing that found the disk full is tried again this often.
-const RETRY: Duration = Duration::from_secs(1);
 /// Percent of a stream's share of the ring from which LZ4 stands in for its compression: a slow sealer must not become
 /// an outage. To compress nothing would be slower still: it writes four times as many fresh pages.
 const LZ4_PERCENT: u64 = 60;
-
-/// What one journal file holds, as the committer published it.
-#[derive(Debug)]
-pub struct Contents {
-    /// The file's generation.
-    pub generation: Generation,
-    /// The last commit in it.
-    pub last_sequence: Sequence,
-    /// The last change of every row that its commits touched.
-    pub changes: Changes,
-    runs: BTreeMap<(StreamId, PartitionId), (Arc<Stream>, Vec<Run>)>,
-}
-
-impl Contents {
-    /// An empty file's.
-    #[must_use]
-    pub fn new(generation: Generation) -> Self {
-        Self { generation, last_sequence: Sequence(0), changes: Changes::default(), runs: BTreeMap::new() }
-    }
-
-    /// Takes in a published run. Runs of one partition come in order.
-    pub fn add(&mut self, stream: Arc<Stream>, partition: PartitionId, run: Run) {
-        self.runs.entry((stream.id(), partition)).or_insert_with(|| (stream, Vec::new())).1.push(run);
-    }
-
-    /// Bytes of records.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.runs.values().flat_map(|(_, runs)| runs).map(|run| run.range.len()).sum()
-    }
-}
-
-/// A journal file that the log has left, and what it holds.
-#[derive(Debug)]
-pub struct Full {
-    /// The file.
-    pub file: JournalFile,
-    /// What it holds.
-    pub contents: Contents,
-}
-
-/// Files on their way to the sealer. Bounded by the ring's budget, which their records are charged to.
-#[derive(Debug, Default)]
-pub struct SealQueue {
-    state: Mutex<QueueState>,
-    wake: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct QueueState {
-    files: VecDeque<Full>,
-    /// Taken by the sealer, not finished yet.
-    sealing: bool,
-    closed: bool,
-}
-
-impl SealQueue {
-    /// Hands a file to the sealer.
-    pub fn push(&self, full: Full) {
-        self.state.lock().files.push_back(full);
-        self.wake.notify_all();
-    }
-
-    /// Files that wait or are being sealed.
-    #[must_use]
-    pub fn backlog(&self) -> usize {
-        let state = self.state.lock();
-        state.files.len() + usize::from(state.sealing)
-    }
-
-    /// Ends the sealer after the file that it works on.
-    pub fn close(&self) {
-        self.state.lock().closed = true;
-        self.wake.notify_all();
-    }
-
-    /// Waits until there is a file, or for `timeout`. `Err` when closed.
-    pub(crate) fn take(&self, timeout: Duration) -> Result<Option<Full>, ()> {
-        let deadline = Instant::now() + timeout;
-        let mut state = self.state.lock();
-        loop {
-            if state.closed {
-                return Err(());
-            }
-            if let Some(full) = state.files.pop_front() {
-                state.sealing = true;
-                return Ok(Some(full));
-            }
-            if self.wake.wait_until(&mut state, deadline).timed_out() {
-                return Ok(None);
-            }
-        }
-    }
-
-    fn finished(&self) {
-        self.state.lock().sealing = false;
-    }
-
-    /// Waits out a retry. `false` when closed.
-    fn pause(&self) -> bool {
-        let deadline = Instant::now() + RETRY;
-        let mut state = self.state.lock();
-        while !state.closed {
-            if self.wake.wait_until(&mut state, deadline).timed_out() {
-                return true;
-            }
-        }
-        false
-    }
-}
 
 /// The sealer's state.
 #[derive(Debug)]
@@ -175,7 +61,7 @@ impl Sealer {
     /// may make room. `false` when it could not be sealed: the file stays, and the next start seals it.
     pub fn seal(&mut self, full: Full, retain: &mut dyn FnMut()) -> bool {
         let sealed = loop {
-            match self.try_seal(&full.contents) {
+            match self.write(&full.contents) {
                 Ok(()) => break true,
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                     self.status.set_sealer_stuck(Some(format!("cannot write a segment: {error}")));
@@ -193,10 +79,29 @@ impl Sealer {
         self.queue.finished();
         if sealed {
             self.status.set_sealer_stuck(None);
-            self.counters.sealed_files.increment();
-            self.spares.recycle(full.file);
+            self.finish(full);
         }
         sealed
+    }
+
+    /// Seals one file without waiting for room; gives it back when there is none, or when the storage fails.
+    #[allow(clippy::result_large_err)] // the file is given back, once a start at most
+    pub(crate) fn try_seal(&mut self, full: Full) -> Result<(), Full> {
+        match self.write(&full.contents) {
+            Ok(()) => self.finish(full),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::StorageFull {
+                    self.status.poison("sealing a journal file", &error);
+                }
+                return Err(full);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self, full: Full) {
+        self.counters.sealed_files.increment();
+        self.spares.recycle(full.file);
     }
 
     /// Whether a file can be prepared again after the disk was full.
@@ -206,7 +111,7 @@ impl Sealer {
         }
     }
 
-    fn try_seal(&mut self, contents: &Contents) -> io::Result<()> {
+    fn write(&mut self, contents: &Contents) -> io::Result<()> {
         let parts = self.write_segments(contents)?;
         if !parts.is_empty() {
             self.storage.sync_directory(Path::new(SEGMENT_DIRECTORY))?;
@@ -226,7 +131,18 @@ impl Sealer {
         for ((_, partition), (stream, _)) in &contents.runs {
             stream.partitions()[partition.0 as usize].evict(contents.generation);
         }
-        self.state.merge_when_due(self.storage.as_ref(), self.dedup_window)
+        self.merge_state();
+        Ok(())
+    }
+
+    /// The file is sealed already: a merge that fails must not make it be sealed again, over what readers use.
+    fn merge_state(&mut self) {
+        match self.state.merge_when_due(self.storage.as_ref(), self.dedup_window) {
+            Ok(()) => {}
+            // The deltas stay, and the next sealing tries again.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            Err(error) => self.status.poison("merging the state files", &error),
+        }
     }
 
     fn write_segments(&mut self, contents: &Contents) -> io::Result<Vec<(Arc<Stream>, SegmentPart)>> {

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::aligned::AlignedBuffer;
 use super::block::{BlockRow, CODEC_NONE, Footer, INDEX_ROW_BYTES, decompress, file_header};
 use super::storage::{Storage, StorageFile, Synced, read_exact_at};
 use crate::ids::{Generation, Offset, PartitionId, StreamId};
@@ -32,12 +33,13 @@ impl SegmentName {
     }
 }
 
-/// Writes one segment file.
+/// Writes one segment file, past the page cache where that can be had: filling fresh pages of the cache costs more than
+/// anything else in sealing but the compression, and nobody reads a segment soon that was in the ring a moment ago.
 #[derive(Debug)]
 pub struct SegmentWriter {
     name: SegmentName,
     file: Arc<dyn StorageFile>,
-    buffer: Vec<u8>,
+    buffer: AlignedBuffer,
     position: u64,
     unsynced: u64,
     rows: Vec<BlockRow>,
@@ -53,9 +55,9 @@ impl SegmentWriter {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let file = storage.create(&name.path())?;
-        let mut buffer = Vec::with_capacity(WRITE_BYTES + WRITE_BYTES / 4);
-        buffer.extend_from_slice(&file_header(name));
+        let file = storage.create_uncached(&name.path())?;
+        let mut buffer = AlignedBuffer::new(WRITE_BYTES + WRITE_BYTES / 4);
+        buffer.extend(&file_header(name));
         Ok(Self { name, file, buffer, position: 0, unsynced: 0, rows: Vec::new() })
     }
 
@@ -66,17 +68,18 @@ impl SegmentWriter {
     pub fn add(&mut self, mut row: BlockRow, stored: &[u8]) -> io::Result<()> {
         row.position = self.position + self.buffer.len() as u64;
         row.seal(stored);
-        self.buffer.extend_from_slice(&row.header());
-        self.buffer.extend_from_slice(stored);
+        self.buffer.extend(&row.header());
+        self.buffer.extend(stored);
         self.rows.push(row);
         if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.write_at(&[IoSlice::new(&self.buffer)], self.position)?;
-        self.position += self.buffer.len() as u64;
-        self.unsynced += self.buffer.len() as u64;
-        self.buffer.clear();
+        let aligned = self.buffer.aligned().len();
+        self.file.write_at(&[IoSlice::new(self.buffer.aligned())], self.position)?;
+        self.buffer.consume(aligned);
+        self.position += aligned as u64;
+        self.unsynced += aligned as u64;
         if self.unsynced >= SYNC_BYTES {
             let _: Synced = self.file.sync_data()?;
             self.unsynced = 0;
@@ -92,9 +95,12 @@ impl SegmentWriter {
         let index_position = self.position + self.buffer.len() as u64;
         let index: Vec<u8> = self.rows.iter().flat_map(BlockRow::index_row).collect();
         let footer = Footer::new(self.name, index_position, self.rows.len(), &index);
-        self.buffer.extend_from_slice(&index);
-        self.buffer.extend_from_slice(&footer.encode());
+        self.buffer.extend(&index);
+        self.buffer.extend(&footer.encode());
+        let length = self.position + self.buffer.len() as u64;
+        self.buffer.pad();
         self.flush()?;
+        self.file.set_length(length)?;
         let _: Synced = self.file.sync_data()?;
         Ok(self.rows)
     }

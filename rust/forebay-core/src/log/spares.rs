@@ -4,7 +4,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, IoSlice};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Files kept for reuse; more are removed, or a burst would hold its disk space for ever.
 const KEPT: usize = 3;
-const UNFINISHED: &str = "journal/unfinished";
+/// Where a file is made before it takes its name.
+pub(crate) const UNFINISHED: &str = "journal/unfinished";
 const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// Makes the next journal file ready while the log writes to the current one.
@@ -134,25 +135,34 @@ impl Spares {
     /// Makes one file on the caller's thread.
     ///
     /// # Errors
-    /// Whatever the storage says.
-    pub fn make_now(&self) -> io::Result<JournalFile> {
+    /// Why there is none; [`Spares::run`] goes on trying.
+    pub fn make_now(&self) -> Result<JournalFile, String> {
         let mut state = self.state.lock();
         let recycled = state.recycled.pop();
         let generation = state.next_generation;
         state.next_generation.0 += 1;
         drop(state);
-        self.make(generation, recycled)
+        self.make(generation, recycled).map_err(|error| {
+            let failure = format!("cannot make the next journal file: {error}");
+            self.state.lock().failure = Some(failure.clone());
+            failure
+        })
     }
 
     fn make(&self, generation: Generation, recycled: Option<JournalFile>) -> io::Result<JournalFile> {
         let life = Life { generation, salt: random_salt() };
         let path = journal_path(generation);
-        let (file, from) = match recycled {
-            Some(old) => (old.file, old.path),
-            None => (self.zeroed()?, PathBuf::from(UNFINISHED)),
+        let file = match recycled {
+            Some(old) => {
+                // A torn header under a name that may hold commits would be taken for damage.
+                self.storage.rename(&old.path, Path::new(UNFINISHED))?;
+                self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY))?;
+                old.file
+            }
+            None => self.zeroed()?,
         };
         let made = JournalFile::begin(file, path, life, self.file_bytes)?;
-        self.storage.rename(&from, &made.path)?;
+        self.storage.rename(Path::new(UNFINISHED), &made.path)?;
         self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY))?;
         Ok(made)
     }

@@ -67,6 +67,8 @@ pub struct State {
     pub damages: Vec<Damage>,
     base: Option<(Generation, u64)>,
     deltas: Vec<(Generation, u64)>,
+    /// What a merge that was interrupted did not come to remove.
+    superseded: Vec<PathBuf>,
 }
 
 /// Writes deltas, and merges them.
@@ -107,6 +109,9 @@ impl State {
         }
         let from = state.generation;
         let based = state.base.is_some();
+        let old_base = named(Kind::Base).filter(|(generation, _)| *generation < from).map(|(g, _)| Kind::Base.path(g));
+        let old_delta = named(Kind::Delta).filter(|(generation, _)| based && *generation <= from);
+        state.superseded = old_base.chain(old_delta.map(|(generation, _)| Kind::Delta.path(generation))).collect();
         for (generation, bytes) in named(Kind::Delta).filter(|(generation, _)| !based || *generation > from) {
             state.take_in(storage, Kind::Delta, generation);
             state.deltas.push((generation, bytes));
@@ -192,10 +197,27 @@ impl StateWriter {
         if let Some((generation, _)) = self.base {
             storage.remove(&Kind::Base.path(generation))?;
         }
+        for path in &state.superseded {
+            // It only takes room.
+            let _ignored = storage.remove(path);
+        }
         self.deltas.clear();
         self.base = Some((state.generation, bytes));
         Ok(())
     }
+}
+
+/// Writes all of the tables as one new base, which stands for every state file up to `generation`.
+///
+/// # Errors
+/// Whatever the storage says; then the old files stay valid.
+pub(crate) fn write_base(
+    storage: &dyn Storage,
+    (generation, sequence): (Generation, Sequence),
+    rows: &Changes,
+) -> io::Result<PathBuf> {
+    write(storage, Kind::Base, (generation, sequence, Sequence(0)), rows)?;
+    Ok(Kind::Base.path(generation))
 }
 
 fn write(
@@ -222,7 +244,8 @@ fn write(
     file.write_at(&[IoSlice::new(&header), IoSlice::new(&body)], 0)?;
     let _: Synced = file.sync_data()?;
     storage.rename(Path::new(UNFINISHED), &kind.path(generation))?;
-    storage.sync_directory(Path::new(STATE_DIRECTORY))?;
+    // Whether the file is there is unknown when this fails, also for want of room: nothing may be tried again.
+    storage.sync_directory(Path::new(STATE_DIRECTORY)).map_err(io::Error::other)?;
     Ok((header.len() + body.len()) as u64)
 }
 

@@ -2,11 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, fdatasync, flock, statvfs};
+use rustix::fs::{FlockOperation, OFlags, fdatasync, flock, statvfs};
+
+use rustix::io::Errno;
 
 use super::{DirectoryLock, Entry, Storage, StorageFile, Synced};
 
@@ -51,6 +53,23 @@ impl Storage for Disk {
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
         OpenOptions::new().read(true).write(true).create_new(true).open(self.at(path)).map(Self::wrap)
+    }
+
+    fn create_uncached(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        let direct = i32::try_from(OFlags::DIRECT.bits()).unwrap_or(0);
+        match options.clone().custom_flags(direct).open(self.at(path)) {
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+                // The filesystem has no such thing; it may have made the file before it noticed.
+                match fs::remove_file(self.at(path)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+                options.open(self.at(path)).map(Self::wrap)
+            }
+            opened => opened.map(Self::wrap),
+        }
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {

@@ -44,6 +44,15 @@ pub trait Storage: Send + Sync + Debug {
     /// Whatever the operating system says.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>>;
 
+    /// Creates a file whose writes go past the page cache, where the filesystem can do that. Memory, positions and
+    /// lengths of all writes are then multiples of [`super::aligned::ALIGNMENT`].
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    fn create_uncached(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        self.create(path)
+    }
+
     /// Opens an existing file for reading and writing.
     ///
     /// # Errors

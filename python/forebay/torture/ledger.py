@@ -1,0 +1,59 @@
+"""What was sent and what was answered, kept outside of the server's process.
+
+One lane is one sender: it sends batch after batch, each after the answer to the one before, and never the same twice.
+A lane is written by its sender alone and read once that has ended, so it needs no lock.
+"""
+
+from __future__ import annotations
+
+from array import array
+from enum import IntEnum
+
+
+class Outcome(IntEnum):
+    """What is known of a batch."""
+
+    UNANSWERED = 0
+    """The connection ended first, or the answer left it open: the batch may be there, whole, or not."""
+    ACKNOWLEDGED = 1
+    """202: it has to be there, whole."""
+    REFUSED = 2
+    """An answer that says that nothing was stored: it must not be there."""
+
+
+class Lane:
+    """The batches of one sender, by number from 0."""
+
+    def __init__(self) -> None:
+        self._outcomes = bytearray()
+        self._sizes = array("H")
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
+
+    def begin(self, events: int) -> int:
+        """Notes a batch before its first byte is sent; returns its number."""
+        self._sizes.append(events)
+        self._outcomes.append(Outcome.UNANSWERED)
+        return len(self._outcomes) - 1
+
+    def settle(self, batch: int, outcome: Outcome) -> None:
+        self._outcomes[batch] = outcome
+
+    def outcome(self, batch: int) -> Outcome:
+        return Outcome(self._outcomes[batch])
+
+    def size(self, batch: int) -> int:
+        return self._sizes[batch]
+
+
+class Ledger:
+    """All lanes."""
+
+    def __init__(self, lanes: int) -> None:
+        self.lanes = [Lane() for _ in range(lanes)]
+
+    def count(self, outcome: Outcome) -> tuple[int, int]:
+        """Batches with `outcome`, and the events in them."""
+        sizes = [lane.size(n) for lane in self.lanes for n in range(len(lane)) if lane.outcome(n) is outcome]
+        return len(sizes), sum(sizes)

@@ -1,0 +1,126 @@
+//! Full journal files, and what they hold, on their way from the committer to the sealer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::journal::JournalFile;
+use super::ring::Run;
+use super::table::Changes;
+use crate::ids::{Generation, PartitionId, Sequence, StreamId};
+use crate::stream::Stream;
+
+/// A sealing that found the disk full is tried again this often.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What one journal file holds, as the committer published it.
+#[derive(Debug)]
+pub struct Contents {
+    /// The file's generation.
+    pub generation: Generation,
+    /// The last commit in it.
+    pub last_sequence: Sequence,
+    /// The last change of every row that its commits touched.
+    pub changes: Changes,
+    pub(super) runs: BTreeMap<(StreamId, PartitionId), (Arc<Stream>, Vec<Run>)>,
+}
+
+impl Contents {
+    /// An empty file's.
+    #[must_use]
+    pub fn new(generation: Generation) -> Self {
+        Self { generation, last_sequence: Sequence(0), changes: Changes::default(), runs: BTreeMap::new() }
+    }
+
+    /// Takes in a published run. Runs of one partition come in order.
+    pub fn add(&mut self, stream: Arc<Stream>, partition: PartitionId, run: Run) {
+        self.runs.entry((stream.id(), partition)).or_insert_with(|| (stream, Vec::new())).1.push(run);
+    }
+
+    /// Bytes of records.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.runs.values().flat_map(|(_, runs)| runs).map(|run| run.range.len()).sum()
+    }
+}
+
+/// A journal file that the log has left, and what it holds.
+#[derive(Debug)]
+pub struct Full {
+    /// The file.
+    pub file: JournalFile,
+    /// What it holds.
+    pub contents: Contents,
+}
+
+/// Files on their way to the sealer. Bounded by the ring's budget, which their records are charged to.
+#[derive(Debug, Default)]
+pub struct SealQueue {
+    state: Mutex<QueueState>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    files: VecDeque<Full>,
+    /// Taken by the sealer, not finished yet.
+    sealing: bool,
+    closed: bool,
+}
+
+impl SealQueue {
+    /// Hands a file to the sealer.
+    pub fn push(&self, full: Full) {
+        self.state.lock().files.push_back(full);
+        self.wake.notify_all();
+    }
+
+    /// Files that wait or are being sealed.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        let state = self.state.lock();
+        state.files.len() + usize::from(state.sealing)
+    }
+
+    /// Ends the sealer after the file that it works on.
+    pub fn close(&self) {
+        self.state.lock().closed = true;
+        self.wake.notify_all();
+    }
+
+    /// Waits until there is a file, or for `timeout`. `Err` when closed.
+    pub(crate) fn take(&self, timeout: Duration) -> Result<Option<Full>, ()> {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.state.lock();
+        loop {
+            if state.closed {
+                return Err(());
+            }
+            if let Some(full) = state.files.pop_front() {
+                state.sealing = true;
+                return Ok(Some(full));
+            }
+            if self.wake.wait_until(&mut state, deadline).timed_out() {
+                return Ok(None);
+            }
+        }
+    }
+
+    pub(super) fn finished(&self) {
+        self.state.lock().sealing = false;
+    }
+
+    /// Waits out a retry. `false` when closed.
+    pub(super) fn pause(&self) -> bool {
+        let deadline = Instant::now() + RETRY;
+        let mut state = self.state.lock();
+        while !state.closed {
+            if self.wake.wait_until(&mut state, deadline).timed_out() {
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,40 @@
+"""SIGKILL under HTTP load, against a ledger outside of the server."""
+
+import logging
+import os
+import random
+from pathlib import Path
+
+from forebay.torture import Plan, run
+
+log = logging.getLogger("torture")
+
+KILLS = int(os.environ.get("FOREBAY_KILLS", "20"))
+"""`make torture` runs more. A kill takes one to two seconds."""
+
+START_SECONDS = 20.0
+"""Recovery replays at most a ring of 8 MiB, in milliseconds; the rest is for Python on a busy machine."""
+
+
+def test_no_kill_loses_doubles_or_halves_a_batch(tmp_path: Path) -> None:
+    seed = int(os.environ.get("FOREBAY_SEED", "") or random.randrange(1 << 32))
+    verdict = run(Plan(tmp_path, KILLS, seed, start_seconds=START_SECONDS), log.info)
+    report = "\n".join(verdict.lines())
+    log.info(report)
+    assert verdict.passed, report
+    assert sum(verdict.kills.values()) == KILLS
+    # Else it has tried nothing: there has to be what a crash could lose, and what it could halve.
+    assert verdict.kills["under load"] >= KILLS // 2
+    assert verdict.acknowledged[1] > 500 * KILLS
+    assert verdict.unanswered > 0
+    # Deleted segments: sealing, recycling and retention were all under way.
+    assert verdict.events_expired > 0
+    assert max(verdict.start_seconds) < START_SECONDS
+
+
+def test_a_process_of_weaker_durability_keeps_its_promises_too(tmp_path: Path) -> None:
+    for durability in ("interval", "memory"):
+        directory = tmp_path / durability
+        directory.mkdir()
+        verdict = run(Plan(directory, 3, 7, durability=durability))
+        assert verdict.passed, "\n".join(verdict.lines())

@@ -1,0 +1,106 @@
+"""One process owns a data directory; a second is told so and disturbs nothing."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import forebay
+from forebay.errors import DirectoryLocked
+from forebay.torture import Victim
+from harness import clean_environment
+from torment import Torment
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "forebay", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=clean_environment(),
+        check=False,
+    )
+
+
+def contents(directory: Path) -> set[str]:
+    """Names that do not change while a server is idle."""
+    return {str(path.relative_to(directory)) for path in directory.rglob("*")}
+
+
+def test_a_second_server_fails_with_status_1_while_the_first_takes_load(tmp_path: Path) -> None:
+    with Torment(tmp_path) as tormented:
+        tormented.start()
+        load = tormented.load(5)
+        for _attempt in range(3):
+            second = command("serve", "--data-dir", str(tormented.victim.data), "--port", "0", "--no-auth")
+            assert second.returncode == 1
+            assert "directory_locked" in second.stderr
+            assert str(tormented.victim.data) in second.stderr
+            assert "Traceback" not in second.stderr
+        assert not load.findings
+        tormented.end(load)
+        tormented.check(stopped=True)
+
+
+def test_of_many_that_start_at_once_one_serves(tmp_path: Path) -> None:
+    with Torment(tmp_path) as tormented:
+        rivals = [Victim(tmp_path / f"rival{number}", {}) for number in range(4)]
+        for rival in rivals:
+            rival.data.parent.mkdir()
+            rival.data = tormented.victim.data
+        outcomes: list[str] = []
+
+        def start(rival: Victim) -> None:
+            rival.spawn()
+            try:
+                rival.await_serving(20)
+                outcomes.append("serves")
+            except forebay.ForebayError:
+                raise
+            except Exception as error:
+                outcomes.append("locked" if "directory_locked" in str(error) else str(error))
+
+        threads = [threading.Thread(target=start, args=(rival,)) for rival in rivals]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert sorted(outcomes) == ["locked", "locked", "locked", "serves"]
+        finally:
+            for rival in rivals:
+                rival.kill()
+
+
+def test_nothing_opens_or_changes_a_live_directory(tmp_path: Path) -> None:
+    with Torment(tmp_path) as tormented:
+        tormented.start()
+        data = tormented.victim.data
+        for arguments in (("read", "logs"), ("inspect",)):
+            refused = command(*arguments, "--data-dir", str(data))
+            assert refused.returncode == 1
+            assert refused.stdout == ""
+            assert "--url" in refused.stderr
+            assert "Traceback" not in refused.stderr
+        for read_only in (False, True):
+            with pytest.raises(DirectoryLocked, match=str(data)):
+                forebay.open(data, read_only=read_only)
+        tormented.end(tormented.load(5))
+        tormented.check(stopped=True)
+
+
+def test_a_killed_server_leaves_no_lock(tmp_path: Path) -> None:
+    with Torment(tmp_path) as tormented:
+        tormented.start()
+        tormented.victim.kill()
+        tormented.start()
+        # Readers of a stopped directory do not exclude each other, nor change it.
+        tormented.end(tormented.load(5))
+        before = contents(tormented.victim.data)
+        with forebay.open(tormented.victim.data, read_only=True) as first:
+            assert first.stats()
+        assert contents(tormented.victim.data) == before
+        tormented.check(stopped=True)
