@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from forebay._forebay import SHAPE_DRAIN, Engine
+from forebay.errors import ForebayError, Saturated, StorageUnavailable
 from harness import RunningServer, batch, event, wait_for
 
 Server = Callable[..., RunningServer]
@@ -165,23 +167,56 @@ def test_a_kill_on_a_full_disk_loses_nothing_and_the_start_succeeds(small: Serve
     check_kept(running, sent)
 
 
-def test_retention_goes_on_and_makes_room(small: Server, disk: Path) -> None:
-    running, sent = small(), Acknowledged()
-    with running.client() as client:
-        for _ in range(300):
-            response = sent.send(client)
-            assert response.status_code in (202, 429)
-    fill(disk)
-    sent.until_refused(running)
-    running.terminate()
-    # Nobody deletes the ballast: the room comes from what retention deletes.
-    running = small(logs_retention_bytes=2 << 20)
-    sent.until_accepted(running)
-    found = stored(running)
-    assert set(found) <= set(sent.names)
-    assert 0 < len(found) < len(sent.names)
-    # The newest are the ones that are kept.
-    assert sent.names[-1] in found
+class Ended:
+    """The future of one request to an engine in this process."""
+
+    def __init__(self) -> None:
+        self.outcome: int | Exception | None = None
+
+    def set_result(self, result: int) -> None:
+        self.outcome = result
+
+    def set_exception(self, exception: Exception) -> None:
+        self.outcome = exception
+
+    def cancelled(self) -> bool:
+        return False
+
+
+def submit(engine: Engine, body: bytes) -> int | Exception:
+    """The outcome of one request."""
+    ended = Ended()
+    try:
+        engine.submit(SHAPE_DRAIN, body, ended)
+    except ForebayError as error:
+        return error
+
+    def is_over() -> bool:
+        engine.drain_completions()
+        return ended.outcome is not None
+
+    wait_for("an outcome", is_over)
+    assert ended.outcome is not None
+    return ended.outcome
+
+
+def test_retention_goes_on_and_makes_room(disk: Path) -> None:
+    """On the engine itself, because the server's settings allow no retention of seconds."""
+    engine = Engine(str(disk / "data"), {**SETTINGS, "logs_retention_ms": 4000})
+    try:
+        bodies = [batch(*(event(os.urandom(PADDING).hex()) for _ in range(4))) for _ in range(20)]
+        for number in range(300):
+            assert isinstance(submit(engine, bodies[number % 20]), int | Saturated)
+        fill(disk)
+        outcomes = (submit(engine, bodies[number % 20]) for number in range(1000))
+        assert any(isinstance(outcome, StorageUnavailable) for outcome in outcomes)
+        before = os.statvfs(disk).f_bavail
+        # Nobody deletes the ballast: the room comes from what retention deletes.
+        wait_for("writing again", lambda: isinstance(submit(engine, bodies[0]), int), 20)
+        assert os.statvfs(disk).f_bavail > before
+        assert engine.streams()[0].partitions != [(0, end) for _, end in engine.streams()[0].partitions]
+    finally:
+        engine.close()
 
 
 def test_the_disk_fills_up_by_itself(small: Server) -> None:
