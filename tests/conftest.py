@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ def server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
     unless `directory` names another; the ones still running are killed after the test."""
     started: list[RunningServer] = []
 
-    def start(*flags: str, directory: str = "data", **settings: object) -> RunningServer:
+    def start(*flags: str, directory: str = "data", **settings: Any) -> RunningServer:
         running = RunningServer(tmp_path / directory, *flags, **settings)
         started.append(running)
         return running.start()

@@ -52,15 +52,17 @@ def batch(*events: dict[str, object]) -> bytes:
 
 
 class RunningServer:
-    """`forebay serve` in a process of its own, on a free port."""
+    """`forebay serve` in a process of its own, on a free port. With `auth`, requests carry the first token."""
 
-    def __init__(self, data_dir: Path, *flags: str, **settings: object) -> None:
+    def __init__(self, data_dir: Path, *flags: str, auth: bool = False, **settings: Any) -> None:
+        self.auth = auth
         self.data_dir = data_dir
         self.flags = flags
         self.environment = clean_environment() | {
             f"FOREBAY_{name.upper()}": str(value) for name, value in settings.items()
         }
         self.url = ""
+        self.headers: dict[str, str] = {}
         self._log = data_dir.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -69,10 +71,18 @@ class RunningServer:
         self._log.write_bytes(b"")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "--no-auth", *self.flags], stderr=log, stdout=log, env=self.environment
+                [*command, *([] if self.auth else ["--no-auth"]), *self.flags],
+                stderr=log,
+                stdout=log,
+                env=self.environment,
             )
         wait_for("the server's start", self._serving)
+        if self.auth:
+            self.headers = {"authorization": f"Bearer {self.first_token()}"}
         return self
+
+    def first_token(self) -> str:
+        return (self.data_dir / "token").read_text().strip()
 
     def _serving(self) -> bool:
         for line in self.log_lines():
@@ -118,15 +128,17 @@ class RunningServer:
             self.kill()
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=ANSWER_SECONDS, trust_env=False)
+        return httpx.Client(base_url=self.url, headers=self.headers, timeout=ANSWER_SECONDS, trust_env=False)
 
     def connect(self) -> socket.socket:
         parts = urlsplit(self.url)
         return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=ANSWER_SECONDS)
 
-    def drain(self, body: bytes) -> httpx.Response:
+    def drain(self, body: bytes, **headers: str) -> httpx.Response:
+        """Header names with `_` for `-`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
         with self.client() as client:
-            return client.post("/v1/drain", content=body)
+            return client.post("/v1/drain", content=body, headers=named)
 
     def records(self, stream: str = "logs") -> list[dict[str, Any]]:
         """Every record of the stream, partition by partition."""
@@ -144,17 +156,25 @@ class RunningServer:
         return found
 
 
-def answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+def answer(connection: socket.socket, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the next answer on a raw connection."""
-    response = http.client.HTTPResponse(connection)
+    response = http.client.HTTPResponse(connection, method=method)
     response.begin()
     return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
 
 
 @contextlib.contextmanager
-def serving(data_dir: Path, *flags: str, **settings: object) -> Iterator[RunningServer]:
+def serving(data_dir: Path, *flags: str, **settings: Any) -> Iterator[RunningServer]:
     server = RunningServer(data_dir, *flags, **settings)
     try:
         yield server.start()
     finally:
         server.stop()
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory of a process that is in use now (`VmRSS` of proc(5))."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(f"process {pid} has no memory: it has ended")

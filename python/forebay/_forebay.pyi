@@ -1,14 +1,21 @@
 """The Rust engine. Offsets count records of one partition from 0; times are microseconds since 1970 UTC."""
 
+from collections.abc import Callable
 from typing import Protocol, final
+
+from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
     "SHAPE_DRAIN",
     "Engine",
+    "Projects",
     "Receipt",
     "RecordBatch",
     "StreamDescription",
     "error_table",
+    "repair",
+    "run_load",
+    "verify",
 ]
 
 SHAPE_DRAIN: int
@@ -26,9 +33,22 @@ class Engine:
     """The log of one data directory. Every method may be called from any thread; blocking ones release the GIL."""
 
     def __new__(cls, data_dir: str, options: dict[str, object]) -> Engine: ...
-    def submit(self, shape: int, body: bytes, future: _Completion) -> None:
-        """Admits one request body. Raises at once when it is refused; else `drain_completions` completes `future`
-        with the number of quarantined events, or with a `ForebayError`."""
+    def submit(
+        self,
+        shape: int,
+        body: bytes,
+        future: _Completion,
+        encoding: str | None = None,
+        quarantine: bool = False,
+        key: tuple[bytes, bytes] | None = None,
+        projects: Projects | None = None,
+    ) -> None:
+        """Admits one request body. `encoding` is a content coding in lower case; `key` is the scope and the key of an
+        idempotent request; `projects` are the only record keys that the sender may write.
+
+        Raises at once when it is refused; else `drain_completions` completes `future` with the number of quarantined
+        events, or with a `ForebayError`.
+        """
     def completion_fd(self) -> int:
         """A descriptor that turns readable when requests are complete."""
     def drain_completions(self) -> None:
@@ -52,6 +72,12 @@ class Engine:
 
 _Histogram = tuple[list[float], list[int], float]
 """Upper bounds, cumulative counts (one more, for +Inf), sum."""
+
+@final
+class Projects:
+    """Project ids that a token is limited to."""
+
+    def __new__(cls, names: list[str]) -> Projects: ...
 
 @final
 class Receipt:
@@ -89,10 +115,21 @@ class RecordBatch:
     def key(self, index: int) -> bytes | None: ...
     def value(self, index: int) -> bytes: ...
     def headers(self, index: int) -> bytes: ...
-    def ndjson(self) -> bytes: ...
+    def ndjson(self, projects: Projects | None = None) -> bytes:
+        """A line of JSON a record; with `projects` only those whose key is one of them."""
 
 def error_table() -> list[tuple[int, str, int, bool]]:
     """Every row of the error table: number, name, HTTP status, retryable."""
 
 def keep_heap() -> None:
     """Lets Python's allocator keep freed memory for the next request bodies. For a process that serves alone."""
+
+def verify(data_dir: str) -> VerifyReport:
+    """Checks a whole data directory without changing it. Raises `DirectoryLocked` and `StorageUnavailable`."""
+
+def repair(data_dir: str, apply: bool) -> RepairReport:
+    """Repairs a data directory, or only says what that would do."""
+
+def run_load(options: dict[str, object], progress: Callable[[str, float, int, int], object]) -> tuple[str, str, bool]:
+    """Runs a load; gives the report as JSON, the latencies as an HdrHistogram percentile distribution, and whether it
+    was ended early by a KeyboardInterrupt, which `progress` (phase, seconds, events, refusals) or a signal raises."""

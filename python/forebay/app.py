@@ -14,10 +14,11 @@ from forebay import api, errors
 from forebay._forebay import SHAPE_DRAIN, Engine
 from forebay.config import Settings
 from forebay.errors import ForebayError
+from forebay.http.auth import EVERYTHING, Grant, Guard
 from forebay.http.dialects import Family, family_of, render
-from forebay.http.intake import Intake
+from forebay.http.intake import SWEEP_SECONDS, Intake
 from forebay.http.request import Allowance, Request, linger
-from forebay.http.router import Router
+from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import HttpProtocol, Scope, Watcher
 
 log = structlog.get_logger("forebay.app")
@@ -27,15 +28,14 @@ T = TypeVar("T")
 READ_THREADS = 4
 """Reads block on the disk; more of them than this only take the processor from ingestion."""
 
-SWEEP_SECONDS = 1.0
-
 
 class App:
     """Everything a route may use: the engine, the settings, a pool for blocking reads."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, guard: Guard) -> None:
         self.engine = engine
         self.settings = settings
+        self.guard = guard
         self.allowance = Allowance(settings.max_reading_bytes)
         self.stopping = asyncio.Event()
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
@@ -45,8 +45,10 @@ class App:
         self.drain = Intake(
             engine,
             SHAPE_DRAIN,
-            api.drain.acknowledgement(settings),
+            api.drain.acknowledger(settings),
             lambda error, close: render(Family.DRAIN, error, close=close),
+            guard=guard,
+            role=Role.INGEST,
             body_limit=settings.max_body_bytes,
             body_seconds=settings.body_timeout_seconds,
             allowance=self.allowance,
@@ -77,11 +79,12 @@ class App:
         path = scope.path
         request: Request | None = None
         try:
-            route, bound = self.router.find(scope.method, path)
+            route, bound, grant = self._admit(scope)
             request = Request(
                 scope,
                 protocol,
                 bound,
+                grant=grant,
                 parameters=route.parameters,
                 body_limit=route.body_limit,
                 body_seconds=self.settings.body_timeout_seconds,
@@ -96,12 +99,24 @@ class App:
             raise
         except Exception as error:
             if request is not None and request.broken_off and isinstance(error, RuntimeError):
-                # RSGI's for a connection that broke while its body was read: nobody is left to answer.
+                # RSGI's for a connection that broke while its body was read. Granian keeps it until it is answered.
+                render(family_of(path), errors.Malformed("the body broke off"), close=True).send(protocol)
                 return
             log.exception("request failed", method=scope.method, path=path, error=str(error))
             render(family_of(path), errors.Internal("the server failed"), close=True).send(protocol)
             return
         response.send(protocol)
+
+    def _admit(self, scope: Scope) -> tuple[Route, dict[str, str], Grant]:
+        """The route, its bound segments and what the sender may do. Who has no token is not told what routes there
+        are."""
+        try:
+            route, bound = self.router.find(scope.method, scope.path)
+        except (errors.NotFound, errors.MethodNotAllowed):
+            self.guard.require(scope.headers, Role.NONE)
+            raise
+        grant = EVERYTHING if route.role is Role.NONE else self.guard.require(scope.headers, route.role)
+        return route, bound, grant
 
     async def _refuse(
         self, family: Family, error: ForebayError, scope: Scope, protocol: HttpProtocol, request: Request | None
@@ -116,9 +131,11 @@ class App:
         return await self._loop.run_in_executor(self.readers, call, *arguments)
 
     async def sweep(self) -> None:
-        """Ends requests on the short way that are beyond their deadline, until the server stops."""
+        """Ends requests on the short way that are beyond their deadline and takes in changed tokens, until the server
+        stops."""
         while not self.stopping.is_set():
             self.drain.sweep(time.monotonic())
+            self.guard.refresh()
             try:
                 await asyncio.wait_for(self.stopping.wait(), SWEEP_SECONDS)
             except TimeoutError:

@@ -11,10 +11,15 @@ import sys
 import click
 
 from forebay import __version__
+from forebay.commands.bench import bench
 from forebay.commands.inspect import inspect
 from forebay.commands.read import read
+from forebay.commands.repair import repair
+from forebay.commands.send import send
 from forebay.commands.serve import serve
+from forebay.commands.token import token
 from forebay.commands.torture import torture
+from forebay.commands.verify import verify
 from forebay.config import ConfigError
 from forebay.errors import ForebayError
 
@@ -49,7 +54,12 @@ def forebay() -> None:
 forebay.add_command(serve)
 forebay.add_command(inspect)
 forebay.add_command(read)
+forebay.add_command(token)
 forebay.add_command(torture)
+forebay.add_command(verify)
+forebay.add_command(repair)
+forebay.add_command(send)
+forebay.add_command(bench)
 
 
 def main() -> None:

@@ -47,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     logs_partitions: int = 4
     logs_retention_ms: int = 7 * 24 * 3600 * 1000
     logs_retention_bytes: int = 0
+    dedup_window_seconds: int = 600
     max_body_bytes: int = 16 * MIB
     max_record_bytes: int = 1 * MIB
     max_reading_bytes: int = 256 * MIB
@@ -74,6 +75,7 @@ ENGINE_OPTIONS = (
     "logs_partitions",
     "logs_retention_ms",
     "logs_retention_bytes",
+    "dedup_window_seconds",
     "max_body_bytes",
     "max_record_bytes",
 )
@@ -94,6 +96,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "logs_retention_ms": (60_000, 100 * 365 * 24 * 3600 * 1000),
     # 0 means: no limit.
     "logs_retention_bytes": (0, 1 << 50),
+    # How long an Idempotency-Key is remembered; an SDK that spools retries within a day.
+    "dedup_window_seconds": (1, 24 * 3600),
     "max_body_bytes": (1 * KIB, 1 * GIB),
     "max_record_bytes": (256, 1 * GIB),
     "max_reading_bytes": (1 * KIB, 1 << 40),
@@ -197,11 +201,10 @@ def _check(settings: Settings, origin: Mapping[str, str]) -> None:
         raise ConfigError(f"log is {settings.log!r}; this release knows 'embedded' only")
     if settings.max_body_bytes > settings.max_reading_bytes:
         raise ConfigError("max_body_bytes is more than max_reading_bytes, so that a largest body could never be read")
-    # There are no tokens yet, so every server is one without: the rule holds whether or not no_auth is said.
-    if not settings.insecure and not is_loopback(settings.host):
+    if settings.no_auth and not settings.insecure and not is_loopback(settings.host):
         raise ConfigError(
             f"without authentication, listening on {settings.host} lets anybody on the network write; "
-            "listen on 127.0.0.1, or add insecure if that is what you want"
+            "ask for tokens, listen on 127.0.0.1, or add insecure if that is what you want"
         )
 
 

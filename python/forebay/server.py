@@ -11,6 +11,7 @@ import structlog
 from forebay._forebay import Engine, keep_heap
 from forebay.app import App
 from forebay.config import ConfigError, Settings
+from forebay.http.auth import Guard, guard
 from forebay.http.gateway import Gateway, IngestLoop
 
 log = structlog.get_logger("forebay.server")
@@ -31,7 +32,7 @@ def serve(settings: Settings) -> None:
         engine = Engine(settings.data_dir, settings.engine_options())
         try:
             with asyncio.Runner(loop_factory=IngestLoop) as runner:
-                runner.run(_run(settings, engine, listener))
+                runner.run(_run(settings, engine, guard(settings.data_dir, no_auth=settings.no_auth), listener))
         finally:
             engine.close()
     finally:
@@ -63,9 +64,9 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def _run(settings: Settings, engine: Engine, listener: socket.socket) -> None:
+async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    app = App(engine, settings)
+    app = App(engine, settings, guarded)
     stop = asyncio.Event()
     # Not the loop's own handlers: closing the loop would set the signals back to ending the process, and a second one
     # would then cut the commit of what was admitted, or turn the exit status into a killed process's.

@@ -9,6 +9,7 @@ from forebay import api
 from forebay._forebay import Engine
 from forebay.app import App
 from forebay.config import Settings
+from forebay.http.auth import Guard
 from forebay.http.router import Role, Route
 
 WITHOUT_TOKEN = {"/health", "/healthz", "/readyz", "/v1/healthz", "/", "/docs"}
@@ -23,7 +24,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
         settings = Settings(data_dir=str(directory / "data"))
         engine = Engine(settings.data_dir, settings.engine_options())
         try:
-            app = App(engine, settings)
+            app = App(engine, settings, Guard(None))
             found = api.routes(app)
             await app.close()
             return found

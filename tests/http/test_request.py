@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from forebay import errors
+from forebay.http.auth import EVERYTHING
 from forebay.http.request import Allowance, Request
 
 
@@ -41,6 +42,7 @@ def request(scope: Scope, protocol: object = None, allowance: Allowance | None =
         scope,  # type: ignore[arg-type]
         protocol,  # type: ignore[arg-type]
         {},
+        grant=EVERYTHING,
         parameters=frozenset({"limit", "offset"}),
         body_limit=10,
         body_seconds=0.05,

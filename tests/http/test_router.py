@@ -48,7 +48,7 @@ def test_unknown_paths(path: str) -> None:
 
 
 def test_an_unknown_method_names_the_known_ones() -> None:
-    with pytest.raises(errors.MethodNotAllowed, match="/a does not take DELETE, only GET, POST"):
+    with pytest.raises(errors.MethodNotAllowed, match="/a does not take 'DELETE', only GET, POST"):
         router().find("DELETE", "/a")
 
 

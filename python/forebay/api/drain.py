@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from forebay import errors
@@ -10,6 +11,7 @@ from forebay._forebay import SHAPE_DRAIN
 from forebay.http.intake import ACK_SECONDS
 from forebay.http.response import JSON, Response
 from forebay.http.router import Role, Route
+from forebay.http.terms import Terms, terms_of
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -17,19 +19,28 @@ if TYPE_CHECKING:
     from forebay.http.request import Request
 
 
-def acknowledgement(settings: Settings) -> Response:
-    return Response(202, b'{"status":"accepted"}', [JSON, ("forebay-durability", settings.durability)])
+def acknowledger(settings: Settings) -> Callable[[Terms, int], Response]:
+    """Makes the answer to an acknowledged request from its terms and the number of quarantined events."""
+    headers = [JSON, ("forebay-durability", settings.durability)]
+    accepted = Response(202, b'{"status":"accepted"}', headers)
+
+    def acknowledge(terms: Terms, quarantined: int) -> Response:
+        if not terms.quarantine:
+            return accepted
+        return Response(202, b'{"status":"accepted","quarantined":%d}' % quarantined, headers)
+
+    return acknowledge
 
 
 def routes(app: App) -> list[Route]:
-    accepted = acknowledgement(app.settings)
+    acknowledge = acknowledger(app.settings)
 
     async def drain(request: Request) -> Response:
-        body = await request.body()
+        terms = terms_of(request.scope.headers, request.grant)
+        body = await request.body(encoded=True)
         commit = Commit()
-        app.engine.submit(SHAPE_DRAIN, body, commit)
-        await commit.wait()
-        return accepted
+        app.engine.submit(SHAPE_DRAIN, body, commit, *terms)
+        return acknowledge(terms, await commit.wait())
 
     return [Route("POST", "/v1/drain", drain, Role.INGEST, app.settings.max_body_bytes)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forebay import errors
+from forebay.http.request import shown
 from forebay.http.response import NDJSON, Response, json_response
 from forebay.http.router import Role, Route
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from forebay._forebay import StreamDescription
     from forebay.app import App
     from forebay.http.request import Request
+
+LOGS = "logs"
+"""The one stream whose keys are projects."""
 
 MAX_RECORDS = 10_000
 """The largest page; a reader asks again with `forebay-next-offset`."""
@@ -51,6 +55,11 @@ def routes(app: App) -> list[Route]:
         return json_response(200, describe(await find(request.bound["name"])))
 
     async def records(request: Request) -> Response:
+        projects = request.grant.projects
+        if projects is not None and request.bound["name"] != LOGS:
+            raise errors.Forbidden(
+                f"the token {request.grant.name!r} is limited to projects, so it reads the stream {LOGS!r} only"
+            )
         stream = await find(request.bound["name"])
         partition = request.integer("partition", 0, 0, MAX_PARTITION)
         if partition >= len(stream.partitions):
@@ -61,14 +70,14 @@ def routes(app: App) -> list[Route]:
         offset = request.integer("offset", start, 0, MAX_OFFSET)
         limit = request.integer("limit", 1000, 1, MAX_RECORDS)
         batch = await app.blocking(app.engine.fetch, stream.name, partition, offset, limit, MAX_PAGE_BYTES)
-        text = await app.blocking(batch.ndjson)
+        text = await app.blocking(batch.ndjson, projects)
         return Response(200, text, [NDJSON, ("forebay-next-offset", str(batch.next_offset))])
 
     async def find(name: str) -> StreamDescription:
         for stream in await app.blocking(app.engine.streams):
             if stream.name == name:
                 return stream
-        raise errors.StreamNotFound(f"there is no stream {name!r}")
+        raise errors.StreamNotFound(f"there is no stream {shown(name)}")
 
     page = frozenset({"partition", "offset", "limit"})
     return [

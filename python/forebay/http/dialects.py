@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Callable
+from http import HTTPStatus
 
 import msgspec
 
@@ -103,6 +104,8 @@ def render(family: Family, error: ForebayError, *, close: bool = False) -> Respo
     headers = [JSON]
     if error.http_status in _RETRY_STATUSES:
         headers.append(("retry-after", RETRY_AFTER_SECONDS))
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
+        headers.append(("www-authenticate", "Bearer"))
     if close:
         headers.append(("connection", "close"))
     return Response(error.http_status, msgspec.json.encode(_ENVELOPES[family](error)), headers)

@@ -3,7 +3,8 @@
 Granian hands a request to its Python thread, and the body to the same thread once it is whole. The usual way hops
 from there to the event loop and back for both, which costs more than everything else in a request. Here the body goes
 to the engine where it arrives, and the engine's completion answers. What is out of the ordinary in any way (no length,
-an encoding, a query, too large) is declined and takes the usual way, which knows every rule.
+a query, no token with the role, a header that is refused, too large) is declined and takes the usual way, which knows
+every rule.
 """
 
 from __future__ import annotations
@@ -13,13 +14,20 @@ import time
 from collections.abc import Callable
 
 from forebay._forebay import Engine
-from forebay.errors import ForebayError, Internal, RequestTimeout, Timeout
-from forebay.http.request import Allowance
+from forebay.errors import ForebayError, Internal, Malformed, RequestTimeout, Timeout
+from forebay.http.auth import Guard
+from forebay.http.request import Allowance, declared_length
 from forebay.http.response import Response
+from forebay.http.router import Role
 from forebay.http.rsgi import BodyFuture, HttpProtocol, Scope
+from forebay.http.terms import Terms, terms_of
 
 ACK_SECONDS = 60.0
 """A commit takes milliseconds and a stalled disk minutes: after this the sender is told that the outcome is unknown."""
+
+
+SWEEP_SECONDS = 0.5
+"""How often deadlines are looked at."""
 
 
 class Intake:
@@ -29,35 +37,46 @@ class Intake:
         self,
         engine: Engine,
         shape: int,
-        acknowledgement: Response,
+        acknowledge: Callable[[Terms, int], Response],
         refuse: Callable[[ForebayError, bool], Response],
         *,
+        guard: Guard,
+        role: Role,
         body_limit: int,
         body_seconds: float,
         allowance: Allowance,
     ) -> None:
         self.engine = engine
         self.shape = shape
-        self.acknowledgement = acknowledgement
+        self.acknowledge = acknowledge
+        self.guard = guard
+        self.role = role
         self.refuse = refuse
         self.body_limit = body_limit
         self.body_seconds = body_seconds
         self.allowance = allowance
         # Requests under way, at most one a connection. Single operations on a dict are atomic; both threads use them.
         self.under_way: dict[Delivery, None] = {}
-        # The sweep sets it, every second: exact enough for deadlines of many seconds, and free.
+        # The sweep sets it: up to SWEEP_SECONDS behind, which is exact enough for deadlines of seconds, and free.
         self.now = time.monotonic()
 
     def take(self, scope: Scope, protocol: HttpProtocol) -> bool:
         """Starts the request; False when it has to take the usual way."""
         headers = scope.headers
         length = headers.get("content-length")
-        if length is None or "content-encoding" in headers or scope.query_string:
+        if length is None or scope.query_string:
             return False
-        size = int(length)
+        grant = self.guard.find(headers)
+        if grant is None or self.role not in grant.roles:
+            return False
+        try:
+            terms = terms_of(headers, grant)
+            size = declared_length(length) or 0
+        except ForebayError:
+            return False
         if size > self.body_limit or not self.allowance.take(size):
             return False
-        delivery = Delivery(self, protocol, size)
+        delivery = Delivery(self, protocol, size, terms)
         self.under_way[delivery] = None
         future = protocol()
         delivery.future = future
@@ -65,14 +84,15 @@ class Intake:
         return True
 
     def sweep(self, now: float) -> None:
-        """Ends what is beyond its deadline. Called on the event loop every second."""
+        """Ends what is beyond its deadline, at most two sweeps later and never before. Called on the event loop every
+        `SWEEP_SECONDS`."""
         self.now = now
         for delivery in list(self.under_way):
             age = now - delivery.since
             # Read once: the other thread clears it when the body is whole. Cancelling one that is whole does nothing.
             future = delivery.future
             if future is not None:
-                if age > self.body_seconds:
+                if age > self.body_seconds + SWEEP_SECONDS:
                     future.cancel()
             elif age > ACK_SECONDS:
                 delivery.set_exception(Timeout(f"no commit within {ACK_SECONDS:g} seconds; the outcome is unknown"))
@@ -81,12 +101,13 @@ class Intake:
 class Delivery:
     """One request on the short way: the callback of its body, then the future of its commit."""
 
-    __slots__ = ("future", "intake", "protocol", "since", "size")
+    __slots__ = ("future", "intake", "protocol", "since", "size", "terms")
 
-    def __init__(self, intake: Intake, protocol: HttpProtocol, size: int) -> None:
+    def __init__(self, intake: Intake, protocol: HttpProtocol, size: int, terms: Terms) -> None:
         self.intake = intake
         self.protocol = protocol
         self.size = size
+        self.terms = terms
         self.since = intake.now
         self.future: BodyFuture | None = None
 
@@ -101,21 +122,22 @@ class Delivery:
             self._refuse(late, close=True)
             return
         except RuntimeError:
-            # RSGI's for a connection that broke: nobody is left to answer.
-            intake.under_way.pop(self, None)
+            # RSGI's for a connection that broke. Answered all the same: one that is only half closed still reads, and
+            # Granian keeps a connection, its buffer and its place among the connections until its request is answered.
+            self._refuse(Malformed("the body broke off"), close=True)
             return
         self.since = intake.now
         try:
-            intake.engine.submit(intake.shape, body, self)
+            intake.engine.submit(intake.shape, body, self, *self.terms)
         except ForebayError as error:
             self._refuse(error)
         except Exception as error:
             # Called from Rust, which cannot pass an exception on.
             self.set_exception(error)
 
-    def set_result(self, _quarantined: int) -> None:
-        self.intake.under_way.pop(self, None)
-        self.intake.acknowledgement.send(self.protocol)
+    def set_result(self, quarantined: int) -> None:
+        if self._settle():
+            self.intake.acknowledge(self.terms, quarantined).send(self.protocol)
 
     def set_exception(self, error: Exception) -> None:
         self._refuse(error if isinstance(error, ForebayError) else Internal(f"{type(error).__name__}: {error}"))
@@ -125,5 +147,9 @@ class Delivery:
         return False
 
     def _refuse(self, error: ForebayError, *, close: bool = False) -> None:
-        self.intake.under_way.pop(self, None)
-        self.intake.refuse(error, close).send(self.protocol)
+        if self._settle():
+            self.intake.refuse(error, close).send(self.protocol)
+
+    def _settle(self) -> bool:
+        """Whether it is still to be answered. A commit may come after its deadline, and nothing is answered twice."""
+        return self.intake.under_way.pop(self, self) is None

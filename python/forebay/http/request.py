@@ -1,18 +1,30 @@
 """One request: its bound path segments, its query, and its body read within bounds."""
 
+from __future__ import annotations
+
 import asyncio
 import re
 import threading
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from forebay import errors
 from forebay.http.rsgi import HttpProtocol, Scope
+
+if TYPE_CHECKING:
+    from forebay.http.auth import Grant
 
 LINGER_BYTES = 32 << 20
 """How much of a refused body is still read, so that a sender which writes all of it first sees the answer."""
 
 LINGER_SECONDS = 5.0
 """How long it is read."""
+
+_MAX_SHOWN = 200
+"""A path or a query may have 64 KiB, and an error message need not repeat them."""
+
+_MAX_LENGTH_DIGITS = 19
+"""As many as 2^63 has; more would be a body of exabytes."""
 
 _MAX_QUERY_FIELDS = 64
 """No route knows more than a dozen; beyond this the query is an attack on the parser."""
@@ -47,7 +59,7 @@ class Allowance:
 class Request:
     """What an answer is computed from."""
 
-    __slots__ = ("_allowance", "_body_seconds", "_limit", "bound", "broken_off", "protocol", "query", "scope")
+    __slots__ = ("_allowance", "_body_seconds", "_limit", "bound", "broken_off", "grant", "protocol", "query", "scope")
 
     def __init__(
         self,
@@ -55,6 +67,7 @@ class Request:
         protocol: HttpProtocol,
         bound: dict[str, str],
         *,
+        grant: Grant,
         parameters: frozenset[str],
         body_limit: int,
         body_seconds: float,
@@ -63,14 +76,15 @@ class Request:
         self.scope = scope
         self.protocol = protocol
         self.bound = bound
+        self.grant = grant
         self.query = _parse_query(scope.query_string, parameters)
         self.broken_off = False
         self._limit = body_limit
         self._body_seconds = body_seconds
         self._allowance = allowance
 
-    async def body(self) -> bytes:
-        """The whole body.
+    async def body(self, *, encoded: bool = False) -> bytes:
+        """The whole body, as sent. `encoded` leaves it to the caller what the content encoding is.
 
         Raises:
             UnsupportedEncoding: the content encoding is not `identity`.
@@ -82,14 +96,19 @@ class Request:
         # Until the body is whole, the rest of it is still to come and the connection cannot be used again.
         self.broken_off = True
         encoding = headers.get("content-encoding")
-        if encoding is not None and encoding.strip().lower() not in ("", "identity"):
-            raise errors.UnsupportedEncoding(f"content-encoding {encoding!r} is not accepted; send the body as it is")
-        declared = headers.get("content-length")
-        if declared is not None and int(declared) > self._limit:
+        if not encoded and encoding is not None and encoding.strip().lower() not in ("", "identity"):
+            raise errors.UnsupportedEncoding(
+                f"content-encoding {shown(encoding)} is not accepted; send the body as it is"
+            )
+        coding = headers.get("transfer-encoding")
+        if coding is not None and coding.strip().lower() != "chunked":
+            raise errors.Malformed(f"transfer-encoding {shown(coding)} is not accepted; send the body chunked or plain")
+        declared = declared_length(headers.get("content-length"))
+        if declared is not None and declared > self._limit:
             raise errors.PayloadTooLarge(f"the body has {declared} bytes, more than the limit of {self._limit}")
         try:
             async with asyncio.timeout(self._body_seconds):
-                body = await self._gather(None if declared is None else int(declared))
+                body = await self._gather(declared)
         except TimeoutError:
             raise errors.RequestTimeout(f"the body did not arrive within {self._body_seconds:g} seconds") from None
         self.broken_off = False
@@ -127,8 +146,27 @@ class Request:
         # int() also takes blanks, underscores and other scripts' digits.
         number = int(text) if re.fullmatch(r"-?[0-9]{1,19}", text) else None
         if number is None or not low <= number <= high:
-            raise errors.InvalidRequest(f"{name} is {text!r}, which is not a whole number from {low} to {high}")
+            raise errors.InvalidRequest(f"{name} is {shown(text)}, which is not a whole number from {low} to {high}")
         return number
+
+
+def shown(text: str) -> str:
+    """The text, quoted, as an error message shows what a sender wrote: not all of it when it is long."""
+    return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
+
+
+def declared_length(header: str | None) -> int | None:
+    """The value of `content-length`.
+
+    Raises:
+        Malformed: it is not a plain number. The server below refuses what it does not understand before we see it;
+            this holds should that ever change.
+    """
+    if header is None:
+        return None
+    if not (header.isascii() and header.isdigit() and len(header) <= _MAX_LENGTH_DIGITS):
+        raise errors.Malformed("content-length is not a number")
+    return int(header)
 
 
 async def linger(protocol: HttpProtocol) -> None:
@@ -159,8 +197,8 @@ def _parse_query(query: str, known: frozenset[str]) -> dict[str, str]:
     for name, value in pairs:
         if name not in known:
             expected = ", ".join(sorted(known)) or "none"
-            raise errors.InvalidRequest(f"unknown query parameter {name!r}; known here: {expected}")
+            raise errors.InvalidRequest(f"unknown query parameter {shown(name)}; known here: {expected}")
         if name in parsed:
-            raise errors.InvalidRequest(f"query parameter {name!r} is given twice")
+            raise errors.InvalidRequest(f"query parameter {shown(name)} is given twice")
         parsed[name] = value
     return parsed

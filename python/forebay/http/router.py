@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from forebay import errors
 from forebay.http.dialects import Family, family_of
-from forebay.http.request import Request
+from forebay.http.request import Request, shown
 from forebay.http.response import Response
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -62,7 +62,7 @@ class Router:
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
             allowed = ", ".join(sorted(methods))
-            raise errors.MethodNotAllowed(f"{path} does not take {method}, only {allowed}")
+            raise errors.MethodNotAllowed(f"{path} does not take {shown(method)}, only {allowed}")
         return route, bound
 
     def _match(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
@@ -72,7 +72,7 @@ class Router:
                 bound = _bind(pattern, segments)
                 if bound is not None:
                     return methods, bound
-        raise errors.NotFound(f"there is no route {path}")
+        raise errors.NotFound(f"there is no route {shown(path)}")
 
     def _methods_at(self, path: str) -> dict[str, Route]:
         if "{" not in path:

@@ -19,7 +19,10 @@ pub use ingest::request::{AllowedKeys, Body, Request, Shape};
 pub use ingest::{Encoding, OnInvalid};
 pub use log::append::{Completer, Level, Placed, Receipt};
 pub use log::dedup::Key;
+pub use log::quarantine::{Item, OffsetRange};
 pub use log::read::{Limits, RecordBatch};
+pub use log::repair::{Apply, RepairReport, repair};
+pub use log::verify::{Finding, VerifyReport, verify};
 pub use options::{
     Access, Durability, INLINE_BODY_BYTES, INLINE_BODY_BYTES_ONE_CORE, MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS,
     MAX_WORKERS, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options, Retention,

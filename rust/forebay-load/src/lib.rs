@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod connection;
+mod distribution;
 mod error;
 mod generator;
 mod options;

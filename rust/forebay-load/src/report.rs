@@ -4,6 +4,7 @@ use std::fmt;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::distribution::percentile_distribution;
 use crate::options::{LoadOptions, Pacing};
 use crate::tally::Tally;
 
@@ -57,6 +58,9 @@ pub struct LoadReport {
     /// Open loop: how late requests were sent although a connection was free. When this is not small against
     /// `latency`, the generator was the bottleneck.
     pub send_lag: LatencySummary,
+    /// `latency` in full, as HdrHistogram's tools read it (`.hgrm`), in milliseconds.
+    #[serde(skip)]
+    pub distribution: String,
 }
 
 impl LatencySummary {
@@ -108,6 +112,7 @@ impl LoadReport {
             latency: LatencySummary::of(&tally.latency),
             refusal_latency: LatencySummary::of(&tally.refusal_latency),
             send_lag: LatencySummary::of(&tally.send_lag),
+            distribution: percentile_distribution(&tally.latency),
         }
     }
 }

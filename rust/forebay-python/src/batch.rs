@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 
 use crate::column::{Column, Which};
+use crate::engine::Projects;
 
 /// Consecutive records of one partition.
 #[pyclass(frozen, module = "forebay._forebay")]
@@ -60,11 +61,13 @@ impl RecordBatch {
         Ok(PyBytes::new(py, self.record(index)?.headers))
     }
 
-    /// Every record as a line of JSON.
-    fn ndjson<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+    /// Records as lines of JSON: all of them, or those whose key is one of the projects.
+    #[pyo3(signature = (projects=None))]
+    fn ndjson<'py>(&self, py: Python<'py>, projects: Option<&Bound<'py, Projects>>) -> Bound<'py, PyBytes> {
+        let allowed = projects.map(|projects| &projects.get().0);
         let lines = py.detach(|| {
             let mut lines = Vec::with_capacity(self.batch.bytes() + self.batch.len() * 100);
-            ndjson::write_lines(&self.batch, &mut lines);
+            ndjson::write_lines(&self.batch, allowed, &mut lines);
             lines
         });
         PyBytes::new(py, &lines)

@@ -31,7 +31,7 @@ fn shape(number: u8) -> Result<Shape, Error> {
 /// The projects that a token may write.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
-pub struct Projects(AllowedKeys);
+pub struct Projects(pub AllowedKeys);
 
 #[pymethods]
 impl Projects {

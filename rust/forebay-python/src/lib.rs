@@ -7,6 +7,8 @@ mod completion;
 mod convert;
 mod engine;
 mod error;
+mod load;
+mod maintenance;
 mod metrics;
 
 use pyo3::prelude::*;
@@ -21,5 +23,8 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
     module.add_function(wrap_pyfunction!(allocator::keep_heap, module)?)?;
+    module.add_function(wrap_pyfunction!(load::run_load, module)?)?;
+    module.add_function(wrap_pyfunction!(maintenance::verify, module)?)?;
+    module.add_function(wrap_pyfunction!(maintenance::repair, module)?)?;
     module.add_function(wrap_pyfunction!(error::error_table, module)?)
 }

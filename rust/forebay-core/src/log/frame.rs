@@ -209,6 +209,12 @@ impl Decoded<'_> {
         }) && rest.is_empty()
     }
 
+    /// Where the payload begins, counted from the frame's first byte.
+    #[must_use]
+    pub fn payload_at(&self) -> usize {
+        self.at
+    }
+
     /// Bytes on disk, padding included.
     #[must_use]
     pub fn frame_bytes(&self) -> usize {

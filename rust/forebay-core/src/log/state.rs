@@ -207,6 +207,19 @@ impl StateWriter {
     }
 }
 
+/// Writes all of the tables as one new base, which stands for every state file up to `generation`.
+///
+/// # Errors
+/// Whatever the storage says; then the old files stay valid.
+pub(crate) fn write_base(
+    storage: &dyn Storage,
+    (generation, sequence): (Generation, Sequence),
+    rows: &Changes,
+) -> io::Result<PathBuf> {
+    write(storage, Kind::Base, (generation, sequence, Sequence(0)), rows)?;
+    Ok(Kind::Base.path(generation))
+}
+
 fn write(
     storage: &dyn Storage,
     kind: Kind,

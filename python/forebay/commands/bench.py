@@ -1,0 +1,137 @@
+"""`forebay bench`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+
+from forebay import _forebay
+from forebay.errors import InvalidRequest
+
+
+class Latency(msgspec.Struct):
+    """Milliseconds."""
+
+    count: int
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    p99_9_ms: float
+    max_ms: float
+
+
+class Report(msgspec.Struct):
+    """What the generator reports, as far as it is shown."""
+
+    pacing: str
+    offered_events_per_second: float | None
+    connections: int
+    batch: int
+    measured_seconds: float
+    acknowledged_requests: int
+    acknowledged_events: int
+    requests_per_second: float
+    events_per_second: float
+    statuses: dict[str, int]
+    connection_failures: int
+    timeouts: int
+    unsent_requests: int
+    unanswered_requests: int
+    latency: Latency
+    send_lag: Latency
+
+
+@click.command()
+@click.argument("url", default="http://127.0.0.1:8080", envvar="FOREBAY_URL")
+@click.option("--rate", type=float, help="Events a second, whatever the server does.  [default: as fast as it answers]")
+@click.option("--batch", type=int, default=100, show_default=True, help="Events in a request.")
+@click.option("--connections", type=int, default=32, show_default=True, help="Keep-alive, one request in flight each.")
+@click.option("--duration", type=float, default=10.0, show_default=True, metavar="SECONDS", help="What is measured.")
+@click.option("--warmup", type=float, default=1.0, show_default=True, metavar="SECONDS", help="Load before that.")
+@click.option("--timeout", type=float, default=30.0, show_default=True, metavar="SECONDS", help="For one answer.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same events.")
+@click.option("--token", envvar="FOREBAY_TOKEN", help="The server's token (also $FOREBAY_TOKEN).")
+@click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A further header; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--hdr",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write the latencies to this file as an HdrHistogram percentile distribution, in milliseconds.",
+)
+def bench(
+    url: str, token: str | None, headers: tuple[str, ...], as_json: bool, hdr: Path | None, **load: float | None
+) -> None:
+    """Measure the drain of a running server: it stores the generated events like any others.
+
+    With --rate the loop is open: each request is due at its time, and its latency counts from then, also when the
+    server was too slow to let it be sent. Without, each connection sends when its answer is there.
+
+    Exit status: 0 measured; 1 the server cannot be reached, or acknowledged nothing; 2 wrong usage; 130 interrupted,
+    with a report of what was measured until then.
+    """
+    path = urlsplit(url).path
+    given = [_header(text) for text in headers]
+    if token:
+        given.append(("Authorization", f"Bearer {token}"))
+    options: dict[str, object] = {**load, "url": url if path.strip("/") else url.rstrip("/") + "/v1/drain"}
+    try:
+        text, distribution, interrupted = _forebay.run_load({**options, "headers": given}, _show)
+    except InvalidRequest as error:
+        raise click.UsageError(error.detail) from None
+    except (ConnectionError, OverflowError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        if sys.stderr.isatty():
+            click.echo("\r\x1b[K", nl=False, err=True)
+    if hdr:
+        hdr.write_text(distribution)
+    report = msgspec.json.decode(text, type=Report)
+    click.echo(text if as_json else summary(report))
+    if interrupted:
+        sys.exit(130)
+    sys.exit(0 if report.acknowledged_requests else 1)
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise click.UsageError(f"--header {text!r} must read 'name: value'")
+    return name.strip(), value.strip()
+
+
+def _show(phase: str, elapsed: float, events: int, refused: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{phase} {elapsed:.1f} s  {events:,} events  {refused:,} refused", nl=False, err=True)
+
+
+def summary(report: Report) -> str:
+    """The report in lines of text."""
+    offered, latency, lag = report.offered_events_per_second, report.latency, report.send_lag
+    refused = {status: count for status, count in report.statuses.items() if not status.startswith("2")}
+    lines = [
+        f"{report.pacing} loop, {report.connections} connections, batch {report.batch}, "
+        f"{report.measured_seconds:.1f} s" + (f", {offered:,.0f} events/s offered" if offered else ""),
+        f"acknowledged   {report.events_per_second:,.0f} events/s, {report.requests_per_second:,.0f} requests/s, "
+        f"{report.acknowledged_events:,} events",
+        "refused        " + (", ".join(f"{status}: {count:,}" for status, count in refused.items()) or "none"),
+    ]
+    unanswered = {
+        "broken connections": report.connection_failures,
+        "timeouts": report.timeouts,
+        "never sent": report.unsent_requests,
+        "never answered": report.unanswered_requests,
+    }
+    if any(unanswered.values()):
+        lines.append("no answer      " + ", ".join(f"{count:,} {what}" for what, count in unanswered.items() if count))
+    lines.append(
+        f"latency ms     p50 {latency.p50_ms:.3f}  p90 {latency.p90_ms:.3f}  p99 {latency.p99_ms:.3f}  "
+        f"p99.9 {latency.p99_9_ms:.3f}  max {latency.max_ms:.3f}  "
+        f"(from when each was {'due' if offered else 'sent'})"
+    )
+    if lag.count and lag.p99_ms * 2 > latency.p99_ms:
+        lines.append(f"send lag ms    p99 {lag.p99_ms:.3f}: this generator was late, the latencies are partly its own")
+    return "\n".join(lines)

@@ -1,0 +1,152 @@
+"""`forebay send`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from forebay.sender import Line, Outcome, Sending, Target
+
+MAX_CONNECTIONS = 64
+"""A thread each; a server is busy with far fewer."""
+
+SHOW_SECONDS = 0.2
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--url", envvar="FOREBAY_URL", default="http://127.0.0.1:8080", show_default=True, help="The server.")
+@click.option("--token", envvar="FOREBAY_TOKEN", help="Its token (also $FOREBAY_TOKEN).")
+@click.option("--connections", type=click.IntRange(1, MAX_CONNECTIONS), default=4, show_default=True)
+@click.option(
+    "--rejected",
+    type=click.Path(dir_okay=False, writable=True),
+    help="Append lines that are not stored to this file, as NDJSON with line number and reason. Without it the first "
+    "such line ends the run.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a batch is tried again when the server is saturated, failing or unreachable.",
+)
+def send(file: BinaryIO, url: str, token: str | None, connections: int, rejected: str | None, patience: float) -> None:
+    """Send the log events in FILE, one JSON object a line, to a server's drain; `-` reads standard input.
+
+    Batches hold up to 500 events or 1 MiB. A batch that may or may not have arrived is sent again with its
+    Idempotency-Key, so that it is stored once. Batches of several connections may be stored in any order.
+
+    Exit status: 0 every line was acknowledged; 1 some were rejected or not delivered, as the summary says; 2 wrong
+    usage; 130 interrupted.
+    """
+    try:
+        target = Target.parse(url, token)
+    except ValueError as error:
+        raise click.UsageError(f"--url {error}") from None
+    rejections = Rejections(rejected)
+    sending = Sending(file.fileno(), target, connections=connections, patience_seconds=patience, keep=rejections.keep)
+    started = time.monotonic()
+    with rejections:
+        display = Display(file)
+        outcome = sending.run(display.show)
+        display.clear()
+    seconds = time.monotonic() - started
+    rate = outcome.acknowledged / seconds if seconds else 0.0
+    click.echo(
+        f"acknowledged {outcome.acknowledged:,} events in {outcome.batches:,} batches, {seconds:.1f} s, {rate:,.0f}/s; "
+        f"{outcome.rejected:,} rejected, {outcome.undelivered:,} read but not delivered, {outcome.retries:,} retries"
+    )
+    if rejected and (outcome.rejected or outcome.undelivered):
+        click.echo(f"those that are not stored are in {rejected}, with their reasons", err=True)
+    if outcome.failure:
+        click.echo(f"forebay: ended before the input did: {outcome.failure}", err=True)
+        missing = f"lines {rejections.missing}, and " if rejections.missing else ""
+        click.echo(f"forebay: not stored: {missing}whatever comes after line {outcome.last_line}", err=True)
+    if outcome.failure == "interrupted":
+        sys.exit(130)
+    sys.exit(0 if outcome.complete else 1)
+
+
+class Rejections:
+    """Where lines go that are not stored: the file, or, without one, a list of their numbers."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._numbers: list[int] = []
+
+    def __enter__(self) -> Rejections:
+        if self._path:
+            try:
+                self._file = Path(self._path).open("ab")
+            except OSError as error:
+                raise click.ClickException(f"cannot write {self._path}: {error.strerror}") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+    def keep(self, line: Line, reason: str) -> bool:
+        """False when there is no file. Called by one thread at a time."""
+        if self._file is None:
+            self._numbers.append(line.number)
+            return False
+        row: dict[str, object] = {"line": line.number, "reason": reason}
+        try:
+            row["text"] = line.text.decode()
+        except UnicodeDecodeError:
+            row["base64"] = base64.b64encode(line.text).decode()
+        self._file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        return True
+
+    @property
+    def missing(self) -> str:
+        """The line numbers as ranges: `3, 7-12`."""
+        ranges: list[list[int]] = []
+        for number in sorted(self._numbers):
+            if ranges and number == ranges[-1][1] + 1:
+                ranges[-1][1] = number
+            else:
+                ranges.append([number, number])
+        return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+
+
+class Display:
+    """One line of progress on a terminal; nothing anywhere else."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._shows = sys.stderr.isatty()
+        self._size = os.fstat(source.fileno()).st_size if source.seekable() else 0
+        self._started = self._shown = time.monotonic()
+
+    def show(self, outcome: Outcome) -> None:
+        now = time.monotonic()
+        if not self._shows or now - self._shown < SHOW_SECONDS:
+            return
+        self._shown = now
+        rate = outcome.acknowledged / (now - self._started)
+        parts = [f"{outcome.acknowledged:,} events", f"{rate:,.0f}/s"]
+        if self._size:
+            done = min(1.0, outcome.done_bytes / self._size)
+            parts.insert(0, f"[{'#' * round(done * 30):<30}] {done:4.0%}")
+        if outcome.rejected:
+            parts.append(f"{outcome.rejected:,} rejected")
+        if outcome.retries:
+            parts.append(f"{outcome.retries:,} retries ({outcome.last_retry[:40]})")
+        click.echo("\r\x1b[K" + "  ".join(parts), nl=False, err=True)
+
+    def clear(self) -> None:
+        if self._shows:
+            click.echo("\r\x1b[K", nl=False, err=True)

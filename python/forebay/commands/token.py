@@ -1,0 +1,81 @@
+"""`forebay token`: create, list, revoke. Works on the data directory, whether or not the server runs; a running one
+takes changes in within two seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+
+from forebay.errors import StorageUnavailable
+from forebay.http.tokens import ALL_ROLES, RoleName, TokenStore
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _data_dir_option(command: _Command) -> _Command:
+    return click.option(
+        "--data-dir", envvar="FOREBAY_DATA_DIR", default="data", show_default=True, help="The server's data directory."
+    )(command)
+
+
+@click.group()
+def token() -> None:
+    """Tokens of a server: what a sender or reader shows to be let in.
+
+    A running server takes changes in within two seconds.
+    """
+
+
+@token.command()
+@click.option("--name", required=True, help="What it is called: 1 to 64 of A-Z a-z 0-9 . _ -")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    required=True,
+    type=click.Choice(ALL_ROLES),
+    help="What it may do; none implies another. Several by repeating the option.",
+)
+@click.option("--project", "projects", multiple=True, help="Limits it to this project_id; may be repeated.")
+@_data_dir_option
+def create(name: str, roles: tuple[RoleName, ...], projects: tuple[str, ...], data_dir: str) -> None:
+    """Make a token and print it. It is shown this once: only its hash is kept."""
+    with _store(data_dir) as store:
+        click.echo(store.create(name, roles, projects or None))
+
+
+@token.command("list")
+@_data_dir_option
+def listing(data_dir: str) -> None:
+    """Show every token's name, roles, projects and time of creation."""
+    with _store(data_dir) as store:
+        for row in store.read():
+            projects = "all projects" if row.projects is None else f"projects {', '.join(row.projects)}"
+            click.echo(f"{row.name}: {', '.join(row.roles)}; {projects}; created {row.created:%Y-%m-%dT%H:%M:%SZ}")
+
+
+@token.command()
+@click.argument("name")
+@_data_dir_option
+def revoke(name: str, data_dir: str) -> None:
+    """Take the token NAME away: requests with it are answered with 401 from then on."""
+    with _store(data_dir) as store:
+        store.revoke(name)
+    click.echo(f"revoked {name}; a running server stops taking it within two seconds")
+
+
+@contextlib.contextmanager
+def _store(data_dir: str) -> Iterator[TokenStore]:
+    if not os.path.isdir(data_dir):
+        raise click.ClickException(f"there is no data directory {data_dir!r}")
+    store = TokenStore(data_dir)
+    try:
+        yield store
+    except FileNotFoundError:
+        raise click.ClickException(f"there is no {store.path}: no token was made here yet") from None
+    except OSError as error:
+        raise StorageUnavailable(f"{store.path}: {error.strerror}") from None

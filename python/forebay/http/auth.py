@@ -1,0 +1,160 @@
+"""Who may do what: a request's token, looked up by its digest, and the grant that it stands for."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+
+import structlog
+
+from forebay import errors
+from forebay._forebay import Projects
+from forebay.config import ConfigError
+from forebay.errors import StorageUnavailable
+from forebay.http.router import Role
+from forebay.http.rsgi import Headers
+from forebay.http.tokens import Token, TokenStore
+
+log = structlog.get_logger("forebay.auth")
+
+MAX_HEADER_CHARACTERS = 256
+"""A token of ours has 47; what is longer than this is none and need not be hashed."""
+
+_BEARER = "bearer "
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Grant:
+    """What one token may do.
+
+    `digest` is the token's SHA-256, and empty without authentication: it is also the scope of idempotency keys.
+    `projects` and `project_names` are None when all projects are granted.
+    """
+
+    name: str
+    digest: bytes
+    roles: frozenset[Role]
+    projects: Projects | None = None
+
+    def check(self, role: Role) -> None:
+        """Raises `Forbidden` when `role` is not among the grant's."""
+        if role not in self.roles and role is not Role.NONE:
+            raise errors.Forbidden(f"the token {self.name!r} lacks the role {role.value!r}")
+
+
+EVERYTHING = Grant("none", b"", frozenset(Role))
+"""What everybody may do when authentication is off."""
+
+
+class Guard:
+    """Turns headers into grants. One is shared by all requests, on both threads; its table is replaced whole."""
+
+    def __init__(self, store: TokenStore | None) -> None:
+        """`store` None switches authentication off.
+
+        Raises:
+            ConfigError: the token file cannot be read.
+        """
+        self._store = store
+        self._grants: dict[bytes, Grant] = {}
+        self._seen: tuple[int, ...] = ()
+        if store is not None:
+            try:
+                self._load(store)
+            except (OSError, StorageUnavailable) as error:
+                raise ConfigError(f"the tokens cannot be read, so nobody could be let in: {error}") from None
+
+    def find(self, headers: Headers) -> Grant | None:
+        """The grant of the request's token; None when there is none or it is unknown.
+
+        The look-up is by the digest, so its time tells nothing of a secret, and the comparison takes constant time.
+        """
+        if self._store is None:
+            return EVERYTHING
+        given = headers.get("authorization")
+        if given is None or len(given) > MAX_HEADER_CHARACTERS:
+            return None
+        secret = given[len(_BEARER) :].strip() if given[: len(_BEARER)].lower() == _BEARER else given
+        digest = sha256(secret.encode("utf-8", "surrogateescape")).digest()
+        grant = self._grants.get(digest)
+        if grant is None or not hmac.compare_digest(grant.digest, digest):
+            return None
+        return grant
+
+    def require(self, headers: Headers, role: Role) -> Grant:
+        """The grant of the request's token, which has `role`.
+
+        Raises:
+            Unauthorized: no token, or an unknown one.
+            Forbidden: a known one without the role.
+        """
+        grant = self.find(headers)
+        if grant is None:
+            missing = headers.get("authorization") is None
+            raise errors.Unauthorized(
+                "no token was sent; send it as 'Authorization: Bearer <token>'" if missing else "the token is unknown"
+            )
+        grant.check(role)
+        return grant
+
+    def refresh(self) -> None:
+        """Takes in a changed token file. A missing or broken one changes nothing and is logged, once for each state."""
+        store = self._store
+        if store is None:
+            return
+        seen = _fingerprint(store)
+        if seen == self._seen:
+            return
+        try:
+            self._load(store)
+        except (OSError, StorageUnavailable) as error:
+            self._seen = seen
+            log.error("the token file cannot be read; the tokens known so far stay valid", error=str(error))
+            return
+        log.info("tokens were read anew", tokens=len(self._grants))
+
+    def _load(self, store: TokenStore) -> None:
+        # Before the content: a change in between is then seen the next time.
+        seen = _fingerprint(store)
+        self._grants = {grant.digest: grant for grant in map(_grant, store.read())}
+        self._seen = seen
+
+
+def guard(data_dir: str, *, no_auth: bool) -> Guard:
+    """The guard of a data directory, with a first token when it has none yet.
+
+    Raises:
+        ConfigError: the token file cannot be read or made.
+    """
+    if no_auth:
+        return Guard(None)
+    store = TokenStore(data_dir)
+    try:
+        created = not store.exists()
+        if created:
+            store.create_first()
+    except OSError as error:
+        raise ConfigError(f"the first token cannot be made in {data_dir}: {error.strerror}") from None
+    made = Guard(store)
+    if created:
+        log.info(
+            "a first token with every role was made",
+            file=str(store.first_path),
+            use=f'curl -H "Authorization: $(cat {store.first_path})" …',
+        )
+    return made
+
+
+def _grant(token: Token) -> Grant:
+    projects = None if token.projects is None else Projects(list(token.projects))
+    return Grant(token.name, bytes.fromhex(token.sha256), frozenset(map(Role, token.roles)), projects)
+
+
+def _fingerprint(store: TokenStore) -> tuple[int, ...]:
+    try:
+        found = os.stat(store.path)
+    except OSError as error:
+        return (error.errno or 0,)
+    return (found.st_mtime_ns, found.st_ino, found.st_size)

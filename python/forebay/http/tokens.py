@@ -1,0 +1,185 @@
+"""Tokens at rest: `tokens.json` in the data directory, which the command line writes and the server reads.
+
+A token is 256 random bits, of which only the SHA-256 is kept. A slow hash (scrypt, Argon2) protects a password, because
+a person's choice can be guessed; 2^256 equally likely secrets cannot, however fast the hash is. And a slow one would
+let anybody who sends wrong tokens keep the server busy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from forebay.errors import InvalidRequest, NotFound, StorageUnavailable
+
+RoleName = Literal["ingest", "read", "ops"]
+ALL_ROLES: tuple[RoleName, ...] = ("ingest", "read", "ops")
+
+FILE_NAME = "tokens.json"
+FIRST_TOKEN_FILE_NAME = "token"  # noqa: S105 # a file's name
+FIRST_TOKEN_NAME = "first"  # noqa: S105 # a token's name
+FILE_VERSION: Literal[1] = 1
+
+SECRET_BYTES = 32
+"""256 bits: beyond guessing, see above."""
+
+SECRET_PREFIX = "fby_"  # noqa: S105 # what every secret begins with
+"""Lets secret scanners and people recognise a token."""
+
+MAX_TOKENS = 10_000
+"""The file is read whole, on the event loop, when it changes: 10,000 rows take a few milliseconds."""
+
+MAX_PROJECTS = 1_000
+"""Project ids of one token; they are looked up per event."""
+
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
+Project = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One row. `projects` None means all; `created` is RFC 3339 in UTC."""
+
+    name: Name
+    sha256: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    roles: Annotated[tuple[RoleName, ...], msgspec.Meta(min_length=1, max_length=len(ALL_ROLES))]
+    projects: Annotated[tuple[Project, ...], msgspec.Meta(min_length=1, max_length=MAX_PROJECTS)] | None = None
+    created: datetime
+
+
+class TokenFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file. A later version has another number, so that this one refuses it instead of misreading it."""
+
+    version: Literal[1] = FILE_VERSION
+    tokens: Annotated[tuple[Token, ...], msgspec.Meta(max_length=MAX_TOKENS)] = ()
+
+
+class TokenStore:
+    """The file of one data directory."""
+
+    def __init__(self, data_dir: str | os.PathLike[str]) -> None:
+        self.directory = Path(data_dir)
+        self.path = self.directory / FILE_NAME
+        self.first_path = self.directory / FIRST_TOKEN_FILE_NAME
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def read(self) -> tuple[Token, ...]:
+        """Every token.
+
+        Raises:
+            OSError: the file cannot be read.
+            StorageUnavailable: it is not a token file of this version.
+        """
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=TokenFile).tokens
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StorageUnavailable(f"{self.path} is not a token file of version {FILE_VERSION}: {error}") from None
+
+    def create(self, name: str, roles: Sequence[RoleName], projects: Sequence[str] | None = None) -> str:
+        """Adds a token, durably, and returns its secret, which is kept nowhere.
+
+        Raises:
+            InvalidRequest: the name is taken or a value is out of range.
+            OSError, StorageUnavailable: as `read`.
+        """
+        secret = SECRET_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+        row = _row(name, secret, roles, projects)
+        with self._locked():
+            tokens = self.read() if self.exists() else ()
+            if any(token.name == name for token in tokens):
+                raise InvalidRequest(f"there is a token {name!r} already; revoke it first, or choose another name")
+            if len(tokens) >= MAX_TOKENS:
+                raise InvalidRequest(f"there are {MAX_TOKENS} tokens, and no more are allowed; revoke some")
+            self._write((*tokens, row))
+        return secret
+
+    def create_first(self) -> None:
+        """A token with every role, its secret in `first_path` for the owner of the directory alone."""
+        secret = SECRET_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+        with self._locked():
+            # The secret first: a crash between the two leaves no token that nobody knows.
+            self._replace(self.first_path, secret.encode() + b"\n")
+            self._write((_row(FIRST_TOKEN_NAME, secret, ALL_ROLES, None),))
+
+    def revoke(self, name: str) -> None:
+        """Removes a token, durably.
+
+        Raises:
+            NotFound: there is none of that name.
+            OSError, StorageUnavailable: as `read`.
+        """
+        with self._locked():
+            tokens = self.read()
+            left = tuple(token for token in tokens if token.name != name)
+            if len(left) == len(tokens):
+                raise NotFound(f"there is no token {name!r}")
+            self._write(left)
+
+    def _write(self, tokens: tuple[Token, ...]) -> None:
+        text = msgspec.json.format(msgspec.json.encode(TokenFile(tokens=tokens)), indent=2)
+        self._replace(self.path, text + b"\n")
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        """Whole or not at all: a new file (0600 from its making on), synced, takes the name, and the directory is
+        synced."""
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=self.directory)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                if os.geteuid() == 0:
+                    # Written by root for a server that is not: as the directory, so that the server can read it.
+                    owner = self.directory.stat()
+                    os.fchown(descriptor, owner.st_uid, owner.st_gid)
+                os.fsync(descriptor)
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One change at a time, over processes: two that read the same file would lose one's change. Held on the
+        directory itself, since the file is replaced."""
+        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(directory)
+
+
+def digest_of(secret: str) -> bytes:
+    """What is kept of a secret."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _row(name: str, secret: str, roles: Sequence[RoleName], projects: Sequence[str] | None) -> Token:
+    row = {
+        "name": name,
+        "sha256": digest_of(secret).hex(),
+        "roles": [role for role in ALL_ROLES if role in roles],
+        "projects": sorted(set(projects)) if projects else None,
+        "created": datetime.now(UTC).replace(microsecond=0),
+    }
+    try:
+        return msgspec.convert(row, Token)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"the token cannot be made: {error}") from None

@@ -1,0 +1,133 @@
+"""NDJSON lines into batches, one event a line."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+BATCH_EVENTS = 500
+"""More events a request gain nothing: the server takes 500 as cheaply as 10,000."""
+
+BATCH_BYTES = 1 << 20
+"""Bytes of events in a request. One event that is larger goes alone."""
+
+LINE_BYTES = 16 << 20
+"""A longer line cannot be an event: no server takes a larger body by default. It is rejected without being held."""
+
+_PREFIX = b'{"events":['
+_SUFFIX = b"]}"
+
+
+class _Event(msgspec.Struct):
+    """What every server asks of an event; the rest is the server's to judge."""
+
+    project_id: str
+    timestamp: str
+    level: str
+    service: str
+    message: str
+
+
+_DECODER = msgspec.json.Decoder(_Event)
+
+
+class Lines(Protocol):
+    """Where lines come from: a binary file, or a `Source`."""
+
+    def readline(self, limit: int, /) -> bytes: ...
+
+
+@dataclass(slots=True, frozen=True)
+class Line:
+    number: int
+    """From 1."""
+    text: bytes
+    """Without its line end."""
+    end: int
+    """The position in the input after it."""
+
+
+@dataclass(slots=True, frozen=True)
+class Rejection:
+    """A line that is not stored, and why."""
+
+    line: Line
+    reason: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """Lines that go in one request. The key is made once, so that a retry is stored once."""
+
+    lines: list[Line]
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def body(self) -> bytes:
+        return _PREFIX + b",".join(line.text for line in self.lines) + _SUFFIX
+
+    def without(self, index: int) -> tuple[Line, Batch]:
+        """The line at `index`, and the others as a batch of its own: another body needs another key."""
+        return self.lines[index], Batch(self.lines[:index] + self.lines[index + 1 :])
+
+
+class Reader:
+    """Batches of at most `BATCH_EVENTS` and `BATCH_BYTES`, and each line that cannot be an event. Blank lines are
+    skipped."""
+
+    def __init__(self, source: Lines) -> None:
+        self._source = source
+        self.held: list[Line] = []
+        """Read, and not in a batch yet."""
+        self.last = 0
+        """The number of the last line read."""
+
+    def __iter__(self) -> Iterator[Batch | Rejection]:
+        size = 0
+        for found in _lines(self._source):
+            line = found.line if isinstance(found, Rejection) else found
+            self.last = line.number
+            if isinstance(found, Rejection):
+                yield found
+            elif reason := _not_an_event(line.text):
+                yield Rejection(line, reason)
+            else:
+                if self.held and (len(self.held) == BATCH_EVENTS or size + len(line.text) > BATCH_BYTES):
+                    full, self.held, size = Batch(self.held), [line], 0
+                    yield full
+                else:
+                    self.held.append(line)
+                size += len(line.text) + 1
+        if self.held:
+            last, self.held = Batch(self.held), []
+            yield last
+
+
+def _lines(source: Lines) -> Iterator[Line | Rejection]:
+    number = position = 0
+    while text := source.readline(LINE_BYTES + 1):
+        number += 1
+        position += len(text)
+        if len(text) > LINE_BYTES:
+            start = text[:1024]
+            while text and not text.endswith(b"\n"):
+                text = source.readline(LINE_BYTES)
+                position += len(text)
+            yield Rejection(Line(number, start, position), f"longer than {LINE_BYTES} bytes; only its start is kept")
+            continue
+        text = text.strip(b" \t\r\n")
+        if text:
+            yield Line(number, text, position)
+
+
+def _not_an_event(text: bytes) -> str:
+    """Why a line cannot be an event; empty when it may be one. A line that is not one whole JSON object could take
+    its neighbours with it."""
+    try:
+        _DECODER.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        return str(error) or type(error).__name__
+    return ""

@@ -1,0 +1,190 @@
+"""A whole run: one reader, several connections, and an account of every line."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from forebay.sender.batches import Batch, Line, Reader, Rejection
+from forebay.sender.delivery import Delivery, Gone, Refused, Target
+from forebay.sender.source import Source
+
+QUEUED_BATCHES_A_CONNECTION = 2
+"""One ready when the connection is free, one being read."""
+
+POLL_SECONDS = 0.1
+
+
+@dataclass
+class Outcome:
+    """Where every line went."""
+
+    acknowledged: int = 0
+    batches: int = 0
+    rejected: int = 0
+    undelivered: int = 0
+    retries: int = 0
+    done_bytes: int = 0
+    """Of the input, whose lines have been dealt with."""
+    last_line: int = 0
+    """The last one read."""
+    last_retry: str = ""
+    failure: str = ""
+    """Why the run ended before the input did."""
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def complete(self) -> bool:
+        return not (self.rejected or self.undelivered or self.failure)
+
+
+class Sending:
+    """Sends what the descriptor `source` holds to `target`. `keep` gets each line that is not stored; False from it
+    ends the run.
+
+    Each line up to `Outcome.last_line` is acknowledged or handed to `keep`; what comes after is still in the input.
+    """
+
+    def __init__(
+        self, source: int, target: Target, *, connections: int, patience_seconds: float, keep: Callable[..., bool]
+    ) -> None:
+        self.outcome = Outcome()
+        self._target = target
+        self._connections = connections
+        self._patience = patience_seconds
+        self._keep = keep
+        self._queue: queue.Queue[Batch | None] = queue.Queue(connections * QUEUED_BATCHES_A_CONNECTION)
+        self._stop = threading.Event()
+        self._reader = Reader(Source(source, self._stop))
+
+    def stop(self, why: str) -> None:
+        """Ends the run: nothing further is read, what waits is handed to `keep`."""
+        with self.outcome.lock:
+            self.outcome.failure = self.outcome.failure or why
+        self._stop.set()
+
+    def run(self, on_progress: Callable[[Outcome], None]) -> Outcome:
+        """Returns when every line read is accounted for. Calls `on_progress` on the caller's thread."""
+        reader = threading.Thread(target=self._read, name="reader")
+        workers = [
+            threading.Thread(target=self._work, name=f"sender-{i}", daemon=True) for i in range(self._connections)
+        ]
+        for thread in (reader, *workers):
+            thread.start()
+        while any(worker.is_alive() for worker in workers):
+            try:
+                on_progress(self.outcome)
+                time.sleep(POLL_SECONDS)
+            except KeyboardInterrupt:
+                if self._stop.is_set():
+                    raise
+                self.stop("interrupted")
+        reader.join()
+        self._account_for_the_rest()
+        on_progress(self.outcome)
+        return self.outcome
+
+    def _account_for_the_rest(self) -> None:
+        while True:
+            try:
+                batch = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if batch is not None:
+                self._give_up(batch, "the run was stopped")
+        if self._reader.held:
+            self._give_up(Batch(self._reader.held), "the run was stopped")
+        self.outcome.last_line = self._reader.last
+
+    def _read(self) -> None:
+        try:
+            for found in self._reader:
+                if isinstance(found, Rejection):
+                    self._reject(found.line, found.reason)
+                elif not self._put(found):
+                    self._give_up(found, "the run was stopped")
+                if self._stop.is_set():
+                    return
+        except (OSError, ValueError) as error:
+            self.stop(f"the input cannot be read: {error}")
+        finally:
+            for _ in range(self._connections):
+                self._put(None)
+
+    def _put(self, batch: Batch | None) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(batch, timeout=POLL_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def _work(self) -> None:
+        delivery = Delivery(self._target, patience_seconds=self._patience, stop=self._stop, on_retry=self._retried)
+        try:
+            while (batch := self._next()) is not None:
+                if self._stop.is_set():
+                    self._give_up(batch, "the run was stopped")
+                else:
+                    self._send(delivery, batch)
+        finally:
+            delivery.close()
+
+    def _next(self) -> Batch | None:
+        while True:
+            try:
+                return self._queue.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                if self._stop.is_set():
+                    return None
+
+    def _send(self, delivery: Delivery, batch: Batch) -> None:
+        end = batch.lines[-1].end
+        while batch.lines:
+            try:
+                delivery.post(batch)
+            except Refused as refused:
+                if refused.index >= len(batch.lines):
+                    self._fail(batch, f"the server refuses an event that was not sent: {refused.reason}")
+                    return
+                line, batch = batch.without(refused.index)
+                self._reject(line, refused.reason)
+                if self._stop.is_set():
+                    self._give_up(batch, "the run was stopped")
+                    return
+            except Gone as gone:
+                self._fail(batch, str(gone))
+                return
+            else:
+                with self.outcome.lock:
+                    self.outcome.acknowledged += len(batch.lines)
+                    self.outcome.batches += 1
+                break
+        with self.outcome.lock:
+            self.outcome.done_bytes = max(self.outcome.done_bytes, end)
+
+    def _fail(self, batch: Batch, why: str) -> None:
+        self.stop(why)
+        self._give_up(batch, why)
+
+    def _give_up(self, batch: Batch, why: str) -> None:
+        with self.outcome.lock:
+            self.outcome.undelivered += len(batch.lines)
+            for line in batch.lines:
+                self._keep(line, f"not delivered: {why}")
+
+    def _reject(self, line: Line, reason: str) -> None:
+        with self.outcome.lock:
+            self.outcome.rejected += 1
+            wanted = self._keep(line, reason)
+        if not wanted:
+            self.stop(f"line {line.number} is not a valid event: {reason}")
+
+    def _retried(self, why: str) -> None:
+        with self.outcome.lock:
+            self.outcome.retries += 1
+            self.outcome.last_retry = why

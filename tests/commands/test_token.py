@@ -1,0 +1,81 @@
+"""`forebay token`, and `--token` of the reading commands."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from forebay.http.tokens import TokenStore
+from harness import RunningServer, batch, clean_environment, wait_for
+
+Start = Callable[..., RunningServer]
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "forebay", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=clean_environment() | environment,
+        check=False,
+    )
+
+
+def test_a_token_is_made_listed_and_revoked(tmp_path: Path) -> None:
+    made = run("token", "create", "--name", "a", "--role", "read", "--role", "ingest", "--data-dir", tmp_path)
+    assert (made.returncode, made.stderr, made.stdout[:4]) == (0, "", "fby_")
+    scoped = run("token", "create", "--name", "b", "--role", "ops", "--project", "p", FOREBAY_DATA_DIR=str(tmp_path))
+    assert scoped.returncode == 0
+    listed = run("token", "list", "--data-dir", tmp_path).stdout.splitlines()
+    assert listed[0].startswith("a: ingest, read; all projects; created 20")
+    assert listed[1].startswith("b: ops; projects p; created 20")
+    assert made.stdout.strip() not in "".join(listed)
+    assert run("token", "revoke", "a", "--data-dir", tmp_path).returncode == 0
+    assert [row.name for row in TokenStore(tmp_path).read()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("create", "--name", "a"), 2, "--role"),
+        (("create", "--name", "a", "--role", "all"), 2, "'all' is not one of"),
+        (("create", "--name", "a b", "--role", "ops"), 1, "invalid_request: the token cannot be made"),
+        (("create", "--name", "there", "--role", "ops"), 1, "there is a token 'there' already"),
+        (("revoke", "nobody"), 1, "not_found: there is no token 'nobody'"),
+    ],
+)
+def test_mistakes_are_one_line_and_a_status(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, message: str
+) -> None:
+    TokenStore(tmp_path).create("there", ["ops"])
+    ended = run("token", *arguments, "--data-dir", tmp_path)
+    assert (ended.returncode, message in ended.stderr) == (status, True), ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_places_that_are_not_there(tmp_path: Path) -> None:
+    for command in (("list",), ("revoke", "a")):
+        empty = run("token", *command, "--data-dir", tmp_path)
+        assert (empty.returncode, "no token was made here yet" in empty.stderr) == (1, True)
+    missing = run("token", "list", "--data-dir", tmp_path / "missing")
+    assert (missing.returncode, "there is no data directory" in missing.stderr) == (1, True)
+
+
+def test_a_running_server_takes_changes_in(server: Start) -> None:
+    running = server(auth=True)
+    arguments = ("token", "create", "--name", "reader", "--role", "read", "--data-dir", running.data_dir)
+    secret = run(*arguments).stdout.strip()
+    assert running.drain(batch()).status_code == 202
+
+    def reads(token: str) -> int:
+        return run("read", "logs", "--url", running.url, FOREBAY_TOKEN=token).returncode
+
+    wait_for("the token", lambda: reads(secret) == 0, 10)
+    assert run("inspect", "--url", running.url, "--token", secret).returncode == 0
+    run("token", "revoke", "reader", "--data-dir", running.data_dir)
+    wait_for("its end", lambda: reads(secret) == 1, 10)
+    refused = run("read", "logs", "--url", running.url)
+    assert (refused.returncode, "unauthorized: no token was sent" in refused.stderr) == (1, True)

@@ -1,0 +1,105 @@
+import json
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from forebay.errors import InvalidRequest, NotFound, StorageUnavailable
+from forebay.http.tokens import ALL_ROLES, SECRET_PREFIX, TokenStore, digest_of
+
+
+def test_a_secret_is_kept_nowhere_but_its_digest_is(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path)
+    secret = store.create("sender", ["ingest"], ["b", "a", "a"])
+    assert secret.startswith(SECRET_PREFIX)
+    assert len(secret) == len(SECRET_PREFIX) + 43
+    [row] = store.read()
+    assert (row.name, row.roles, row.projects) == ("sender", ("ingest",), ("a", "b"))
+    assert bytes.fromhex(row.sha256) == digest_of(secret)
+    for file in tmp_path.iterdir():
+        assert secret not in file.read_text()
+
+
+def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path)
+    store.create_first()
+    assert {file.name for file in tmp_path.iterdir()} == {"token", "tokens.json"}
+    for file in tmp_path.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    [row] = store.read()
+    assert row.roles == ALL_ROLES
+    assert digest_of(store.first_path.read_text().strip()).hex() == row.sha256
+
+
+def test_secrets_differ(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path)
+    assert len({store.create(f"t{number}", ["read"]) for number in range(50)}) == 50
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a/b", "é", "a\n"])
+def test_names_are_narrow(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidRequest, match="token cannot be made"):
+        TokenStore(tmp_path).create(name, ["read"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_token_without_a_role_or_with_an_empty_project_is_refused(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path)
+    with pytest.raises(InvalidRequest):
+        store.create("x", [])
+    with pytest.raises(InvalidRequest):
+        store.create("x", ["read"], [""])
+
+
+def test_a_name_is_taken_once_and_revoked_once(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path)
+    store.create("a", ["read"])
+    with pytest.raises(InvalidRequest, match="already"):
+        store.create("a", ["ops"])
+    store.create("b", ["read"])
+    store.revoke("a")
+    assert [row.name for row in store.read()] == ["b"]
+    with pytest.raises(NotFound, match="no token 'a'"):
+        store.revoke("a")
+
+
+def test_changes_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    def work(worker: int) -> None:
+        for number in range(10):
+            TokenStore(tmp_path).create(f"{worker}-{number}", ["read"])
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(TokenStore(tmp_path).read()) == 40
+
+
+ROW = {"name": "a", "sha256": "0" * 64, "roles": ["read"], "created": "2026-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[]",
+        json.dumps({"version": 2, "tokens": []}).encode(),
+        json.dumps({"version": 1, "tokens": [ROW | {"roles": ["all"]}]}).encode(),
+        json.dumps({"version": 1, "tokens": [ROW | {"roles": []}]}).encode(),
+        json.dumps({"version": 1, "tokens": [ROW | {"sha256": "0" * 63}]}).encode(),
+        json.dumps({"version": 1, "tokens": [ROW | {"projects": []}]}).encode(),
+        json.dumps({"version": 1, "tokens": [ROW | {"more": 1}]}).encode(),
+    ],
+)
+def test_what_is_not_a_token_file_is_refused_and_never_overwritten(tmp_path: Path, content: bytes) -> None:
+    store = TokenStore(tmp_path)
+    store.path.write_bytes(content)
+    with pytest.raises(StorageUnavailable, match="not a token file of version 1"):
+        store.read()
+    with pytest.raises(StorageUnavailable):
+        store.create("x", ["read"])
+    assert store.path.read_bytes() == content
