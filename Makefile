@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 
-.PHONY: serve test test-rust test-python lint format build wheel fuzz bench clean
+.PHONY: serve test test-rust test-python lint format build wheel fuzz torture bench clean
 
 serve: build ## serve on 127.0.0.1:8080 with the log in ./data
 	$(BIN)/forebay serve --data-dir data
@@ -42,6 +42,9 @@ wheel: $(VENV)/.extension ## an abi3 wheel in dist/, which installs without a Ru
 
 fuzz: ## the parser against serde_json, longer than in `make test`
 	FOREBAY_FUZZ_CASES=$${FOREBAY_FUZZ_CASES:-5000000} cargo test --release -p forebay-core --test parser_differential -- --nocapture
+
+torture: build ## kills a server under load, longer than in `make test`
+	FOREBAY_KILLS=$${FOREBAY_KILLS:-500} $(BIN)/python -m pytest tests/crash -o log_cli=true -o log_cli_level=INFO
 
 bench: build ## measures this machine and appends to bench/README.md
 	$(BIN)/python bench/run.py

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 import forebay
+from forebay.commands.source import source
 from harness import RunningServer, batch, clean_environment, event
 
 Start = Callable[..., RunningServer]
@@ -121,6 +123,17 @@ def test_a_live_directory_is_refused_and_its_url_reads_the_same(server: Start) -
     assert (missing.returncode, "stream_not_found" in missing.stderr) == (1, True)
     assert running.terminate() == 0
     assert run("read", "logs", "--data-dir", running.data_dir).stdout == live.stdout
+
+
+def test_a_connection_that_the_server_closed_is_opened_again(server: Start) -> None:
+    running = server()
+    running.drain(batch(event("a")))
+    with source(None, running.url, None) as opened:
+        before = opened.streams()
+        port = urlsplit(running.url).port
+        running.kill()
+        server("--port", str(port))
+        assert opened.streams()[0]["name"] == before[0]["name"]
 
 
 def test_version() -> None:

@@ -90,11 +90,19 @@ class Server:
 
     def _request(self, path: str) -> tuple[int, bytes, http.client.HTTPMessage]:
         try:
-            self._connection.request("GET", self._path + path, headers=self._headers)
-            answer = self._connection.getresponse()
-            return answer.status, answer.read(), answer.headers
+            try:
+                return self._exchange(path)
+            except (ConnectionResetError, BrokenPipeError):
+                # A server closes a connection that is idle for seconds, as when this writes to a pager.
+                self._connection.close()
+                return self._exchange(path)
         except (OSError, http.client.HTTPException) as error:
             raise click.ClickException(f"cannot reach {self._url}: {error}") from None
+
+    def _exchange(self, path: str) -> tuple[int, bytes, http.client.HTTPMessage]:
+        self._connection.request("GET", self._path + path, headers=self._headers)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read(), answer.headers
 
 
 def _refusal(status: int, body: bytes) -> Exception:

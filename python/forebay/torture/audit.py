@@ -131,7 +131,11 @@ class Audit:
         rows: list[Row] = []
         while offset < end:
             lines, following = source.page(STREAM, partition, offset, min(PAGE_RECORDS, end - offset))
-            page = self._decoder.decode_lines(lines)
+            try:
+                page = self._decoder.decode_lines(lines)
+            except msgspec.DecodeError as error:
+                self.find(f"partition {partition}: a read from {offset} to {following} brought no events: {error}")
+                break
             if [row.offset for row in page] != list(range(offset, following)) or following <= offset:
                 offsets = [row.offset for row in page]
                 self.find(

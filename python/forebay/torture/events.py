@@ -33,7 +33,7 @@ class Stamp(msgspec.Struct):
     of: int
     """Events in the batch."""
     crc: int
-    """CRC-32 of the message."""
+    """CRC-32 of the project and the message."""
 
 
 class StampedEvent(msgspec.Struct):
@@ -53,7 +53,11 @@ class Row(msgspec.Struct):
 
 def is_intact(row: Row) -> bool:
     event = row.value
-    return row.key == event.project_id and zlib.crc32(event.message.encode()) == event.metadata.crc
+    return row.key == event.project_id and _checksum(event.project_id, event.message) == event.metadata.crc
+
+
+def _checksum(project: str, message: str) -> int:
+    return zlib.crc32(message.encode(), zlib.crc32(project.encode()))
 
 
 class Composer:
@@ -81,9 +85,9 @@ class Composer:
         length = int(longest * chance.random() ** 4)
         start = int(chance.random() * (len(self._pool) - length))
         message = self._pool[start : start + length]
-        project = int(chance.random() * PROJECTS)
+        project = f"project-{int(chance.random() * PROJECTS)}"
         return (
-            f'{{"project_id":"project-{project}","timestamp":"{now}","level":"info","service":"torture",'
+            f'{{"project_id":"{project}","timestamp":"{now}","level":"info","service":"torture",'
             f'"message":"{message}","metadata":{{"run":"{self._run}","lane":{self._lane},"batch":{batch},'
-            f'"index":{index},"of":{of},"crc":{zlib.crc32(message.encode())}}}}}'
+            f'"index":{index},"of":{of},"crc":{_checksum(project, message)}}}}}'
         )

@@ -67,6 +67,34 @@ impl Ledger {
         number
     }
 
+    /// Takes note of a batch that is sent once more, with the key it was sent with.
+    pub fn repeat(&mut self, number: u32) {
+        self.clock += 1;
+        let batch = self.batches.get_mut(&number).unwrap();
+        if batch.fate == Fate::Absent {
+            // Nothing is remembered of it: it may be stored now.
+            (batch.fate, batch.sent) = (Fate::Unknown, self.clock);
+            batch.placed.clear();
+        }
+    }
+
+    /// Takes note of an acknowledgement of a batch with a key: of its first try, or of a repeat, which says no more.
+    pub fn acknowledge_keyed(&mut self, number: u32, receipt: &Receipt, promised: Durability) {
+        if !receipt.placed.is_empty() {
+            let batch = &self.batches[&number];
+            // Repeats that waited for the first try get its receipt.
+            let first = batch.placed.is_empty() || batch.placed == receipt.placed;
+            assert!(first, "batch {number} is stored again at {receipt:?}: {batch:?}");
+            return self.acknowledge(number, receipt, promised);
+        }
+        self.clock += 1;
+        let batch = self.batches.get_mut(&number).unwrap();
+        if batch.fate == Fate::Unknown {
+            batch.fate = Fate::Acknowledged;
+            batch.acknowledged = self.clock;
+        }
+    }
+
     /// Takes note of an acknowledgement.
     pub fn acknowledge(&mut self, number: u32, receipt: &Receipt, promised: Durability) {
         self.clock += 1;
@@ -106,8 +134,8 @@ impl Ledger {
                 Fate::Unknown => assert_ne!(after, After::Running, "batch {number} is visible, not acknowledged"),
                 Fate::Acknowledged | Fate::Durable => batch.check_places(*number, records),
             }
+            batch.take_places(found, records);
             if after != After::Running {
-                batch.take_places(found, records);
                 batch.fate = Fate::Durable;
                 newest_kept = newest_kept.max(batch.sent);
             }
@@ -160,6 +188,9 @@ impl Batch {
     }
 
     fn check_places(&self, number: u32, records: &[(Place, u64, Mark)]) {
+        if self.placed.is_empty() {
+            return; // Acknowledged by the answer to a repeat, which names no places.
+        }
         let mut wanted: Vec<(u32, u64)> = Vec::new();
         for placed in &self.placed {
             wanted.extend((0..placed.records).map(|i| (placed.partition.0, placed.base.0 + u64::from(i))));

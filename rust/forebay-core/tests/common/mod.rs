@@ -216,3 +216,10 @@ pub fn frames(storage: &Faulty, path: &std::path::Path) -> Vec<Frame> {
     }
     frames
 }
+
+/// How many journal files hold frames as `wanted` says.
+pub fn journals_with(storage: &Faulty, wanted: impl Fn(&[Frame]) -> bool) -> usize {
+    let paths = storage.files().into_iter().map(|(path, _)| path);
+    let journals = paths.filter(|path| path.to_string_lossy().ends_with(".journal"));
+    journals.filter(|path| wanted(&frames(storage, path))).count()
+}

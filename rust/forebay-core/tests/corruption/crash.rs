@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::log::storage::faulty::{Effect, Fault, Faulty, Operation};
 use forebay_core::{Durability, Engine, LOGS, Request, Shape};
 
 use crate::common::ledger::{After, Ledger};
@@ -122,4 +122,52 @@ fn a_crash_after_every_change_of_recovery_loses_nothing() {
             break;
         }
     }
+}
+
+/// Crashes a start of `left` after each of its first changes, with a few appends behind it, many times each.
+fn crash_starts(left: &Faulty, ledger: &Ledger, seeds: u64) {
+    for changes in 0..50 {
+        for seed in 0..seeds {
+            let (storage, mut ledger) = (left.kill(), ledger.clone());
+            storage.halt_after(changes);
+            if let Ok(engine) = common::open(&storage, &options()) {
+                append(&engine, &mut ledger, LOGS, 3, 40);
+                append(&engine, &mut ledger, LOGS, 3, 40);
+            }
+            storage.halt();
+            let crashed = storage.crash_seeded(seed * 1000 + changes);
+            check(&crashed, &mut ledger, After::PowerLoss, &format!("after {changes} changes, seed {seed}"));
+        }
+    }
+}
+
+/// A power loss while recovery makes the last commits durable must not take them: they may be acknowledged.
+#[test]
+fn making_the_tail_durable_does_not_endanger_it() {
+    let storage = Faulty::new(11);
+    let mut ledger = Ledger::new(false);
+    let engine = common::open(&storage, &options()).unwrap();
+    // Large, so that some sector of it is always hit.
+    assert!(append(&engine, &mut ledger, LOGS, 20, 8000));
+    let left = storage.kill();
+    drop(engine);
+    crash_starts(&left, &ledger, 3);
+}
+
+/// A commit whose write failed was the first of its file; it comes up when its number is another commit's already.
+#[test]
+fn a_failed_commit_that_comes_up_in_an_unused_file_is_not_taken_in() {
+    let storage = Faulty::new(12);
+    drop(common::open(&storage, &options()).unwrap());
+    let mut ledger = Ledger::new(false);
+    let engine = common::open(&storage, &options()).unwrap();
+    until("sealing", || engine.report().seal_backlog_files == 0);
+    let prepared = || common::journals_with(&storage, |frames| frames.is_empty());
+    until("the spare file", || prepared() >= 2);
+    let writes = storage.inject(Fault::next(Operation::Write).on("journal/").effect(Effect::Later));
+    assert!(!append(&engine, &mut ledger, LOGS, 3, 40));
+    assert_eq!(storage.hits(writes), 1);
+    let left = storage.kill();
+    drop(engine);
+    crash_starts(&left, &ledger, 4);
 }

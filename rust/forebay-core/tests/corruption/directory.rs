@@ -125,7 +125,7 @@ impl Directory {
     }
 }
 
-fn newest_written(storage: &Faulty) -> PathBuf {
+pub fn newest_written(storage: &Faulty) -> PathBuf {
     let mut journals = storage.files().into_iter().map(|(path, _)| path).filter(|path| path.starts_with("journal"));
     journals.rfind(|path| common::frames(storage, path).iter().any(|frame| frame.kind == 1)).unwrap()
 }

@@ -19,7 +19,7 @@ mod world;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 /// What continuous integration can afford.
-const CASES: u32 = 100;
+const CASES: u32 = 80;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))

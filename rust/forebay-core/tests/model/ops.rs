@@ -87,6 +87,11 @@ pub enum Op {
         records: u16,
         bytes: u16,
     },
+    /// With an idempotency key.
+    Keyed {
+        threads: u8,
+        again: bool,
+    },
     Seal,
     Check,
     Restart(Ending),
@@ -191,6 +196,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (1..4_u8).prop_map(|partitions| Op::Create { partitions }),
         4 => (target(), any::<u8>(), 0..600_u16, any::<u16>())
             .prop_map(|(target, from, records, bytes)| Op::Read { target, from, records, bytes }),
+        5 => (1..4_u8, any::<bool>()).prop_map(|(threads, again)| Op::Keyed { threads, again }),
         4 => Just(Op::Seal),
         2 => Just(Op::Check),
         6 => ending().prop_map(Op::Restart),

@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use forebay_core::log::dedup::Key;
 use forebay_core::log::status::Mode;
 use forebay_core::log::storage::faulty::{Effect, Fault, Faulty, Operation};
-use forebay_core::{Engine, ErrorKind, LOGS, Limits, Options, PartitionId, Request, Result, Shape};
+use forebay_core::{Engine, Error, ErrorKind, LOGS, Limits, Options, PartitionId, Request, Result, Shape};
 
 use crate::common::ledger::{After, Ledger};
 use crate::common::{self, Mark, offset_at, read_all, until};
@@ -17,6 +18,7 @@ pub struct World {
     ledger: Mutex<Ledger>,
     options: Options,
     streams: u32,
+    last_keyed: Option<u32>,
     /// A fault was injected that may poison the log or make it refuse.
     weakened: bool,
 }
@@ -32,7 +34,7 @@ impl World {
         let storage = Faulty::new(case.seed);
         let ledger = Ledger::new(case.retention.options().deletes());
         let engine = Some(common::open(&storage, &options).expect("a new directory opens"));
-        Self { storage, engine, ledger: Mutex::new(ledger), options, streams: 0, weakened: false }
+        Self { storage, engine, ledger: Mutex::new(ledger), options, streams: 0, last_keyed: None, weakened: false }
     }
 
     fn engine(&self) -> &Engine {
@@ -49,6 +51,9 @@ impl World {
                 let limits = Limits { records: usize::from(*records), bytes: usize::from(*bytes) };
                 self.read(*target, *from, limits);
             }
+            // What retention deleted is not looked for, so a repeat would tell nothing.
+            Op::Keyed { threads, again } if !self.ledger.get_mut().unwrap().deletes => self.keyed(*threads, *again),
+            Op::Keyed { .. } => {}
             Op::Seal => self.seal(),
             Op::Check => self.check(After::Running),
             Op::Restart(ending) => self.restart(*ending),
@@ -62,6 +67,40 @@ impl World {
             Op::Weaken { weakness, nth, size } => self.weaken(*weakness, *nth, *size),
             Op::FullDisk { spare } => self.full_disk(*spare),
         }
+    }
+
+    /// Sends one batch with a key from several threads at once, the last one again or a new one.
+    fn keyed(&mut self, threads: u8, again: bool) {
+        let size = Size { records: 5, padding: 100 };
+        let number = match self.last_keyed {
+            Some(number) if again => number,
+            _ => self.ledger.lock().unwrap().send(LOGS, size.records.into()),
+        };
+        self.last_keyed = Some(number);
+        self.ledger.lock().unwrap().repeat(number);
+        let marks = Mark::batch(number, size.records.into(), size.padding.into());
+        let this = &*self;
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    let key = Key::new(b"model", LOGS, &number.to_le_bytes()).unwrap();
+                    let plain = Request::new(Shape::Drain, common::drain(&marks));
+                    match this.engine().ingest(Request { key: Some(key), ..plain }) {
+                        Ok(receipt) => {
+                            let mut ledger = this.ledger.lock().unwrap();
+                            ledger.acknowledge_keyed(number, &receipt, this.options.durability);
+                        }
+                        Err(error) => this.assert_expected(number, &error),
+                    }
+                });
+            }
+        });
+    }
+
+    fn assert_expected(&self, number: u32, error: &Error) {
+        let kind = error.kind();
+        let expected = kind == ErrorKind::Saturated || kind == ErrorKind::StorageUnavailable && self.weakened;
+        assert!(expected, "batch {number} was refused: {error}");
     }
 
     /// Sends one batch, and keeps the books.
@@ -82,12 +121,7 @@ impl World {
                 Ok(())
             }
             Err(error) => {
-                let expected = match error.kind() {
-                    ErrorKind::Saturated => true,
-                    ErrorKind::StorageUnavailable => self.weakened,
-                    _ => false,
-                };
-                assert!(expected, "batch {number} was refused: {error}");
+                self.assert_expected(number, &error);
                 Err(error)
             }
         }
