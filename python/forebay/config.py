@@ -51,7 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_body_bytes: int = 16 * MIB
     max_record_bytes: int = 1 * MIB
     max_reading_bytes: int = 256 * MIB
-    max_connections: int = 4096
+    max_connections: int = 1024
     body_timeout_seconds: float = 30.0
     shutdown_timeout_seconds: float = 30.0
     log_level: LogLevel = "info"
@@ -101,7 +101,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_body_bytes": (1 * KIB, 1 * GIB),
     "max_record_bytes": (256, 1 * GIB),
     "max_reading_bytes": (1 * KIB, 1 << 40),
-    # Each may hold a read buffer (http/gateway.py) beside what max_reading_bytes counts.
+    # Each may hold a read buffer of 256 KiB (http/gateway.py) beside what max_reading_bytes counts: 256 MiB for the
+    # default of 1024. Further ones wait in the listener's backlog.
     "max_connections": (1, 65_536),
     "body_timeout_seconds": (0.1, 3600),
     "shutdown_timeout_seconds": (0.1, 3600),

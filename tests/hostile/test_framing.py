@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from forebay.http.gateway import READ_BUFFER_BYTES
 from harness import RunningServer, answer, batch, event, wait_for
 
 BODY_SECONDS = 1.0
@@ -106,6 +107,13 @@ def test_a_request_that_lies_is_refused(target: RunningServer, name: str) -> Non
             # It had more to say than the server reads of a refused request: closed while the rest was under way.
             return
         assert status in statuses
+
+
+def test_headers_are_bounded_by_the_read_buffer(target: RunningServer) -> None:
+    for size, expected in ((READ_BUFFER_BYTES - 2000, 200), (READ_BUFFER_BYTES + 2000, 431)):
+        with target.connect() as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a" * size + b"\r\n\r\n")
+            assert answer(connection)[0] == expected
 
 
 def test_a_length_and_chunks_at_once_end_the_connection(target: RunningServer) -> None:
