@@ -66,6 +66,10 @@ class RunningServer:
         self._log = data_dir.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
 
+    def move_log(self, path: Path) -> None:
+        """Lets the server's own log stand elsewhere than beside its data."""
+        self._log = path
+
     def start(self) -> RunningServer:
         command = [sys.executable, "-m", "forebay", "serve", "--data-dir", str(self.data_dir), "--port", "0"]
         self._log.write_bytes(b"")

@@ -30,6 +30,21 @@ fn a_sound_directory_is_clean_and_repair_changes_nothing() {
 }
 
 #[test]
+fn the_kept_directory_of_version_1_is_clean() {
+    let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
+    let storage = Faulty::new(1);
+    for directory in ["journal", "segments", "state"] {
+        for entry in std::fs::read_dir(kept.join(directory)).unwrap().flatten() {
+            let path = std::path::Path::new(directory).join(entry.file_name());
+            storage.put(path, std::fs::read(entry.path()).unwrap());
+        }
+    }
+    let report = verify(&shared(&storage)).unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+    assert!(report.records > 0);
+}
+
+#[test]
 fn a_live_directory_and_one_that_is_none_are_refused() {
     let world = World::new();
     let engine = world::open(&world.storage);

@@ -1,0 +1,228 @@
+"""A disk that fills up: a small tmpfs, mounted for the test, which takes root; skipped where that is not allowed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from forebay._forebay import SHAPE_DRAIN, Engine
+from forebay.errors import ForebayError, Saturated, StorageUnavailable
+from harness import RunningServer, batch, event, wait_for
+
+Server = Callable[..., RunningServer]
+
+DISK_BYTES = 64 << 20
+SETTINGS: dict[str, Any] = {"journal_file_bytes": 1 << 20, "ring_bytes": 8 << 20}
+PADDING = 8_000
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """The directory of a file system of 64 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture
+def small(disk: Path) -> Iterator[Server]:
+    """Starts servers on the small disk, one after the other."""
+    started: list[RunningServer] = []
+
+    def start(**settings: Any) -> RunningServer:
+        running = RunningServer(disk / "data", **SETTINGS, **settings)
+        # Its own log would otherwise stand on the full disk.
+        running.move_log(disk.parent / "server.log")
+        started.append(running)
+        return running.start()
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+def fill(disk: Path) -> Path:
+    """Takes all space that is left; the file that holds it."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"\0" * 65536)
+    with ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"\0" * 512)
+    return ballast
+
+
+class Acknowledged:
+    """Sends batches and keeps the names of those that were acknowledged."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._number = 0
+
+    def send(self, client: httpx.Client) -> httpx.Response:
+        self._number += 1
+        # Random, so that sealing it frees no space.
+        body = batch(*(event(f"n{self._number}-{part} {os.urandom(PADDING).hex()}") for part in range(4)))
+        response = client.post("/v1/drain", content=body)
+        if response.status_code == 202:
+            self.names += [f"n{self._number}-{part}" for part in range(4)]
+        return response
+
+    def until_refused(self, running: RunningServer) -> httpx.Response:
+        deadline = time.monotonic() + 30
+        with running.client() as client:
+            while time.monotonic() < deadline:
+                response = self.send(client)
+                if response.status_code == 503:
+                    return response
+                assert response.status_code in (202, 429), response.text
+        raise AssertionError("the disk is full and nothing was refused")
+
+    def until_accepted(self, running: RunningServer) -> None:
+        with running.client() as client:
+            wait_for("writing again", lambda: self.send(client).status_code == 202, 20)
+
+
+def stored(running: RunningServer) -> list[str]:
+    names: list[str] = []
+    with running.client() as client:
+        for row in client.get("/api/v1/streams/logs").json()["partitionDetails"]:
+            offset = row["startOffset"]
+            while offset < row["endOffset"]:
+                query = {"partition": row["partition"], "offset": offset, "limit": 500}
+                page = client.get("/api/v1/streams/logs/records", params=query).raise_for_status()
+                names += re.findall(r'"message": "(n\d+-\d) ', page.text)
+                offset = int(page.headers["forebay-next-offset"])
+    return names
+
+
+def check_kept(running: RunningServer, sent: Acknowledged) -> None:
+    found = stored(running)
+    assert len(found) == len(set(found))
+    assert set(found) == set(sent.names)
+
+
+def test_a_full_disk_refuses_writes_and_nothing_else(small: Server, disk: Path) -> None:
+    running, sent = small(), Acknowledged()
+    with running.client() as client:
+        for _ in range(100):
+            assert sent.send(client).status_code == 202
+    ballast = fill(disk)
+    refused = sent.until_refused(running)
+    assert refused.json()["code"] == "storage_unavailable"
+    assert refused.headers["retry-after"] == "1"
+    assert "Traceback" not in refused.text
+    with running.client() as client:
+        assert client.get("/health").status_code == 200
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
+        assert client.get("/metrics").status_code == 200
+        # A bad batch is still told what is wrong with it, or that the storage is full: never a 500.
+        assert client.post("/v1/drain", content=b"{").status_code in (400, 503)
+    check_kept(running, sent)
+    ballast.unlink()
+    sent.until_accepted(running)
+    with running.client() as client:
+        wait_for("readiness", lambda: client.get("/readyz").status_code == 200, 10)
+        for _ in range(50):
+            assert sent.send(client).status_code == 202
+    check_kept(running, sent)
+    running.kill()
+    check_kept(small(), sent)
+
+
+def test_a_kill_on_a_full_disk_loses_nothing_and_the_start_succeeds(small: Server, disk: Path) -> None:
+    running, sent = small(), Acknowledged()
+    with running.client() as client:
+        for _ in range(60):
+            assert sent.send(client).status_code == 202
+    ballast = fill(disk)
+    sent.until_refused(running)
+    running.kill()
+    running = small()
+    check_kept(running, sent)
+    ballast.unlink()
+    sent.until_accepted(running)
+    check_kept(running, sent)
+
+
+class Ended:
+    """The future of one request to an engine in this process."""
+
+    def __init__(self) -> None:
+        self.outcome: int | Exception | None = None
+
+    def set_result(self, result: int) -> None:
+        self.outcome = result
+
+    def set_exception(self, exception: Exception) -> None:
+        self.outcome = exception
+
+    def cancelled(self) -> bool:
+        return False
+
+
+def submit(engine: Engine, body: bytes) -> int | Exception:
+    """The outcome of one request."""
+    ended = Ended()
+    try:
+        engine.submit(SHAPE_DRAIN, body, ended)
+    except ForebayError as error:
+        return error
+
+    def is_over() -> bool:
+        engine.drain_completions()
+        return ended.outcome is not None
+
+    wait_for("an outcome", is_over)
+    assert ended.outcome is not None
+    return ended.outcome
+
+
+def test_retention_goes_on_and_makes_room(disk: Path) -> None:
+    """On the engine itself, because the server's settings allow no retention of seconds."""
+    engine = Engine(str(disk / "data"), {**SETTINGS, "logs_retention_ms": 4000})
+    try:
+        bodies = [batch(*(event(os.urandom(PADDING).hex()) for _ in range(4))) for _ in range(20)]
+        for number in range(300):
+            assert isinstance(submit(engine, bodies[number % 20]), int | Saturated)
+        fill(disk)
+        outcomes = (submit(engine, bodies[number % 20]) for number in range(1000))
+        assert any(isinstance(outcome, StorageUnavailable) for outcome in outcomes)
+        before = os.statvfs(disk).f_bavail
+        # Nobody deletes the ballast: the room comes from what retention deletes.
+        wait_for("writing again", lambda: isinstance(submit(engine, bodies[0]), int), 20)
+        assert os.statvfs(disk).f_bavail > before
+        assert engine.streams()[0].partitions != [(0, end) for _, end in engine.streams()[0].partitions]
+    finally:
+        engine.close()
+
+
+def test_the_disk_fills_up_by_itself(small: Server) -> None:
+    running, sent = small(), Acknowledged()
+    refused = sent.until_refused(running)
+    assert refused.json()["code"] == "storage_unavailable"
+    check_kept(running, sent)
+    running.kill()
+    check_kept(small(), sent)
