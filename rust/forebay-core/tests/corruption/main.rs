@@ -16,4 +16,5 @@ mod directory;
 mod flip;
 mod journal;
 mod segment;
+mod spill;
 mod state;
