@@ -79,8 +79,20 @@ impl Engine {
     pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         let engine = start::open(storage, options.validated()?)?;
         // When it cannot be made now, because the disk is full, the first request makes it.
-        let _later = engine.builtin(Shape::Drain);
+        let _later = engine.follow_options();
         Ok(engine)
+    }
+
+    /// What can be chosen anew for a built-in stream is what the options say.
+    fn follow_options(&self) -> Result<()> {
+        let stream = self.builtin(Shape::Drain)?;
+        let (is, chosen) = (stream.definition(), StreamDefinition::logs(&self.options));
+        let StreamDefinition { retention_ms, retention_bytes, max_record_bytes, .. } = chosen;
+        let wanted = StreamDefinition { retention_ms, retention_bytes, max_record_bytes, ..is.clone() };
+        match self.status.refusal() {
+            None if wanted != is => self.streams.redefine(&stream, &wanted),
+            None | Some(_) => Ok(()),
+        }
     }
 
     /// The stream of a shape, made when it is missing.

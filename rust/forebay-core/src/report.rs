@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::ids::{Offset, PartitionId};
 use crate::log::status::{Damage, Mode};
 use crate::options::Durability;
-use crate::stream::Stream;
+use crate::stream::{Stream, StreamDefinition};
 
 /// The engine's state.
 #[derive(Clone, Debug)]
@@ -58,6 +58,8 @@ pub struct StreamReport {
     pub name: String,
     /// Its identity.
     pub id: u32,
+    /// What was chosen for it.
+    pub definition: StreamDefinition,
     /// Per partition: its index, the first offset that is kept, and the offset after the last committed record.
     pub partitions: Vec<(PartitionId, Offset, Offset)>,
     /// Bytes of its sealed segments on the disk.
@@ -81,6 +83,7 @@ impl StreamReport {
         Self {
             name: stream.name().to_owned(),
             id: stream.id().0,
+            definition: stream.definition(),
             partitions: (0..).zip(stream.partitions()).map(partition).collect(),
             stored_bytes: parts.iter().map(|part| part.stored_bytes).sum(),
             raw_bytes: parts.iter().map(|part| part.raw_bytes).sum(),

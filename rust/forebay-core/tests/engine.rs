@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_core::log::storage::Disk;
-use forebay_core::{Engine, ErrorKind, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Request, Shape};
+use forebay_core::{
+    Engine, ErrorKind, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Request, Retention, Shape,
+};
 
 const ALL: Limits = Limits { records: usize::MAX, bytes: usize::MAX };
 
@@ -130,4 +132,20 @@ fn programs_create_streams_append_and_read() {
     let error = engine.fetch("orders", receipt.places[0].0, Offset(3), ALL).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOffset);
     assert!(error.detail().contains("valid are 0 to 2"), "{error}");
+}
+
+#[test]
+fn changed_retention_is_taken_over_and_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path(), small());
+    engine.ingest(Request::new(Shape::Drain, Box::new(drain(20, "a")))).unwrap();
+    let before = messages(&engine, LOGS, 2);
+    drop(engine);
+    let retention = Retention { age: None, bytes: Some(1 << 30) };
+    for _ in 0..2 {
+        let engine = open(directory.path(), Options { logs_retention: retention, ..small() });
+        let definition = &engine.stream_reports()[0].definition;
+        assert_eq!((definition.retention_ms, definition.retention_bytes), (None, Some(1 << 30)));
+        assert_eq!(messages(&engine, LOGS, 2), before, "the definition is replayed after the records");
+    }
 }

@@ -75,8 +75,12 @@ impl Catalog {
         streams.next_id
     }
 
-    /// Takes in a stream whose definition is durable.
+    /// Takes in a stream whose definition is durable; one that is there already gets the new definition.
     pub(crate) fn insert(&self, definition: StreamDefinition) -> Arc<Stream> {
+        if let Some(stream) = self.by_id(StreamId(definition.id)) {
+            stream.redefine(definition);
+            return stream;
+        }
         let stream = Arc::new(Stream::new(definition, Budget::new(self.share_bytes)));
         let mut streams = self.streams.write();
         streams.next_id = streams.next_id.max(stream.id().0);

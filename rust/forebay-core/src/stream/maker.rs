@@ -53,6 +53,20 @@ impl StreamMaker {
         Ok(self.catalog.insert(definition))
     }
 
+    /// Changes a stream's definition; its identity, name and partitions stay. Durable when this returns.
+    ///
+    /// # Errors
+    /// Why nothing can be written.
+    pub fn redefine(&self, stream: &Stream, definition: &StreamDefinition) -> Result<()> {
+        let _one_at_a_time = self.catalog.changing();
+        let op = TableOp::put(Table::Catalog, stream.name().as_bytes(), definition.encode());
+        let (waiter, reply) = Waiter::pair();
+        self.commits.push(Append::control(vec![op], reply));
+        waiter.wait()?;
+        stream.redefine(definition.clone());
+        Ok(())
+    }
+
     /// The stream of that name, created if it is missing.
     ///
     /// # Errors

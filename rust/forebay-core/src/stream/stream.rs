@@ -59,6 +59,10 @@ impl Stream {
         self.definition.read().clone()
     }
 
+    pub(crate) fn redefine(&self, definition: StreamDefinition) {
+        *self.definition.write() = definition;
+    }
+
     /// All partitions, in order.
     #[must_use]
     pub fn partitions(&self) -> &[Partition] {
