@@ -13,6 +13,7 @@ __all__ = [
     "RecordBatch",
     "StreamDescription",
     "error_table",
+    "keep_heap",
     "repair",
     "run_load",
     "verify",

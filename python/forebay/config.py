@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     durability: Durability = "fsync"
     interval_ms: int = 100
     ring_bytes: int = 512 * MIB
-    journal_file_bytes: int = 64 * MIB
+    journal_file_bytes: int = 32 * MIB
     journal_file_age_seconds: int = 600
     workers: int = 0
     logs_partitions: int = 4
