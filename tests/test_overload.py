@@ -16,8 +16,9 @@ from harness import RunningServer, batch, event, resident_bytes, wait_for
 Start = Callable[..., RunningServer]
 
 RING_BYTES = 8 << 20
-CONNECTIONS = 64
-"""Their bodies together are as much as the ring, twice what one stream may have of it."""
+CONNECTIONS = 32
+"""Each body is charged twice, once for its records: together as much as the ring, twice what one stream may have of it.
+More would only stand in line before the server has read them."""
 
 SECONDS = 4.0
 ALLOWED_BYTES = RING_BYTES + (150 << 20)
