@@ -11,9 +11,10 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// `mi_option_purge_delay` of `mimalloc.h`, the same in versions 2 and 3; the bindings leave it out.
 const MI_OPTION_PURGE_DELAY: std::ffi::c_int = 15;
-/// Freed pages are given back to the operating system after this long. The default of 10 ms is shorter than the time
-/// between two journal files, so that each would fault its memory in again: a fifth of the time of a worker.
-const PURGE_DELAY_MILLISECONDS: std::ffi::c_long = 2_000;
+/// Freed pages are given back to the operating system after this long. mimalloc then gives back whatever is free at that
+/// moment, also what the next journal file will take again, and to fault that in costs a tenth of everything when it
+/// happens every 2 s; the default is 10 ms.
+const PURGE_DELAY_MILLISECONDS: std::ffi::c_long = 20_000;
 
 /// Sets the allocator up; once, before the first engine is opened.
 pub fn keep_pages() {
