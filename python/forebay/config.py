@@ -40,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log: str = "embedded"
     durability: Durability = "fsync"
     interval_ms: int = 100
+    commit_gather_us: int = 1_000
     ring_bytes: int = 512 * MIB
     journal_file_bytes: int = 32 * MIB
     journal_file_age_seconds: int = 600
@@ -68,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 ENGINE_OPTIONS = (
     "durability",
     "interval_ms",
+    "commit_gather_us",
     "ring_bytes",
     "journal_file_bytes",
     "journal_file_age_seconds",
@@ -85,6 +87,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
     # Longer than a second would be another promise than the one an interval's name makes.
     "interval_ms": (1, 1_000),
+    # Added to the latency under load; 0 means: never.
+    "commit_gather_us": (0, 100_000),
     # It holds eight journal files of the smallest size.
     "ring_bytes": (8 * MIB, 1 << 40),
     # Lengths inside a frame are 32 bits.

@@ -79,6 +79,9 @@ pub struct Options {
     pub durability: Durability,
     /// The longest time between syncs at [`Durability::Interval`].
     pub sync_interval: Duration,
+    /// At [`Durability::Fsync`]: how long after a commit that many shared the next one gathers before it is written.
+    /// Saves processor time under load; the first request after a pause, and one alone, never wait.
+    pub commit_gather: Duration,
     /// The budget for request bodies under way and records not yet sealed. One stream gets at most half.
     pub ring_bytes: u64,
     /// The size of one journal file, which is the unit of sealing. Lowered to an eighth of the ring when larger.
@@ -109,6 +112,8 @@ impl Default for Options {
         Self {
             durability: Durability::Fsync,
             sync_interval: Duration::from_millis(100),
+            // About what a commit takes: longer shows in the latency, shorter costs 5 to 10 % at 700,000 events/s.
+            commit_gather: Duration::from_millis(1),
             ring_bytes: 512 * 1024 * 1024,
             // Small enough that what is sealed is still in the processor's cache: 64 MiB cost 10 % more at 700,000 events/s.
             journal_file_bytes: 32 * 1024 * 1024,
@@ -145,6 +150,7 @@ impl Options {
         check("max_record_bytes", self.max_record_bytes as u64, 256, self.max_body_bytes as u64)?;
         check("dedup_window_ms", millis(self.dedup_window), 1000, 24 * 3_600_000)?;
         check("sync_interval_ms", millis(self.sync_interval), 1, 60_000)?;
+        check("commit_gather_us", u64::try_from(self.commit_gather.as_micros()).unwrap_or(u64::MAX), 0, 100_000)?;
         check("journal_file_age_ms", millis(self.journal_file_age), 100, 24 * 3_600_000)?;
         self.journal_file_bytes = self.journal_file_bytes.min(self.ring_bytes / RING_FILES).next_multiple_of(4096);
         Ok(self)

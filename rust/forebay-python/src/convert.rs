@@ -39,6 +39,7 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
     match key {
         "durability" => options.durability = durability(&value.extract::<String>()?)?,
         "interval_ms" => options.sync_interval = millis(value)?,
+        "commit_gather_us" => options.commit_gather = Duration::from_micros(value.extract()?),
         "ring_bytes" => options.ring_bytes = value.extract()?,
         "journal_file_bytes" => options.journal_file_bytes = value.extract()?,
         "journal_file_age_seconds" => {

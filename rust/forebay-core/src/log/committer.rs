@@ -1,5 +1,5 @@
-//! The one thread that assigns offsets, writes the journal and makes records visible: group commit without a linger.
-//! While one commit is being synced, the next one gathers.
+//! The one thread that assigns offsets, writes the journal and makes records visible: group commit.
+//! While one commit is being synced, the next one gathers; on a busy log, for a moment more.
 
 use std::io;
 use std::sync::Arc;
@@ -21,6 +21,11 @@ use crate::telemetry::Counters;
 const QUIET: Duration = Duration::from_millis(50);
 /// An old file that could not be left, because the disk is full, is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
+/// From so many appends in the last commit the log is busy: fewer senders would wait for nobody.
+const BUSY_APPENDS: usize = 8;
+/// Or from so many, when they had this many bytes together: large requests keep their senders apart.
+const BUSY_LARGE_APPENDS: usize = 3;
+const BUSY_BYTES: usize = 64 * 1024;
 /// Records of one commit: more would not be cheaper, and each request of it waits for all.
 const MAX_COMMIT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -35,10 +40,13 @@ pub struct Committer {
     counters: Arc<Counters>,
     durability: Durability,
     sync_interval: Duration,
+    commit_gather: Duration,
     file_age: Duration,
     max_commit_bytes: usize,
     last_commit: Instant,
     last_sync: Instant,
+    /// Appends of the last commit, and their bytes.
+    last_group: (usize, usize),
     /// An old file is not left before this.
     next_rotation: Instant,
 }
@@ -71,10 +79,12 @@ impl Committer {
             counters: wiring.counters,
             durability: options.durability,
             sync_interval: options.sync_interval,
+            commit_gather: options.commit_gather,
             file_age: options.journal_file_age,
             max_commit_bytes: MAX_COMMIT_BYTES.min(largest),
             last_commit: now,
             last_sync: now,
+            last_group: (0, 0),
             next_rotation: now,
         }
     }
@@ -85,7 +95,10 @@ impl Committer {
         let mut batch = Vec::new();
         loop {
             match self.queue.take(&mut batch, self.max_commit_bytes, self.deadline()) {
-                Taken::Appends => self.commit(&mut batch),
+                Taken::Appends => {
+                    self.gather(&mut batch);
+                    self.commit(&mut batch);
+                }
                 Taken::Nothing => {}
                 Taken::Closed => break,
             }
@@ -98,6 +111,23 @@ impl Committer {
         {
             self.status.poison("ending the journal", &error);
         }
+    }
+
+    /// Lets a commit of a busy log gather: each costs its write, its sync and half a dozen switches of threads, however
+    /// little is in it, and where senders share the core with us these keep more from arriving.
+    fn gather(&mut self, batch: &mut Vec<Append>) {
+        let wait = (self.last_commit + self.commit_gather).saturating_duration_since(Instant::now());
+        let bytes = payload_bytes(batch);
+        let enough = batch.len() >= 2 * self.last_group.0 || bytes >= self.max_commit_bytes;
+        let busy = match self.last_group {
+            (BUSY_APPENDS.., _) | (BUSY_LARGE_APPENDS.., BUSY_BYTES..) => self.durability == Durability::Fsync,
+            (_, _) => false,
+        };
+        if busy && !enough && !wait.is_zero() {
+            std::thread::sleep(wait);
+            let _more = self.queue.take(batch, self.max_commit_bytes - bytes, Some(Instant::now()));
+        }
+        self.last_group = (batch.len(), payload_bytes(batch));
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -298,7 +328,11 @@ impl Drop for Abandoned {
 fn frame_size(batch: &[Append]) -> usize {
     let rows = batch.iter().map(|append| append.chunks.len()).sum();
     let ops = batch.iter().map(Append::ops_bytes).sum();
-    frame_bytes(rows, ops, batch.iter().map(Append::payload_bytes).sum())
+    frame_bytes(rows, ops, payload_bytes(batch))
+}
+
+fn payload_bytes(batch: &[Append]) -> usize {
+    batch.iter().map(Append::payload_bytes).sum()
 }
 
 fn unavailable() -> Error {

@@ -1,0 +1,67 @@
+//! When a commit waits for others to share it.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::{Mark, small, until};
+use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::{Body, Completer, Durability, Engine, Options, Receipt, Request, Result, Shape, Ticket};
+use parking_lot::Mutex;
+
+/// Long enough to be told from the microseconds that a commit takes on a storage of memory.
+const GATHER: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Default)]
+struct Answered(Mutex<Vec<Instant>>);
+
+impl Completer for Answered {
+    fn complete(&self, _ticket: Ticket, outcome: Result<Receipt>) {
+        outcome.unwrap();
+        self.0.lock().push(Instant::now());
+    }
+
+    fn wake(&self) {}
+}
+
+fn body(batch: u32) -> Body {
+    common::drain(&Mark::batch(batch, 1, 100))
+}
+
+/// Makes `appends` of them share a commit, and returns when it ended.
+fn crowd(storage: &Faulty, engine: &Engine, answered: &Arc<Answered>, appends: usize) -> Instant {
+    let before = answered.0.lock().len();
+    let submit = |batch| engine.submit(Request::new(Shape::Drain, body(batch)), answered.clone(), Ticket(0)).unwrap();
+    storage.stall_syncs(true);
+    submit(0);
+    assert!(storage.wait_stalled(1, common::PATIENCE));
+    (1..=appends).for_each(|batch| submit(u32::try_from(batch).unwrap()));
+    storage.stall_syncs(false);
+    until("every answer", || answered.0.lock().len() == before + appends + 1);
+    let ended = answered.0.lock().last().copied();
+    ended.unwrap()
+}
+
+fn open(storage: &Faulty, durability: Durability) -> Engine {
+    common::open(storage, &Options { commit_gather: GATHER, durability, ..small() }).unwrap()
+}
+
+#[test]
+fn the_commit_after_a_shared_one_gathers() {
+    let storage = Faulty::new(1);
+    let engine = open(&storage, Durability::Fsync);
+    let ended = crowd(&storage, &engine, &Arc::default(), 20);
+    engine.ingest(Request::new(Shape::Drain, body(100))).unwrap();
+    assert!(ended.elapsed() > GATHER / 2, "it waited for {:?}", ended.elapsed());
+}
+
+#[test]
+fn few_senders_never_wait() {
+    let storage = Faulty::new(2);
+    let engine = open(&storage, Durability::Fsync);
+    let ended = crowd(&storage, &engine, &Arc::default(), 4);
+    (0..50).for_each(|batch| drop(engine.ingest(Request::new(Shape::Drain, body(batch))).unwrap()));
+    assert!(ended.elapsed() < 25 * GATHER, "50 commits took {:?}", ended.elapsed());
+}
