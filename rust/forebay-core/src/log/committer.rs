@@ -26,6 +26,8 @@ const BUSY_APPENDS: usize = 8;
 /// Or from so many, when they had this many bytes together: large requests keep their senders apart.
 const BUSY_LARGE_APPENDS: usize = 3;
 const BUSY_BYTES: usize = 64 * 1024;
+/// The wait grows with the square of the files that are not sealed yet, up to this many.
+const MAX_GATHER_BACKLOG: usize = 4;
 /// Records of one commit: more would not be cheaper, and each request of it waits for all.
 const MAX_COMMIT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -114,16 +116,20 @@ impl Committer {
     }
 
     /// Lets a commit of a busy log gather: each costs its write, its sync and half a dozen switches of threads, however
-    /// little is in it, and where senders share the core with us these keep more from arriving.
+    /// little is in it, and where senders share the core with us these keep more from arriving. When sealing lags
+    /// behind, all commits gather, and longer: what waits to be sealed leaves the processor's caches, and takes new
+    /// journal files and memory instead of used ones, so that a log that gets too far ahead only gets slower.
     fn gather(&mut self, batch: &mut Vec<Append>) {
-        let wait = (self.last_commit + self.commit_gather).saturating_duration_since(Instant::now());
         let bytes = payload_bytes(batch);
-        let enough = batch.len() >= 2 * self.last_group.0 || bytes >= self.max_commit_bytes;
+        let backlog = self.sealing.backlog().min(MAX_GATHER_BACKLOG);
         let busy = match self.last_group {
-            (BUSY_APPENDS.., _) | (BUSY_LARGE_APPENDS.., BUSY_BYTES..) => self.durability == Durability::Fsync,
+            (BUSY_APPENDS.., _) | (BUSY_LARGE_APPENDS.., BUSY_BYTES..) => batch.len() < 2 * self.last_group.0,
             (_, _) => false,
         };
-        if busy && !enough && !wait.is_zero() {
+        let factor = if backlog > 1 { backlog * backlog } else { usize::from(busy) };
+        let due = self.last_commit + self.commit_gather * u32::try_from(factor).unwrap_or(1);
+        let wait = due.saturating_duration_since(Instant::now());
+        if self.durability == Durability::Fsync && !wait.is_zero() && bytes < self.max_commit_bytes {
             std::thread::sleep(wait);
             let _more = self.queue.take(batch, self.max_commit_bytes - bytes, Some(Instant::now()));
         }
