@@ -89,7 +89,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     })?;
     let parts = Parts::new(&storage, &options);
     let (state, files) = parts.find(&storage, &options).map_err(unusable)?;
-    let spares = Spares::new(Arc::clone(&storage), options.journal_file_bytes, Generation(files.newest.0 + 1));
+    let spares = Spares::new(Arc::clone(&storage), &options, Generation(files.newest.0 + 1));
     let mut sealer = Sealer::new(
         Arc::clone(&storage),
         Arc::clone(&parts.sealing),

@@ -52,8 +52,19 @@ impl AlignedBuffer {
 
     /// Appends zeros up to the next multiple of the alignment.
     pub fn pad(&mut self) {
-        let zeros = self.len().next_multiple_of(ALIGNMENT) - self.len();
-        self.extend(&[0; ALIGNMENT][..zeros]);
+        self.zero_to(self.len().next_multiple_of(ALIGNMENT));
+    }
+
+    /// Appends zeros up to a content of `length` bytes.
+    pub fn zero_to(&mut self, length: usize) {
+        while self.len() < length {
+            self.extend(&[0; ALIGNMENT][..ALIGNMENT.min(length - self.len())]);
+        }
+    }
+
+    /// Forgets the content.
+    pub fn clear(&mut self) {
+        self.bytes.truncate(self.start);
     }
 
     /// The longest part from the start that has an aligned length.
@@ -92,8 +103,12 @@ mod tests {
             }
             assert_eq!(buffer.content(), wanted);
         }
+        buffer.zero_to(buffer.len() / 2);
         buffer.pad();
         assert_eq!(buffer.len(), wanted.len().next_multiple_of(ALIGNMENT));
         assert_eq!(buffer.aligned(), buffer.content());
+        buffer.clear();
+        buffer.zero_to(2 * ALIGNMENT + 1);
+        assert_eq!(buffer.content(), [0; 2 * ALIGNMENT + 1]);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::aligned::AlignedBuffer;
 use super::frame::{FrameHead, FrameKind, Life, PAGE_BYTES, frame_bytes, u32_at, u64_at};
 use super::spares::Spares;
 use super::storage::{StorageFile, Synced, read_exact_at};
@@ -18,7 +19,9 @@ pub const JOURNAL_DIRECTORY: &str = "journal";
 pub const RESERVED_BYTES: u64 = 64 * PAGE_BYTES as u64;
 
 const MAGIC: &[u8; 8] = b"FBJOURN1";
-static ZEROS: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
+/// A frame is copied together and written in pieces of at most this much: a copy in memory costs less than the page
+/// cache, which would make it too, and a commit of many megabytes must not keep as much memory for ever.
+const WRITE_BYTES: usize = 1024 * 1024;
 
 /// The path of a generation's file.
 #[must_use]
@@ -55,11 +58,13 @@ impl JournalFile {
             header.extend_from_slice(&number.to_le_bytes());
         }
         header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
-        let mut page = [0; PAGE_BYTES];
+        let mut page = AlignedBuffer::new(PAGE_BYTES);
         for at in HEADER_COPIES {
-            page[at..at + HEADER_BYTES].copy_from_slice(&header);
+            page.zero_to(at);
+            page.extend(&header);
         }
-        file.write_at(&[IoSlice::new(&page)], 0)?;
+        page.pad();
+        file.write_at(&[IoSlice::new(page.content())], 0)?;
         let _: Synced = file.sync_data()?;
         Ok(Self { file, path, life, bytes })
     }
@@ -80,19 +85,33 @@ impl JournalFile {
         Ok(header.map(|(life, bytes)| Self { file, path, life, bytes: bytes.min(length) }))
     }
 
-    /// Writes a frame without syncing it.
+    /// Writes a frame without syncing it; returns the bytes that it takes. `buffer` only lends its memory.
     ///
     /// # Errors
     /// Whatever the storage says.
-    pub fn write_frame(&self, head: &[u8], payload: &[&[u8]], position: u64) -> io::Result<u64> {
-        let content = head.len() + payload.iter().map(|part| part.len()).sum::<usize>();
-        let padded = content.next_multiple_of(PAGE_BYTES);
-        let mut buffers = Vec::with_capacity(payload.len() + 2);
-        buffers.push(IoSlice::new(head));
-        buffers.extend(payload.iter().map(|part| IoSlice::new(part)));
-        buffers.push(IoSlice::new(&ZEROS[..padded - content]));
-        self.file.write_at(&buffers, position)?;
-        Ok(padded as u64)
+    pub fn write_frame(
+        &self,
+        head: &[u8],
+        payload: &[&[u8]],
+        position: u64,
+        buffer: &mut AlignedBuffer,
+    ) -> io::Result<u64> {
+        let mut end = position;
+        buffer.clear();
+        for part in std::iter::once(&head).chain(payload) {
+            for piece in part.chunks(WRITE_BYTES) {
+                if buffer.len() + piece.len() > WRITE_BYTES {
+                    self.file.write_at(&[IoSlice::new(buffer.aligned())], end)?;
+                    let written = buffer.aligned().len();
+                    end += written as u64;
+                    buffer.consume(written);
+                }
+                buffer.extend(piece);
+            }
+        }
+        buffer.pad();
+        self.file.write_at(&[IoSlice::new(buffer.content())], end)?;
+        Ok(end + buffer.len() as u64 - position)
     }
 }
 
@@ -130,6 +149,7 @@ pub struct Journal {
     /// Whether anything but a marker was written since the last sync or marker.
     unmarked: bool,
     head: Vec<u8>,
+    buffer: AlignedBuffer,
 }
 
 /// What the journal promises about the space of the frame that is written next.
@@ -155,6 +175,7 @@ impl Journal {
             synced_through: sequence,
             unmarked: false,
             head: Vec::new(),
+            buffer: AlignedBuffer::new(WRITE_BYTES + PAGE_BYTES),
         }
     }
 
@@ -283,7 +304,7 @@ impl Journal {
     fn write(&mut self, head: &FrameHead, payload: &[&[u8]]) -> io::Result<u64> {
         let Some(active) = &self.active else { return Err(io::Error::other("there is no journal file")) };
         head.encode(active.life, &mut self.head);
-        let written = active.write_frame(&self.head, payload, self.position)?;
+        let written = active.write_frame(&self.head, payload, self.position, &mut self.buffer)?;
         self.position += written;
         Ok(written)
     }

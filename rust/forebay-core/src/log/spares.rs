@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::aligned::AlignedBuffer;
 use super::frame::{Life, PAGE_BYTES};
 use super::journal::{JOURNAL_DIRECTORY, JournalFile, journal_path};
 use super::storage::{Storage, StorageFile, Synced};
 use crate::ids::Generation;
+use crate::options::{Durability, Options};
 
 /// A file that could not be made is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
@@ -30,6 +32,7 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 pub struct Spares {
     storage: Arc<dyn Storage>,
     file_bytes: u64,
+    durability: Durability,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -44,11 +47,12 @@ struct State {
 }
 
 impl Spares {
-    /// Files of `file_bytes`, with generations from `next_generation` on.
+    /// Files with generations from `next_generation` on.
     #[must_use]
-    pub fn new(storage: Arc<dyn Storage>, file_bytes: u64, next_generation: Generation) -> Arc<Self> {
+    pub fn new(storage: Arc<dyn Storage>, options: &Options, next_generation: Generation) -> Arc<Self> {
         let state = State { ready: None, recycled: Vec::new(), next_generation, failure: None, closed: false };
-        Arc::new(Self { storage, file_bytes, state: Mutex::new(state), changed: Condvar::new() })
+        let (file_bytes, durability) = (options.journal_file_bytes, options.durability);
+        Arc::new(Self { storage, file_bytes, durability, state: Mutex::new(state), changed: Condvar::new() })
     }
 
     /// Takes the file that is ready, waiting while it is being made.
@@ -157,7 +161,7 @@ impl Spares {
                 // A torn header under a name that may hold commits would be taken for damage.
                 self.storage.rename(&old.path, Path::new(UNFINISHED))?;
                 self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY))?;
-                old.file
+                self.open()?
             }
             None => self.zeroed()?,
         };
@@ -172,7 +176,7 @@ impl Spares {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let file = self.storage.create(Path::new(UNFINISHED))?;
+        let file = self.create()?;
         match self.fill(file.as_ref()) {
             Ok(()) => Ok(file),
             Err(error) => {
@@ -183,13 +187,30 @@ impl Spares {
         }
     }
 
+    /// What is synced before it is answered skips the page cache, whose copy nobody reads. At the other levels the
+    /// cache is what an answer waits for.
+    fn create(&self) -> io::Result<Arc<dyn StorageFile>> {
+        match self.durability {
+            Durability::Fsync => self.storage.create_uncached(Path::new(UNFINISHED)),
+            Durability::Interval | Durability::Memory => self.storage.create(Path::new(UNFINISHED)),
+        }
+    }
+
+    fn open(&self) -> io::Result<Arc<dyn StorageFile>> {
+        match self.durability {
+            Durability::Fsync => self.storage.open_uncached(Path::new(UNFINISHED)),
+            Durability::Interval | Durability::Memory => self.storage.open(Path::new(UNFINISHED)),
+        }
+    }
+
     fn fill(&self, file: &dyn StorageFile) -> io::Result<()> {
-        let zeros = vec![0; CHUNK_BYTES];
+        let mut zeros = AlignedBuffer::new(CHUNK_BYTES);
+        zeros.zero_to(CHUNK_BYTES);
         let mut position = 0;
         while position < self.file_bytes {
             let bytes = (self.file_bytes - position).min(CHUNK_BYTES as u64);
             let end = usize::try_from(bytes).unwrap_or(PAGE_BYTES);
-            file.write_at(&[IoSlice::new(&zeros[..end])], position)?;
+            file.write_at(&[IoSlice::new(&zeros.content()[..end])], position)?;
             position += bytes;
             if position.is_multiple_of(8 * CHUNK_BYTES as u64) {
                 // In small steps, or one huge writeback would stall the commits' own syncs.

@@ -41,9 +41,19 @@ impl Disk {
         self.root.join(path)
     }
 
+    fn open_direct(&self, path: &Path, options: &mut OpenOptions) -> io::Result<Arc<dyn StorageFile>> {
+        let direct = i32::try_from(OFlags::DIRECT.bits()).unwrap_or(0);
+        options.read(true).write(true).custom_flags(direct).open(self.at(path)).map(Self::wrap)
+    }
+
     fn wrap(file: File) -> Arc<dyn StorageFile> {
         Arc::new(DiskFile { file })
     }
+}
+
+/// Whether this is how a filesystem without `O_DIRECT` refuses it.
+fn has_no_direct(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::INVAL.raw_os_error())
 }
 
 impl Storage for Disk {
@@ -56,19 +66,23 @@ impl Storage for Disk {
     }
 
     fn create_uncached(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        let direct = i32::try_from(OFlags::DIRECT.bits()).unwrap_or(0);
-        match options.clone().custom_flags(direct).open(self.at(path)) {
-            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
-                // The filesystem has no such thing; it may have made the file before it noticed.
+        match self.open_direct(path, OpenOptions::new().create_new(true)) {
+            Err(error) if has_no_direct(&error) => {
+                // It may have made the file before it noticed.
                 match fs::remove_file(self.at(path)) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     _ => {}
                 }
-                options.open(self.at(path)).map(Self::wrap)
+                self.create(path)
             }
-            opened => opened.map(Self::wrap),
+            opened => opened,
+        }
+    }
+
+    fn open_uncached(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        match self.open_direct(path, &mut OpenOptions::new()) {
+            Err(error) if has_no_direct(&error) => self.open(path),
+            opened => opened,
         }
     }
 

@@ -59,6 +59,15 @@ pub trait Storage: Send + Sync + Debug {
     /// Whatever the operating system says.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>>;
 
+    /// Opens an existing file for reading and writing; all of either go past the page cache as with
+    /// [`Storage::create_uncached`].
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    fn open_uncached(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        self.open(path)
+    }
+
     /// Opens an existing file for reading only.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use super::super::super::aligned::ALIGNMENT;
 use super::super::{StorageFile, Synced};
 use super::fault::{Effect, Operation};
 use super::inode::Inode;
@@ -13,13 +14,34 @@ use super::names::InodeId;
 use super::state::State;
 use super::universe::Universe;
 
+/// What a file was opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Reading,
+    Writing,
+    /// As `O_DIRECT`: demands alignment, of reads too.
+    Uncached,
+}
+
+impl Purpose {
+    fn check(self, memory: &[u8], position: u64) -> io::Result<()> {
+        let aligned = |number: usize| number.is_multiple_of(ALIGNMENT);
+        if self == Self::Uncached
+            && !(aligned(memory.as_ptr().addr()) && aligned(memory.len()) && aligned(place(position)?))
+        {
+            return Err(Errno::INVAL.into());
+        }
+        Ok(())
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct FaultyFile {
     pub(super) universe: Arc<Universe>,
     pub(super) inode: InodeId,
     /// The name it was opened by: what a fault's path is compared with.
     pub(super) path: PathBuf,
-    pub(super) writable: bool,
+    pub(super) purpose: Purpose,
 }
 
 impl Drop for FaultyFile {
@@ -42,6 +64,7 @@ fn place(position: u64) -> io::Result<usize> {
 
 impl StorageFile for FaultyFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.purpose.check(buffer, position)?;
         let mut turn = self.universe.begin(Operation::Read, &self.path)?;
         if let Some(strike) = turn.strike {
             return Err(strike.error());
@@ -64,9 +87,10 @@ impl StorageFile for FaultyFile {
     }
 
     fn write_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {
-        if !self.writable {
+        if self.purpose == Purpose::Reading {
             return Err(Errno::BADF.into());
         }
+        buffers.iter().try_for_each(|buffer| self.purpose.check(buffer, position))?;
         let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
         let position = place(position)?;
         let turn = self.universe.begin(Operation::Write, &self.path)?;
@@ -115,7 +139,7 @@ impl StorageFile for FaultyFile {
     }
 
     fn set_length(&self, bytes: u64) -> io::Result<()> {
-        if !self.writable {
+        if self.purpose == Purpose::Reading {
             return Err(Errno::BADF.into());
         }
         let mut turn = self.universe.begin(Operation::SetLength, &self.path)?;

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::super::{DirectoryLock, Entry, Storage, StorageFile};
 use super::fault::Operation;
-use super::file::FaultyFile;
+use super::file::{FaultyFile, Purpose};
 use super::inode::Inode;
 use super::names::{InodeId, normal};
 use super::state::State;
@@ -18,27 +18,21 @@ use super::universe::{Faulty, Universe};
 const UNLIMITED: u64 = 1 << 40;
 
 impl Faulty {
-    fn file(&self, state: &mut State, id: InodeId, path: PathBuf, writable: bool) -> Arc<dyn StorageFile> {
+    fn file(&self, state: &mut State, id: InodeId, path: PathBuf, purpose: Purpose) -> Arc<dyn StorageFile> {
         if let Some(inode) = state.inodes.get_mut(&id) {
             inode.handles += 1;
         }
-        Arc::new(FaultyFile { universe: Arc::clone(&self.universe), inode: id, path, writable })
+        Arc::new(FaultyFile { universe: Arc::clone(&self.universe), inode: id, path, purpose })
     }
 
-    fn open_as(&self, path: &Path, writable: bool) -> io::Result<Arc<dyn StorageFile>> {
+    fn open_as(&self, path: &Path, purpose: Purpose) -> io::Result<Arc<dyn StorageFile>> {
         let path = normal(path);
         let mut state = self.universe.enter(Operation::Open, &path)?;
         let id = state.names.find(&path).ok_or(Errno::NOENT)?;
-        Ok(self.file(&mut state, id, path, writable))
-    }
-}
-
-impl Storage for Faulty {
-    fn root(&self) -> PathBuf {
-        PathBuf::from("/faulty")
+        Ok(self.file(&mut state, id, path, purpose))
     }
 
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+    fn create_as(&self, path: &Path, purpose: Purpose) -> io::Result<Arc<dyn StorageFile>> {
         let path = normal(path);
         let mut state = self.universe.enter(Operation::Create, &path)?;
         if state.names.find(&path).is_some() || state.names.is_directory(&path) {
@@ -51,15 +45,33 @@ impl Storage for Faulty {
             return Err(Errno::NOSPC.into());
         }
         let id = state.add(path.clone(), Inode::default());
-        Ok(self.file(&mut state, id, path, true))
+        Ok(self.file(&mut state, id, path, purpose))
+    }
+}
+
+impl Storage for Faulty {
+    fn root(&self) -> PathBuf {
+        PathBuf::from("/faulty")
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        self.create_as(path, Purpose::Writing)
+    }
+
+    fn create_uncached(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        self.create_as(path, Purpose::Uncached)
+    }
+
+    fn open_uncached(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        self.open_as(path, Purpose::Uncached)
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        self.open_as(path, true)
+        self.open_as(path, Purpose::Writing)
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        self.open_as(path, false)
+        self.open_as(path, Purpose::Reading)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
