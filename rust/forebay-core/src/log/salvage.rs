@@ -5,11 +5,11 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 
 use super::block::{BLOCK_BYTES, BlockRow, Compressor, Footer, file_header};
-use super::quarantine::{read_what_is_readable, remove_if_there};
+use super::quarantine::read_what_is_readable;
 use super::record::Records;
 use super::ring::Times;
 use super::segment::{SEGMENT_DIRECTORY, SegmentName, SegmentWriter};
-use super::storage::{Storage, Synced};
+use super::storage::{Storage, Synced, remove_if_there};
 use super::survey::{Key, SegmentSurvey};
 use crate::ids::{Offset, StreamId, Timestamp};
 use crate::stream::{Compression, SegmentPart};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::aligned::AlignedBuffer;
 use super::block::{BlockRow, CODEC_NONE, Compressor, Footer, INDEX_ROW_BYTES, decompress, file_header};
-use super::storage::{Storage, StorageFile, Synced, read_exact_at};
+use super::storage::{Storage, StorageFile, Synced, read_exact_at, remove_if_there};
 use crate::ids::{Generation, Offset, PartitionId, StreamId};
 use crate::stream::Compression;
 
@@ -52,10 +52,7 @@ impl SegmentWriter {
     /// # Errors
     /// Whatever the storage says.
     pub fn create(storage: &dyn Storage, name: SegmentName) -> io::Result<Self> {
-        match storage.remove(&name.path()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_if_there(storage, &name.path())?;
         let file = storage.create_uncached(&name.path())?;
         let mut buffer = AlignedBuffer::new(WRITE_BYTES + WRITE_BYTES / 4);
         buffer.extend(&file_header(name));

@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::frame::{Life, PAGE_BYTES};
 use super::journal::{JOURNAL_DIRECTORY, JournalFile, journal_path};
-use super::storage::{Storage, StorageFile, Synced};
+use super::storage::{Storage, StorageFile, Synced, remove_if_there};
 use crate::ids::Generation;
 
 /// A file that could not be made is tried again this often.
@@ -168,10 +168,7 @@ impl Spares {
     }
 
     fn zeroed(&self) -> io::Result<Arc<dyn StorageFile>> {
-        match self.storage.remove(Path::new(UNFINISHED)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_if_there(self.storage.as_ref(), Path::new(UNFINISHED))?;
         let file = self.storage.create(Path::new(UNFINISHED))?;
         match self.fill(file.as_ref()) {
             Ok(()) => Ok(file),
