@@ -105,16 +105,7 @@ class Acknowledged:
 
 
 def stored(running: RunningServer) -> list[str]:
-    names: list[str] = []
-    with running.client() as client:
-        for row in client.get("/api/v1/streams/logs").json()["partitionDetails"]:
-            offset = row["startOffset"]
-            while offset < row["endOffset"]:
-                query = {"partition": row["partition"], "offset": offset, "limit": 500}
-                page = client.get("/api/v1/streams/logs/records", params=query).raise_for_status()
-                names += re.findall(r'"message": "(n\d+-\d) ', page.text)
-                offset = int(page.headers["forebay-next-offset"])
-    return names
+    return [name for page in running.pages(limit=500) for name in re.findall(r'"message": "(n\d+-\d) ', page)]
 
 
 def check_kept(running: RunningServer, sent: Acknowledged) -> None:

@@ -1,37 +1,10 @@
 """The route table itself."""
 
-import asyncio
-from pathlib import Path
-
-import pytest
-
-from forebay import api
-from forebay._forebay import Engine
-from forebay.app import App
 from forebay.config import Settings
-from forebay.http.auth import Guard
 from forebay.http.router import Role, Route
 
 WITHOUT_TOKEN = {"/health", "/healthz", "/readyz", "/v1/healthz", "/", "/docs"}
 INGEST = {"/v1/drain"}
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
-    directory: Path = tmp_path_factory.mktemp("routes")
-
-    async def collect() -> list[Route]:
-        settings = Settings(data_dir=str(directory / "data"))
-        engine = Engine(settings.data_dir, settings.engine_options())
-        try:
-            app = App(engine, settings, Guard(None))
-            found = api.routes(app)
-            await app.close()
-            return found
-        finally:
-            engine.close()
-
-    return asyncio.run(collect())
 
 
 def test_exactly_the_public_routes_need_no_token(table: list[Route]) -> None:
