@@ -2,6 +2,7 @@
 
 from forebay.config import Settings
 from forebay.http.router import Role, Route
+from harness import RunningServer
 
 WITHOUT_TOKEN = {"/health", "/healthz", "/readyz", "/v1/healthz", "/", "/docs"}
 INGEST = {"/v1/drain"}
@@ -28,3 +29,15 @@ def test_only_ingest_takes_a_body_and_within_the_limit(table: list[Route]) -> No
 
 def test_get_changes_nothing_so_it_takes_no_body(table: list[Route]) -> None:
     assert all(route.body_limit == 0 for route in table if route.method == "GET")
+
+
+def test_another_method_is_told_those_that_the_route_takes(table: list[Route], shared_server: RunningServer) -> None:
+    """RFC 9110, section 15.5.6."""
+    with shared_server.client() as client:
+        for path in {route.path for route in table}:
+            allowed = {route.method for route in table if route.path == path}
+            if "GET" in allowed:
+                allowed.add("HEAD")
+            refused = client.delete(path.replace("{name}", "logs"))
+            assert refused.status_code == 405
+            assert set(refused.headers["allow"].split(", ")) == allowed, path
