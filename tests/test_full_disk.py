@@ -217,3 +217,19 @@ def test_the_disk_fills_up_by_itself(small: Server) -> None:
     check_kept(running, sent)
     running.kill()
     check_kept(small(), sent)
+
+
+def test_a_start_on_a_full_disk_with_a_shorter_retention_makes_room(small: Server, disk: Path) -> None:
+    running, sent = small(), Acknowledged()
+    sent.until_refused(running)
+    fill(disk)
+    running.kill()
+    for _ in range(2):
+        running = small()
+        check_kept(running, sent)
+        running.terminate()
+    fill(disk)
+    running = small(logs_retention_bytes=8 << 20)
+    # Nobody deletes anything else: the room comes from what retention deletes.
+    sent.until_accepted(running)
+    assert set(stored(running)) < set(sent.names)

@@ -202,8 +202,11 @@ impl Parts {
         if self.status.mode() == Mode::ReadOnly {
             return Ok(threads);
         }
-        let first = spares.make_now().map_err(|why| self.status.set(Mode::Full, why)).ok();
-        let journal = Journal::new(first, Arc::clone(&spares), Arc::clone(&self.counters), recovered.sequence);
+        let first = spares.make_now().or_else(|why| {
+            self.status.set(Mode::Full, why);
+            spares.take_reserve()
+        });
+        let journal = Journal::new(first.ok(), Arc::clone(&spares), Arc::clone(&self.counters), recovered.sequence);
         recovered.unsealed.into_iter().for_each(|full| self.sealing.push(full));
         let wiring = Wiring {
             queue: Arc::clone(&self.commits),

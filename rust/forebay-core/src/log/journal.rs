@@ -219,12 +219,13 @@ impl Journal {
         Ok(self.active.replace(next))
     }
 
-    /// Ends the active file, if there is one.
+    /// Ends the active file, if it holds anything: one that does not is removed at the next start, which may need its
+    /// room.
     ///
     /// # Errors
     /// Whatever the storage says.
     pub fn end(&mut self) -> io::Result<()> {
-        if self.active.is_some() {
+        if self.active.is_some() && self.opened().is_some() {
             let _synced = self.mark(FrameKind::End)?;
         }
         Ok(())
