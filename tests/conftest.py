@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forebay import api
+from forebay._forebay import Engine
+from forebay.app import App
+from forebay.config import Settings
+from forebay.http.auth import Guard
+from forebay.http.router import Route
 from harness import RunningServer
 
 
@@ -33,3 +40,21 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
     running = RunningServer(tmp_path_factory.mktemp("server") / "data").start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
+    """Every route of the app."""
+
+    async def collect() -> list[Route]:
+        settings = Settings(data_dir=str(tmp_path_factory.mktemp("table") / "data"))
+        engine = Engine(settings.data_dir, settings.engine_options())
+        try:
+            app = App(engine, settings, Guard(None))
+            found = api.routes(app)
+            await app.close()
+            return found
+        finally:
+            engine.close()
+
+    return asyncio.run(collect())

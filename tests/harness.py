@@ -21,6 +21,8 @@ import httpx
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
 ANSWER_SECONDS = 20.0
+COMMAND_SECONDS = 120.0
+"""Longer than any command of a test takes; it only ends one that hangs."""
 
 
 def wait_for(what: str, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
@@ -34,6 +36,24 @@ def wait_for(what: str, condition: Callable[[], bool], seconds: float = START_SE
 
 def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
+
+
+def run_bytes(*arguments: object, text: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """The command `forebay` with these arguments and settings, and `text` as its input; whatever became of it."""
+    return subprocess.run(
+        [sys.executable, "-m", "forebay", *map(str, arguments)],
+        input=text,
+        capture_output=True,
+        timeout=COMMAND_SECONDS,
+        env=clean_environment() | environment,
+        check=False,
+    )
+
+
+def run(*arguments: object, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The same, as text."""
+    ended = run_bytes(*arguments, text=text.encode(), **environment)
+    return subprocess.CompletedProcess(ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
 
 def event(message: str = "hello", project: str = "org-xyz", **more: object) -> dict[str, object]:
@@ -144,20 +164,22 @@ class RunningServer:
         with self.client() as client:
             return client.post("/v1/drain", content=body, headers=named)
 
-    def records(self, stream: str = "logs") -> list[dict[str, Any]]:
-        """Every record of the stream, partition by partition."""
-        found: list[dict[str, Any]] = []
+    def pages(self, stream: str = "logs", limit: int = 10_000) -> Iterator[str]:
+        """Every record of the stream as NDJSON, partition by partition, at most `limit` records at a time."""
         with self.client() as client:
             for row in client.get(f"/api/v1/streams/{stream}").raise_for_status().json()["partitionDetails"]:
                 offset = row["startOffset"]
                 while offset < row["endOffset"]:
                     page = client.get(
                         f"/api/v1/streams/{stream}/records",
-                        params={"partition": row["partition"], "offset": offset, "limit": 10_000},
+                        params={"partition": row["partition"], "offset": offset, "limit": limit},
                     ).raise_for_status()
-                    found += [json.loads(line) for line in page.text.splitlines()]
+                    yield page.text
                     offset = int(page.headers["forebay-next-offset"])
-        return found
+
+    def records(self, stream: str = "logs") -> list[dict[str, Any]]:
+        """Every record of the stream, partition by partition."""
+        return [json.loads(line) for page in self.pages(stream) for line in page.splitlines()]
 
 
 def answer(connection: socket.socket, method: str = "GET") -> tuple[int, dict[str, str], bytes]:

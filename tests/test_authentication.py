@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import stat
 from collections.abc import Callable, Iterator
@@ -10,11 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from forebay import api
-from forebay._forebay import Engine
-from forebay.app import App
-from forebay.config import Settings
-from forebay.http.auth import Guard
 from forebay.http.router import Role, Route
 from forebay.http.tokens import ALL_ROLES, RoleName, TokenStore
 from harness import RunningServer, answer, batch, event, wait_for
@@ -39,22 +33,6 @@ def secrets(guarded: RunningServer) -> dict[str, str]:
         made[f"mine-{role}"] = store.create(f"mine-{role}", [role], ["mine", "also-mine"])
     wait_for("the tokens", lambda: status(guarded, "GET", "/nothing", made["mine-ops"]) == 404)
     return made
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
-    async def collect() -> list[Route]:
-        settings = Settings(data_dir=str(tmp_path_factory.mktemp("table") / "data"))
-        engine = Engine(settings.data_dir, settings.engine_options())
-        try:
-            app = App(engine, settings, Guard(None))
-            found = api.routes(app)
-            await app.close()
-            return found
-        finally:
-            engine.close()
-
-    return asyncio.run(collect())
 
 
 def status(running: RunningServer, method: str, path: str, secret: str | None, body: bytes = b"") -> int:

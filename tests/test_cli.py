@@ -11,20 +11,9 @@ import pytest
 
 import forebay
 from forebay.commands.source import source
-from harness import RunningServer, batch, clean_environment, event
+from harness import RunningServer, batch, event, run
 
 Start = Callable[..., RunningServer]
-
-
-def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "forebay", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=clean_environment() | environment,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -105,16 +105,7 @@ class Acknowledged:
 
 
 def stored(running: RunningServer) -> list[str]:
-    names: list[str] = []
-    with running.client() as client:
-        for row in client.get("/api/v1/streams/logs").json()["partitionDetails"]:
-            offset = row["startOffset"]
-            while offset < row["endOffset"]:
-                query = {"partition": row["partition"], "offset": offset, "limit": 500}
-                page = client.get("/api/v1/streams/logs/records", params=query).raise_for_status()
-                names += re.findall(r'"message": "(n\d+-\d) ', page.text)
-                offset = int(page.headers["forebay-next-offset"])
-    return names
+    return [name for page in running.pages(limit=500) for name in re.findall(r'"message": "(n\d+-\d) ', page)]
 
 
 def check_kept(running: RunningServer, sent: Acknowledged) -> None:
@@ -226,3 +217,19 @@ def test_the_disk_fills_up_by_itself(small: Server) -> None:
     check_kept(running, sent)
     running.kill()
     check_kept(small(), sent)
+
+
+def test_a_start_on_a_full_disk_with_a_shorter_retention_makes_room(small: Server, disk: Path) -> None:
+    running, sent = small(), Acknowledged()
+    sent.until_refused(running)
+    fill(disk)
+    running.kill()
+    for _ in range(2):
+        running = small()
+        check_kept(running, sent)
+        running.terminate()
+    fill(disk)
+    running = small(logs_retention_bytes=8 << 20)
+    # Nobody deletes anything else: the room comes from what retention deletes.
+    sent.until_accepted(running)
+    assert set(stored(running)) < set(sent.names)

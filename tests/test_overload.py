@@ -137,15 +137,9 @@ def note(outcome: Outcome, sender: Sender, status: int, answer: bytes) -> None:
 def stored(server: RunningServer) -> dict[str, list[int]]:
     """The names of the batches whose first and last events are stored."""
     found: dict[str, list[int]] = {"first": [], "last": []}
-    with server.client() as client:
-        for row in client.get("/api/v1/streams/logs").json()["partitionDetails"]:
-            offset = row["startOffset"]
-            while offset < row["endOffset"]:
-                query = {"partition": row["partition"], "offset": offset, "limit": 1000}
-                page = client.get("/api/v1/streams/logs/records", params=query).raise_for_status()
-                for place, name in re.findall(r'"message": "(first|last)-(\d+)"', page.text):
-                    found[place].append(int(name))
-                offset = int(page.headers["forebay-next-offset"])
+    for page in server.pages(limit=1000):
+        for place, name in re.findall(r'"message": "(first|last)-(\d+)"', page):
+            found[place].append(int(name))
     return found
 
 

@@ -2,28 +2,15 @@
 
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx
 
-from harness import RunningServer, answer, batch, clean_environment, event, wait_for
+from harness import RunningServer, answer, batch, event, run, wait_for
 
 Start = Callable[..., RunningServer]
-
-
-def serve(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "forebay", "serve", *flags],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env=clean_environment() | environment,
-        check=False,
-    )
 
 
 def test_what_was_acknowledged_survives_a_kill(server: Start) -> None:
@@ -109,7 +96,7 @@ def test_sigterm_under_load_loses_nothing(server: Start) -> None:
 
 def test_a_second_server_on_the_directory_is_refused(server: Start) -> None:
     running = server()
-    second = serve("--data-dir", str(running.data_dir), "--port", "0", "--no-auth")
+    second = run("serve", "--data-dir", str(running.data_dir), "--port", "0", "--no-auth")
     assert second.returncode == 1
     assert "directory_locked" in second.stderr
     assert "Traceback" not in second.stderr
@@ -119,7 +106,7 @@ def test_a_second_server_on_the_directory_is_refused(server: Start) -> None:
 def test_a_second_server_on_the_port_is_refused(server: Start) -> None:
     running = server()
     port = str(urlsplit(running.url).port)
-    second = serve("--data-dir", str(running.data_dir) + "-2", "--port", port, "--no-auth")
+    second = run("serve", "--data-dir", str(running.data_dir) + "-2", "--port", port, "--no-auth")
     assert second.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in second.stderr
 
@@ -133,7 +120,7 @@ def test_settings_that_are_wrong_end_with_status_2_and_one_line() -> None:
         ((), {"FOREBAY_PROT": "1"}, "did you mean 'FOREBAY_PORT'"),
         (("--prot", "1"), {}, "--port"),
     ):
-        ended = serve(*flags, **environment)
+        ended = run("serve", *flags, **environment)
         assert (ended.returncode, message in ended.stderr) == (2, True), ended.stderr
         assert "Traceback" not in ended.stderr
 

@@ -9,9 +9,9 @@ from typing import Self
 
 from forebay.commands.source import source
 from forebay.torture import Audit, Composer, Ledger, Load, Victim
+from harness import START_SECONDS, wait_for
 
 LANES = 4
-START_SECONDS = 20.0
 
 SMALL = {"ring_bytes": 8 << 20, "journal_file_bytes": 1 << 20, "journal_file_age_seconds": 1}
 """Files are sealed and recycled while a test runs."""
@@ -41,10 +41,7 @@ class Torment:
         load = Load(self.victim.url, self.ledger, self.composers, "fsync")
         wanted = self.sent() + batches
         load.start()
-        deadline = time.monotonic() + START_SECONDS
-        while self.sent() < wanted and not load.findings:
-            assert time.monotonic() < deadline, "the senders do not get on"
-            time.sleep(0.001)
+        wait_for("the senders' batches", lambda: self.sent() >= wanted or bool(load.findings))
         assert not load.findings, load.findings
         return load
 

@@ -1,5 +1,6 @@
 """What forebay raises. Number, name, status and whether a retry can help come from the engine's one error table."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from forebay._forebay import error_table
@@ -132,9 +133,17 @@ class NotFound(ForebayError):
 
 
 class MethodNotAllowed(ForebayError):
-    """The route exists, but not with that method."""
+    """The route exists, but not with that method.
+
+    Attributes:
+        allowed: the methods that it takes.
+    """
 
     number = 1017
+
+    def __init__(self, detail: str, allowed: Sequence[str] = ()) -> None:
+        super().__init__(detail)
+        self.allowed = tuple(allowed)
 
 
 class UnsupportedEncoding(ForebayError):

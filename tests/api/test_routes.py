@@ -1,37 +1,11 @@
 """The route table itself."""
 
-import asyncio
-from pathlib import Path
-
-import pytest
-
-from forebay import api
-from forebay._forebay import Engine
-from forebay.app import App
 from forebay.config import Settings
-from forebay.http.auth import Guard
 from forebay.http.router import Role, Route
+from harness import RunningServer
 
 WITHOUT_TOKEN = {"/health", "/healthz", "/readyz", "/v1/healthz", "/", "/docs"}
 INGEST = {"/v1/drain"}
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
-    directory: Path = tmp_path_factory.mktemp("routes")
-
-    async def collect() -> list[Route]:
-        settings = Settings(data_dir=str(directory / "data"))
-        engine = Engine(settings.data_dir, settings.engine_options())
-        try:
-            app = App(engine, settings, Guard(None))
-            found = api.routes(app)
-            await app.close()
-            return found
-        finally:
-            engine.close()
-
-    return asyncio.run(collect())
 
 
 def test_exactly_the_public_routes_need_no_token(table: list[Route]) -> None:
@@ -55,3 +29,15 @@ def test_only_ingest_takes_a_body_and_within_the_limit(table: list[Route]) -> No
 
 def test_get_changes_nothing_so_it_takes_no_body(table: list[Route]) -> None:
     assert all(route.body_limit == 0 for route in table if route.method == "GET")
+
+
+def test_another_method_is_told_those_that_the_route_takes(table: list[Route], shared_server: RunningServer) -> None:
+    """RFC 9110, section 15.5.6."""
+    with shared_server.client() as client:
+        for path in {route.path for route in table}:
+            allowed = {route.method for route in table if route.path == path}
+            if "GET" in allowed:
+                allowed.add("HEAD")
+            refused = client.delete(path.replace("{name}", "logs"))
+            assert refused.status_code == 405
+            assert set(refused.headers["allow"].split(", ")) == allowed, path

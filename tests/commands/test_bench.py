@@ -6,20 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import RunningServer, clean_environment, wait_for
+from harness import RunningServer, clean_environment, run, wait_for
 
 BENCH_SECONDS = 60.0
-
-
-def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "forebay", "bench", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=BENCH_SECONDS,
-        env=clean_environment(),
-        check=False,
-    )
 
 
 def stored(running: RunningServer) -> int:
@@ -32,7 +21,7 @@ def test_a_closed_loop_stores_what_it_reports(shared_server: RunningServer, tmp_
     before = stored(shared_server)
     hdr = tmp_path / "latency.hgrm"
     options = ("--batch", 7, "--connections", 3, "--duration", 0.5, "--warmup", 0.1)
-    ended = bench(shared_server.url, *options, "--json", "--hdr", hdr)
+    ended = run("bench", shared_server.url, *options, "--json", "--hdr", hdr)
     assert (ended.returncode, ended.stderr) == (0, "")
     report = json.loads(ended.stdout)
     assert (report["pacing"], report["batch"], report["connections"]) == ("closed", 7, 3)
@@ -46,7 +35,7 @@ def test_a_closed_loop_stores_what_it_reports(shared_server: RunningServer, tmp_
 
 
 def test_an_open_loop_keeps_its_rate_and_prints_the_figures(shared_server: RunningServer) -> None:
-    ended = bench(shared_server.url, "--rate", 2000, "--batch", 10, "--duration", 1, "--warmup", 0.1)
+    ended = run("bench", shared_server.url, "--rate", 2000, "--batch", 10, "--duration", 1, "--warmup", 0.1)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "open loop, 32 connections, batch 10, 1.0 s, 2,000 events/s offered" in ended.stdout
     assert "refused        none" in ended.stdout
@@ -57,7 +46,7 @@ def test_an_open_loop_keeps_its_rate_and_prints_the_figures(shared_server: Runni
 
 
 def test_refusals_are_counted_by_status(shared_server: RunningServer) -> None:
-    ended = bench(shared_server.url + "/v1/nothing", "--duration", 0.2, "--warmup", 0)
+    ended = run("bench", shared_server.url + "/v1/nothing", "--duration", 0.2, "--warmup", 0)
     assert ended.returncode == 1, "nothing was acknowledged"
     assert "404: " in ended.stdout
 
@@ -82,6 +71,6 @@ def test_mistakes_are_one_line_and_a_status(shared_server: RunningServer) -> Non
         (("https://127.0.0.1:1",), 2, "must begin with http://"),
         ((shared_server.url, "--duration", "-1"), 1, "negative"),
     ):
-        ended = bench(*arguments)
+        ended = run("bench", *arguments)
         assert (ended.returncode, message in ended.stderr) == (status, True), (arguments, ended.stderr)
         assert "Traceback" not in ended.stderr

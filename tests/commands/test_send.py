@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness import RunningServer, clean_environment, event, wait_for
+from harness import RunningServer, clean_environment, event, run_bytes, wait_for
 
 SEND_SECONDS = 60.0
 
@@ -23,14 +23,7 @@ Step = tuple[int, dict[str, str], bytes]
 
 
 def send(*arguments: object, text: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "forebay", "send", *map(str, arguments)],
-        input=text,
-        capture_output=True,
-        timeout=SEND_SECONDS,
-        env=clean_environment(),
-        check=False,
-    )
+    return run_bytes("send", *arguments, text=text)
 
 
 def lines(count: int, prefix: str = "m") -> list[bytes]:

@@ -1,27 +1,14 @@
 """`forebay token`, and `--token` of the reading commands."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from forebay.http.tokens import TokenStore
-from harness import RunningServer, batch, clean_environment, wait_for
+from harness import RunningServer, batch, run, wait_for
 
 Start = Callable[..., RunningServer]
-
-
-def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "forebay", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=clean_environment() | environment,
-        check=False,
-    )
 
 
 def test_a_token_is_made_listed_and_revoked(tmp_path: Path) -> None:

@@ -2,26 +2,18 @@
 
 import importlib
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import harness
 from forebay.cli import forebay
 from forebay.torture import Plan, run
-from harness import clean_environment
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "forebay", "torture", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=clean_environment() | {"FOREBAY_DATA_DIR": "/nowhere"},
-        check=False,
-    )
+    return harness.run("torture", *arguments, FOREBAY_DATA_DIR="/nowhere")
 
 
 def test_a_disk_that_passes(tmp_path: Path) -> None:

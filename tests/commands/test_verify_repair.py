@@ -1,32 +1,18 @@
 """`forebay verify` and `forebay repair` on directories that a real server left."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import RunningServer, batch, clean_environment, event
+from harness import RunningServer, batch, event, run
 
 Start = Callable[..., RunningServer]
 
 PAGE = 4096
 MESSAGE = "m" * 5000
-
-
-def run(*arguments: object, answer: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "forebay", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=clean_environment(),
-        check=False,
-        input=answer,
-    )
 
 
 @pytest.fixture
@@ -112,10 +98,10 @@ def test_damage_is_named_repaired_and_known(directory: Path, server: Start) -> N
 
 def test_a_question_comes_before_a_repair(directory: Path) -> None:
     damage_a_commit(directory)
-    refused = run("repair", "--data-dir", directory, answer="n\n")
+    refused = run("repair", "--data-dir", directory, text="n\n")
     assert refused.returncode == 130
     assert not (directory / "quarantine").exists()
-    agreed = run("repair", "--data-dir", directory, answer="y\n")
+    agreed = run("repair", "--data-dir", directory, text="y\n")
     assert (agreed.returncode, run("verify", "--data-dir", directory).returncode) == (0, 0)
 
 

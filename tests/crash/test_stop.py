@@ -5,13 +5,15 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from forebay.torture import Outcome, StartFailed, Victim
-from torment import START_SECONDS, Torment
+from harness import START_SECONDS, wait_for
+from torment import Torment
 
 STOP_SECONDS = 5.0
 """Without slow requests a stop is one commit and the seal under way; the rest is for a busy machine."""
@@ -20,6 +22,15 @@ STOP_SECONDS = 5.0
 def connect(victim: Victim) -> socket.socket:
     parts = urlsplit(victim.url)
     return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30)
+
+
+def signal_until_gone(victim: Victim, signals: Sequence[signal.Signals], seconds: float) -> None:
+    def is_gone() -> bool:
+        if victim.status() is None:
+            victim.signal(random.choice(signals))
+        return victim.status() is not None
+
+    wait_for("the stop", is_gone, seconds)
 
 
 def test_under_load_nothing_answered_is_lost_and_nothing_unanswered_stored(tmp_path: Path) -> None:
@@ -38,11 +49,7 @@ def test_more_signals_while_stopping_change_nothing(tmp_path: Path) -> None:
             tormented.start()
             load = tormented.load(20)
             load.ending.set()
-            deadline = time.monotonic() + STOP_SECONDS
-            while tormented.victim.status() is None:
-                assert time.monotonic() < deadline, "it does not stop"
-                tormented.victim.signal(random.choice([signal.SIGTERM, signal.SIGINT]))
-                time.sleep(0.002)
+            signal_until_gone(tormented.victim, (signal.SIGTERM, signal.SIGINT), STOP_SECONDS)
             assert tormented.victim.status() == 0, tormented.victim.log_text()
             load.join()
             assert not load.findings, load.findings
@@ -93,7 +100,8 @@ def test_during_the_start(tmp_path: Path, share: float) -> None:
         took = time.monotonic() - began
         tormented.victim.kill()
         tormented.victim.spawn()
-        time.sleep(share * took)
+        with pytest.raises(subprocess.TimeoutExpired):
+            tormented.victim.wait(share * took)
         tormented.victim.signal(signal.SIGTERM)
         # Before Python can take it, the signal ends the process as it ends any other.
         assert tormented.victim.wait(STOP_SECONDS) in (0, -signal.SIGTERM), tormented.victim.log_text()
@@ -113,11 +121,7 @@ def test_a_supervisor_that_signals_until_it_is_gone(tmp_path: Path) -> None:
     """Signals from the first instruction on: it ends, at whatever point, and the directory opens again."""
     with Torment(tmp_path) as tormented:
         tormented.victim.spawn()
-        deadline = time.monotonic() + START_SECONDS
-        while tormented.victim.status() is None:
-            assert time.monotonic() < deadline, "it does not stop"
-            tormented.victim.signal(signal.SIGTERM)
-            time.sleep(0.001)
+        signal_until_gone(tormented.victim, (signal.SIGTERM,), START_SECONDS)
         with pytest.raises((StartFailed, subprocess.TimeoutExpired)):
             tormented.victim.await_serving(0.1)
         tormented.start()

@@ -1,7 +1,5 @@
 """One process owns a data directory; a second is told so and disturbs nothing."""
 
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -10,19 +8,8 @@ import pytest
 import forebay
 from forebay.errors import DirectoryLocked
 from forebay.torture import Victim
-from harness import clean_environment
+from harness import run
 from torment import Torment
-
-
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "forebay", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=clean_environment(),
-        check=False,
-    )
 
 
 def contents(directory: Path) -> set[str]:
@@ -35,7 +22,7 @@ def test_a_second_server_fails_with_status_1_while_the_first_takes_load(tmp_path
         tormented.start()
         load = tormented.load(5)
         for _attempt in range(3):
-            second = command("serve", "--data-dir", str(tormented.victim.data), "--port", "0", "--no-auth")
+            second = run("serve", "--data-dir", str(tormented.victim.data), "--port", "0", "--no-auth")
             assert second.returncode == 1
             assert "directory_locked" in second.stderr
             assert str(tormented.victim.data) in second.stderr
@@ -80,7 +67,7 @@ def test_nothing_opens_or_changes_a_live_directory(tmp_path: Path) -> None:
         tormented.start()
         data = tormented.victim.data
         for arguments in (("read", "logs"), ("inspect",)):
-            refused = command(*arguments, "--data-dir", str(data))
+            refused = run(*arguments, "--data-dir", str(data))
             assert refused.returncode == 1
             assert refused.stdout == ""
             assert "--url" in refused.stderr

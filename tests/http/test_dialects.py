@@ -63,6 +63,12 @@ def test_a_saturated_drain_answers_as_documented() -> None:
     assert response.body == b'{"error":"server saturated","code":"backpressure_triggered"}'
 
 
+@pytest.mark.parametrize("family", Family)
+def test_a_method_that_is_not_allowed_names_those_that_are(family: Family) -> None:
+    assert ("allow", "GET, HEAD") in render(family, errors.MethodNotAllowed("x", ["GET", "HEAD"])).headers
+    assert not any(name == "allow" for name, _ in render(family, errors.NotFound("x")).headers)
+
+
 def test_close_is_said() -> None:
     assert ("connection", "close") in render(Family.DRAIN, errors.Malformed("x"), close=True).headers
     assert ("connection", "close") not in render(Family.DRAIN, errors.Malformed("x")).headers

@@ -30,7 +30,7 @@ class Grant:
     """What one token may do.
 
     `digest` is the token's SHA-256, and empty without authentication: it is also the scope of idempotency keys.
-    `projects` and `project_names` are None when all projects are granted.
+    `projects` is None when all projects are granted.
     """
 
     name: str

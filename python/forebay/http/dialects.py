@@ -106,6 +106,9 @@ def render(family: Family, error: ForebayError, *, close: bool = False) -> Respo
         headers.append(("retry-after", RETRY_AFTER_SECONDS))
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         headers.append(("www-authenticate", "Bearer"))
+    if isinstance(error, errors.MethodNotAllowed):
+        # RFC 9110, section 15.5.6 asks for it.
+        headers.append(("allow", ", ".join(error.allowed)))
     if close:
         headers.append(("connection", "close"))
     return Response(error.http_status, msgspec.json.encode(_ENVELOPES[family](error)), headers)

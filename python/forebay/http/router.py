@@ -61,8 +61,8 @@ class Router:
             methods, bound = self._match(path)
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
-            allowed = ", ".join(sorted(methods))
-            raise errors.MethodNotAllowed(f"{path} does not take {shown(method)}, only {allowed}")
+            allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
+            raise errors.MethodNotAllowed(f"{path} does not take {shown(method)}, only {', '.join(allowed)}", allowed)
         return route, bound
 
     def _match(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:

@@ -20,7 +20,7 @@ use crate::log::append::{
 use crate::log::commit_queue::CommitQueue;
 use crate::log::read::{Limits, Reader, RecordBatch};
 use crate::log::record::MAX_HEADER_BYTES;
-use crate::log::status::Status;
+use crate::log::status::{Mode, Status};
 use crate::log::storage::{DirectoryLock, Storage};
 use crate::options::{Options, Retention};
 use crate::report::{Report, StreamReport};
@@ -89,9 +89,10 @@ impl Engine {
         let (is, chosen) = (stream.definition(), StreamDefinition::logs(&self.options));
         let StreamDefinition { retention_ms, retention_bytes, max_record_bytes, .. } = chosen;
         let wanted = StreamDefinition { retention_ms, retention_bytes, max_record_bytes, ..is.clone() };
-        match self.status.refusal() {
-            None if wanted != is => self.streams.redefine(&stream, &wanted),
-            None | Some(_) => Ok(()),
+        match self.status.mode() {
+            // A shorter retention is how a full disk is given room.
+            Mode::Running | Mode::Full if wanted != is => self.streams.redefine(&stream, &wanted),
+            Mode::Running | Mode::Full | Mode::ReadOnly | Mode::Poisoned | Mode::Closed => Ok(()),
         }
     }
 

@@ -146,7 +146,7 @@ impl Parts {
         let catalog = Arc::new(Catalog::new(options.ring_bytes / 2));
         let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
         let streams = Arc::new(StreamMaker { catalog: catalog_, commits: commits_, status: status_ });
-        let dedup = Dedup::new(options.dedup_window, MAX_REMEMBERED_KEYS, options.durability);
+        let dedup = Dedup::new(options.dedup_window, MAX_REMEMBERED_KEYS, options.durability, Arc::clone(&counters));
         let parser = Parser {
             commits: Arc::clone(&commits),
             dedup,
@@ -202,8 +202,11 @@ impl Parts {
         if self.status.mode() == Mode::ReadOnly {
             return Ok(threads);
         }
-        let first = spares.make_now().map_err(|why| self.status.set(Mode::Full, why)).ok();
-        let journal = Journal::new(first, Arc::clone(&spares), recovered.sequence);
+        let first = spares.make_now().or_else(|why| {
+            self.status.set(Mode::Full, why);
+            spares.take_reserve()
+        });
+        let journal = Journal::new(first.ok(), Arc::clone(&spares), Arc::clone(&self.counters), recovered.sequence);
         recovered.unsealed.into_iter().for_each(|full| self.sealing.push(full));
         let wiring = Wiring {
             queue: Arc::clone(&self.commits),

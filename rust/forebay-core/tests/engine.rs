@@ -149,3 +149,17 @@ fn changed_retention_is_taken_over_and_loses_nothing() {
         assert_eq!(messages(&engine, LOGS, 2), before, "the definition is replayed after the records");
     }
 }
+
+#[test]
+fn an_open_that_is_refused_leaves_the_lock_with_the_first_engine() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path(), small());
+    // Each attempt opens and closes the lock file anew: with POSIX's record locks, the first close would give it free.
+    for _ in 0..3 {
+        let disk = Arc::new(Disk::new(directory.path()).unwrap());
+        assert_eq!(Engine::open(disk, small()).unwrap_err().kind(), ErrorKind::DirectoryLocked);
+    }
+    engine.ingest(Request::new(Shape::Drain, Box::new(drain(1, "after")))).unwrap();
+    drop(engine);
+    assert_eq!(messages(&open(directory.path(), small()), LOGS, 2).len(), 1);
+}

@@ -6,6 +6,7 @@ mod world;
 
 use std::sync::Arc;
 
+use forebay_core::log::status::Mode;
 use forebay_core::log::storage::Storage;
 use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{Apply, ErrorKind, repair, verify};
@@ -160,6 +161,27 @@ fn damaged_state_files_lose_nothing() {
         let report = world.check(&format!("{file:?} missing"), |storage| shared(storage).remove(file).unwrap());
         assert_eq!(report.lost_records, 0, "{file:?}");
     }
+}
+
+/// The checksums are right, as after a defect of ours or a step back to an older release.
+#[test]
+fn an_unreadable_definition_starts_read_only_and_is_made_up() {
+    let world = World::new();
+    let spoil = |storage: &Faulty| world.spoil_definition(storage, "orders");
+    let storage = world.storage.kill();
+    spoil(&storage);
+    let engine = world::open(&storage);
+    let report = engine.report();
+    assert_eq!(report.mode, Mode::ReadOnly);
+    assert!(report.damages.iter().any(|damage| damage.stream.as_deref() == Some("orders")), "{report:?}");
+    let is_readable = |place: &world::Place| records(&engine).contains_key(place);
+    assert!(world.records.keys().filter(|(stream, ..)| *stream == 3).all(is_readable), "the others are served");
+    drop(engine);
+    let outcome = world.check("a definition", spoil);
+    assert_eq!((outcome.lost_records, outcome.rebuilt), (0, true));
+    repair(&shared(&storage), Apply::Yes).unwrap();
+    let streams = world::open(&storage).stream_reports();
+    assert!(streams.iter().any(|stream| (stream.name.as_str(), stream.id) == ("recovered-2", 2)), "{streams:?}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::batch::RecordBatch;
 use crate::completion::{Completions, Futures, deliver};
 use crate::convert::{self, RecordTuple, record};
 use crate::error::raise;
+use crate::maintenance::damage_row;
 use crate::metrics;
 
 /// The event shape of `POST /v1/drain`.
@@ -200,12 +201,7 @@ impl Engine {
         status.set_item("sealer_stuck", report.sealer_stuck)?;
         let damages = PyList::empty(py);
         for damage in report.damages {
-            let row = PyDict::new(py);
-            row.set_item("file", damage.file)?;
-            row.set_item("range", damage.range)?;
-            row.set_item("stream", damage.stream)?;
-            row.set_item("what", damage.what)?;
-            damages.append(row)?;
+            damages.append(damage_row(py, damage)?)?;
         }
         status.set_item("damages", damages)?;
         status.set_item("ring_used_bytes", report.ring_used_bytes)?;

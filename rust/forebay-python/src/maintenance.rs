@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use forebay_core::log::status::Damage;
 use forebay_core::log::storage::{Disk, Storage};
 use forebay_core::{Apply, Error, ErrorKind, Finding, Item, OffsetRange};
 use pyo3::prelude::*;
@@ -53,14 +54,20 @@ pub fn repair<'py>(py: Python<'py>, data_dir: &str, apply: bool) -> PyResult<Bou
     Ok(out)
 }
 
+/// A damage as a dictionary.
+pub fn damage_row(py: Python<'_>, damage: Damage) -> PyResult<Bound<'_, PyDict>> {
+    let row = PyDict::new(py);
+    row.set_item("file", damage.file)?;
+    row.set_item("range", damage.range)?;
+    row.set_item("stream", damage.stream)?;
+    row.set_item("what", damage.what)?;
+    Ok(row)
+}
+
 fn findings(py: Python<'_>, findings: Vec<Finding>) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::empty(py);
     for Finding { damage, offsets } in findings {
-        let row = PyDict::new(py);
-        row.set_item("file", damage.file)?;
-        row.set_item("range", damage.range)?;
-        row.set_item("stream", damage.stream)?;
-        row.set_item("what", damage.what)?;
+        let row = damage_row(py, damage)?;
         row.set_item("offsets", ranges(py, offsets)?)?;
         list.append(row)?;
     }

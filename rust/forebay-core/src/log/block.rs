@@ -15,6 +15,7 @@
 use zstd::zstd_safe::CParameter;
 
 use super::frame::{u32_at, u64_at};
+use super::ring::Times;
 use super::segment::SegmentName;
 use crate::ids::{Generation, Offset, PartitionId, StreamId, Timestamp};
 use crate::stream::Compression;
@@ -67,6 +68,33 @@ pub struct BlockRow {
 }
 
 impl BlockRow {
+    /// A block that nothing was taken in yet.
+    #[must_use]
+    pub fn empty(stream: StreamId, partition: PartitionId, base: Offset) -> Self {
+        Self {
+            position: 0,
+            crc: 0,
+            stream,
+            partition,
+            base,
+            newest_append: Timestamp(i64::MIN),
+            min_time: Timestamp(i64::MAX),
+            max_time: Timestamp(i64::MIN),
+            records: 0,
+            raw_bytes: 0,
+            stored_bytes: 0,
+            codec: 0,
+        }
+    }
+
+    /// Takes in the next records.
+    pub fn take_in(&mut self, records: u32, times: Times, append: Timestamp) {
+        self.records += records;
+        self.newest_append = self.newest_append.max(append);
+        self.min_time = self.min_time.min(times.min);
+        self.max_time = self.max_time.max(times.max);
+    }
+
     /// The offset after the last record.
     #[must_use]
     pub fn end(&self) -> Offset {

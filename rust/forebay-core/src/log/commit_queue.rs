@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::append::Append;
+use super::append::{Append, Receipt, Waiter};
+use super::table::TableOp;
+use crate::error::Result;
 
 /// What a wait for appends ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,16 @@ impl CommitQueue {
             drop(state);
             self.wake.notify_one();
         }
+    }
+
+    /// Changes tables, and waits for the commit: durable when this returns.
+    ///
+    /// # Errors
+    /// Whatever became of the commit.
+    pub fn change(&self, ops: Vec<TableOp>) -> Result<Receipt> {
+        let (waiter, reply) = Waiter::pair();
+        self.push(Append::control(ops, reply));
+        waiter.wait()
     }
 
     /// Appends that wait now.

@@ -268,14 +268,9 @@ impl Committer {
         // A stream that exists, and a segment whose file is removed next, must not come back at any level.
         if control && self.durability != Durability::Fsync {
             let _synced = self.journal.sync()?;
-            self.counters.syncs.increment();
         }
         let level = match self.durability {
-            Durability::Fsync => {
-                let level = Level::fsync(&self.journal.sync()?);
-                self.counters.syncs.increment();
-                level
-            }
+            Durability::Fsync => Level::fsync(&self.journal.sync()?),
             Durability::Interval => Level::interval(),
             Durability::Memory => Level::memory(),
         };

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Timestamp};
 use crate::ingest::parser::Refused;
 use crate::options::Durability;
-use crate::telemetry::Counter;
+use crate::telemetry::Counters;
 
 /// Longest key that a client may send.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
@@ -89,7 +89,7 @@ pub struct Dedup {
     limit: usize,
     durability: Durability,
     state: Mutex<State>,
-    repeated: Counter,
+    counters: Arc<Counters>,
 }
 
 /// Which of a receipt's parts an answer is made from.
@@ -113,22 +113,10 @@ pub enum Begun {
 impl Dedup {
     /// Remembers `limit` keys for `window`; repeats are answered with `durability`.
     #[must_use]
-    pub fn new(window: Duration, limit: usize, durability: Durability) -> Arc<Self> {
+    pub fn new(window: Duration, limit: usize, durability: Durability, counters: Arc<Counters>) -> Arc<Self> {
         let micros = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
         let span_micros = (micros / GENERATIONS).max(1);
-        Arc::new(Self { span_micros, limit, durability, state: Mutex::default(), repeated: Counter::default() })
-    }
-
-    /// Requests answered again.
-    #[must_use]
-    pub fn repeated(&self) -> u64 {
-        self.repeated.get()
-    }
-
-    /// Keys that are remembered now.
-    #[must_use]
-    pub fn remembered(&self) -> usize {
-        self.state.lock().remembered
+        Arc::new(Self { span_micros, limit, durability, state: Mutex::default(), counters })
     }
 
     /// Begins a keyed request, or answers a repeat.
@@ -176,7 +164,7 @@ impl Dedup {
     fn repeat(&self, reply: Reply, outcome: Result<Receipt>) -> std::result::Result<Begun, Box<Refused>> {
         match outcome {
             Ok(receipt) => {
-                self.repeated.increment();
+                self.counters.requests_repeated.increment();
                 reply.finish_and_wake(Ok(receipt));
                 Ok(Begun::Repeat)
             }
@@ -257,7 +245,7 @@ impl Settlement {
         let mut state = self.dedup.state.lock();
         let waiting = state.pending.remove(&self.key).map_or_else(Vec::new, |pending| pending.waiting);
         if let Ok(receipt) = outcome {
-            self.dedup.repeated.add(waiting.len() as u64);
+            self.dedup.counters.requests_repeated.add(waiting.len() as u64);
             let index = self.now.0.div_euclid(self.dedup.span_micros);
             let placed = match self.keep {
                 Keep::Status => Box::default(),

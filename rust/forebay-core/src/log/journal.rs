@@ -10,6 +10,7 @@ use super::frame::{FrameHead, FrameKind, Life, PAGE_BYTES, frame_bytes, u32_at, 
 use super::spares::Spares;
 use super::storage::{StorageFile, Synced, read_exact_at};
 use crate::ids::{Generation, Sequence, Timestamp};
+use crate::telemetry::Counters;
 
 /// The directory of journal files.
 pub const JOURNAL_DIRECTORY: &str = "journal";
@@ -144,6 +145,7 @@ pub struct Journal {
     position: u64,
     opened: Instant,
     spares: Arc<Spares>,
+    counters: Arc<Counters>,
     sequence: Sequence,
     synced_through: Sequence,
     /// Whether anything but a marker was written since the last sync or marker.
@@ -165,12 +167,13 @@ impl Journal {
     /// Starts a journal in a fresh file, after the commit `sequence`, which is synced. Without a file, the first frame
     /// waits for one.
     #[must_use]
-    pub fn new(active: Option<JournalFile>, spares: Arc<Spares>, sequence: Sequence) -> Self {
+    pub fn new(active: Option<JournalFile>, spares: Arc<Spares>, counters: Arc<Counters>, sequence: Sequence) -> Self {
         Self {
             active,
             position: PAGE_BYTES as u64,
             opened: Instant::now(),
             spares,
+            counters,
             sequence,
             synced_through: sequence,
             unmarked: false,
@@ -237,12 +240,13 @@ impl Journal {
         Ok(self.active.replace(next))
     }
 
-    /// Ends the active file, if there is one.
+    /// Ends the active file, if it holds anything: one that does not is removed at the next start, which may need its
+    /// room.
     ///
     /// # Errors
     /// Whatever the storage says.
     pub fn end(&mut self) -> io::Result<()> {
-        if self.active.is_some() {
+        if self.active.is_some() && self.opened().is_some() {
             let _synced = self.mark(FrameKind::End)?;
         }
         Ok(())
@@ -269,7 +273,7 @@ impl Journal {
     /// # Errors
     /// Whatever the storage says.
     pub fn sync(&mut self) -> io::Result<Synced> {
-        let synced = self.active()?.file.sync_data()?;
+        let synced = self.sync_file()?;
         self.synced_through = self.sequence;
         Ok(synced)
     }
@@ -292,7 +296,17 @@ impl Journal {
         };
         self.write(&head, &[])?;
         self.unmarked = false;
-        self.active()?.file.sync_data()
+        self.sync_file()
+    }
+
+    /// Every sync that the journal asks for, counted.
+    fn sync_file(&self) -> io::Result<Synced> {
+        let synced = self.active()?.file.sync_data();
+        match &synced {
+            Ok(_) => self.counters.syncs.increment(),
+            Err(_) => self.counters.sync_failures.increment(),
+        }
+        synced
     }
 
     /// Whether a marker still fits.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::storage::{Storage, StorageFile, Synced};
+use super::storage::{Storage, StorageFile, Synced, read_exact_at, remove_if_there};
 use crate::ids::Timestamp;
 use crate::ingest::format_micros;
 
@@ -150,13 +150,13 @@ pub(crate) fn read_what_is_readable(
     (position, length): (u64, u64),
 ) -> io::Result<(Vec<u8>, Ranges)> {
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-    if super::storage::read_exact_at(file, &mut bytes, position).is_ok() {
+    if read_exact_at(file, &mut bytes, position).is_ok() {
         return Ok((bytes, Vec::new()));
     }
     let mut unreadable: Vec<(u64, u64)> = Vec::new();
     for (index, sector) in bytes.chunks_mut(SECTOR_BYTES).enumerate() {
         let at = position + (index * SECTOR_BYTES) as u64;
-        match super::storage::read_exact_at(file, sector, at) {
+        match read_exact_at(file, sector, at) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(error),
             Err(_) => {
@@ -177,12 +177,4 @@ fn write_new(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> io::Result<()>
     file.write_at(&[IoSlice::new(bytes)], 0)?;
     let _: Synced = file.sync_data()?;
     Ok(())
-}
-
-/// Removes a file that an interrupted repair may have left.
-pub(crate) fn remove_if_there(storage: &dyn Storage, path: &Path) -> io::Result<()> {
-    match storage.remove(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
 }

@@ -50,6 +50,9 @@ impl Rebuild {
         let generation = Generation(survey.newest.0 + 1);
         let mut plan = Self { generation, sequence: survey.sequence, rows: survey.rows.clone(), ..Self::default() };
         plan.definitions.clone_from(&survey.definitions);
+        for name in &survey.undefined {
+            plan.rows.apply(TableOp::delete(Table::Catalog, name.as_slice()));
+        }
         plan.find_definitions(storage, survey)?;
         plan.hold_sealed(survey);
         plan.take_over_journals(survey);
@@ -129,7 +132,7 @@ impl Rebuild {
             match self.definitions.get(&stream).cloned() {
                 Some(known) if known.partitions >= partitions => {}
                 Some(known) => self.define(StreamDefinition { partitions, ..known }),
-                None if survey.damaged_state.is_empty() && !survey.commits_lost => {}
+                None if survey.damaged_state.is_empty() && survey.undefined.is_empty() && !survey.commits_lost => {}
                 None => self.make_up(stream, partitions),
             }
         }

@@ -18,7 +18,7 @@ use super::segment::SEGMENT_DIRECTORY;
 use super::spares::{Spares, UNFINISHED};
 use super::state::{STATE_DIRECTORY, State};
 use super::status::{Damage, Mode, Status};
-use super::storage::{Storage, Synced};
+use super::storage::{Storage, Synced, remove_if_there};
 use super::table::{Changes, Table, TableOp, number_key};
 use crate::admission::{Budget, Permit};
 use crate::ids::{Offset, PartitionId, Sequence, StreamId};
@@ -329,10 +329,7 @@ impl<'a> Recovery<'a> {
 
     fn copy_tail(&self, file: &mut JournalFile, bytes: &[u8], end: &[u8]) -> io::Result<()> {
         let unfinished = Path::new(UNFINISHED);
-        match self.storage.remove(unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_if_there(self.storage.as_ref(), unfinished)?;
         let copy = self.storage.create(unfinished)?;
         if let Err(error) = copy.write_at(&[IoSlice::new(bytes), IoSlice::new(end)], 0) {
             let _ignored = self.storage.remove(unfinished);

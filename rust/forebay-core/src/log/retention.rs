@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::append::{Append, Waiter};
 use super::commit_queue::CommitQueue;
 use super::read::Reader;
 use super::sealer::deletion;
@@ -54,9 +53,7 @@ impl Retention {
         if due.is_empty() {
             return;
         }
-        let (waiter, reply) = Waiter::pair();
-        self.commits.push(Append::control(ops, reply));
-        if waiter.wait().is_ok() {
+        if self.commits.change(ops).is_ok() {
             self.forget(&due);
         }
     }

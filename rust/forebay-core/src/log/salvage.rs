@@ -5,12 +5,13 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 
 use super::block::{BLOCK_BYTES, BlockRow, Compressor, Footer, file_header};
-use super::quarantine::{read_what_is_readable, remove_if_there};
+use super::quarantine::read_what_is_readable;
 use super::record::Records;
+use super::ring::Times;
 use super::segment::{SEGMENT_DIRECTORY, SegmentName, SegmentWriter};
-use super::storage::{Storage, Synced};
+use super::storage::{Storage, Synced, remove_if_there};
 use super::survey::{Key, SegmentSurvey};
-use crate::ids::{Offset, PartitionId, StreamId, Timestamp};
+use crate::ids::{Offset, StreamId, Timestamp};
 use crate::stream::{Compression, SegmentPart};
 
 const UNFINISHED: &str = "segments/unfinished";
@@ -62,7 +63,7 @@ impl Salvage {
                 let records = bytes.get(piece.position..piece.position + piece.bytes).unwrap_or_default();
                 for (offset, (record, stored)) in (piece.base..).zip(Records::new(records)) {
                     if piece.wanted.iter().any(|(from, to)| (*from..*to).contains(&offset)) {
-                        let row = empty(*stream, *partition, Offset(offset));
+                        let row = BlockRow::empty(*stream, *partition, Offset(offset));
                         blocks.add(row, (record.timestamp, piece.append_time), stored, compression(*stream))?;
                     }
                 }
@@ -93,63 +94,31 @@ impl Blocks {
             self.finish_block(compression)?;
         }
         let row = self.row.get_or_insert(first);
-        row.records += 1;
-        row.newest_append = row.newest_append.max(append);
-        row.min_time = row.min_time.min(time);
-        row.max_time = row.max_time.max(time);
+        let mut times = Times::default();
+        times.take_in(time);
+        row.take_in(1, times, append);
         self.raw.extend_from_slice(stored);
         Ok(())
     }
 
     fn finish_block(&mut self, compression: Compression) -> io::Result<()> {
-        let Some(mut row) = self.row.take() else { return Ok(()) };
-        let (codec, stored) = self.compressor.compress(&self.raw, compression);
-        row.codec = codec;
-        row.raw_bytes = u32::try_from(self.raw.len()).unwrap_or(u32::MAX);
-        row.stored_bytes = u32::try_from(stored.len()).unwrap_or(u32::MAX);
-        self.writer.add(row, stored)?;
+        let Some(row) = self.row.take() else { return Ok(()) };
+        self.writer.compress(row, &self.raw, &mut self.compressor, compression)?;
         self.raw.clear();
         Ok(())
-    }
-}
-
-fn empty(stream: StreamId, partition: PartitionId, base: Offset) -> BlockRow {
-    BlockRow {
-        position: 0,
-        crc: 0,
-        stream,
-        partition,
-        base,
-        newest_append: Timestamp(i64::MIN),
-        min_time: Timestamp(i64::MAX),
-        max_time: Timestamp(i64::MIN),
-        records: 0,
-        raw_bytes: 0,
-        stored_bytes: 0,
-        codec: 0,
     }
 }
 
 /// What a file holds, by stream. Unlike a file that was sealed in order, it may have holes: then a partition has several
 /// spans.
 pub(crate) fn parts(name: SegmentName, rows: &[BlockRow]) -> Vec<(StreamId, SegmentPart)> {
-    let mut parts: Vec<(StreamId, SegmentPart)> = Vec::new();
-    for rows in rows.chunk_by(|a, b| a.stream == b.stream) {
+    let part = |rows: &[BlockRow]| {
+        let stream = rows.first()?.stream;
         let mut part = SegmentPart::new(name);
-        for row in rows {
-            part.stored_bytes += row.file_bytes();
-            part.raw_bytes += u64::from(row.raw_bytes);
-            part.newest_append = part.newest_append.max(row.newest_append);
-            match part.spans.last_mut() {
-                Some((partition, base, records)) if *partition == row.partition && base.plus(*records) == row.base => {
-                    *records += u64::from(row.records);
-                }
-                Some(_) | None => part.spans.push((row.partition, row.base, row.records.into())),
-            }
-        }
-        parts.extend(rows.first().map(|row| (row.stream, part)));
-    }
-    parts
+        part.add_rows(rows.iter());
+        Some((stream, part))
+    };
+    rows.chunk_by(|a, b| a.stream == b.stream).filter_map(part).collect()
 }
 
 /// Puts a segment file with the sound blocks alone, and a new index, in the place of a damaged or missing one.

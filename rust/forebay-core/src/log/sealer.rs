@@ -16,7 +16,7 @@ use super::state::StateWriter;
 use super::status::{Mode, Status};
 use super::storage::Storage;
 use super::table::{Table, TableOp, number_key};
-use crate::ids::{PartitionId, StreamId, Timestamp};
+use crate::ids::{PartitionId, StreamId};
 use crate::stream::{Compression, SegmentPart, Stream};
 use crate::telemetry::Counters;
 
@@ -258,17 +258,8 @@ impl Sealer {
         Ok(row)
     }
 
-    fn write_block(
-        &mut self,
-        writer: &mut SegmentWriter,
-        mut row: BlockRow,
-        compression: Compression,
-    ) -> io::Result<()> {
-        let (codec, stored) = self.compressor.compress(&self.raw, compression);
-        row.codec = codec;
-        row.raw_bytes = u32::try_from(self.raw.len()).unwrap_or(u32::MAX);
-        row.stored_bytes = u32::try_from(stored.len()).unwrap_or(u32::MAX);
-        writer.add(row, stored)?;
+    fn write_block(&mut self, writer: &mut SegmentWriter, row: BlockRow, compression: Compression) -> io::Result<()> {
+        writer.compress(row, &self.raw, &mut self.compressor, compression)?;
         self.raw.clear();
         Ok(())
     }
@@ -285,30 +276,4 @@ pub fn deletion(stream: StreamId, part: &SegmentPart) -> Vec<TableOp> {
         TableOp::put(Table::Starts, key, base.plus(*records).0.to_le_bytes())
     }));
     ops
-}
-
-impl BlockRow {
-    fn empty(stream: StreamId, partition: PartitionId, base: crate::ids::Offset) -> Self {
-        Self {
-            position: 0,
-            crc: 0,
-            stream,
-            partition,
-            base,
-            newest_append: Timestamp(i64::MIN),
-            min_time: Timestamp(i64::MAX),
-            max_time: Timestamp(i64::MIN),
-            records: 0,
-            raw_bytes: 0,
-            stored_bytes: 0,
-            codec: 0,
-        }
-    }
-
-    fn take_in(&mut self, records: u32, times: Times, append: Timestamp) {
-        self.records += records;
-        self.newest_append = self.newest_append.max(append);
-        self.min_time = self.min_time.min(times.min);
-        self.max_time = self.max_time.max(times.max);
-    }
 }

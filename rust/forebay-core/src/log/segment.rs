@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::aligned::AlignedBuffer;
-use super::block::{BlockRow, CODEC_NONE, Footer, INDEX_ROW_BYTES, decompress, file_header};
-use super::storage::{Storage, StorageFile, Synced, read_exact_at};
+use super::block::{BlockRow, CODEC_NONE, Compressor, Footer, INDEX_ROW_BYTES, decompress, file_header};
+use super::storage::{Storage, StorageFile, Synced, read_exact_at, remove_if_there};
 use crate::ids::{Generation, Offset, PartitionId, StreamId};
+use crate::stream::Compression;
 
 /// The directory of segments.
 pub const SEGMENT_DIRECTORY: &str = "segments";
@@ -51,27 +52,39 @@ impl SegmentWriter {
     /// # Errors
     /// Whatever the storage says.
     pub fn create(storage: &dyn Storage, name: SegmentName) -> io::Result<Self> {
-        match storage.remove(&name.path()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_if_there(storage, &name.path())?;
         let file = storage.create_uncached(&name.path())?;
         let mut buffer = AlignedBuffer::new(WRITE_BYTES + WRITE_BYTES / 4);
         buffer.extend(&file_header(name));
         Ok(Self { name, file, buffer, position: 0, unsynced: 0, rows: Vec::new() })
     }
 
-    /// Appends a block: `stored` is what `row` describes, already compressed.
-    ///
-    /// # Errors
-    /// Whatever the storage says.
-    pub fn add(&mut self, mut row: BlockRow, stored: &[u8]) -> io::Result<()> {
+    /// `stored` is what `row` describes, already compressed.
+    fn add(&mut self, mut row: BlockRow, stored: &[u8]) -> io::Result<()> {
         row.position = self.position + self.buffer.len() as u64;
         row.seal(stored);
         self.buffer.extend(&row.header());
         self.buffer.extend(stored);
         self.rows.push(row);
         if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Compresses the records that `row` describes, and appends them as a block.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn compress(
+        &mut self,
+        mut row: BlockRow,
+        raw: &[u8],
+        compressor: &mut Compressor,
+        compression: Compression,
+    ) -> io::Result<()> {
+        let (codec, stored) = compressor.compress(raw, compression);
+        row.codec = codec;
+        row.raw_bytes = u32::try_from(raw.len()).unwrap_or(u32::MAX);
+        row.stored_bytes = u32::try_from(stored.len()).unwrap_or(u32::MAX);
+        self.add(row, stored)
     }
 
     fn flush(&mut self) -> io::Result<()> {

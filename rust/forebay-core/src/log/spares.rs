@@ -12,8 +12,8 @@ use parking_lot::{Condvar, Mutex};
 
 use super::aligned::AlignedBuffer;
 use super::frame::{Life, PAGE_BYTES};
-use super::journal::{JOURNAL_DIRECTORY, JournalFile, journal_path};
-use super::storage::{Storage, StorageFile, Synced};
+use super::journal::{JOURNAL_DIRECTORY, JournalFile, RESERVED_BYTES, journal_path};
+use super::storage::{Storage, StorageFile, Synced, remove_if_there};
 use crate::ids::Generation;
 use crate::options::{Durability, Options};
 
@@ -26,6 +26,11 @@ const KEPT: usize = 3;
 /// Where a file is made before it takes its name.
 pub(crate) const UNFINISHED: &str = "journal/unfinished";
 const CHUNK_BYTES: usize = 1024 * 1024;
+/// A file kept for a start on a full disk: without any journal file retention could not delete, nothing would make room,
+/// and the log would stay full for ever.
+const RESERVE: &str = "journal/reserve";
+/// What a journal file keeps free for table operations, and its header: too small for a record.
+const RESERVE_BYTES: u64 = PAGE_BYTES as u64 + RESERVED_BYTES;
 
 /// Makes the next journal file ready while the log writes to the current one.
 #[derive(Debug)]
@@ -124,6 +129,9 @@ impl Spares {
                     state.failure = None;
                     state.ready = Some(file);
                     self.changed.notify_all();
+                    drop(state);
+                    // It is for a later start; the next file that is made is another chance.
+                    let _ignored = self.keep_reserve();
                 }
                 Err(error) => {
                     state.failure = Some(format!("cannot make the next journal file: {error}"));
@@ -153,31 +161,56 @@ impl Spares {
         })
     }
 
+    /// Takes the file that is kept for a start on a full disk, or makes it of the room that is left. It has room for
+    /// table operations alone.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn take_reserve(&self) -> io::Result<JournalFile> {
+        self.keep_reserve()?;
+        let mut state = self.state.lock();
+        let generation = state.next_generation;
+        state.next_generation.0 += 1;
+        drop(state);
+        self.begin_again(generation, Path::new(RESERVE), RESERVE_BYTES)
+    }
+
+    fn keep_reserve(&self) -> io::Result<()> {
+        match self.storage.open(Path::new(RESERVE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened.map(drop),
+        }
+        self.zeroed(RESERVE_BYTES)?;
+        self.storage.rename(Path::new(UNFINISHED), Path::new(RESERVE))?;
+        self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY))
+    }
+
     fn make(&self, generation: Generation, recycled: Option<JournalFile>) -> io::Result<JournalFile> {
+        match recycled {
+            Some(old) => self.begin_again(generation, &old.path, self.file_bytes),
+            None => self.begin(generation, self.zeroed(self.file_bytes)?, self.file_bytes),
+        }
+    }
+
+    /// A torn header under a name that may hold commits would be taken for damage, so the file gives its name up first.
+    fn begin_again(&self, generation: Generation, path: &Path, bytes: u64) -> io::Result<JournalFile> {
+        self.storage.rename(path, Path::new(UNFINISHED))?;
+        self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY))?;
+        self.begin(generation, self.open()?, bytes)
+    }
+
+    fn begin(&self, generation: Generation, file: Arc<dyn StorageFile>, bytes: u64) -> io::Result<JournalFile> {
         let life = Life { generation, salt: random_salt() };
-        let path = journal_path(generation);
-        let file = match recycled {
-            Some(old) => {
-                // A torn header under a name that may hold commits would be taken for damage.
-                self.storage.rename(&old.path, Path::new(UNFINISHED))?;
-                self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY))?;
-                self.open()?
-            }
-            None => self.zeroed()?,
-        };
-        let made = JournalFile::begin(file, path, life, self.file_bytes)?;
+        let made = JournalFile::begin(file, journal_path(generation), life, bytes)?;
         self.storage.rename(Path::new(UNFINISHED), &made.path)?;
         self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY))?;
         Ok(made)
     }
 
-    fn zeroed(&self) -> io::Result<Arc<dyn StorageFile>> {
-        match self.storage.remove(Path::new(UNFINISHED)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+    fn zeroed(&self, bytes: u64) -> io::Result<Arc<dyn StorageFile>> {
+        remove_if_there(self.storage.as_ref(), Path::new(UNFINISHED))?;
         let file = self.create()?;
-        match self.fill(file.as_ref()) {
+        match fill(file.as_ref(), bytes) {
             Ok(()) => Ok(file),
             Err(error) => {
                 // What was filled would only make the full disk fuller.
@@ -202,24 +235,24 @@ impl Spares {
             Durability::Interval | Durability::Memory => self.storage.open(Path::new(UNFINISHED)),
         }
     }
+}
 
-    fn fill(&self, file: &dyn StorageFile) -> io::Result<()> {
-        let mut zeros = AlignedBuffer::new(CHUNK_BYTES);
-        zeros.zero_to(CHUNK_BYTES);
-        let mut position = 0;
-        while position < self.file_bytes {
-            let bytes = (self.file_bytes - position).min(CHUNK_BYTES as u64);
-            let end = usize::try_from(bytes).unwrap_or(PAGE_BYTES);
-            file.write_at(&[IoSlice::new(&zeros.content()[..end])], position)?;
-            position += bytes;
-            if position.is_multiple_of(8 * CHUNK_BYTES as u64) {
-                // In small steps, or one huge writeback would stall the commits' own syncs.
-                let _: Synced = file.sync_data()?;
-            }
+fn fill(file: &dyn StorageFile, length: u64) -> io::Result<()> {
+    let mut zeros = AlignedBuffer::new(CHUNK_BYTES);
+    zeros.zero_to(CHUNK_BYTES);
+    let mut position = 0;
+    while position < length {
+        let bytes = (length - position).min(CHUNK_BYTES as u64);
+        let end = usize::try_from(bytes).unwrap_or(PAGE_BYTES);
+        file.write_at(&[IoSlice::new(&zeros.content()[..end])], position)?;
+        position += bytes;
+        if position.is_multiple_of(8 * CHUNK_BYTES as u64) {
+            // In small steps, or one huge writeback would stall the commits' own syncs.
+            let _: Synced = file.sync_data()?;
         }
-        let _: Synced = file.sync_data()?;
-        Ok(())
     }
+    let _: Synced = file.sync_data()?;
+    Ok(())
 }
 
 /// A number that no client can know.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::dedup::Dedup;
 use super::frame::{u32_at, u64_at};
 use super::status::Damage;
-use super::storage::{Storage, Synced, read_exact_at};
+use super::storage::{Storage, Synced, read_exact_at, remove_if_there};
 use super::table::{Changes, Table, TableOp};
 use crate::ids::{Generation, Sequence, Timestamp};
 
@@ -236,10 +236,7 @@ fn write(
     }
     header.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
     header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
-    match storage.remove(Path::new(UNFINISHED)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_if_there(storage, Path::new(UNFINISHED))?;
     let file = storage.create(Path::new(UNFINISHED))?;
     file.write_at(&[IoSlice::new(&header), IoSlice::new(&body)], 0)?;
     let _: Synced = file.sync_data()?;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{Catalog, Compression, Stream, StreamDefinition, check_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
-use crate::log::append::{Append, Waiter};
 use crate::log::commit_queue::CommitQueue;
 use crate::log::status::Status;
 use crate::log::table::{Table, TableOp};
@@ -47,9 +46,7 @@ impl StreamMaker {
         }
         definition.id = self.catalog.next_id();
         let op = TableOp::put(Table::Catalog, definition.name.as_bytes(), definition.encode());
-        let (waiter, reply) = Waiter::pair();
-        self.commits.push(Append::control(vec![op], reply));
-        waiter.wait()?;
+        self.commits.change(vec![op])?;
         Ok(self.catalog.insert(definition))
     }
 
@@ -60,9 +57,7 @@ impl StreamMaker {
     pub fn redefine(&self, stream: &Stream, definition: &StreamDefinition) -> Result<()> {
         let _one_at_a_time = self.catalog.changing();
         let op = TableOp::put(Table::Catalog, stream.name().as_bytes(), definition.encode());
-        let (waiter, reply) = Waiter::pair();
-        self.commits.push(Append::control(vec![op], reply));
-        waiter.wait()?;
+        self.commits.change(vec![op])?;
         stream.redefine(definition.clone());
         Ok(())
     }

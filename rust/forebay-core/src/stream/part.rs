@@ -31,14 +31,17 @@ impl SegmentPart {
         Self { name, stored_bytes: 0, raw_bytes: 0, newest_append: Timestamp(i64::MIN), spans: Vec::new() }
     }
 
-    /// Takes in the blocks of one partition, in order.
+    /// Takes in blocks, in the order of their partitions and offsets. Where offsets are missing a span ends, so a
+    /// partition with holes has several.
     pub fn add_rows<'a>(&mut self, rows: impl Iterator<Item = &'a BlockRow>) {
         for row in rows {
             self.stored_bytes += row.file_bytes();
             self.raw_bytes += u64::from(row.raw_bytes);
             self.newest_append = self.newest_append.max(row.newest_append);
             match self.spans.last_mut() {
-                Some((partition, _, records)) if *partition == row.partition => *records += u64::from(row.records),
+                Some((partition, base, records)) if *partition == row.partition && base.plus(*records) == row.base => {
+                    *records += u64::from(row.records);
+                }
                 Some(_) | None => self.spans.push((row.partition, row.base, row.records.into())),
             }
         }

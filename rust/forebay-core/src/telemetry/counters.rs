@@ -138,8 +138,8 @@ counters! {
         bytes_in = "forebay_ingest_bytes_total", "Decompressed bytes of ingest request bodies.";
         commits = "forebay_commits_total", "Frames written to the journal.";
         commit_bytes = "forebay_commit_bytes_total", "Bytes written to the journal.";
-        syncs = "forebay_syncs_total", "Syncs of journal files that succeeded.";
-        sync_failures = "forebay_sync_failures_total", "Syncs of journal files that failed.";
+        syncs = "forebay_syncs_total", "Syncs of the journal that succeeded: of commits, markers and ends of files.";
+        sync_failures = "forebay_sync_failures_total", "Syncs of the journal that failed; the first one stops all writing.";
         sealed_files = "forebay_sealed_files_total", "Journal files turned into segments.";
         sealed_bytes_raw = "forebay_sealed_raw_bytes_total", "Bytes of records sealed, before compression.";
         sealed_bytes_stored = "forebay_sealed_stored_bytes_total", "Bytes of segments written, after compression.";

@@ -78,6 +78,55 @@ fn deltas_are_merged_and_a_damaged_base_is_named() {
     assert_refuses(&engine);
 }
 
+/// The files of a merge that failed when it began to remove them; they are superseded by the base.
+fn half_merged() -> Directory {
+    let storage = Faulty::new(9);
+    let engine = common::open(&storage, &options()).unwrap();
+    engine.create_stream("other", 2).unwrap();
+    drop(engine);
+    let fault = storage.inject(Fault::next(Operation::Remove).on(".delta"));
+    for batch in 0.. {
+        let engine = common::open(&storage, &options()).unwrap();
+        common::until("sealing", || engine.report().seal_backlog_files == 0 || storage.hits(fault) > 0);
+        if storage.hits(fault) > 0 {
+            break;
+        }
+        ingest(&engine, batch);
+    }
+    let storage = storage.kill();
+    let engine = common::open(&storage, &options()).unwrap();
+    let records = read_all(&engine).unwrap();
+    drop(engine);
+    Directory { storage, records }
+}
+
+#[test]
+fn superseded_state_files_are_not_read_and_go_with_the_next_merge() {
+    let directory = half_merged();
+    let [base] = &directory.files("base")[..] else { panic!("one base: {:?}", directory.files("base")) };
+    let older: Vec<_> =
+        directory.files("delta").into_iter().filter(|path| path.file_stem() <= base.file_stem()).collect();
+    assert!(older.len() > 60, "{older:?}");
+    // Damage in what does not count is none.
+    directory.storage.flip(&older[0], 50, 1);
+    let (storage, engine) = directory.open();
+    assert_eq!(engine.report().damages, []);
+    directory.assert_whole(&engine);
+    drop(engine);
+    let mut batch = 100;
+    while storage.contents(base).is_some() {
+        let engine = common::open(&storage, &options()).unwrap();
+        ingest(&engine, batch);
+        batch += 1;
+        common::until("sealing", || engine.report().seal_backlog_files == 0);
+    }
+    let engine = common::open(&storage, &options()).unwrap();
+    common::until("the end of the merge", || older.iter().all(|path| storage.contents(path).is_none()));
+    assert_eq!(engine.report().damages, []);
+    let found = read_all(&engine).unwrap();
+    assert!(directory.records.iter().all(|(place, log)| found[place].records.starts_with(&log.records)));
+}
+
 #[test]
 fn unfinished_files_and_orphans_are_swept() {
     let directory = Directory::written(2, Ended::Closed);

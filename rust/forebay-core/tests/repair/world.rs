@@ -10,6 +10,7 @@ use forebay_core::log::journal::JournalFile;
 use forebay_core::log::status::Mode;
 use forebay_core::log::storage::Storage;
 use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::log::table::{Table, TableOp};
 use forebay_core::{Apply, Engine, LOGS, Limits, NewRecord, Offset, OffsetRange, Options, repair, verify};
 
 /// Stream by its identity (a lost name is made up anew), partition, offset.
@@ -112,6 +113,29 @@ impl World {
 
     pub fn state(&self) -> Vec<PathBuf> {
         self.files("base").into_iter().chain(self.files("delta")).collect()
+    }
+
+    /// Writes something else where a state file defines a stream, with sound checksums.
+    pub fn spoil_definition(&self, storage: &Faulty, stream: &str) {
+        const HEADER_BYTES: usize = 48;
+        let mut spoilt = 0;
+        for path in self.state() {
+            let mut header = storage.contents(&path).unwrap();
+            let body = header.split_off(HEADER_BYTES);
+            let mut ops = TableOp::decode_all(&body).unwrap();
+            let named = |op: &&mut TableOp| op.table == Table::Catalog && op.key == stream.as_bytes();
+            let Some(op) = ops.iter_mut().find(named) else { continue };
+            op.value = Some(b"{\"id\":2}".to_vec());
+            let mut body = Vec::new();
+            ops.iter().for_each(|op| op.encode(&mut body));
+            header[32..40].copy_from_slice(&(body.len() as u64).to_le_bytes());
+            header[40..44].copy_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+            let crc = crc32c::crc32c(&header[..44]);
+            header[44..48].copy_from_slice(&crc.to_le_bytes());
+            storage.put(&path, [header, body].concat());
+            spoilt += 1;
+        }
+        assert!(spoilt > 0, "a state file defines {stream}");
     }
 
     /// The journal file that is not sealed, and the position and the length of the head of each commit with records.

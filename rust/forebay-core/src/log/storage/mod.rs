@@ -166,3 +166,14 @@ pub fn read_exact_at(file: &dyn StorageFile, buffer: &mut [u8], position: u64) -
     }
     Ok(())
 }
+
+/// Removes a file that an interrupted attempt may have left.
+///
+/// # Errors
+/// Whatever the storage says, but that the file is not there.
+pub fn remove_if_there(storage: &dyn Storage, path: &Path) -> io::Result<()> {
+    match storage.remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}

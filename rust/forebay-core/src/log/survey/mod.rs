@@ -59,6 +59,8 @@ pub(crate) struct Survey {
     pub(crate) rows: Changes,
     /// Streams.
     pub(crate) definitions: BTreeMap<StreamId, StreamDefinition>,
+    /// Streams whose definitions cannot be read, by name.
+    pub(crate) undefined: Vec<Vec<u8>>,
     /// Rows of the segments table.
     pub(crate) parts: Vec<(StreamId, SegmentPart)>,
     /// Offsets that some file holds, sealed or not.
@@ -92,6 +94,7 @@ impl Survey {
     /// Whether the log would start read-only: repairing a segment alone is not enough.
     pub(crate) fn needs_rebuilding(&self) -> bool {
         !self.damaged_state.is_empty()
+            || !self.undefined.is_empty()
             || self.commits_lost
             || self.journals.iter().any(|journal| !journal.damages.is_empty())
             || self.findings.iter().map(|finding| &finding.damage.file).any(|file| {
@@ -258,6 +261,7 @@ impl Survey {
                     let stream = Some(String::from_utf8_lossy(key).into_owned());
                     let damage = Damage { file: STATE_DIRECTORY.to_owned(), range: None, stream, what };
                     self.findings.push(Finding { damage, offsets: Vec::new() });
+                    self.undefined.push(key.to_vec());
                 }
             }
         }
