@@ -20,9 +20,10 @@ use crate::log::append::{
 use crate::log::commit_queue::CommitQueue;
 use crate::log::read::{Limits, Reader, RecordBatch};
 use crate::log::record::MAX_HEADER_BYTES;
+use crate::log::retention::Retention;
 use crate::log::status::{Mode, Status};
 use crate::log::storage::{DirectoryLock, Storage};
-use crate::options::{Options, Retention};
+use crate::options::Options;
 use crate::report::{Report, StreamReport};
 use crate::start::{self, Threads};
 use crate::stream::{Catalog, LOGS, Stream, StreamDefinition, StreamMaker};
@@ -41,6 +42,7 @@ pub struct Engine {
     pub(crate) jobs: Arc<JobQueue>,
     pub(crate) parser: Arc<Parser>,
     pub(crate) reader: Arc<Reader>,
+    pub(crate) retention: Arc<Retention>,
     pub(crate) threads: Threads,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) accepting: AtomicBool,
@@ -214,15 +216,6 @@ impl Engine {
         encode(&[destination], self.options.max_batch_bytes(), permit)
     }
 
-    /// Creates a stream; durable when this returns.
-    ///
-    /// # Errors
-    /// `InvalidRequest` for a bad name or number of partitions, `StreamAlreadyExists`, and as [`Engine::submit`].
-    pub fn create_stream(&self, name: &str, partitions: u32) -> Result<Arc<Stream>> {
-        let limit = self.options.max_record_bytes;
-        self.streams.create(StreamDefinition::new(name, partitions, Retention::default(), limit))
-    }
-
     /// Reads records of one partition from `offset` on.
     ///
     /// # Errors
@@ -236,6 +229,14 @@ impl Engine {
     #[must_use]
     pub fn stream_reports(&self) -> Vec<StreamReport> {
         self.catalog.all().iter().map(|stream| StreamReport::of(stream)).collect()
+    }
+
+    /// One stream.
+    ///
+    /// # Errors
+    /// `StreamNotFound`.
+    pub fn stream_report(&self, name: &str) -> Result<StreamReport> {
+        self.catalog.named(name).map(|stream| StreamReport::of(&stream))
     }
 
     /// The engine's state.

@@ -105,7 +105,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     for (key, value) in recovered.rows.rows(Table::Idempotency) {
         parts.parser.dedup.restore(key, value, now);
     }
-    let threads = parts.start(&storage, &options, recovered, sealer, spares).map_err(unusable)?;
+    let threads = parts.start(&options, recovered, sealer, spares).map_err(unusable)?;
     Ok(Engine {
         options,
         catalog: parts.catalog,
@@ -117,6 +117,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         jobs: parts.jobs,
         parser: parts.parser,
         reader: parts.reader,
+        retention: parts.retention,
         threads,
         storage: Arc::clone(&storage),
         accepting: AtomicBool::new(true),
@@ -136,6 +137,7 @@ struct Parts {
     parser: Arc<Parser>,
     reader: Arc<Reader>,
     sealing: Arc<SealQueue>,
+    retention: Arc<retention::Retention>,
 }
 
 impl Parts {
@@ -156,17 +158,29 @@ impl Parts {
             max_batch_bytes: options.max_batch_bytes(),
             max_record_bytes: options.max_record_bytes,
         };
+        let reader = Arc::new(Reader::new(Arc::clone(storage), Arc::clone(&status), Arc::clone(&counters)));
+        let sealing: Arc<SealQueue> = Arc::default();
+        let retention = retention::Retention {
+            storage: Arc::clone(storage),
+            catalog: Arc::clone(&catalog),
+            commits: Arc::clone(&commits),
+            reader: Arc::clone(&reader),
+            counters: Arc::clone(&counters),
+            status: Arc::clone(&status),
+            sealing: Arc::clone(&sealing),
+        };
         Self {
             catalog,
             streams,
             ring: Budget::new(options.ring_bytes),
-            reader: Arc::new(Reader::new(Arc::clone(storage), Arc::clone(&status), Arc::clone(&counters))),
+            reader,
             status,
             counters,
             commits,
             jobs: Arc::default(),
             parser: Arc::new(parser),
-            sealing: Arc::default(),
+            sealing,
+            retention: Arc::new(retention),
         }
     }
 
@@ -183,7 +197,6 @@ impl Parts {
 
     fn start(
         &self,
-        storage: &Arc<dyn Storage>,
         options: &Options,
         recovered: Recovered,
         sealer: Sealer,
@@ -218,14 +231,7 @@ impl Parts {
         *threads.committer.lock() = Some(spawn("committer", move || committer.run())?);
         let mut background = threads.background.lock();
         background.push(spawn("spares", move || spares.run())?);
-        let retention = retention::Retention {
-            storage: Arc::clone(storage),
-            catalog: Arc::clone(&self.catalog),
-            commits: Arc::clone(&self.commits),
-            reader: Arc::clone(&self.reader),
-            counters: Arc::clone(&self.counters),
-        };
-        let sealing = Arc::clone(&self.sealing);
+        let (sealing, retention) = (Arc::clone(&self.sealing), Arc::clone(&self.retention));
         background.push(spawn("sealer", move || seal_and_retain(sealer, &sealing, &retention))?);
         drop(background);
         let mut workers = threads.workers.lock();

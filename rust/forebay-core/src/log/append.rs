@@ -243,6 +243,8 @@ pub struct Append {
     pub payload: Option<Arc<Payload>>,
     /// Changes of tables that belong to the same commit.
     pub ops: Vec<TableOp>,
+    /// The stream that this commit deletes. No record of it is in the same commit or a later one.
+    pub deletes: Option<Arc<Stream>>,
     /// Events that were put on the stream of rejected ones.
     pub quarantined: u32,
     /// When the request was admitted; `None` for the engine's own changes, which are not counted as requests.
@@ -255,14 +257,15 @@ impl Append {
     /// A change of tables alone.
     #[must_use]
     pub fn control(ops: Vec<TableOp>, reply: Reply) -> Self {
-        Self { chunks: Vec::new(), payload: None, ops, quarantined: 0, admitted: None, reply }
+        Self { chunks: Vec::new(), payload: None, ops, deletes: None, quarantined: 0, admitted: None, reply }
     }
 
     /// A request's records.
     #[must_use]
     pub fn records(batch: Encoded, reply: Reply, admitted: Instant) -> Self {
         let Encoded { chunks, payload, partitions: _ } = batch;
-        Self { chunks, payload: Some(payload), ops: Vec::new(), quarantined: 0, admitted: Some(admitted), reply }
+        let (payload, admitted) = (Some(payload), Some(admitted));
+        Self { chunks, payload, ops: Vec::new(), deletes: None, quarantined: 0, admitted, reply }
     }
 
     /// Bytes of table operations, the row of an idempotency key included.

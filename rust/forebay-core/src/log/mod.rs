@@ -6,6 +6,7 @@ pub mod block;
 pub mod commit_queue;
 pub mod committer;
 pub mod dedup;
+mod deletion;
 pub mod frame;
 mod intervals;
 pub mod journal;

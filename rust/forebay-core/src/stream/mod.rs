@@ -1,14 +1,16 @@
 //! Named sets of partitions.
 
 mod catalog;
+mod control;
 mod definition;
 mod maker;
 mod part;
 #[allow(clippy::module_inception)] // the noun is the module's own
 mod stream;
 
-pub(crate) use catalog::check_name;
 pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS};
+pub(crate) use catalog::{check_name, is_reserved};
+pub use control::StreamChange;
 pub use definition::{Compression, StreamDefinition};
 pub use maker::{REJECTED_SUFFIX, StreamMaker};
 pub use part::SegmentPart;

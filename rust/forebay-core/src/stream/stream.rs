@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{SegmentPart, StreamDefinition};
+use super::{SegmentPart, StreamDefinition, is_reserved};
 use crate::admission::Budget;
 use crate::ids::{Offset, PartitionId, StreamId};
 use crate::log::ring::Partition;
@@ -83,6 +83,19 @@ impl Stream {
     /// Whether the stream was deleted; its name may belong to another one by now.
     pub(crate) fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
+    }
+
+    /// The deletion is durable: nothing is appended or sealed any more, and the ring's memory is given back. Called by
+    /// the committer and by recovery alone, so that no commit comes in between.
+    pub(crate) fn delete(&self) {
+        self.deleted.store(true, Ordering::Release);
+        self.partitions.iter().for_each(Partition::clear);
+    }
+
+    /// Whether only the engine writes to it and deletes it.
+    #[must_use]
+    pub fn is_engine_made(&self) -> bool {
+        is_reserved(&self.name)
     }
 
     /// The partition of a key: XXH3-64 of the key, modulo the number of partitions.
