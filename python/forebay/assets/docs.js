@@ -17,6 +17,10 @@ function make(tag, attributes, ...children) {
   return element;
 }
 
+function prose(text) {
+  return (text || "").split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
+}
+
 function authorization() {
   const token = at("token").value.trim();
   return token ? { Authorization: "Bearer " + token } : {};
@@ -62,7 +66,7 @@ function example(given, depth = 0) {
 function fields(schema) {
   const rows = Object.entries(schema.properties || {}).map(([name, inner]) =>
     make("tr", {}, make("td", {}, make("code", {}, name), (schema.required || []).includes(name) ? "" : " (optional)"),
-      make("td", {}, make("code", {}, typeOf(inner))), make("td", {}, inner.description || "")));
+      make("td", {}, make("code", {}, typeOf(inner))), make("td", {}, ...prose(inner.description))));
   return rows.length ? make("table", {}, ...rows) : make("code", {}, typeOf(schema));
 }
 
@@ -71,7 +75,7 @@ function parameterTable(parameters) {
     make("tr", {}, make("td", {}, make("code", {}, row.name), row.required ? "" : " (optional)"), make("td", {}, row.in),
       make("td", {}, make("code", {}, typeOf(row.schema)),
         row.schema.default === undefined ? "" : ` = ${JSON.stringify(row.schema.default)}`),
-      make("td", {}, row.description || "")));
+      make("td", {}, ...prose(row.description))));
   return make("table", {}, ...rows);
 }
 
@@ -80,7 +84,7 @@ function responseTable(responses) {
     const [media, content] = Object.entries(answer.content || {})[0] || ["", {}];
     const headers = Object.keys(answer.headers || {});
     return make("tr", {}, make("td", {}, make("code", {}, status)),
-      make("td", {}, answer.description, headers.length ? make("div", { class: "note" }, "Headers: " + headers.join(", ")) : ""),
+      make("td", {}, ...prose(answer.description), headers.length ? make("div", { class: "note" }, "Headers: " + headers.join(", ")) : ""),
       make("td", {}, make("code", {}, media === "application/json" ? typeOf(content.schema) : media)));
   });
   return make("table", {}, ...rows);
@@ -174,12 +178,12 @@ function operationEntry(path, method, operation) {
   const entry = make("details", { "data-words": `${method} ${path} ${operation.summary}`.toLowerCase() },
     make("summary", {}, make("span", { class: `method ${method}` }, method.toUpperCase()), make("span", { class: "path" }, path),
       make("span", { class: "role" }, roles.length ? roles.join(", ") : "no token"), " ",
-      make("span", { class: "note" }, operation.summary)));
+      make("span", { class: "note" }, ...prose(operation.summary))));
   // Filled when first opened: a large document would otherwise take its time.
   entry.addEventListener("toggle", () => {
     if (!entry.open || entry.children.length > 1) return;
     const content = make("div", {});
-    if (operation.description) content.append(make("p", {}, operation.description));
+    if (operation.description) content.append(make("p", {}, ...prose(operation.description)));
     if (operation.parameters.length) content.append(make("h3", {}, "Parameters"), parameterTable(operation.parameters));
     if (operation.requestBody) {
       const schema = operation.requestBody.content["application/json"].schema;
@@ -201,11 +205,11 @@ function show() {
       if (!families.has(family)) families.set(family, []);
       families.get(family).push(operationEntry(path, method, methods[method]));
     }
-  at("about").textContent = `Version ${spec.info.version}. ${spec.info.description}`;
+  at("about").replaceChildren(`Version ${spec.info.version}. `, ...prose(spec.info.description));
   at("routes").replaceChildren(...[...families].map(([family, entries]) => make("section", {}, make("h2", {}, family), ...entries)));
   at("schemas").replaceChildren(make("h2", {}, "Schemas"), ...Object.entries(spec.components.schemas).map(([name, schema]) =>
     make("details", {}, make("summary", {}, make("code", {}, name)),
-      make("div", {}, make("p", {}, schema.description || ""), fields(schema)))));
+      make("div", {}, make("p", {}, ...prose(schema.description)), fields(schema)))));
   at("search").hidden = false;
 }
 
