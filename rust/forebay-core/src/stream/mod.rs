@@ -6,6 +6,7 @@ mod maker;
 mod part;
 #[allow(clippy::module_inception)] // the noun is the module's own
 mod stream;
+mod watch;
 
 pub(crate) use catalog::check_name;
 pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS};
@@ -13,3 +14,4 @@ pub use definition::{Compression, StreamDefinition};
 pub use maker::{REJECTED_SUFFIX, StreamMaker};
 pub use part::SegmentPart;
 pub use stream::Stream;
+pub use watch::{Due, MAX_WATCHES, WatchId, Watcher, Watches};
