@@ -268,6 +268,7 @@ impl Engine {
     /// calls do nothing.
     pub fn close(&self) {
         self.accepting.store(false, Ordering::Release);
+        self.end_watches();
         // Held to the end: whoever else closes waits, and nobody gives the directory free before the last commit.
         let mut lock = self.lock.lock();
         self.threads.stop(self);

@@ -12,6 +12,7 @@ mod report;
 mod start;
 pub mod stream;
 pub mod telemetry;
+mod waiting;
 
 pub use engine::{Appended, Engine, NewRecord};
 pub use error::{Error, ErrorKind, Result};
@@ -29,4 +30,4 @@ pub use options::{
     MAX_WORKERS, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options, Retention,
 };
 pub use report::{Report, StreamReport};
-pub use stream::{ANALYTICS, EVENTS, LOGS, REJECTED_SUFFIX};
+pub use stream::{ANALYTICS, EVENTS, LOGS, REJECTED_SUFFIX, WatchId, Watcher};

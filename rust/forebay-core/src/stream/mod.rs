@@ -6,6 +6,7 @@ mod maker;
 mod part;
 #[allow(clippy::module_inception)] // the noun is the module's own
 mod stream;
+mod watch;
 
 pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS};
 pub(crate) use catalog::{MAX_NAME_BYTES, check_name};
@@ -13,3 +14,4 @@ pub use definition::{Compression, StreamDefinition};
 pub use maker::{REJECTED_SUFFIX, StreamMaker};
 pub use part::SegmentPart;
 pub use stream::Stream;
+pub use watch::{Due, MAX_WATCHES, WatchId, Watcher, Watches};

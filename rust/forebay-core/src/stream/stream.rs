@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{SegmentPart, StreamDefinition};
+use super::{SegmentPart, StreamDefinition, Watches};
 use crate::admission::Budget;
+use crate::error::{Error, ErrorKind};
 use crate::ids::{Offset, PartitionId, StreamId};
 use crate::log::ring::Partition;
 
@@ -24,6 +25,7 @@ pub struct Stream {
     share: Arc<Budget>,
     segments: RwLock<SegmentMap>,
     deleted: AtomicBool,
+    watches: Watches,
     next_partition: AtomicU32,
 }
 
@@ -37,6 +39,7 @@ impl Stream {
             share,
             segments: RwLock::default(),
             deleted: AtomicBool::new(false),
+            watches: Watches::default(),
             next_partition: AtomicU32::new(0),
         }
     }
@@ -83,6 +86,19 @@ impl Stream {
     /// Whether the stream was deleted; its name may belong to another one by now.
     pub(crate) fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
+    }
+
+    #[allow(dead_code)] // nothing deletes streams yet
+    /// Called when the deletion is durable: appends under way are refused, and who waits for records is told.
+    pub(crate) fn mark_deleted(&self) {
+        self.deleted.store(true, Ordering::Release);
+        self.watches.end(Error::new(ErrorKind::StreamNotFound, format!("stream {:?} was deleted", self.name)));
+    }
+
+    /// Who waits for records.
+    #[must_use]
+    pub fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// The partition of a key: XXH3-64 of the key, modulo the number of partitions.
