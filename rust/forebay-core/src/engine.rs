@@ -7,6 +7,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::admission::{Budget, Permit};
+use crate::consumer::Groups;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
 use crate::ingest::json;
@@ -41,6 +42,7 @@ pub struct Engine {
     pub(crate) jobs: Arc<JobQueue>,
     pub(crate) parser: Arc<Parser>,
     pub(crate) reader: Arc<Reader>,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) threads: Threads,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) accepting: AtomicBool,
@@ -230,6 +232,12 @@ impl Engine {
     pub fn fetch(&self, stream: &str, partition: PartitionId, offset: Offset, limits: Limits) -> Result<RecordBatch> {
         let stream = self.catalog.named(stream)?;
         self.reader.fetch(&stream, partition, offset, limits)
+    }
+
+    /// The consumer groups.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// Every stream, by name.

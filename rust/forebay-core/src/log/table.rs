@@ -16,11 +16,23 @@ pub enum Table {
     Ends,
     /// Idempotency key hash → receipt.
     Idempotency,
+    /// Consumer group → its definition.
+    Groups,
+    /// (consumer group, stream, partition) → next offset to read.
+    Offsets,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 5] = [Table::Catalog, Table::Segments, Table::Starts, Table::Ends, Table::Idempotency];
+    pub const ALL: [Table; 7] = [
+        Table::Catalog,
+        Table::Segments,
+        Table::Starts,
+        Table::Ends,
+        Table::Idempotency,
+        Table::Groups,
+        Table::Offsets,
+    ];
 
     /// The table's number in files.
     #[must_use]
@@ -31,6 +43,8 @@ impl Table {
             Table::Starts => 3,
             Table::Ends => 4,
             Table::Idempotency => 5,
+            Table::Groups => 7,
+            Table::Offsets => 8,
         }
     }
 

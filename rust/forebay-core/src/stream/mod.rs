@@ -8,8 +8,8 @@ mod part;
 mod stream;
 mod watch;
 
-pub(crate) use catalog::check_name;
 pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS};
+pub(crate) use catalog::{MAX_NAME_BYTES, check_name};
 pub use definition::{Compression, StreamDefinition};
 pub use maker::{REJECTED_SUFFIX, StreamMaker};
 pub use part::SegmentPart;
