@@ -7,6 +7,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::admission::{Budget, Permit};
+use crate::consumer::Groups;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
 use crate::ingest::json;
@@ -43,6 +44,7 @@ pub struct Engine {
     pub(crate) parser: Arc<Parser>,
     pub(crate) reader: Arc<Reader>,
     pub(crate) retention: Arc<Retention>,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) threads: Threads,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) accepting: AtomicBool,
@@ -225,6 +227,12 @@ impl Engine {
         self.reader.fetch(&stream, partition, offset, limits)
     }
 
+    /// The consumer groups.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
     /// Every stream, by name.
     #[must_use]
     pub fn stream_reports(&self) -> Vec<StreamReport> {
@@ -261,6 +269,7 @@ impl Engine {
     /// calls do nothing.
     pub fn close(&self) {
         self.accepting.store(false, Ordering::Release);
+        self.end_watches();
         // Held to the end: whoever else closes waits, and nobody gives the directory free before the last commit.
         let mut lock = self.lock.lock();
         self.threads.stop(self);

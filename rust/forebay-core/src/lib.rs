@@ -1,6 +1,7 @@
 //! forebay's engine. See `docs/ARCHITECTURE.md` for the way of the data.
 
 pub mod admission;
+pub mod consumer;
 mod engine;
 mod error;
 mod ids;
@@ -11,6 +12,7 @@ mod report;
 mod start;
 pub mod stream;
 pub mod telemetry;
+mod waiting;
 
 pub use engine::{Appended, Engine, NewRecord};
 pub use error::{Error, ErrorKind, Result};
@@ -28,4 +30,4 @@ pub use options::{
     MAX_WORKERS, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options, Retention,
 };
 pub use report::{Report, StreamReport};
-pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, StreamChange};
+pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, StreamChange, WatchId, Watcher};

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::admission::Budget;
+use crate::consumer::Groups;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Generation, Timestamp};
@@ -37,6 +38,9 @@ use crate::telemetry::Counters;
 
 /// The background's pace: retention, and trying again what a full disk refused.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Consumer groups that nobody calls are looked for this often: they expire after days.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// The engine's threads. Each is joined when the engine closes.
 #[derive(Debug)]
@@ -105,6 +109,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     for (key, value) in recovered.rows.rows(Table::Idempotency) {
         parts.parser.dedup.restore(key, value, now);
     }
+    parts.groups.restore(&recovered.rows, now);
     let threads = parts.start(&options, recovered, sealer, spares).map_err(unusable)?;
     Ok(Engine {
         options,
@@ -118,6 +123,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         parser: parts.parser,
         reader: parts.reader,
         retention: parts.retention,
+        groups: parts.groups,
         threads,
         storage: Arc::clone(&storage),
         accepting: AtomicBool::new(true),
@@ -136,6 +142,7 @@ struct Parts {
     jobs: Arc<JobQueue>,
     parser: Arc<Parser>,
     reader: Arc<Reader>,
+    groups: Arc<Groups>,
     sealing: Arc<SealQueue>,
     retention: Arc<retention::Retention>,
 }
@@ -169,11 +176,14 @@ impl Parts {
             status: Arc::clone(&status),
             sealing: Arc::clone(&sealing),
         };
+        let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
+        let groups = Groups::new(catalog_, commits_, status_, Arc::clone(&reader), options.durability);
         Self {
             catalog,
             streams,
             ring: Budget::new(options.ring_bytes),
             reader,
+            groups: Arc::new(groups),
             status,
             counters,
             commits,
@@ -232,7 +242,8 @@ impl Parts {
         let mut background = threads.background.lock();
         background.push(spawn("spares", move || spares.run())?);
         let (sealing, retention) = (Arc::clone(&self.sealing), Arc::clone(&self.retention));
-        background.push(spawn("sealer", move || seal_and_retain(sealer, &sealing, &retention))?);
+        let groups = Arc::clone(&self.groups);
+        background.push(spawn("sealer", move || seal_and_retain(sealer, &sealing, &retention, &groups))?);
         drop(background);
         let mut workers = threads.workers.lock();
         for index in 0..options.workers {
@@ -244,8 +255,15 @@ impl Parts {
     }
 }
 
-fn seal_and_retain(mut sealer: Sealer, queue: &SealQueue, retention: &retention::Retention) {
-    let mut retain = || retention.apply(Timestamp::now());
+fn seal_and_retain(mut sealer: Sealer, queue: &SealQueue, retention: &retention::Retention, groups: &Groups) {
+    let mut next_sweep = Instant::now() + SWEEP;
+    let mut retain = || {
+        retention.apply(Timestamp::now());
+        if Instant::now() >= next_sweep {
+            groups.sweep(Timestamp::now(), groups.uptime());
+            next_sweep = Instant::now() + SWEEP;
+        }
+    };
     while let Ok(full) = queue.take(TICK) {
         if let Some(full) = full
             && !sealer.seal(full, &mut retain)

@@ -15,6 +15,7 @@ use super::status::{Mode, Status};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Sequence, Timestamp};
 use crate::options::{Durability, Options};
+use crate::stream::Due;
 use crate::telemetry::Counters;
 
 /// A log that has been quiet for this long says in a marker that its last commit was synced.
@@ -281,10 +282,11 @@ impl Committer {
         Ok((level, placed, append_time))
     }
 
-    /// Readers see the records, then the requests are answered, all by one wake-up.
+    /// Readers see the records, then the requests are answered, all by one wake-up, and who waits for records is told.
     fn publish(&mut self, batch: &mut Vec<Append>, level: Level, placed: Vec<Vec<Placed>>, append_time: Timestamp) {
         let generation = self.journal.generation();
         let mut woken: Vec<Arc<dyn Completer>> = Vec::new();
+        let mut due = Due::default();
         for (append, placed) in batch.drain(..).zip(placed) {
             if let Some(payload) = append.payload {
                 for (chunk, place) in append.chunks.into_iter().zip(&placed) {
@@ -293,6 +295,7 @@ impl Committer {
                     let (range, times) = (chunk.range, chunk.times);
                     let run = Run { base, records, generation, append_time, payload, range, times };
                     chunk.stream.partitions()[chunk.partition.0 as usize].publish(run.clone());
+                    chunk.stream.watches().published(chunk.partition, run.end(), &mut due);
                     self.contents.add(chunk.stream, chunk.partition, run);
                 }
             }
@@ -313,6 +316,7 @@ impl Committer {
             append.reply.finish(Ok(receipt), &mut woken);
         }
         woken.iter().for_each(|completer| completer.wake());
+        due.deliver();
     }
 }
 

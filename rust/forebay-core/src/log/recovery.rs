@@ -236,7 +236,8 @@ impl<'a> Recovery<'a> {
                     log.advance_start(Offset(u64::from_le_bytes(*start)));
                 }
             }
-            (Table::Catalog | Table::Starts, None) | (Table::Ends | Table::Idempotency | Table::Counters, _) => {}
+            (Table::Catalog | Table::Starts, None)
+            | (Table::Ends | Table::Idempotency | Table::Counters | Table::Groups | Table::Offsets, _) => {}
         }
     }
 

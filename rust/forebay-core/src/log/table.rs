@@ -21,12 +21,24 @@ pub enum Table {
     Idempotency,
     /// Name → u64: numbers that only grow.
     Counters,
+    /// Consumer group → its definition.
+    Groups,
+    /// (consumer group, stream, partition) → next offset to read.
+    Offsets,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 6] =
-        [Table::Catalog, Table::Segments, Table::Starts, Table::Ends, Table::Idempotency, Table::Counters];
+    pub const ALL: [Table; 8] = [
+        Table::Catalog,
+        Table::Segments,
+        Table::Starts,
+        Table::Ends,
+        Table::Idempotency,
+        Table::Counters,
+        Table::Groups,
+        Table::Offsets,
+    ];
 
     /// The table's number in files.
     #[must_use]
@@ -38,6 +50,8 @@ impl Table {
             Table::Ends => 4,
             Table::Idempotency => 5,
             Table::Counters => 6,
+            Table::Groups => 7,
+            Table::Offsets => 8,
         }
     }
 

@@ -7,11 +7,13 @@ mod maker;
 mod part;
 #[allow(clippy::module_inception)] // the noun is the module's own
 mod stream;
+mod watch;
 
 pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS};
-pub(crate) use catalog::{check_name, is_reserved};
+pub(crate) use catalog::{MAX_NAME_BYTES, check_name, is_reserved};
 pub use control::StreamChange;
 pub use definition::{Compression, StreamDefinition};
 pub use maker::{REJECTED_SUFFIX, StreamMaker};
 pub use part::SegmentPart;
 pub use stream::Stream;
+pub use watch::{Due, MAX_WATCHES, WatchId, Watcher, Watches};

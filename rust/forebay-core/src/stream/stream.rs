@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{SegmentPart, StreamDefinition, is_reserved};
+use super::{SegmentPart, StreamDefinition, Watches, is_reserved};
 use crate::admission::Budget;
+use crate::error::{Error, ErrorKind};
 use crate::ids::{Offset, PartitionId, StreamId};
 use crate::log::ring::Partition;
 
@@ -24,6 +25,7 @@ pub struct Stream {
     share: Arc<Budget>,
     segments: RwLock<SegmentMap>,
     deleted: AtomicBool,
+    watches: Watches,
     next_partition: AtomicU32,
 }
 
@@ -37,6 +39,7 @@ impl Stream {
             share,
             segments: RwLock::default(),
             deleted: AtomicBool::new(false),
+            watches: Watches::default(),
             next_partition: AtomicU32::new(0),
         }
     }
@@ -85,17 +88,24 @@ impl Stream {
         self.deleted.load(Ordering::Acquire)
     }
 
-    /// The deletion is durable: nothing is appended or sealed any more, and the ring's memory is given back. Called by
-    /// the committer and by recovery alone, so that no commit comes in between.
+    /// The deletion is durable: nothing is appended or sealed any more, the ring's memory is given back, and who waits for
+    /// records is told. Called by the committer and by recovery alone, so that no commit comes in between.
     pub(crate) fn delete(&self) {
         self.deleted.store(true, Ordering::Release);
         self.partitions.iter().for_each(Partition::clear);
+        self.watches.end(Error::new(ErrorKind::StreamNotFound, format!("stream {:?} was deleted", self.name)));
     }
 
     /// Whether only the engine writes to it and deletes it.
     #[must_use]
     pub fn is_engine_made(&self) -> bool {
         is_reserved(&self.name)
+    }
+
+    /// Who waits for records.
+    #[must_use]
+    pub fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// The partition of a key: XXH3-64 of the key, modulo the number of partitions.

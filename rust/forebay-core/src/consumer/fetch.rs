@@ -1,0 +1,273 @@
+//! Reading a stream as a group: from committed positions, the partitions that are the reader's, none of them starved.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::commit::OffsetCommit;
+use super::group::Group;
+use super::groups::Groups;
+use super::lease::LEASE;
+use super::names::{check_group, check_member};
+use super::position::{OnReset, Position, StartAt, resolve};
+use super::share::share;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Offset, PartitionId, Timestamp};
+use crate::log::read::{Limits, RecordBatch};
+use crate::stream::Stream;
+
+/// Encoded bytes of one answer's records, and one record always: an answer is held whole in memory, by at most as many
+/// readers at once as there are threads for them.
+pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// How often a read from the start tries again when retention moves the start meanwhile.
+const TRIES: usize = 8;
+
+/// One call of a consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consume<'a> {
+    /// The group; created by its first call.
+    pub group: &'a str,
+    /// The stream.
+    pub stream: &'a str,
+    /// Which member reads; `None` for a single reader of all partitions.
+    pub member: Option<&'a str>,
+    /// Only this partition.
+    pub partition: Option<PartitionId>,
+    /// Where to begin.
+    pub start_at: StartAt,
+    /// How far the same reader got by earlier calls, by partition: it goes on there.
+    pub resume: &'a [(PartitionId, Offset)],
+    /// At most this many records.
+    pub limit: usize,
+    /// What to do when a position is not there any more.
+    pub on_reset: OnReset,
+    /// Whether what is returned counts as done with.
+    pub auto_commit: bool,
+    /// How long the caller will wait when there is nothing: the lease lasts over it.
+    pub hold: Duration,
+    /// The time of the call, by which leases are judged.
+    pub now: Instant,
+}
+
+/// How far a partition was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The next offset to read.
+    pub next: Offset,
+    /// The offset after the last committed record.
+    pub end: Offset,
+}
+
+/// What a call returned.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The stream, as it was.
+    pub stream: Arc<Stream>,
+    /// The records, each batch of one partition.
+    pub batches: Vec<RecordBatch>,
+    /// Every partition that is the reader's, in order.
+    pub reached: Vec<Reached>,
+    /// Whether partitions changed hands by this call.
+    pub rebalanced: bool,
+    /// When another member's lease runs out: a call then may get its partitions.
+    pub next_expiry: Option<Instant>,
+}
+
+impl Fetched {
+    /// How many records.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.batches.iter().map(RecordBatch::len).sum()
+    }
+}
+
+/// A partition on its way to being read.
+struct Reading {
+    partition: PartitionId,
+    position: Position,
+    end: Offset,
+}
+
+impl Groups {
+    /// Reads what comes next for a group.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `InvalidOffset` telling the valid range, `FencedMember` for a partition that is another
+    /// member's, `InvalidRequest`, `Saturated` for too many groups or members, or why a new group cannot be written.
+    pub fn consume(&self, request: &Consume<'_>) -> Result<Fetched> {
+        let stream = self.catalog.named(request.stream)?;
+        check(request, &stream)?;
+        loop {
+            let group = self.ensure(request.group)?;
+            if let Some(fetched) = self.consume_as(&group, Arc::clone(&stream), request)? {
+                return Ok(fetched);
+            }
+            // The group was deleted since it was looked up: it begins anew.
+        }
+    }
+
+    fn consume_as(&self, group: &Group, stream: Arc<Stream>, request: &Consume<'_>) -> Result<Option<Fetched>> {
+        let (partitions, rebalanced) = partitions(group, &stream, request)?;
+        let Some((mut readings, turn, next_expiry)) = positions(group, &stream, &partitions, request)? else {
+            return Ok(None);
+        };
+        let batches = self.read(&stream, &mut readings, request, turn)?;
+        if stream.is_deleted() {
+            let detail = format!("stream {:?} was deleted", stream.name());
+            return Err(Error::new(ErrorKind::StreamNotFound, detail));
+        }
+        group.state().stream(stream.id()).turn = turn.wrapping_add(batches.len());
+        if request.auto_commit && !batches.is_empty() {
+            self.commit_read(&stream, &readings, request)?;
+        }
+        let reached = |reading: &Reading| Reached {
+            partition: reading.partition,
+            next: reading.position.offset,
+            end: reading.end.max(reading.position.offset),
+        };
+        let reached = readings.iter().map(reached).collect();
+        Ok(Some(Fetched { stream, batches, reached, rebalanced, next_expiry }))
+    }
+
+    /// Reads up to the limits, sharing them among the partitions, and moves the positions on.
+    fn read(
+        &self,
+        stream: &Stream,
+        readings: &mut [Reading],
+        request: &Consume<'_>,
+        turn: usize,
+    ) -> Result<Vec<RecordBatch>> {
+        let available: Vec<u64> =
+            readings.iter().map(|reading| reading.end.0.saturating_sub(reading.position.offset.0)).collect();
+        let quotas = share(&available, request.limit, turn);
+        let count = readings.len();
+        let mut waiting = quotas.iter().filter(|quota| **quota > 0).count();
+        let mut batches = Vec::with_capacity(waiting);
+        let mut left = MAX_ANSWER_BYTES;
+        for at in (0..count).map(|index| (turn % count.max(1) + index) % count) {
+            if quotas[at] == 0 || left == 0 {
+                continue;
+            }
+            let limits = Limits { records: quotas[at], bytes: left / waiting };
+            let batch = self.read_one(stream, &mut readings[at], limits)?;
+            waiting -= 1;
+            left = left.saturating_sub(batch.bytes());
+            readings[at].position = Position { offset: batch.next_offset(), floats: false };
+            if !batch.is_empty() {
+                batches.push(batch);
+            }
+        }
+        Ok(batches)
+    }
+
+    fn read_one(&self, stream: &Stream, reading: &mut Reading, limits: Limits) -> Result<RecordBatch> {
+        for _ in 1..TRIES {
+            match self.reader.fetch(stream, reading.partition, reading.position.offset, limits) {
+                Err(error) if error.kind() == ErrorKind::InvalidOffset && reading.position.floats => {
+                    if let Some(log) = stream.partition(reading.partition) {
+                        reading.position.offset = log.start();
+                    }
+                }
+                fetched => return fetched,
+            }
+        }
+        self.reader.fetch(stream, reading.partition, reading.position.offset, limits)
+    }
+
+    /// Commits how far the call read, never back.
+    fn commit_read(&self, stream: &Stream, readings: &[Reading], request: &Consume<'_>) -> Result<()> {
+        let group = self.named(request.group)?;
+        let state = group.state();
+        let ahead = readings.iter().filter(|reading| {
+            let newest = state.newest(stream.id(), reading.partition);
+            newest.is_none_or(|newest| newest < reading.position.offset)
+        });
+        let offsets: Vec<_> =
+            ahead.map(|reading| (stream.name().to_owned(), reading.partition, reading.position.offset)).collect();
+        drop(state);
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let (member, now) = (request.member, request.now);
+        let commit = OffsetCommit { group: request.group, offsets: &offsets, member, force: false, now };
+        self.commit_and_wait(&commit).map(drop)
+    }
+}
+
+/// What can be refused before a group is created for it.
+fn check(request: &Consume<'_>, stream: &Stream) -> Result<()> {
+    let invalid = |kind, detail: String| Err(Error::new(kind, detail));
+    check_group(request.group)?;
+    request.member.map_or(Ok(()), check_member)?;
+    let count = stream.partitions().len();
+    if let Some(partition) = request.partition.filter(|partition| stream.partition(*partition).is_none()) {
+        let detail = format!("stream {:?} has no partition {partition}, only 0 to {}", stream.name(), count - 1);
+        return invalid(ErrorKind::InvalidRequest, detail);
+    }
+    let StartAt::At(offset) = request.start_at else { return Ok(()) };
+    let partition = match request.partition {
+        Some(partition) => partition,
+        None if count == 1 => PartitionId(0),
+        None => {
+            let detail = format!(
+                "offset {offset} needs a partition: stream {:?} has {count}, each with offsets of its own",
+                stream.name()
+            );
+            return invalid(ErrorKind::InvalidOffset, detail);
+        }
+    };
+    let Some(log) = stream.partition(partition) else { return Ok(()) };
+    let resolved = resolve(log, request.start_at, None, None, request.on_reset);
+    resolved.map(drop).map_err(|outside| outside.error(stream.name(), partition))
+}
+
+/// The partitions that are the reader's, and whether they may have changed hands.
+fn partitions(group: &Group, stream: &Stream, request: &Consume<'_>) -> Result<(Vec<PartitionId>, bool)> {
+    let Some(member) = request.member else {
+        let all = (0..).map(PartitionId).take(stream.partitions().len());
+        return Ok((request.partition.map_or_else(|| all.collect(), |one| vec![one]), false));
+    };
+    let until = request.now + request.hold + LEASE;
+    let (owned, rebalanced) = group.lease(stream, member, request.now, until)?;
+    let Some(one) = request.partition else { return Ok((owned, rebalanced)) };
+    if owned.contains(&one) {
+        return Ok((vec![one], rebalanced));
+    }
+    let detail =
+        format!("partition {one} of stream {:?} is not member {member:?}'s, which has {owned:?}", stream.name());
+    Err(Error::new(ErrorKind::FencedMember, detail))
+}
+
+type Positions = (Vec<Reading>, usize, Option<Instant>);
+
+/// Where each partition is read on, whose turn it is, and when leases change; `None` when the group was deleted.
+fn positions(
+    group: &Group,
+    stream: &Stream,
+    partitions: &[PartitionId],
+    request: &Consume<'_>,
+) -> Result<Option<Positions>> {
+    let mut state = group.state();
+    if state.deleted {
+        return Ok(None);
+    }
+    if request.auto_commit && request.member.is_none() && state.has_members(request.now) {
+        let detail = format!("members hold the group {:?}: consume with a memberId to commit", request.group);
+        return Err(Error::new(ErrorKind::FencedMember, detail));
+    }
+    state.used = state.used.max(Timestamp::now());
+    let of = state.stream(stream.id());
+    let expiry = |leases: &super::lease::Leases| leases.next_expiry(request.member.unwrap_or_default());
+    let next_expiry = of.leases.as_ref().and_then(expiry);
+    let mut readings = Vec::with_capacity(partitions.len());
+    for partition in partitions {
+        let Some(log) = stream.partition(*partition) else { continue };
+        let committed = of.committed.get(partition).copied();
+        let resume = request.resume.iter().find(|(of, _)| of == partition).map(|(_, offset)| *offset);
+        let position = resolve(log, request.start_at, committed, resume, request.on_reset);
+        let position = position.map_err(|outside| outside.error(stream.name(), partition))?;
+        readings.push(Reading { partition: *partition, position, end: log.committed() });
+    }
+    Ok(Some((readings, of.turn, next_expiry)))
+}

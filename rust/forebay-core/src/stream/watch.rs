@@ -1,0 +1,262 @@
+//! Waiting for records: who waits is completed by the commit that makes one visible, and costs nothing until then.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Offset, PartitionId, StreamId, Ticket};
+
+/// Watches of one stream at once; each takes about 150 bytes and 50 more a position. Ten thousand long polls and as
+/// many tails fit several times.
+pub const MAX_WATCHES: usize = 65_536;
+
+/// Takes the ends of watches, from the committer's and other threads.
+pub trait Watcher: Send + Sync + Debug {
+    /// A record is there, or none will come. Must not block, and must not watch.
+    fn due(&self, ticket: Ticket, outcome: Result<()>);
+
+    /// Called once after a group of ends.
+    fn wake(&self);
+}
+
+/// Names one watch; never used for another one of the same engine's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WatchId {
+    /// The stream that is watched.
+    pub stream: StreamId,
+    /// Which of its watches.
+    pub number: u64,
+}
+
+/// Ends of watches that are to be handed over, outside of every lock.
+#[derive(Debug, Default)]
+pub struct Due(Vec<(Arc<dyn Watcher>, Ticket, Result<()>)>);
+
+impl Due {
+    /// Hands all ends over, and wakes each watcher once.
+    pub fn deliver(self) {
+        let mut woken: Vec<Arc<dyn Watcher>> = Vec::new();
+        for (watcher, ticket, outcome) in self.0 {
+            watcher.due(ticket, outcome);
+            if !woken.iter().any(|known| Arc::ptr_eq(known, &watcher)) {
+                woken.push(watcher);
+            }
+        }
+        woken.iter().for_each(|watcher| watcher.wake());
+    }
+}
+
+/// The watches of one stream.
+///
+/// None misses a commit: a watch is counted before it looks at what is committed, a commit is visible before it looks at
+/// the count, and a fence on either side keeps both from looking too early.
+#[derive(Debug, Default)]
+pub struct Watches {
+    /// How many there are: all that a commit looks at when there are none.
+    count: AtomicUsize,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Why there will be no more records.
+    ended: Option<Error>,
+    /// Where the watches are due, so that a commit finds them without looking at the others.
+    places: BTreeSet<(PartitionId, Offset, u64)>,
+    watches: HashMap<u64, Watch>,
+    next_number: u64,
+}
+
+#[derive(Debug)]
+struct Watch {
+    positions: Box<[(PartitionId, Offset)]>,
+    watcher: Arc<dyn Watcher>,
+    ticket: Ticket,
+}
+
+impl Waiting {
+    fn take(&mut self, number: u64) -> Option<Watch> {
+        let watch = self.watches.remove(&number)?;
+        for (partition, offset) in &watch.positions {
+            self.places.remove(&(*partition, *offset, number));
+        }
+        Some(watch)
+    }
+
+    fn finish(&mut self, numbers: &[u64], outcome: &Result<()>, due: &mut Due) {
+        for number in numbers {
+            if let Some(watch) = self.take(*number) {
+                due.0.push((watch.watcher, watch.ticket, outcome.clone()));
+            }
+        }
+    }
+}
+
+impl Watches {
+    /// Watches for a record at or beyond one of the positions; `committed` tells the end of a partition. The watcher
+    /// gets exactly one end for the ticket, also at once, unless the watch is taken back.
+    ///
+    /// # Errors
+    /// `Saturated` beyond [`MAX_WATCHES`], and why there will be no more records.
+    pub(crate) fn add(
+        &self,
+        positions: &[(PartitionId, Offset)],
+        watcher: Arc<dyn Watcher>,
+        ticket: Ticket,
+        committed: impl Fn(PartitionId) -> Offset,
+    ) -> Result<u64> {
+        let mut waiting = self.waiting.lock();
+        if let Some(error) = &waiting.ended {
+            return Err(error.clone());
+        }
+        if waiting.watches.len() >= MAX_WATCHES {
+            let detail = format!("the stream has {MAX_WATCHES} readers that wait already; come back later");
+            return Err(Error::new(ErrorKind::Saturated, detail));
+        }
+        let number = waiting.next_number;
+        waiting.next_number += 1;
+        waiting.places.extend(positions.iter().map(|(partition, offset)| (*partition, *offset, number)));
+        waiting.watches.insert(number, Watch { positions: positions.into(), watcher, ticket });
+        self.count.store(waiting.watches.len(), Ordering::Relaxed);
+        // Pairs with the one in `published`.
+        fence(Ordering::SeqCst);
+        let mut due = Due::default();
+        if positions.iter().any(|(partition, offset)| committed(*partition) > *offset) {
+            waiting.finish(&[number], &Ok(()), &mut due);
+            self.count.store(waiting.watches.len(), Ordering::Relaxed);
+        }
+        drop(waiting);
+        due.deliver();
+        Ok(number)
+    }
+
+    /// Takes a watch back, and returns its ticket: its watcher will hear nothing of it. `None`: its end is on the way or
+    /// was handed over already.
+    pub(crate) fn remove(&self, number: u64) -> Option<Ticket> {
+        let mut waiting = self.waiting.lock();
+        let watch = waiting.take(number)?;
+        self.count.store(waiting.watches.len(), Ordering::Relaxed);
+        Some(watch.ticket)
+    }
+
+    /// The records of a partition before `end` are visible now: adds the watches that waited for one of them to `due`.
+    pub(crate) fn published(&self, partition: PartitionId, end: Offset, due: &mut Due) {
+        // Pairs with the one in `add`: either it sees the new end of the partition, or this sees its count.
+        fence(Ordering::SeqCst);
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut waiting = self.waiting.lock();
+        let before = (partition, Offset(0), 0)..(partition, end, 0);
+        let numbers: Vec<u64> = waiting.places.range(before).map(|(_, _, number)| *number).collect();
+        waiting.finish(&numbers, &Ok(()), due);
+        self.count.store(waiting.watches.len(), Ordering::Relaxed);
+    }
+
+    /// Ends every watch with `error`, and refuses later ones with it; the first reason stays.
+    pub(crate) fn end(&self, error: Error) {
+        let mut due = Due::default();
+        let mut waiting = self.waiting.lock();
+        let numbers: Vec<u64> = waiting.watches.keys().copied().collect();
+        waiting.finish(&numbers, &Err(error.clone()), &mut due);
+        waiting.ended.get_or_insert(error);
+        self.count.store(0, Ordering::Relaxed);
+        drop(waiting);
+        due.deliver();
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::AtomicU64;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[derive(Debug, Default)]
+    struct Ends(Mutex<Vec<(Ticket, Result<()>)>>);
+
+    impl Watcher for Ends {
+        fn due(&self, ticket: Ticket, outcome: Result<()>) {
+            self.0.lock().push((ticket, outcome));
+        }
+
+        fn wake(&self) {}
+    }
+
+    /// A reader and a publisher that start each round at the same moment.
+    #[test]
+    fn no_commit_falls_between_registering_and_looking() {
+        const ROUNDS: u64 = 100_000;
+        let watches = Watches::default();
+        let (committed, started) = (AtomicU64::new(0), AtomicU64::new(0));
+        let ends = Arc::new(Ends::default());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for offset in 0..ROUNDS {
+                    while started.load(Ordering::Acquire) <= offset {
+                        std::hint::spin_loop();
+                    }
+                    committed.store(offset + 1, Ordering::Release);
+                    let mut due = Due::default();
+                    watches.published(PartitionId(0), Offset(offset + 1), &mut due);
+                    due.deliver();
+                }
+            });
+            for offset in 0..ROUNDS {
+                started.store(offset + 1, Ordering::Release);
+                let place = (PartitionId(0), Offset(offset));
+                let end = |_| Offset(committed.load(Ordering::Acquire));
+                watches.add(&[place], ends.clone(), Ticket(offset), end).unwrap();
+                let deadline = Instant::now() + PATIENCE;
+                while ends.0.lock().is_empty() {
+                    assert!(Instant::now() < deadline, "round {offset} was missed");
+                    std::hint::spin_loop();
+                }
+                assert_eq!(std::mem::take(&mut *ends.0.lock()), [(Ticket(offset), Ok(()))]);
+            }
+        });
+        assert_eq!(watches.count(), 0);
+        assert!(watches.waiting.lock().places.is_empty());
+    }
+
+    #[test]
+    fn the_end_of_a_stream_is_told_to_all_and_to_those_who_come_later() {
+        let (watches, ends) = (Watches::default(), Arc::new(Ends::default()));
+        let add = |ticket| watches.add(&[], ends.clone(), Ticket(ticket), |_| Offset(0));
+        add(1).unwrap();
+        add(2).unwrap();
+        let deleted = Error::new(ErrorKind::StreamNotFound, "stream \"a\" was deleted");
+        watches.end(deleted.clone());
+        watches.end(Error::new(ErrorKind::Closed, "the server is shutting down"));
+        assert_eq!(add(3).unwrap_err(), deleted);
+        let mut told = std::mem::take(&mut *ends.0.lock());
+        told.sort_by_key(|(ticket, _)| *ticket);
+        assert_eq!(told, [(Ticket(1), Err(deleted.clone())), (Ticket(2), Err(deleted))]);
+        assert_eq!(watches.count(), 0);
+    }
+
+    #[test]
+    fn watches_are_bounded() {
+        let (watches, ends) = (Watches::default(), Arc::new(Ends::default()));
+        let add = || watches.add(&[(PartitionId(0), Offset(0))], ends.clone(), Ticket(0), |_| Offset(0));
+        let first = add().unwrap();
+        (1..MAX_WATCHES).for_each(|_| drop(add().unwrap()));
+        assert_eq!(add().unwrap_err().kind(), ErrorKind::Saturated);
+        assert_eq!(watches.remove(first), Some(Ticket(0)));
+        assert!(add().is_ok(), "one that went makes room");
+    }
+}
