@@ -10,6 +10,7 @@ mod error;
 mod load;
 mod maintenance;
 mod metrics;
+mod watch;
 
 use pyo3::prelude::*;
 
