@@ -10,6 +10,7 @@ mod error;
 mod load;
 mod maintenance;
 mod metrics;
+mod stream;
 mod watch;
 
 use pyo3::prelude::*;
@@ -18,10 +19,12 @@ use pyo3::prelude::*;
 fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     allocator::keep_pages();
     module.add("SHAPE_DRAIN", engine::SHAPE_DRAIN)?;
+    module.add("SHAPE_PUBLISH", engine::SHAPE_PUBLISH)?;
+    module.add("SHAPE_PUBLISH_BATCH", engine::SHAPE_PUBLISH_BATCH)?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<engine::Projects>()?;
     module.add_class::<engine::Receipt>()?;
-    module.add_class::<engine::StreamDescription>()?;
+    module.add_class::<stream::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
     module.add_function(wrap_pyfunction!(allocator::keep_heap, module)?)?;
     module.add_function(wrap_pyfunction!(load::run_load, module)?)?;

@@ -312,7 +312,7 @@ impl Committer {
                 self.counters.events_accepted.add(placed.iter().map(|place| u64::from(place.records)).sum());
                 self.counters.ack_latency.record(admitted.elapsed());
             }
-            let receipt = Receipt { level, placed, quarantined: append.quarantined };
+            let receipt = Receipt::new(level, placed, append.quarantined);
             append.reply.finish(Ok(receipt), &mut woken);
         }
         woken.iter().for_each(|completer| completer.wake());
