@@ -1,13 +1,16 @@
 """The Rust engine. Offsets count records of one partition from 0; times are microseconds since 1970 UTC."""
 
 from collections.abc import Callable
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
     "SHAPE_DRAIN",
+    "Consumed",
     "Engine",
+    "GroupDescription",
+    "Polled",
     "Projects",
     "Receipt",
     "RecordBatch",
@@ -65,6 +68,55 @@ class Engine:
     def fetch(self, stream: str, partition: int, offset: int, max_records: int, max_bytes: int) -> RecordBatch: ...
     def create_stream(self, name: str, partitions: int) -> None: ...
     def streams(self) -> list[StreamDescription]: ...
+    def consume(
+        self,
+        group: str,
+        stream: str,
+        **keywords: Any,
+    ) -> Consumed:
+        """Reads what comes next for a group, which its first call creates durably.
+
+        Keywords:
+            member: shares the partitions with the group's other members; None reads all.
+            partition: only this one.
+            offset: `earliest`, `latest`, a number, or None for the committed position.
+            limit: most records, 100.
+            on_reset: `error`, `earliest` or `latest`, for a position that is not there any more.
+            auto_commit: commits what is returned.
+            resume: positions that an earlier answer gave; reading goes on there.
+            hold_ms: how long the caller will wait when there is nothing: the member's lease lasts over it.
+
+        Raises `StreamNotFound`, `InvalidOffset`, `FencedMember`, `InvalidRequest`, `Saturated`, `StorageUnavailable`.
+        """
+    def poll(
+        self,
+        group: str,
+        stream: str,
+        **keywords: Any,
+    ) -> Polled:
+        """As `consume`, without JSON."""
+    def wait(self, stream: str, positions: list[tuple[int, int]], milliseconds: int) -> bool:
+        """Waits in this thread until there is a record at or beyond one of the positions; False when there is none."""
+    def commit_offsets(
+        self,
+        group: str,
+        offsets: list[tuple[str, int, int]],
+        member: str | None = None,
+        force: bool = False,
+        future: _Completion | None = None,
+    ) -> None:
+        """Commits (stream, partition, next offset) rows, all or none. With `future`, `drain_completions` completes it
+        when they are durable; without, this waits.
+
+        Raises `ConsumerGroupNotFound`, `StreamNotFound`, `FencedMember`, `InvalidOffset`, `InvalidRequest`.
+        """
+    def groups(self) -> list[GroupDescription]: ...
+    def group(self, name: str) -> GroupDescription:
+        """Raises `ConsumerGroupNotFound`."""
+    def delete_group(self, name: str) -> None:
+        """Durable when it returns. Raises `ConsumerGroupNotFound`."""
+    def leave_group(self, group: str, member: str) -> None:
+        """Gives a member's leases back. Raises `ConsumerGroupNotFound`, and `FencedMember` when it has none."""
     def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | _Histogram]]]]:
         """(name, help, type, samples) with type `counter`, `gauge` or `histogram`."""
     def status(self) -> dict[str, object]: ...
@@ -102,6 +154,38 @@ class StreamDescription:
     """Bytes in memory, not sealed yet; the journal holds them."""
     segments: int
     builtin: bool
+
+@final
+class Consumed:
+    """The answer to a consumer."""
+
+    body: bytes
+    """The whole JSON answer."""
+    count: int
+    positions: list[tuple[int, int]]
+    """(partition, next offset) of every partition that is the reader's."""
+    rebalanced: bool
+    """Whether partitions may have changed hands by this call."""
+    recheck_ms: int | None
+    """When another member's lease runs out, whose partitions a call may get then."""
+
+@final
+class Polled:
+    """The same, as batches."""
+
+    batches: list[RecordBatch]
+    positions: list[tuple[int, int]]
+    recheck_ms: int | None
+
+@final
+class GroupDescription:
+    name: str
+    created_us: int
+    used_us: int
+    members: list[tuple[str, str, list[int], int]]
+    """Stream, member, its partitions, milliseconds of its lease that are left."""
+    offsets: list[tuple[str, int, int, int]]
+    """Stream, partition, committed offset, end of the partition."""
 
 @final
 class RecordBatch:
