@@ -57,6 +57,16 @@ class Engine:
         """A descriptor that turns readable when requests are complete."""
     def drain_completions(self) -> None:
         """Completes the futures of all finished requests."""
+    def watch(self, stream: str, positions: list[tuple[int, int]], future: _Completion) -> int:
+        """Lets `drain_completions` complete `future` with 0 once there is a record at or beyond one of the positions
+        (partition, offset): by the commit that makes it visible, at once when there is one already.
+
+        The future gets `StreamNotFound` when the stream is deleted, and `Closed` when the engine closes. Returns the
+        ticket for `unwatch`. Raises `StreamNotFound`, `InvalidRequest` for a partition that is not there, `Saturated`.
+        """
+    def unwatch(self, ticket: int) -> None:
+        """Forgets a watch that is no longer wanted. Its future may still be completed when that was on its way; cancel
+        it. A ticket of a watch that has ended is ignored."""
     def append(
         self,
         stream: str,

@@ -20,6 +20,7 @@ use crate::convert::{self, RecordTuple, record};
 use crate::error::raise;
 use crate::maintenance::damage_row;
 use crate::metrics;
+use crate::watch;
 
 /// The event shape of `POST /v1/drain`.
 pub const SHAPE_DRAIN: u8 = 0;
@@ -48,9 +49,9 @@ impl Projects {
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct Engine {
-    core: forebay_core::Engine,
-    completions: Arc<Completions>,
-    futures: Mutex<Futures>,
+    pub(crate) core: forebay_core::Engine,
+    pub(crate) completions: Arc<Completions>,
+    pub(crate) futures: Mutex<Futures>,
 }
 
 /// Where an append went: one partition and one offset a record, in the order given.
@@ -135,6 +136,14 @@ impl Engine {
 
     fn drain_completions(&self, py: Python<'_>) -> PyResult<()> {
         deliver(py, &self.completions, &self.futures)
+    }
+
+    fn watch(&self, stream: &str, positions: Vec<(u32, u64)>, future: Bound<'_, PyAny>) -> PyResult<u128> {
+        watch::watch(self, stream, &positions, future)
+    }
+
+    fn unwatch(&self, ticket: u128) {
+        watch::unwatch(self, ticket);
     }
 
     #[pyo3(signature = (stream, records, partition))]

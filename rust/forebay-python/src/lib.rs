@@ -11,6 +11,7 @@ mod error;
 mod load;
 mod maintenance;
 mod metrics;
+mod watch;
 
 use pyo3::prelude::*;
 
