@@ -210,6 +210,9 @@ class RecordBatch:
     def key(self, index: int) -> bytes | None: ...
     def value(self, index: int) -> bytes: ...
     def headers(self, index: int) -> bytes: ...
+    def column(self, name: str) -> tuple[bytes, bytes, bytes | None]:
+        """`key`, `headers` or `value` of all records in Arrow's layout of large binary: int64 offsets, the bytes one
+        after the other, and a bitmap of what is there, None when all are."""
     def ndjson(self, projects: Projects | None = None) -> bytes:
         """A line of JSON a record; with `projects` only those whose key is one of them."""
 

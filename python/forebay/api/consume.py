@@ -92,7 +92,9 @@ def refuse_projects(grant: Grant) -> None:
         Forbidden: the token is limited to projects.
     """
     if grant.projects is not None:
-        raise errors.Forbidden(f"the token {grant.name!r} is limited to projects, which consumer groups know nothing of")
+        raise errors.Forbidden(
+            f"the token {grant.name!r} is limited to projects, which consumer groups know nothing of"
+        )
 
 
 def _call(request: Request) -> Call:
