@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forebay import errors
 
@@ -24,9 +24,17 @@ class Polls:
         self._members: dict[tuple[str, str], set[asyncio.Future[int]]] = {}
         self._end: asyncio.Task[None] | None = None
 
-    async def wait(self, stream: str, positions: Positions, seconds: float, group: str | None = None) -> None:
+    async def wait(
+        self,
+        stream: str,
+        positions: Positions,
+        seconds: float,
+        *,
+        group: str | None = None,
+        gone: asyncio.Future[None] | None = None,
+    ) -> None:
         """Returns when there may be a record at or beyond one of the positions, at the latest after `seconds`; for a
-        member of `group`, also when its partitions may have changed.
+        member of `group`, also when its partitions may have changed. Returns at once when `gone` completes.
 
         Raises:
             StreamNotFound: the stream is deleted.
@@ -48,7 +56,8 @@ class Polls:
             members.add(future)
         try:
             # Does not raise what the future holds, and a future that somebody cancels only ends the wait.
-            await asyncio.wait((future,), timeout=seconds)
+            ends: set[asyncio.Future[Any]] = {future, gone} if gone is not None else {future}
+            await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._waiting.discard(future)
             if members is not None and group is not None:

@@ -142,7 +142,7 @@ def test_a_rebalance_wakes_the_members_that_wait(waiting_server: RunningServer) 
     query: dict[str, Any] = {"consumerGroup": "handover", "timeout": 0, "memberId": "first"}
     with waiting_server.client() as client, closing(waiting_server.connect()) as second:
         assert client.get("/api/v1/streams/logs/events", params=query).json()["events"]
-        second.sendall(poll_request("handover", timeout=20000, memberId="second"))
+        second.sendall(poll_request("handover", timeout=20000, memberId="second", limit=10000))
         wait_for("the second member", lambda: len(client.get("/api/v1/consumers/handover").json()["members"]) == 2)
         settle(waiting_server)
         started = time.monotonic()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from forebay.app import App
     from forebay.http.auth import Grant
     from forebay.http.request import Request
+    from forebay.http.rsgi import HttpProtocol
 
 MAX_LIMIT = 10_000
 """Records of one answer, which is held whole in memory."""
@@ -45,26 +46,35 @@ class Call(NamedTuple):
 def routes(app: App) -> list[Route]:
     async def events(request: Request) -> Response:
         refuse_projects(request.grant)
-        return await _poll(app, request.bound["name"], _call(request))
+        return await _poll(app, request.bound["name"], _call(request), request.protocol)
 
     return [Route("GET", "/api/v1/streams/{name}/events", events, Role.READ, parameters=PARAMETERS)]
 
 
-async def _poll(app: App, stream: str, call: Call) -> Response:
+async def _poll(app: App, stream: str, call: Call, protocol: HttpProtocol) -> Response:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + call.seconds
     resume: list[tuple[int, int]] = []
-    while True:
-        left = max(0.0, deadline - loop.time())
-        consumed = await _consume(app, stream, call, resume, left)
-        if consumed.rebalanced:
-            app.polls.rebalanced(call.group, stream)
-        left = deadline - loop.time()
-        if consumed.count or left <= 0 or app.stopping.is_set():
-            return Response(200, consumed.body)
-        resume = consumed.positions
-        until = left if consumed.recheck_ms is None else min(left, consumed.recheck_ms / 1000)
-        await app.polls.wait(stream, resume, until, call.group if call.member is not None else None)
+    gone: asyncio.Future[None] | None = None
+    try:
+        while True:
+            consumed = await _consume(app, stream, call, resume, max(0.0, deadline - loop.time()))
+            if consumed.rebalanced:
+                app.polls.rebalanced(call.group, stream)
+            left = deadline - loop.time()
+            if consumed.count or left <= 0 or app.stopping.is_set():
+                return Response(200, consumed.body)
+            gone = gone or asyncio.ensure_future(protocol.client_disconnect())
+            resume = consumed.positions
+            until = left if consumed.recheck_ms is None else min(left, consumed.recheck_ms / 1000)
+            group = call.group if call.member is not None else None
+            await app.polls.wait(stream, resume, until, group=group, gone=gone)
+            if gone.done():
+                # Nobody reads the answer: what it held must not be committed as read.
+                return Response(200, consumed.body)
+    finally:
+        if gone is not None:
+            gone.cancel()
 
 
 async def _consume(app: App, stream: str, call: Call, resume: list[tuple[int, int]], seconds: float) -> Consumed:
