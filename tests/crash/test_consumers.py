@@ -52,7 +52,8 @@ def publish(ledger: Ledger) -> None:
     number = 0
     with httpx.Client(timeout=10, trust_env=False) as client:
         while not ledger.stop.is_set():
-            events = [{"key": f"k{(number + at) % 50}", "value": number + at} for at in range(BATCH)]
+            values = range(number, number + BATCH)
+            events = [{"key": f"k{value % 50}", "value": value} for value in values]
             number += BATCH
             answer = ledger.call(client, "POST", f"/streams/{STREAM}/events/batch", json={"events": events})
             if answer is None or answer.status_code != 200:
@@ -60,8 +61,8 @@ def publish(ledger: Ledger) -> None:
                 ledger.stop.wait(0.01)
                 continue
             with ledger.lock:
-                for event, result in zip(events, answer.json()["results"], strict=True):
-                    ledger.published[result["partition"], result["offset"]] = event["value"]
+                for value, result in zip(values, answer.json()["results"], strict=True):
+                    ledger.published[result["partition"], result["offset"]] = value
 
 
 def consume(ledger: Ledger, member: str) -> None:
