@@ -126,7 +126,7 @@ class Engine:
     def delete_group(self, name: str) -> None:
         """Durable when it returns. Raises `ConsumerGroupNotFound`."""
     def leave_group(self, group: str, member: str) -> None:
-        """Gives a member's leases back. Raises `ConsumerGroupNotFound`, and `FencedMember` when it has none."""
+        """Gives a member's leases back. Raises `ConsumerGroupNotFound`, and `NotFound` when it has none."""
     def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | _Histogram]]]]:
         """(name, help, type, samples) with type `counter`, `gauge` or `histogram`."""
     def status(self) -> dict[str, object]: ...

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from forebay.errors import Closed, FencedMember
+from forebay.errors import Closed, ConsumerGroupNotFound, FencedMember, NotFound
 from forebay.records import Records
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Consumer:
         if self.member is not None:
             try:
                 self._engine().leave_group(self.group, self.member)
-            except (FencedMember, Closed):
+            except (NotFound, ConsumerGroupNotFound, Closed):
                 return
 
     def __enter__(self) -> Consumer:

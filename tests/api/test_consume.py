@@ -160,7 +160,7 @@ def test_members_share_and_are_fenced(client: httpx.Client, group: str) -> None:
     assert refused(commit(next(iter(b)))) == (409, 1012)
     left = client.delete(f"/api/v1/consumers/{group}/members/b")
     assert left.json() == {"status": "left", "consumerGroup": group, "memberId": "b"}
-    assert refused(client.delete(f"/api/v1/consumers/{group}/members/b")) == (409, 1012)
+    assert refused(client.delete(f"/api/v1/consumers/{group}/members/b")) == (404, 1016)
     assert len(consume(client, group, memberId="a")["metadata"]["nextOffsets"]) == count
 
 

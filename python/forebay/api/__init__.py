@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.api import consume, consumers, drain, health, metrics, streams
+from forebay.api import consume, consumers, docs, drain, health, metrics, streams
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -13,5 +13,12 @@ if TYPE_CHECKING:
 
 def routes(app: App) -> list[Route]:
     """Every route of the server."""
-    modules = (consume, consumers, drain, health, metrics, streams)
-    return [route for module in modules for route in module.routes(app)]
+    return [
+        *drain.routes(app),
+        *streams.routes(app),
+        *consume.routes(app),
+        *consumers.routes(app),
+        *health.routes(app),
+        *metrics.routes(app),
+        *docs.routes(app),
+    ]

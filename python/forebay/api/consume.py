@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import msgspec
 
 from forebay import errors
 from forebay.api.streams import MAX_OFFSET, MAX_PARTITION
-from forebay.http.request import shown
+from forebay.http.parameters import REQUIRED, Parameters, choice, flag, text, whole
+from forebay.http.reply import Reply
 from forebay.http.response import Response
 from forebay.http.router import Role, Route
 
@@ -25,9 +28,67 @@ MAX_LIMIT = 10_000
 MAX_TIMEOUT_MS = 30_000
 """How long a poll may wait: less than what proxies between commonly allow."""
 
-PARAMETERS = frozenset(
-    {"consumerGroup", "offset", "limit", "timeout", "partition", "memberId", "autoCommit", "onReset"}
+NAME = r"(?!\.\.?$)[A-Za-z0-9._-]+"
+VISIBLE = "[!-~]+"
+
+GROUP = text("consumerGroup", REQUIRED, "The group; its first call creates it.", high=249, pattern=NAME)
+OFFSET = whole(
+    "offset",
+    None,
+    0,
+    MAX_OFFSET,
+    "Where to begin; the group's committed position when it is not given, `earliest` in a new group. A number needs "
+    "`partition` when the stream has several.",
+    words=("earliest", "latest"),
+    error=errors.InvalidOffset,
 )
+LIMIT = whole("limit", 100, 1, MAX_LIMIT, "The most events of one answer. An answer also ends at 8 MiB.")
+TIMEOUT = whole("timeout", 1000, 0, MAX_TIMEOUT_MS, "Milliseconds to wait when there is no event.")
+PARTITION = whole("partition", None, 0, MAX_PARTITION, "Only this partition; all that are the reader's without it.")
+MEMBER = text(
+    "memberId",
+    None,
+    "Shares the stream's partitions with the group's other members, until 30 s after its last call. Without it, all "
+    "partitions are read, and nothing can be committed while members hold the group.",
+    high=128,
+    pattern=VISIBLE,
+)
+AUTO_COMMIT = flag("autoCommit", False, "Commits what is returned before it is returned. Never moves back.")
+ON_RESET = choice(
+    "onReset", "error", ("error", "earliest", "latest"), "What to do when the position is not there any more."
+)
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class ConsumedEvent(msgspec.Struct, rename="camel", omit_defaults=True):
+    """One event. `timestamp` is RFC 3339 in UTC with milliseconds, `value` any JSON."""
+
+    event_id: str
+    partition: Count
+    offset: Count
+    timestamp: str
+    key: str | None
+    value: Any
+    headers: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class ConsumedPositions(msgspec.Struct, rename="camel"):
+    """Where to go on. `nextOffset` is that of the last event's partition; `nextOffsets` and `lags` have every partition
+    that is the reader's. A lag is what stands behind the next offset."""
+
+    consumer_group: str
+    lag: Count
+    next_offset: Count
+    next_offsets: dict[str, Count]
+    lags: dict[str, Count]
+
+
+class ConsumedEvents(msgspec.Struct):
+    """Events in the order of their offsets within each partition."""
+
+    events: list[ConsumedEvent]
+    metadata: ConsumedPositions
 
 
 class Call(NamedTuple):
@@ -48,7 +109,24 @@ def routes(app: App) -> list[Route]:
         refuse_projects(request.grant)
         return await _poll(app, request.bound["name"], _call(request), request.protocol)
 
-    return [Route("GET", "/api/v1/streams/{name}/events", events, Role.READ, parameters=PARAMETERS)]
+    return [
+        Route(
+            "GET",
+            "/api/v1/streams/{name}/events",
+            events,
+            Role.READ,
+            parameters=Parameters(GROUP, OFFSET, LIMIT, TIMEOUT, PARTITION, MEMBER, AUTO_COMMIT, ON_RESET),
+            summary="What comes next for a consumer group; waits when there is nothing.",
+            replies={200: Reply(ConsumedEvents, "The events; none when nothing came in time.")},
+            errors=(
+                errors.StreamNotFound,
+                errors.InvalidOffset,
+                errors.FencedMember,
+                errors.Saturated,
+                errors.StorageUnavailable,
+            ),
+        )
+    ]
 
 
 async def _poll(app: App, stream: str, call: Call, protocol: HttpProtocol) -> Response:
@@ -108,33 +186,13 @@ def refuse_projects(grant: Grant) -> None:
 
 
 def _call(request: Request) -> Call:
-    group = request.query.get("consumerGroup")
-    if group is None:
-        raise errors.InvalidRequest("the query parameter consumerGroup is missing")
-    query = request.query
     return Call(
-        group=group,
-        member=query.get("memberId"),
-        partition=request.integer("partition", 0, 0, MAX_PARTITION) if "partition" in query else None,
-        offset=_offset(query.get("offset")),
-        limit=request.integer("limit", 100, 1, MAX_LIMIT),
-        on_reset=_one_of("onReset", query.get("onReset", "error"), ("error", "earliest", "latest")),
-        auto_commit=_one_of("autoCommit", query.get("autoCommit", "false"), ("false", "true")) == "true",
-        seconds=request.integer("timeout", 1000, 0, MAX_TIMEOUT_MS) / 1000,
+        group=request.value(GROUP),
+        member=request.value(MEMBER),
+        partition=request.value(PARTITION),
+        offset=request.value(OFFSET),
+        limit=request.value(LIMIT),
+        on_reset=request.value(ON_RESET),
+        auto_commit=request.value(AUTO_COMMIT),
+        seconds=request.value(TIMEOUT) / 1000,
     )
-
-
-def _offset(text: str | None) -> str | int | None:
-    if text is None or text in ("earliest", "latest"):
-        return text
-    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_OFFSET)) and int(text) <= MAX_OFFSET:
-        return int(text)
-    raise errors.InvalidOffset(
-        f"offset is {shown(text)}; it may be 'earliest', 'latest' or a whole number from 0 to {MAX_OFFSET}"
-    )
-
-
-def _one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:
-    if text not in allowed:
-        raise errors.InvalidRequest(f"{name} is {shown(text)}; it may be {' or '.join(allowed)}")
-    return text

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from forebay.http.reply import Reply
 from forebay.http.response import Response
 from forebay.http.router import Role, Route
 
@@ -74,4 +75,13 @@ def routes(app: App) -> list[Route]:
         text = await app.blocking(generate_latest, registry)
         return Response(200, text, [_CONTENT_TYPE])
 
-    return [Route("GET", "/metrics", scrape, Role.READ)]
+    return [
+        Route(
+            "GET",
+            "/metrics",
+            scrape,
+            Role.READ,
+            summary="Counters of the engine and the process.",
+            replies={200: Reply(None, "Prometheus' text format 0.0.4.", media="text/plain")},
+        )
+    ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from forebay._forebay import Projects
 from forebay.errors import InvalidRequest
 from forebay.http.auth import Grant
+from forebay.http.parameters import Parameter, choice, text
 from forebay.http.request import shown
 from forebay.http.rsgi import Headers
 
@@ -16,6 +17,25 @@ MAX_KEY_CHARACTERS = 128
 ENCODING = "content-encoding"
 KEY = "idempotency-key"
 ON_INVALID = "forebay-on-invalid"
+
+HEADERS: tuple[Parameter[Any], ...] = (
+    choice("Content-Encoding", "identity", ("identity", "gzip", "deflate", "zstd"), "The body's content coding."),
+    text(
+        "Idempotency-Key",
+        None,
+        "A repeat with the same key and body is acknowledged again and stored once; another body is refused.",
+        high=MAX_KEY_CHARACTERS,
+        pattern="[ -~]+",
+    ),
+    choice(
+        "Forebay-On-Invalid",
+        "refuse",
+        ("refuse", "quarantine"),
+        "What becomes of a body with invalid events: it is refused whole, or they are put on the stream "
+        "`<stream>.rejected` and the others stored.",
+    ),
+)
+"""The rows of OpenAPI for all of these. `terms_of` checks by hand: it runs for every request."""
 
 
 class Terms(NamedTuple):

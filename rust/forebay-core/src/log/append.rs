@@ -323,13 +323,24 @@ pub struct Encoded {
     pub payload: Arc<Payload>,
 }
 
-/// The events' indices by partition, in order within each; partitions without any are left out.
-fn by_partition(partitions: &[PartitionId], count: usize) -> impl Iterator<Item = (PartitionId, Vec<u32>)> {
-    let mut groups: Vec<Vec<u32>> = vec![Vec::new(); count];
-    for (partition, index) in partitions.iter().zip(0..) {
-        groups[partition.0 as usize].push(index);
+/// The events' indices, partition by partition, in order within each; and where the indices of each partition end.
+fn by_partition(partitions: &[PartitionId], count: usize) -> (Vec<u32>, Vec<usize>) {
+    let mut ends = vec![0; count];
+    for partition in partitions {
+        ends[partition.0 as usize] += 1;
     }
-    (0..).map(PartitionId).zip(groups).filter(|(_, group)| !group.is_empty())
+    // The counts become where each begins; putting the indices in moves that on to where it ends.
+    let mut next = 0;
+    for end in &mut ends {
+        next += std::mem::replace(end, next);
+    }
+    let mut indices = vec![0; partitions.len()];
+    for (partition, index) in partitions.iter().zip(0..) {
+        let end = &mut ends[partition.0 as usize];
+        indices[*end] = index;
+        *end += 1;
+    }
+    (indices, ends)
 }
 
 fn encode_destination(
@@ -347,10 +358,16 @@ fn encode_destination(
     };
     let from = partitions.len();
     partitions.extend(to.events.iter().map(partition_of));
-    for (partition, group) in by_partition(&partitions[from..], to.stream.partitions().len()) {
+    let (indices, ends) = by_partition(&partitions[from..], to.stream.partitions().len());
+    let mut start = 0;
+    for (partition, end) in (0..).map(PartitionId).zip(ends) {
+        let group = &indices[std::mem::replace(&mut start, end)..end];
+        if group.is_empty() {
+            continue;
+        }
         let from = bytes.len();
         let mut times = Times::default();
-        for index in &group {
+        for index in group {
             let event = &to.events[*index as usize];
             times.take_in(event.timestamp);
             record::encode(event, bytes);
