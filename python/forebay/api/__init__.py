@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.api import docs, drain, health, manage, metrics, publish, streams
+from forebay.api import consume, consumers, docs, drain, health, manage, metrics, publish, streams
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -18,6 +18,8 @@ def routes(app: App) -> list[Route]:
         *streams.routes(app),
         *manage.routes(app),
         *publish.routes(app),
+        *consume.routes(app),
+        *consumers.routes(app),
         *health.routes(app),
         *metrics.routes(app),
         *docs.routes(app),

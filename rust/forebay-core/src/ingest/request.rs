@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Encoding, OnInvalid};
-use crate::admission::Permit;
+use crate::admission::{Account, Permit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::append::Reply;
@@ -57,14 +57,24 @@ pub struct Request {
     pub allowed: Option<AllowedKeys>,
     /// Where the events go, for shapes that do not say it.
     pub stream: Option<String>,
+    /// Whom its events are charged to; `None` for nobody.
+    pub account: Option<Arc<Account>>,
 }
 
 impl Request {
-    /// A plain request: not encoded, whole or nothing, without a key.
+    /// A plain request: not encoded, whole or nothing, without a key, charged to nobody.
     #[must_use]
     pub fn new(shape: Shape, body: Body) -> Self {
-        let (encoding, on_invalid) = (Encoding::Identity, OnInvalid::Refuse);
-        Self { shape, body, encoding, on_invalid, key: None, allowed: None, stream: None }
+        Self {
+            shape,
+            body,
+            encoding: Encoding::Identity,
+            on_invalid: OnInvalid::Refuse,
+            key: None,
+            allowed: None,
+            stream: None,
+            account: None,
+        }
     }
 
     /// The body as sent.

@@ -3,6 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Outline, Publication, Rules, parse_batch, parse_single};
+use crate::admission::{Charge, Cost};
 use crate::error::Result;
 use crate::ids::{PartitionId, Timestamp};
 use crate::ingest::parser::{Parser, Refused};
@@ -46,10 +47,17 @@ impl Parser {
                 Err(refused) => return Err(refused),
             },
         };
+        let events = publication.events.len() + publication.failures.len();
+        let cost = Cost { events: events as u64, bytes: body.len() as u64 };
+        let charge = match Charge::take(request.account.as_deref(), stream.quota(), stream.name(), cost) {
+            Ok(charge) => charge,
+            Err(error) => return Err(refused(error, reply)),
+        };
         let placement = Placement::Each(&partitions);
         let destination = Destination { stream: &stream, placement, events: &publication.events };
         match encode(&[destination], self.max_batch_bytes, permit) {
             Ok(batch) => {
+                charge.settle();
                 // Only now: nothing after this gives the ticket back before the outcome is there.
                 publication.timeout.into_iter().for_each(|timeout| reply.due(admitted + timeout));
                 self.commits.push(Append::records(batch, reply, admitted));
