@@ -183,3 +183,15 @@ def test_keys_keep_their_partition_and_their_order(shared: RunningServer) -> Non
         assert len({result["partition"] for result in own}) == 1
         offsets = [result["offset"] for result in own]
         assert offsets == sorted(offsets)
+
+
+def test_the_usual_way_answers_as_the_short_one(shared: RunningServer) -> None:
+    """A body without a length takes the usual way."""
+    for path, body in ((EVENTS, SINGLE), (BATCH, SEVERAL), (EVENTS, {}), ("/api/v1/streams/nothing/events", SINGLE)):
+        short = post(shared, path, body)
+        with shared.client() as client:
+            usual = client.post(path, content=iter([json.dumps(body).encode()]))
+        assert (usual.status_code, list(usual.json())) == (short.status_code, list(short.json()))
+        assert usual.headers.get("forebay-durability") == short.headers.get("forebay-durability")
+    with shared.client() as client:
+        assert client.post(f"{EVENTS}?x=1", json=SINGLE).json()["error"]["code"] == 1008
