@@ -325,3 +325,29 @@ fn a_changed_definition_is_durable_and_holds() {
     assert_eq!(missing.kind(), ErrorKind::StreamNotFound);
     assert_eq!(engine.alter_stream(LOGS, change).unwrap_err().kind(), ErrorKind::Forbidden);
 }
+
+#[test]
+fn files_that_are_sealed_after_the_deletion_still_say_how_far_the_stream_went() {
+    let storage = Faulty::new(9);
+    let engine = open(&storage, &small()).unwrap();
+    engine.create_stream("gone", 1).unwrap();
+    engine.create_stream("kept", 1).unwrap();
+    // One file that the sealer is stuck with, one that waits, and one that is written to.
+    let stuck = storage.inject(Fault::next(Operation::Create).on("segments/").always().no_space());
+    while engine.report().seal_backlog_files < 2 {
+        fill(&engine, "gone", 1, 1500);
+    }
+    fill(&engine, "gone", 2, 1500);
+    fill(&engine, "kept", 2, 100);
+    engine.delete_stream("gone").unwrap();
+    storage.clear(stuck);
+    until("sealing", || engine.report().seal_backlog_files == 0);
+    storage.halt();
+    let next = storage.crash();
+    drop(engine);
+    let engine = open(&next, &small()).unwrap();
+    assert_eq!(engine.report().damages, [], "the last file goes on where the sealed ones end");
+    assert_eq!(readable(&engine, "kept"), 40);
+    drop(engine);
+    is_sound(&next);
+}
