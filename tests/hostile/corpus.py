@@ -12,7 +12,19 @@ from harness import event
 from hostile import encodings
 
 REQUIRED = ("project_id", "timestamp", "level", "service", "message")
-PLACES = ("events", "byte ", "header ", "content-encoding", "the body", "query", "route", "does not take", "more than")
+PLACES = (
+    "cannot be deleted",
+    "settings of the server",
+    "events",
+    "byte ",
+    "header ",
+    "content-encoding",
+    "the body",
+    "query",
+    "route",
+    "does not take",
+    "more than",
+)
 
 
 @dataclass(frozen=True, slots=True)
