@@ -7,6 +7,7 @@ from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
     "SHAPE_DRAIN",
+    "Account",
     "Consumed",
     "Engine",
     "GroupDescription",
@@ -46,9 +47,11 @@ class Engine:
         quarantine: bool = False,
         key: tuple[bytes, bytes] | None = None,
         projects: Projects | None = None,
+        account: Account | None = None,
     ) -> None:
         """Admits one request body. `encoding` is a content coding in lower case; `key` is the scope and the key of an
-        idempotent request; `projects` are the only record keys that the sender may write.
+        idempotent request; `projects` are the only record keys that the sender may write; `account` is what its
+        events are charged to.
 
         Raises at once when it is refused; else `drain_completions` completes `future` with the number of quarantined
         events, or with a `ForebayError`.
@@ -135,6 +138,23 @@ class Engine:
 
 _Histogram = tuple[list[float], list[int], float]
 """Upper bounds, cumulative counts (one more, for +Inf), sum."""
+
+@final
+class Account:
+    """What requests of one token are charged to: its quota, and its usage since the start. Without limits at first."""
+
+    def __new__(cls, name: str) -> Account: ...
+    @property
+    def name(self) -> str: ...
+    def limit(self, events: tuple[int, int] | None, body_bytes: tuple[int, int] | None) -> None:
+        """Sets the limits: (a second, at once) of events, and of bytes of decompressed bodies; None for no limit. One
+        that stays the same keeps what is left of it.
+
+        Raises:
+            InvalidRequest: a number is 0 or larger than 2^50.
+        """
+    def usage(self) -> tuple[int, int, int]:
+        """Events and bytes that were let in, and requests that were refused for a quota, the token's or a stream's."""
 
 @final
 class Projects:

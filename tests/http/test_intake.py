@@ -118,7 +118,7 @@ def test_a_body_is_submitted_and_acknowledged_once(intake: Intake, engine: Submi
     exchange.body.arrive(b"12345")
     assert intake.allowance.used == 0
     [(shape, body, delivery, *terms)] = engine.calls
-    assert (shape, body, terms) == (0, b"12345", [None, True, (b"", b"k"), None])
+    assert (shape, body, terms) == (0, b"12345", [None, True, (b"", b"k"), None, None])
     delivery.set_result(0)
     delivery.set_result(0)
     assert exchange.answers == [202]

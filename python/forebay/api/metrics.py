@@ -17,9 +17,17 @@ from forebay.http.router import Role, Route
 if TYPE_CHECKING:
     from forebay._forebay import Engine
     from forebay.app import App
+    from forebay.http.auth import Guard
     from forebay.http.request import Request
 
 _CONTENT_TYPE = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
+
+
+MAX_TOKEN_LABELS = 1000
+"""Tokens with series of their own, three each; the rest is summed up. Idle ones have none."""
+
+OTHERS = "(others)"
+"""Cannot be a token's name: those have no brackets."""
 
 
 class EngineCollector(Collector):
@@ -63,6 +71,33 @@ class RequestCollector(Collector):
         )
 
 
+class TokenCollector(Collector):
+    """What each token was let in with, and how often it was refused for a quota."""
+
+    _ROWS = (
+        ("forebay_token_events", "Events that were let in, by token."),
+        ("forebay_token_bytes", "Bytes of decompressed bodies that were let in, by token."),
+        ("forebay_token_refusals", "Requests that were refused for a quota, by token."),
+    )
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def collect(self) -> Iterator[Metric]:
+        used = sorted((account.name, account.usage()) for account in self._guard.accounts())
+        used = [row for row in used if any(row[1])]
+        others = [usage for _name, usage in used[MAX_TOKEN_LABELS:]]
+        if others:
+            summed = (sum(column) for column in zip(*others, strict=True))
+            events, size, refusals = summed
+            used[MAX_TOKEN_LABELS:] = [(OTHERS, (events, size, refusals))]
+        for column, (name, text) in enumerate(self._ROWS):
+            family = CounterMetricFamily(name, text, labels=["token"])
+            for token, usage in used:
+                family.add_metric([token], usage[column])
+            yield family
+
+
 def routes(app: App) -> list[Route]:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -70,6 +105,7 @@ def routes(app: App) -> list[Route]:
     GCCollector(registry=registry)
     registry.register(EngineCollector(app.engine))
     registry.register(RequestCollector(app))
+    registry.register(TokenCollector(app.guard))
 
     async def scrape(_request: Request) -> Response:
         text = await app.blocking(generate_latest, registry)

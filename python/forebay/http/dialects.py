@@ -1,6 +1,7 @@
 """One error table, rendered in the envelope of the API family that was asked."""
 
 import enum
+import math
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Literal
@@ -111,7 +112,9 @@ class PlatformError(msgspec.Struct, frozen=True):
 
 
 def _drain(error: ForebayError) -> DrainError:
-    return DrainError("server saturated" if isinstance(error, errors.Saturated) else error.detail, error.name)
+    # A quota knows when there is room again, and says whose it is; the ring does not.
+    full = isinstance(error, errors.Saturated) and error.retry_after is None
+    return DrainError("server saturated" if full else error.detail, error.name)
 
 
 def _events(error: ForebayError) -> EventsError:
@@ -148,11 +151,16 @@ def error_name(family: Family, kind: type[ForebayError]) -> str:
     return f"{kind.number} {_STREAMS_TEXT[kind.number][0]}" if family is Family.STREAMS else kind.name
 
 
+def _retry_after(error: ForebayError) -> str:
+    # Whole seconds, as RFC 9110 has it, and rounded up: whoever waits for less would come too early.
+    return RETRY_AFTER_SECONDS if error.retry_after is None else str(max(1, math.ceil(error.retry_after)))
+
+
 def render(family: Family, error: ForebayError, *, close: bool = False) -> Response:
     """The error as the family shows it. `close` ends the connection, when the rest of its body is not wanted."""
     headers = [JSON]
     if error.http_status in _RETRY_STATUSES:
-        headers.append(("retry-after", RETRY_AFTER_SECONDS))
+        headers.append(("retry-after", _retry_after(error)))
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         headers.append(("www-authenticate", "Bearer"))
     if isinstance(error, errors.MethodNotAllowed):

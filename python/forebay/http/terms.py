@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from forebay._forebay import Projects
+from forebay._forebay import Account, Projects
 from forebay.errors import InvalidRequest
-from forebay.http.auth import Grant
 from forebay.http.parameters import Parameter, choice, text
 from forebay.http.request import shown
 from forebay.http.rsgi import Headers
+
+if TYPE_CHECKING:
+    from forebay.http.auth import Grant
 
 MAX_KEY_CHARACTERS = 128
 """The contract's limit; the engine holds it in bytes, and only visible ASCII is let in, so that both are one."""
@@ -41,17 +43,15 @@ HEADERS: tuple[Parameter[Any], ...] = (
 class Terms(NamedTuple):
     """What `Engine.submit` takes beside the body, in its order.
 
-    `encoding` is the content coding in lower case, as the engine knows it; `key` the scope and the key.
+    `encoding` is the content coding in lower case, as the engine knows it; `key` the scope and the key; `account` is
+    charged for the events.
     """
 
     encoding: str | None = None
     quarantine: bool = False
     key: tuple[bytes, bytes] | None = None
     projects: Projects | None = None
-
-
-PLAIN = Terms()
-"""Of a request with none of these headers, by a token for all projects."""
+    account: Account | None = None
 
 
 def terms_of(headers: Headers, grant: Grant) -> Terms:
@@ -62,13 +62,14 @@ def terms_of(headers: Headers, grant: Grant) -> Terms:
             engine's to refuse.
     """
     if not (ENCODING in headers or KEY in headers or ON_INVALID in headers):
-        return PLAIN if grant.projects is None else PLAIN._replace(projects=grant.projects)
+        return grant.plain
     encoding, key, on_invalid = _only(headers, ENCODING), _only(headers, KEY), _only(headers, ON_INVALID)
     return Terms(
         None if encoding is None else encoding.strip().lower(),
         on_invalid is not None and _quarantine(on_invalid),
         None if key is None else (grant.digest, _key(key)),
         grant.projects,
+        grant.account,
     )
 
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::admission::{Budget, Permit};
+use crate::admission::{Budget, Charge, Cost, Permit};
 use crate::consumer::Groups;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
@@ -211,9 +211,13 @@ impl Engine {
             .map(|(record, index)| event(record, index, limit, arrival))
             .collect::<Result<_>>()?;
         let bytes: usize = events.iter().map(crate::log::record::encoded_bytes).sum();
+        let cost = Cost { events: events.len() as u64, bytes: bytes as u64 };
+        let charge = Charge::take(None, stream.quota(), stream.name(), cost)?;
         let permit = self.reserve(stream, bytes + BATCH_OVERHEAD_BYTES)?;
         let destination = Destination { stream, partition, events: &events };
-        encode(&[destination], self.options.max_batch_bytes(), permit)
+        let encoded = encode(&[destination], self.options.max_batch_bytes(), permit)?;
+        charge.settle();
+        Ok(encoded)
     }
 
     /// Creates a stream; durable when this returns.

@@ -14,6 +14,7 @@ pub mod stream;
 pub mod telemetry;
 mod waiting;
 
+pub use admission::{Account, Charge, Cost, MAX_QUOTA, Quota, QuotaRates, Rate};
 pub use engine::{Appended, Engine, NewRecord};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{Generation, Offset, PartitionId, Sequence, StreamId, Ticket, Timestamp};

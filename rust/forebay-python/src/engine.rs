@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyDict, PyList};
 
+use crate::account::Account;
 use crate::batch::RecordBatch;
 use crate::completion::{Completions, Futures, deliver};
 use crate::consumer::{self, Call, Consumed, GroupDescription, OffsetTuple, Polled};
@@ -94,7 +95,7 @@ impl Engine {
         Ok(Self { core, completions: Arc::new(Completions::new()?), futures: Mutex::default() })
     }
 
-    #[pyo3(signature = (shape, body, future, encoding=None, quarantine=false, key=None, projects=None))]
+    #[pyo3(signature = (shape, body, future, encoding=None, quarantine=false, key=None, projects=None, account=None))]
     #[allow(clippy::too_many_arguments)] // one crossing a request, and a request has that many parts
     fn submit(
         &self,
@@ -106,6 +107,7 @@ impl Engine {
         quarantine: bool,
         key: Option<(PyBackedBytes, PyBackedBytes)>,
         projects: Option<&Bound<'_, Projects>>,
+        account: Option<&Bound<'_, Account>>,
     ) -> PyResult<()> {
         let request = self::shape(shape).and_then(|shape| {
             let mut request = Request::new(shape, Box::new(body));
@@ -113,6 +115,7 @@ impl Engine {
             request.on_invalid = if quarantine { OnInvalid::Quarantine } else { OnInvalid::Refuse };
             request.key = key.map(|(scope, key)| Key::new(&scope, shape.stream(), &key)).transpose()?;
             request.allowed = projects.map(|projects| Arc::clone(&projects.get().0));
+            request.account = account.map(|account| Arc::clone(&account.get().0));
             Ok(request)
         });
         let request = request.map_err(|error| raise(py, &error))?;

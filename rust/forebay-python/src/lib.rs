@@ -1,5 +1,6 @@
 //! The extension module `forebay._forebay`: converts, calls the core, maps errors. Nothing here is done per record.
 
+mod account;
 mod allocator;
 mod batch;
 mod column;
@@ -19,6 +20,7 @@ use pyo3::prelude::*;
 fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     allocator::keep_pages();
     module.add("SHAPE_DRAIN", engine::SHAPE_DRAIN)?;
+    module.add_class::<account::Account>()?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<engine::Projects>()?;
     module.add_class::<engine::Receipt>()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::request::{Job, Request, Shape};
 use super::{Encoding, Event, InvalidEvent, Parsed, inflate, parse_drain};
-use crate::admission::Permit;
+use crate::admission::{Charge, Cost, Permit};
 use crate::error::{Error, Result};
 use crate::ids::Timestamp;
 use crate::log::append::{Append, Destination, Encoded, Reply, encode};
@@ -95,7 +95,8 @@ impl Parser {
     /// The records of a body, and how many of its events were put on the stream of rejected ones.
     ///
     /// # Errors
-    /// What is wrong with the body, or `Saturated` when its records have no room.
+    /// What is wrong with the body; `Saturated` when its records have no room, or a quota has none for it now;
+    /// `PayloadTooLarge` when it can never have.
     pub fn batch(
         &self,
         request: &Request,
@@ -109,6 +110,20 @@ impl Parser {
             Shape::Drain => parse_drain(body, arrival, request.on_invalid, self.max_record_bytes, &mut parsed)?,
         }
         request.check_keys(&parsed.events)?;
+        let cost = Cost { events: (parsed.events.len() + parsed.invalid.len()) as u64, bytes: body.len() as u64 };
+        let charge = Charge::take(request.account.as_deref(), stream.quota(), stream.name(), cost)?;
+        let encoded = self.encoded(&parsed, stream, permit, arrival)?;
+        charge.settle();
+        Ok(encoded)
+    }
+
+    fn encoded(
+        &self,
+        parsed: &Parsed<'_>,
+        stream: &Arc<Stream>,
+        permit: Permit,
+        arrival: Timestamp,
+    ) -> Result<(Encoded, u32)> {
         let good = Destination { stream, partition: None, events: &parsed.events };
         if parsed.invalid.is_empty() {
             return Ok((encode(&[good], self.max_batch_bytes, permit)?, 0));

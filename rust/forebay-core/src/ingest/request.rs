@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Encoding, OnInvalid};
-use crate::admission::Permit;
+use crate::admission::{Account, Permit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::append::Reply;
@@ -50,13 +50,23 @@ pub struct Request {
     pub key: Option<Key>,
     /// The only record keys that the sender may write; `None` for any.
     pub allowed: Option<AllowedKeys>,
+    /// Whom its events are charged to; `None` for nobody.
+    pub account: Option<Arc<Account>>,
 }
 
 impl Request {
-    /// A plain request: not encoded, whole or nothing, without a key.
+    /// A plain request: not encoded, whole or nothing, without a key, charged to nobody.
     #[must_use]
     pub fn new(shape: Shape, body: Body) -> Self {
-        Self { shape, body, encoding: Encoding::Identity, on_invalid: OnInvalid::Refuse, key: None, allowed: None }
+        Self {
+            shape,
+            body,
+            encoding: Encoding::Identity,
+            on_invalid: OnInvalid::Refuse,
+            key: None,
+            allowed: None,
+            account: None,
+        }
     }
 
     /// The body as sent.

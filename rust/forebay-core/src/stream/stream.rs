@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{SegmentPart, StreamDefinition, Watches};
-use crate::admission::Budget;
+use crate::admission::{Budget, Quota};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Offset, PartitionId, StreamId};
 use crate::log::ring::Partition;
@@ -23,6 +23,7 @@ pub struct Stream {
     name: String,
     partitions: Box<[Partition]>,
     share: Arc<Budget>,
+    quota: Quota,
     segments: RwLock<SegmentMap>,
     deleted: AtomicBool,
     watches: Watches,
@@ -37,6 +38,7 @@ impl Stream {
             partitions: (0..definition.partitions).map(|_| Partition::default()).collect(),
             definition: RwLock::new(definition),
             share,
+            quota: Quota::default(),
             segments: RwLock::default(),
             deleted: AtomicBool::new(false),
             watches: Watches::default(),
@@ -64,6 +66,12 @@ impl Stream {
 
     pub(crate) fn redefine(&self, definition: StreamDefinition) {
         *self.definition.write() = definition;
+    }
+
+    /// What senders together may write to it; without limits until some are set.
+    #[must_use]
+    pub fn quota(&self) -> &Quota {
+        &self.quota
     }
 
     /// All partitions, in order.
