@@ -135,7 +135,7 @@ impl Groups {
             let detail = format!("stream {:?} was deleted", stream.name());
             return Err(Error::new(ErrorKind::StreamNotFound, detail));
         }
-        group.state().stream(stream.id()).turn = turn.wrapping_add(batches.len());
+        end_call(group, &stream, request, turn.wrapping_add(batches.len()), batches.is_empty());
         if request.auto_commit {
             self.commit_read(&stream, &readings, request)?;
         }
@@ -292,6 +292,16 @@ fn lease(group: &Group, stream: &Stream, request: &Consume<'_>) -> Result<Lease>
         if holds.is_empty() { "none" } else { &holds }
     );
     Err(Error::new(ErrorKind::FencedMember, detail))
+}
+
+/// Notes whose turn is next, and shortens the lease of a member that will not wait, since it has got something.
+fn end_call(group: &Group, stream: &Stream, request: &Consume<'_>, turn: usize, waits: bool) {
+    let mut state = group.state();
+    let of = state.stream(stream.id());
+    of.turn = turn;
+    if let (Some(leases), Some(member), false) = (of.leases.as_mut(), request.member, waits) {
+        leases.renew(member, request.now + LEASE);
+    }
 }
 
 type Positions = (Vec<Reading>, usize, Option<Instant>);
