@@ -198,10 +198,7 @@ impl Quota {
     #[must_use]
     pub fn rates(&self) -> QuotaRates {
         let buckets = self.buckets.lock();
-        QuotaRates {
-            events: buckets.events.map(|bucket| bucket.rate),
-            bytes: buckets.bytes.map(|bucket| bucket.rate),
-        }
+        QuotaRates { events: buckets.events.map(|bucket| bucket.rate), bytes: buckets.bytes.map(|bucket| bucket.rate) }
     }
 
     /// Takes all of `cost`, or nothing.
