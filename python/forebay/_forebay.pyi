@@ -1,14 +1,17 @@
 """The Rust engine. Offsets count records of one partition from 0; times are microseconds since 1970 UTC."""
 
 from collections.abc import Callable
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
     "SHAPE_DRAIN",
     "Account",
+    "Consumed",
     "Engine",
+    "GroupDescription",
+    "Polled",
     "Projects",
     "Receipt",
     "RecordBatch",
@@ -57,6 +60,16 @@ class Engine:
         """A descriptor that turns readable when requests are complete."""
     def drain_completions(self) -> None:
         """Completes the futures of all finished requests."""
+    def watch(self, stream: str, positions: list[tuple[int, int]], future: _Completion) -> int:
+        """Lets `drain_completions` complete `future` with 0 once there is a record at or beyond one of the positions
+        (partition, offset): by the commit that makes it visible, at once when there is one already.
+
+        The future gets `StreamNotFound` when the stream is deleted, and `Closed` when the engine closes. Returns the
+        ticket for `unwatch`. Raises `StreamNotFound`, `InvalidRequest` for a partition that is not there, `Saturated`.
+        """
+    def unwatch(self, ticket: int) -> None:
+        """Forgets a watch that is no longer wanted. Its future may still be completed when that was on its way; cancel
+        it. A ticket of a watch that has ended is ignored."""
     def append(
         self,
         stream: str,
@@ -68,6 +81,55 @@ class Engine:
     def fetch(self, stream: str, partition: int, offset: int, max_records: int, max_bytes: int) -> RecordBatch: ...
     def create_stream(self, name: str, partitions: int) -> None: ...
     def streams(self) -> list[StreamDescription]: ...
+    def consume(
+        self,
+        group: str,
+        stream: str,
+        **keywords: Any,
+    ) -> Consumed:
+        """Reads what comes next for a group, which its first call creates durably.
+
+        Keywords:
+            member: shares the partitions with the group's other members; None reads all.
+            partition: only this one.
+            offset: `earliest`, `latest`, a number, or None for the committed position.
+            limit: most records, 100.
+            on_reset: `error`, `earliest` or `latest`, for a position that is not there any more.
+            auto_commit: commits what is returned.
+            resume: positions that an earlier answer gave; reading goes on there.
+            hold_ms: how long the caller will wait when there is nothing: the member's lease lasts over it.
+
+        Raises `StreamNotFound`, `InvalidOffset`, `FencedMember`, `InvalidRequest`, `Saturated`, `StorageUnavailable`.
+        """
+    def poll(
+        self,
+        group: str,
+        stream: str,
+        **keywords: Any,
+    ) -> Polled:
+        """As `consume`, without JSON."""
+    def wait(self, stream: str, positions: list[tuple[int, int]], milliseconds: int) -> bool:
+        """Waits in this thread until there is a record at or beyond one of the positions; False when there is none."""
+    def commit_offsets(
+        self,
+        group: str,
+        offsets: list[tuple[str, int, int]],
+        member: str | None = None,
+        force: bool = False,
+        future: _Completion | None = None,
+    ) -> None:
+        """Commits (stream, partition, next offset) rows, all or none. With `future`, `drain_completions` completes it
+        when they are durable; without, this waits.
+
+        Raises `ConsumerGroupNotFound`, `StreamNotFound`, `FencedMember`, `InvalidOffset`, `InvalidRequest`.
+        """
+    def groups(self) -> list[GroupDescription]: ...
+    def group(self, name: str) -> GroupDescription:
+        """Raises `ConsumerGroupNotFound`."""
+    def delete_group(self, name: str) -> None:
+        """Durable when it returns. Raises `ConsumerGroupNotFound`."""
+    def leave_group(self, group: str, member: str) -> None:
+        """Gives a member's leases back. Raises `ConsumerGroupNotFound`, and `NotFound` when it has none."""
     def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | _Histogram]]]]:
         """(name, help, type, samples) with type `counter`, `gauge` or `histogram`."""
     def status(self) -> dict[str, object]: ...
@@ -124,6 +186,38 @@ class StreamDescription:
     builtin: bool
 
 @final
+class Consumed:
+    """The answer to a consumer."""
+
+    body: bytes
+    """The whole JSON answer."""
+    count: int
+    positions: list[tuple[int, int]]
+    """(partition, next offset) of every partition that is the reader's."""
+    rebalanced: bool
+    """Whether partitions may have changed hands by this call."""
+    recheck_ms: int | None
+    """When another member's lease runs out, whose partitions a call may get then."""
+
+@final
+class Polled:
+    """The same, as batches."""
+
+    batches: list[RecordBatch]
+    positions: list[tuple[int, int]]
+    recheck_ms: int | None
+
+@final
+class GroupDescription:
+    name: str
+    created_us: int
+    used_us: int
+    members: list[tuple[str, str, list[int], int]]
+    """Stream, member, its partitions, milliseconds of its lease that are left."""
+    offsets: list[tuple[str, int, int, int]]
+    """Stream, partition, committed offset, end of the partition."""
+
+@final
 class RecordBatch:
     """Consecutive records of one partition."""
 
@@ -136,6 +230,9 @@ class RecordBatch:
     def key(self, index: int) -> bytes | None: ...
     def value(self, index: int) -> bytes: ...
     def headers(self, index: int) -> bytes: ...
+    def column(self, name: str) -> tuple[bytes, bytes, bytes | None]:
+        """`key`, `headers` or `value` of all records in Arrow's layout of large binary: int64 offsets, the bytes one
+        after the other, and a bitmap of what is there, None when all are."""
     def ndjson(self, projects: Projects | None = None) -> bytes:
         """A line of JSON a record; with `projects` only those whose key is one of them."""
 

@@ -20,6 +20,7 @@ from forebay.http.intake import SWEEP_SECONDS, Intake
 from forebay.http.request import Allowance, Request, linger
 from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import HttpProtocol, Scope, Watcher
+from forebay.polls import Polls
 
 log = structlog.get_logger("forebay.app")
 
@@ -38,6 +39,7 @@ class App:
         self.guard = guard
         self.allowance = Allowance(settings.max_reading_bytes)
         self.stopping = asyncio.Event()
+        self.polls = Polls(engine, self.stopping)
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
         self.router = Router(api.routes(self))
         self._loop = asyncio.get_running_loop()
@@ -147,6 +149,7 @@ class App:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.polls.close()
         self.readers.shutdown(wait=True)
 
 

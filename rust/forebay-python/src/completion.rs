@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use forebay_core::{Completer, Receipt, Result, Ticket};
+use forebay_core::{Completer, Receipt, Result, Ticket, Watcher};
 use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -13,10 +13,19 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::error::exception;
 
+/// What a future waited for.
+#[derive(Debug)]
+enum Outcome {
+    /// An append's commit.
+    Appended(Receipt),
+    /// A record that is visible now.
+    Visible,
+}
+
 /// Outcomes on their way from the engine's threads to the event loop. Bounded by the requests under way.
 #[derive(Debug)]
 pub struct Completions {
-    finished: Mutex<Vec<(Ticket, Result<Receipt>)>>,
+    finished: Mutex<Vec<(Ticket, Result<Outcome>)>>,
     signalled: AtomicBool,
     wake: OwnedFd,
 }
@@ -36,7 +45,7 @@ impl Completions {
         self.wake.as_raw_fd()
     }
 
-    fn take(&self) -> Vec<(Ticket, Result<Receipt>)> {
+    fn take(&self) -> Vec<(Ticket, Result<Outcome>)> {
         let mut count = [0; 8];
         // Nothing to read only means that nobody signalled.
         let _spurious = rustix::io::read(&self.wake, &mut count);
@@ -48,10 +57,26 @@ impl Completions {
 
 impl Completer for Completions {
     fn complete(&self, ticket: Ticket, outcome: Result<Receipt>) {
-        self.finished.lock().push((ticket, outcome));
+        self.finished.lock().push((ticket, outcome.map(Outcome::Appended)));
     }
 
     fn wake(&self) {
+        self.signal();
+    }
+}
+
+impl Watcher for Completions {
+    fn due(&self, ticket: Ticket, outcome: Result<()>) {
+        self.finished.lock().push((ticket, outcome.map(|()| Outcome::Visible)));
+    }
+
+    fn wake(&self) {
+        self.signal();
+    }
+}
+
+impl Completions {
+    fn signal(&self) {
         if !self.signalled.swap(true, Ordering::AcqRel) {
             // Cannot fail: the counter is read long before 2^64 signals.
             let _infallible = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
@@ -104,10 +129,11 @@ pub fn deliver(py: Python<'_>, completions: &Completions, futures: &Mutex<Future
     first_failure
 }
 
-fn complete(future: &Bound<'_, PyAny>, outcome: Result<Receipt>) -> PyResult<()> {
+fn complete(future: &Bound<'_, PyAny>, outcome: Result<Outcome>) -> PyResult<()> {
     let py = future.py();
     let delivered = match outcome {
-        Ok(receipt) => future.call_method1(intern!(py, "set_result"), (receipt.quarantined,)),
+        Ok(Outcome::Appended(receipt)) => future.call_method1(intern!(py, "set_result"), (receipt.quarantined,)),
+        Ok(Outcome::Visible) => future.call_method1(intern!(py, "set_result"), (0,)),
         Err(error) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
     };
     match delivered {

@@ -1,6 +1,7 @@
 //! The engine's class.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use forebay_core::log::storage::Disk;
 use forebay_core::{
@@ -15,10 +16,12 @@ use pyo3::types::{PyDict, PyList};
 use crate::account::Account;
 use crate::batch::RecordBatch;
 use crate::completion::{Completions, Futures, deliver};
+use crate::consumer::{self, Call, Consumed, GroupDescription, OffsetTuple, Polled};
 use crate::convert::{self, RecordTuple, record};
 use crate::error::raise;
 use crate::maintenance::damage_row;
 use crate::metrics;
+use crate::watch;
 
 /// The event shape of `POST /v1/drain`.
 pub const SHAPE_DRAIN: u8 = 0;
@@ -47,9 +50,9 @@ impl Projects {
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct Engine {
-    core: forebay_core::Engine,
-    completions: Arc<Completions>,
-    futures: Mutex<Futures>,
+    pub(crate) core: forebay_core::Engine,
+    pub(crate) completions: Arc<Completions>,
+    pub(crate) futures: Mutex<Futures>,
 }
 
 /// Where an append went: one partition and one offset a record, in the order given.
@@ -138,6 +141,14 @@ impl Engine {
         deliver(py, &self.completions, &self.futures)
     }
 
+    fn watch(&self, stream: &str, positions: Vec<(u32, u64)>, future: Bound<'_, PyAny>) -> PyResult<u128> {
+        watch::watch(self, stream, &positions, future)
+    }
+
+    fn unwatch(&self, ticket: u128) {
+        watch::unwatch(self, ticket);
+    }
+
     #[pyo3(signature = (stream, records, partition))]
     fn append(
         &self,
@@ -214,6 +225,73 @@ impl Engine {
         status.set_item("workers", report.workers)?;
         status.set_item("free_disk_bytes", report.free_disk_bytes)?;
         Ok(status)
+    }
+
+    #[pyo3(signature = (group, stream, **keywords))]
+    fn consume(
+        &self,
+        py: Python<'_>,
+        group: String,
+        stream: String,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Consumed> {
+        consumer::consume(py, &self.core, &Call::new(group, stream, keywords)?)
+    }
+
+    #[pyo3(signature = (group, stream, **keywords))]
+    fn poll(
+        &self,
+        py: Python<'_>,
+        group: String,
+        stream: String,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Polled> {
+        consumer::poll(py, &self.core, &Call::new(group, stream, keywords)?)
+    }
+
+    /// Waits in this thread.
+    fn wait(&self, py: Python<'_>, stream: &str, positions: Vec<(u32, u64)>, milliseconds: u64) -> PyResult<bool> {
+        let limit = Duration::from_millis(milliseconds);
+        let waited = py.detach(|| self.core.wait(stream, &consumer::places(positions), limit));
+        waited.map_err(|error| raise(py, &error))
+    }
+
+    #[pyo3(signature = (group, offsets, member=None, force=false, future=None))]
+    fn commit_offsets(
+        &self,
+        py: Python<'_>,
+        group: &str,
+        offsets: Vec<OffsetTuple>,
+        member: Option<&str>,
+        force: bool,
+        future: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let ticket = future.map(|future| self.futures.lock().insert(future));
+        let completer: Arc<dyn Completer> = self.completions.clone();
+        let reply = ticket.map(|ticket| (completer, ticket));
+        let committed = py.detach(|| consumer::commit(&self.core, group, offsets, member, force, reply));
+        committed.map_err(|error| {
+            ticket.map(|ticket| self.futures.lock().remove(ticket));
+            raise(py, &error)
+        })
+    }
+
+    fn groups(&self, py: Python<'_>) -> Vec<GroupDescription> {
+        let reports = py.detach(|| self.core.groups().reports(Instant::now()));
+        reports.into_iter().map(GroupDescription::new).collect()
+    }
+
+    fn group(&self, py: Python<'_>, name: &str) -> PyResult<GroupDescription> {
+        let report = self.core.groups().report(name, Instant::now());
+        report.map(GroupDescription::new).map_err(|error| raise(py, &error))
+    }
+
+    fn delete_group(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        py.detach(|| self.core.groups().delete(name)).map_err(|error| raise(py, &error))
+    }
+
+    fn leave_group(&self, py: Python<'_>, group: &str, member: &str) -> PyResult<()> {
+        py.detach(|| self.core.groups().leave(group, member)).map_err(|error| raise(py, &error))
     }
 
     fn close(&self, py: Python<'_>) {

@@ -5,12 +5,14 @@ mod allocator;
 mod batch;
 mod column;
 mod completion;
+mod consumer;
 mod convert;
 mod engine;
 mod error;
 mod load;
 mod maintenance;
 mod metrics;
+mod watch;
 
 use pyo3::prelude::*;
 
@@ -24,6 +26,9 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Receipt>()?;
     module.add_class::<engine::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
+    module.add_class::<consumer::Consumed>()?;
+    module.add_class::<consumer::GroupDescription>()?;
+    module.add_class::<consumer::Polled>()?;
     module.add_function(wrap_pyfunction!(allocator::keep_heap, module)?)?;
     module.add_function(wrap_pyfunction!(load::run_load, module)?)?;
     module.add_function(wrap_pyfunction!(maintenance::verify, module)?)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::commit::OffsetCommit;
-use super::group::Group;
+use super::group::{Group, Lease};
 use super::groups::Groups;
 use super::lease::LEASE;
 use super::names::{check_group, check_member};
@@ -108,8 +108,8 @@ impl Groups {
     }
 
     fn consume_as(&self, group: &Group, stream: Arc<Stream>, request: &Consume<'_>) -> Result<Option<Fetched>> {
-        let (partitions, rebalanced) = partitions(group, &stream, request)?;
-        let Some((mut readings, turn, next_expiry)) = positions(group, &stream, &partitions, request)? else {
+        let lease = lease(group, &stream, request)?;
+        let Some((mut readings, turn, next_expiry)) = positions(group, &stream, &lease, request)? else {
             return Ok(None);
         };
         let batches = self.read(&stream, &mut readings, request, turn)?;
@@ -127,7 +127,7 @@ impl Groups {
             end: reading.end.max(reading.position.offset),
         };
         let reached = readings.iter().map(reached).collect();
-        Ok(Some(Fetched { stream, batches, reached, rebalanced, next_expiry }))
+        Ok(Some(Fetched { stream, batches, reached, rebalanced: lease.rebalanced, next_expiry }))
     }
 
     /// Reads up to the limits, sharing them among the partitions, and moves the positions on.
@@ -222,32 +222,32 @@ fn check(request: &Consume<'_>, stream: &Stream) -> Result<()> {
     resolved.map(drop).map_err(|outside| outside.error(stream.name(), partition))
 }
 
-/// The partitions that are the reader's, and whether they may have changed hands.
-fn partitions(group: &Group, stream: &Stream, request: &Consume<'_>) -> Result<(Vec<PartitionId>, bool)> {
+/// The partitions that are the reader's.
+fn lease(group: &Group, stream: &Stream, request: &Consume<'_>) -> Result<Lease> {
     let Some(member) = request.member else {
         let all = (0..).map(PartitionId).take(stream.partitions().len());
-        return Ok((request.partition.map_or_else(|| all.collect(), |one| vec![one]), false));
+        let partitions = request.partition.map_or_else(|| all.collect(), |one| vec![one]);
+        return Ok(Lease { partitions, rebalanced: false, continuous: true });
     };
     let until = request.now + request.hold + LEASE;
-    let (owned, rebalanced) = group.lease(stream, member, request.now, until)?;
-    let Some(one) = request.partition else { return Ok((owned, rebalanced)) };
-    if owned.contains(&one) {
-        return Ok((vec![one], rebalanced));
+    let lease = group.lease(stream, member, request.now, until)?;
+    let Some(one) = request.partition else { return Ok(lease) };
+    if lease.partitions.contains(&one) {
+        return Ok(Lease { partitions: vec![one], ..lease });
     }
-    let detail =
-        format!("partition {one} of stream {:?} is not member {member:?}'s, which has {owned:?}", stream.name());
+    let holds = lease.partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let detail = format!(
+        "partition {one} of stream {:?} is not member {member:?}'s, which holds {}",
+        stream.name(),
+        if holds.is_empty() { "none" } else { &holds }
+    );
     Err(Error::new(ErrorKind::FencedMember, detail))
 }
 
 type Positions = (Vec<Reading>, usize, Option<Instant>);
 
 /// Where each partition is read on, whose turn it is, and when leases change; `None` when the group was deleted.
-fn positions(
-    group: &Group,
-    stream: &Stream,
-    partitions: &[PartitionId],
-    request: &Consume<'_>,
-) -> Result<Option<Positions>> {
+fn positions(group: &Group, stream: &Stream, lease: &Lease, request: &Consume<'_>) -> Result<Option<Positions>> {
     let mut state = group.state();
     if state.deleted {
         return Ok(None);
@@ -258,13 +258,14 @@ fn positions(
     }
     state.used = state.used.max(Timestamp::now());
     let of = state.stream(stream.id());
-    let expiry = |leases: &super::lease::Leases| leases.next_expiry(request.member.unwrap_or_default());
-    let next_expiry = of.leases.as_ref().and_then(expiry);
-    let mut readings = Vec::with_capacity(partitions.len());
-    for partition in partitions {
+    let next_expiry = of.leases.as_ref().zip(request.member).and_then(|(leases, member)| leases.next_expiry(member));
+    // Who lost its lease begins at what is committed again, whatever it has been given before.
+    let resumes = if lease.continuous { request.resume } else { &[] };
+    let mut readings = Vec::with_capacity(lease.partitions.len());
+    for partition in &lease.partitions {
         let Some(log) = stream.partition(*partition) else { continue };
         let committed = of.committed.get(partition).copied();
-        let resume = request.resume.iter().find(|(of, _)| of == partition).map(|(_, offset)| *offset);
+        let resume = resumes.iter().find(|(of, _)| of == partition).map(|(_, offset)| *offset);
         let position = resolve(log, request.start_at, committed, resume, request.on_reset);
         let position = position.map_err(|outside| outside.error(stream.name(), partition))?;
         readings.push(Reading { partition: *partition, position, end: log.committed() });

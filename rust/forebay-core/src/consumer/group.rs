@@ -48,6 +48,16 @@ pub(crate) struct GroupStream {
     pub(crate) turn: usize,
 }
 
+/// A member's lease after a call.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) partitions: Vec<PartitionId>,
+    /// Whether partitions may have changed hands by the call.
+    pub(crate) rebalanced: bool,
+    /// Whether the member's lease ran until the call.
+    pub(crate) continuous: bool,
+}
+
 impl GroupStream {
     fn new() -> Self {
         Self { committed: BTreeMap::new(), queued: BTreeMap::new(), leases: None, turn: 0 }
@@ -101,31 +111,25 @@ impl Group {
         }
     }
 
-    /// Renews a member's lease until `until` and gives the partitions that it holds; leases that have run out are
-    /// shared anew. The second value tells whether partitions may have changed hands.
+    /// Renews a member's lease until `until`; leases that have run out are shared anew.
     ///
     /// # Errors
     /// `Saturated` when there are too many members.
-    pub(crate) fn lease(
-        &self,
-        stream: &Stream,
-        member: &str,
-        now: Instant,
-        until: Instant,
-    ) -> Result<(Vec<PartitionId>, bool)> {
+    pub(crate) fn lease(&self, stream: &Stream, member: &str, now: Instant, until: Instant) -> Result<Lease> {
         {
             let mut state = self.state.lock();
             let leases = state.leases(stream);
             if leases.is_live(member, now) && !leases.any_expired(now) {
                 leases.renew(member, until);
-                return Ok((leases.owned(member), false));
+                return Ok(Lease { partitions: leases.owned(member), rebalanced: false, continuous: true });
             }
         }
         let order = self.order();
         let mut state = self.settled_state(&order);
         let leases = state.leases(stream);
+        let continuous = leases.is_live(member, now);
         leases.join(member, now, until)?;
-        Ok((leases.owned(member), true))
+        Ok(Lease { partitions: leases.owned(member), rebalanced: true, continuous })
     }
 
     /// Gives a member's leases back, on all streams; `false` when it had none.

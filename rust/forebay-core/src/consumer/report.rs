@@ -68,13 +68,13 @@ impl Groups {
     /// Gives a member's leases back.
     ///
     /// # Errors
-    /// `ConsumerGroupNotFound`, or `FencedMember` when it has none.
+    /// `ConsumerGroupNotFound`, or `NotFound` when it has none.
     pub fn leave(&self, group: &str, member: &str) -> Result<()> {
         if self.named(group)?.leave(member) {
             return Ok(());
         }
         let detail = format!("member {member:?} holds no lease in the group {group:?}");
-        Err(crate::error::Error::new(crate::error::ErrorKind::FencedMember, detail))
+        Err(crate::error::Error::new(crate::error::ErrorKind::NotFound, detail))
     }
 
     fn report_of(&self, group: &Group, now: Instant) -> GroupReport {

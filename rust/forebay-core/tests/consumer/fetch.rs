@@ -82,16 +82,29 @@ fn a_busy_partition_does_not_starve_the_others() {
 
 #[test]
 fn an_answer_is_bounded_in_bytes() {
+    const RECORDS: usize = 120;
     let (_storage, engine) = with_stream(2);
-    let value = format!("\"{}\"", "x".repeat(200_000)).into_bytes();
+    let value = format!("\"{}\"", "x".repeat(100_000)).into_bytes();
     let record = NewRecord { key: None, value, headers: Vec::new(), timestamp: None };
-    let records = vec![record; 10];
-    for partition in [0, 0, 1, 1] {
-        common::until("room", || engine.append(STREAM, &records, Some(PartitionId(partition))).is_ok());
+    for batch in 0..RECORDS / 2 {
+        let partition = Some(PartitionId(u32::try_from(batch % 2).unwrap()));
+        let records = [record.clone(), record.clone()];
+        common::until("room", || match engine.append(STREAM, &records, partition) {
+            Ok(_) => true,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Saturated, "{error}");
+                false
+            }
+        });
     }
-    let fetched = consume(&engine);
-    let bytes: usize = fetched.batches.iter().map(forebay_core::RecordBatch::bytes).sum();
-    assert!(bytes <= MAX_ANSWER_BYTES && fetched.count() == 40, "{bytes} {}", fetched.count());
+    let call = Consume { limit: 10_000, ..plain(Instant::now()) };
+    let first = engine.groups().consume(&call).unwrap();
+    let bytes: usize = first.batches.iter().map(forebay_core::RecordBatch::bytes).sum();
+    assert!(bytes <= MAX_ANSWER_BYTES && bytes > MAX_ANSWER_BYTES * 9 / 10, "{bytes}");
+    assert!(next(&first).iter().all(|next| *next > 30), "both had their share: {:?}", next(&first));
+    let resume: Vec<_> = first.reached.iter().map(|reached| (reached.partition, reached.next)).collect();
+    let rest = engine.groups().consume(&Consume { resume: &resume, ..call }).unwrap();
+    assert_eq!(first.count() + rest.count(), RECORDS);
 }
 
 #[test]
