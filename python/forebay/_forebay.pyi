@@ -7,6 +7,8 @@ from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
     "SHAPE_DRAIN",
+    "SHAPE_PUBLISH",
+    "SHAPE_PUBLISH_BATCH",
     "Account",
     "Consumed",
     "Engine",
@@ -26,10 +28,16 @@ __all__ = [
 SHAPE_DRAIN: int
 """The event shape of `POST /v1/drain`."""
 
+SHAPE_PUBLISH: int
+"""The event shape of `POST /api/v1/streams/{name}/events`."""
+
+SHAPE_PUBLISH_BATCH: int
+"""The event shape of `POST /api/v1/streams/{name}/events/batch`."""
+
 class _Completion(Protocol):
     """What `Engine.submit` reports to: an asyncio future, or anything with these methods of one."""
 
-    def set_result(self, result: int, /) -> None: ...
+    def set_result(self, result: Any, /) -> None: ...
     def set_exception(self, exception: Exception, /) -> None: ...
     def cancelled(self) -> bool: ...
 
@@ -48,13 +56,15 @@ class Engine:
         key: tuple[bytes, bytes] | None = None,
         projects: Projects | None = None,
         account: Account | None = None,
+        stream: str | None = None,
     ) -> None:
         """Admits one request body. `encoding` is a content coding in lower case; `key` is the scope and the key of an
         idempotent request; `projects` are the only record keys that the sender may write; `account` is what its
-        events are charged to.
+        events are charged to; `stream` is where the publishing shapes go.
 
         Raises at once when it is refused; else `drain_completions` completes `future` with the number of quarantined
-        events, or with a `ForebayError`.
+        events, or with a `ForebayError`. The result of a publishing shape is (status, JSON body); when the body says
+        how long its sender waits, `future.set_timeout(seconds)` is called before, if it comes to a commit.
         """
     def completion_fd(self) -> int:
         """A descriptor that turns readable when requests are complete."""
@@ -79,7 +89,14 @@ class Engine:
         """Appends (key, value JSON, headers JSON or empty, timestamp) records as one atomic batch and waits for the
         commit."""
     def fetch(self, stream: str, partition: int, offset: int, max_records: int, max_bytes: int) -> RecordBatch: ...
-    def create_stream(self, name: str, partitions: int) -> None: ...
+    def create_stream(self, name: str, partitions: int, options: dict[str, object] | None = None) -> None:
+        """`options`: `retention_ms`, `retention_bytes` (0 for no limit), `compression` (none, gzip, snappy, lz4, zstd),
+        `max_record_bytes`; what is not named has its default. Waits for the commit."""
+    def alter_stream(self, name: str, options: dict[str, object]) -> None:
+        """Changes the options that are named. Waits for the commit."""
+    def delete_stream(self, name: str) -> None:
+        """Deletes a stream and everything in it. Waits for the commit."""
+    def stream(self, name: str) -> StreamDescription: ...
     def streams(self) -> list[StreamDescription]: ...
     def consume(
         self,
@@ -184,6 +201,15 @@ class StreamDescription:
     """Bytes in memory, not sealed yet; the journal holds them."""
     segments: int
     builtin: bool
+    engine_made: bool
+    """Whether only the engine writes to it and deletes it."""
+    created_us: int
+    retention_ms: int
+    """0 for no limit."""
+    retention_bytes: int
+    """0 for no limit."""
+    compression: str
+    max_record_bytes: int
 
 @final
 class Consumed:

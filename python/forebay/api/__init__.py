@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.api import consume, consumers, docs, drain, health, metrics, streams
+from forebay.api import consume, consumers, docs, drain, health, manage, metrics, publish, streams
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -16,6 +16,8 @@ def routes(app: App) -> list[Route]:
     return [
         *drain.routes(app),
         *streams.routes(app),
+        *manage.routes(app),
+        *publish.routes(app),
         *consume.routes(app),
         *consumers.routes(app),
         *health.routes(app),

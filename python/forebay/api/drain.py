@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from forebay import errors
 from forebay._forebay import SHAPE_DRAIN
-from forebay.http.intake import ACK_SECONDS
+from forebay.http.commit import Commit
 from forebay.http.reply import Reply
 from forebay.http.response import JSON, Response
 from forebay.http.router import Role, Route
@@ -77,7 +75,7 @@ def routes(app: App) -> list[Route]:
     async def drain(request: Request) -> Response:
         terms = terms_of(request.scope.headers, request.grant)
         body = await request.body(encoded=True)
-        commit = Commit()
+        commit: Commit[int] = Commit()
         app.engine.submit(SHAPE_DRAIN, body, commit, *terms)
         return acknowledge(terms, await commit.wait())
 
@@ -94,29 +92,3 @@ def routes(app: App) -> list[Route]:
             replies={202: Reply(Accepted, "Every event of the batch is stored.", ("Forebay-Durability",))},
         )
     ]
-
-
-class Commit:
-    """A future that may be completed after its waiter has gone."""
-
-    def __init__(self) -> None:
-        self._future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def set_result(self, quarantined: int) -> None:
-        if not self._future.done():
-            self._future.set_result(quarantined)
-
-    def set_exception(self, error: Exception) -> None:
-        if not self._future.done():
-            self._future.set_exception(error)
-
-    def cancelled(self) -> bool:
-        return self._future.cancelled()
-
-    async def wait(self) -> int:
-        """The number of quarantined events, once the batch is committed."""
-        try:
-            async with asyncio.timeout(ACK_SECONDS):
-                return await self._future
-        except TimeoutError:
-            raise errors.Timeout(f"no commit within {ACK_SECONDS:g} seconds; the outcome is unknown") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -27,6 +29,9 @@ MAX_RECORDS = 10_000
 MAX_PAGE_BYTES = 8 << 20
 """A page is held whole in memory, by at most as many readers as the read pool has threads."""
 
+BROKER = "broker-1"
+"""The embedded log has one process, which leads every partition and holds its only replica."""
+
 MAX_OFFSET = (1 << 63) - 1
 MAX_PARTITION = 1023
 
@@ -35,6 +40,9 @@ PARTITION = whole("partition", 0, 0, MAX_PARTITION, "The partition, from 0.")
 OFFSET = whole("offset", None, 0, MAX_OFFSET, "The first record; the first that is kept when it is not given.")
 LIMIT = whole("limit", 1000, 1, MAX_RECORDS, "The most records of one page. A page also ends at 8 MiB.")
 
+NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -42,13 +50,25 @@ class PartitionOffsets(msgspec.Struct, rename="camel"):
     """Offsets of one partition: the first that is kept, and the next that is given."""
 
     partition: Count
+    leader: str
+    replicas: list[str]
     start_offset: Count
     end_offset: Count
 
 
+class StreamConfig(msgspec.Struct, rename="camel"):
+    """What is chosen for a stream. -1 stands for no limit; `compressionType` is that of sealed segments."""
+
+    retention_ms: int
+    retention_bytes: int
+    compression_type: str
+    max_message_bytes: Count
+
+
 class StreamMetadata(msgspec.Struct, rename="camel"):
     """A stream. `totalSize` is `storedBytes` (on the disk, sealed) and `unsealedBytes` (in memory and the journal);
-    `rawBytes` are the stored ones before compression."""
+    `rawBytes` are the stored ones before compression. `engineMade` streams are filled and deleted by the engine alone.
+    `warnings` say what was asked for and is otherwise."""
 
     name: str
     partitions: Annotated[int, msgspec.Meta(ge=1)]
@@ -59,7 +79,11 @@ class StreamMetadata(msgspec.Struct, rename="camel"):
     unsealed_bytes: Count
     raw_bytes: Count
     segments: Count
+    created_at: str
+    engine_made: bool
+    config: StreamConfig
     partition_details: list[PartitionOffsets]
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class StreamList(msgspec.Struct):
@@ -74,6 +98,22 @@ RECORDS = (
 )
 
 
+def known_name(name: str) -> str:
+    """The name, which may be one of a stream: others the engine need not be asked for.
+
+    Raises:
+        StreamNotFound: no stream can have it.
+    """
+    if not NAME.fullmatch(name):
+        raise errors.StreamNotFound(f"there is no stream {shown(name)}")
+    return name
+
+
+def rfc3339(micros: int) -> str:
+    """A time in microseconds since 1970 UTC, as answers show it: with milliseconds."""
+    return (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def describe(stream: StreamDescription) -> StreamMetadata:
     """A stream's metadata as JSON shows it."""
     return StreamMetadata(
@@ -86,7 +126,18 @@ def describe(stream: StreamDescription) -> StreamMetadata:
         unsealed_bytes=stream.ring_bytes,
         raw_bytes=stream.raw_bytes,
         segments=stream.segments,
-        partition_details=[PartitionOffsets(index, start, end) for index, (start, end) in enumerate(stream.partitions)],
+        created_at=rfc3339(stream.created_us),
+        engine_made=stream.engine_made,
+        config=StreamConfig(
+            retention_ms=stream.retention_ms or -1,
+            retention_bytes=stream.retention_bytes or -1,
+            compression_type=stream.compression,
+            max_message_bytes=stream.max_record_bytes,
+        ),
+        partition_details=[
+            PartitionOffsets(index, BROKER, [BROKER], start, end)
+            for index, (start, end) in enumerate(stream.partitions)
+        ],
     )
 
 
@@ -96,7 +147,8 @@ def routes(app: App) -> list[Route]:
         return json_response(200, StreamList([describe(stream) for stream in streams]))
 
     async def one(request: Request) -> Response:
-        return json_response(200, describe(await find(request.bound["name"])))
+        name = known_name(request.bound["name"])
+        return json_response(200, describe(await app.blocking(app.engine.stream, name)))
 
     async def records(request: Request) -> Response:
         projects = request.grant.projects
@@ -104,7 +156,7 @@ def routes(app: App) -> list[Route]:
             raise errors.Forbidden(
                 f"the token {request.grant.name!r} is limited to projects, so it reads the stream {LOGS!r} only"
             )
-        stream = await find(request.bound["name"])
+        stream = await app.blocking(app.engine.stream, known_name(request.bound["name"]))
         partition = request.value(PARTITION)
         if partition >= len(stream.partitions):
             raise errors.InvalidRequest(
@@ -118,12 +170,6 @@ def routes(app: App) -> list[Route]:
         )
         text = await app.blocking(batch.ndjson, projects)
         return Response(200, text, [NDJSON, ("forebay-next-offset", str(batch.next_offset))])
-
-    async def find(name: str) -> StreamDescription:
-        for stream in await app.blocking(app.engine.streams):
-            if stream.name == name:
-                return stream
-        raise errors.StreamNotFound(f"there is no stream {shown(name)}")
 
     return [
         Route(

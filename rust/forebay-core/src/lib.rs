@@ -31,4 +31,4 @@ pub use options::{
     MAX_WORKERS, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options, Retention,
 };
 pub use report::{Report, StreamReport};
-pub use stream::{ANALYTICS, EVENTS, LOGS, REJECTED_SUFFIX, WatchId, Watcher};
+pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, StreamChange, WatchId, Watcher};

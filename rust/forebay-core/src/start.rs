@@ -110,7 +110,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         parts.parser.dedup.restore(key, value, now);
     }
     parts.groups.restore(&recovered.rows, now);
-    let threads = parts.start(&storage, &options, recovered, sealer, spares).map_err(unusable)?;
+    let threads = parts.start(&options, recovered, sealer, spares).map_err(unusable)?;
     Ok(Engine {
         options,
         catalog: parts.catalog,
@@ -122,6 +122,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         jobs: parts.jobs,
         parser: parts.parser,
         reader: parts.reader,
+        retention: parts.retention,
         groups: parts.groups,
         threads,
         storage: Arc::clone(&storage),
@@ -143,6 +144,7 @@ struct Parts {
     reader: Arc<Reader>,
     groups: Arc<Groups>,
     sealing: Arc<SealQueue>,
+    retention: Arc<retention::Retention>,
 }
 
 impl Parts {
@@ -164,6 +166,16 @@ impl Parts {
             max_record_bytes: options.max_record_bytes,
         };
         let reader = Arc::new(Reader::new(Arc::clone(storage), Arc::clone(&status), Arc::clone(&counters)));
+        let sealing: Arc<SealQueue> = Arc::default();
+        let retention = retention::Retention {
+            storage: Arc::clone(storage),
+            catalog: Arc::clone(&catalog),
+            commits: Arc::clone(&commits),
+            reader: Arc::clone(&reader),
+            counters: Arc::clone(&counters),
+            status: Arc::clone(&status),
+            sealing: Arc::clone(&sealing),
+        };
         let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
         let groups = Groups::new(catalog_, commits_, status_, Arc::clone(&reader), options.durability);
         Self {
@@ -177,7 +189,8 @@ impl Parts {
             commits,
             jobs: Arc::default(),
             parser: Arc::new(parser),
-            sealing: Arc::default(),
+            sealing,
+            retention: Arc::new(retention),
         }
     }
 
@@ -194,7 +207,6 @@ impl Parts {
 
     fn start(
         &self,
-        storage: &Arc<dyn Storage>,
         options: &Options,
         recovered: Recovered,
         sealer: Sealer,
@@ -229,14 +241,8 @@ impl Parts {
         *threads.committer.lock() = Some(spawn("committer", move || committer.run())?);
         let mut background = threads.background.lock();
         background.push(spawn("spares", move || spares.run())?);
-        let retention = retention::Retention {
-            storage: Arc::clone(storage),
-            catalog: Arc::clone(&self.catalog),
-            commits: Arc::clone(&self.commits),
-            reader: Arc::clone(&self.reader),
-            counters: Arc::clone(&self.counters),
-        };
-        let (sealing, groups) = (Arc::clone(&self.sealing), Arc::clone(&self.groups));
+        let (sealing, retention) = (Arc::clone(&self.sealing), Arc::clone(&self.retention));
+        let groups = Arc::clone(&self.groups);
         background.push(spawn("sealer", move || seal_and_retain(sealer, &sealing, &retention, &groups))?);
         drop(background);
         let mut workers = threads.workers.lock();

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use forebay_core::log::storage::Disk;
 use forebay_core::{
-    AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, LOGS, Limits, Offset, OnInvalid, PartitionId,
-    Request, Shape,
+    AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, Limits, Offset, OnInvalid, PartitionId, Request,
+    Shape,
 };
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -25,10 +25,16 @@ use crate::watch;
 
 /// The event shape of `POST /v1/drain`.
 pub const SHAPE_DRAIN: u8 = 0;
+/// The event shape of `POST /api/v1/streams/{name}/events`.
+pub const SHAPE_PUBLISH: u8 = 1;
+/// The event shape of `POST /api/v1/streams/{name}/events/batch`.
+pub const SHAPE_PUBLISH_BATCH: u8 = 2;
 
 fn shape(number: u8) -> Result<Shape, Error> {
     match number {
         SHAPE_DRAIN => Ok(Shape::Drain),
+        SHAPE_PUBLISH => Ok(Shape::Publish),
+        SHAPE_PUBLISH_BATCH => Ok(Shape::PublishBatch),
         _ => Err(Error::new(ErrorKind::Internal, format!("there is no event shape {number}"))),
     }
 }
@@ -64,21 +70,6 @@ pub struct Receipt {
     durability: &'static str,
 }
 
-/// One stream's state.
-#[pyclass(frozen, get_all, module = "forebay._forebay")]
-#[derive(Debug)]
-pub struct StreamDescription {
-    name: String,
-    id: u32,
-    /// Start and end offset by partition.
-    partitions: Vec<(u64, u64)>,
-    stored_bytes: u64,
-    raw_bytes: u64,
-    ring_bytes: u64,
-    segments: usize,
-    builtin: bool,
-}
-
 #[pymethods]
 impl Engine {
     #[new]
@@ -95,7 +86,9 @@ impl Engine {
         Ok(Self { core, completions: Arc::new(Completions::new()?), futures: Mutex::default() })
     }
 
-    #[pyo3(signature = (shape, body, future, encoding=None, quarantine=false, key=None, projects=None, account=None))]
+    #[pyo3(signature = (
+        shape, body, future, encoding=None, quarantine=false, key=None, projects=None, account=None, stream=None
+    ))]
     #[allow(clippy::too_many_arguments)] // one crossing a request, and a request has that many parts
     fn submit(
         &self,
@@ -108,12 +101,15 @@ impl Engine {
         key: Option<(PyBackedBytes, PyBackedBytes)>,
         projects: Option<&Bound<'_, Projects>>,
         account: Option<&Bound<'_, Account>>,
+        stream: Option<String>,
     ) -> PyResult<()> {
         let request = self::shape(shape).and_then(|shape| {
             let mut request = Request::new(shape, Box::new(body));
             request.encoding = convert::encoding(encoding)?;
             request.on_invalid = if quarantine { OnInvalid::Quarantine } else { OnInvalid::Refuse };
-            request.key = key.map(|(scope, key)| Key::new(&scope, shape.stream(), &key)).transpose()?;
+            let name = shape.stream().or(stream.as_deref()).unwrap_or_default();
+            request.key = key.map(|(scope, key)| Key::new(&scope, name, &key)).transpose()?;
+            request.stream = stream;
             request.allowed = projects.map(|projects| Arc::clone(&projects.get().0));
             request.account = account.map(|account| Arc::clone(&account.get().0));
             Ok(request)
@@ -181,25 +177,6 @@ impl Engine {
         let limits = Limits { records: max_records, bytes: max_bytes };
         let fetched = py.detach(|| self.core.fetch(stream, PartitionId(partition), Offset(offset), limits));
         fetched.map(|batch| RecordBatch { batch }).map_err(|error| raise(py, &error))
-    }
-
-    fn create_stream(&self, py: Python<'_>, name: &str, partitions: u32) -> PyResult<()> {
-        let created = py.detach(|| self.core.create_stream(name, partitions));
-        created.map(drop).map_err(|error| raise(py, &error))
-    }
-
-    fn streams(&self) -> Vec<StreamDescription> {
-        let describe = |stream: forebay_core::StreamReport| StreamDescription {
-            builtin: stream.name == LOGS,
-            name: stream.name,
-            id: stream.id,
-            partitions: stream.partitions.iter().map(|(_, start, end)| (start.0, end.0)).collect(),
-            stored_bytes: stream.stored_bytes,
-            raw_bytes: stream.raw_bytes,
-            ring_bytes: stream.ring_bytes,
-            segments: stream.segments,
-        };
-        self.core.stream_reports().into_iter().map(describe).collect()
     }
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {

@@ -12,6 +12,7 @@ mod error;
 mod load;
 mod maintenance;
 mod metrics;
+mod stream;
 mod watch;
 
 use pyo3::prelude::*;
@@ -21,10 +22,12 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     allocator::keep_pages();
     module.add("SHAPE_DRAIN", engine::SHAPE_DRAIN)?;
     module.add_class::<account::Account>()?;
+    module.add("SHAPE_PUBLISH", engine::SHAPE_PUBLISH)?;
+    module.add("SHAPE_PUBLISH_BATCH", engine::SHAPE_PUBLISH_BATCH)?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<engine::Projects>()?;
     module.add_class::<engine::Receipt>()?;
-    module.add_class::<engine::StreamDescription>()?;
+    module.add_class::<stream::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
     module.add_class::<consumer::Consumed>()?;
     module.add_class::<consumer::GroupDescription>()?;

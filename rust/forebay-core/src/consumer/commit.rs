@@ -107,7 +107,7 @@ impl Groups {
             let level = Level::repeated(self.durability);
             drop(state);
             drop(order);
-            completer.complete(ticket, Ok(Receipt { level, placed: Vec::new(), quarantined: 0 }));
+            completer.complete(ticket, Ok(Receipt::new(level, Vec::new(), 0)));
             completer.wake();
             return Ok(());
         }

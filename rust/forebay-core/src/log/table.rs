@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+/// The row of [`Table::Counters`] that holds the identity of the next stream: above every one that was ever given.
+pub const NEXT_STREAM_ID: &[u8] = b"next_stream_id";
+
 /// The tables. Numbers are part of the format and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
@@ -16,6 +19,8 @@ pub enum Table {
     Ends,
     /// Idempotency key hash → receipt.
     Idempotency,
+    /// Name → u64: numbers that only grow.
+    Counters,
     /// Consumer group → its definition.
     Groups,
     /// (consumer group, stream, partition) → next offset to read.
@@ -24,12 +29,13 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 7] = [
+    pub const ALL: [Table; 8] = [
         Table::Catalog,
         Table::Segments,
         Table::Starts,
         Table::Ends,
         Table::Idempotency,
+        Table::Counters,
         Table::Groups,
         Table::Offsets,
     ];
@@ -43,6 +49,7 @@ impl Table {
             Table::Starts => 3,
             Table::Ends => 4,
             Table::Idempotency => 5,
+            Table::Counters => 6,
             Table::Groups => 7,
             Table::Offsets => 8,
         }

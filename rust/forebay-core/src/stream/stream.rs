@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{SegmentPart, StreamDefinition, Watches};
+use super::{SegmentPart, StreamDefinition, Watches, is_reserved};
 use crate::admission::{Budget, Quota};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Offset, PartitionId, StreamId};
@@ -96,11 +96,18 @@ impl Stream {
         self.deleted.load(Ordering::Acquire)
     }
 
-    #[allow(dead_code)] // nothing deletes streams yet
-    /// Called when the deletion is durable: appends under way are refused, and who waits for records is told.
-    pub(crate) fn mark_deleted(&self) {
+    /// The deletion is durable: nothing is appended or sealed any more, the ring's memory is given back, and who waits for
+    /// records is told. Called by the committer and by recovery alone, so that no commit comes in between.
+    pub(crate) fn delete(&self) {
         self.deleted.store(true, Ordering::Release);
+        self.partitions.iter().for_each(Partition::clear);
         self.watches.end(Error::new(ErrorKind::StreamNotFound, format!("stream {:?} was deleted", self.name)));
+    }
+
+    /// Whether only the engine writes to it and deletes it.
+    #[must_use]
+    pub fn is_engine_made(&self) -> bool {
+        is_reserved(&self.name)
     }
 
     /// Who waits for records.
