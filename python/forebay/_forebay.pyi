@@ -91,7 +91,8 @@ class Engine:
     def fetch(self, stream: str, partition: int, offset: int, max_records: int, max_bytes: int) -> RecordBatch: ...
     def create_stream(self, name: str, partitions: int, options: dict[str, object] | None = None) -> None:
         """`options`: `retention_ms`, `retention_bytes` (0 for no limit), `compression` (none, gzip, snappy, lz4, zstd),
-        `max_record_bytes`; what is not named has its default. Waits for the commit."""
+        `max_record_bytes`, `quota` (events and bytes, each (a second, at once) or None); what is not named has its
+        default. Waits for the commit."""
     def alter_stream(self, name: str, options: dict[str, object]) -> None:
         """Changes the options that are named. Waits for the commit."""
     def delete_stream(self, name: str) -> None:
@@ -210,6 +211,8 @@ class StreamDescription:
     """0 for no limit."""
     compression: str
     max_record_bytes: int
+    quota: tuple[tuple[int, int] | None, tuple[int, int] | None]
+    """Limits of events and of bytes: (a second, at once)."""
 
 @final
 class Consumed:
