@@ -105,13 +105,36 @@ class Log:
         """
         return Records(self._engine.fetch(stream, partition, offset, max_records, max_bytes))
 
-    def create_stream(self, name: str, *, partitions: int = 1) -> None:
+    def create_stream(self, name: str, *, partitions: int = 1, **options: object) -> None:
         """Creates a stream; it is durable when this returns.
+
+        Args:
+            options: `retention_ms` and `retention_bytes` (0 for no limit; a week and no limit when not given),
+                `compression` of sealed segments (none, gzip, snappy, lz4, zstd), `max_record_bytes`.
 
         Raises:
             StreamAlreadyExists, InvalidRequest
+            Forbidden: the name is one that the engine keeps for itself.
         """
-        self._engine.create_stream(name, partitions)
+        self._engine.create_stream(name, partitions, options)
+
+    def alter_stream(self, name: str, **options: object) -> None:
+        """Changes what `create_stream` takes, but for the partitions; durable when this returns.
+
+        Raises:
+            StreamNotFound, InvalidRequest
+            Forbidden: what the log's own options say of the stream `logs`.
+        """
+        self._engine.alter_stream(name, options)
+
+    def delete_stream(self, name: str) -> None:
+        """Deletes a stream and everything in it; durable when this returns.
+
+        Raises:
+            StreamNotFound
+            Forbidden: it is the engine's own.
+        """
+        self._engine.delete_stream(name)
 
     def streams(self) -> list[StreamDescription]:
         """Every stream with the offsets and stored bytes of its partitions."""

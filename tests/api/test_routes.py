@@ -4,11 +4,14 @@ import re
 
 from forebay.api.consumers import MAX_COMMIT_BYTES
 from forebay.config import Settings
+from forebay.http.body import MAX_BODY_BYTES
 from forebay.http.router import Role, Route
 from harness import RunningServer
 
 WITHOUT_TOKEN = {"/health", "/healthz", "/readyz", "/v1/healthz", "/", "/docs"}
-INGEST = {"/v1/drain"}
+EVENTS = "/api/v1/streams/{name}/events"
+INGEST = {("POST", "/v1/drain"), ("POST", EVENTS), ("POST", EVENTS + "/batch")}
+SMALL_BODIES = {("POST", "/api/v1/streams"), ("PATCH", "/api/v1/streams/{name}")}
 COMMIT = "/api/v1/consumers/{group}/commit"
 
 
@@ -19,7 +22,7 @@ def test_exactly_the_public_routes_need_no_token(table: list[Route]) -> None:
 
 def test_every_role_is_that_of_its_kind(table: list[Route]) -> None:
     for route in table:
-        if route.path in INGEST:
+        if (route.method, route.path) in INGEST:
             assert route.role is Role.INGEST
         elif route.path == COMMIT or route.path.endswith("/members/{memberId}"):
             assert route.role is Role.READ, "it is part of consuming"
@@ -30,9 +33,10 @@ def test_every_role_is_that_of_its_kind(table: list[Route]) -> None:
 
 
 def test_only_some_take_a_body_and_within_the_limit(table: list[Route]) -> None:
-    limits = dict.fromkeys(INGEST, Settings().max_body_bytes) | {COMMIT: MAX_COMMIT_BYTES}
+    limits = dict.fromkeys(INGEST, Settings().max_body_bytes) | dict.fromkeys(SMALL_BODIES, MAX_BODY_BYTES)
+    limits["POST", COMMIT] = MAX_COMMIT_BYTES
     for route in table:
-        assert route.body_limit == limits.get(route.path, 0), route.path
+        assert route.body_limit == limits.get((route.method, route.path), 0), route.path
 
 
 def test_get_changes_nothing_so_it_takes_no_body(table: list[Route]) -> None:

@@ -67,7 +67,9 @@ class RequestCollector(Collector):
         yield GaugeMetricFamily("forebay_http_body_bytes", "Bytes of request bodies under way.", allowance.used)
         yield GaugeMetricFamily("forebay_http_body_limit_bytes", "The limit on them.", allowance.limit)
         yield GaugeMetricFamily(
-            "forebay_http_ingest_requests", "Ingest requests under way.", len(self._app.drain.under_way)
+            "forebay_http_ingest_requests",
+            "Ingest requests under way.",
+            sum(len(intake.under_way) for intake in self._app.intakes),
         )
 
 

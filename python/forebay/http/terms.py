@@ -44,7 +44,7 @@ class Terms(NamedTuple):
     """What `Engine.submit` takes beside the body, in its order.
 
     `encoding` is the content coding in lower case, as the engine knows it; `key` the scope and the key; `account` is
-    charged for the events.
+    charged for the events; `stream` is where they go, for shapes that do not say it.
     """
 
     encoding: str | None = None
@@ -52,6 +52,7 @@ class Terms(NamedTuple):
     key: tuple[bytes, bytes] | None = None
     projects: Projects | None = None
     account: Account | None = None
+    stream: str | None = None
 
 
 def terms_of(headers: Headers, grant: Grant) -> Terms:
