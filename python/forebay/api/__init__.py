@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.api import drain, health, metrics, streams
+from forebay.api import drain, health, metrics, streams, tail
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -13,4 +13,4 @@ if TYPE_CHECKING:
 
 def routes(app: App) -> list[Route]:
     """Every route of the server."""
-    return [*drain.routes(app), *health.routes(app), *metrics.routes(app), *streams.routes(app)]
+    return [*drain.routes(app), *health.routes(app), *metrics.routes(app), *streams.routes(app), *tail.routes(app)]

@@ -8,8 +8,9 @@ from forebay import errors
 from forebay.http.dialects import Family, family_of
 from forebay.http.request import Request, shown
 from forebay.http.response import Response
+from forebay.http.streaming import Streaming
 
-Answer = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[Request], Awaitable[Response | Streaming]]
 
 
 class Role(enum.Enum):

@@ -10,6 +10,7 @@ mod error;
 mod load;
 mod maintenance;
 mod metrics;
+mod tail;
 mod watch;
 
 use pyo3::prelude::*;
@@ -23,6 +24,8 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Receipt>()?;
     module.add_class::<engine::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
+    module.add_class::<tail::Filter>()?;
+    module.add_class::<tail::TailChunk>()?;
     module.add_function(wrap_pyfunction!(allocator::keep_heap, module)?)?;
     module.add_function(wrap_pyfunction!(load::run_load, module)?)?;
     module.add_function(wrap_pyfunction!(maintenance::verify, module)?)?;
