@@ -17,6 +17,8 @@ from forebay.http.auth import Guard
 from forebay.http.router import Route
 from harness import RunningServer
 
+pytest_plugins = ["forebay.testing"]
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:

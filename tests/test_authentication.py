@@ -60,10 +60,11 @@ def test_every_route_asks_for_its_role_and_nothing_else(
             assert (bare, wrong) == (401, 401), path
             for role, found in by_role.items():
                 assert (found == 403) == (role != route.role.value), (method, path, role, found)
-                assert found in (200, 202, 403), (method, path, role, found)
+                assert 200 <= found < 500, (method, path, role, found)
+                assert found != 401, (method, path, role, found)
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/nothing", "/api/nothing", "/api/v1/streams/x/y", "/v1/drain/", "//"])
+@pytest.mark.parametrize("path", ["/", "/nothing", "/api/nothing", "/api/v1/streams/x/y", "/v1/drain/", "//"])
 def test_an_unknown_route_is_told_to_nobody_without_a_token(
     guarded: RunningServer, secrets: dict[str, str], path: str
 ) -> None:

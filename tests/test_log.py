@@ -158,3 +158,25 @@ def test_appends_from_many_threads_are_all_there(log: forebay.Log) -> None:
     assert sorted(found) == [(worker, number) for worker in range(8) for number in range(50)]
     for worker in range(8):
         assert [number for who, number in found if who == worker] == list(range(50))
+
+
+def test_streams_are_changed_and_deleted(tmp_path: Path) -> None:
+    with forebay.open(tmp_path / "data") as log:
+        log.create_stream("orders", partitions=2, compression="gzip", retention_ms=0)
+        log.append("orders", 1)
+        log.alter_stream("orders", max_record_bytes=3)
+        [orders] = [stream for stream in log.streams() if stream.name == "orders"]
+        assert (orders.compression, orders.retention_ms, orders.max_record_bytes) == ("gzip", 0, 3)
+        with pytest.raises(errors.PayloadTooLarge):
+            log.append("orders", 1234)
+        log.delete_stream("orders")
+        assert [stream.name for stream in log.streams()] == ["logs"]
+        with pytest.raises(errors.StreamNotFound):
+            log.delete_stream("orders")
+        with pytest.raises(errors.StreamNotFound):
+            log.alter_stream("orders", retention_ms=1)
+        for options in ({"retention_ms": -1}, {"retention_ms": "x"}, {"colour": 1}, {"compression": "rar"}):
+            with pytest.raises(errors.InvalidRequest):
+                log.create_stream("other", **options)
+        with pytest.raises(errors.Forbidden):
+            log.delete_stream("logs")

@@ -3,9 +3,22 @@
 from importlib.metadata import version
 
 from forebay._forebay import Receipt, StreamDescription
+from forebay.consumer import Consumer, Message
 from forebay.errors import ForebayError
-from forebay.log import Log, Record, Records, open
+from forebay.log import Log, Record, open
+from forebay.records import Records
 
 __version__ = version("forebay")
 
-__all__ = ["ForebayError", "Log", "Receipt", "Record", "Records", "StreamDescription", "__version__", "open"]
+__all__ = [
+    "Consumer",
+    "ForebayError",
+    "Log",
+    "Message",
+    "Receipt",
+    "Record",
+    "Records",
+    "StreamDescription",
+    "__version__",
+    "open",
+]

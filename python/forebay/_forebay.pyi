@@ -1,14 +1,20 @@
 """The Rust engine. Offsets count records of one partition from 0; times are microseconds since 1970 UTC."""
 
 from collections.abc import Callable
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
     "SHAPE_DRAIN",
+    "SHAPE_PUBLISH",
+    "SHAPE_PUBLISH_BATCH",
+    "Account",
+    "Consumed",
     "Engine",
     "Filter",
+    "GroupDescription",
+    "Polled",
     "Projects",
     "Receipt",
     "RecordBatch",
@@ -24,10 +30,16 @@ __all__ = [
 SHAPE_DRAIN: int
 """The event shape of `POST /v1/drain`."""
 
+SHAPE_PUBLISH: int
+"""The event shape of `POST /api/v1/streams/{name}/events`."""
+
+SHAPE_PUBLISH_BATCH: int
+"""The event shape of `POST /api/v1/streams/{name}/events/batch`."""
+
 class _Completion(Protocol):
     """What `Engine.submit` reports to: an asyncio future, or anything with these methods of one."""
 
-    def set_result(self, result: int, /) -> None: ...
+    def set_result(self, result: Any, /) -> None: ...
     def set_exception(self, exception: Exception, /) -> None: ...
     def cancelled(self) -> bool: ...
 
@@ -45,12 +57,16 @@ class Engine:
         quarantine: bool = False,
         key: tuple[bytes, bytes] | None = None,
         projects: Projects | None = None,
+        account: Account | None = None,
+        stream: str | None = None,
     ) -> None:
         """Admits one request body. `encoding` is a content coding in lower case; `key` is the scope and the key of an
-        idempotent request; `projects` are the only record keys that the sender may write.
+        idempotent request; `projects` are the only record keys that the sender may write; `account` is what its
+        events are charged to; `stream` is where the publishing shapes go.
 
         Raises at once when it is refused; else `drain_completions` completes `future` with the number of quarantined
-        events, or with a `ForebayError`.
+        events, or with a `ForebayError`. The result of a publishing shape is (status, JSON body); when the body says
+        how long its sender waits, `future.set_timeout(seconds)` is called before, if it comes to a commit.
         """
     def completion_fd(self) -> int:
         """A descriptor that turns readable when requests are complete."""
@@ -92,8 +108,65 @@ class Engine:
         """Appends (key, value JSON, headers JSON or empty, timestamp) records as one atomic batch and waits for the
         commit."""
     def fetch(self, stream: str, partition: int, offset: int, max_records: int, max_bytes: int) -> RecordBatch: ...
-    def create_stream(self, name: str, partitions: int) -> None: ...
+    def create_stream(self, name: str, partitions: int, options: dict[str, object] | None = None) -> None:
+        """`options`: `retention_ms`, `retention_bytes` (0 for no limit), `compression` (none, gzip, snappy, lz4, zstd),
+        `max_record_bytes`, `quota` (events and bytes, each (a second, at once) or None); what is not named has its
+        default. Waits for the commit."""
+    def alter_stream(self, name: str, options: dict[str, object]) -> None:
+        """Changes the options that are named. Waits for the commit."""
+    def delete_stream(self, name: str) -> None:
+        """Deletes a stream and everything in it. Waits for the commit."""
+    def stream(self, name: str) -> StreamDescription: ...
     def streams(self) -> list[StreamDescription]: ...
+    def consume(
+        self,
+        group: str,
+        stream: str,
+        **keywords: Any,
+    ) -> Consumed:
+        """Reads what comes next for a group, which its first call creates durably.
+
+        Keywords:
+            member: shares the partitions with the group's other members; None reads all.
+            partition: only this one.
+            offset: `earliest`, `latest`, a number, or None for the committed position.
+            limit: most records, 100.
+            on_reset: `error`, `earliest` or `latest`, for a position that is not there any more.
+            auto_commit: commits what is returned.
+            resume: positions that an earlier answer gave; reading goes on there.
+            hold_ms: how long the caller will wait when there is nothing: the member's lease lasts over it.
+
+        Raises `StreamNotFound`, `InvalidOffset`, `FencedMember`, `InvalidRequest`, `Saturated`, `StorageUnavailable`.
+        """
+    def poll(
+        self,
+        group: str,
+        stream: str,
+        **keywords: Any,
+    ) -> Polled:
+        """As `consume`, without JSON."""
+    def wait(self, stream: str, positions: list[tuple[int, int]], milliseconds: int) -> bool:
+        """Waits in this thread until there is a record at or beyond one of the positions; False when there is none."""
+    def commit_offsets(
+        self,
+        group: str,
+        offsets: list[tuple[str, int, int]],
+        member: str | None = None,
+        force: bool = False,
+        future: _Completion | None = None,
+    ) -> None:
+        """Commits (stream, partition, next offset) rows, all or none. With `future`, `drain_completions` completes it
+        when they are durable; without, this waits.
+
+        Raises `ConsumerGroupNotFound`, `StreamNotFound`, `FencedMember`, `InvalidOffset`, `InvalidRequest`.
+        """
+    def groups(self) -> list[GroupDescription]: ...
+    def group(self, name: str) -> GroupDescription:
+        """Raises `ConsumerGroupNotFound`."""
+    def delete_group(self, name: str) -> None:
+        """Durable when it returns. Raises `ConsumerGroupNotFound`."""
+    def leave_group(self, group: str, member: str) -> None:
+        """Gives a member's leases back. Raises `ConsumerGroupNotFound`, and `NotFound` when it has none."""
     def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | _Histogram]]]]:
         """(name, help, type, samples) with type `counter`, `gauge` or `histogram`."""
     def status(self) -> dict[str, object]: ...
@@ -125,6 +198,23 @@ class TailChunk:
     scanned: int
 
 @final
+class Account:
+    """What requests of one token are charged to: its quota, and its usage since the start. Without limits at first."""
+
+    def __new__(cls, name: str) -> Account: ...
+    @property
+    def name(self) -> str: ...
+    def limit(self, events: tuple[int, int] | None, body_bytes: tuple[int, int] | None) -> None:
+        """Sets the limits: (a second, at once) of events, and of bytes of decompressed bodies; None for no limit. One
+        that stays the same keeps what is left of it.
+
+        Raises:
+            InvalidRequest: a number is 0 or larger than 2^50.
+        """
+    def usage(self) -> tuple[int, int, int]:
+        """Events and bytes that were let in, and requests that were refused for a quota, the token's or a stream's."""
+
+@final
 class Projects:
     """Project ids that a token is limited to."""
 
@@ -152,6 +242,49 @@ class StreamDescription:
     """Bytes in memory, not sealed yet; the journal holds them."""
     segments: int
     builtin: bool
+    engine_made: bool
+    """Whether only the engine writes to it and deletes it."""
+    created_us: int
+    retention_ms: int
+    """0 for no limit."""
+    retention_bytes: int
+    """0 for no limit."""
+    compression: str
+    max_record_bytes: int
+    quota: tuple[tuple[int, int] | None, tuple[int, int] | None]
+    """Limits of events and of bytes: (a second, at once)."""
+
+@final
+class Consumed:
+    """The answer to a consumer."""
+
+    body: bytes
+    """The whole JSON answer."""
+    count: int
+    positions: list[tuple[int, int]]
+    """(partition, next offset) of every partition that is the reader's."""
+    rebalanced: bool
+    """Whether partitions may have changed hands by this call."""
+    recheck_ms: int | None
+    """When another member's lease runs out, whose partitions a call may get then."""
+
+@final
+class Polled:
+    """The same, as batches."""
+
+    batches: list[RecordBatch]
+    positions: list[tuple[int, int]]
+    recheck_ms: int | None
+
+@final
+class GroupDescription:
+    name: str
+    created_us: int
+    used_us: int
+    members: list[tuple[str, str, list[int], int]]
+    """Stream, member, its partitions, milliseconds of its lease that are left."""
+    offsets: list[tuple[str, int, int, int]]
+    """Stream, partition, committed offset, end of the partition."""
 
 @final
 class RecordBatch:
@@ -166,6 +299,9 @@ class RecordBatch:
     def key(self, index: int) -> bytes | None: ...
     def value(self, index: int) -> bytes: ...
     def headers(self, index: int) -> bytes: ...
+    def column(self, name: str) -> tuple[bytes, bytes, bytes | None]:
+        """`key`, `headers` or `value` of all records in Arrow's layout of large binary: int64 offsets, the bytes one
+        after the other, and a bitmap of what is there, None when all are."""
     def ndjson(self, projects: Projects | None = None) -> bytes:
         """A line of JSON a record; with `projects` only those whose key is one of them."""
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from forebay import api, errors
-from forebay._forebay import SHAPE_DRAIN, Engine
+from forebay._forebay import SHAPE_DRAIN, SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH, Engine
 from forebay.config import Settings
 from forebay.errors import ForebayError
 from forebay.http.auth import EVERYTHING, Grant, Guard
@@ -19,9 +19,12 @@ from forebay.http.descriptors import Descriptors
 from forebay.http.dialects import Family, family_of, render
 from forebay.http.intake import SWEEP_SECONDS, Intake
 from forebay.http.request import Allowance, Request, linger
+from forebay.http.response import Response
 from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import HttpProtocol, Scope, Watcher
 from forebay.http.streaming import Streaming
+from forebay.http.terms import Terms
+from forebay.polls import Polls
 
 log = structlog.get_logger("forebay.app")
 
@@ -40,30 +43,51 @@ class App:
         self.guard = guard
         self.allowance = Allowance(settings.max_reading_bytes)
         self.stopping = asyncio.Event()
+        self.polls = Polls(engine, self.stopping)
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
         self.router = Router(api.routes(self))
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._descriptors = Descriptors()
-        self.drain = Intake(
-            engine,
-            SHAPE_DRAIN,
-            api.drain.acknowledger(settings),
-            lambda error, close: render(Family.DRAIN, error, close=close),
-            guard=guard,
+        self.drain = self._intake(SHAPE_DRAIN, api.drain.acknowledger(settings), Family.DRAIN)
+        answerer = api.publish.answerer(settings)
+        self._publishing = {
+            shape: self._intake(shape, answerer, Family.STREAMS) for shape in (SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH)
+        }
+
+    def _intake(self, shape: int, acknowledge: Callable[[Terms, Any], Response], family: Family) -> Intake:
+        return Intake(
+            self.engine,
+            shape,
+            acknowledge,
+            lambda error, close: render(family, error, close=close),
+            guard=self.guard,
             role=Role.INGEST,
-            body_limit=settings.max_body_bytes,
-            body_seconds=settings.body_timeout_seconds,
+            body_limit=self.settings.max_body_bytes,
+            body_seconds=self.settings.body_timeout_seconds,
             allowance=self.allowance,
         )
-        self._short = {("POST", "/v1/drain"): self.drain}
+
+    @property
+    def intakes(self) -> tuple[Intake, ...]:
+        """The short ways of all routes that have one."""
+        return (self.drain, *self._publishing.values())
+
+    def _take_short(self, scope: Scope, protocol: HttpProtocol) -> bool:
+        """Whether the request takes the short way."""
+        if scope.method != "POST":
+            return False
+        path = scope.path
+        if path == "/v1/drain":
+            return self.drain.take(scope, protocol)
+        place = api.publish.place(path)
+        return place is not None and self._publishing[place[1]].take(scope, protocol, place[0])
 
     def schedule(self, watcher: Watcher) -> None:
         """Takes one request from Granian, on its Python thread. Must not raise: the caller is Rust."""
         try:
             scope = watcher.scope
-            intake = self._short.get((scope.method, scope.path))
-            if intake is None or not intake.take(scope, watcher.proto):
+            if not self._take_short(scope, watcher.proto):
                 self._loop.call_soon_threadsafe(self._start, scope, watcher.proto)
         except Exception as error:
             log.exception("request failed", error=str(error))
@@ -148,7 +172,8 @@ class App:
         """Ends requests on the short way that are beyond their deadline and takes in changed tokens, until the server
         stops."""
         while not self.stopping.is_set():
-            self.drain.sweep(time.monotonic())
+            for intake in self.intakes:
+                intake.sweep(time.monotonic())
             self.guard.refresh()
             try:
                 await asyncio.wait_for(self.stopping.wait(), SWEEP_SECONDS)
@@ -161,6 +186,7 @@ class App:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.polls.close()
         self.readers.shutdown(wait=True)
 
 

@@ -17,6 +17,7 @@ class ForebayError(Exception):
         http_status: the status it is answered with.
         retryable: whether the same call may succeed later.
         detail: one lowercase sentence.
+        retry_after: seconds after which a retry may succeed, where that is known.
     """
 
     number: ClassVar[int]
@@ -31,6 +32,7 @@ class ForebayError(Exception):
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.retry_after: float | None = None
 
 
 _CLASSES: dict[int, type[ForebayError]] = {}
@@ -170,10 +172,12 @@ class Closed(ForebayError):
     number = 1021
 
 
-def from_kind(number: int, detail: str) -> ForebayError:
+def from_kind(number: int, detail: str, retry_after: float | None = None) -> ForebayError:
     """The exception for a row of the table; a row without a class is a defect and says so."""
     kind = _CLASSES.get(number)
-    return kind(detail) if kind else Internal(f"error {number} has no class: {detail}")
+    error = kind(detail) if kind else Internal(f"error {number} has no class: {detail}")
+    error.retry_after = retry_after
+    return error
 
 
 def classes() -> dict[int, type[ForebayError]]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import msgspec
 
-from forebay._forebay import Engine, Receipt, RecordBatch, StreamDescription
+from forebay._forebay import Engine, GroupDescription, Receipt, StreamDescription
 from forebay.config import check_options
+from forebay.consumer import Consumer
 from forebay.errors import Closed, InvalidRequest
-
-if TYPE_CHECKING:
-    import numpy
-    from numpy.typing import NDArray
+from forebay.records import Records
 
 DEFAULT_READ_RECORDS = 10_000
 DEFAULT_READ_BYTES = 8 << 20
@@ -46,71 +44,6 @@ class Record:
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidRequest(f"the value or a header cannot be written as JSON: {error}") from None
         return key, value, headers, self.timestamp
-
-
-class Records(Sequence[Any]):
-    """Consecutive records of one partition, `len(records)` of them; values are decoded when asked for."""
-
-    def __init__(self, batch: RecordBatch) -> None:
-        self._batch = batch
-
-    @property
-    def partition(self) -> int:
-        return self._batch.partition
-
-    @property
-    def next_offset(self) -> int:
-        """Where the next read goes on."""
-        return self._batch.next_offset
-
-    @property
-    def offsets(self) -> NDArray[numpy.int64]:
-        """Offset of each record: int64, shape (n,), read-only, a view without a copy."""
-        import numpy
-
-        return numpy.frombuffer(self._batch.offsets, dtype=numpy.int64)
-
-    @property
-    def timestamps(self) -> NDArray[numpy.int64]:
-        """Event time of each record in microseconds since 1970 UTC: int64, shape (n,), read-only, a view without a
-        copy. `.view("datetime64[us]")` makes dates of it, without a copy too."""
-        import numpy
-
-        return numpy.frombuffer(self._batch.timestamps, dtype=numpy.int64)
-
-    def __len__(self) -> int:
-        return len(self._batch)
-
-    def __getitem__(self, index: Any) -> Any:
-        """The decoded value at `index`, or a list of them for a slice."""
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        return msgspec.json.decode(self._batch.value(self._place(index)))
-
-    def __iter__(self) -> Iterator[Any]:
-        for index in range(len(self)):
-            yield msgspec.json.decode(self._batch.value(index))
-
-    def raw(self, index: int) -> bytes:
-        """The JSON of the value at `index`, as it was sent."""
-        return self._batch.value(self._place(index))
-
-    def key(self, index: int) -> bytes | None:
-        return self._batch.key(self._place(index))
-
-    def headers(self, index: int) -> dict[str, str]:
-        packed = self._batch.headers(self._place(index))
-        return msgspec.json.decode(packed, type=dict[str, str]) if packed else {}
-
-    def ndjson(self) -> bytes:
-        """One line a record: `{"partition","offset","timestamp","key","value"}`."""
-        return self._batch.ndjson()
-
-    def _place(self, index: int) -> int:
-        length = len(self)
-        if not -length <= index < length:
-            raise IndexError(f"index {index} of {length} records")
-        return index % length
 
 
 class Log:
@@ -172,17 +105,74 @@ class Log:
         """
         return Records(self._engine.fetch(stream, partition, offset, max_records, max_bytes))
 
-    def create_stream(self, name: str, *, partitions: int = 1) -> None:
+    def create_stream(self, name: str, *, partitions: int = 1, **options: object) -> None:
         """Creates a stream; it is durable when this returns.
+
+        Args:
+            options: `retention_ms` and `retention_bytes` (0 for no limit; a week and no limit when not given),
+                `compression` of sealed segments (none, gzip, snappy, lz4, zstd), `max_record_bytes`.
 
         Raises:
             StreamAlreadyExists, InvalidRequest
+            Forbidden: the name is one that the engine keeps for itself.
         """
-        self._engine.create_stream(name, partitions)
+        self._engine.create_stream(name, partitions, options)
+
+    def alter_stream(self, name: str, **options: object) -> None:
+        """Changes what `create_stream` takes, but for the partitions; durable when this returns.
+
+        Raises:
+            StreamNotFound, InvalidRequest
+            Forbidden: what the log's own options say of the stream `logs`.
+        """
+        self._engine.alter_stream(name, options)
+
+    def delete_stream(self, name: str) -> None:
+        """Deletes a stream and everything in it; durable when this returns.
+
+        Raises:
+            StreamNotFound
+            Forbidden: it is the engine's own.
+        """
+        self._engine.delete_stream(name)
 
     def streams(self) -> list[StreamDescription]:
         """Every stream with the offsets and stored bytes of its partitions."""
         return self._engine.streams()
+
+    def consumer(
+        self,
+        group: str,
+        stream: str,
+        *,
+        member: str | None = None,
+        offset: str | None = None,
+        on_reset: str = "error",
+        limit: int = DEFAULT_READ_RECORDS,
+    ) -> Consumer:
+        """Reads the stream as a consumer group, which the first read creates durably; see `Consumer`.
+
+        Args:
+            member: shares the partitions with the group's other members; None reads all of them.
+            offset: where to begin instead of at the committed offset: `"earliest"` or `"latest"`.
+            on_reset: what to do when a position is not there any more: `"error"`, `"earliest"` or `"latest"`.
+            limit: records that one read takes at most.
+        """
+        return Consumer(
+            lambda: self._engine, group, stream, member=member, offset=offset, on_reset=on_reset, limit=limit
+        )
+
+    def groups(self) -> list[GroupDescription]:
+        """Every consumer group with its members and committed offsets."""
+        return self._engine.groups()
+
+    def delete_group(self, group: str) -> None:
+        """Deletes a consumer group and its offsets, durably.
+
+        Raises:
+            ConsumerGroupNotFound
+        """
+        self._engine.delete_group(group)
 
     def stats(self) -> dict[str, object]:
         """Durability, readiness, ring, backlog: the engine's status by name."""

@@ -25,11 +25,51 @@ EXCHANGES: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
     "healthz": ("GET", "/v1/healthz", b"", {}),
     "readyz": ("GET", "/readyz", b"", {}),
     "stream_missing": ("GET", "/api/v1/streams/nothing", b"", {}),
+    "publish_missing": ("POST", "/api/v1/streams/nothing/events", b'{"value":1}', {}),
+    "publish_logs": ("POST", "/api/v1/streams/logs/events", b'{"value":1}', {}),
+    "publish_value": ("POST", "/api/v1/streams/golden/events", b'{"key":"k"}', {}),
+    "publish_event": (
+        "POST",
+        "/api/v1/streams/golden/events",
+        b'{"key":"user-123","partition":0,"value":{"eventType":"user-action"},"timestamp":"2025-01-15T10:30:00.123Z"}',
+        {"idempotency-key": "event"},
+    ),
+    "publish_batch": (
+        "POST",
+        "/api/v1/streams/golden/events/batch",
+        b'{"events":[{"key":"user-456","partition":1,"value":{"eventType":"purchase","amount":99.99}},{"key":1,"value":1}],'
+        b'"options":{"compression":"gzip","timeout":5000}}',
+        {"idempotency-key": "batch"},
+    ),
+    "publish_all_bad": ("POST", "/api/v1/streams/golden/events/batch", b'{"events":[{},7]}', {}),
+    "create_twice": ("POST", "/api/v1/streams", b'{"name":"golden"}', {}),
+    "create_reserved": ("POST", "/api/v1/streams", b'{"name":"a.rejected"}', {}),
+    "delete_logs": ("DELETE", "/api/v1/streams/logs", b"", {}),
+    "patch_missing": ("PATCH", "/api/v1/streams/nothing", b'{"config":{}}', {}),
+    "consume_group": ("GET", "/api/v1/streams/logs/events", b"", {}),
+    "consume_missing": ("GET", "/api/v1/streams/nothing/events?consumerGroup=golden", b"", {}),
+    "consume_offset": ("GET", "/api/v1/streams/logs/events?consumerGroup=golden&offset=soon", b"", {}),
+    "commit_malformed": ("POST", "/api/v1/consumers/golden/commit", b'{"offsets":[{"stream":"logs"}]}', {}),
+    "commit_missing": (
+        "POST",
+        "/api/v1/consumers/golden/commit",
+        b'{"offsets":[{"stream":"logs","partition":0,"offset":0}]}',
+        {},
+    ),
+    "consumer_missing": ("GET", "/api/v1/consumers/golden", b"", {}),
+    "consumers": ("GET", "/api/v1/consumers", b"", {}),
+    "leave_missing": ("DELETE", "/api/v1/consumers/golden/members/a", b"", {}),
     "records_missing": ("GET", "/api/v1/streams/nothing/records", b"", {}),
     "records_limit": ("GET", "/api/v1/streams/logs/records?limit=0", b"", {}),
     "records_partition": ("GET", "/api/v1/streams/logs/records?partition=4", b"", {}),
     "records_parameter": ("GET", "/api/v1/streams/logs/records?ofset=4", b"", {}),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _golden_stream(shared_server: RunningServer) -> None:
+    with shared_server.client() as client:
+        client.post("/api/v1/streams", json={"name": "golden", "partitions": 2}).raise_for_status()
 
 
 @pytest.mark.parametrize("name", EXCHANGES)

@@ -1,11 +1,18 @@
 """The route table itself."""
 
+import re
+
+from forebay.api.consumers import MAX_COMMIT_BYTES
 from forebay.config import Settings
+from forebay.http.body import MAX_BODY_BYTES
 from forebay.http.router import Role, Route
 from harness import RunningServer
 
 WITHOUT_TOKEN = {"/health", "/healthz", "/readyz", "/v1/healthz", "/", "/docs"}
-INGEST = {"/v1/drain"}
+EVENTS = "/api/v1/streams/{name}/events"
+INGEST = {("POST", "/v1/drain"), ("POST", EVENTS), ("POST", EVENTS + "/batch")}
+SMALL_BODIES = {("POST", "/api/v1/streams"), ("PATCH", "/api/v1/streams/{name}")}
+COMMIT = "/api/v1/consumers/{group}/commit"
 
 
 def test_exactly_the_public_routes_need_no_token(table: list[Route]) -> None:
@@ -15,16 +22,21 @@ def test_exactly_the_public_routes_need_no_token(table: list[Route]) -> None:
 
 def test_every_role_is_that_of_its_kind(table: list[Route]) -> None:
     for route in table:
-        if route.path in INGEST:
+        if (route.method, route.path) in INGEST:
             assert route.role is Role.INGEST
+        elif route.path == COMMIT or route.path.endswith("/members/{memberId}"):
+            assert route.role is Role.READ, "it is part of consuming"
         elif route.method == "GET" and route.role is not Role.NONE:
             assert route.role is Role.READ, route.path
+        elif route.role is not Role.NONE:
+            assert route.role is Role.OPS, route.path
 
 
-def test_only_ingest_takes_a_body_and_within_the_limit(table: list[Route]) -> None:
+def test_only_some_take_a_body_and_within_the_limit(table: list[Route]) -> None:
+    limits = dict.fromkeys(INGEST, Settings().max_body_bytes) | dict.fromkeys(SMALL_BODIES, MAX_BODY_BYTES)
+    limits["POST", COMMIT] = MAX_COMMIT_BYTES
     for route in table:
-        expected = Settings().max_body_bytes if route.path in INGEST else 0
-        assert route.body_limit == expected, route.path
+        assert route.body_limit == limits.get((route.method, route.path), 0), route.path
 
 
 def test_get_changes_nothing_so_it_takes_no_body(table: list[Route]) -> None:
@@ -38,6 +50,6 @@ def test_another_method_is_told_those_that_the_route_takes(table: list[Route], s
             allowed = {route.method for route in table if route.path == path}
             if "GET" in allowed:
                 allowed.add("HEAD")
-            refused = client.delete(path.replace("{name}", "logs"))
+            refused = client.put(re.sub(r"\{\w+\}", "logs", path))
             assert refused.status_code == 405
             assert set(refused.headers["allow"].split(", ")) == allowed, path

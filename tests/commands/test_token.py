@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.http.tokens import TokenStore
+from forebay.http.tokens import Quota, Rate, TokenStore
 from harness import RunningServer, batch, run, wait_for
 
 Start = Callable[..., RunningServer]
@@ -66,3 +66,22 @@ def test_a_running_server_takes_changes_in(server: Start) -> None:
     wait_for("its end", lambda: reads(secret) == 1, 10)
     refused = run("read", "logs", "--url", running.url)
     assert (refused.returncode, "unauthorized: no token was sent" in refused.stderr) == (1, True)
+
+
+def test_limits_are_kept_and_shown(tmp_path: Path) -> None:
+    limits = ("--events-per-second", "100", "--bytes-per-second", "5000", "--bytes-burst", "20000")
+    made = run("token", "create", "--name", "shop", "--role", "ingest", *limits, "--data-dir", tmp_path)
+    assert made.returncode == 0, made.stderr
+    [row] = TokenStore(tmp_path).read()
+    assert row.quota == Quota(events=Rate(per_second=100, burst=1000), bytes=Rate(per_second=5000, burst=20000))
+    listed = run("token", "list", "--data-dir", tmp_path).stdout
+    assert "100 events/s, 1000 at once; 5000 bytes/s, 20000 at once; created" in listed
+
+
+def test_a_burst_needs_its_rate_and_limits_are_in_range(tmp_path: Path) -> None:
+    create = ("token", "create", "--name", "shop", "--role", "ingest", "--data-dir", tmp_path)
+    for limits in (("--events-burst", "5"), ("--events-per-second", "0"), ("--bytes-per-second", str((1 << 50) + 1))):
+        refused = run(*create, *limits)
+        assert refused.returncode == 2, limits
+        assert limits[0] in refused.stderr or "--events-per-second" in refused.stderr
+    assert list(tmp_path.iterdir()) == []

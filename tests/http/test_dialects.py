@@ -58,6 +58,14 @@ def test_every_error_renders_in_every_family(family: Family, kind: type[errors.F
     assert (("retry-after", "1") in response.headers) == (kind.http_status in (429, 503))
 
 
+@pytest.mark.parametrize(("wait", "told"), [(0.001, "1"), (1.0, "1"), (1.001, "2"), (3600.5, "3601")])
+def test_a_wait_that_is_known_is_rounded_up_to_whole_seconds(wait: float, told: str) -> None:
+    error = errors.from_kind(errors.Saturated.number, "the token may send later", wait)
+    response = render(Family.DRAIN, error)
+    assert ("retry-after", told) in response.headers
+    assert json.loads(response.body) == {"error": "the token may send later", "code": "backpressure_triggered"}
+
+
 def test_a_saturated_drain_answers_as_documented() -> None:
     response = render(Family.DRAIN, errors.Saturated("the ring is full"))
     assert response.body == b'{"error":"server saturated","code":"backpressure_triggered"}'

@@ -118,7 +118,7 @@ def test_a_body_is_submitted_and_acknowledged_once(intake: Intake, engine: Submi
     exchange.body.arrive(b"12345")
     assert intake.allowance.used == 0
     [(shape, body, delivery, *terms)] = engine.calls
-    assert (shape, body, terms) == (0, b"12345", [None, True, (b"", b"k"), None])
+    assert (shape, body, terms) == (0, b"12345", [None, True, (b"", b"k"), None, None, None])
     delivery.set_result(0)
     delivery.set_result(0)
     assert exchange.answers == [202]
@@ -193,3 +193,22 @@ def test_bodies_beyond_the_allowance_are_declined(intake: Intake) -> None:
     assert take(intake, Exchange(content_length="100"))
     assert not take(intake, Exchange(content_length="51"))
     assert take(intake, Exchange(content_length="50"))
+
+
+def test_a_publication_names_its_stream_and_is_told_the_outcome_in_time(intake: Intake, engine: Submitted) -> None:
+    async def run() -> list[int]:
+        exchange = Exchange(content_length="5")
+        assert intake.take(exchange, exchange, "orders")  # type: ignore[arg-type]
+        exchange.body.arrive(b"12345")
+        [(_, _, delivery, *terms)] = engine.calls
+        assert terms[-1] == "orders"
+        delivery.set_timeout(0.001)
+        deadline = asyncio.get_running_loop().time() + 10
+        while not exchange.answers and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0)
+        delivery.set_result(0)
+        return exchange.answers
+
+    assert asyncio.run(run()) == [504]
+    quarantine = Exchange(content_length="5", forebay_on_invalid="quarantine")
+    assert not intake.take(quarantine, quarantine, "orders")  # type: ignore[arg-type]

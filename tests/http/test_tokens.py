@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from forebay.errors import InvalidRequest, NotFound, StorageUnavailable
-from forebay.http.tokens import ALL_ROLES, SECRET_PREFIX, TokenStore, digest_of
+from forebay.http.tokens import ALL_ROLES, SECRET_PREFIX, Quota, Rate, TokenStore, digest_of
 
 
 def test_a_secret_is_kept_nowhere_but_its_digest_is(tmp_path: Path) -> None:
@@ -52,6 +52,20 @@ def test_a_token_without_a_role_or_with_an_empty_project_is_refused(tmp_path: Pa
         store.create("x", ["read"], [""])
 
 
+def test_a_quota_is_kept(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path)
+    quota = Quota(events=Rate(per_second=5, burst=10))
+    store.create("a", ["ingest"], None, quota)
+    store.create("b", ["ingest"])
+    assert [row.quota for row in store.read()] == [quota, None]
+
+
+def test_a_token_file_without_quotas_is_read(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path)
+    store.path.write_text(json.dumps({"version": 1, "tokens": [ROW]}))
+    assert [row.quota for row in store.read()] == [None]
+
+
 def test_a_name_is_taken_once_and_revoked_once(tmp_path: Path) -> None:
     store = TokenStore(tmp_path)
     store.create("a", ["read"])
@@ -93,6 +107,8 @@ ROW = {"name": "a", "sha256": "0" * 64, "roles": ["read"], "created": "2026-01-0
         json.dumps({"version": 1, "tokens": [ROW | {"sha256": "0" * 63}]}).encode(),
         json.dumps({"version": 1, "tokens": [ROW | {"projects": []}]}).encode(),
         json.dumps({"version": 1, "tokens": [ROW | {"more": 1}]}).encode(),
+        json.dumps({"version": 1, "tokens": [ROW | {"quota": {"events": {"per_second": 0, "burst": 1}}}]}).encode(),
+        json.dumps({"version": 1, "tokens": [ROW | {"quota": {"events": {"per_second": 1}}}]}).encode(),
     ],
 )
 def test_what_is_not_a_token_file_is_refused_and_never_overwritten(tmp_path: Path, content: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.api import drain, health, metrics, streams, tail
+from forebay.api import consume, consumers, docs, drain, health, manage, metrics, publish, streams, tail
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -13,4 +13,15 @@ if TYPE_CHECKING:
 
 def routes(app: App) -> list[Route]:
     """Every route of the server."""
-    return [*drain.routes(app), *health.routes(app), *metrics.routes(app), *streams.routes(app), *tail.routes(app)]
+    return [
+        *drain.routes(app),
+        *streams.routes(app),
+        *manage.routes(app),
+        *publish.routes(app),
+        *consume.routes(app),
+        *consumers.routes(app),
+        *tail.routes(app),
+        *health.routes(app),
+        *metrics.routes(app),
+        *docs.routes(app),
+    ]

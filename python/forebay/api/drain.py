@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from forebay import errors
+import msgspec
+
 from forebay._forebay import SHAPE_DRAIN
-from forebay.http.intake import ACK_SECONDS
+from forebay.http.commit import Commit
+from forebay.http.reply import Reply
 from forebay.http.response import JSON, Response
 from forebay.http.router import Role, Route
-from forebay.http.terms import Terms, terms_of
+from forebay.http.terms import HEADERS, Terms, terms_of
 
 if TYPE_CHECKING:
     from forebay.app import App
     from forebay.config import Settings
     from forebay.http.request import Request
+
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Time = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        description="RFC 3339, ISO 8601 or SQL; without a zone it is UTC; fractions beyond microseconds are cut off.",
+        examples=["2024-05-31T15:30:45Z", "2024-05-31 15:30:45.123456+00"],
+    ),
+]
+
+
+class LogEvent(msgspec.Struct):
+    """One log event. Further fields are kept as they are."""
+
+    project_id: Text
+    timestamp: Time
+    level: Text
+    service: Text
+    message: str
+    metadata: dict[str, Any] | None = None
+
+
+class LogBatch(msgspec.Struct):
+    """A whole batch is stored or none of it. For the description: Rust alone reads it."""
+
+    events: Annotated[list[LogEvent], msgspec.Meta(min_length=1)]
+
+
+class Accepted(msgspec.Struct, omit_defaults=True):
+    """The batch is stored as `Forebay-Durability` says. `quarantined` is there under `Forebay-On-Invalid: quarantine`
+    and counts the events that were put aside."""
+
+    status: Literal["accepted"]
+    quarantined: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
 
 
 def acknowledger(settings: Settings) -> Callable[[Terms, int], Response]:
@@ -38,34 +75,20 @@ def routes(app: App) -> list[Route]:
     async def drain(request: Request) -> Response:
         terms = terms_of(request.scope.headers, request.grant)
         body = await request.body(encoded=True)
-        commit = Commit()
+        commit: Commit[int] = Commit()
         app.engine.submit(SHAPE_DRAIN, body, commit, *terms)
         return acknowledge(terms, await commit.wait())
 
-    return [Route("POST", "/v1/drain", drain, Role.INGEST, app.settings.max_body_bytes)]
-
-
-class Commit:
-    """A future that may be completed after its waiter has gone."""
-
-    def __init__(self) -> None:
-        self._future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def set_result(self, quarantined: int) -> None:
-        if not self._future.done():
-            self._future.set_result(quarantined)
-
-    def set_exception(self, error: Exception) -> None:
-        if not self._future.done():
-            self._future.set_exception(error)
-
-    def cancelled(self) -> bool:
-        return self._future.cancelled()
-
-    async def wait(self) -> int:
-        """The number of quarantined events, once the batch is committed."""
-        try:
-            async with asyncio.timeout(ACK_SECONDS):
-                return await self._future
-        except TimeoutError:
-            raise errors.Timeout(f"no commit within {ACK_SECONDS:g} seconds; the outcome is unknown") from None
+    return [
+        Route(
+            "POST",
+            "/v1/drain",
+            drain,
+            Role.INGEST,
+            app.settings.max_body_bytes,
+            summary="Stores a batch of log events on the stream `logs`.",
+            shape=LogBatch,
+            headers=HEADERS,
+            replies={202: Reply(Accepted, "Every event of the batch is stored.", ("Forebay-Durability",))},
+        )
+    ]

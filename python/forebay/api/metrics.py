@@ -10,15 +10,24 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from forebay.http.reply import Reply
 from forebay.http.response import Response
 from forebay.http.router import Role, Route
 
 if TYPE_CHECKING:
     from forebay._forebay import Engine
     from forebay.app import App
+    from forebay.http.auth import Guard
     from forebay.http.request import Request
 
 _CONTENT_TYPE = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
+
+
+MAX_TOKEN_LABELS = 1000
+"""Tokens with series of their own, three each; the rest is summed up. Idle ones have none."""
+
+OTHERS = "(others)"
+"""Cannot be a token's name: those have no brackets."""
 
 
 class EngineCollector(Collector):
@@ -58,8 +67,37 @@ class RequestCollector(Collector):
         yield GaugeMetricFamily("forebay_http_body_bytes", "Bytes of request bodies under way.", allowance.used)
         yield GaugeMetricFamily("forebay_http_body_limit_bytes", "The limit on them.", allowance.limit)
         yield GaugeMetricFamily(
-            "forebay_http_ingest_requests", "Ingest requests under way.", len(self._app.drain.under_way)
+            "forebay_http_ingest_requests",
+            "Ingest requests under way.",
+            sum(len(intake.under_way) for intake in self._app.intakes),
         )
+
+
+class TokenCollector(Collector):
+    """What each token was let in with, and how often it was refused for a quota."""
+
+    _ROWS = (
+        ("forebay_token_events", "Events that were let in, by token."),
+        ("forebay_token_bytes", "Bytes of decompressed bodies that were let in, by token."),
+        ("forebay_token_refusals", "Requests that were refused for a quota, by token."),
+    )
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def collect(self) -> Iterator[Metric]:
+        used = sorted((account.name, account.usage()) for account in self._guard.accounts())
+        used = [row for row in used if any(row[1])]
+        others = [usage for _name, usage in used[MAX_TOKEN_LABELS:]]
+        if others:
+            summed = (sum(column) for column in zip(*others, strict=True))
+            events, size, refusals = summed
+            used[MAX_TOKEN_LABELS:] = [(OTHERS, (events, size, refusals))]
+        for column, (name, text) in enumerate(self._ROWS):
+            family = CounterMetricFamily(name, text, labels=["token"])
+            for token, usage in used:
+                family.add_metric([token], usage[column])
+            yield family
 
 
 def routes(app: App) -> list[Route]:
@@ -69,9 +107,19 @@ def routes(app: App) -> list[Route]:
     GCCollector(registry=registry)
     registry.register(EngineCollector(app.engine))
     registry.register(RequestCollector(app))
+    registry.register(TokenCollector(app.guard))
 
     async def scrape(_request: Request) -> Response:
         text = await app.blocking(generate_latest, registry)
         return Response(200, text, [_CONTENT_TYPE])
 
-    return [Route("GET", "/metrics", scrape, Role.READ)]
+    return [
+        Route(
+            "GET",
+            "/metrics",
+            scrape,
+            Role.READ,
+            summary="Counters of the engine and the process.",
+            replies={200: Reply(None, "Prometheus' text format 0.0.4.", media="text/plain")},
+        )
+    ]

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import UNSET
 
 from forebay import errors
+from forebay.http.parameters import Parameters, whole
+from forebay.http.reply import Reply
 from forebay.http.request import shown
 from forebay.http.response import NDJSON, Response, json_response
 from forebay.http.router import Role, Route
+from forebay.http.tokens import MAX_QUOTA
 
 if TYPE_CHECKING:
     from forebay._forebay import StreamDescription
@@ -23,36 +31,145 @@ MAX_RECORDS = 10_000
 MAX_PAGE_BYTES = 8 << 20
 """A page is held whole in memory, by at most as many readers as the read pool has threads."""
 
+BROKER = "broker-1"
+"""The embedded log has one process, which leads every partition and holds its only replica."""
+
 MAX_OFFSET = (1 << 63) - 1
 MAX_PARTITION = 1023
 
 
-def describe(stream: StreamDescription) -> dict[str, object]:
+PARTITION = whole("partition", 0, 0, MAX_PARTITION, "The partition, from 0.")
+OFFSET = whole("offset", None, 0, MAX_OFFSET, "The first record; the first that is kept when it is not given.")
+LIMIT = whole("limit", 1000, 1, MAX_RECORDS, "The most records of one page. A page also ends at 8 MiB.")
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class PartitionOffsets(msgspec.Struct, rename="camel"):
+    """Offsets of one partition: the first that is kept, and the next that is given."""
+
+    partition: Count
+    leader: str
+    replicas: list[str]
+    start_offset: Count
+    end_offset: Count
+
+
+QuotaNumber = Annotated[int, msgspec.Meta(ge=1, le=MAX_QUOTA)]
+
+
+class StreamRate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """So much a second on average, and so much at once."""
+
+    per_second: QuotaNumber
+    burst: QuotaNumber
+
+
+class StreamQuota(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """What all senders together may write: events, and bytes of decompressed bodies. What is not named has no limit."""
+
+    events: StreamRate | None = None
+    bytes: StreamRate | None = None
+
+
+class StreamConfig(msgspec.Struct, rename="camel"):
+    """What is chosen for a stream. -1 stands for no limit; `compressionType` is that of sealed segments."""
+
+    retention_ms: int
+    retention_bytes: int
+    compression_type: str
+    max_message_bytes: Count
+    quota: StreamQuota | msgspec.UnsetType = msgspec.UNSET
+
+
+class StreamMetadata(msgspec.Struct, rename="camel"):
+    """A stream. `totalSize` is `storedBytes` (on the disk, sealed) and `unsealedBytes` (in memory and the journal);
+    `rawBytes` are the stored ones before compression. `engineMade` streams are filled and deleted by the engine alone.
+    `warnings` say what was asked for and is otherwise."""
+
+    name: str
+    partitions: Annotated[int, msgspec.Meta(ge=1)]
+    replication_factor: Annotated[int, msgspec.Meta(ge=1)]
+    total_messages: Count
+    total_size: Count
+    stored_bytes: Count
+    unsealed_bytes: Count
+    raw_bytes: Count
+    segments: Count
+    created_at: str
+    engine_made: bool
+    config: StreamConfig
+    partition_details: list[PartitionOffsets]
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class StreamList(msgspec.Struct):
+    """Every stream, by name."""
+
+    streams: list[StreamMetadata]
+
+
+RECORDS = (
+    "A line of JSON a record: `partition`, `offset`, `timestamp` (microseconds since 1970 UTC), `key` and `value`. "
+    "With a token that is limited to projects, only theirs."
+)
+
+
+def known_name(name: str) -> str:
+    """The name, which may be one of a stream: others the engine need not be asked for.
+
+    Raises:
+        StreamNotFound: no stream can have it.
+    """
+    if not NAME.fullmatch(name):
+        raise errors.StreamNotFound(f"there is no stream {shown(name)}")
+    return name
+
+
+def rfc3339(micros: int) -> str:
+    """A time in microseconds since 1970 UTC, as answers show it: with milliseconds."""
+    return (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def describe(stream: StreamDescription) -> StreamMetadata:
     """A stream's metadata as JSON shows it."""
-    return {
-        "name": stream.name,
-        "partitions": len(stream.partitions),
-        "replicationFactor": 1,
-        "totalMessages": sum(end - start for start, end in stream.partitions),
-        "totalSize": stream.stored_bytes + stream.ring_bytes,
-        "storedBytes": stream.stored_bytes,
-        "unsealedBytes": stream.ring_bytes,
-        "rawBytes": stream.raw_bytes,
-        "segments": stream.segments,
-        "partitionDetails": [
-            {"partition": index, "startOffset": start, "endOffset": end}
+    return StreamMetadata(
+        name=stream.name,
+        partitions=len(stream.partitions),
+        replication_factor=1,
+        total_messages=sum(end - start for start, end in stream.partitions),
+        total_size=stream.stored_bytes + stream.ring_bytes,
+        stored_bytes=stream.stored_bytes,
+        unsealed_bytes=stream.ring_bytes,
+        raw_bytes=stream.raw_bytes,
+        segments=stream.segments,
+        created_at=rfc3339(stream.created_us),
+        engine_made=stream.engine_made,
+        config=StreamConfig(
+            retention_ms=stream.retention_ms or -1,
+            retention_bytes=stream.retention_bytes or -1,
+            compression_type=stream.compression,
+            max_message_bytes=stream.max_record_bytes,
+            quota=StreamQuota(*(rate and StreamRate(*rate) for rate in stream.quota)) if any(stream.quota) else UNSET,
+        ),
+        partition_details=[
+            PartitionOffsets(index, BROKER, [BROKER], start, end)
             for index, (start, end) in enumerate(stream.partitions)
         ],
-    }
+    )
 
 
 def routes(app: App) -> list[Route]:
     async def listing(_request: Request) -> Response:
         streams = await app.blocking(app.engine.streams)
-        return json_response(200, {"streams": [describe(stream) for stream in streams]})
+        return json_response(200, StreamList([describe(stream) for stream in streams]))
 
     async def one(request: Request) -> Response:
-        return json_response(200, describe(await find(request.bound["name"])))
+        name = known_name(request.bound["name"])
+        return json_response(200, describe(await app.blocking(app.engine.stream, name)))
 
     async def records(request: Request) -> Response:
         projects = request.grant.projects
@@ -60,28 +177,47 @@ def routes(app: App) -> list[Route]:
             raise errors.Forbidden(
                 f"the token {request.grant.name!r} is limited to projects, so it reads the stream {LOGS!r} only"
             )
-        stream = await find(request.bound["name"])
-        partition = request.integer("partition", 0, 0, MAX_PARTITION)
+        stream = await app.blocking(app.engine.stream, known_name(request.bound["name"]))
+        partition = request.value(PARTITION)
         if partition >= len(stream.partitions):
             raise errors.InvalidRequest(
                 f"partition is {partition}, but stream {stream.name!r} has {len(stream.partitions)}"
             )
         start, _end = stream.partitions[partition]
-        offset = request.integer("offset", start, 0, MAX_OFFSET)
-        limit = request.integer("limit", 1000, 1, MAX_RECORDS)
-        batch = await app.blocking(app.engine.fetch, stream.name, partition, offset, limit, MAX_PAGE_BYTES)
+        offset = request.value(OFFSET)
+        limit = request.value(LIMIT)
+        batch = await app.blocking(
+            app.engine.fetch, stream.name, partition, start if offset is None else offset, limit, MAX_PAGE_BYTES
+        )
         text = await app.blocking(batch.ndjson, projects)
         return Response(200, text, [NDJSON, ("forebay-next-offset", str(batch.next_offset))])
 
-    async def find(name: str) -> StreamDescription:
-        for stream in await app.blocking(app.engine.streams):
-            if stream.name == name:
-                return stream
-        raise errors.StreamNotFound(f"there is no stream {shown(name)}")
-
-    page = frozenset({"partition", "offset", "limit"})
     return [
-        Route("GET", "/api/v1/streams", listing, Role.READ),
-        Route("GET", "/api/v1/streams/{name}", one, Role.READ),
-        Route("GET", "/api/v1/streams/{name}/records", records, Role.READ, parameters=page),
+        Route(
+            "GET",
+            "/api/v1/streams",
+            listing,
+            Role.READ,
+            summary="Every stream with its sizes and offsets.",
+            replies={200: Reply(StreamList, "All of them.")},
+        ),
+        Route(
+            "GET",
+            "/api/v1/streams/{name}",
+            one,
+            Role.READ,
+            summary="One stream with its sizes and offsets.",
+            replies={200: Reply(StreamMetadata, "It.")},
+            errors=(errors.StreamNotFound,),
+        ),
+        Route(
+            "GET",
+            "/api/v1/streams/{name}/records",
+            records,
+            Role.READ,
+            parameters=Parameters(PARTITION, OFFSET, LIMIT),
+            summary="Records of one partition, as stored.",
+            replies={200: Reply(None, RECORDS, ("Forebay-Next-Offset",), NDJSON[1])},
+            errors=(errors.StreamNotFound, errors.InvalidOffset),
+        ),
     ]

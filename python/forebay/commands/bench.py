@@ -47,6 +47,13 @@ class Report(msgspec.Struct):
 
 @click.command()
 @click.argument("url", default="http://127.0.0.1:8080", envvar="FOREBAY_URL")
+@click.option(
+    "--content",
+    type=click.Choice(["drain", "publish-batch", "publish", "fetch"]),
+    default="drain",
+    show_default=True,
+    help="What is sent: log events, events for a stream, or a GET of the URL.",
+)
 @click.option("--rate", type=float, help="Events a second, whatever the server does.  [default: as fast as it answers]")
 @click.option("--batch", type=int, default=100, show_default=True, help="Events in a request.")
 @click.option("--connections", type=int, default=32, show_default=True, help="Keep-alive, one request in flight each.")
@@ -63,9 +70,9 @@ class Report(msgspec.Struct):
     help="Write the latencies to this file as an HdrHistogram percentile distribution, in milliseconds.",
 )
 def bench(
-    url: str, token: str | None, headers: tuple[str, ...], as_json: bool, hdr: Path | None, **load: float | None
+    url: str, token: str | None, headers: tuple[str, ...], as_json: bool, hdr: Path | None, **load: float | str | None
 ) -> None:
-    """Measure the drain of a running server: it stores the generated events like any others.
+    """Measure a running server, by default its drain: it stores the generated events like any others.
 
     With --rate the loop is open: each request is due at its time, and its latency counts from then, also when the
     server was too slow to let it be sent. Without, each connection sends when its answer is there.

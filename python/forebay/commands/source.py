@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import click
+import msgspec
 
 from forebay import errors
 from forebay.api.streams import MAX_PAGE_BYTES, describe
@@ -40,7 +41,7 @@ class Directory:
         self._log = log
 
     def streams(self) -> list[dict[str, Any]]:
-        return [describe(stream) for stream in self._log.streams()]
+        return [msgspec.to_builtins(describe(stream)) for stream in self._log.streams()]
 
     def page(self, stream: str, partition: int, offset: int, limit: int) -> tuple[bytes, int]:
         records = self._log.read(stream, offset, partition=partition, max_records=limit, max_bytes=MAX_PAGE_BYTES)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hmac
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 import structlog
 
 from forebay import errors
-from forebay._forebay import Projects
+from forebay._forebay import Account, Projects
 from forebay.config import ConfigError
 from forebay.errors import StorageUnavailable
 from forebay.http.router import Role
 from forebay.http.rsgi import Headers
-from forebay.http.tokens import Token, TokenStore
+from forebay.http.terms import Terms
+from forebay.http.tokens import Quota, Rate, Token, TokenStore
 
 log = structlog.get_logger("forebay.auth")
 
@@ -30,13 +31,19 @@ class Grant:
     """What one token may do.
 
     `digest` is the token's SHA-256, and empty without authentication: it is also the scope of idempotency keys.
-    `projects` is None when all projects are granted.
+    `projects` is None when all projects are granted. `account` is what the token's events are charged to.
     """
 
     name: str
     digest: bytes
     roles: frozenset[Role]
     projects: Projects | None = None
+    account: Account | None = None
+    plain: Terms = field(init=False)
+    """The terms of a request without any of the headers that say something else."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain", Terms(projects=self.projects, account=self.account))
 
     def check(self, role: Role) -> None:
         """Raises `Forbidden` when `role` is not among the grant's."""
@@ -115,10 +122,29 @@ class Guard:
             return
         log.info("tokens were read anew", tokens=len(self._grants))
 
+    def accounts(self) -> list[Account]:
+        """The accounts of all tokens."""
+        return [grant.account for grant in self._grants.values() if grant.account is not None]
+
+    def _account(self, token: Token, digest: bytes) -> Account:
+        """The token's account with the limits that it has now. One that is known goes on: to read the file anew neither
+        fills a quota nor forgets what was used."""
+        known = self._grants.get(digest)
+        account = None if known is None or known.name != token.name else known.account
+        if account is None:
+            account = Account(token.name)
+        quota = token.quota or Quota()
+        account.limit(_pair(quota.events), _pair(quota.bytes))
+        return account
+
     def _load(self, store: TokenStore) -> None:
         # Before the content: a change in between is then seen the next time.
         seen = _fingerprint(store)
-        self._grants = {grant.digest: grant for grant in map(_grant, store.read())}
+        grants: dict[bytes, Grant] = {}
+        for token in store.read():
+            digest = bytes.fromhex(token.sha256)
+            grants[digest] = _grant(token, digest, self._account(token, digest))
+        self._grants = grants
         self._seen = seen
 
 
@@ -147,9 +173,13 @@ def guard(data_dir: str, *, no_auth: bool) -> Guard:
     return made
 
 
-def _grant(token: Token) -> Grant:
+def _pair(rate: Rate | None) -> tuple[int, int] | None:
+    return None if rate is None else (rate.per_second, rate.burst)
+
+
+def _grant(token: Token, digest: bytes, account: Account) -> Grant:
     projects = None if token.projects is None else Projects(list(token.projects))
-    return Grant(token.name, bytes.fromhex(token.sha256), frozenset(map(Role, token.roles)), projects)
+    return Grant(token.name, digest, frozenset(map(Role, token.roles)), projects, account)
 
 
 def _fingerprint(store: TokenStore) -> tuple[int, ...]:

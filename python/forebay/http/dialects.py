@@ -1,8 +1,10 @@
 """One error table, rendered in the envelope of the API family that was asked."""
 
 import enum
+import math
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Literal
 
 import msgspec
 
@@ -66,32 +68,77 @@ def family_of(path: str) -> Family:
     return Family.DRAIN
 
 
-def _drain(error: ForebayError) -> object:
-    what = "server saturated" if isinstance(error, errors.Saturated) else error.detail
-    return {"error": what, "code": error.name}
+class DrainError(msgspec.Struct, frozen=True):
+    """A refusal of the drain or of analytics, and of whatever belongs to no other family."""
+
+    error: str
+    code: str
 
 
-def _events(error: ForebayError) -> object:
-    return {"success": False, "error": error.detail}
+class EventsError(msgspec.Struct, frozen=True):
+    """A refusal of the events API."""
+
+    success: Literal[False]
+    error: str
 
 
-def _streams(error: ForebayError) -> object:
+class StreamsProblem(msgspec.Struct, frozen=True):
+    """What went wrong: the row of the error table, and what exactly."""
+
+    code: int
+    message: str
+    description: str
+    detail: str
+
+
+class StreamsError(msgspec.Struct, frozen=True):
+    """A refusal of the streams, consumers and processors APIs."""
+
+    error: StreamsProblem
+
+
+class PlatformProblem(msgspec.Struct, frozen=True):
+    """What went wrong, by name."""
+
+    code: str
+    message: str
+
+
+class PlatformError(msgspec.Struct, frozen=True):
+    """A refusal of the platform API."""
+
+    success: Literal[False]
+    error: PlatformProblem
+
+
+def _drain(error: ForebayError) -> DrainError:
+    # A quota knows when there is room again, and says whose it is; the ring does not.
+    full = isinstance(error, errors.Saturated) and error.retry_after is None
+    return DrainError("server saturated" if full else error.detail, error.name)
+
+
+def _events(error: ForebayError) -> EventsError:
+    return EventsError(False, error.detail)
+
+
+def _streams(error: ForebayError) -> StreamsError:
     message, description = _STREAMS_TEXT[error.number]
-    return {
-        "error": {
-            "code": error.number,
-            "message": message,
-            "description": description,
-            "detail": error.detail,
-        }
-    }
+    return StreamsError(StreamsProblem(error.number, message, description, error.detail))
 
 
-def _platform(error: ForebayError) -> object:
-    return {"success": False, "error": {"code": error.name, "message": error.detail}}
+def _platform(error: ForebayError) -> PlatformError:
+    return PlatformError(False, PlatformProblem(error.name, error.detail))
 
 
-_ENVELOPES: dict[Family, Callable[[ForebayError], object]] = {
+ENVELOPES: dict[Family, type[msgspec.Struct]] = {
+    Family.DRAIN: DrainError,
+    Family.EVENTS: EventsError,
+    Family.STREAMS: StreamsError,
+    Family.PLATFORM: PlatformError,
+}
+"""The shape of each family's refusals."""
+
+_RENDERERS: dict[Family, Callable[[ForebayError], msgspec.Struct]] = {
     Family.DRAIN: _drain,
     Family.EVENTS: _events,
     Family.STREAMS: _streams,
@@ -99,11 +146,21 @@ _ENVELOPES: dict[Family, Callable[[ForebayError], object]] = {
 }
 
 
+def error_name(family: Family, kind: type[ForebayError]) -> str:
+    """What a family calls a row of the error table."""
+    return f"{kind.number} {_STREAMS_TEXT[kind.number][0]}" if family is Family.STREAMS else kind.name
+
+
+def _retry_after(error: ForebayError) -> str:
+    # Whole seconds, as RFC 9110 has it, and rounded up: whoever waits for less would come too early.
+    return RETRY_AFTER_SECONDS if error.retry_after is None else str(max(1, math.ceil(error.retry_after)))
+
+
 def render(family: Family, error: ForebayError, *, close: bool = False) -> Response:
     """The error as the family shows it. `close` ends the connection, when the rest of its body is not wanted."""
     headers = [JSON]
     if error.http_status in _RETRY_STATUSES:
-        headers.append(("retry-after", RETRY_AFTER_SECONDS))
+        headers.append(("retry-after", _retry_after(error)))
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         headers.append(("www-authenticate", "Bearer"))
     if isinstance(error, errors.MethodNotAllowed):
@@ -111,4 +168,4 @@ def render(family: Family, error: ForebayError, *, close: bool = False) -> Respo
         headers.append(("allow", ", ".join(error.allowed)))
     if close:
         headers.append(("connection", "close"))
-    return Response(error.http_status, msgspec.json.encode(_ENVELOPES[family](error)), headers)
+    return Response(error.http_status, msgspec.json.encode(_RENDERERS[family](error)), headers)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 from forebay._forebay import Engine
 from forebay.errors import ForebayError, Internal, Malformed, RequestTimeout, Timeout
@@ -37,7 +38,7 @@ class Intake:
         self,
         engine: Engine,
         shape: int,
-        acknowledge: Callable[[Terms, int], Response],
+        acknowledge: Callable[[Terms, Any], Response],
         refuse: Callable[[ForebayError, bool], Response],
         *,
         guard: Guard,
@@ -60,8 +61,8 @@ class Intake:
         # The sweep sets it: up to SWEEP_SECONDS behind, which is exact enough for deadlines of seconds, and free.
         self.now = time.monotonic()
 
-    def take(self, scope: Scope, protocol: HttpProtocol) -> bool:
-        """Starts the request; False when it has to take the usual way."""
+    def take(self, scope: Scope, protocol: HttpProtocol, stream: str | None = None) -> bool:
+        """Starts the request; False when it has to take the usual way. `stream` is the one that it publishes to."""
         headers = scope.headers
         length = headers.get("content-length")
         if length is None or scope.query_string:
@@ -74,6 +75,10 @@ class Intake:
             size = declared_length(length) or 0
         except ForebayError:
             return False
+        if stream is not None:
+            if terms.projects is not None or terms.quarantine:
+                return False
+            terms = terms._replace(stream=stream)
         if size > self.body_limit or not self.allowance.take(size):
             return False
         delivery = Delivery(self, protocol, size, terms)
@@ -135,9 +140,14 @@ class Delivery:
             # Called from Rust, which cannot pass an exception on.
             self.set_exception(error)
 
-    def set_result(self, quarantined: int) -> None:
+    def set_result(self, result: Any) -> None:
         if self._settle():
-            self.intake.acknowledge(self.terms, quarantined).send(self.protocol)
+            self.intake.acknowledge(self.terms, result).send(self.protocol)
+
+    def set_timeout(self, seconds: float) -> None:
+        """The sender waits that much longer, in a request that says so. Called on the event loop."""
+        late = Timeout("no commit within options.timeout; the outcome is unknown")
+        asyncio.get_running_loop().call_later(seconds, self.set_exception, late)
 
     def set_exception(self, error: Exception) -> None:
         self._refuse(error if isinstance(error, ForebayError) else Internal(f"{type(error).__name__}: {error}"))

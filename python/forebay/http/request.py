@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from forebay import errors
 from forebay.http.rsgi import HttpProtocol, Scope
 
 if TYPE_CHECKING:
     from forebay.http.auth import Grant
+    from forebay.http.parameters import Parameter, Parameters
+
+T = TypeVar("T")
 
 LINGER_BYTES = 32 << 20
 """How much of a refused body is still read, so that a sender which writes all of it first sees the answer."""
@@ -25,9 +26,6 @@ _MAX_SHOWN = 200
 
 _MAX_LENGTH_DIGITS = 19
 """As many as 2^63 has; more would be a body of exabytes."""
-
-_MAX_QUERY_FIELDS = 64
-"""No route knows more than a dozen; beyond this the query is an attack on the parser."""
 
 
 class Allowance:
@@ -59,7 +57,17 @@ class Allowance:
 class Request:
     """What an answer is computed from."""
 
-    __slots__ = ("_allowance", "_body_seconds", "_limit", "bound", "broken_off", "grant", "protocol", "query", "scope")
+    __slots__ = (
+        "_allowance",
+        "_body_seconds",
+        "_limit",
+        "_values",
+        "bound",
+        "broken_off",
+        "grant",
+        "protocol",
+        "scope",
+    )
 
     def __init__(
         self,
@@ -68,7 +76,7 @@ class Request:
         bound: dict[str, str],
         *,
         grant: Grant,
-        parameters: frozenset[str],
+        parameters: Parameters,
         body_limit: int,
         body_seconds: float,
         allowance: Allowance,
@@ -77,7 +85,7 @@ class Request:
         self.protocol = protocol
         self.bound = bound
         self.grant = grant
-        self.query = _parse_query(scope.query_string, parameters)
+        self._values: dict[str, Any] = parameters.parse(scope.query_string)
         self.broken_off = False
         self._limit = body_limit
         self._body_seconds = body_seconds
@@ -138,16 +146,10 @@ class Request:
         finally:
             self._allowance.give(held)
 
-    def integer(self, name: str, default: int, low: int, high: int) -> int:
-        """A query parameter within `low` to `high`, both allowed."""
-        text = self.query.get(name)
-        if text is None:
-            return default
-        # int() also takes blanks, underscores and other scripts' digits.
-        number = int(text) if re.fullmatch(r"-?[0-9]{1,19}", text) else None
-        if number is None or not low <= number <= high:
-            raise errors.InvalidRequest(f"{name} is {shown(text)}, which is not a whole number from {low} to {high}")
-        return number
+    def value(self, parameter: Parameter[T]) -> T:
+        """The value of a query parameter of the route, or its default."""
+        value: T = self._values[parameter.name]
+        return value
 
 
 def shown(text: str) -> str:
@@ -182,23 +184,3 @@ async def linger(protocol: HttpProtocol) -> None:
     except (TimeoutError, RuntimeError):
         # RuntimeError is RSGI's for a body that was taken already and for a connection that is gone.
         return
-
-
-def _parse_query(query: str, known: frozenset[str]) -> dict[str, str]:
-    if not query:
-        return {}
-    try:
-        pairs = parse_qsl(
-            query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=_MAX_QUERY_FIELDS
-        )
-    except ValueError:
-        raise errors.InvalidRequest("the query string is not a list of name=value pairs in UTF-8") from None
-    parsed: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in known:
-            expected = ", ".join(sorted(known)) or "none"
-            raise errors.InvalidRequest(f"unknown query parameter {shown(name)}; known here: {expected}")
-        if name in parsed:
-            raise errors.InvalidRequest(f"query parameter {shown(name)} is given twice")
-        parsed[name] = value
-    return parsed

@@ -1,11 +1,15 @@
 """The route table: exact paths by dictionary, patterns by their segments."""
 
 import enum
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from forebay import errors
+from forebay.errors import ForebayError
 from forebay.http.dialects import Family, family_of
+from forebay.http.parameters import NO_PARAMETERS, Parameter, Parameters
+from forebay.http.reply import Reply
 from forebay.http.request import Request, shown
 from forebay.http.response import Response
 from forebay.http.streaming import Streaming
@@ -26,7 +30,17 @@ class Role(enum.Enum):
 class Route:
     """One row: `{name}` in the path binds one segment.
 
-    `body_limit` is in bytes; 0 refuses any body. `parameters` are the query parameters that are known.
+    The last six say what OpenAPI shows and nothing reads per request.
+
+    Attributes:
+        body_limit: in bytes; 0 refuses any body.
+        parameters: the query parameters that are known, with their checks.
+        summary: one line for people.
+        shape: the type of the JSON body, any that msgspec has a schema of.
+        headers: request headers beside `Authorization`.
+        replies: the answers of success, and others whose body is not the family's error envelope, by status.
+        errors: refusals beside those that every such route may give (see `openapi.py`).
+        segments: what a `{name}` of the path is, where `openapi.SEGMENTS` does not say it.
     """
 
     method: str
@@ -34,7 +48,13 @@ class Route:
     answer: Answer
     role: Role
     body_limit: int = 0
-    parameters: frozenset[str] = frozenset()
+    parameters: Parameters = NO_PARAMETERS
+    summary: str = ""
+    shape: Any = None
+    headers: tuple[Parameter[Any], ...] = ()
+    replies: Mapping[int, Reply] = field(default_factory=dict)
+    errors: tuple[type[ForebayError], ...] = ()
+    segments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def family(self) -> Family:

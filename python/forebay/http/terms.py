@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from forebay._forebay import Projects
+from forebay._forebay import Account, Projects
 from forebay.errors import InvalidRequest
-from forebay.http.auth import Grant
+from forebay.http.parameters import Parameter, choice, text
 from forebay.http.request import shown
 from forebay.http.rsgi import Headers
+
+if TYPE_CHECKING:
+    from forebay.http.auth import Grant
 
 MAX_KEY_CHARACTERS = 128
 """The contract's limit; the engine holds it in bytes, and only visible ASCII is let in, so that both are one."""
@@ -17,21 +20,39 @@ ENCODING = "content-encoding"
 KEY = "idempotency-key"
 ON_INVALID = "forebay-on-invalid"
 
+HEADERS: tuple[Parameter[Any], ...] = (
+    choice("Content-Encoding", "identity", ("identity", "gzip", "deflate", "zstd"), "The body's content coding."),
+    text(
+        "Idempotency-Key",
+        None,
+        "A repeat with the same key and body is acknowledged again and stored once; another body is refused.",
+        high=MAX_KEY_CHARACTERS,
+        pattern="[ -~]+",
+    ),
+    choice(
+        "Forebay-On-Invalid",
+        "refuse",
+        ("refuse", "quarantine"),
+        "What becomes of a body with invalid events: it is refused whole, or they are put on the stream "
+        "`<stream>.rejected` and the others stored.",
+    ),
+)
+"""The rows of OpenAPI for all of these. `terms_of` checks by hand: it runs for every request."""
+
 
 class Terms(NamedTuple):
     """What `Engine.submit` takes beside the body, in its order.
 
-    `encoding` is the content coding in lower case, as the engine knows it; `key` the scope and the key.
+    `encoding` is the content coding in lower case, as the engine knows it; `key` the scope and the key; `account` is
+    charged for the events; `stream` is where they go, for shapes that do not say it.
     """
 
     encoding: str | None = None
     quarantine: bool = False
     key: tuple[bytes, bytes] | None = None
     projects: Projects | None = None
-
-
-PLAIN = Terms()
-"""Of a request with none of these headers, by a token for all projects."""
+    account: Account | None = None
+    stream: str | None = None
 
 
 def terms_of(headers: Headers, grant: Grant) -> Terms:
@@ -42,13 +63,14 @@ def terms_of(headers: Headers, grant: Grant) -> Terms:
             engine's to refuse.
     """
     if not (ENCODING in headers or KEY in headers or ON_INVALID in headers):
-        return PLAIN if grant.projects is None else PLAIN._replace(projects=grant.projects)
+        return grant.plain
     encoding, key, on_invalid = _only(headers, ENCODING), _only(headers, KEY), _only(headers, ON_INVALID)
     return Terms(
         None if encoding is None else encoding.strip().lower(),
         on_invalid is not None and _quarantine(on_invalid),
         None if key is None else (grant.digest, _key(key)),
         grant.projects,
+        grant.account,
     )
 
 

@@ -42,18 +42,37 @@ MAX_TOKENS = 10_000
 MAX_PROJECTS = 1_000
 """Project ids of one token; they are looked up per event."""
 
+MAX_QUOTA = 1 << 50
+"""The engine's limit of a rate and of a burst."""
+
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
+QuotaNumber = Annotated[int, msgspec.Meta(ge=1, le=MAX_QUOTA)]
 Project = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 
 
+class Rate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """So much a second on average, and so much at once."""
+
+    per_second: QuotaNumber
+    burst: QuotaNumber
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a token may send: events, and bytes of decompressed bodies. None is no limit."""
+
+    events: Rate | None = None
+    bytes: Rate | None = None
+
+
 class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One row. `projects` None means all; `created` is RFC 3339 in UTC."""
+    """One row. `projects` None means all, `quota` None no limit; `created` is RFC 3339 in UTC."""
 
     name: Name
     sha256: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     roles: Annotated[tuple[RoleName, ...], msgspec.Meta(min_length=1, max_length=len(ALL_ROLES))]
     projects: Annotated[tuple[Project, ...], msgspec.Meta(min_length=1, max_length=MAX_PROJECTS)] | None = None
     created: datetime
+    quota: Quota | None = None
 
 
 class TokenFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,7 +105,9 @@ class TokenStore:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StorageUnavailable(f"{self.path} is not a token file of version {FILE_VERSION}: {error}") from None
 
-    def create(self, name: str, roles: Sequence[RoleName], projects: Sequence[str] | None = None) -> str:
+    def create(
+        self, name: str, roles: Sequence[RoleName], projects: Sequence[str] | None = None, quota: Quota | None = None
+    ) -> str:
         """Adds a token, durably, and returns its secret, which is kept nowhere.
 
         Raises:
@@ -94,7 +115,7 @@ class TokenStore:
             OSError, StorageUnavailable: as `read`.
         """
         secret = SECRET_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
-        row = _row(name, secret, roles, projects)
+        row = _row(name, secret, roles, projects, quota)
         with self._locked():
             tokens = self.read() if self.exists() else ()
             if any(token.name == name for token in tokens):
@@ -110,7 +131,7 @@ class TokenStore:
         with self._locked():
             # The secret first: a crash between the two leaves no token that nobody knows.
             self._replace(self.first_path, secret.encode() + b"\n")
-            self._write((_row(FIRST_TOKEN_NAME, secret, ALL_ROLES, None),))
+            self._write((_row(FIRST_TOKEN_NAME, secret, ALL_ROLES, None, None),))
 
     def revoke(self, name: str) -> None:
         """Removes a token, durably.
@@ -171,13 +192,16 @@ def digest_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def _row(name: str, secret: str, roles: Sequence[RoleName], projects: Sequence[str] | None) -> Token:
+def _row(
+    name: str, secret: str, roles: Sequence[RoleName], projects: Sequence[str] | None, quota: Quota | None
+) -> Token:
     row = {
         "name": name,
         "sha256": digest_of(secret).hex(),
         "roles": [role for role in ALL_ROLES if role in roles],
         "projects": sorted(set(projects)) if projects else None,
         "created": datetime.now(UTC).replace(microsecond=0),
+        "quota": msgspec.to_builtins(quota),
     }
     try:
         return msgspec.convert(row, Token)

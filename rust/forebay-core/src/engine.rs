@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::admission::{Budget, Permit};
+use crate::admission::{Budget, Charge, Cost, Permit};
+use crate::consumer::Groups;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
 use crate::ingest::json;
@@ -14,15 +15,15 @@ use crate::ingest::parser::Parser;
 use crate::ingest::request::{Job, Request, Shape};
 use crate::ingest::worker::JobQueue;
 use crate::ingest::{Event, MAX_KEY_BYTES};
-use crate::log::append::{
-    Append, BATCH_OVERHEAD_BYTES, Completer, Destination, Encoded, Receipt, Reply, Waiter, encode,
-};
+use crate::log::append::{Append, BATCH_OVERHEAD_BYTES, Completer, Receipt, Reply, Waiter};
 use crate::log::commit_queue::CommitQueue;
+use crate::log::encode::{Destination, Encoded, Placement, encode};
 use crate::log::read::{Limits, Reader, RecordBatch};
 use crate::log::record::MAX_HEADER_BYTES;
+use crate::log::retention::Retention;
 use crate::log::status::{Mode, Status};
 use crate::log::storage::{DirectoryLock, Storage};
-use crate::options::{Options, Retention};
+use crate::options::Options;
 use crate::report::{Report, StreamReport};
 use crate::start::{self, Threads};
 use crate::stream::{Catalog, LOGS, Stream, StreamDefinition, StreamMaker};
@@ -41,6 +42,8 @@ pub struct Engine {
     pub(crate) jobs: Arc<JobQueue>,
     pub(crate) parser: Arc<Parser>,
     pub(crate) reader: Arc<Reader>,
+    pub(crate) retention: Arc<Retention>,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) threads: Threads,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) accepting: AtomicBool,
@@ -85,7 +88,7 @@ impl Engine {
 
     /// What can be chosen anew for a built-in stream is what the options say.
     fn follow_options(&self) -> Result<()> {
-        let stream = self.builtin(Shape::Drain)?;
+        let stream = self.builtin()?;
         let (is, chosen) = (stream.definition(), StreamDefinition::logs(&self.options));
         let StreamDefinition { retention_ms, retention_bytes, max_record_bytes, .. } = chosen;
         let wanted = StreamDefinition { retention_ms, retention_bytes, max_record_bytes, ..is.clone() };
@@ -96,14 +99,27 @@ impl Engine {
         }
     }
 
-    /// The stream of a shape, made when it is missing.
-    fn builtin(&self, shape: Shape) -> Result<Arc<Stream>> {
-        if let Ok(stream) = self.catalog.named(shape.stream()) {
-            return Ok(stream);
+    /// The drain's stream, made when it is missing.
+    fn builtin(&self) -> Result<Arc<Stream>> {
+        match self.catalog.named(LOGS) {
+            Ok(stream) => Ok(stream),
+            Err(_) => self.streams.ensure(StreamDefinition::logs(&self.options)),
         }
-        self.streams.ensure(match shape {
-            Shape::Drain => StreamDefinition::logs(&self.options),
-        })
+    }
+
+    /// The stream that a request's events go to.
+    fn destination(&self, shape: Shape, named: Option<&str>) -> Result<Arc<Stream>> {
+        match shape {
+            Shape::Drain => self.builtin(),
+            Shape::Publish | Shape::PublishBatch => {
+                let stream = self.catalog.named(named.unwrap_or_default())?;
+                if stream.is_engine_made() {
+                    let detail = format!("stream {:?} is the engine's own and cannot be published to", stream.name());
+                    return Err(Error::new(ErrorKind::Forbidden, detail));
+                }
+                Ok(stream)
+            }
+        }
     }
 
     /// Takes in a request. The outcome goes to `completer` under `ticket`, unless this call fails.
@@ -112,7 +128,7 @@ impl Engine {
     /// A refusal that is known at once: `Saturated`, `PayloadTooLarge`, `StorageUnavailable`, `Closed`, or what is
     /// wrong with a body that is parsed here because it is small.
     pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
-        let admitted = self.admit(request.shape, request.bytes().len());
+        let admitted = self.admit(request.shape, request.stream.as_deref(), request.bytes().len());
         let (stream, permit) = admitted.inspect_err(|error| self.counters.refused(error.kind()))?;
         let inline = request.is_inline(self.options.inline_body_bytes);
         let reply = Reply::new(completer, ticket);
@@ -138,13 +154,13 @@ impl Engine {
         waiter.wait()
     }
 
-    fn admit(&self, shape: Shape, bytes: usize) -> Result<(Arc<Stream>, Permit)> {
+    fn admit(&self, shape: Shape, named: Option<&str>, bytes: usize) -> Result<(Arc<Stream>, Permit)> {
         if bytes > self.options.max_body_bytes {
             let limit = self.options.max_body_bytes;
             let detail = format!("the body has {bytes} bytes, more than the limit of {limit}");
             return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
         }
-        let stream = self.builtin(shape)?;
+        let stream = self.destination(shape, named)?;
         self.counters.bytes_in.add(bytes as u64);
         // The body, and about as much again for its records, until the body is parsed and dropped.
         let permit = self.reserve(&stream, 2 * bytes + BATCH_OVERHEAD_BYTES)?;
@@ -182,7 +198,7 @@ impl Engine {
         }
         let batch = if stream.name() == LOGS {
             let body = drain_body(records)?;
-            let (stream, permit) = self.admit(Shape::Drain, body.len())?;
+            let (stream, permit) = self.admit(Shape::Drain, None, body.len())?;
             let request = Request::new(Shape::Drain, Box::new(Vec::new()));
             self.parser.batch(&request, &body, &stream, permit, Timestamp::now())?.0
         } else {
@@ -209,18 +225,14 @@ impl Engine {
             .map(|(record, index)| event(record, index, limit, arrival))
             .collect::<Result<_>>()?;
         let bytes: usize = events.iter().map(crate::log::record::encoded_bytes).sum();
+        let cost = Cost { events: events.len() as u64, bytes: bytes as u64 };
+        let charge = Charge::take(None, stream.quota(), stream.name(), cost)?;
         let permit = self.reserve(stream, bytes + BATCH_OVERHEAD_BYTES)?;
-        let destination = Destination { stream, partition, events: &events };
-        encode(&[destination], self.options.max_batch_bytes(), permit)
-    }
-
-    /// Creates a stream; durable when this returns.
-    ///
-    /// # Errors
-    /// `InvalidRequest` for a bad name or number of partitions, `StreamAlreadyExists`, and as [`Engine::submit`].
-    pub fn create_stream(&self, name: &str, partitions: u32) -> Result<Arc<Stream>> {
-        let limit = self.options.max_record_bytes;
-        self.streams.create(StreamDefinition::new(name, partitions, Retention::default(), limit))
+        let placement = partition.map_or(Placement::ByKey, Placement::One);
+        let destination = Destination { stream, placement, events: &events };
+        let encoded = encode(&[destination], self.options.max_batch_bytes(), permit)?;
+        charge.settle();
+        Ok(encoded)
     }
 
     /// Reads records of one partition from `offset` on.
@@ -232,10 +244,24 @@ impl Engine {
         self.reader.fetch(&stream, partition, offset, limits)
     }
 
+    /// The consumer groups.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
     /// Every stream, by name.
     #[must_use]
     pub fn stream_reports(&self) -> Vec<StreamReport> {
         self.catalog.all().iter().map(|stream| StreamReport::of(stream)).collect()
+    }
+
+    /// One stream.
+    ///
+    /// # Errors
+    /// `StreamNotFound`.
+    pub fn stream_report(&self, name: &str) -> Result<StreamReport> {
+        self.catalog.named(name).map(|stream| StreamReport::of(&stream))
     }
 
     /// The engine's state.

@@ -2,6 +2,7 @@
 //! row in their own envelope. Numbers are part of the public contract and are never reused.
 
 use std::fmt;
+use std::time::Duration;
 
 macro_rules! error_table {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $status:literal, $retryable:literal;)+) => {
@@ -82,6 +83,7 @@ error_table! {
 pub struct Error {
     kind: ErrorKind,
     detail: String,
+    retry_after: Option<Duration>,
 }
 
 /// What every fallible call of the engine returns.
@@ -91,7 +93,19 @@ impl Error {
     /// A failure of the given kind; `detail` is one lowercase sentence without a full stop.
     #[must_use]
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
+        Self { kind, detail: detail.into(), retry_after: None }
+    }
+
+    /// The same, with the time after which a retry may succeed, where it is known.
+    #[must_use]
+    pub fn with_retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// How long to wait with a retry, where it is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// The error's row of the table.

@@ -1,6 +1,7 @@
 //! forebay's engine. See `docs/ARCHITECTURE.md` for the way of the data.
 
 pub mod admission;
+pub mod consumer;
 mod engine;
 mod error;
 pub mod filter;
@@ -15,6 +16,7 @@ mod tail;
 pub mod telemetry;
 mod waiting;
 
+pub use admission::{Account, Charge, Cost, MAX_QUOTA, Quota, QuotaRates, Rate};
 pub use engine::{Appended, Engine, NewRecord};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::Filter;
@@ -33,5 +35,5 @@ pub use options::{
     MAX_WORKERS, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options, Retention,
 };
 pub use report::{Report, StreamReport};
-pub use stream::{ANALYTICS, EVENTS, LOGS, REJECTED_SUFFIX, WatchId, Watcher};
+pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, StreamChange, WatchId, Watcher};
 pub use tail::{TailChunk, TailRequest};

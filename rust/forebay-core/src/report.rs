@@ -58,6 +58,8 @@ pub struct StreamReport {
     pub name: String,
     /// Its identity.
     pub id: u32,
+    /// Whether only the engine writes to it and deletes it.
+    pub engine_made: bool,
     /// What was chosen for it.
     pub definition: StreamDefinition,
     /// Per partition: its index, the first offset that is kept, and the offset after the last committed record.
@@ -83,6 +85,7 @@ impl StreamReport {
         Self {
             name: stream.name().to_owned(),
             id: stream.id().0,
+            engine_made: stream.is_engine_made(),
             definition: stream.definition(),
             partitions: (0..).zip(stream.partitions()).map(partition).collect(),
             stored_bytes: parts.iter().map(|part| part.stored_bytes).sum(),

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::admission::Budget;
+use crate::consumer::Groups;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Generation, Timestamp};
@@ -37,6 +38,9 @@ use crate::telemetry::Counters;
 
 /// The background's pace: retention, and trying again what a full disk refused.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Consumer groups that nobody calls are looked for this often: they expire after days.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// The engine's threads. Each is joined when the engine closes.
 #[derive(Debug)]
@@ -105,7 +109,8 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     for (key, value) in recovered.rows.rows(Table::Idempotency) {
         parts.parser.dedup.restore(key, value, now);
     }
-    let threads = parts.start(&storage, &options, recovered, sealer, spares).map_err(unusable)?;
+    parts.groups.restore(&recovered.rows, now);
+    let threads = parts.start(&options, recovered, sealer, spares).map_err(unusable)?;
     Ok(Engine {
         options,
         catalog: parts.catalog,
@@ -117,6 +122,8 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         jobs: parts.jobs,
         parser: parts.parser,
         reader: parts.reader,
+        retention: parts.retention,
+        groups: parts.groups,
         threads,
         storage: Arc::clone(&storage),
         accepting: AtomicBool::new(true),
@@ -135,7 +142,9 @@ struct Parts {
     jobs: Arc<JobQueue>,
     parser: Arc<Parser>,
     reader: Arc<Reader>,
+    groups: Arc<Groups>,
     sealing: Arc<SealQueue>,
+    retention: Arc<retention::Retention>,
 }
 
 impl Parts {
@@ -156,17 +165,32 @@ impl Parts {
             max_batch_bytes: options.max_batch_bytes(),
             max_record_bytes: options.max_record_bytes,
         };
+        let reader = Arc::new(Reader::new(Arc::clone(storage), Arc::clone(&status), Arc::clone(&counters)));
+        let sealing: Arc<SealQueue> = Arc::default();
+        let retention = retention::Retention {
+            storage: Arc::clone(storage),
+            catalog: Arc::clone(&catalog),
+            commits: Arc::clone(&commits),
+            reader: Arc::clone(&reader),
+            counters: Arc::clone(&counters),
+            status: Arc::clone(&status),
+            sealing: Arc::clone(&sealing),
+        };
+        let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
+        let groups = Groups::new(catalog_, commits_, status_, Arc::clone(&reader), options.durability);
         Self {
             catalog,
             streams,
             ring: Budget::new(options.ring_bytes),
-            reader: Arc::new(Reader::new(Arc::clone(storage), Arc::clone(&status), Arc::clone(&counters))),
+            reader,
+            groups: Arc::new(groups),
             status,
             counters,
             commits,
             jobs: Arc::default(),
             parser: Arc::new(parser),
-            sealing: Arc::default(),
+            sealing,
+            retention: Arc::new(retention),
         }
     }
 
@@ -183,7 +207,6 @@ impl Parts {
 
     fn start(
         &self,
-        storage: &Arc<dyn Storage>,
         options: &Options,
         recovered: Recovered,
         sealer: Sealer,
@@ -218,15 +241,9 @@ impl Parts {
         *threads.committer.lock() = Some(spawn("committer", move || committer.run())?);
         let mut background = threads.background.lock();
         background.push(spawn("spares", move || spares.run())?);
-        let retention = retention::Retention {
-            storage: Arc::clone(storage),
-            catalog: Arc::clone(&self.catalog),
-            commits: Arc::clone(&self.commits),
-            reader: Arc::clone(&self.reader),
-            counters: Arc::clone(&self.counters),
-        };
-        let sealing = Arc::clone(&self.sealing);
-        background.push(spawn("sealer", move || seal_and_retain(sealer, &sealing, &retention))?);
+        let (sealing, retention) = (Arc::clone(&self.sealing), Arc::clone(&self.retention));
+        let groups = Arc::clone(&self.groups);
+        background.push(spawn("sealer", move || seal_and_retain(sealer, &sealing, &retention, &groups))?);
         drop(background);
         let mut workers = threads.workers.lock();
         for index in 0..options.workers {
@@ -238,8 +255,15 @@ impl Parts {
     }
 }
 
-fn seal_and_retain(mut sealer: Sealer, queue: &SealQueue, retention: &retention::Retention) {
-    let mut retain = || retention.apply(Timestamp::now());
+fn seal_and_retain(mut sealer: Sealer, queue: &SealQueue, retention: &retention::Retention, groups: &Groups) {
+    let mut next_sweep = Instant::now() + SWEEP;
+    let mut retain = || {
+        retention.apply(Timestamp::now());
+        if Instant::now() >= next_sweep {
+            groups.sweep(Timestamp::now(), groups.uptime());
+            next_sweep = Instant::now() + SWEEP;
+        }
+    };
     while let Ok(full) = queue.take(TICK) {
         if let Some(full) = full
             && !sealer.seal(full, &mut retain)

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use crate::{LoadOptions, target::Target};
+use crate::{Content, LoadOptions, target::Target};
 
 /// How many different bodies are cycled: enough that no server profits from seeing the same bytes again at once,
 /// few enough that the largest batches still fit memory.
@@ -73,17 +73,37 @@ impl Random {
 /// The JSON body `{"events": [...]}` of `batch` log events of about 250 bytes, the `variant`-th of its `seed`.
 #[must_use]
 pub fn event_batch(seed: u64, variant: usize, batch: usize) -> String {
+    content(Content::Drain, seed, variant, batch)
+}
+
+fn content(content: Content, seed: u64, variant: usize, batch: usize) -> String {
     let mut random = Random(seed ^ (variant as u64).wrapping_mul(0xd134_2543_de82_ef95));
-    let mut text = String::with_capacity(16 + batch * 272);
+    let mut text = String::with_capacity(16 + batch * 300);
+    match content {
+        Content::Fetch => {}
+        Content::Publish => push_record(&mut text, &mut random),
+        Content::Drain => push_list(&mut text, &mut random, batch, push_event),
+        Content::PublishBatch => push_list(&mut text, &mut random, batch, push_record),
+    }
+    text
+}
+
+fn push_list(text: &mut String, random: &mut Random, batch: usize, push: fn(&mut String, &mut Random)) {
     text.push_str("{\"events\":[");
     for index in 0..batch {
         if index > 0 {
             text.push(',');
         }
-        push_event(&mut text, &mut random);
+        push(text, random);
     }
     text.push_str("]}");
-    text
+}
+
+fn push_record(text: &mut String, random: &mut Random) {
+    // Writing into a String cannot fail.
+    let _ = write!(text, "{{\"key\":\"user-{:04}\",\"value\":", random.below(10_000));
+    push_event(text, random);
+    text.push('}');
 }
 
 fn push_event(text: &mut String, random: &mut Random) {
@@ -114,17 +134,22 @@ fn push_event(text: &mut String, random: &mut Random) {
 
 /// The whole bytes of each request, head and body, in the order they are cycled.
 pub(crate) fn request_bytes(options: &LoadOptions, target: &Target) -> Vec<Box<[u8]>> {
+    let method = if options.content == Content::Fetch { "GET" } else { "POST" };
+    let typed = options.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     (0..BODY_VARIANTS)
         .map(|variant| {
-            let body = event_batch(options.seed, variant, options.batch);
-            let mut head = format!("POST {} HTTP/1.1\r\nHost: {}\r\n", target.path, target.authority);
+            let body = content(options.content, options.seed, variant, options.batch);
+            let mut head = format!("{method} {} HTTP/1.1\r\nHost: {}\r\n", target.path, target.authority);
             for (name, value) in &options.headers {
                 let _ = write!(head, "{name}: {value}\r\n");
             }
-            if !options.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
-                head.push_str("Content-Type: application/json\r\n");
+            if !body.is_empty() {
+                if !typed {
+                    head.push_str("Content-Type: application/json\r\n");
+                }
+                let _ = write!(head, "Content-Length: {}\r\n", body.len());
             }
-            let _ = write!(head, "Content-Length: {}\r\n\r\n", body.len());
+            head.push_str("\r\n");
             [head.as_bytes(), body.as_bytes()].concat().into_boxed_slice()
         })
         .collect()
@@ -154,6 +179,19 @@ mod tests {
             }
             assert!((240..=260).contains(&(text.len() / 100)), "{} bytes an event", text.len() / 100);
         }
+    }
+
+    #[test]
+    fn each_content_has_its_shape() {
+        let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let batch = parsed(&content(Content::PublishBatch, 1, 0, 3));
+        assert_eq!(batch["events"].as_array().unwrap().len(), 3);
+        assert!(batch["events"][2]["value"]["message"].is_string());
+        let one = parsed(&content(Content::Publish, 1, 0, 1));
+        assert!(one["key"].is_string() && one["value"]["level"].is_string());
+        let options = LoadOptions { content: Content::Fetch, ..LoadOptions::default() };
+        let target = Target::parse("http://127.0.0.1:1/p?q=1").unwrap();
+        assert_eq!(&*request_bytes(&options, &target)[3], b"GET /p?q=1 HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n");
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod target;
 
 pub use body::{BODY_VARIANTS, event_batch};
 pub use error::LoadError;
-pub use options::{LoadOptions, MAX_BATCH, MAX_CONNECTIONS, MAX_REQUESTS_PER_SECOND, Pacing};
+pub use options::{Content, LoadOptions, MAX_BATCH, MAX_CONNECTIONS, MAX_REQUESTS_PER_SECOND, Pacing};
 pub use progress::{Phase, Progress};
 pub use report::{LatencySummary, LoadReport};
 

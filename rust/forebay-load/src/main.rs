@@ -4,12 +4,13 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use forebay_load::{LoadError, LoadOptions, Pacing, Phase, run_with_progress};
+use forebay_load::{Content, LoadError, LoadOptions, Pacing, Phase, run_with_progress};
 use lexopt::prelude::*;
 
 const USAGE: &str = "\
 usage: forebay-load [options] [URL]      (default http://127.0.0.1:8080/v1/drain)
 
+  --content NAME     drain, publish-batch, publish or fetch (drain)
   --rate N           open loop: N events/s, latency from when each request was due
                      (without it: closed loop, each connection sends when its answer is there)
   --connections N    keep-alive connections, one request in flight each (32)
@@ -35,6 +36,7 @@ fn parse() -> Result<Option<Command>, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
+            Long("content") => options.content = content(&parser.value()?.string()?)?,
             Long("rate") => options.pacing = Pacing::Open { events_per_second: parser.value()?.parse()? },
             Long("connections") => options.connections = parser.value()?.parse()?,
             Long("batch") => options.batch = parser.value()?.parse()?,
@@ -51,6 +53,10 @@ fn parse() -> Result<Option<Command>, lexopt::Error> {
         }
     }
     Ok(Some(command))
+}
+
+fn content(name: &str) -> Result<Content, lexopt::Error> {
+    Content::named(name).ok_or_else(|| format!("there is no content {name:?}").into())
 }
 
 fn seconds(parser: &mut lexopt::Parser) -> Result<Duration, lexopt::Error> {

@@ -21,11 +21,42 @@ pub enum Pacing {
     Open { events_per_second: f64 },
 }
 
+/// What each request asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    /// POST of `{"events": [event, …]}`: the drain's shape.
+    #[default]
+    Drain,
+    /// POST of `{"events": [{"key", "value": event}, …]}`: a batch for a stream.
+    PublishBatch,
+    /// POST of `{"key", "value": event}`: one event for a stream.
+    Publish,
+    /// GET of the URL as it is; each answer counts as `batch` events.
+    Fetch,
+}
+
+impl Content {
+    /// Every one, with its name.
+    pub const ALL: [(&'static str, Content); 4] = [
+        ("drain", Content::Drain),
+        ("publish-batch", Content::PublishBatch),
+        ("publish", Content::Publish),
+        ("fetch", Content::Fetch),
+    ];
+
+    /// The one of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, content)| content)
+    }
+}
+
 /// A load to run.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// `http://host[:port]/path` of the endpoint that takes `{"events": [...]}`.
+    /// `http://host[:port]/path` of the endpoint that takes the content.
     pub url: String,
+    pub content: Content,
     pub pacing: Pacing,
     pub connections: usize,
     /// Events in one request.
@@ -46,6 +77,7 @@ impl Default for LoadOptions {
     fn default() -> Self {
         LoadOptions {
             url: "http://127.0.0.1:8080/v1/drain".to_owned(),
+            content: Content::Drain,
             pacing: Pacing::Closed,
             connections: 32,
             batch: 100,
@@ -62,6 +94,9 @@ impl LoadOptions {
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         within("connections", self.connections, 1, MAX_CONNECTIONS)?;
         within("batch", self.batch, 1, MAX_BATCH)?;
+        if self.content == Content::Publish && self.batch != 1 {
+            return Err(LoadError::Invalid(format!("a publish is of one event, batch must be 1, not {}", self.batch)));
+        }
         if self.duration.is_zero() || self.duration > MAX_DURATION {
             return Err(LoadError::Invalid("duration must be above 0 and at most 3600 seconds".to_owned()));
         }
@@ -123,6 +158,7 @@ mod tests {
         );
         assert_eq!(refused(|o| o.batch = 0), "batch must be between 1 and 10000, not 0");
         assert_eq!(refused(|o| o.batch = MAX_BATCH + 1), "batch must be between 1 and 10000, not 10001");
+        assert!(refused(|o| o.content = Content::Publish).contains("batch must be 1"));
         assert!(refused(|o| o.duration = Duration::ZERO).starts_with("duration"));
         assert!(refused(|o| o.warmup = MAX_DURATION * 2).starts_with("warmup"));
         assert!(refused(|o| o.answer_timeout = Duration::ZERO).starts_with("answer timeout"));

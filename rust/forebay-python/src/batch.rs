@@ -2,7 +2,7 @@
 
 use forebay_core::log::ndjson;
 use forebay_core::log::record::Record;
-use pyo3::exceptions::PyIndexError;
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 
@@ -21,7 +21,30 @@ impl RecordBatch {
         let length = self.batch.len();
         self.batch.get(index).ok_or_else(|| PyIndexError::new_err(format!("record {index} of {length}")))
     }
+
+    fn arrow(&self, of: fn(Record<'_>) -> Option<&[u8]>) -> (Vec<u8>, Vec<u8>, Option<Vec<u8>>) {
+        let count = self.batch.len();
+        let mut offsets = Vec::with_capacity((count + 1) * size_of::<i64>());
+        let mut content = Vec::with_capacity(self.batch.bytes());
+        let mut validity = vec![0; count.div_ceil(8)];
+        let mut all = true;
+        offsets.extend_from_slice(&0_i64.to_le_bytes());
+        for (index, (_, record)) in self.batch.iter().enumerate() {
+            match of(record) {
+                Some(field) => {
+                    content.extend_from_slice(field);
+                    validity[index / 8] |= 1 << (index % 8);
+                }
+                None => all = false,
+            }
+            offsets.extend_from_slice(&(content.len() as i64).to_le_bytes());
+        }
+        (offsets, content, (!all).then_some(validity))
+    }
 }
+
+/// Offsets, bytes, and which are there.
+type ArrowColumn<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>);
 
 #[pymethods]
 impl RecordBatch {
@@ -59,6 +82,19 @@ impl RecordBatch {
 
     fn headers<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, self.record(index)?.headers))
+    }
+
+    /// One field of all records in Arrow's layout of large binary: offsets, bytes, and a bitmap of what is there.
+    fn column<'py>(&self, py: Python<'py>, name: &str) -> PyResult<ArrowColumn<'py>> {
+        let of: fn(Record<'_>) -> Option<&[u8]> = match name {
+            "key" => |record| record.key,
+            "headers" => |record| Some(record.headers).filter(|headers| !headers.is_empty()),
+            "value" => |record| Some(record.value),
+            _ => return Err(PyValueError::new_err(format!("there is no column {name:?}"))),
+        };
+        let (offsets, content, validity) = py.detach(|| self.arrow(of));
+        let validity = validity.map(|bits| PyBytes::new(py, &bits));
+        Ok((PyBytes::new(py, &offsets), PyBytes::new(py, &content), validity))
     }
 
     /// Records as lines of JSON: all of them, or those whose key is one of the projects.

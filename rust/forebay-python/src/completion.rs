@@ -4,14 +4,20 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
+use forebay_core::ingest::publish::Outline;
 use forebay_core::{Completer, Receipt, Result, Ticket, Watcher};
 use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::error::exception;
+
+/// From so many results an answer is large.
+const MANY_RESULTS: usize = 500;
 
 /// What a future waited for.
 #[derive(Debug)]
@@ -20,6 +26,8 @@ enum Outcome {
     Appended(Receipt),
     /// A record that is visible now.
     Visible,
+    /// Nothing yet: until then the sender waits.
+    Due(Instant),
 }
 
 /// Outcomes on their way from the engine's threads to the event loop. Bounded by the requests under way.
@@ -58,6 +66,10 @@ impl Completions {
 impl Completer for Completions {
     fn complete(&self, ticket: Ticket, outcome: Result<Receipt>) {
         self.finished.lock().push((ticket, outcome.map(Outcome::Appended)));
+    }
+
+    fn due(&self, ticket: Ticket, due: Instant) {
+        self.finished.lock().push((ticket, Ok(Outcome::Due(due))));
     }
 
     fn wake(&self) {
@@ -102,6 +114,11 @@ impl Futures {
         Ticket(slot as u64)
     }
 
+    /// A future that is not complete yet.
+    fn get(&self, py: Python<'_>, ticket: Ticket) -> Option<Py<PyAny>> {
+        self.slots.get(usize::try_from(ticket.0).ok()?)?.as_ref().map(|future| future.clone_ref(py))
+    }
+
     /// Gives a future back.
     pub fn remove(&mut self, ticket: Ticket) -> Option<Py<PyAny>> {
         let slot = usize::try_from(ticket.0).ok()?;
@@ -120,7 +137,11 @@ impl Futures {
 pub fn deliver(py: Python<'_>, completions: &Completions, futures: &Mutex<Futures>) -> PyResult<()> {
     let mut first_failure = Ok(());
     for (ticket, outcome) in completions.take() {
-        let Some(future) = futures.lock().remove(ticket) else { continue };
+        let future = match outcome {
+            Ok(Outcome::Due(_)) => futures.lock().get(py, ticket),
+            Ok(Outcome::Appended(_) | Outcome::Visible) | Err(_) => futures.lock().remove(ticket),
+        };
+        let Some(future) = future else { continue };
         let delivered = complete(&future.into_bound(py), outcome);
         if first_failure.is_ok() {
             first_failure = delivered;
@@ -132,10 +153,41 @@ pub fn deliver(py: Python<'_>, completions: &Completions, futures: &Mutex<Future
 fn complete(future: &Bound<'_, PyAny>, outcome: Result<Outcome>) -> PyResult<()> {
     let py = future.py();
     let delivered = match outcome {
-        Ok(Outcome::Appended(receipt)) => future.call_method1(intern!(py, "set_result"), (receipt.quarantined,)),
+        Ok(Outcome::Appended(receipt)) => return appended(future, &receipt),
+        Ok(Outcome::Due(due)) => {
+            let seconds = due.saturating_duration_since(Instant::now()).as_secs_f64();
+            return future.call_method1(intern!(py, "set_timeout"), (seconds,)).map(drop);
+        }
         Ok(Outcome::Visible) => future.call_method1(intern!(py, "set_result"), (0,)),
         Err(error) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
     };
+    settled(future, delivered)
+}
+
+/// A publication's answer is its status and body; that of other requests the number of quarantined events.
+fn appended(future: &Bound<'_, PyAny>, receipt: &Receipt) -> PyResult<()> {
+    let py = future.py();
+    let result = intern!(py, "set_result");
+    let delivered = match &receipt.outline {
+        None => future.call_method1(result, (receipt.quarantined,)),
+        Some(outline) => match answer(py, outline, receipt) {
+            Ok((status, body)) => future.call_method1(result, ((status, PyBytes::new(py, &body)),)),
+            Err(error) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
+        },
+    };
+    settled(future, delivered)
+}
+
+/// A large answer takes a millisecond to write; giving the GIL away for a small one would cost more than that.
+fn answer(py: Python<'_>, outline: &Outline, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
+    if outline.partitions.len() + outline.failures.len() < MANY_RESULTS {
+        outline.answer(receipt)
+    } else {
+        py.detach(|| outline.answer(receipt))
+    }
+}
+
+fn settled(future: &Bound<'_, PyAny>, delivered: PyResult<Bound<'_, PyAny>>) -> PyResult<()> {
     match delivered {
         // A future whose client went away is cancelled and refuses its result. The append itself stands.
         Err(refused) if !is_cancelled(future) => Err(refused),

@@ -1,19 +1,22 @@
 //! The engine's class.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use forebay_core::log::storage::Disk;
 use forebay_core::{
-    AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, LOGS, Limits, Offset, OnInvalid, PartitionId,
-    Request, Shape,
+    AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, Limits, Offset, OnInvalid, PartitionId, Request,
+    Shape,
 };
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyDict, PyList};
 
+use crate::account::Account;
 use crate::batch::RecordBatch;
 use crate::completion::{Completions, Futures, deliver};
+use crate::consumer::{self, Call, Consumed, GroupDescription, OffsetTuple, Polled};
 use crate::convert::{self, RecordTuple, record};
 use crate::error::raise;
 use crate::maintenance::damage_row;
@@ -23,10 +26,16 @@ use crate::watch;
 
 /// The event shape of `POST /v1/drain`.
 pub const SHAPE_DRAIN: u8 = 0;
+/// The event shape of `POST /api/v1/streams/{name}/events`.
+pub const SHAPE_PUBLISH: u8 = 1;
+/// The event shape of `POST /api/v1/streams/{name}/events/batch`.
+pub const SHAPE_PUBLISH_BATCH: u8 = 2;
 
 fn shape(number: u8) -> Result<Shape, Error> {
     match number {
         SHAPE_DRAIN => Ok(Shape::Drain),
+        SHAPE_PUBLISH => Ok(Shape::Publish),
+        SHAPE_PUBLISH_BATCH => Ok(Shape::PublishBatch),
         _ => Err(Error::new(ErrorKind::Internal, format!("there is no event shape {number}"))),
     }
 }
@@ -62,21 +71,6 @@ pub struct Receipt {
     durability: &'static str,
 }
 
-/// One stream's state.
-#[pyclass(frozen, get_all, module = "forebay._forebay")]
-#[derive(Debug)]
-pub struct StreamDescription {
-    name: String,
-    id: u32,
-    /// Start and end offset by partition.
-    partitions: Vec<(u64, u64)>,
-    stored_bytes: u64,
-    raw_bytes: u64,
-    ring_bytes: u64,
-    segments: usize,
-    builtin: bool,
-}
-
 #[pymethods]
 impl Engine {
     #[new]
@@ -93,7 +87,9 @@ impl Engine {
         Ok(Self { core, completions: Arc::new(Completions::new()?), futures: Mutex::default() })
     }
 
-    #[pyo3(signature = (shape, body, future, encoding=None, quarantine=false, key=None, projects=None))]
+    #[pyo3(signature = (
+        shape, body, future, encoding=None, quarantine=false, key=None, projects=None, account=None, stream=None
+    ))]
     #[allow(clippy::too_many_arguments)] // one crossing a request, and a request has that many parts
     fn submit(
         &self,
@@ -105,13 +101,18 @@ impl Engine {
         quarantine: bool,
         key: Option<(PyBackedBytes, PyBackedBytes)>,
         projects: Option<&Bound<'_, Projects>>,
+        account: Option<&Bound<'_, Account>>,
+        stream: Option<String>,
     ) -> PyResult<()> {
         let request = self::shape(shape).and_then(|shape| {
             let mut request = Request::new(shape, Box::new(body));
             request.encoding = convert::encoding(encoding)?;
             request.on_invalid = if quarantine { OnInvalid::Quarantine } else { OnInvalid::Refuse };
-            request.key = key.map(|(scope, key)| Key::new(&scope, shape.stream(), &key)).transpose()?;
+            let name = shape.stream().or(stream.as_deref()).unwrap_or_default();
+            request.key = key.map(|(scope, key)| Key::new(&scope, name, &key)).transpose()?;
+            request.stream = stream;
             request.allowed = projects.map(|projects| Arc::clone(&projects.get().0));
+            request.account = account.map(|account| Arc::clone(&account.get().0));
             Ok(request)
         });
         let request = request.map_err(|error| raise(py, &error))?;
@@ -201,25 +202,6 @@ impl Engine {
         fetched.map(|batch| RecordBatch { batch }).map_err(|error| raise(py, &error))
     }
 
-    fn create_stream(&self, py: Python<'_>, name: &str, partitions: u32) -> PyResult<()> {
-        let created = py.detach(|| self.core.create_stream(name, partitions));
-        created.map(drop).map_err(|error| raise(py, &error))
-    }
-
-    fn streams(&self) -> Vec<StreamDescription> {
-        let describe = |stream: forebay_core::StreamReport| StreamDescription {
-            builtin: stream.name == LOGS,
-            name: stream.name,
-            id: stream.id,
-            partitions: stream.partitions.iter().map(|(_, start, end)| (start.0, end.0)).collect(),
-            stored_bytes: stream.stored_bytes,
-            raw_bytes: stream.raw_bytes,
-            ring_bytes: stream.ring_bytes,
-            segments: stream.segments,
-        };
-        self.core.stream_reports().into_iter().map(describe).collect()
-    }
-
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         metrics::rows(py, &self.core)
     }
@@ -243,6 +225,73 @@ impl Engine {
         status.set_item("workers", report.workers)?;
         status.set_item("free_disk_bytes", report.free_disk_bytes)?;
         Ok(status)
+    }
+
+    #[pyo3(signature = (group, stream, **keywords))]
+    fn consume(
+        &self,
+        py: Python<'_>,
+        group: String,
+        stream: String,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Consumed> {
+        consumer::consume(py, &self.core, &Call::new(group, stream, keywords)?)
+    }
+
+    #[pyo3(signature = (group, stream, **keywords))]
+    fn poll(
+        &self,
+        py: Python<'_>,
+        group: String,
+        stream: String,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Polled> {
+        consumer::poll(py, &self.core, &Call::new(group, stream, keywords)?)
+    }
+
+    /// Waits in this thread.
+    fn wait(&self, py: Python<'_>, stream: &str, positions: Vec<(u32, u64)>, milliseconds: u64) -> PyResult<bool> {
+        let limit = Duration::from_millis(milliseconds);
+        let waited = py.detach(|| self.core.wait(stream, &consumer::places(positions), limit));
+        waited.map_err(|error| raise(py, &error))
+    }
+
+    #[pyo3(signature = (group, offsets, member=None, force=false, future=None))]
+    fn commit_offsets(
+        &self,
+        py: Python<'_>,
+        group: &str,
+        offsets: Vec<OffsetTuple>,
+        member: Option<&str>,
+        force: bool,
+        future: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let ticket = future.map(|future| self.futures.lock().insert(future));
+        let completer: Arc<dyn Completer> = self.completions.clone();
+        let reply = ticket.map(|ticket| (completer, ticket));
+        let committed = py.detach(|| consumer::commit(&self.core, group, offsets, member, force, reply));
+        committed.map_err(|error| {
+            ticket.map(|ticket| self.futures.lock().remove(ticket));
+            raise(py, &error)
+        })
+    }
+
+    fn groups(&self, py: Python<'_>) -> Vec<GroupDescription> {
+        let reports = py.detach(|| self.core.groups().reports(Instant::now()));
+        reports.into_iter().map(GroupDescription::new).collect()
+    }
+
+    fn group(&self, py: Python<'_>, name: &str) -> PyResult<GroupDescription> {
+        let report = self.core.groups().report(name, Instant::now());
+        report.map(GroupDescription::new).map_err(|error| raise(py, &error))
+    }
+
+    fn delete_group(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        py.detach(|| self.core.groups().delete(name)).map_err(|error| raise(py, &error))
+    }
+
+    fn leave_group(&self, py: Python<'_>, group: &str, member: &str) -> PyResult<()> {
+        py.detach(|| self.core.groups().leave(group, member)).map_err(|error| raise(py, &error))
     }
 
     fn close(&self, py: Python<'_>) {

@@ -10,7 +10,11 @@ static FROM_KIND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 pub fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
     let from_kind =
         FROM_KIND.get_or_try_init(py, || py.import("forebay.errors")?.getattr("from_kind").map(Bound::unbind))?;
-    from_kind.bind(py).call1((error.kind().number(), error.detail()))
+    from_kind.bind(py).call1((
+        error.kind().number(),
+        error.detail(),
+        error.retry_after().map(|wait| wait.as_secs_f64()),
+    ))
 }
 
 /// An error to be raised.

@@ -1,9 +1,11 @@
 //! The extension module `forebay._forebay`: converts, calls the core, maps errors. Nothing here is done per record.
 
+mod account;
 mod allocator;
 mod batch;
 mod column;
 mod completion;
+mod consumer;
 mod convert;
 mod engine;
 mod error;
@@ -11,6 +13,7 @@ mod load;
 mod maintenance;
 mod metrics;
 mod tail;
+mod stream;
 mod watch;
 
 use pyo3::prelude::*;
@@ -19,13 +22,19 @@ use pyo3::prelude::*;
 fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     allocator::keep_pages();
     module.add("SHAPE_DRAIN", engine::SHAPE_DRAIN)?;
+    module.add_class::<account::Account>()?;
+    module.add("SHAPE_PUBLISH", engine::SHAPE_PUBLISH)?;
+    module.add("SHAPE_PUBLISH_BATCH", engine::SHAPE_PUBLISH_BATCH)?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<engine::Projects>()?;
     module.add_class::<engine::Receipt>()?;
-    module.add_class::<engine::StreamDescription>()?;
+    module.add_class::<stream::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
     module.add_class::<tail::Filter>()?;
     module.add_class::<tail::TailChunk>()?;
+    module.add_class::<consumer::Consumed>()?;
+    module.add_class::<consumer::GroupDescription>()?;
+    module.add_class::<consumer::Polled>()?;
     module.add_function(wrap_pyfunction!(allocator::keep_heap, module)?)?;
     module.add_function(wrap_pyfunction!(load::run_load, module)?)?;
     module.add_function(wrap_pyfunction!(maintenance::verify, module)?)?;

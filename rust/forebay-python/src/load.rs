@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use forebay_core::{Error, ErrorKind};
-use forebay_load::{LoadError, LoadOptions, Pacing, Phase, run_with_progress};
+use forebay_load::{Content, LoadError, LoadOptions, Pacing, Phase, run_with_progress};
 use pyo3::exceptions::{PyConnectionError, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -61,6 +61,11 @@ fn options(dictionary: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
         let key: String = key.extract()?;
         match key.as_str() {
             "url" => options.url = value.extract()?,
+            "content" => {
+                let name: String = value.extract()?;
+                let unknown = || PyValueError::new_err(format!("there is no content {name:?}"));
+                options.content = Content::named(&name).ok_or_else(unknown)?;
+            }
             "rate" => {
                 let rate: Option<f64> = value.extract()?;
                 options.pacing = rate.map_or(Pacing::Closed, |rate| Pacing::Open { events_per_second: rate });

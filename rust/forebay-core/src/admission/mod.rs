@@ -1,5 +1,9 @@
-//! Who may come in: bytes are budgeted before anything is parsed.
+//! Who may come in: bytes are budgeted before anything is parsed, events are charged to quotas before the commit.
 
+mod account;
 mod budget;
+mod quota;
 
+pub use account::{Account, Charge};
 pub use budget::{Budget, Permit};
+pub use quota::{Cost, MAX_QUOTA, Quota, QuotaRates, Rate, Shortage};

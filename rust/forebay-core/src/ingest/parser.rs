@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::request::{Job, Request, Shape};
 use super::{Encoding, Event, InvalidEvent, Parsed, inflate, parse_drain};
-use crate::admission::Permit;
+use crate::admission::{Charge, Cost, Permit};
 use crate::error::{Error, Result};
 use crate::ids::Timestamp;
-use crate::log::append::{Append, Destination, Encoded, Reply, encode};
+use crate::log::append::{Append, Reply};
 use crate::log::commit_queue::CommitQueue;
 use crate::log::dedup::{Begun, Dedup, Keep};
+use crate::log::encode::{Destination, Encoded, Placement, encode};
 use crate::stream::{Stream, StreamMaker};
 use crate::telemetry::Counters;
 
@@ -56,6 +57,13 @@ impl Parser {
     /// # Errors
     /// What is wrong with the body, or `Saturated` when its records have no room.
     pub fn accept(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
+        match job.request.shape {
+            Shape::Drain => self.drain(job),
+            Shape::Publish | Shape::PublishBatch => self.publish(job),
+        }
+    }
+
+    fn drain(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
         let Job { request, stream, mut permit, reply, arrival, admitted } = job;
         let refused = |error, reply| Box::new(Refused { error, reply });
         let body = match self.body(&request, &mut permit) {
@@ -80,7 +88,7 @@ impl Parser {
         }
     }
 
-    fn body<'a>(&self, request: &'a Request, permit: &mut Permit) -> Result<Cow<'a, [u8]>> {
+    pub(super) fn body<'a>(&self, request: &'a Request, permit: &mut Permit) -> Result<Cow<'a, [u8]>> {
         match request.encoding {
             Encoding::Identity => Ok(Cow::Borrowed(request.bytes())),
             Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => {
@@ -95,7 +103,8 @@ impl Parser {
     /// The records of a body, and how many of its events were put on the stream of rejected ones.
     ///
     /// # Errors
-    /// What is wrong with the body, or `Saturated` when its records have no room.
+    /// What is wrong with the body; `Saturated` when its records have no room, or a quota has none for it now;
+    /// `PayloadTooLarge` when it can never have.
     pub fn batch(
         &self,
         request: &Request,
@@ -105,18 +114,30 @@ impl Parser {
         arrival: Timestamp,
     ) -> Result<(Encoded, u32)> {
         let mut parsed = Parsed::default();
-        match request.shape {
-            Shape::Drain => parse_drain(body, arrival, request.on_invalid, self.max_record_bytes, &mut parsed)?,
-        }
+        parse_drain(body, arrival, request.on_invalid, self.max_record_bytes, &mut parsed)?;
         request.check_keys(&parsed.events)?;
-        let good = Destination { stream, partition: None, events: &parsed.events };
+        let cost = Cost { events: (parsed.events.len() + parsed.invalid.len()) as u64, bytes: body.len() as u64 };
+        let charge = Charge::take(request.account.as_deref(), stream.quota(), stream.name(), cost)?;
+        let encoded = self.encoded(&parsed, stream, permit, arrival)?;
+        charge.settle();
+        Ok(encoded)
+    }
+
+    fn encoded(
+        &self,
+        parsed: &Parsed<'_>,
+        stream: &Arc<Stream>,
+        permit: Permit,
+        arrival: Timestamp,
+    ) -> Result<(Encoded, u32)> {
+        let good = Destination { stream, placement: Placement::ByKey, events: &parsed.events };
         if parsed.invalid.is_empty() {
             return Ok((encode(&[good], self.max_batch_bytes, permit)?, 0));
         }
         self.counters.events_rejected.add(parsed.invalid.len() as u64);
         let rejected = self.streams.rejected(stream)?;
         let events: Vec<_> = parsed.invalid.iter().map(|invalid| rejection(invalid, arrival)).collect();
-        let bad = Destination { stream: &rejected, partition: None, events: &events };
+        let bad = Destination { stream: &rejected, placement: Placement::ByKey, events: &events };
         let quarantined = u32::try_from(events.len()).unwrap_or(u32::MAX);
         Ok((encode(&[good, bad], self.max_batch_bytes, permit)?, quarantined))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Encoding, OnInvalid};
-use crate::admission::Permit;
+use crate::admission::{Account, Permit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::append::Reply;
@@ -21,14 +21,19 @@ pub type Body = Box<dyn AsRef<[u8]> + Send>;
 pub enum Shape {
     /// A batch of log events for the stream `logs`.
     Drain,
+    /// One event for a stream that the request names.
+    Publish,
+    /// Events for a stream that the request names.
+    PublishBatch,
 }
 
 impl Shape {
-    /// The stream that its events go to.
+    /// The stream that its events go to; `None` when the request names it.
     #[must_use]
-    pub const fn stream(self) -> &'static str {
+    pub const fn stream(self) -> Option<&'static str> {
         match self {
-            Shape::Drain => LOGS,
+            Shape::Drain => Some(LOGS),
+            Shape::Publish | Shape::PublishBatch => None,
         }
     }
 }
@@ -50,13 +55,26 @@ pub struct Request {
     pub key: Option<Key>,
     /// The only record keys that the sender may write; `None` for any.
     pub allowed: Option<AllowedKeys>,
+    /// Where the events go, for shapes that do not say it.
+    pub stream: Option<String>,
+    /// Whom its events are charged to; `None` for nobody.
+    pub account: Option<Arc<Account>>,
 }
 
 impl Request {
-    /// A plain request: not encoded, whole or nothing, without a key.
+    /// A plain request: not encoded, whole or nothing, without a key, charged to nobody.
     #[must_use]
     pub fn new(shape: Shape, body: Body) -> Self {
-        Self { shape, body, encoding: Encoding::Identity, on_invalid: OnInvalid::Refuse, key: None, allowed: None }
+        Self {
+            shape,
+            body,
+            encoding: Encoding::Identity,
+            on_invalid: OnInvalid::Refuse,
+            key: None,
+            allowed: None,
+            stream: None,
+            account: None,
+        }
     }
 
     /// The body as sent.

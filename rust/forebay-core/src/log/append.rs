@@ -9,14 +9,13 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use super::dedup::{Settlement, settlement_bytes};
-use super::record;
+use super::encode::Encoded;
 use super::ring::{Payload, Times};
 use super::storage::Synced;
 use super::table::TableOp;
-use crate::admission::Permit;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Offset, PartitionId, StreamId, Ticket};
-use crate::ingest::Event;
+use crate::ids::{Offset, PartitionId, StreamId, Ticket, Timestamp};
+use crate::ingest::publish::Outline;
 use crate::options::Durability;
 use crate::stream::Stream;
 
@@ -83,9 +82,19 @@ pub struct Receipt {
     pub placed: Vec<Placed>,
     /// Events that were put on the stream of rejected ones.
     pub quarantined: u32,
+    /// When the request came in that this one only repeats.
+    pub repeats: Option<Timestamp>,
+    /// What the answer to a publication is made of.
+    pub outline: Option<Box<Outline>>,
 }
 
 impl Receipt {
+    /// Of a request that was answered for the first time.
+    #[must_use]
+    pub fn new(level: Level, placed: Vec<Placed>, quarantined: u32) -> Self {
+        Self { level, placed, quarantined, repeats: None, outline: None }
+    }
+
     /// Where each record went, given the partition of each in the order of the request.
     #[must_use]
     pub fn places(&self, partitions: &[PartitionId]) -> Vec<(PartitionId, Offset)> {
@@ -106,6 +115,11 @@ pub trait Completer: Send + Sync + Debug {
     /// Takes one outcome. Must not block.
     fn complete(&self, ticket: Ticket, outcome: Result<Receipt>);
 
+    /// The sender waits for the outcome until `due` only. Must not block; whoever has no clock may ignore it.
+    fn due(&self, ticket: Ticket, due: Instant) {
+        let _ignored = (ticket, due);
+    }
+
     /// Called once after a group of outcomes.
     fn wake(&self);
 }
@@ -116,13 +130,29 @@ pub struct Reply {
     completer: Option<Arc<dyn Completer>>,
     ticket: Ticket,
     settlement: Option<Box<Settlement>>,
+    outline: Option<Box<Outline>>,
 }
 
 impl Reply {
     /// The outcome goes to `completer` under `ticket`.
     #[must_use]
     pub fn new(completer: Arc<dyn Completer>, ticket: Ticket) -> Self {
-        Self { completer: Some(completer), ticket, settlement: None }
+        Self { completer: Some(completer), ticket, settlement: None, outline: None }
+    }
+
+    /// The same, with what the answer is made of.
+    #[must_use]
+    pub(crate) fn outlined(mut self, outline: Outline) -> Self {
+        self.outline = Some(Box::new(outline));
+        self
+    }
+
+    /// Says until when the sender waits.
+    pub(crate) fn due(&self, due: Instant) {
+        if let Some(completer) = &self.completer {
+            completer.due(self.ticket, due);
+            completer.wake();
+        }
     }
 
     /// The same, settling an idempotency key with the outcome.
@@ -144,10 +174,16 @@ impl Reply {
     }
 
     /// Hands the outcome over; adds to `woken` whom to wake when the group is done.
-    pub fn finish(mut self, outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
-        let repeats = self.settlement.take().map_or_else(Vec::new, |settlement| settlement.settle(&outcome));
-        for repeat in repeats {
-            repeat.finish(outcome.clone(), woken);
+    pub fn finish(mut self, mut outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
+        if let Some(settlement) = self.settlement.take() {
+            let first = settlement.accepted();
+            for repeat in settlement.settle(&outcome) {
+                let repeated = outcome.clone().map(|receipt| Receipt { repeats: Some(first), ..receipt });
+                repeat.finish(repeated, woken);
+            }
+        }
+        if let Ok(receipt) = &mut outcome {
+            receipt.outline = self.outline.take();
         }
         if let Some(completer) = self.completer.take() {
             completer.complete(self.ticket, outcome);
@@ -168,8 +204,8 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if self.completer.is_some() || self.settlement.is_some() {
-            let reply =
-                Self { completer: self.completer.take(), ticket: self.ticket, settlement: self.settlement.take() };
+            let (completer, settlement) = (self.completer.take(), self.settlement.take());
+            let reply = Self { completer, ticket: self.ticket, settlement, outline: None };
             reply.finish_and_wake(Err(Error::new(ErrorKind::Closed, "the engine closed before the commit")));
         }
     }
@@ -243,6 +279,8 @@ pub struct Append {
     pub payload: Option<Arc<Payload>>,
     /// Changes of tables that belong to the same commit.
     pub ops: Vec<TableOp>,
+    /// The stream that this commit deletes. No record of it is in the same commit or a later one.
+    pub deletes: Option<Arc<Stream>>,
     /// Events that were put on the stream of rejected ones.
     pub quarantined: u32,
     /// When the request was admitted; `None` for the engine's own changes, which are not counted as requests.
@@ -255,14 +293,15 @@ impl Append {
     /// A change of tables alone.
     #[must_use]
     pub fn control(ops: Vec<TableOp>, reply: Reply) -> Self {
-        Self { chunks: Vec::new(), payload: None, ops, quarantined: 0, admitted: None, reply }
+        Self { chunks: Vec::new(), payload: None, ops, deletes: None, quarantined: 0, admitted: None, reply }
     }
 
     /// A request's records.
     #[must_use]
     pub fn records(batch: Encoded, reply: Reply, admitted: Instant) -> Self {
         let Encoded { chunks, payload, partitions: _ } = batch;
-        Self { chunks, payload: Some(payload), ops: Vec::new(), quarantined: 0, admitted: Some(admitted), reply }
+        let (payload, admitted) = (Some(payload), Some(admitted));
+        Self { chunks, payload, ops: Vec::new(), deletes: None, quarantined: 0, admitted, reply }
     }
 
     /// Bytes of table operations, the row of an idempotency key included.
@@ -276,92 +315,5 @@ impl Append {
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
         self.payload.as_ref().map_or(0, |payload| payload.bytes().len())
-    }
-}
-
-/// Where a batch's events go.
-#[derive(Debug)]
-pub struct Destination<'a, 'e> {
-    /// The stream.
-    pub stream: &'a Arc<Stream>,
-    /// The partition that the request pins; else the key decides, else the batch goes to the next in turn.
-    pub partition: Option<PartitionId>,
-    /// The events, in the order of the request.
-    pub events: &'a [Event<'e>],
-}
-
-/// Encodes events into one payload, grouped by partition and in order within each.
-///
-/// # Errors
-/// `PayloadTooLarge` when the batch can never fit, `Saturated` when it does not fit now.
-pub fn encode(destinations: &[Destination<'_, '_>], max_bytes: usize, mut permit: Permit) -> Result<Encoded> {
-    let total: usize = destinations.iter().flat_map(|to| to.events).map(record::encoded_bytes).sum();
-    if total > max_bytes {
-        let detail = format!("the batch takes {total} bytes in the log, more than the {max_bytes} of one commit");
-        return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
-    }
-    if !permit.resize((total + BATCH_OVERHEAD_BYTES) as u64) {
-        return Err(Error::new(ErrorKind::Saturated, "server saturated"));
-    }
-    let mut bytes = Vec::with_capacity(total);
-    let mut chunks = Vec::new();
-    let mut partitions = Vec::new();
-    for destination in destinations {
-        encode_destination(destination, &mut bytes, &mut chunks, &mut partitions);
-    }
-    Ok(Encoded { chunks, partitions, payload: Arc::new(Payload::new(bytes, permit)) })
-}
-
-/// What [`encode`] makes.
-#[derive(Debug)]
-pub struct Encoded {
-    /// The runs of records.
-    pub chunks: Vec<Chunk>,
-    /// The partition of each event, in the order of the request.
-    pub partitions: Vec<PartitionId>,
-    /// Their bytes.
-    pub payload: Arc<Payload>,
-}
-
-/// The events' indices by partition, in order within each; partitions without any are left out.
-fn by_partition(partitions: &[PartitionId], count: usize) -> impl Iterator<Item = (PartitionId, Vec<u32>)> {
-    let mut groups: Vec<Vec<u32>> = vec![Vec::new(); count];
-    for (partition, index) in partitions.iter().zip(0..) {
-        groups[partition.0 as usize].push(index);
-    }
-    (0..).map(PartitionId).zip(groups).filter(|(_, group)| !group.is_empty())
-}
-
-fn encode_destination(
-    to: &Destination<'_, '_>,
-    bytes: &mut Vec<u8>,
-    chunks: &mut Vec<Chunk>,
-    partitions: &mut Vec<PartitionId>,
-) {
-    let in_turn = to.partition.unwrap_or_else(|| {
-        if to.events.iter().any(|event| event.key.is_none()) { to.stream.partition_in_turn() } else { PartitionId(0) }
-    });
-    let partition_of = |event: &Event<'_>| match (&event.key, to.partition) {
-        (Some(key), None) => to.stream.partition_of(key),
-        (_, Some(_)) | (None, None) => in_turn,
-    };
-    let from = partitions.len();
-    partitions.extend(to.events.iter().map(partition_of));
-    for (partition, group) in by_partition(&partitions[from..], to.stream.partitions().len()) {
-        let from = bytes.len();
-        let mut times = Times::default();
-        for index in &group {
-            let event = &to.events[*index as usize];
-            times.take_in(event.timestamp);
-            record::encode(event, bytes);
-        }
-        chunks.push(Chunk {
-            stream: Arc::clone(to.stream),
-            partition,
-            records: u32::try_from(group.len()).unwrap_or(u32::MAX),
-            range: from..bytes.len(),
-            crc: crc32c::crc32c(&bytes[from..]),
-            times,
-        });
     }
 }

@@ -1,6 +1,7 @@
 //! Appends on their way to the committer. Bounded by the byte budget that each of them has a permit for.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -8,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use super::append::{Append, Receipt, Waiter};
 use super::table::TableOp;
 use crate::error::Result;
+use crate::stream::Stream;
 
 /// What a wait for appends ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,16 @@ impl CommitQueue {
     pub fn change(&self, ops: Vec<TableOp>) -> Result<Receipt> {
         let (waiter, reply) = Waiter::pair();
         self.push(Append::control(ops, reply));
+        waiter.wait()
+    }
+
+    /// Deletes a stream by `ops`, and waits for the commit: durable when this returns, and its records are forgotten.
+    ///
+    /// # Errors
+    /// Whatever became of the commit.
+    pub fn delete(&self, stream: Arc<Stream>, ops: Vec<TableOp>) -> Result<Receipt> {
+        let (waiter, reply) = Waiter::pair();
+        self.push(Append { deletes: Some(stream), ..Append::control(ops, reply) });
         waiter.wait()
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::append::{Append, Completer, Level, Placed, Receipt};
+use super::append::{Append, Chunk, Completer, Level, Placed, Receipt};
 use super::commit_queue::{CommitQueue, Taken};
 use super::frame::{FrameHead, FrameKind, FrameRow, frame_bytes};
 use super::journal::{Journal, JournalError, Room};
@@ -302,12 +302,17 @@ impl Committer {
             for op in append.ops {
                 self.contents.changes.apply(op);
             }
+            if let Some(stream) = append.deletes {
+                stream.delete();
+                self.contents.drop_stream(stream.id());
+                self.sealing.abandon(stream.id());
+            }
             if let Some(admitted) = append.admitted {
                 self.counters.requests_accepted.increment();
                 self.counters.events_accepted.add(placed.iter().map(|place| u64::from(place.records)).sum());
                 self.counters.ack_latency.record(admitted.elapsed());
             }
-            let receipt = Receipt { level, placed, quarantined: append.quarantined };
+            let receipt = Receipt::new(level, placed, append.quarantined);
             append.reply.finish(Ok(receipt), &mut woken);
         }
         woken.iter().for_each(|completer| completer.wake());
@@ -345,7 +350,9 @@ fn unavailable() -> Error {
 }
 
 fn refuse_deleted(batch: &mut Vec<Append>) {
-    let gone = batch.extract_if(.., |append| append.chunks.iter().any(|chunk| chunk.stream.is_deleted()));
+    let going: Vec<_> = batch.iter().filter_map(|append| append.deletes.as_ref().map(|stream| stream.id())).collect();
+    let is_gone = |chunk: &Chunk| chunk.stream.is_deleted() || going.contains(&chunk.stream.id());
+    let gone = batch.extract_if(.., |append| append.chunks.iter().any(is_gone));
     for append in gone {
         let error = Error::new(ErrorKind::StreamNotFound, "the stream was deleted before the commit");
         append.reply.finish_and_wake(Err(error));

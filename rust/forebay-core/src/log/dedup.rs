@@ -53,6 +53,20 @@ impl Key {
         }
         Ok(Self(xxh3_128(&bytes)))
     }
+
+    /// The key for one stream of that name: a later one of the same name shares no keys with it.
+    #[must_use]
+    pub(crate) fn for_stream(self, stream: StreamId) -> Self {
+        let mut bytes = self.bytes().to_vec();
+        bytes.extend_from_slice(&stream.0.to_le_bytes());
+        Self(xxh3_128(&bytes))
+    }
+
+    /// The hash, little-endian.
+    #[must_use]
+    pub(crate) fn bytes(self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
 }
 
 /// What is remembered of an acknowledged request.
@@ -60,6 +74,8 @@ impl Key {
 struct Remembered {
     body: u64,
     quarantined: u32,
+    /// When the request came in.
+    accepted: Timestamp,
     placed: Box<[Placed]>,
 }
 
@@ -221,7 +237,8 @@ impl Remembered {
             return Err(mismatch());
         }
         let placed = self.placed.to_vec();
-        Ok(Receipt { level: Level::repeated(durability), placed, quarantined: self.quarantined })
+        let receipt = Receipt::new(Level::repeated(durability), placed, self.quarantined);
+        Ok(Receipt { repeats: Some(self.accepted), ..receipt })
     }
 }
 
@@ -240,6 +257,11 @@ pub struct Settlement {
 }
 
 impl Settlement {
+    /// When the request came in.
+    pub(crate) fn accepted(&self) -> Timestamp {
+        self.now
+    }
+
     /// Remembers an acknowledgement, or forgets the request. Returns the repeats that waited for it.
     pub(crate) fn settle(self, outcome: &Result<Receipt>) -> Vec<Reply> {
         let mut state = self.dedup.state.lock();
@@ -251,7 +273,8 @@ impl Settlement {
                 Keep::Status => Box::default(),
                 Keep::Places => receipt.placed.clone().into_boxed_slice(),
             };
-            let remembered = Remembered { body: self.body, quarantined: receipt.quarantined, placed };
+            let (quarantined, accepted) = (receipt.quarantined, self.now);
+            let remembered = Remembered { body: self.body, quarantined, accepted, placed };
             self.dedup.remember(&mut state, index, self.key, remembered);
         }
         waiting
@@ -294,6 +317,7 @@ fn decode(value: &[u8]) -> Option<(Timestamp, Remembered)> {
         })
     };
     let placed = value.get(FIXED_BYTES..)?.chunks_exact(RUN_BYTES).map(run).collect::<Option<_>>()?;
-    let remembered = Remembered { body: u64_at(value, 8)?, quarantined: u32_at(value, 16)?, placed };
-    Some((Timestamp(u64_at(value, 0)?.cast_signed()), remembered))
+    let accepted = Timestamp(u64_at(value, 0)?.cast_signed());
+    let remembered = Remembered { body: u64_at(value, 8)?, quarantined: u32_at(value, 16)?, accepted, placed };
+    Some((accepted, remembered))
 }

@@ -6,6 +6,8 @@ pub mod block;
 pub mod commit_queue;
 pub mod committer;
 pub mod dedup;
+mod deletion;
+pub mod encode;
 pub mod frame;
 mod intervals;
 pub mod journal;

@@ -89,24 +89,48 @@ impl RecordBatch {
         offsets.zip(Records::new(&self.bytes).map(|(record, _)| record))
     }
 
+    /// Keeps the records that `wanted` takes, the first `most` of them: reading goes on behind the last one then.
+    pub(crate) fn select(&mut self, most: usize, wanted: impl Fn(Offset, &Record<'_>) -> bool) {
+        let mut kept = Self::new(self.partition, self.next_offset);
+        for ((record, stored), offset) in Records::new(&self.bytes).zip(&self.offsets) {
+            if !wanted(Offset(offset.cast_unsigned()), &record) {
+                continue;
+            }
+            kept.offsets.push(*offset);
+            kept.timestamps.push(record.timestamp.0);
+            kept.starts.push(kept.bytes.len());
+            kept.bytes.extend_from_slice(stored);
+            if kept.len() == most {
+                kept.next_offset = Offset(offset.cast_unsigned() + 1);
+                break;
+            }
+        }
+        *self = kept;
+    }
+
     /// Takes records in whose first has offset `base`, from `next_offset` on, until a limit is reached. `false` when
     /// the bytes end before `records` are walked.
     fn take_in(&mut self, base: Offset, records: u32, bytes: &[u8], limits: Limits) -> bool {
         let mut offset = base.0;
+        let (mut walked, mut from) = (0, None);
+        let mut full = false;
         for (record, stored) in Records::new(bytes) {
             if offset >= self.next_offset.0 {
-                if self.is_full(limits, stored.len()) {
-                    return true;
+                let from = *from.get_or_insert(walked);
+                full = self.is_full(limits, walked - from + stored.len());
+                if full {
+                    break;
                 }
                 self.offsets.push(offset.cast_signed());
                 self.timestamps.push(record.timestamp.0);
-                self.starts.push(self.bytes.len());
-                self.bytes.extend_from_slice(stored);
+                self.starts.push(self.bytes.len() + walked - from);
                 self.next_offset = Offset(offset + 1);
             }
+            walked += stored.len();
             offset += 1;
         }
-        offset == base.plus(records.into()).0
+        self.bytes.extend_from_slice(&bytes[from.unwrap_or(walked)..walked]);
+        full || offset == base.plus(records.into()).0
     }
 
     fn is_full(&self, limits: Limits, more: usize) -> bool {

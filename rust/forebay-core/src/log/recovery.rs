@@ -19,7 +19,7 @@ use super::spares::{Spares, UNFINISHED};
 use super::state::{STATE_DIRECTORY, State};
 use super::status::{Damage, Mode, Status};
 use super::storage::{Storage, Synced, remove_if_there};
-use super::table::{Changes, Table, TableOp, number_key};
+use super::table::{Changes, NEXT_STREAM_ID, Table, TableOp, number_key};
 use crate::admission::{Budget, Permit};
 use crate::ids::{Offset, PartitionId, Sequence, StreamId};
 use crate::options::Access;
@@ -224,6 +224,9 @@ impl<'a> Recovery<'a> {
                     }
                 }
             }
+            (Table::Counters, Some(value)) if op.key == NEXT_STREAM_ID => {
+                self.catalog.keep_below(value.first_chunk().map_or(0, |next| u64::from_le_bytes(*next)));
+            }
             (Table::Starts, Some(value)) => {
                 let Some((stream, partition)) = op.key.split_first_chunk::<4>() else { return };
                 let Some(stream) = self.catalog.by_id(StreamId(u32::from_be_bytes(*stream))) else { return };
@@ -233,7 +236,8 @@ impl<'a> Recovery<'a> {
                     log.advance_start(Offset(u64::from_le_bytes(*start)));
                 }
             }
-            (Table::Catalog | Table::Starts, None) | (Table::Ends | Table::Idempotency, _) => {}
+            (Table::Catalog | Table::Starts, None)
+            | (Table::Ends | Table::Idempotency | Table::Counters | Table::Groups | Table::Offsets, _) => {}
         }
     }
 
@@ -275,6 +279,9 @@ impl<'a> Recovery<'a> {
         };
         for op in ops {
             self.take_in(&op);
+            if op.table == Table::Catalog && op.value.is_none() {
+                self.delete_stream(&op.key, contents);
+            }
             self.rows.apply(op.clone());
             contents.changes.apply(op);
         }
@@ -303,6 +310,20 @@ impl<'a> Recovery<'a> {
             log.publish(run.clone());
             contents.add(stream, row.partition, run);
         }
+    }
+
+    /// Replays a deletion. Recovery may have sealed what was not sealed when the stream was deleted.
+    fn delete_stream(&mut self, name: &[u8], contents: &mut Contents) {
+        let name = String::from_utf8_lossy(name);
+        let Ok(stream) = self.catalog.named(&name) else { return };
+        for part in stream.parts() {
+            let op = TableOp::delete(Table::Segments, part.key(stream.id()));
+            self.rows.apply(op.clone());
+            contents.changes.apply(op);
+        }
+        stream.delete();
+        self.catalog.remove(&stream);
+        contents.drop_stream(stream.id());
     }
 
     /// Cuts a torn tail: makes durable what stands before it, and ends the file there, so that the next start does not

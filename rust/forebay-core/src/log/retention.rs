@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::commit_queue::CommitQueue;
 use super::read::Reader;
+use super::seal_queue::SealQueue;
 use super::sealer::deletion;
 use super::segment::{SEGMENT_DIRECTORY, SegmentName};
+use super::status::Status;
 use super::storage::Storage;
 use super::table::TableOp;
 use crate::ids::Timestamp;
@@ -15,7 +17,7 @@ use crate::stream::{Catalog, SegmentPart, Stream};
 use crate::telemetry::Counters;
 
 /// Table operations of one commit: a few such commits have to fit the journal's reserve when the disk is full.
-const OPS_BYTES: usize = 64 * 1024;
+pub(super) const OPS_BYTES: usize = 64 * 1024;
 
 /// Applies every stream's retention.
 #[derive(Debug)]
@@ -30,11 +32,16 @@ pub struct Retention {
     pub reader: Arc<Reader>,
     /// What is counted.
     pub counters: Arc<Counters>,
+    /// Whether anything can be deleted.
+    pub status: Arc<Status>,
+    /// Who makes segments meanwhile.
+    pub sealing: Arc<SealQueue>,
 }
 
 impl Retention {
     /// Deletes what is due at `now`. What fails is tried again at the next call.
     pub fn apply(&self, now: Timestamp) {
+        let _alone = self.sealing.alone();
         let mut due: Vec<(Arc<Stream>, Arc<SegmentPart>)> = Vec::new();
         let mut ops: Vec<TableOp> = Vec::new();
         let mut bytes = 0;
@@ -59,7 +66,7 @@ impl Retention {
     }
 
     /// The deletion is durable: readers stop at the new start, then the files go.
-    fn forget(&self, deleted: &[(Arc<Stream>, Arc<SegmentPart>)]) {
+    pub(super) fn forget(&self, deleted: &[(Arc<Stream>, Arc<SegmentPart>)]) {
         for (stream, part) in deleted {
             for (partition, base, records) in &part.spans {
                 if let Some(log) = stream.partition(*partition) {

@@ -156,6 +156,13 @@ impl Partition {
         drop(evicted);
     }
 
+    /// Forgets everything: the stream was deleted. Readers that still hold it find an empty partition.
+    pub(crate) fn clear(&self) {
+        let runs = std::mem::take(&mut *self.ring.lock());
+        self.advance_start(self.committed());
+        drop(runs);
+    }
+
     /// The ring's runs from `offset` on, as many as it takes for `max_records`; empty when the ring does not hold
     /// `offset` (it may be sealed, or beyond the end).
     pub(crate) fn runs_from(&self, offset: Offset, max_records: usize) -> Vec<Run> {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::journal::JournalFile;
 use super::ring::Run;
-use super::table::Changes;
+use super::table::{Changes, Table, TableOp, number_key};
 use crate::ids::{Generation, PartitionId, Sequence, StreamId};
 use crate::stream::Stream;
 
@@ -39,6 +39,30 @@ impl Contents {
         self.runs.entry((stream.id(), partition)).or_insert_with(|| (stream, Vec::new())).1.push(run);
     }
 
+    /// Forgets the runs of a stream whose deletion is in this file.
+    pub(super) fn drop_stream(&mut self, stream: StreamId) {
+        self.runs.retain(|(of, _), _| *of != stream);
+    }
+
+    /// Forgets the runs of a stream whose deletion is in a later file. Until that one is sealed too, a start has to know
+    /// how far the stream went: the later file may go on from there.
+    fn abandon(&mut self, stream: StreamId) {
+        for op in self.ends(|of| of.id() == stream) {
+            self.changes.apply(op);
+        }
+        self.drop_stream(stream);
+    }
+
+    /// The rows that say how far the partitions of some streams go in this file.
+    pub(super) fn ends(&self, of: impl Fn(&Stream) -> bool) -> Vec<TableOp> {
+        let chosen = self.runs.iter().filter(|(_, (stream, _))| of(stream));
+        let end = |((stream, partition), (_, runs)): (&(StreamId, PartitionId), &(_, Vec<Run>))| {
+            let key = number_key(stream.0, &[partition.0.into()]);
+            runs.last().map(|run| TableOp::put(Table::Ends, key, run.end().0.to_le_bytes()))
+        };
+        chosen.filter_map(end).collect()
+    }
+
     /// Bytes of records.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -60,6 +84,7 @@ pub struct Full {
 pub struct SealQueue {
     state: Mutex<QueueState>,
     wake: Condvar,
+    alone: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +100,16 @@ impl SealQueue {
     pub fn push(&self, full: Full) {
         self.state.lock().files.push_back(full);
         self.wake.notify_all();
+    }
+
+    /// Held while segments are made or deleted: who deletes knows every row there is.
+    pub(crate) fn alone(&self) -> MutexGuard<'_, ()> {
+        self.alone.lock()
+    }
+
+    /// Forgets the records of a deleted stream, so that their memory is given back.
+    pub(super) fn abandon(&self, stream: StreamId) {
+        self.state.lock().files.iter_mut().for_each(|full| full.contents.abandon(stream));
     }
 
     /// Files that wait or are being sealed.

@@ -112,11 +112,15 @@ impl Sealer {
     }
 
     fn write(&mut self, contents: &Contents) -> io::Result<()> {
+        let queue = Arc::clone(&self.queue);
+        let _alone = queue.alone();
         let parts = self.write_segments(contents)?;
         if !parts.is_empty() {
             self.storage.sync_directory(Path::new(SEGMENT_DIRECTORY))?;
         }
         let mut changes = contents.changes.clone();
+        // Of a stream that was deleted in a later file: see `Contents::abandon`.
+        contents.ends(Stream::is_deleted).into_iter().for_each(|op| changes.apply(op));
         for (stream, part) in &parts {
             changes.apply(TableOp::put(Table::Segments, part.key(stream.id()), part.encode()));
             for (partition, base, records) in &part.spans {

@@ -203,7 +203,8 @@ impl SegmentReader {
             return Err(damaged("a block's checksum does not match"));
         }
         if row.codec == CODEC_NONE {
-            return Ok(stored.to_vec());
+            bytes.drain(..header.len());
+            return Ok(bytes);
         }
         decompress(row, stored).ok_or_else(|| damaged("a block does not decompress"))
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::record::Record;
 use crate::ids::{Offset, PartitionId, StreamId};
-use crate::ingest::{format_micros, json};
+use crate::ingest::{format_millis, json};
 
 /// Where a tail stands: the next offset to read of each partition. As the id of an event, `<stream id>:<offset>.<offset>…`,
 /// it is all that a reader has to bring to go on behind that event.
@@ -39,7 +39,7 @@ pub fn write_event(
     out: &mut Vec<u8>,
 ) {
     position.write_id(out);
-    let (stream, time) = (position.stream, format_micros(record.timestamp));
+    let (stream, time) = (position.stream, format_millis(record.timestamp));
     let _infallible = write!(
         out,
         r#"data: {{"eventId":"evt_{stream}_{partition}_{offset}","partition":{partition},"offset":{offset},"timestamp":"{time}","key":"#,

@@ -97,6 +97,17 @@ impl Status {
         Some(Error::new(kind, self.reason()))
     }
 
+    /// Refuses a change that is still possible on a full disk: deleting gives it room.
+    ///
+    /// # Errors
+    /// As [`Status::refusal`], but for a full disk.
+    pub(crate) fn refuse_change(&self) -> crate::error::Result<()> {
+        match self.refusal().filter(|_| self.mode() != Mode::Full) {
+            Some(refusal) => Err(refusal),
+            None => Ok(()),
+        }
+    }
+
     /// Changes the mode. Poison and the end are final, and read-only gives way to the end alone.
     pub fn set(&self, mode: Mode, reason: impl Into<String>) {
         let mut current = self.reason.lock();

@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+/// The row of [`Table::Counters`] that holds the identity of the next stream: above every one that was ever given.
+pub const NEXT_STREAM_ID: &[u8] = b"next_stream_id";
+
 /// The tables. Numbers are part of the format and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
@@ -16,11 +19,26 @@ pub enum Table {
     Ends,
     /// Idempotency key hash → receipt.
     Idempotency,
+    /// Name → u64: numbers that only grow.
+    Counters,
+    /// Consumer group → its definition.
+    Groups,
+    /// (consumer group, stream, partition) → next offset to read.
+    Offsets,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 5] = [Table::Catalog, Table::Segments, Table::Starts, Table::Ends, Table::Idempotency];
+    pub const ALL: [Table; 8] = [
+        Table::Catalog,
+        Table::Segments,
+        Table::Starts,
+        Table::Ends,
+        Table::Idempotency,
+        Table::Counters,
+        Table::Groups,
+        Table::Offsets,
+    ];
 
     /// The table's number in files.
     #[must_use]
@@ -31,6 +49,9 @@ impl Table {
             Table::Starts => 3,
             Table::Ends => 4,
             Table::Idempotency => 5,
+            Table::Counters => 6,
+            Table::Groups => 7,
+            Table::Offsets => 8,
         }
     }
 

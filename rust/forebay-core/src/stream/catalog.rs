@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use super::{Stream, StreamDefinition};
+use super::{REJECTED_SUFFIX, Stream, StreamDefinition};
 use crate::admission::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::StreamId;
+use crate::log::table::{NEXT_STREAM_ID, Table, TableOp};
 
 /// The drain's stream.
 pub const LOGS: &str = "logs";
@@ -16,6 +17,10 @@ pub const LOGS: &str = "logs";
 pub const EVENTS: &str = "events";
 /// The analytics API's stream.
 pub const ANALYTICS: &str = "analytics";
+/// The stream of what was done to the engine, and by whom.
+pub(crate) const AUDIT: &str = "audit";
+/// What the name of a processor's stream of failed records ends with.
+pub(crate) const DEAD_LETTER_SUFFIX: &str = ".dead-letter";
 /// Longest name of a stream.
 pub(crate) const MAX_NAME_BYTES: usize = 249;
 
@@ -51,7 +56,9 @@ impl Catalog {
     /// `StreamNotFound`.
     pub fn named(&self, name: &str) -> Result<Arc<Stream>> {
         let found = self.streams.read().by_name.get(name).cloned();
-        found.ok_or_else(|| Error::new(ErrorKind::StreamNotFound, format!("there is no stream {name:?}")))
+        found
+            .filter(|stream| !stream.is_deleted())
+            .ok_or_else(|| Error::new(ErrorKind::StreamNotFound, format!("there is no stream {name:?}")))
     }
 
     /// The stream of that identity.
@@ -64,8 +71,30 @@ impl Catalog {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Stream>> {
         let mut streams: Vec<_> = self.streams.read().by_name.values().cloned().collect();
+        streams.retain(|stream| !stream.is_deleted());
         streams.sort_by(|a, b| a.name().cmp(b.name()));
         streams
+    }
+
+    /// Takes note of identities that were given, also to streams that are gone.
+    pub(crate) fn keep_below(&self, next: u64) {
+        let mut streams = self.streams.write();
+        streams.next_id = streams.next_id.max(u32::try_from(next.saturating_sub(1)).unwrap_or(u32::MAX));
+    }
+
+    /// The row that keeps the identities given so far from being given again.
+    pub(crate) fn next_id_row(&self) -> TableOp {
+        let next = u64::from(self.streams.read().next_id) + 1;
+        TableOp::put(Table::Counters, NEXT_STREAM_ID, next.to_le_bytes())
+    }
+
+    /// Forgets a deleted stream; another one may have its name already.
+    pub(crate) fn remove(&self, stream: &Stream) {
+        let mut streams = self.streams.write();
+        streams.by_id.remove(&stream.id());
+        if streams.by_name.get(stream.name()).is_some_and(|named| named.id() == stream.id()) {
+            streams.by_name.remove(stream.name());
+        }
     }
 
     /// An identity that no stream has had.
@@ -88,6 +117,13 @@ impl Catalog {
         streams.by_id.insert(stream.id(), Arc::clone(&stream));
         stream
     }
+}
+
+/// Whether the engine alone makes, fills and deletes streams of that name.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    matches!(name, LOGS | EVENTS | ANALYTICS | AUDIT)
+        || name.ends_with(REJECTED_SUFFIX)
+        || name.ends_with(DEAD_LETTER_SUFFIX)
 }
 
 /// Checks a stream's name: 1 to 249 of `[A-Za-z0-9._-]`, and not `.` or `..`.

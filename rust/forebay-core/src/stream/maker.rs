@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Catalog, Compression, Stream, StreamDefinition, check_name};
+use crate::admission::QuotaRates;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::commit_queue::CommitQueue;
@@ -46,7 +47,7 @@ impl StreamMaker {
         }
         definition.id = self.catalog.next_id();
         let op = TableOp::put(Table::Catalog, definition.name.as_bytes(), definition.encode());
-        self.commits.change(vec![op])?;
+        self.commits.change(vec![op, self.catalog.next_id_row()])?;
         Ok(self.catalog.insert(definition))
     }
 
@@ -56,6 +57,30 @@ impl StreamMaker {
     /// Why nothing can be written.
     pub fn redefine(&self, stream: &Stream, definition: &StreamDefinition) -> Result<()> {
         let _one_at_a_time = self.catalog.changing();
+        self.redefine_alone(stream, definition)
+    }
+
+    /// Changes a definition as it is then, by `change`; returns the stream.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, whatever `change` says, and why nothing can be written.
+    pub fn change(
+        &self,
+        name: &str,
+        change: impl FnOnce(StreamDefinition) -> Result<StreamDefinition>,
+    ) -> Result<Arc<Stream>> {
+        let _one_at_a_time = self.catalog.changing();
+        let stream = self.catalog.named(name)?;
+        let is = stream.definition();
+        let wanted = change(is.clone())?;
+        if wanted != is {
+            self.redefine_alone(&stream, &wanted)?;
+        }
+        Ok(stream)
+    }
+
+    fn redefine_alone(&self, stream: &Stream, definition: &StreamDefinition) -> Result<()> {
+        self.status.refuse_change()?;
         let op = TableOp::put(Table::Catalog, stream.name().as_bytes(), definition.encode());
         self.commits.change(vec![op])?;
         stream.redefine(definition.clone());
@@ -87,7 +112,9 @@ impl StreamMaker {
             return Ok(stream);
         }
         let like = stream.definition();
-        self.ensure(StreamDefinition { name, partitions: 1, created_us: Timestamp::now().0, ..like })
+        // What is put there was charged to `stream`.
+        let quota = QuotaRates::default();
+        self.ensure(StreamDefinition { name, partitions: 1, created_us: Timestamp::now().0, quota, ..like })
     }
 }
 
@@ -104,6 +131,7 @@ impl StreamDefinition {
             retention_bytes: retention.bytes,
             max_record_bytes: max_record_bytes as u64,
             created_us: Timestamp::now().0,
+            quota: QuotaRates::default(),
         }
     }
 

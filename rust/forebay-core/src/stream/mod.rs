@@ -1,6 +1,7 @@
 //! Named sets of partitions.
 
 mod catalog;
+mod control;
 mod definition;
 mod maker;
 mod part;
@@ -8,8 +9,9 @@ mod part;
 mod stream;
 mod watch;
 
-pub(crate) use catalog::check_name;
 pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS};
+pub(crate) use catalog::{MAX_NAME_BYTES, check_name, is_reserved};
+pub use control::StreamChange;
 pub use definition::{Compression, StreamDefinition};
 pub use maker::{REJECTED_SUFFIX, StreamMaker};
 pub use part::SegmentPart;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{SegmentPart, StreamDefinition, Watches};
-use crate::admission::Budget;
+use super::{SegmentPart, StreamDefinition, Watches, is_reserved};
+use crate::admission::{Budget, Quota};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Offset, PartitionId, StreamId};
 use crate::log::ring::Partition;
@@ -23,6 +23,7 @@ pub struct Stream {
     name: String,
     partitions: Box<[Partition]>,
     share: Arc<Budget>,
+    quota: Quota,
     segments: RwLock<SegmentMap>,
     deleted: AtomicBool,
     watches: Watches,
@@ -35,8 +36,9 @@ impl Stream {
             id: StreamId(definition.id),
             name: definition.name.clone(),
             partitions: (0..definition.partitions).map(|_| Partition::default()).collect(),
-            definition: RwLock::new(definition),
             share,
+            quota: Quota::new(definition.quota),
+            definition: RwLock::new(definition),
             segments: RwLock::default(),
             deleted: AtomicBool::new(false),
             watches: Watches::default(),
@@ -63,7 +65,14 @@ impl Stream {
     }
 
     pub(crate) fn redefine(&self, definition: StreamDefinition) {
+        self.quota.set(definition.quota);
         *self.definition.write() = definition;
+    }
+
+    /// What senders together may write to it; without limits until some are set.
+    #[must_use]
+    pub fn quota(&self) -> &Quota {
+        &self.quota
     }
 
     /// All partitions, in order.
@@ -88,11 +97,18 @@ impl Stream {
         self.deleted.load(Ordering::Acquire)
     }
 
-    #[allow(dead_code)] // nothing deletes streams yet
-    /// Called when the deletion is durable: appends under way are refused, and who waits for records is told.
-    pub(crate) fn mark_deleted(&self) {
+    /// The deletion is durable: nothing is appended or sealed any more, the ring's memory is given back, and who waits for
+    /// records is told. Called by the committer and by recovery alone, so that no commit comes in between.
+    pub(crate) fn delete(&self) {
         self.deleted.store(true, Ordering::Release);
+        self.partitions.iter().for_each(Partition::clear);
         self.watches.end(Error::new(ErrorKind::StreamNotFound, format!("stream {:?} was deleted", self.name)));
+    }
+
+    /// Whether only the engine writes to it and deletes it.
+    #[must_use]
+    pub fn is_engine_made(&self) -> bool {
+        is_reserved(&self.name)
     }
 
     /// Who waits for records.

@@ -7,4 +7,5 @@ mod parse;
 
 pub use error::TimestampError;
 pub use format::{format_micros, format_millis};
+pub(crate) use parse::from_millis;
 pub use parse::parse_timestamp;

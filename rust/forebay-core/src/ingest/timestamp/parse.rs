@@ -42,6 +42,13 @@ pub fn parse_timestamp(text: &[u8]) -> Result<Timestamp, TimestampError> {
     }
 }
 
+/// A moment as milliseconds since 1970 UTC; `None` outside of the years 0001 to 9999.
+#[must_use]
+pub(crate) fn from_millis(millis: i64) -> Option<Timestamp> {
+    let micros = millis.checked_mul(1000)?;
+    (FIRST..=LAST).contains(&micros).then_some(Timestamp(micros))
+}
+
 /// The nineteen bytes `YYYY-MM-DDThh:mm:ss` that nearly every sender's timestamps begin with, read a word at a time.
 #[inline]
 fn common_head(text: &[u8]) -> Option<(Civil, &[u8])> {

@@ -1,0 +1,198 @@
+"""Consuming a stream as a group, with long polls."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import msgspec
+
+from forebay import errors
+from forebay.api.streams import MAX_OFFSET, MAX_PARTITION
+from forebay.http.parameters import REQUIRED, Parameters, choice, flag, text, whole
+from forebay.http.reply import Reply
+from forebay.http.response import Response
+from forebay.http.router import Role, Route
+
+if TYPE_CHECKING:
+    from forebay._forebay import Consumed
+    from forebay.app import App
+    from forebay.http.auth import Grant
+    from forebay.http.request import Request
+    from forebay.http.rsgi import HttpProtocol
+
+MAX_LIMIT = 10_000
+"""Records of one answer, which is held whole in memory."""
+
+MAX_TIMEOUT_MS = 30_000
+"""How long a poll may wait: less than what proxies between commonly allow."""
+
+NAME = r"(?!\.\.?$)[A-Za-z0-9._-]+"
+VISIBLE = "[!-~]+"
+
+GROUP = text("consumerGroup", REQUIRED, "The group; its first call creates it.", high=249, pattern=NAME)
+OFFSET = whole(
+    "offset",
+    None,
+    0,
+    MAX_OFFSET,
+    "Where to begin; the group's committed position when it is not given, `earliest` in a new group. A number needs "
+    "`partition` when the stream has several.",
+    words=("earliest", "latest"),
+    error=errors.InvalidOffset,
+)
+LIMIT = whole("limit", 100, 1, MAX_LIMIT, "The most events of one answer. An answer also ends at 8 MiB.")
+TIMEOUT = whole("timeout", 1000, 0, MAX_TIMEOUT_MS, "Milliseconds to wait when there is no event.")
+PARTITION = whole("partition", None, 0, MAX_PARTITION, "Only this partition; all that are the reader's without it.")
+MEMBER = text(
+    "memberId",
+    None,
+    "Shares the stream's partitions with the group's other members, until 30 s after its last call. Without it, all "
+    "partitions are read, and nothing can be committed while members hold the group.",
+    high=128,
+    pattern=VISIBLE,
+)
+AUTO_COMMIT = flag("autoCommit", False, "Commits what is returned before it is returned. Never moves back.")
+ON_RESET = choice(
+    "onReset", "error", ("error", "earliest", "latest"), "What to do when the position is not there any more."
+)
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class ConsumedEvent(msgspec.Struct, rename="camel", omit_defaults=True):
+    """One event. `timestamp` is RFC 3339 in UTC with milliseconds, `value` any JSON."""
+
+    event_id: str
+    partition: Count
+    offset: Count
+    timestamp: str
+    key: str | None
+    value: Any
+    headers: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class ConsumedPositions(msgspec.Struct, rename="camel"):
+    """Where to go on. `nextOffset` is that of the last event's partition; `nextOffsets` and `lags` have every partition
+    that is the reader's. A lag is what stands behind the next offset."""
+
+    consumer_group: str
+    lag: Count
+    next_offset: Count
+    next_offsets: dict[str, Count]
+    lags: dict[str, Count]
+
+
+class ConsumedEvents(msgspec.Struct):
+    """Events in the order of their offsets within each partition."""
+
+    events: list[ConsumedEvent]
+    metadata: ConsumedPositions
+
+
+class Call(NamedTuple):
+    """One call's parameters, as the engine takes them."""
+
+    group: str
+    member: str | None
+    partition: int | None
+    offset: str | int | None
+    limit: int
+    on_reset: str
+    auto_commit: bool
+    seconds: float
+
+
+def routes(app: App) -> list[Route]:
+    async def events(request: Request) -> Response:
+        refuse_projects(request.grant)
+        return await _poll(app, request.bound["name"], _call(request), request.protocol)
+
+    return [
+        Route(
+            "GET",
+            "/api/v1/streams/{name}/events",
+            events,
+            Role.READ,
+            parameters=Parameters(GROUP, OFFSET, LIMIT, TIMEOUT, PARTITION, MEMBER, AUTO_COMMIT, ON_RESET),
+            summary="What comes next for a consumer group; waits when there is nothing.",
+            replies={200: Reply(ConsumedEvents, "The events; none when nothing came in time.")},
+            errors=(
+                errors.StreamNotFound,
+                errors.InvalidOffset,
+                errors.FencedMember,
+                errors.Saturated,
+                errors.StorageUnavailable,
+            ),
+        )
+    ]
+
+
+async def _poll(app: App, stream: str, call: Call, protocol: HttpProtocol) -> Response:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + call.seconds
+    resume: list[tuple[int, int]] = []
+    gone: asyncio.Future[None] | None = None
+    try:
+        while True:
+            consumed = await _consume(app, stream, call, resume, max(0.0, deadline - loop.time()))
+            if consumed.rebalanced:
+                app.polls.rebalanced(call.group, stream)
+            left = deadline - loop.time()
+            if consumed.count or left <= 0 or app.stopping.is_set():
+                return Response(200, consumed.body)
+            gone = gone or asyncio.ensure_future(protocol.client_disconnect())
+            resume = consumed.positions
+            until = left if consumed.recheck_ms is None else min(left, consumed.recheck_ms / 1000)
+            group = call.group if call.member is not None else None
+            await app.polls.wait(stream, resume, until, group=group, gone=gone)
+            if gone.done():
+                # Nobody reads the answer: what it held must not be committed as read.
+                return Response(200, consumed.body)
+    finally:
+        if gone is not None:
+            gone.cancel()
+
+
+async def _consume(app: App, stream: str, call: Call, resume: list[tuple[int, int]], seconds: float) -> Consumed:
+    return await app.blocking(
+        partial(
+            app.engine.consume,
+            call.group,
+            stream,
+            member=call.member,
+            partition=call.partition,
+            offset=call.offset,
+            limit=call.limit,
+            on_reset=call.on_reset,
+            auto_commit=call.auto_commit,
+            resume=resume,
+            hold_ms=int(seconds * 1000),
+        )
+    )
+
+
+def refuse_projects(grant: Grant) -> None:
+    """Groups belong to no project, and neither do their positions.
+
+    Raises:
+        Forbidden: the token is limited to projects.
+    """
+    if grant.projects is not None:
+        raise errors.Forbidden(
+            f"the token {grant.name!r} is limited to projects, which consumer groups know nothing of"
+        )
+
+
+def _call(request: Request) -> Call:
+    return Call(
+        group=request.value(GROUP),
+        member=request.value(MEMBER),
+        partition=request.value(PARTITION),
+        offset=request.value(OFFSET),
+        limit=request.value(LIMIT),
+        on_reset=request.value(ON_RESET),
+        auto_commit=request.value(AUTO_COMMIT),
+        seconds=request.value(TIMEOUT) / 1000,
+    )

@@ -1,0 +1,162 @@
+"""`POST /api/v1/streams/{name}/events` and `…/events/batch`: records onto a stream. Rust alone reads the bodies, and
+writes the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+
+from forebay import errors
+from forebay._forebay import SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH
+from forebay.api.streams import NAME, known_name
+from forebay.http.commit import Commit
+from forebay.http.reply import Reply
+from forebay.http.response import JSON, Response
+from forebay.http.router import Role, Route
+from forebay.http.terms import HEADERS, ON_INVALID, Terms, terms_of
+
+if TYPE_CHECKING:
+    from forebay.app import App
+    from forebay.config import Settings
+    from forebay.http.request import Request
+
+MAX_EVENTS = 10_000
+"""The largest batch; the engine checks it."""
+
+MAX_TIMEOUT_MS = 60_000
+"""The longest `options.timeout`; the engine checks it."""
+
+_PREFIX = "/api/v1/streams/"
+_SHAPES = {"events": SHAPE_PUBLISH, "events/batch": SHAPE_PUBLISH_BATCH}
+_STORED = frozenset({200, 201})
+
+Key = Annotated[str, msgspec.Meta(max_length=1024, description="At most 1024 bytes of UTF-8.")]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class NewEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """An event. `partition` names where it goes; else a hash of `partitionKey`, else of `key`; what has neither goes to
+    the partitions in turn, whole batches at a time."""
+
+    value: Annotated[Any, msgspec.Meta(description="Any JSON, kept as it is sent.")]
+    key: Key | None = None
+    headers: dict[str, str] | None = None
+    partition_key: Key | None = None
+    partition: Annotated[int, msgspec.Meta(ge=0, le=1023)] | None = None
+    timestamp: Annotated[
+        str | int | None, msgspec.Meta(description="The event's time: RFC 3339, or milliseconds since 1970 UTC.")
+    ] = None
+
+
+class BatchOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """`compression` is echoed: at rest the stream's own holds. `timeout` is in milliseconds: a commit that comes later
+    is answered with 504, and its outcome is unknown."""
+
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] | None = None
+    timeout: Annotated[int, msgspec.Meta(ge=1, le=MAX_TIMEOUT_MS)] | None = None
+
+
+class NewBatch(msgspec.Struct, forbid_unknown_fields=True):
+    """Events as for a single one. An invalid one is refused in its place, and the others are stored."""
+
+    events: Annotated[list[Any], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
+    options: BatchOptions | None = None
+
+
+class Published(msgspec.Struct, rename="camel"):
+    """The event is stored as `Forebay-Durability` says."""
+
+    event_id: str
+    partition: Count
+    offset: Count
+    timestamp: str
+    status: Literal["published"]
+
+
+class PublishedBatch(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What became of each event, in the order of the request."""
+
+    batch_id: str
+    total_events: Count
+    success_count: Count
+    failure_count: Count
+    results: list[Annotated[dict[str, Any], msgspec.Meta(description="A place, or an error.")]]
+    compression: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def answerer(settings: Settings) -> Callable[[Terms, tuple[int, bytes]], Response]:
+    """Makes the response of the status and the body that the engine gives."""
+    stored = [JSON, ("forebay-durability", settings.durability)]
+    refused = [JSON]
+
+    def answer(_terms: Terms, result: tuple[int, bytes]) -> Response:
+        status, body = result
+        return Response(status, body, stored if status in _STORED else refused)
+
+    return answer
+
+
+def place(path: str) -> tuple[str, int] | None:
+    """The stream and the shape that a publishing path names; None for any other."""
+    if not path.startswith(_PREFIX):
+        return None
+    name, _, rest = path[len(_PREFIX) :].partition("/")
+    shape = _SHAPES.get(rest)
+    return None if shape is None or not NAME.fullmatch(name) else (name, shape)
+
+
+def routes(app: App) -> list[Route]:
+    answered = answerer(app.settings)
+
+    async def publish(request: Request, shape: int) -> Response:
+        name = known_name(request.bound["name"])
+        if request.grant.projects is not None:
+            raise errors.Forbidden(f"the token {request.grant.name!r} is limited to projects, so it publishes nowhere")
+        terms = terms_of(request.scope.headers, request.grant)
+        if terms.quarantine:
+            raise errors.InvalidRequest(f"{ON_INVALID}: quarantine is not for this route, which answers for each event")
+        body = await request.body(encoded=True)
+        commit: Commit[tuple[int, bytes]] = Commit()
+        terms = terms._replace(stream=name)
+        app.engine.submit(shape, body, commit, *terms)
+        return answered(terms, await commit.wait())
+
+    async def single(request: Request) -> Response:
+        return await publish(request, SHAPE_PUBLISH)
+
+    async def batch(request: Request) -> Response:
+        return await publish(request, SHAPE_PUBLISH_BATCH)
+
+    taken = tuple(row for row in HEADERS if row.name.lower() != ON_INVALID)
+    durable = ("Forebay-Durability",)
+    return [
+        Route(
+            "POST",
+            "/api/v1/streams/{name}/events",
+            single,
+            Role.INGEST,
+            app.settings.max_body_bytes,
+            summary="Publishes one event.",
+            shape=NewEvent,
+            headers=taken,
+            replies={201: Reply(Published, "It is stored.", durable)},
+            errors=(errors.StreamNotFound,),
+        ),
+        Route(
+            "POST",
+            "/api/v1/streams/{name}/events/batch",
+            batch,
+            Role.INGEST,
+            app.settings.max_body_bytes,
+            summary="Publishes up to 10,000 events.",
+            shape=NewBatch,
+            headers=taken,
+            replies={
+                200: Reply(PublishedBatch, "At least one event is stored.", durable),
+                400: Reply(PublishedBatch, "No event is."),
+            },
+            errors=(errors.StreamNotFound,),
+        ),
+    ]

@@ -1,0 +1,237 @@
+"use strict";
+// Everything from the document or an answer is set as text, never as markup.
+
+const METHODS = ["get", "post", "put", "patch", "delete"];
+const SHOWN_CHARACTERS = 100000;
+const at = (id) => document.getElementById(id);
+let spec = null;
+
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (name === "class") element.className = value;
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child != null));
+  return element;
+}
+
+function prose(text) {
+  return (text || "").split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
+}
+
+function authorization() {
+  const token = at("token").value.trim();
+  return token ? { Authorization: "Bearer " + token } : {};
+}
+
+function resolve(schema) {
+  return schema && schema.$ref ? spec.components.schemas[schema.$ref.split("/").pop()] : schema || {};
+}
+
+function typeOf(schema) {
+  if (!schema || !Object.keys(schema).length) return "any";
+  if (schema.$ref) return schema.$ref.split("/").pop();
+  const union = schema.anyOf || schema.oneOf;
+  if (union) return union.map(typeOf).join(" | ");
+  if ("const" in schema) return JSON.stringify(schema.const);
+  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
+  if (schema.type === "array") return typeOf(schema.items) + "[]";
+  const bounds = [];
+  for (const [name, sign] of [["minimum", "≥ "], ["maximum", "≤ "], ["minLength", "length ≥ "], ["maxLength", "length ≤ "]])
+    if (name in schema) bounds.push(sign + schema[name]);
+  const type = Array.isArray(schema.type) ? schema.type.join(" | ") : schema.type || "any";
+  return bounds.length ? `${type} (${bounds.join(", ")})` : type;
+}
+
+function example(given, depth = 0) {
+  const schema = resolve(given);
+  if (schema.examples && schema.examples.length) return schema.examples[0];
+  if ("default" in schema) return schema.default;
+  if ("const" in schema) return schema.const;
+  if (schema.enum) return schema.enum[0];
+  const union = schema.anyOf || schema.oneOf;
+  if (union) return example(union[0], depth);
+  if (schema.type === "array") return depth > 6 ? [] : [example(schema.items, depth + 1)];
+  if (schema.type === "object" || schema.properties) {
+    const entries = Object.entries(schema.properties || {}).filter(([name]) => (schema.required || []).includes(name));
+    return depth > 6 ? {} : Object.fromEntries(entries.map(([name, inner]) => [name, example(inner, depth + 1)]));
+  }
+  if (schema.type === "integer" || schema.type === "number") return Math.max(schema.minimum || 0, 0);
+  if (schema.type === "boolean") return false;
+  return schema.type === "string" ? "text" : null;
+}
+
+function fields(schema) {
+  const rows = Object.entries(schema.properties || {}).map(([name, inner]) =>
+    make("tr", {}, make("td", {}, make("code", {}, name), (schema.required || []).includes(name) ? "" : " (optional)"),
+      make("td", {}, make("code", {}, typeOf(inner))), make("td", {}, ...prose(inner.description))));
+  return rows.length ? make("table", {}, ...rows) : make("code", {}, typeOf(schema));
+}
+
+function parameterTable(parameters) {
+  const rows = parameters.map((row) =>
+    make("tr", {}, make("td", {}, make("code", {}, row.name), row.required ? "" : " (optional)"), make("td", {}, row.in),
+      make("td", {}, make("code", {}, typeOf(row.schema)),
+        row.schema.default === undefined ? "" : ` = ${JSON.stringify(row.schema.default)}`),
+      make("td", {}, ...prose(row.description))));
+  return make("table", {}, ...rows);
+}
+
+function responseTable(responses) {
+  const rows = Object.entries(responses).map(([status, answer]) => {
+    const [media, content] = Object.entries(answer.content || {})[0] || ["", {}];
+    const headers = Object.keys(answer.headers || {});
+    return make("tr", {}, make("td", {}, make("code", {}, status)),
+      make("td", {}, ...prose(answer.description), headers.length ? make("div", { class: "note" }, "Headers: " + headers.join(", ")) : ""),
+      make("td", {}, make("code", {}, media === "application/json" ? typeOf(content.schema) : media)));
+  });
+  return make("table", {}, ...rows);
+}
+
+function input(row) {
+  const options = row.schema.type === "boolean" ? [false, true] : row.schema.enum;
+  if (!options) return make("input", { placeholder: row.schema.default ?? "", required: row.required });
+  const choices = options.map((value) => make("option", { value }, String(value)));
+  return make("select", {}, ...(row.required ? [] : [make("option", { value: "" }, "")]), ...choices);
+}
+
+function requestOf(path, method, controls, body) {
+  let url = path;
+  const query = new URLSearchParams();
+  const headers = authorization();
+  for (const [row, control] of controls) {
+    const value = control.value;
+    if (row.in === "path") url = url.replace(`{${row.name}}`, encodeURIComponent(value));
+    else if (value !== "" && row.in === "query") query.append(row.name, value);
+    else if (value !== "") headers[row.name] = value;
+  }
+  if (query.size) url += "?" + query;
+  return [url, { method: method.toUpperCase(), headers, body: body ? body.value : undefined, cache: "no-store" }];
+}
+
+async function firstCharacters(response, cancel) {
+  // A stream may never end: what has come within two seconds is shown, and it is closed.
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  const deadline = setTimeout(cancel, 40000);
+  let text = "";
+  let quiet = null;
+  try {
+    while (text.length < SHOWN_CHARACTERS) {
+      const { done, value } = await reader.read();
+      if (done) return text;
+      text += decoder.decode(value, { stream: true });
+      quiet = quiet || setTimeout(cancel, 2000);
+    }
+  } catch (error) {
+    if (error.name !== "AbortError") throw error;
+  } finally {
+    clearTimeout(deadline);
+    clearTimeout(quiet);
+    cancel();
+  }
+  return text.slice(0, SHOWN_CHARACTERS) + "\n…";
+}
+
+function pretty(text) {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}
+
+function tryForm(path, method, operation) {
+  const controls = operation.parameters.map((row) => [row, input(row)]);
+  const shape = operation.requestBody && operation.requestBody.content["application/json"].schema;
+  const body = shape ? make("textarea", { spellcheck: "false" }) : null;
+  if (body) body.value = JSON.stringify(example(shape), null, 2);
+  const answer = make("pre", { hidden: true });
+  const form = make("form", {},
+    make("table", {}, ...controls.map(([row, control]) =>
+      make("tr", {}, make("td", {}, make("code", {}, row.name)), make("td", {}, control)))),
+    body, make("button", {}, "Send"), answer);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    answer.hidden = false;
+    answer.textContent = "…";
+    const [url, request] = requestOf(path, method, controls, body);
+    const stop = new AbortController();
+    try {
+      const started = performance.now();
+      const response = await fetch(url, { ...request, signal: stop.signal });
+      const headers = [...response.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
+      const text = await firstCharacters(response, () => stop.abort());
+      const took = (performance.now() - started).toFixed(1);
+      answer.textContent = `${request.method} ${url}\n${response.status} in ${took} ms\n${headers}\n\n${pretty(text)}`;
+    } catch (error) {
+      answer.textContent = String(error);
+    }
+  });
+  return form;
+}
+
+function operationEntry(path, method, operation) {
+  const roles = (operation.security || []).flatMap((one) => Object.values(one).flat());
+  const entry = make("details", { "data-words": `${method} ${path} ${operation.summary}`.toLowerCase() },
+    make("summary", {}, make("span", { class: `method ${method}` }, method.toUpperCase()), make("span", { class: "path" }, path),
+      make("span", { class: "role" }, roles.length ? roles.join(", ") : "no token"), " ",
+      make("span", { class: "note" }, ...prose(operation.summary))));
+  // Filled when first opened: a large document would otherwise take its time.
+  entry.addEventListener("toggle", () => {
+    if (!entry.open || entry.children.length > 1) return;
+    const content = make("div", {});
+    if (operation.description) content.append(make("p", {}, ...prose(operation.description)));
+    if (operation.parameters.length) content.append(make("h3", {}, "Parameters"), parameterTable(operation.parameters));
+    if (operation.requestBody) {
+      const schema = operation.requestBody.content["application/json"].schema;
+      content.append(make("h3", {}, "Body"), make("p", { class: "note" }, `${typeOf(schema)}. ${operation.requestBody.description}`),
+        fields(resolve(schema)));
+    }
+    content.append(make("h3", {}, "Answers"), responseTable(operation.responses), make("h3", {}, "Try it"),
+      tryForm(path, method, operation));
+    entry.append(content);
+  });
+  return entry;
+}
+
+function show() {
+  const families = new Map();
+  for (const [path, methods] of Object.entries(spec.paths))
+    for (const method of METHODS.filter((name) => name in methods)) {
+      const family = methods[method].tags[0];
+      if (!families.has(family)) families.set(family, []);
+      families.get(family).push(operationEntry(path, method, methods[method]));
+    }
+  at("about").replaceChildren(`Version ${spec.info.version}. `, ...prose(spec.info.description));
+  at("routes").replaceChildren(...[...families].map(([family, entries]) => make("section", {}, make("h2", {}, family), ...entries)));
+  at("schemas").replaceChildren(make("h2", {}, "Schemas"), ...Object.entries(spec.components.schemas).map(([name, schema]) =>
+    make("details", {}, make("summary", {}, make("code", {}, name)),
+      make("div", {}, make("p", {}, ...prose(schema.description)), fields(schema)))));
+  at("search").hidden = false;
+}
+
+at("access").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const state = at("state");
+  state.className = "";
+  state.textContent = "…";
+  try {
+    const response = await fetch("openapi.json", { headers: authorization(), cache: "no-store" });
+    if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+    spec = await response.json();
+    show();
+    state.textContent = "";
+  } catch (error) {
+    state.className = "failed";
+    state.textContent = error.message;
+  }
+});
+
+at("filter").addEventListener("input", () => {
+  const words = at("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const entry of document.querySelectorAll("[data-words]"))
+    entry.hidden = !words.every((word) => entry.dataset.words.includes(word));
+});

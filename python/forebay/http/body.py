@@ -1,0 +1,35 @@
+"""Small JSON bodies that Python reads: those that create and change things. Bodies of events are Rust's."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from forebay import errors
+
+MAX_BODY_BYTES = 64 * 1024
+"""The longest body of a route that creates or changes something: names and numbers, not events."""
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def read(body: bytes, shape: type[T]) -> T:
+    """The body as a struct.
+
+    Raises:
+        Malformed: it is not JSON.
+        InvalidRequest: a field is missing, unknown or of another type or range.
+    """
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise errors.InvalidRequest(_detail(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise errors.Malformed(f"the body is not valid JSON: {_detail(str(error))}") from None
+
+
+def _detail(text: str) -> str:
+    """As our own messages are written, and not longer than they are."""
+    text = text[:1].lower() + text[1:400]
+    return text.removesuffix(".")

@@ -1,0 +1,90 @@
+"""Long polls: consumers that wait for a record, and everything that may end their wait."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from forebay import errors
+
+if TYPE_CHECKING:
+    from forebay._forebay import Engine
+
+Positions = list[tuple[int, int]]
+
+
+class Polls:
+    """The waiting polls of one server. A poll that waits is a future and a watch in the engine: it costs nothing until
+    the commit that makes its record visible, a rebalance of its group, or the server's end."""
+
+    def __init__(self, engine: Engine, stopping: asyncio.Event) -> None:
+        self._engine = engine
+        self._stopping = stopping
+        self._waiting: set[asyncio.Future[int]] = set()
+        self._members: dict[tuple[str, str], set[asyncio.Future[int]]] = {}
+        self._end: asyncio.Task[None] | None = None
+
+    async def wait(
+        self,
+        stream: str,
+        positions: Positions,
+        seconds: float,
+        *,
+        group: str | None = None,
+        gone: asyncio.Future[None] | None = None,
+    ) -> None:
+        """Returns when there may be a record at or beyond one of the positions, at the latest after `seconds`; for a
+        member of `group`, also when its partitions may have changed. Returns at once when `gone` completes.
+
+        Raises:
+            StreamNotFound: the stream is deleted.
+            Saturated: too many wait already.
+        """
+        if self._stopping.is_set():
+            return
+        loop = asyncio.get_running_loop()
+        if self._end is None:
+            self._end = loop.create_task(self._wake_at_the_end())
+        future: asyncio.Future[int] = loop.create_future()
+        try:
+            ticket = self._engine.watch(stream, positions, future)
+        except errors.Closed:
+            return
+        members = None if group is None else self._members.setdefault((group, stream), set())
+        self._waiting.add(future)
+        if members is not None:
+            members.add(future)
+        try:
+            # Does not raise what the future holds, and a future that somebody cancels only ends the wait.
+            ends: set[asyncio.Future[Any]] = {future, gone} if gone is not None else {future}
+            await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiting.discard(future)
+            if members is not None and group is not None:
+                members.discard(future)
+                if not members:
+                    self._members.pop((group, stream), None)
+            if not future.done() or future.cancelled():
+                self._engine.unwatch(ticket)
+                future.cancel()
+        if not future.cancelled():
+            failure = future.exception()
+            if failure is not None and not isinstance(failure, errors.Closed):
+                raise failure
+
+    def rebalanced(self, group: str, stream: str | None = None) -> None:
+        """Lets the waiting members of a group look at their partitions again."""
+        for (of, on), members in list(self._members.items()):
+            if of == group and stream in (None, on):
+                for future in list(members):
+                    future.cancel()
+
+    def close(self) -> None:
+        """Ends what runs beside the polls, after the last of them."""
+        if self._end is not None:
+            self._end.cancel()
+
+    async def _wake_at_the_end(self) -> None:
+        await self._stopping.wait()
+        for future in list(self._waiting):
+            future.cancel()

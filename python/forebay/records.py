@@ -1,0 +1,110 @@
+"""Consecutive records of one partition, as Python sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from forebay._forebay import RecordBatch
+
+if TYPE_CHECKING:
+    import numpy
+    import pyarrow
+    from numpy.typing import NDArray
+
+
+class Records(Sequence[Any]):
+    """Consecutive records of one partition, `len(records)` of them; values are decoded when asked for."""
+
+    def __init__(self, batch: RecordBatch) -> None:
+        self._batch = batch
+
+    @property
+    def partition(self) -> int:
+        return self._batch.partition
+
+    @property
+    def next_offset(self) -> int:
+        """Where the next read goes on."""
+        return self._batch.next_offset
+
+    @property
+    def offsets(self) -> NDArray[numpy.int64]:
+        """Offset of each record: int64, shape (n,), read-only, a view without a copy."""
+        import numpy
+
+        return numpy.frombuffer(self._batch.offsets, dtype=numpy.int64)
+
+    @property
+    def timestamps(self) -> NDArray[numpy.int64]:
+        """Event time of each record in microseconds since 1970 UTC: int64, shape (n,), read-only, a view without a
+        copy. `.view("datetime64[us]")` makes dates of it, without a copy too."""
+        import numpy
+
+        return numpy.frombuffer(self._batch.timestamps, dtype=numpy.int64)
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The decoded value at `index`, or a list of them for a slice."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return msgspec.json.decode(self._batch.value(self._place(index)))
+
+    def __iter__(self) -> Iterator[Any]:
+        for index in range(len(self)):
+            yield msgspec.json.decode(self._batch.value(index))
+
+    def raw(self, index: int) -> bytes:
+        """The JSON of the value at `index`, as it was sent."""
+        return self._batch.value(self._place(index))
+
+    def key(self, index: int) -> bytes | None:
+        return self._batch.key(self._place(index))
+
+    def headers(self, index: int) -> dict[str, str]:
+        packed = self._batch.headers(self._place(index))
+        return msgspec.json.decode(packed, type=dict[str, str]) if packed else {}
+
+    def ndjson(self) -> bytes:
+        """One line a record: `{"partition","offset","timestamp","key","value"}`."""
+        return self._batch.ndjson()
+
+    def to_arrow(self) -> pyarrow.RecordBatch:
+        """The records as an Arrow batch: partition (int32), offset (int64), timestamp (microseconds, UTC), key
+        (binary, null without one), headers (utf8, JSON, null without any), value (utf8, JSON).
+
+        Raises:
+            ImportError: pyarrow is not installed.
+        """
+        try:
+            import pyarrow
+        except ImportError:
+            raise ImportError("to_arrow() needs pyarrow, which is not installed: pip install pyarrow") from None
+        count = len(self)
+
+        def column(kind: Any, name: str) -> Any:
+            offsets, content, validity = self._batch.column(name)
+            present = None if validity is None else pyarrow.py_buffer(validity)
+            buffers = [present, pyarrow.py_buffer(offsets), pyarrow.py_buffer(content)]
+            return pyarrow.Array.from_buffers(kind, count, buffers)
+
+        utc = pyarrow.timestamp("us", tz="UTC")
+        columns = {
+            "partition": pyarrow.repeat(pyarrow.scalar(self.partition, pyarrow.int32()), count),
+            "offset": pyarrow.array(self.offsets),
+            "timestamp": pyarrow.array(self.timestamps).view(utc),
+            "key": column(pyarrow.large_binary(), "key"),
+            "headers": column(pyarrow.large_utf8(), "headers"),
+            "value": column(pyarrow.large_utf8(), "value"),
+        }
+        return pyarrow.RecordBatch.from_pydict(columns)
+
+    def _place(self, index: int) -> int:
+        length = len(self)
+        if not -length <= index < length:
+            raise IndexError(f"index {index} of {length} records")
+        return index % length

@@ -1,0 +1,153 @@
+"""Throw-away logs and servers for your own tests, as pytest fixtures.
+
+Say so in the `conftest.py` of the tests that want them; other test runs do not load forebay:
+
+    pytest_plugins = ["forebay.testing"]
+
+    def test_in_process(forebay_engine):
+        forebay_engine.create_stream("orders")
+        forebay_engine.append("orders", {"id": 1})
+        assert list(forebay_engine.read("orders", 0)) == [{"id": 1}]
+
+    def test_over_http(forebay_server):
+        response = httpx.get(f"{forebay_server.url}/api/v1/streams", headers=forebay_server.headers)
+        assert response.status_code == 200
+
+Both live in `tmp_path` and are new for each test. Redefine `forebay_settings` to set what `forebay serve` and
+`forebay.open` take. A server for several tests is `serving` in a fixture of your own with a wider scope:
+
+    @pytest.fixture(scope="session")
+    def server(tmp_path_factory):
+        with forebay.testing.serving(tmp_path_factory.mktemp("forebay")) as server:
+            yield server
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forebay.config import ENGINE_OPTIONS, ENV_PREFIX
+from forebay.http.tokens import FIRST_TOKEN_FILE_NAME
+from forebay.log import Log
+from forebay.log import open as open_log
+
+START_SECONDS = 30.0
+"""A server starts in half a second; a loaded machine takes its time."""
+
+STOP_SECONDS = 30.0
+"""How long it may take to answer and commit what is under way; then it is killed."""
+
+POLL_SECONDS = 0.01
+
+SMALL: Mapping[str, object] = {"durability": "memory", "ring_bytes": 16 << 20, "journal_file_bytes": 1 << 20}
+"""A test's log does not outlive the machine, so nothing waits for the disk; and it takes little memory and disk."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        url: `http://127.0.0.1:<port>`, without a slash at the end.
+        token: the secret of a token with every role and all projects.
+        data_dir: its data directory.
+        process: the server itself, to be stopped or killed where a test is about that.
+    """
+
+    url: str
+    token: str
+    data_dir: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request carries to be let in."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@contextlib.contextmanager
+def serving(directory: Path, **settings: object) -> Iterator[Server]:
+    """A server in a process of its own, on a free port, with its data in `directory`/data and its log beside it.
+    Stopped at the end of the block, its data is left.
+
+    Args:
+        settings: as for `forebay serve`; beside them `SMALL` holds. `FOREBAY_*` of the environment do not.
+
+    Raises:
+        RuntimeError: it did not start; with its log.
+    """
+    data_dir, log = directory / "data", directory / "server.log"
+    chosen = {**SMALL, **settings, "log_format": "json", "host": "127.0.0.1", "port": 0, "data_dir": data_dir}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    environment |= {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in chosen.items()}
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "forebay", "serve"], stdout=file, stderr=file, env=environment
+        )
+    try:
+        url = _address(process, log)
+        token = data_dir / FIRST_TOKEN_FILE_NAME
+        yield Server(url, token.read_text().strip() if token.exists() else "", data_dir, process)
+    finally:
+        _stop(process)
+
+
+@pytest.fixture
+def forebay_settings() -> dict[str, object]:
+    """Settings of the other two fixtures; redefine it to set some. What `forebay.open` does not take, only the server
+    sees."""
+    return {}
+
+
+@pytest.fixture
+def forebay_engine(tmp_path: Path, forebay_settings: dict[str, object]) -> Iterator[Log]:
+    """An open log of the test's own, as `forebay.open` gives it."""
+    options: dict[str, Any] = {
+        name: value for name, value in {**SMALL, **forebay_settings}.items() if name in ENGINE_OPTIONS
+    }
+    with open_log(tmp_path / "forebay-engine", **options) as log:
+        yield log
+
+
+@pytest.fixture
+def forebay_server(tmp_path: Path, forebay_settings: dict[str, object]) -> Iterator[Server]:
+    """A running server of the test's own."""
+    directory = tmp_path / "forebay-server"
+    directory.mkdir()
+    with serving(directory, **forebay_settings) as server:
+        yield server
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        for line in log.read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                told = json.loads(line)
+                if told.get("event") == "serving":
+                    return str(told["url"])
+        if ended:
+            raise RuntimeError(f"the server ended with status {process.returncode}:\n{log.read_text()}")
+        time.sleep(POLL_SECONDS)
+    raise RuntimeError(f"the server did not start within {START_SECONDS:g} seconds:\n{log.read_text()}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

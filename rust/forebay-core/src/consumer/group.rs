@@ -1,0 +1,202 @@
+//! One group: its committed offsets and its members' leases, under a lock of its own, so that what one group does never
+//! holds up another.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::lease::Leases;
+use super::rows::{Committed, GroupRow};
+use crate::error::Result;
+use crate::ids::{Offset, PartitionId, StreamId, Timestamp};
+use crate::stream::Stream;
+
+/// A consumer group.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) name: Arc<str>,
+    /// Held while a commit is checked and queued, and while leases change hands: offsets reach memory in the order in
+    /// which they reach the journal, and a partition changes hands only when no commit of its old owner is under way.
+    order: Mutex<()>,
+    state: Mutex<GroupState>,
+    settled: Condvar,
+}
+
+#[derive(Debug)]
+pub(crate) struct GroupState {
+    pub(crate) created: Timestamp,
+    /// The last call.
+    pub(crate) used: Timestamp,
+    /// The call that the group's row knows of.
+    pub(crate) noted: Timestamp,
+    pub(crate) deleted: bool,
+    pub(crate) streams: HashMap<StreamId, GroupStream>,
+    commits_under_way: usize,
+}
+
+/// What a group has of one stream.
+#[derive(Debug)]
+pub(crate) struct GroupStream {
+    pub(crate) committed: BTreeMap<PartitionId, Offset>,
+    /// The newest offsets of commits that are under way.
+    pub(crate) queued: BTreeMap<PartitionId, Offset>,
+    /// `None` until the first member comes.
+    pub(crate) leases: Option<Leases>,
+    /// Which of a reader's partitions comes first in its next answer.
+    pub(crate) turn: usize,
+}
+
+/// A member's lease after a call.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) partitions: Vec<PartitionId>,
+    /// Whether partitions may have changed hands by the call.
+    pub(crate) rebalanced: bool,
+    /// Whether the member's lease ran until the call.
+    pub(crate) continuous: bool,
+}
+
+impl GroupStream {
+    fn new() -> Self {
+        Self { committed: BTreeMap::new(), queued: BTreeMap::new(), leases: None, turn: 0 }
+    }
+}
+
+impl Group {
+    pub(crate) fn new(name: &str, row: GroupRow) -> Self {
+        let state = GroupState {
+            created: Timestamp(row.created_us),
+            used: Timestamp(row.used_us),
+            noted: Timestamp(row.used_us),
+            deleted: false,
+            streams: HashMap::new(),
+            commits_under_way: 0,
+        };
+        Self { name: name.into(), order: Mutex::new(()), state: Mutex::new(state), settled: Condvar::new() }
+    }
+
+    /// Held from the check of a commit until it is queued. Never while it is waited for.
+    pub(crate) fn order(&self) -> MutexGuard<'_, ()> {
+        self.order.lock()
+    }
+
+    /// The group's state. Never held while anything is pushed to the committer, which takes it to settle commits.
+    pub(crate) fn state(&self) -> MutexGuard<'_, GroupState> {
+        self.state.lock()
+    }
+
+    /// The state when no commit is under way; the caller holds the order, so that none begins. Bounded by the commits,
+    /// each of which is answered.
+    pub(crate) fn settled_state(&self, _order: &MutexGuard<'_, ()>) -> MutexGuard<'_, GroupState> {
+        let mut state = self.state.lock();
+        while state.commits_under_way > 0 {
+            self.settled.wait(&mut state);
+        }
+        state
+    }
+
+    /// A commit ended.
+    pub(crate) fn settle(&self, offsets: &[Committed], durable: bool) {
+        let mut state = self.state.lock();
+        if durable {
+            offsets.iter().for_each(|committed| state.take_in(*committed));
+        }
+        state.commits_under_way -= 1;
+        if state.commits_under_way == 0 {
+            state.streams.values_mut().for_each(|stream| stream.queued.clear());
+            drop(state);
+            self.settled.notify_all();
+        }
+    }
+
+    /// Renews a member's lease until `until`; leases that have run out are shared anew.
+    ///
+    /// # Errors
+    /// `Saturated` when there are too many members.
+    pub(crate) fn lease(&self, stream: &Stream, member: &str, now: Instant, until: Instant) -> Result<Lease> {
+        {
+            let mut state = self.state.lock();
+            let leases = state.leases(stream);
+            if leases.is_live(member, now) && !leases.any_expired(now) {
+                leases.renew(member, until);
+                return Ok(Lease { partitions: leases.owned(member), rebalanced: false, continuous: true });
+            }
+        }
+        let order = self.order();
+        let mut state = self.settled_state(&order);
+        let leases = state.leases(stream);
+        let continuous = leases.is_live(member, now);
+        leases.join(member, now, until)?;
+        Ok(Lease { partitions: leases.owned(member), rebalanced: true, continuous })
+    }
+
+    /// Gives a member's leases back, on all streams; `false` when it had none.
+    pub(crate) fn leave(&self, member: &str) -> bool {
+        let order = self.order();
+        let mut state = self.settled_state(&order);
+        let leases = state.streams.values_mut().filter_map(|stream| stream.leases.as_mut());
+        leases.filter_map(|leases| leases.leave(member).then_some(())).count() > 0
+    }
+}
+
+impl GroupState {
+    pub(crate) fn stream(&mut self, stream: StreamId) -> &mut GroupStream {
+        self.streams.entry(stream).or_insert_with(GroupStream::new)
+    }
+
+    fn leases(&mut self, stream: &Stream) -> &mut Leases {
+        self.stream(stream.id()).leases.get_or_insert_with(|| Leases::new(stream.partitions().len()))
+    }
+
+    pub(crate) fn committed(&self, stream: StreamId, partition: PartitionId) -> Option<Offset> {
+        self.streams.get(&stream)?.committed.get(&partition).copied()
+    }
+
+    pub(crate) fn take_in(&mut self, committed: Committed) {
+        self.stream(committed.stream).committed.insert(committed.partition, committed.offset);
+    }
+
+    /// What a commit that comes next may not fall behind: the committed offset, and those of commits under way.
+    pub(crate) fn newest(&self, stream: StreamId, partition: PartitionId) -> Option<Offset> {
+        let stream = self.streams.get(&stream)?;
+        stream.committed.get(&partition).max(stream.queued.get(&partition)).copied()
+    }
+
+    pub(crate) fn begin_commit(&mut self, offsets: &[Committed]) {
+        self.commits_under_way += 1;
+        for committed in offsets {
+            self.stream(committed.stream).queued.insert(committed.partition, committed.offset);
+        }
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.commits_under_way == 0
+    }
+
+    /// Whether a lease on any stream runs.
+    pub(crate) fn has_members(&self, now: Instant) -> bool {
+        self.streams.values().filter_map(|stream| stream.leases.as_ref()).any(|leases| leases.any_live(now))
+    }
+
+    /// Every committed offset, by stream and partition.
+    pub(crate) fn offsets(&self) -> Vec<Committed> {
+        let of = |(stream, of): (&StreamId, &GroupStream)| {
+            let stream = *stream;
+            let row = move |(partition, offset): (&PartitionId, &Offset)| Committed {
+                stream,
+                partition: *partition,
+                offset: *offset,
+            };
+            of.committed.iter().map(row).collect::<Vec<_>>()
+        };
+        let mut offsets: Vec<_> = self.streams.iter().flat_map(of).collect();
+        offsets.sort_by_key(|committed| (committed.stream, committed.partition));
+        offsets
+    }
+
+    pub(crate) fn row(&self) -> GroupRow {
+        GroupRow { created_us: self.created.0, used_us: self.used.0 }
+    }
+}

@@ -1,0 +1,25 @@
+//! Consumer groups: durable positions, and members that share partitions by leases.
+
+mod answer;
+mod commit;
+mod fetch;
+mod group;
+mod groups;
+mod lease;
+mod names;
+mod position;
+mod report;
+mod rows;
+mod share;
+mod sweep;
+mod wait;
+
+pub use answer::write_answer;
+pub use commit::{MAX_COMMIT_OFFSETS, OffsetCommit};
+pub use fetch::{Consume, Fetched, MAX_ANSWER_BYTES, MAX_FILTERED_RECORDS, Matching, Reached};
+pub use groups::{Groups, MAX_GROUPS};
+pub use lease::{LEASE, MAX_MEMBERS};
+pub use names::{MAX_MEMBER_CHARACTERS, check_group, check_member};
+pub use position::{OnReset, StartAt};
+pub use report::{GroupReport, MemberReport, OffsetReport};
+pub use sweep::{GROUP_IDLE, IDLE_GRACE};

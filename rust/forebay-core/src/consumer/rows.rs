@@ -1,0 +1,82 @@
+//! How groups and their offsets are stored: rows of two tables.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Offset, PartitionId, StreamId};
+use crate::log::table::{Table, TableOp};
+
+/// A group's row, stored as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupRow {
+    /// When the group was created, microseconds since 1970 UTC.
+    pub(crate) created_us: i64,
+    /// A call of the group not long before its last one, from which idleness counts after a restart.
+    pub(crate) used_us: i64,
+}
+
+impl GroupRow {
+    pub(crate) fn put(self, group: &str) -> TableOp {
+        // A struct of numbers always serialises.
+        TableOp::put(Table::Groups, group, serde_json::to_vec(&self).unwrap_or_default())
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Option<Self> {
+        serde_json::from_slice(value).ok()
+    }
+}
+
+/// One committed offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Committed {
+    pub(crate) stream: StreamId,
+    pub(crate) partition: PartitionId,
+    pub(crate) offset: Offset,
+}
+
+impl Committed {
+    pub(crate) fn put(self, group: &str) -> TableOp {
+        TableOp::put(Table::Offsets, offset_key(group, self.stream, self.partition), self.offset.0.to_le_bytes())
+    }
+
+    pub(crate) fn delete(self, group: &str) -> TableOp {
+        TableOp::delete(Table::Offsets, offset_key(group, self.stream, self.partition))
+    }
+
+    /// The group and the offset of a row.
+    pub(crate) fn decode<'a>(key: &'a [u8], value: &[u8]) -> Option<(&'a str, Self)> {
+        let (group, place) = key.split_at_checked(key.len().checked_sub(9)?)?;
+        let &[0, s0, s1, s2, s3, p0, p1, p2, p3] = place else { return None };
+        let committed = Self {
+            stream: StreamId(u32::from_be_bytes([s0, s1, s2, s3])),
+            partition: PartitionId(u32::from_be_bytes([p0, p1, p2, p3])),
+            offset: Offset(u64::from_le_bytes(*value.first_chunk()?)),
+        };
+        Some((std::str::from_utf8(group).ok()?, committed))
+    }
+}
+
+/// Group name, 0, stream u32, partition u32. A group's name has no zero byte.
+fn offset_key(group: &str, stream: StreamId, partition: PartitionId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(group.len() + 9);
+    key.extend_from_slice(group.as_bytes());
+    key.push(0);
+    key.extend_from_slice(&stream.0.to_be_bytes());
+    key.extend_from_slice(&partition.0.to_be_bytes());
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_as_they_were() {
+        let committed = Committed { stream: StreamId(7), partition: PartitionId(1023), offset: Offset(u64::MAX) };
+        let TableOp { key, value, .. } = committed.put("a.group");
+        assert_eq!(Committed::decode(&key, &value.unwrap_or_default()), Some(("a.group", committed)));
+        assert_eq!(Committed::decode(&key[1..8], &[0; 8]), None);
+        assert_eq!(Committed::decode(&key, &[0; 7]), None);
+        let row = GroupRow { created_us: -1, used_us: 5 };
+        assert_eq!(GroupRow::decode(&row.put("g").value.unwrap_or_default()), Some(row));
+    }
+}

@@ -1,0 +1,82 @@
+//! What time does to groups: those that nobody calls any more expire, and offsets of deleted streams go.
+
+use std::time::{Duration, Instant};
+
+use super::group::Group;
+use super::groups::Groups;
+use super::rows::Committed;
+use crate::ids::Timestamp;
+use crate::log::table::TableOp;
+
+/// A group that nobody has called for this long is deleted.
+pub const GROUP_IDLE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Nothing expires so soon after a start: after a week's outage the consumers come back first.
+pub const IDLE_GRACE: Duration = Duration::from_secs(3600);
+/// A group's row is written again when its last call is this much later than what the row says. Idleness counts from
+/// there after a restart, so a group may expire this much too early.
+const NOTE_EVERY: Duration = Duration::from_secs(3600);
+
+impl Groups {
+    /// Does what is due at `now`, `uptime` after the start; what fails is tried again at the next call.
+    pub fn sweep(&self, now: Timestamp, uptime: Duration) {
+        let mut ops = Vec::new();
+        let mut noted = Vec::new();
+        for group in self.all() {
+            if uptime >= IDLE_GRACE && self.expire(&group, now) {
+                continue;
+            }
+            ops.extend(self.tidy(&group));
+            let mut state = group.state();
+            if since(state.noted, state.used) >= NOTE_EVERY {
+                ops.push(state.row().put(&group.name));
+                noted.push((group.clone(), state.noted));
+                state.noted = state.used;
+            }
+        }
+        if !ops.is_empty() && self.status.refusal().is_none() && self.change_in_parts(ops).is_err() {
+            noted.into_iter().for_each(|(group, before)| group.state().noted = before);
+        }
+    }
+
+    /// Since the process started.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn expire(&self, group: &Group, now: Timestamp) -> bool {
+        let idle = || {
+            let state = group.state();
+            since(state.used, now) >= GROUP_IDLE && !state.has_members(Instant::now())
+        };
+        if !idle() {
+            return false;
+        }
+        let _one_at_a_time = self.changing.lock();
+        // Whoever called meanwhile keeps it.
+        idle() && self.remove(group).is_ok()
+    }
+
+    /// Forgets leases that have run out, and deleted streams; gives the operations that delete their rows. Identities
+    /// are never used again, so these are only garbage.
+    fn tidy(&self, group: &Group) -> Vec<TableOp> {
+        let now = Instant::now();
+        let order = group.order();
+        let mut state = group.settled_state(&order);
+        for stream in state.streams.values_mut() {
+            stream.leases.as_mut().into_iter().for_each(|leases| leases.expire(now));
+            stream.leases.take_if(|leases| leases.is_empty());
+        }
+        let gone: Vec<_> = state.streams.keys().copied().filter(|id| self.catalog.by_id(*id).is_none()).collect();
+        if gone.is_empty() || state.deleted {
+            return Vec::new();
+        }
+        let offsets = state.offsets();
+        gone.iter().for_each(|id| drop(state.streams.remove(id)));
+        let of_gone = |committed: &&Committed| gone.contains(&committed.stream);
+        offsets.iter().filter(of_gone).map(|committed| committed.delete(&group.name)).collect()
+    }
+}
+
+fn since(earlier: Timestamp, later: Timestamp) -> Duration {
+    Duration::from_micros(u64::try_from(later.0.saturating_sub(earlier.0)).unwrap_or(0))
+}

@@ -1,0 +1,214 @@
+//! One published event.
+
+use std::borrow::Cow;
+
+use crate::error::{Error, ErrorKind};
+use crate::ids::{PartitionId, Timestamp};
+use crate::ingest::json::{JsonError, Scanner};
+use crate::ingest::timestamp::{from_millis, parse_timestamp};
+use crate::ingest::{Event, MAX_KEY_BYTES};
+use crate::log::record::MAX_HEADER_BYTES;
+use crate::stream::Stream;
+
+/// What is wrong with one event: its row of the error table, and which field and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    kind: ErrorKind,
+    /// Empty for the event as a whole.
+    field: String,
+    reason: String,
+}
+
+impl Problem {
+    #[cold]
+    fn new(field: &str, reason: &str) -> Self {
+        Self { kind: ErrorKind::Malformed, field: field.to_owned(), reason: reason.to_owned() }
+    }
+
+    /// The problem as an error; `index` is the event's in its batch.
+    #[must_use]
+    pub fn error(&self, index: Option<usize>) -> Error {
+        let Self { kind, field, reason } = self;
+        let detail = match (index, field.is_empty()) {
+            (None, true) => format!("the event {reason}"),
+            (None, false) => format!("{field}: {reason}"),
+            (Some(index), true) => format!("events[{index}]: {reason}"),
+            (Some(index), false) => format!("events[{index}].{field}: {reason}"),
+        };
+        Error::new(*kind, detail)
+    }
+}
+
+/// What an event is checked against.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'s> {
+    /// Where it goes.
+    pub stream: &'s Stream,
+    /// Its time when it has none of its own.
+    pub arrival: Timestamp,
+    /// The largest value.
+    pub max_value_bytes: u64,
+}
+
+/// An event and the partition that it asks for: by number or by key. `None` leaves it to the batch.
+pub(super) type Addressed<'a> = (Event<'a>, Option<PartitionId>);
+
+type Read<T> = Result<T, JsonError>;
+
+#[derive(Default)]
+struct Fields<'a> {
+    value: Option<&'a [u8]>,
+    key: Option<Cow<'a, [u8]>>,
+    headers: &'a [u8],
+    partition_key: Option<Cow<'a, [u8]>>,
+    partition: Option<PartitionId>,
+    timestamp: Option<Timestamp>,
+    seen: u8,
+    problem: Option<Problem>,
+}
+
+const FIELDS: [&str; 6] = ["key", "value", "headers", "partitionKey", "partition", "timestamp"];
+
+impl<'a> Fields<'a> {
+    #[cold]
+    fn note(&mut self, field: &str, reason: &str) {
+        if self.problem.is_none() {
+            self.problem = Some(Problem::new(field, reason));
+        }
+    }
+
+    fn read(&mut self, name: &[u8], scanner: &mut Scanner<'a>, rules: Rules<'_>) -> Read<()> {
+        let Some(index) = FIELDS.iter().position(|field| field.as_bytes() == name) else {
+            scanner.skip_value()?;
+            // A field that is misspelt must not pass for one that is missing.
+            let known = FIELDS.join(", ");
+            let name: String = String::from_utf8_lossy(name).chars().take(64).collect();
+            self.note(&name, &format!("there is no such field; known are {known}"));
+            return Ok(());
+        };
+        if self.seen & (1 << index) != 0 {
+            scanner.skip_value()?;
+            self.note(FIELDS[index], "given more than once");
+            return Ok(());
+        }
+        self.seen |= 1 << index;
+        if index != 1 && scanner.peek() == Some(b'n') {
+            // Senders write null for what they do not have.
+            return scanner.skip_value().map(drop);
+        }
+        match index {
+            0 => self.key = self.key_at("key", scanner)?,
+            1 => self.value = Some(scanner.skip_value()?),
+            2 => self.read_headers(scanner)?,
+            3 => self.partition_key = self.key_at("partitionKey", scanner)?,
+            4 => self.read_partition(scanner, rules.stream)?,
+            _ => self.read_timestamp(scanner)?,
+        }
+        Ok(())
+    }
+
+    fn key_at(&mut self, field: &str, scanner: &mut Scanner<'a>) -> Read<Option<Cow<'a, [u8]>>> {
+        if scanner.peek() != Some(b'"') {
+            scanner.skip_value()?;
+            self.note(field, "must be a string");
+            return Ok(None);
+        }
+        let key = scanner.read_string()?.unescape();
+        if key.len() > MAX_KEY_BYTES {
+            self.note(field, &format!("has {} bytes, more than the limit of {MAX_KEY_BYTES}", key.len()));
+        }
+        Ok(Some(key))
+    }
+
+    fn read_headers(&mut self, scanner: &mut Scanner<'a>) -> Read<()> {
+        if scanner.peek() != Some(b'{') {
+            scanner.skip_value()?;
+            self.note("headers", "must be an object of strings");
+            return Ok(());
+        }
+        let start = scanner.position();
+        let mut some = false;
+        scanner.open_object()?;
+        while let Some(name) = scanner.next_key()? {
+            some = true;
+            if scanner.peek() == Some(b'"') {
+                scanner.read_string()?;
+            } else {
+                scanner.skip_value()?;
+                let name: String = String::from_utf8_lossy(&name.unescape()).chars().take(64).collect();
+                self.note(&format!("headers.{name}"), "must be a string");
+            }
+        }
+        let headers = scanner.since(start);
+        if headers.len() > MAX_HEADER_BYTES {
+            self.note("headers", &format!("have {} bytes, more than the limit of {MAX_HEADER_BYTES}", headers.len()));
+        }
+        if some {
+            self.headers = headers;
+        }
+        Ok(())
+    }
+
+    fn read_partition(&mut self, scanner: &mut Scanner<'a>, stream: &Stream) -> Read<()> {
+        let number = integer(scanner.skip_value()?).and_then(|number| u32::try_from(number).ok()).map(PartitionId);
+        match number.filter(|partition| stream.partition(*partition).is_some()) {
+            Some(partition) => self.partition = Some(partition),
+            None => {
+                let last = stream.partitions().len() - 1;
+                self.note("partition", &format!("must be a whole number from 0 to {last}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_timestamp(&mut self, scanner: &mut Scanner<'a>) -> Read<()> {
+        if scanner.peek() == Some(b'"') {
+            match parse_timestamp(&scanner.read_string()?.unescape()) {
+                Ok(timestamp) => self.timestamp = Some(timestamp),
+                Err(error) => self.note("timestamp", &error.to_string()),
+            }
+            return Ok(());
+        }
+        self.timestamp = integer(scanner.skip_value()?).and_then(from_millis);
+        if self.timestamp.is_none() {
+            self.note("timestamp", "must be RFC 3339, or whole milliseconds since 1970 in the years 1 to 9999");
+        }
+        Ok(())
+    }
+
+    fn finish(self, rules: Rules<'_>) -> Result<Addressed<'a>, Problem> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        let Some(value) = self.value else { return Err(Problem::new("value", "missing")) };
+        if value.len() as u64 > rules.max_value_bytes {
+            let reason = format!("has {} bytes, more than the {} of its stream", value.len(), rules.max_value_bytes);
+            return Err(Problem { kind: ErrorKind::PayloadTooLarge, ..Problem::new("value", &reason) });
+        }
+        let by = self.partition_key.as_ref().or(self.key.as_ref());
+        let partition = self.partition.or_else(|| by.map(|key| rules.stream.partition_of(key)));
+        let timestamp = self.timestamp.unwrap_or(rules.arrival);
+        let event =
+            Event { value: Cow::Borrowed(value), key: self.key, headers: Cow::Borrowed(self.headers), timestamp };
+        Ok((event, partition))
+    }
+}
+
+/// A JSON number that is written as a whole one.
+pub(super) fn integer(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Reads one event to its end.
+pub(super) fn read<'a>(scanner: &mut Scanner<'a>, rules: Rules<'_>) -> Read<Result<Addressed<'a>, Problem>> {
+    if scanner.peek() != Some(b'{') {
+        scanner.skip_value()?;
+        return Ok(Err(Problem::new("", "must be an object")));
+    }
+    let mut fields = Fields::default();
+    scanner.open_object()?;
+    while let Some(name) = scanner.next_key()? {
+        fields.read(&name.unescape(), scanner, rules)?;
+    }
+    Ok(fields.finish(rules))
+}

@@ -1,0 +1,107 @@
+//! What survives.
+
+use std::time::{Duration, Instant};
+
+use forebay_core::consumer::{Consume, GROUP_IDLE, IDLE_GRACE, MAX_GROUPS};
+use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::{ErrorKind, Timestamp};
+
+use crate::common;
+use crate::world::*;
+
+#[test]
+fn committed_offsets_survive_a_crash_and_sealing() {
+    let mut storage = Faulty::new(3);
+    let mut engine = common::open(&storage, &common::sealing_soon()).unwrap();
+    engine.create_stream(STREAM, 2).unwrap();
+    for round in 1..=6_u64 {
+        append(&engine, 0, 10);
+        append(&engine, 1, 10);
+        consume(&engine);
+        commit(&engine, &[(0, 10 * round), (1, 10 * round - 1)]).unwrap();
+        if round % 2 == 0 {
+            common::wait_sealed(&engine);
+        }
+        let after = if round % 3 == 0 { None } else { Some(storage.crash_seeded(round)) };
+        drop(engine);
+        storage = after.unwrap_or(storage);
+        engine = common::open(&storage, &common::sealing_soon()).unwrap();
+        assert_eq!(committed(&engine), [(0, 10 * round), (1, 10 * round - 1)], "round {round}");
+        assert_eq!(places(&consume(&engine)), [(1, 10 * round - 1)]);
+    }
+}
+
+#[test]
+fn a_commit_is_there_whole_or_not_at_all() {
+    for seed in 0..20 {
+        let storage = Faulty::new(seed);
+        let opened = engine(&storage);
+        opened.create_stream(STREAM, 8).unwrap();
+        (0..8).for_each(|partition| append(&opened, partition, 2));
+        consume(&opened);
+        let all = |offset| (0..8).map(|partition| (partition, offset)).collect::<Vec<_>>();
+        commit(&opened, &all(1)).unwrap();
+        storage.inject(Fault::next(Operation::Sync).on("journal/").always());
+        commit(&opened, &all(2)).unwrap_err();
+        let after = storage.crash_seeded(seed);
+        drop(opened);
+        let found = committed(&engine(&after));
+        assert!(found == all(1) || found == all(2), "seed {seed}: {found:?}");
+    }
+}
+
+#[test]
+fn a_group_is_durable_from_its_first_call_and_gone_after_its_deletion() {
+    let (storage, opened) = with_stream(2);
+    append(&opened, 0, 3);
+    consume(&opened);
+    commit(&opened, &[(0, 2)]).unwrap();
+    drop(opened);
+    let opened = engine(&storage);
+    assert_eq!(places(&consume(&opened)), [(0, 2)]);
+    opened.groups().delete(GROUP).unwrap();
+    assert_eq!(kind(opened.groups().delete(GROUP)), ErrorKind::ConsumerGroupNotFound);
+    assert_eq!(kind(commit(&opened, &[(0, 3)])), ErrorKind::ConsumerGroupNotFound);
+    drop(opened);
+    let opened = engine(&storage);
+    assert_eq!(kind(opened.groups().report(GROUP, Instant::now())), ErrorKind::ConsumerGroupNotFound);
+    assert_eq!(consume(&opened).count(), 3, "a new group of that name begins anew");
+}
+
+#[test]
+fn groups_expire_when_nobody_calls_them() {
+    let (storage, opened) = with_stream(1);
+    append(&opened, 0, 3);
+    consume(&opened);
+    commit(&opened, &[(0, 2)]).unwrap();
+    let days = |number: u64| Timestamp(Timestamp::now().0 + (number * 24 * 3600 * 1_000_000).cast_signed());
+    let exists = |engine: &forebay_core::Engine| engine.groups().report(GROUP, Instant::now()).is_ok();
+    opened.groups().sweep(days(6), IDLE_GRACE);
+    assert!(exists(&opened));
+    opened.groups().sweep(days(8), IDLE_GRACE - Duration::from_secs(1));
+    assert!(exists(&opened), "not so soon after a start");
+    drop(opened);
+    let opened = engine(&storage);
+    opened.groups().sweep(days(8), IDLE_GRACE);
+    assert!(!exists(&opened));
+    drop(opened);
+    assert!(!exists(&engine(&storage)), "durably");
+    assert_eq!(GROUP_IDLE, Duration::from_secs(7 * 24 * 3600));
+}
+
+#[test]
+fn groups_are_bounded() {
+    let storage = Faulty::new(1);
+    let options = forebay_core::Options { durability: forebay_core::Durability::Memory, ..common::small() };
+    let engine = common::open(&storage, &options).unwrap();
+    engine.create_stream(STREAM, 1).unwrap();
+    let group = |name: &str| engine.groups().consume(&Consume { group: name, ..plain(Instant::now()) }).map(drop);
+    (0..MAX_GROUPS).for_each(|number| group(&format!("g{number}")).unwrap());
+    assert_eq!(kind(group("more")), ErrorKind::Saturated);
+    group("g7").unwrap();
+    engine.groups().delete("g7").unwrap();
+    group("more").unwrap();
+    for name in ["", ".", "..", "a/b", "a b", &"x".repeat(250)] {
+        assert_eq!(kind(group(name)), ErrorKind::InvalidRequest);
+    }
+}

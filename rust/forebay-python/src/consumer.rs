@@ -1,0 +1,225 @@
+//! Consumer groups, as Python sees them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use forebay_core::consumer::{
+    Consume, Fetched, GroupReport, MAX_COMMIT_OFFSETS, OffsetCommit, OnReset, StartAt, write_answer,
+};
+use forebay_core::{Completer, Engine, Error, ErrorKind, Offset, PartitionId, Result, Ticket};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::batch::RecordBatch;
+use crate::error::raise;
+
+/// (stream, partition, offset).
+pub type OffsetTuple = (String, u32, u64);
+
+/// A consumer's call, taken over from Python, so that it can be served without the GIL.
+#[derive(Debug)]
+pub struct Call {
+    group: String,
+    stream: String,
+    member: Option<String>,
+    partition: Option<u32>,
+    start_at: StartAt,
+    resume: Vec<(PartitionId, Offset)>,
+    limit: usize,
+    on_reset: OnReset,
+    auto_commit: bool,
+    hold: Duration,
+}
+
+impl Call {
+    /// A call from the keywords that Python gave beside group and stream.
+    pub fn new(group: String, stream: String, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let mut call = Self {
+            group,
+            stream,
+            member: None,
+            partition: None,
+            start_at: StartAt::Committed,
+            resume: Vec::new(),
+            limit: 100,
+            on_reset: OnReset::Error,
+            auto_commit: false,
+            hold: Duration::ZERO,
+        };
+        for (name, value) in keywords.into_iter().flatten() {
+            call.set(&name.extract::<String>()?, &value)?;
+        }
+        Ok(call)
+    }
+
+    fn set(&mut self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        match name {
+            "member" => self.member = value.extract()?,
+            "partition" => self.partition = value.extract()?,
+            "offset" => self.start_at = start_at(value)?,
+            "resume" => self.resume = places(value.extract()?),
+            "limit" => self.limit = value.extract()?,
+            "on_reset" => self.on_reset = on_reset(&value.extract::<String>()?)?,
+            "auto_commit" => self.auto_commit = value.extract()?,
+            "hold_ms" => self.hold = Duration::from_millis(value.extract()?),
+            _ => return Err(pyo3::exceptions::PyTypeError::new_err(format!("unknown keyword {name:?}"))),
+        }
+        Ok(())
+    }
+
+    fn run(&self, engine: &Engine) -> Result<Fetched> {
+        engine.groups().consume(&Consume {
+            group: &self.group,
+            stream: &self.stream,
+            member: self.member.as_deref(),
+            partition: self.partition.map(PartitionId),
+            start_at: self.start_at,
+            resume: &self.resume,
+            filter: None,
+            limit: self.limit,
+            on_reset: self.on_reset,
+            auto_commit: self.auto_commit,
+            hold: self.hold,
+            now: Instant::now(),
+        })
+    }
+}
+
+fn start_at(value: &Bound<'_, PyAny>) -> PyResult<StartAt> {
+    if value.is_none() {
+        return Ok(StartAt::Committed);
+    }
+    if let Ok(offset) = value.extract::<u64>() {
+        return Ok(StartAt::At(Offset(offset)));
+    }
+    match value.extract::<String>()?.as_str() {
+        "earliest" => Ok(StartAt::Earliest),
+        "latest" => Ok(StartAt::Latest),
+        other => {
+            let detail = format!("offset is {other:?}; it may be earliest, latest or a number");
+            Err(raise(value.py(), &Error::new(ErrorKind::InvalidOffset, detail)))
+        }
+    }
+}
+
+fn on_reset(name: &str) -> PyResult<OnReset> {
+    match name {
+        "error" => Ok(OnReset::Error),
+        "earliest" => Ok(OnReset::Earliest),
+        "latest" => Ok(OnReset::Latest),
+        _ => Err(pyo3::exceptions::PyValueError::new_err("on_reset must be error, earliest or latest")),
+    }
+}
+
+/// Positions from Python's.
+pub fn places(positions: Vec<(u32, u64)>) -> Vec<(PartitionId, Offset)> {
+    positions.into_iter().map(|(partition, offset)| (PartitionId(partition), Offset(offset))).collect()
+}
+
+/// The answer to a consumer.
+#[pyclass(frozen, get_all, module = "forebay._forebay")]
+#[derive(Debug)]
+pub struct Consumed {
+    body: Py<PyBytes>,
+    count: usize,
+    positions: Vec<(u32, u64)>,
+    rebalanced: bool,
+    recheck_ms: Option<u64>,
+}
+
+/// The same, as batches.
+#[pyclass(frozen, get_all, module = "forebay._forebay")]
+#[derive(Debug)]
+pub struct Polled {
+    batches: Vec<Py<RecordBatch>>,
+    positions: Vec<(u32, u64)>,
+    recheck_ms: Option<u64>,
+}
+
+fn positions(fetched: &Fetched) -> Vec<(u32, u64)> {
+    fetched.reached.iter().map(|reached| (reached.partition.0, reached.next.0)).collect()
+}
+
+fn recheck_ms(fetched: &Fetched) -> Option<u64> {
+    let left = fetched.next_expiry?.saturating_duration_since(Instant::now());
+    // Rounded up: a moment too early would find the lease still running.
+    Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_add(1))
+}
+
+/// Reads, and writes the JSON answer.
+pub fn consume(py: Python<'_>, engine: &Engine, call: &Call) -> PyResult<Consumed> {
+    let consumed = py.detach(|| {
+        let fetched = call.run(engine)?;
+        let body = write_answer(&call.group, &fetched);
+        Ok((fetched, body))
+    });
+    let (fetched, body) = consumed.map_err(|error| raise(py, &error))?;
+    Ok(Consumed {
+        body: PyBytes::new(py, &body).unbind(),
+        count: fetched.count(),
+        positions: positions(&fetched),
+        rebalanced: fetched.rebalanced,
+        recheck_ms: recheck_ms(&fetched),
+    })
+}
+
+/// Reads.
+pub fn poll(py: Python<'_>, engine: &Engine, call: &Call) -> PyResult<Polled> {
+    let fetched = py.detach(|| call.run(engine)).map_err(|error| raise(py, &error))?;
+    let (positions, recheck_ms) = (positions(&fetched), recheck_ms(&fetched));
+    let batches = fetched.batches.into_iter().map(|batch| Py::new(py, RecordBatch { batch }));
+    Ok(Polled { batches: batches.collect::<PyResult<_>>()?, positions, recheck_ms })
+}
+
+/// Commits offsets; who waits is told by `completer`, or else this call waits.
+pub fn commit(
+    engine: &Engine,
+    group: &str,
+    offsets: Vec<OffsetTuple>,
+    member: Option<&str>,
+    force: bool,
+    reply: Option<(Arc<dyn Completer>, Ticket)>,
+) -> Result<()> {
+    if offsets.len() > MAX_COMMIT_OFFSETS {
+        let detail = format!("offsets has {} entries; a commit takes 1 to {MAX_COMMIT_OFFSETS}", offsets.len());
+        return Err(Error::new(ErrorKind::InvalidRequest, detail));
+    }
+    let place = |(stream, partition, offset)| (stream, PartitionId(partition), Offset(offset));
+    let offsets: Vec<_> = offsets.into_iter().map(place).collect();
+    let request = OffsetCommit { group, offsets: &offsets, member, force, now: Instant::now() };
+    match reply {
+        Some((completer, ticket)) => engine.groups().commit(&request, completer, ticket),
+        None => engine.groups().commit_and_wait(&request).map(drop),
+    }
+}
+
+/// One group's state.
+#[pyclass(frozen, get_all, module = "forebay._forebay")]
+#[derive(Debug)]
+pub struct GroupDescription {
+    name: String,
+    created_us: i64,
+    used_us: i64,
+    /// Stream, member, partitions, milliseconds left.
+    members: Vec<(String, String, Vec<u32>, u64)>,
+    /// Stream, partition, offset, end.
+    offsets: Vec<(String, u32, u64, u64)>,
+}
+
+impl GroupDescription {
+    /// The core's report.
+    pub fn new(report: GroupReport) -> Self {
+        let member = |member: forebay_core::consumer::MemberReport| {
+            let partitions = member.partitions.iter().map(|partition| partition.0).collect();
+            (member.stream, member.member, partitions, u64::try_from(member.left.as_millis()).unwrap_or(u64::MAX))
+        };
+        let offset = |row: forebay_core::consumer::OffsetReport| (row.stream, row.partition.0, row.offset.0, row.end.0);
+        Self {
+            name: report.name,
+            created_us: report.created.0,
+            used_us: report.used.0,
+            members: report.members.into_iter().map(member).collect(),
+            offsets: report.offsets.into_iter().map(offset).collect(),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+"""A request's future on the event loop."""
+
+import asyncio
+
+import pytest
+
+from forebay.errors import Saturated, Timeout
+from forebay.http.commit import Commit
+
+
+def test_a_result_or_an_error_ends_the_wait_once() -> None:
+    async def run() -> int:
+        commit: Commit[int] = Commit()
+        commit.set_result(3)
+        commit.set_exception(Saturated("too late"))
+        return await commit.wait()
+
+    assert asyncio.run(run()) == 3
+
+
+def test_a_senders_own_timeout_ends_the_wait() -> None:
+    async def run() -> None:
+        commit: Commit[int] = Commit()
+        commit.set_timeout(0.001)
+        await commit.wait()
+
+    with pytest.raises(Timeout, match="options.timeout"):
+        asyncio.run(run())
