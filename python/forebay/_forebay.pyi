@@ -12,12 +12,14 @@ __all__ = [
     "Account",
     "Consumed",
     "Engine",
+    "Filter",
     "GroupDescription",
     "Polled",
     "Projects",
     "Receipt",
     "RecordBatch",
     "StreamDescription",
+    "TailChunk",
     "error_table",
     "keep_heap",
     "repair",
@@ -80,6 +82,23 @@ class Engine:
     def unwatch(self, ticket: int) -> None:
         """Forgets a watch that is no longer wanted. Its future may still be completed when that was on its way; cancel
         it. A ticket of a watch that has ended is ignored."""
+    def position(self, stream: str, earliest: bool) -> tuple[int, list[int]]:
+        """The stream's identity, and the start or the end of each partition."""
+    def tail(
+        self,
+        stream: str,
+        position: tuple[int, list[int]],
+        max_records: int,
+        max_bytes: int,
+        until: list[int] | None = None,
+        predicate: Filter | None = None,
+        projects: Projects | None = None,
+    ) -> TailChunk:
+        """What comes after a position, as Server-Sent Events. Reads at most about `max_records` and `max_bytes` of
+        stored bytes, and not beyond the offsets of `until`.
+
+        Raises `StreamNotFound`, also when the name belongs to another stream by now, and `InvalidOffset`.
+        """
     def append(
         self,
         stream: str,
@@ -156,6 +175,27 @@ class Engine:
 
 _Histogram = tuple[list[float], list[int], float]
 """Upper bounds, cumulative counts (one more, for +Inf), sum."""
+
+@final
+class Filter:
+    """A predicate in CEL over one record, with the variables `value`, `key`, `headers`, `partition`, `offset` and
+    `timestamp` (milliseconds). A record for which it fails, or is not a boolean, is not chosen.
+
+    Raises `InvalidRequest` that names the column of what is wrong.
+    """
+
+    def __new__(cls, expression: str) -> Filter: ...
+    @property
+    def expression(self) -> str: ...
+
+@final
+class TailChunk:
+    """Events as they are sent, the position behind them, how many events, and how many records were read for them."""
+
+    body: bytes
+    position: tuple[int, list[int]]
+    records: int
+    scanned: int
 
 @final
 class Account:

@@ -12,6 +12,7 @@ mod error;
 mod load;
 mod maintenance;
 mod metrics;
+mod tail;
 mod stream;
 mod watch;
 
@@ -29,6 +30,8 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Receipt>()?;
     module.add_class::<stream::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
+    module.add_class::<tail::Filter>()?;
+    module.add_class::<tail::TailChunk>()?;
     module.add_class::<consumer::Consumed>()?;
     module.add_class::<consumer::GroupDescription>()?;
     module.add_class::<consumer::Polled>()?;
