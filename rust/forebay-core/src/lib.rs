@@ -12,6 +12,7 @@ mod options;
 mod report;
 mod start;
 pub mod stream;
+mod tail;
 pub mod telemetry;
 mod waiting;
 
@@ -27,6 +28,7 @@ pub use log::dedup::Key;
 pub use log::quarantine::{Item, OffsetRange};
 pub use log::read::{Limits, RecordBatch};
 pub use log::repair::{Apply, RepairReport, repair};
+pub use log::sse::Position;
 pub use log::verify::{Finding, VerifyReport, verify};
 pub use options::{
     Access, Durability, INLINE_BODY_BYTES, INLINE_BODY_BYTES_ONE_CORE, MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS,
@@ -34,3 +36,4 @@ pub use options::{
 };
 pub use report::{Report, StreamReport};
 pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, StreamChange, WatchId, Watcher};
+pub use tail::{TailChunk, TailRequest};
