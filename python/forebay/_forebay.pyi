@@ -12,12 +12,14 @@ __all__ = [
     "Account",
     "Consumed",
     "Engine",
+    "Filter",
     "GroupDescription",
     "Polled",
     "Projects",
     "Receipt",
     "RecordBatch",
     "StreamDescription",
+    "TailChunk",
     "error_table",
     "keep_heap",
     "repair",
@@ -80,6 +82,23 @@ class Engine:
     def unwatch(self, ticket: int) -> None:
         """Forgets a watch that is no longer wanted. Its future may still be completed when that was on its way; cancel
         it. A ticket of a watch that has ended is ignored."""
+    def position(self, stream: str, earliest: bool) -> tuple[int, list[int]]:
+        """The stream's identity, and the start or the end of each partition."""
+    def tail(
+        self,
+        stream: str,
+        position: tuple[int, list[int]],
+        max_records: int,
+        max_bytes: int,
+        until: list[int] | None = None,
+        predicate: Filter | None = None,
+        projects: Projects | None = None,
+    ) -> TailChunk:
+        """What comes after a position, as Server-Sent Events. Reads at most about `max_records` and `max_bytes` of
+        stored bytes, and not beyond the offsets of `until`.
+
+        Raises `StreamNotFound`, also when the name belongs to another stream by now, and `InvalidOffset`.
+        """
     def append(
         self,
         stream: str,
@@ -91,7 +110,8 @@ class Engine:
     def fetch(self, stream: str, partition: int, offset: int, max_records: int, max_bytes: int) -> RecordBatch: ...
     def create_stream(self, name: str, partitions: int, options: dict[str, object] | None = None) -> None:
         """`options`: `retention_ms`, `retention_bytes` (0 for no limit), `compression` (none, gzip, snappy, lz4, zstd),
-        `max_record_bytes`; what is not named has its default. Waits for the commit."""
+        `max_record_bytes`, `quota` (events and bytes, each (a second, at once) or None); what is not named has its
+        default. Waits for the commit."""
     def alter_stream(self, name: str, options: dict[str, object]) -> None:
         """Changes the options that are named. Waits for the commit."""
     def delete_stream(self, name: str) -> None:
@@ -157,6 +177,27 @@ _Histogram = tuple[list[float], list[int], float]
 """Upper bounds, cumulative counts (one more, for +Inf), sum."""
 
 @final
+class Filter:
+    """A predicate in CEL over one record, with the variables `value`, `key`, `headers`, `partition`, `offset` and
+    `timestamp` (milliseconds). A record for which it fails, or is not a boolean, is not chosen.
+
+    Raises `InvalidRequest` that names the column of what is wrong.
+    """
+
+    def __new__(cls, expression: str) -> Filter: ...
+    @property
+    def expression(self) -> str: ...
+
+@final
+class TailChunk:
+    """Events as they are sent, the position behind them, how many events, and how many records were read for them."""
+
+    body: bytes
+    position: tuple[int, list[int]]
+    records: int
+    scanned: int
+
+@final
 class Account:
     """What requests of one token are charged to: its quota, and its usage since the start. Without limits at first."""
 
@@ -210,6 +251,8 @@ class StreamDescription:
     """0 for no limit."""
     compression: str
     max_record_bytes: int
+    quota: tuple[tuple[int, int] | None, tuple[int, int] | None]
+    """Limits of events and of bytes: (a second, at once)."""
 
 @final
 class Consumed:

@@ -15,12 +15,14 @@ from forebay._forebay import SHAPE_DRAIN, SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH, En
 from forebay.config import Settings
 from forebay.errors import ForebayError
 from forebay.http.auth import EVERYTHING, Grant, Guard
+from forebay.http.descriptors import Descriptors
 from forebay.http.dialects import Family, family_of, render
 from forebay.http.intake import SWEEP_SECONDS, Intake
 from forebay.http.request import Allowance, Request, linger
 from forebay.http.response import Response
 from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import HttpProtocol, Scope, Watcher
+from forebay.http.streaming import Streaming
 from forebay.http.terms import Terms
 from forebay.polls import Polls
 
@@ -46,6 +48,7 @@ class App:
         self.router = Router(api.routes(self))
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._descriptors = Descriptors()
         self.drain = self._intake(SHAPE_DRAIN, api.drain.acknowledger(settings), Family.DRAIN)
         answerer = api.publish.answerer(settings)
         self._publishing = {
@@ -93,11 +96,12 @@ class App:
     def _start(self, scope: Scope, protocol: HttpProtocol) -> None:
         self.spawn(self._serve(scope, protocol))
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs `work` beside the requests; it is cancelled when the server stops."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _serve(self, scope: Scope, protocol: HttpProtocol) -> None:
         path = scope.path
@@ -129,7 +133,17 @@ class App:
             log.exception("request failed", method=scope.method, path=path, error=str(error))
             render(family_of(path), errors.Internal("the server failed"), close=True).send(protocol)
             return
-        response.send(protocol)
+        if isinstance(response, Streaming):
+            await self._stream(response, scope, protocol)
+        else:
+            response.send(protocol)
+
+    async def _stream(self, response: Streaming, scope: Scope, protocol: HttpProtocol) -> None:
+        try:
+            await response.run(scope, protocol, self._descriptors)
+        except Exception as error:
+            # Its status went out long ago: all that is left is to end it.
+            log.exception("a stream of events failed", path=scope.path, error=str(error))
 
     def _admit(self, scope: Scope) -> tuple[Route, dict[str, str], Grant]:
         """The route, its bound segments and what the sender may do. Who has no token is not told what routes there

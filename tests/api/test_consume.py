@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from harness import RunningServer, batch, event
+from forebay.http.tokens import TokenStore
+from harness import RunningServer, batch, event, wait_for
 
 PATH = "/api/v1/streams/logs/events"
 
@@ -175,3 +176,24 @@ def test_groups_survive_a_kill(server: Any, group: str) -> None:
     again: RunningServer = server(logs_partitions=1)
     with again.client() as client:
         assert [row["offset"] for row in consume(client, group)["events"]] == [4]
+
+
+def test_a_token_of_projects_consumes_nothing(server: Any) -> None:
+    running: RunningServer = server(auth=True)
+    token = TokenStore(running.data_dir).create("mine", ["read"], ["mine"])
+    with running.client() as client:
+        client.headers["authorization"] = f"Bearer {token}"
+        query: dict[str, Any] = {"consumerGroup": "mine", "timeout": 0}
+
+        def known() -> bool:
+            return client.get("/api/v1/streams").status_code != 401
+
+        wait_for("the token", known)
+        for response in (
+            client.get(PATH, params=query),
+            client.get("/api/v1/consumers"),
+            client.get("/api/v1/consumers/mine"),
+            client.post("/api/v1/consumers/mine/commit", json={"offsets": []}),
+            client.delete("/api/v1/consumers/mine/members/a"),
+        ):
+            assert refused(response) == (403, 1010)

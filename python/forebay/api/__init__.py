@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.api import consume, consumers, docs, drain, health, manage, metrics, publish, streams
+from forebay.api import consume, consumers, docs, drain, health, manage, metrics, publish, streams, tail
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -20,6 +20,7 @@ def routes(app: App) -> list[Route]:
         *publish.routes(app),
         *consume.routes(app),
         *consumers.routes(app),
+        *tail.routes(app),
         *health.routes(app),
         *metrics.routes(app),
         *docs.routes(app),

@@ -171,6 +171,10 @@ def _offsets(body: bytes) -> tuple[CommitRequest, list[tuple[str, int, int]]]:
 
 
 def routes(app: App) -> list[Route]:
+    return [*_commit_routes(app), *_group_routes(app)]
+
+
+def _commit_routes(app: App) -> list[Route]:
     async def commit(request: Request) -> Response:
         refuse_projects(request.grant)
         wanted, offsets = _offsets(await request.body())
@@ -186,23 +190,6 @@ def routes(app: App) -> list[Route]:
                 f"the commit was not durable within {COMMIT_SECONDS:g} seconds; commit again, it is the same then"
             ) from None
         return json_response(200, CommitAnswer("committed", wanted.offsets))
-
-    async def listing(request: Request) -> Response:
-        refuse_projects(request.grant)
-        groups = await app.blocking(app.engine.groups)
-        return json_response(200, ConsumerGroupList([_row(group) for group in groups]))
-
-    async def one(request: Request) -> Response:
-        refuse_projects(request.grant)
-        return json_response(200, describe(await app.blocking(app.engine.group, request.bound["group"])))
-
-    async def delete(request: Request) -> Response:
-        refuse_projects(request.grant)
-        group = request.bound["group"]
-        await app.blocking(app.engine.delete_group, group)
-        app.polls.rebalanced(group)
-        deleted = timestamp(time.time_ns() // 1000)
-        return json_response(200, DeletedGroup("deleted", group, deleted))
 
     async def leave(request: Request) -> Response:
         refuse_projects(request.grant)
@@ -229,6 +216,37 @@ def routes(app: App) -> list[Route]:
             ),
         ),
         Route(
+            "DELETE",
+            "/api/v1/consumers/{group}/members/{memberId}",
+            leave,
+            Role.READ,
+            summary="Gives a member's leases back at once.",
+            replies={200: Reply(LeftGroup, "Its partitions go to the others.")},
+            errors=(errors.ConsumerGroupNotFound,),
+        ),
+    ]
+
+
+def _group_routes(app: App) -> list[Route]:
+    async def listing(request: Request) -> Response:
+        refuse_projects(request.grant)
+        groups = await app.blocking(app.engine.groups)
+        return json_response(200, ConsumerGroupList([_row(group) for group in groups]))
+
+    async def one(request: Request) -> Response:
+        refuse_projects(request.grant)
+        return json_response(200, describe(await app.blocking(app.engine.group, request.bound["group"])))
+
+    async def delete(request: Request) -> Response:
+        refuse_projects(request.grant)
+        group = request.bound["group"]
+        await app.blocking(app.engine.delete_group, group)
+        app.polls.rebalanced(group)
+        deleted = timestamp(time.time_ns() // 1000)
+        return json_response(200, DeletedGroup("deleted", group, deleted))
+
+    return [
+        Route(
             "GET",
             "/api/v1/consumers",
             listing,
@@ -253,14 +271,5 @@ def routes(app: App) -> list[Route]:
             summary="Deletes a consumer group and its committed offsets.",
             replies={200: Reply(DeletedGroup, "It is gone.")},
             errors=(errors.ConsumerGroupNotFound, errors.StorageUnavailable),
-        ),
-        Route(
-            "DELETE",
-            "/api/v1/consumers/{group}/members/{memberId}",
-            leave,
-            Role.READ,
-            summary="Gives a member's leases back at once.",
-            replies={200: Reply(LeftGroup, "Its partitions go to the others.")},
-            errors=(errors.ConsumerGroupNotFound,),
         ),
     ]

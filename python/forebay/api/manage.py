@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from forebay import errors
-from forebay.api.streams import StreamMetadata, describe, known_name, rfc3339
+from forebay.api.streams import StreamMetadata, StreamQuota, describe, known_name, rfc3339
 from forebay.http.body import MAX_BODY_BYTES, read
 from forebay.http.reply import Reply
 from forebay.http.response import Response, json_response
@@ -39,6 +39,8 @@ class ConfigChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     retention_bytes: Bytes | None = None
     compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] | None = None
     max_message_bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_MESSAGE_BYTES)] | None = None
+    quota: StreamQuota | None = None
+    """Replaces the whole quota; an empty object removes it."""
 
     def options(self) -> dict[str, object]:
         """What is named, as the engine takes it."""
@@ -52,6 +54,9 @@ class ConfigChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
             options["compression"] = self.compression_type
         if self.max_message_bytes is not None:
             options["max_record_bytes"] = self.max_message_bytes
+        if self.quota is not None:
+            rates = (self.quota.events, self.quota.bytes)
+            options["quota"] = tuple(None if rate is None else (rate.per_second, rate.burst) for rate in rates)
         return options
 
 

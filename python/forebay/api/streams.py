@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from msgspec import UNSET
 
 from forebay import errors
 from forebay.http.parameters import Parameters, whole
@@ -14,6 +15,7 @@ from forebay.http.reply import Reply
 from forebay.http.request import shown
 from forebay.http.response import NDJSON, Response, json_response
 from forebay.http.router import Role, Route
+from forebay.http.tokens import MAX_QUOTA
 
 if TYPE_CHECKING:
     from forebay._forebay import StreamDescription
@@ -56,6 +58,23 @@ class PartitionOffsets(msgspec.Struct, rename="camel"):
     end_offset: Count
 
 
+QuotaNumber = Annotated[int, msgspec.Meta(ge=1, le=MAX_QUOTA)]
+
+
+class StreamRate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """So much a second on average, and so much at once."""
+
+    per_second: QuotaNumber
+    burst: QuotaNumber
+
+
+class StreamQuota(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """What all senders together may write: events, and bytes of decompressed bodies. What is not named has no limit."""
+
+    events: StreamRate | None = None
+    bytes: StreamRate | None = None
+
+
 class StreamConfig(msgspec.Struct, rename="camel"):
     """What is chosen for a stream. -1 stands for no limit; `compressionType` is that of sealed segments."""
 
@@ -63,6 +82,7 @@ class StreamConfig(msgspec.Struct, rename="camel"):
     retention_bytes: int
     compression_type: str
     max_message_bytes: Count
+    quota: StreamQuota | msgspec.UnsetType = msgspec.UNSET
 
 
 class StreamMetadata(msgspec.Struct, rename="camel"):
@@ -133,6 +153,7 @@ def describe(stream: StreamDescription) -> StreamMetadata:
             retention_bytes=stream.retention_bytes or -1,
             compression_type=stream.compression,
             max_message_bytes=stream.max_record_bytes,
+            quota=StreamQuota(*(rate and StreamRate(*rate) for rate in stream.quota)) if any(stream.quota) else UNSET,
         ),
         partition_details=[
             PartitionOffsets(index, BROKER, [BROKER], start, end)

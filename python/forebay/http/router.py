@@ -12,8 +12,9 @@ from forebay.http.parameters import NO_PARAMETERS, Parameter, Parameters
 from forebay.http.reply import Reply
 from forebay.http.request import Request, shown
 from forebay.http.response import Response
+from forebay.http.streaming import Streaming
 
-Answer = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[Request], Awaitable[Response | Streaming]]
 
 
 class Role(enum.Enum):

@@ -40,6 +40,7 @@ fn main() {
                 partition: None,
                 start_at: StartAt::Committed,
                 resume: &resume,
+                filter: None,
                 limit: LIMIT,
                 on_reset: OnReset::Error,
                 auto_commit: false,

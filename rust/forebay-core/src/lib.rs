@@ -4,6 +4,7 @@ pub mod admission;
 pub mod consumer;
 mod engine;
 mod error;
+pub mod filter;
 mod ids;
 pub mod ingest;
 pub mod log;
@@ -11,12 +12,14 @@ mod options;
 mod report;
 mod start;
 pub mod stream;
+mod tail;
 pub mod telemetry;
 mod waiting;
 
 pub use admission::{Account, Charge, Cost, MAX_QUOTA, Quota, QuotaRates, Rate};
 pub use engine::{Appended, Engine, NewRecord};
 pub use error::{Error, ErrorKind, Result};
+pub use filter::Filter;
 pub use ids::{Generation, Offset, PartitionId, Sequence, StreamId, Ticket, Timestamp};
 pub use ingest::request::{AllowedKeys, Body, Request, Shape};
 pub use ingest::{Encoding, OnInvalid};
@@ -25,6 +28,7 @@ pub use log::dedup::Key;
 pub use log::quarantine::{Item, OffsetRange};
 pub use log::read::{Limits, RecordBatch};
 pub use log::repair::{Apply, RepairReport, repair};
+pub use log::sse::Position;
 pub use log::verify::{Finding, VerifyReport, verify};
 pub use options::{
     Access, Durability, INLINE_BODY_BYTES, INLINE_BODY_BYTES_ONE_CORE, MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS,
@@ -32,3 +36,4 @@ pub use options::{
 };
 pub use report::{Report, StreamReport};
 pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, StreamChange, WatchId, Watcher};
+pub use tail::{TailChunk, TailRequest};

@@ -130,8 +130,8 @@ impl World {
     /// Ends the process or the machine, sometimes in the middle of what comes before; recovery may be cut short, too.
     fn restart(&mut self) {
         if self.draw(3) == 0 {
-            let changes = u64::from(self.draw(30));
-            self.storage.halt_after(changes);
+            let operations = u64::from(self.draw(30));
+            self.storage.halt_after(operations);
             for _ in 0..4 {
                 let name = format!("s{}", self.draw(NAMES));
                 match self.draw(3) {
@@ -145,8 +145,7 @@ impl World {
         let mut next = if self.draw(2) == 0 { self.storage.crash() } else { self.storage.kill() };
         drop(self.engine.take());
         for _ in 0..self.draw(3) {
-            let changes = u64::from(self.draw(40));
-            next.halt_after(changes);
+            next.halt_after(u64::from(self.draw(40)));
             drop(open(&next, &self.options));
             next.halt();
             next = next.crash_seeded(self.random);

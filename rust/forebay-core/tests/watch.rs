@@ -108,6 +108,21 @@ fn closing_ends_every_watch() {
 }
 
 #[test]
+fn deleting_the_stream_ends_its_watches() {
+    let (engine, ends) = (engine(), Arc::new(Ends::default()));
+    for ticket in 0..100 {
+        engine.watch("orders", &[at(0, 0)], ends.clone(), Ticket(ticket)).unwrap();
+    }
+    engine.delete_stream("orders").unwrap();
+    until("the ends", || ends.count() == 100);
+    for _ in 0..100 {
+        assert_eq!(ends.next().1.unwrap_err().kind(), ErrorKind::StreamNotFound);
+    }
+    let refused = engine.watch("orders", &[at(0, 0)], ends.clone(), Ticket(1)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::StreamNotFound);
+}
+
+#[test]
 fn what_is_not_there_cannot_be_watched() {
     let (engine, ends) = (engine(), Arc::new(Ends::default()));
     let refused = |stream, partition| engine.watch(stream, &[at(partition, 0)], ends.clone(), Ticket(1)).unwrap_err();

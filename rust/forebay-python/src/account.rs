@@ -12,10 +12,19 @@ use crate::error::raise;
 #[derive(Debug)]
 pub struct Account(pub Arc<forebay_core::Account>);
 
-type RateTuple = (u64, u64);
+/// So much a second, so much at once.
+pub type RateTuple = (u64, u64);
 
 fn rate(given: Option<RateTuple>) -> Result<Option<Rate>> {
     given.map(|(per_second, burst)| Rate::new(per_second, burst)).transpose()
+}
+
+/// The limits of events and of bytes; `None` for no limit.
+///
+/// # Errors
+/// `InvalidRequest` for a number out of range.
+pub fn rates(events: Option<RateTuple>, bytes: Option<RateTuple>) -> Result<QuotaRates> {
+    Ok(QuotaRates { events: rate(events)?, bytes: rate(bytes)? })
 }
 
 #[pymethods]
@@ -32,8 +41,7 @@ impl Account {
 
     #[pyo3(signature = (events, body_bytes))]
     fn limit(&self, py: Python<'_>, events: Option<RateTuple>, body_bytes: Option<RateTuple>) -> PyResult<()> {
-        let rates = rate(events).and_then(|events| Ok(QuotaRates { events, bytes: rate(body_bytes)? }));
-        self.0.quota.set(rates.map_err(|error| raise(py, &error))?);
+        self.0.quota.set(rates(events, body_bytes).map_err(|error| raise(py, &error))?);
         Ok(())
     }
 

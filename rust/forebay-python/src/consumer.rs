@@ -75,6 +75,7 @@ impl Call {
             partition: self.partition.map(PartitionId),
             start_at: self.start_at,
             resume: &self.resume,
+            filter: None,
             limit: self.limit,
             on_reset: self.on_reset,
             auto_commit: self.auto_commit,

@@ -21,6 +21,7 @@ use crate::convert::{self, RecordTuple, record};
 use crate::error::raise;
 use crate::maintenance::damage_row;
 use crate::metrics;
+use crate::tail::{self, Filter, TailChunk};
 use crate::watch;
 
 /// The event shape of `POST /v1/drain`.
@@ -143,6 +144,28 @@ impl Engine {
 
     fn unwatch(&self, ticket: u128) {
         watch::unwatch(self, ticket);
+    }
+
+    fn position(&self, py: Python<'_>, stream: &str, earliest: bool) -> PyResult<(u32, Vec<u64>)> {
+        tail::position(py, &self.core, stream, earliest)
+    }
+
+    #[pyo3(signature = (stream, position, max_records, max_bytes, until=None, predicate=None, projects=None))]
+    #[allow(clippy::too_many_arguments)] // one crossing a chunk
+    fn tail(
+        &self,
+        py: Python<'_>,
+        stream: &str,
+        position: (u32, Vec<u64>),
+        max_records: usize,
+        max_bytes: usize,
+        until: Option<Vec<u64>>,
+        predicate: Option<&Bound<'_, Filter>>,
+        projects: Option<&Bound<'_, Projects>>,
+    ) -> PyResult<TailChunk> {
+        let limits = Limits { records: max_records, bytes: max_bytes };
+        let choice = tail::Choice { until, predicate, projects };
+        tail::read(py, &self.core, stream, position, limits, &choice)
     }
 
     #[pyo3(signature = (stream, records, partition))]

@@ -13,6 +13,7 @@ mod load;
 mod maintenance;
 mod metrics;
 mod stream;
+mod tail;
 mod watch;
 
 use pyo3::prelude::*;
@@ -29,6 +30,8 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Receipt>()?;
     module.add_class::<stream::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
+    module.add_class::<tail::Filter>()?;
+    module.add_class::<tail::TailChunk>()?;
     module.add_class::<consumer::Consumed>()?;
     module.add_class::<consumer::GroupDescription>()?;
     module.add_class::<consumer::Polled>()?;

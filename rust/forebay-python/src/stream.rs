@@ -4,6 +4,7 @@ use forebay_core::{ANALYTICS, Compression, EVENTS, Error, ErrorKind, LOGS, Strea
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::account::{RateTuple, rates};
 use crate::engine::Engine;
 use crate::error::raise;
 
@@ -28,6 +29,8 @@ pub struct StreamDescription {
     retention_bytes: u64,
     compression: &'static str,
     max_record_bytes: u64,
+    /// Limits of events and of bytes: so much a second, so much at once.
+    quota: (Option<RateTuple>, Option<RateTuple>),
 }
 
 impl StreamDescription {
@@ -48,6 +51,7 @@ impl StreamDescription {
             retention_bytes: definition.retention_bytes.unwrap_or(0),
             compression: definition.compression.name(),
             max_record_bytes: definition.max_record_bytes,
+            quota: (definition.quota.events.map(Into::into), definition.quota.bytes.map(Into::into)),
         }
     }
 }
@@ -62,6 +66,11 @@ fn change(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Strea
             "retention_ms" => change.retention_ms = number()?,
             "retention_bytes" => change.retention_bytes = number()?,
             "max_record_bytes" => change.max_record_bytes = number()?,
+            "quota" => {
+                let given = value.extract::<(Option<RateTuple>, Option<RateTuple>)>();
+                let (events, bytes) = given.map_err(|error| invalid(py, &name, &error.to_string()))?;
+                change.quota = Some(rates(events, bytes).map_err(|error| raise(py, &error))?);
+            }
             "compression" => {
                 let named = value.extract::<String>().ok().and_then(|name| Compression::named(&name));
                 let all = Compression::ALL.map(Compression::name).join(", ");

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -12,8 +13,9 @@ pub const MAX_QUOTA: u64 = 1 << 50;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
-/// So much a second on average, so much at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// So much a second on average, so much at once. Stored as that pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "(u64, u64)", into = "(u64, u64)")]
 pub struct Rate {
     per_second: u64,
     burst: u64,
@@ -46,13 +48,35 @@ impl Rate {
     }
 }
 
+impl TryFrom<(u64, u64)> for Rate {
+    type Error = Error;
+
+    fn try_from((per_second, burst): (u64, u64)) -> Result<Self> {
+        Self::new(per_second, burst)
+    }
+}
+
+impl From<Rate> for (u64, u64) {
+    fn from(rate: Rate) -> Self {
+        (rate.per_second, rate.burst)
+    }
+}
+
 /// What a quota limits; `None` for no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaRates {
     /// Events.
     pub events: Option<Rate>,
     /// Bytes of decompressed bodies.
     pub bytes: Option<Rate>,
+}
+
+impl QuotaRates {
+    /// Whether it limits nothing.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a request takes of a quota.

@@ -1,5 +1,6 @@
 //! Reading a stream as a group: from committed positions, the partitions that are the reader's, none of them starved.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,16 +14,29 @@ use super::share::share;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Timestamp};
 use crate::log::read::{Limits, RecordBatch};
+use crate::log::record::Record;
+use crate::log::ring::Partition;
 use crate::stream::Stream;
 
 /// Encoded bytes of one answer's records, and one record always: an answer is held whole in memory, by at most as many
 /// readers at once as there are threads for them.
 pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// Records that one call looks at when a filter leaves most of them out: a call ends in a fraction of a second, and the
+/// next one goes on where it ended.
+pub const MAX_FILTERED_RECORDS: usize = 100_000;
+/// How many of them are read at once.
+const FILTER_RECORDS: usize = 2_000;
 /// How often a read from the start tries again when retention moves the start meanwhile.
 const TRIES: usize = 8;
 
+/// What a reader wants to have.
+pub trait Matching: Debug + Sync {
+    /// Whether a record is among it.
+    fn matches(&self, partition: PartitionId, offset: Offset, record: &Record<'_>) -> bool;
+}
+
 /// One call of a consumer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Consume<'a> {
     /// The group; created by its first call.
     pub group: &'a str,
@@ -36,6 +50,8 @@ pub struct Consume<'a> {
     pub start_at: StartAt,
     /// How far the same reader got by earlier calls, by partition: it goes on there.
     pub resume: &'a [(PartitionId, Offset)],
+    /// Only records that it matches; offsets move past the others.
+    pub filter: Option<&'a dyn Matching>,
     /// At most this many records.
     pub limit: usize,
     /// What to do when a position is not there any more.
@@ -85,6 +101,7 @@ impl Fetched {
 /// A partition on its way to being read.
 struct Reading {
     partition: PartitionId,
+    from: Offset,
     position: Position,
     end: Offset,
 }
@@ -103,7 +120,8 @@ impl Groups {
             if let Some(fetched) = self.consume_as(&group, Arc::clone(&stream), request)? {
                 return Ok(fetched);
             }
-            // The group was deleted since it was looked up: it begins anew.
+            // The group is being deleted since it was looked up: it begins anew when that is done.
+            drop(self.changing.lock());
         }
     }
 
@@ -117,8 +135,8 @@ impl Groups {
             let detail = format!("stream {:?} was deleted", stream.name());
             return Err(Error::new(ErrorKind::StreamNotFound, detail));
         }
-        group.state().stream(stream.id()).turn = turn.wrapping_add(batches.len());
-        if request.auto_commit && !batches.is_empty() {
+        end_call(group, &stream, request, turn.wrapping_add(batches.len()), batches.is_empty());
+        if request.auto_commit {
             self.commit_read(&stream, &readings, request)?;
         }
         let reached = |reading: &Reading| Reached {
@@ -144,35 +162,66 @@ impl Groups {
         let count = readings.len();
         let mut waiting = quotas.iter().filter(|quota| **quota > 0).count();
         let mut batches = Vec::with_capacity(waiting);
-        let mut left = MAX_ANSWER_BYTES;
+        let (mut left, mut scan) = (MAX_ANSWER_BYTES, MAX_FILTERED_RECORDS);
         for at in (0..count).map(|index| (turn % count.max(1) + index) % count) {
             if quotas[at] == 0 || left == 0 {
                 continue;
             }
             let limits = Limits { records: quotas[at], bytes: left / waiting };
-            let batch = self.read_one(stream, &mut readings[at], limits)?;
-            waiting -= 1;
-            left = left.saturating_sub(batch.bytes());
-            readings[at].position = Position { offset: batch.next_offset(), floats: false };
-            if !batch.is_empty() {
-                batches.push(batch);
+            let before = batches.len();
+            match request.filter {
+                None => batches.push(self.read_one(stream, &mut readings[at], limits)?),
+                Some(filter) => {
+                    let most = scan / waiting;
+                    scan -= self.read_matching(stream, &mut readings[at], limits, filter, most, &mut batches)?;
+                }
             }
+            waiting -= 1;
+            left = left.saturating_sub(batches[before..].iter().map(RecordBatch::bytes).sum());
         }
+        batches.retain(|batch| !batch.is_empty());
         Ok(batches)
     }
 
-    fn read_one(&self, stream: &Stream, reading: &mut Reading, limits: Limits) -> Result<RecordBatch> {
-        for _ in 1..TRIES {
-            match self.reader.fetch(stream, reading.partition, reading.position.offset, limits) {
-                Err(error) if error.kind() == ErrorKind::InvalidOffset && reading.position.floats => {
-                    if let Some(log) = stream.partition(reading.partition) {
-                        reading.position.offset = log.start();
-                    }
-                }
-                fetched => return fetched,
-            }
+    /// Reads on until as many records match as the limits allow, or `most` were looked at; returns how many those were.
+    fn read_matching(
+        &self,
+        stream: &Stream,
+        reading: &mut Reading,
+        limits: Limits,
+        filter: &dyn Matching,
+        most: usize,
+        batches: &mut Vec<RecordBatch>,
+    ) -> Result<usize> {
+        let (mut seen, mut left) = (0, limits);
+        while seen < most && left.records > 0 && left.bytes > 0 && reading.position.offset < reading.end {
+            let records = FILTER_RECORDS.min(most - seen);
+            let mut batch = self.read_one(stream, reading, Limits { records, bytes: left.bytes })?;
+            seen += batch.len().max(1);
+            batch.select(left.records, |offset, record| filter.matches(reading.partition, offset, record));
+            // Behind the last one that is given: what else matched comes next time.
+            reading.position.offset = batch.next_offset();
+            left.records -= batch.len();
+            left.bytes = left.bytes.saturating_sub(batch.bytes());
+            batches.push(batch);
         }
-        self.reader.fetch(stream, reading.partition, reading.position.offset, limits)
+        Ok(seen.min(most))
+    }
+
+    /// Reads, and moves the position on.
+    fn read_one(&self, stream: &Stream, reading: &mut Reading, limits: Limits) -> Result<RecordBatch> {
+        let mut tries = 1;
+        let batch = loop {
+            match self.reader.fetch(stream, reading.partition, reading.position.offset, limits) {
+                Err(error) if error.kind() == ErrorKind::InvalidOffset && reading.position.floats && tries < TRIES => {
+                    tries += 1;
+                    reading.position.offset = stream.partition(reading.partition).map_or(Offset(0), Partition::start);
+                }
+                fetched => break fetched?,
+            }
+        };
+        reading.position = Position { offset: batch.next_offset(), floats: false };
+        Ok(batch)
     }
 
     /// Commits how far the call read, never back.
@@ -181,7 +230,8 @@ impl Groups {
         let state = group.state();
         let ahead = readings.iter().filter(|reading| {
             let newest = state.newest(stream.id(), reading.partition);
-            newest.is_none_or(|newest| newest < reading.position.offset)
+            let next = reading.position.offset;
+            next > reading.from && newest.is_none_or(|newest| newest < next)
         });
         let offsets: Vec<_> =
             ahead.map(|reading| (stream.name().to_owned(), reading.partition, reading.position.offset)).collect();
@@ -244,6 +294,16 @@ fn lease(group: &Group, stream: &Stream, request: &Consume<'_>) -> Result<Lease>
     Err(Error::new(ErrorKind::FencedMember, detail))
 }
 
+/// Notes whose turn is next, and shortens the lease of a member that will not wait, since it has got something.
+fn end_call(group: &Group, stream: &Stream, request: &Consume<'_>, turn: usize, waits: bool) {
+    let mut state = group.state();
+    let of = state.stream(stream.id());
+    of.turn = turn;
+    if let (Some(leases), Some(member), false) = (of.leases.as_mut(), request.member, waits) {
+        leases.renew(member, request.now + LEASE);
+    }
+}
+
 type Positions = (Vec<Reading>, usize, Option<Instant>);
 
 /// Where each partition is read on, whose turn it is, and when leases change; `None` when the group was deleted.
@@ -268,7 +328,8 @@ fn positions(group: &Group, stream: &Stream, lease: &Lease, request: &Consume<'_
         let resume = resumes.iter().find(|(of, _)| of == partition).map(|(_, offset)| *offset);
         let position = resolve(log, request.start_at, committed, resume, request.on_reset);
         let position = position.map_err(|outside| outside.error(stream.name(), partition))?;
-        readings.push(Reading { partition: *partition, position, end: log.committed() });
+        let (partition, from, end) = (*partition, position.offset, log.committed());
+        readings.push(Reading { partition, from, position, end });
     }
     Ok(Some((readings, of.turn, next_expiry)))
 }

@@ -27,6 +27,7 @@ pub mod seal_queue;
 pub mod sealer;
 pub mod segment;
 pub mod spares;
+pub mod sse;
 pub mod state;
 pub mod status;
 pub mod storage;

@@ -89,6 +89,25 @@ impl RecordBatch {
         offsets.zip(Records::new(&self.bytes).map(|(record, _)| record))
     }
 
+    /// Keeps the records that `wanted` takes, the first `most` of them: reading goes on behind the last one then.
+    pub(crate) fn select(&mut self, most: usize, wanted: impl Fn(Offset, &Record<'_>) -> bool) {
+        let mut kept = Self::new(self.partition, self.next_offset);
+        for ((record, stored), offset) in Records::new(&self.bytes).zip(&self.offsets) {
+            if !wanted(Offset(offset.cast_unsigned()), &record) {
+                continue;
+            }
+            kept.offsets.push(*offset);
+            kept.timestamps.push(record.timestamp.0);
+            kept.starts.push(kept.bytes.len());
+            kept.bytes.extend_from_slice(stored);
+            if kept.len() == most {
+                kept.next_offset = Offset(offset.cast_unsigned() + 1);
+                break;
+            }
+        }
+        *self = kept;
+    }
+
     /// Takes records in whose first has offset `base`, from `next_offset` on, until a limit is reached. `false` when
     /// the bytes end before `records` are walked.
     fn take_in(&mut self, base: Offset, records: u32, bytes: &[u8], limits: Limits) -> bool {

@@ -13,6 +13,7 @@ use super::segment::SegmentName;
 use super::storage::Storage;
 use super::survey::{Key, SegmentSurvey, Survey};
 use super::table::{Changes, Table, TableOp, number_key};
+use crate::admission::QuotaRates;
 use crate::ids::{Generation, PartitionId, Sequence, StreamId, Timestamp};
 use crate::options::{MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS};
 use crate::stream::{Compression, LOGS, SegmentPart, StreamDefinition, check_name};
@@ -154,6 +155,7 @@ impl Rebuild {
             retention_bytes: None,
             max_record_bytes: 1024 * 1024,
             created_us: Timestamp::now().0,
+            quota: QuotaRates::default(),
         });
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Compression, LOGS, Stream, StreamDefinition, is_reserved};
+use crate::admission::QuotaRates;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Retention;
@@ -23,6 +24,8 @@ pub struct StreamChange {
     pub compression: Option<Compression>,
     /// Largest value of one record, in bytes.
     pub max_record_bytes: Option<u64>,
+    /// What senders together may write to it.
+    pub quota: Option<QuotaRates>,
 }
 
 impl StreamChange {
@@ -51,6 +54,7 @@ impl StreamChange {
             definition.max_record_bytes = bytes;
         }
         definition.compression = self.compression.unwrap_or(definition.compression);
+        definition.quota = self.quota.unwrap_or(definition.quota);
         Ok(definition)
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::admission::QuotaRates;
+
 /// How a stream's sealed segments are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -62,6 +64,9 @@ pub struct StreamDefinition {
     pub max_record_bytes: u64,
     /// When the stream was created, microseconds since 1970 UTC.
     pub created_us: i64,
+    /// What senders together may write to it. Not there in definitions that are older than it.
+    #[serde(default, skip_serializing_if = "QuotaRates::is_unlimited")]
+    pub quota: QuotaRates,
 }
 
 impl StreamDefinition {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Catalog, Compression, Stream, StreamDefinition, check_name};
+use crate::admission::QuotaRates;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::commit_queue::CommitQueue;
@@ -111,7 +112,9 @@ impl StreamMaker {
             return Ok(stream);
         }
         let like = stream.definition();
-        self.ensure(StreamDefinition { name, partitions: 1, created_us: Timestamp::now().0, ..like })
+        // What is put there was charged to `stream`.
+        let quota = QuotaRates::default();
+        self.ensure(StreamDefinition { name, partitions: 1, created_us: Timestamp::now().0, quota, ..like })
     }
 }
 
@@ -128,6 +131,7 @@ impl StreamDefinition {
             retention_bytes: retention.bytes,
             max_record_bytes: max_record_bytes as u64,
             created_us: Timestamp::now().0,
+            quota: QuotaRates::default(),
         }
     }
 

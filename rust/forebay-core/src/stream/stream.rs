@@ -36,9 +36,9 @@ impl Stream {
             id: StreamId(definition.id),
             name: definition.name.clone(),
             partitions: (0..definition.partitions).map(|_| Partition::default()).collect(),
-            definition: RwLock::new(definition),
             share,
-            quota: Quota::default(),
+            quota: Quota::new(definition.quota),
+            definition: RwLock::new(definition),
             segments: RwLock::default(),
             deleted: AtomicBool::new(false),
             watches: Watches::default(),
@@ -65,6 +65,7 @@ impl Stream {
     }
 
     pub(crate) fn redefine(&self, definition: StreamDefinition) {
+        self.quota.set(definition.quota);
         *self.definition.write() = definition;
     }
 

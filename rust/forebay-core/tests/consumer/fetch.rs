@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use forebay_core::consumer::{Consume, MAX_ANSWER_BYTES, OnReset, StartAt};
+use forebay_core::consumer::{Consume, MAX_ANSWER_BYTES, MAX_FILTERED_RECORDS, Matching, OnReset, StartAt};
+use forebay_core::log::record::Record;
 use forebay_core::{ErrorKind, NewRecord, Offset, PartitionId, Retention, StreamId, Timestamp};
 
 use crate::common;
@@ -147,6 +148,70 @@ fn resuming_goes_on_without_a_commit() {
     assert_eq!(engine.groups().consume(&resumed).unwrap().count(), 0, "what is committed is not read again");
     let latest = Consume { start_at: StartAt::Latest, ..resumed };
     assert_eq!(places(&engine.groups().consume(&latest).unwrap()), [(0, 3)]);
+}
+
+/// Every tenth offset.
+#[derive(Debug)]
+struct Tenths;
+
+impl Matching for Tenths {
+    fn matches(&self, _partition: PartitionId, offset: Offset, record: &Record<'_>) -> bool {
+        assert_eq!(record.value, offset.0.to_string().as_bytes());
+        offset.0.is_multiple_of(10)
+    }
+}
+
+#[test]
+fn offsets_move_past_what_a_filter_leaves_out() {
+    let (_storage, engine) = with_stream(2);
+    append(&engine, 0, 95);
+    append(&engine, 1, 5);
+    let call = Consume { filter: Some(&Tenths), ..plain(Instant::now()) };
+    let all = engine.groups().consume(&call).unwrap();
+    assert_eq!(
+        places(&all),
+        [(0, 0), (0, 10), (0, 20), (0, 30), (0, 40), (0, 50), (0, 60), (0, 70), (0, 80), (0, 90), (1, 0)]
+    );
+    assert_eq!(next(&all), [95, 5]);
+    let some = engine.groups().consume(&Consume { limit: 4, ..call.clone() }).unwrap();
+    assert_eq!(some.count(), 3, "{:?}", places(&some));
+    assert_eq!(next(&some), [11, 5], "what matched and was not given comes next time");
+    let auto = Consume { auto_commit: true, start_at: StartAt::Latest, ..call.clone() };
+    assert_eq!(engine.groups().consume(&auto).unwrap().count(), 0);
+    assert_eq!(committed(&engine), [], "nothing was read, nothing is committed");
+    commit(&engine, &[(0, 91), (1, 1)]).unwrap();
+    let auto = Consume { auto_commit: true, ..call };
+    assert_eq!(engine.groups().consume(&auto).unwrap().count(), 0);
+    assert_eq!(committed(&engine), [(0, 95), (1, 5)], "what was left out is done with");
+}
+
+#[test]
+fn a_filter_that_matches_nothing_ends_its_call() {
+    const RECORDS: u64 = 2 * MAX_FILTERED_RECORDS as u64 + 10;
+    #[derive(Debug)]
+    struct Nothing;
+    impl Matching for Nothing {
+        fn matches(&self, _: PartitionId, _: Offset, _: &Record<'_>) -> bool {
+            false
+        }
+    }
+    let storage = forebay_core::log::storage::faulty::Faulty::new(1);
+    let options = forebay_core::Options { ring_bytes: 64 << 20, journal_file_bytes: 16 << 20, ..common::small() };
+    let engine = common::open(&storage, &options).unwrap();
+    engine.create_stream(STREAM, 1).unwrap();
+    (0..RECORDS).step_by(10_000).for_each(|from| append(&engine, 0, 10_000.min(RECORDS - from)));
+    let (mut resume, mut calls) = (Vec::new(), 0);
+    loop {
+        let call = Consume { filter: Some(&Nothing), resume: &resume, ..plain(Instant::now()) };
+        let fetched = engine.groups().consume(&call).unwrap();
+        assert_eq!(fetched.count(), 0);
+        calls += 1;
+        if next(&fetched) == [RECORDS] {
+            break;
+        }
+        resume = fetched.reached.iter().map(|reached| (reached.partition, reached.next)).collect();
+    }
+    assert_eq!(calls, 3);
 }
 
 #[test]

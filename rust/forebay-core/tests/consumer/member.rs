@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use forebay_core::ErrorKind;
-use forebay_core::consumer::{Consume, LEASE};
+use forebay_core::consumer::{Consume, LEASE, StartAt};
 
 use crate::common;
 use crate::world::*;
@@ -57,6 +57,9 @@ fn calls_commits_and_waits_hold_the_lease() {
     let now = Instant::now();
     let waits = Consume { member: Some("a"), hold: Duration::from_secs(20), ..plain(now) };
     engine.groups().consume(&waits).unwrap();
+    let soon = now + LEASE;
+    assert_eq!(kind(commit_as(&engine, &[(0, 1)], Some("a"), false, soon)), ErrorKind::FencedMember, "it has got it");
+    engine.groups().consume(&Consume { start_at: StartAt::Latest, ..waits }).unwrap();
     let later = now + LEASE + Duration::from_secs(19);
     commit_as(&engine, &[(0, 1)], Some("a"), false, later).unwrap();
     let later = later + LEASE - Duration::from_secs(1);

@@ -1,0 +1,99 @@
+"""Following a stream as Server-Sent Events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forebay import errors
+from forebay._forebay import Filter
+from forebay.api.streams import LOGS
+from forebay.http.parameters import Parameters, choice, text
+from forebay.http.reply import Reply
+from forebay.http.request import shown
+from forebay.http.router import Role, Route
+from forebay.http.streaming import EVENT_STREAM, Streaming
+from forebay.tail import MAX_ID_CHARACTERS, Choice, Hubs, Position, parse
+
+if TYPE_CHECKING:
+    from forebay.app import App
+    from forebay.http.outlet import Outlet
+    from forebay.http.request import Request
+
+LAST_EVENT_ID = "last-event-id"
+"""What a browser sends when it comes back (HTML Living Standard, 9.2.4)."""
+
+MAX_EXPRESSION = 4096
+"""The engine's own limit, in bytes."""
+
+FROM = choice("from", "now", ("now", "earliest"), "Where to begin when there is no `Last-Event-ID`.")
+FILTER = text(
+    "filter",
+    None,
+    "A predicate in CEL over `value`, `key`, `headers`, `partition`, `offset` and `timestamp` (milliseconds): only "
+    "records for which it is true are sent.",
+    high=MAX_EXPRESSION,
+)
+RESUME = text(
+    LAST_EVENT_ID.title().replace("Id", "ID"),
+    None,
+    "The id of the last event that the client has: it gets what came after it.",
+    low=0,
+    high=MAX_ID_CHARACTERS,
+)
+EVENTS = (
+    "Events, one a record, until the client goes away. The id is the position behind the record; the data is "
+    '`{"eventId","partition","offset","timestamp","key","headers","value"}`. An event of type `gap` names records that '
+    "retention has deleted, one of type `end` why the server ends the tail."
+)
+
+
+def routes(app: App) -> list[Route]:
+    hubs = Hubs(app)
+
+    def start(name: str, request: Request) -> Position:
+        """Where the tail begins: behind the last event that the client has, or where it asks to."""
+        now = app.engine.position(name, False)
+        last = request.scope.headers.get(LAST_EVENT_ID)
+        # A browser that has seen no id yet sends an empty one, or none.
+        if last is None or not last.strip():
+            return app.engine.position(name, True) if request.value(FROM) == "earliest" else now
+        resumed = parse(last)
+        if resumed[0] != now[0]:
+            # The stream was deleted and made anew since: all of this one is new to the client.
+            return app.engine.position(name, True)
+        if len(resumed[1]) != len(now[1]) or any(here > end for here, end in zip(resumed[1], now[1], strict=True)):
+            raise errors.InvalidOffset(f"last-event-id is {shown(last)}, which is beyond the end of stream {name!r}")
+        return resumed
+
+    async def tail(request: Request) -> Streaming:
+        name, grant = request.bound["name"], request.grant
+        if grant.projects is not None and name != LOGS:
+            raise errors.Forbidden(
+                f"the token {grant.name!r} is limited to projects, so it reads the stream {LOGS!r} only"
+            )
+        position = start(name, request)
+        expression = request.value(FILTER)
+        choice = Choice(name, position[0], expression, grant.projects)
+        hubs.check_room()
+        compiled = hubs.filter_of(choice)
+        if expression is not None and compiled is None:
+            compiled = await app.blocking(Filter, expression)
+
+        async def feed(outlet: Outlet) -> None:
+            await hubs.serve(choice, compiled, position, outlet)
+
+        return Streaming(EVENT_STREAM, feed)
+
+    return [
+        Route(
+            "GET",
+            "/api/v1/streams/{name}/tail",
+            tail,
+            Role.READ,
+            parameters=Parameters(FILTER, FROM),
+            summary="What comes in, as it comes in (Server-Sent Events).",
+            headers=(RESUME,),
+            replies={200: Reply(None, EVENTS, media="text/event-stream")},
+            errors=(errors.StreamNotFound, errors.InvalidOffset, errors.Saturated),
+        )
+    ]

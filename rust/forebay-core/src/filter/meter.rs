@@ -1,0 +1,132 @@
+//! Bounds on loops. The interpreter has none, so each body of a loop is put behind a call that counts it.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
+use cel::common::types::CelBool;
+use cel::common::value::CowVal;
+use cel::{DeclarationError, Env, ExecutionError, IdedExpr};
+
+/// Steps of all loops of one evaluation: enough for a list of a hundred thousand, or two loops over three hundred.
+pub const MAX_STEPS: u32 = 100_000;
+
+/// The last resort against steps that are slow by themselves; [`MAX_STEPS`] of what a loop usually does take a tenth.
+const MAX_TIME: Duration = Duration::from_secs(1);
+
+const STEP: &str = "@step";
+
+thread_local! {
+    static LEFT: Cell<u32> = const { Cell::new(0) };
+    static STARTED: Cell<Option<Instant>> = const { Cell::new(None) };
+    static EXHAUSTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Declares the counting call; no expression can spell its name.
+pub(super) fn declare(environment: &mut Env) -> Result<(), DeclarationError> {
+    environment.add_overload(STEP, "forebay_step", Vec::new(), step)
+}
+
+/// Before each evaluation on this thread.
+pub(super) fn start() {
+    LEFT.set(MAX_STEPS);
+    STARTED.set(None);
+    EXHAUSTED.set(false);
+}
+
+/// Whether the evaluation ran out of steps; its result is then of no use, even where an operator absorbed the error.
+pub(super) fn is_exhausted() -> bool {
+    EXHAUSTED.get()
+}
+
+fn step<'b, 'v>(_arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    // Only a loop asks for the time.
+    let started = STARTED.get().unwrap_or_else(|| {
+        let now = Instant::now();
+        STARTED.set(Some(now));
+        now
+    });
+    let left = LEFT.get().checked_sub(1).filter(|_| !EXHAUSTED.get() && started.elapsed() < MAX_TIME);
+    let Some(left) = left else {
+        EXHAUSTED.set(true);
+        return Err(ExecutionError::InternalError("out of steps".to_owned()));
+    };
+    LEFT.set(left);
+    Ok(CowVal::owned(CelBool::from(true)))
+}
+
+/// Puts the counting call before the body of every loop.
+pub(super) fn install(node: &mut IdedExpr) {
+    match &mut node.expr {
+        Expr::Call(call) => {
+            if let Some(target) = &mut call.target {
+                install(target);
+            }
+            call.args.iter_mut().for_each(install);
+        }
+        Expr::Select(select) => install(&mut select.operand),
+        Expr::List(list) => list.elements.iter_mut().for_each(install),
+        Expr::Map(map) => map.entries.iter_mut().for_each(|entry| match &mut entry.expr {
+            EntryExpr::MapEntry(entry) => {
+                install(&mut entry.key);
+                install(&mut entry.value);
+            }
+            EntryExpr::StructField(field) => install(&mut field.value),
+        }),
+        Expr::Comprehension(of) => {
+            let ComprehensionExpr { iter_range, accu_var, accu_init, loop_cond, loop_step, result, .. } = of.as_mut();
+            [iter_range, accu_init, loop_cond, &mut *loop_step, result].into_iter().for_each(install);
+            meter(loop_step, accu_var);
+        }
+        Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+    }
+}
+
+/// Guards the parts of a loop's step that do not look at what it has gathered: they are what the user wrote. The rest
+/// keeps its shape, by which the interpreter knows loops that append.
+fn meter(node: &mut IdedExpr, gathered: &str) {
+    if mentions(node, gathered) {
+        if let Expr::Call(call) = &mut node.expr {
+            call.args.iter_mut().for_each(|argument| meter(argument, gathered));
+        } else if let Expr::List(list) = &mut node.expr {
+            list.elements.iter_mut().for_each(|element| meter(element, gathered));
+        }
+        return;
+    }
+    if let Expr::List(list) = &mut node.expr {
+        // What is appended stays a list.
+        list.elements.iter_mut().for_each(guard);
+        return;
+    }
+    guard(node);
+}
+
+fn guard(node: &mut IdedExpr) {
+    let body = std::mem::take(node);
+    let call = |name: &str, args| Expr::Call(CallExpr { target: None, func_name: name.to_owned(), args });
+    let unreached = Expr::Literal(LiteralValue::Boolean(CelBool::from(false)));
+    let id = body.id;
+    let nodes = vec![IdedExpr { id, expr: call(STEP, Vec::new()) }, body, IdedExpr { id, expr: unreached }];
+    *node = IdedExpr { id, expr: call(operators::CONDITIONAL, nodes) };
+}
+
+fn mentions(node: &IdedExpr, name: &str) -> bool {
+    let among = |nodes: &[IdedExpr]| nodes.iter().any(|node| mentions(node, name));
+    match &node.expr {
+        Expr::Ident(ident) => ident == name,
+        Expr::Call(call) => call.target.as_deref().is_some_and(|target| mentions(target, name)) || among(&call.args),
+        Expr::Select(select) => mentions(&select.operand, name),
+        Expr::List(list) => among(&list.elements),
+        Expr::Map(map) => map.entries.iter().any(|entry| match &entry.expr {
+            EntryExpr::MapEntry(entry) => mentions(&entry.key, name) || mentions(&entry.value, name),
+            EntryExpr::StructField(field) => mentions(&field.value, name),
+        }),
+        // A loop inside gathers under the same name, but its own.
+        Expr::Comprehension(of) => {
+            mentions(&of.iter_range, name)
+                || (of.accu_var != name
+                    && [&of.accu_init, &of.loop_cond, &of.loop_step, &of.result].iter().any(|n| mentions(n, name)))
+        }
+        Expr::Struct(_) | Expr::Literal(_) | Expr::Unspecified => false,
+    }
+}

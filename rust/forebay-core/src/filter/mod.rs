@@ -1,0 +1,11 @@
+//! Choosing records by a predicate in CEL (Common Expression Language, github.com/google/cel-spec).
+
+mod bind;
+mod check;
+#[allow(clippy::module_inception)] // the noun is the module's own
+mod filter;
+mod meter;
+
+pub use check::{MAX_CONCATENATIONS, MAX_DEPTH, MAX_NODES};
+pub use filter::{Filter, MAX_EXPRESSION_BYTES};
+pub use meter::MAX_STEPS;
