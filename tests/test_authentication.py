@@ -49,7 +49,8 @@ def test_every_route_asks_for_its_role_and_nothing_else(
 ) -> None:
     assert len(table) > 5
     for route in table:
-        path = route.path.replace("{name}", "logs")
+        # What changes a stream is asked of one that is not there: the engine's own are refused to everybody.
+        path = route.path.replace("{name}", "logs" if route.method == "GET" else "nothing")
         for method in (route.method, "HEAD") if route.method == "GET" else (route.method,):
             bare = status(guarded, method, path, None, batch())
             wrong = status(guarded, method, path, "fby_wrong", batch())
