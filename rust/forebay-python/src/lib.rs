@@ -12,8 +12,8 @@ mod error;
 mod load;
 mod maintenance;
 mod metrics;
-mod tail;
 mod stream;
+mod tail;
 mod watch;
 
 use pyo3::prelude::*;
