@@ -130,7 +130,8 @@ impl World {
     /// Ends the process or the machine, sometimes in the middle of what comes before; recovery may be cut short, too.
     fn restart(&mut self) {
         if self.draw(3) == 0 {
-            self.storage.halt_after(u64::from(self.draw(30)));
+            let operations = u64::from(self.draw(30));
+            self.storage.halt_after(operations);
             for _ in 0..4 {
                 let name = format!("s{}", self.draw(NAMES));
                 match self.draw(3) {

@@ -157,7 +157,7 @@ struct Tenths;
 impl Matching for Tenths {
     fn matches(&self, _partition: PartitionId, offset: Offset, record: &Record<'_>) -> bool {
         assert_eq!(record.value, offset.0.to_string().as_bytes());
-        offset.0 % 10 == 0
+        offset.0.is_multiple_of(10)
     }
 }
 
