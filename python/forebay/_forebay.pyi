@@ -190,12 +190,14 @@ class Filter:
 
 @final
 class TailChunk:
-    """Events as they are sent, the position behind them, how many events, and how many records were read for them."""
+    """Events as they are sent, the position behind them, how many events, how many records were read for them, and
+    whether there was more than the limits let through."""
 
     body: bytes
     position: tuple[int, list[int]]
     records: int
     scanned: int
+    more: bool
 
 @final
 class Account:

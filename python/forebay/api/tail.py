@@ -34,7 +34,7 @@ FILTER = text(
     high=MAX_EXPRESSION,
 )
 RESUME = text(
-    LAST_EVENT_ID.title().replace("Id", "ID"),
+    "Last-Event-ID",
     None,
     "The id of the last event that the client has: it gets what came after it.",
     low=0,

@@ -70,7 +70,7 @@ class Hub:
         loop = asyncio.get_running_loop()
         sent = -MAX_WAIT_SECONDS
         try:
-            while True:
+            while not self.ended:
                 if not await self._due():
                     self._broadcast(f"id: {written(self.position)}\n: keep-alive\n\n".encode(), self.position)
                     continue
@@ -97,7 +97,7 @@ class Hub:
         return True
 
     async def _advance(self) -> None:
-        """Reads and sends until the end is reached, or for one turn of the loop."""
+        """Reads and sends until nothing is left of what was there."""
         while True:
             before = self.position
             chunk = await self._read(before, None)
@@ -106,7 +106,7 @@ class Hub:
             self._moved = asyncio.Event()
             if chunk.records:
                 self._broadcast(chunk.body, before)
-            if chunk.scanned < CHUNK_RECORDS // 2:
+            if not chunk.more:
                 return
 
     async def _read(self, position: Position, until: list[int] | None) -> TailChunk:
@@ -131,7 +131,7 @@ class Hub:
 
     def end(self, why: str) -> None:
         """Ends every tail, and those that are about to join."""
-        self._ending = f'event: end\ndata: {{"reason":"{why}"}}\n\n'.encode()
+        self._ending = _last_event(why)
         self._moved.set()
         while self._live:
             _outlet, leaving = self._live.popitem()
@@ -174,8 +174,11 @@ class Hub:
                 position = chunk.position
                 if chunk.records:
                     outlet.send(chunk.body)
-        except ForebayError as error:
+        except StreamNotFound as error:
             self.end(_reason(error))
+        except ForebayError as error:
+            # What this one wanted to read cannot be read now; the others stand elsewhere.
+            outlet.send(_last_event(_reason(error)))
         return False
 
     async def _next_move(self) -> None:
@@ -194,6 +197,10 @@ class Hub:
             elif loop.time() - since > STALL_SECONDS:
                 outlet.cut()
         return outlet.open and not self.ended
+
+
+def _last_event(why: str) -> bytes:
+    return f'event: end\ndata: {{"reason":"{why}"}}\n\n'.encode()
 
 
 def _reason(error: ForebayError) -> str:

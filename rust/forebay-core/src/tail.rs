@@ -43,6 +43,8 @@ pub struct TailChunk {
     pub records: usize,
     /// Records that were read, chosen or not.
     pub scanned: usize,
+    /// Whether there was more than the limits let through.
+    pub more: bool,
 }
 
 impl Engine {
@@ -70,13 +72,13 @@ impl Engine {
         }
         check(&stream, &request.position.next)?;
         let TailRequest { position, until, filter, allowed, limits, .. } = request;
-        let mut chunk = TailChunk { body: Vec::new(), position, records: 0, scanned: 0 };
+        let mut chunk = TailChunk { body: Vec::new(), position, records: 0, scanned: 0, more: false };
         let started = Instant::now();
         let behind = behind(&stream, &chunk.position.next, until);
         // Each partition gets its part, so that a busy one does not keep the others back.
         let parts = behind.len().max(1);
         let part = Limits { records: limits.records.div_ceil(parts), bytes: limits.bytes.div_ceil(parts) };
-        for (partition, end) in behind {
+        for (partition, end) in behind.iter().copied() {
             let batch = self.read_part(&stream, partition, end, part, &mut chunk)?;
             let deadline = started + MAX_CHOOSING;
             choose(&batch, end, &mut chunk, deadline, |offset, record| {
@@ -87,6 +89,7 @@ impl Engine {
                 break;
             }
         }
+        chunk.more = behind.iter().any(|(partition, end)| chunk.position.next[partition.0 as usize] < *end);
         Ok(chunk)
     }
 

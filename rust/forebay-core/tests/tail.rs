@@ -75,10 +75,12 @@ fn it_stops_where_it_is_told_to() {
     let ends = [Offset(3), Offset(0)];
     let chunk = engine.tail(TailRequest { until: Some(&ends), ..request(start.clone()) }).unwrap();
     assert_eq!(chunk.position.next, ends);
+    assert!(!chunk.more);
     assert_eq!(chunk.records, 3);
     let limits = Limits { records: 4, bytes: 1 << 20 };
     let chunk = engine.tail(TailRequest { limits, ..request(start) }).unwrap();
     assert_eq!(chunk.position.next, [Offset(2), Offset(2)], "each partition gets its part");
+    assert!(chunk.more);
 }
 
 #[test]

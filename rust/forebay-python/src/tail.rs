@@ -34,6 +34,7 @@ pub struct TailChunk {
     position: (u32, Vec<u64>),
     records: usize,
     scanned: usize,
+    more: bool,
 }
 
 /// Which records a chunk holds.
@@ -77,6 +78,7 @@ pub fn read(
         position: plain(chunk.position),
         records: chunk.records,
         scanned: chunk.scanned,
+        more: chunk.more,
     })
 }
 
