@@ -10,6 +10,7 @@ __all__ = [
     "Account",
     "Consumed",
     "Engine",
+    "Filter",
     "GroupDescription",
     "Polled",
     "Projects",
@@ -95,6 +96,7 @@ class Engine:
             offset: `earliest`, `latest`, a number, or None for the committed position.
             limit: most records, 100.
             on_reset: `error`, `earliest` or `latest`, for a position that is not there any more.
+            filter: a `Filter`: only records that it matches; positions move past the others.
             auto_commit: commits what is returned.
             resume: positions that an earlier answer gave; reading goes on there.
             hold_ms: how long the caller will wait when there is nothing: the member's lease lasts over it.
@@ -184,6 +186,18 @@ class StreamDescription:
     """Bytes in memory, not sealed yet; the journal holds them."""
     segments: int
     builtin: bool
+
+@final
+class Filter:
+    """A predicate in CEL over one record: `value.amount > 1000`.
+
+    Variables are `value`, `key`, `headers`, `partition`, `offset`, `timestamp` (milliseconds since 1970 UTC). Raises
+    `InvalidRequest` that names the column.
+    """
+
+    def __new__(cls, expression: str) -> Filter: ...
+    @property
+    def expression(self) -> str: ...
 
 @final
 class Consumed:

@@ -12,7 +12,6 @@ mod options;
 mod report;
 mod start;
 pub mod stream;
-mod tail;
 pub mod telemetry;
 mod waiting;
 
@@ -28,7 +27,6 @@ pub use log::dedup::Key;
 pub use log::quarantine::{Item, OffsetRange};
 pub use log::read::{Limits, RecordBatch};
 pub use log::repair::{Apply, RepairReport, repair};
-pub use log::sse::Position;
 pub use log::verify::{Finding, VerifyReport, verify};
 pub use options::{
     Access, Durability, INLINE_BODY_BYTES, INLINE_BODY_BYTES_ONE_CORE, MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS,
@@ -36,4 +34,3 @@ pub use options::{
 };
 pub use report::{Report, StreamReport};
 pub use stream::{ANALYTICS, EVENTS, LOGS, REJECTED_SUFFIX, WatchId, Watcher};
-pub use tail::{TailChunk, TailRequest};

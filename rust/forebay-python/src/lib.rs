@@ -9,6 +9,7 @@ mod consumer;
 mod convert;
 mod engine;
 mod error;
+mod filter;
 mod load;
 mod maintenance;
 mod metrics;
@@ -27,6 +28,7 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
     module.add_class::<consumer::Consumed>()?;
+    module.add_class::<filter::Filter>()?;
     module.add_class::<consumer::GroupDescription>()?;
     module.add_class::<consumer::Polled>()?;
     module.add_function(wrap_pyfunction!(allocator::keep_heap, module)?)?;
