@@ -102,6 +102,15 @@ def test_members_share_and_are_fenced(log: forebay.Log) -> None:
     assert [list(records) for records in one.poll()] == [list(taken)], "what was not committed is given out again"
 
 
+def test_a_filter(log: forebay.Log) -> None:
+    fill(log, 0, *[{"n": n} for n in range(10)])
+    consumer = log.consumer("billing", "orders", filter="value.n >= 8")
+    assert [list(records) for records in consumer.poll()] == [[{"n": 8}, {"n": 9}]]
+    assert log.consumer("other", "orders", filter="value.n > 100").poll(timeout=0.01) == []
+    with pytest.raises(errors.InvalidRequest, match="column"):
+        log.consumer("billing", "orders", filter="value.n >=")
+
+
 def test_a_position_that_is_gone(log: forebay.Log) -> None:
     with pytest.raises(errors.StreamNotFound):
         log.consumer("billing", "nothing").poll()

@@ -132,6 +132,7 @@ class Engine:
             offset: `earliest`, `latest`, a number, or None for the committed position.
             limit: most records, 100.
             on_reset: `error`, `earliest` or `latest`, for a position that is not there any more.
+            filter: a `Filter`: only records that it matches; positions move past the others.
             auto_commit: commits what is returned.
             resume: positions that an earlier answer gave; reading goes on there.
             hold_ms: how long the caller will wait when there is nothing: the member's lease lasts over it.

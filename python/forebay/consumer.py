@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from forebay._forebay import Filter
 from forebay.errors import Closed, ConsumerGroupNotFound, FencedMember, NotFound
 from forebay.records import Records
 
@@ -53,6 +54,7 @@ class Consumer:
         offset: str | None = None,
         on_reset: str = "error",
         limit: int = DEFAULT_LIMIT,
+        filter: str | None = None,  # noqa: A002 # the HTTP parameter's name
     ) -> None:
         self.group = group
         self.stream = stream
@@ -61,6 +63,7 @@ class Consumer:
         self._offset = offset
         self._on_reset = on_reset
         self._limit = limit
+        self._filter = None if filter is None else Filter(filter)
         self._read: dict[int, int] = {}
         self._given: dict[int, int] = {}
         self._buffer: deque[Records] = deque()
@@ -154,6 +157,7 @@ class Consumer:
             offset=self._offset,
             limit=self._limit,
             on_reset=self._on_reset,
+            filter=self._filter,
             resume=list(self._read.items()),
         )
         # Partitions that come later begin at what is committed, wherever the first ones began.

@@ -149,6 +149,7 @@ class Log:
         offset: str | None = None,
         on_reset: str = "error",
         limit: int = DEFAULT_READ_RECORDS,
+        filter: str | None = None,  # noqa: A002 # the HTTP parameter's name
     ) -> Consumer:
         """Reads the stream as a consumer group, which the first read creates durably; see `Consumer`.
 
@@ -157,9 +158,20 @@ class Log:
             offset: where to begin instead of at the committed offset: `"earliest"` or `"latest"`.
             on_reset: what to do when a position is not there any more: `"error"`, `"earliest"` or `"latest"`.
             limit: records that one read takes at most.
+            filter: a predicate in CEL, `value.amount > 1000`; only records that it is true for are given.
+
+        Raises:
+            InvalidRequest: the filter is none; names the column.
         """
         return Consumer(
-            lambda: self._engine, group, stream, member=member, offset=offset, on_reset=on_reset, limit=limit
+            lambda: self._engine,
+            group,
+            stream,
+            member=member,
+            offset=offset,
+            on_reset=on_reset,
+            limit=limit,
+            filter=filter,
         )
 
     def groups(self) -> list[GroupDescription]:

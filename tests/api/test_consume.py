@@ -137,6 +137,20 @@ def test_bad_parameters_are_named(client: httpx.Client, query: dict[str, Any], c
     assert refused(client.get("/api/v1/consumers/bad-parameters")) == (404, 1003), "what is refused creates nothing"
 
 
+def test_a_filter_chooses_and_offsets_move_past_the_rest(client: httpx.Client, group: str) -> None:
+    partition = partition_of(client)
+    chosen = 'value.message == "7" || value.message == "9"'
+    answer = consume(client, group, partition=partition, filter=chosen, offset="earliest")
+    assert [row["value"]["message"] for row in answer["events"]] == ["7", "9"]
+    assert answer["metadata"]["nextOffset"] >= 20
+    consume(client, group, partition=partition, filter="false", autoCommit="true")
+    [committed] = client.get(f"/api/v1/consumers/{group}").json()["offsets"]
+    assert committed["offset"] >= 20
+    bad = client.get(PATH, params={"consumerGroup": group, "filter": "value.amount >"})
+    assert refused(bad) == (400, 1008)
+    assert "column" in bad.json()["error"]["detail"]
+
+
 def test_a_stream_that_is_not_there(client: httpx.Client, group: str) -> None:
     missing = client.get("/api/v1/streams/nothing/events", params={"consumerGroup": group})
     assert refused(missing) == (404, 1001)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 
 from forebay import errors
+from forebay._forebay import Filter
 from forebay.api.streams import MAX_OFFSET, MAX_PARTITION
 from forebay.http.parameters import REQUIRED, Parameters, choice, flag, text, whole
 from forebay.http.reply import Reply
@@ -57,6 +58,13 @@ AUTO_COMMIT = flag("autoCommit", False, "Commits what is returned before it is r
 ON_RESET = choice(
     "onReset", "error", ("error", "earliest", "latest"), "What to do when the position is not there any more."
 )
+FILTER = text(
+    "filter",
+    None,
+    "A predicate in CEL over `value`, `key`, `headers`, `partition`, `offset` and `timestamp` (milliseconds since 1970 "
+    "UTC): `value.amount > 1000`. Only events that it is true for are returned; offsets move past the others.",
+    high=4096,
+)
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -100,6 +108,7 @@ class Call(NamedTuple):
     offset: str | int | None
     limit: int
     on_reset: str
+    filter: Filter | None
     auto_commit: bool
     seconds: float
 
@@ -107,7 +116,9 @@ class Call(NamedTuple):
 def routes(app: App) -> list[Route]:
     async def events(request: Request) -> Response:
         refuse_projects(request.grant)
-        return await _poll(app, request.bound["name"], _call(request), request.protocol)
+        expression = request.value(FILTER)
+        chosen = None if expression is None else await app.blocking(Filter, expression)
+        return await _poll(app, request.bound["name"], _call(request, chosen), request.protocol)
 
     return [
         Route(
@@ -115,7 +126,7 @@ def routes(app: App) -> list[Route]:
             "/api/v1/streams/{name}/events",
             events,
             Role.READ,
-            parameters=Parameters(GROUP, OFFSET, LIMIT, TIMEOUT, PARTITION, MEMBER, AUTO_COMMIT, ON_RESET),
+            parameters=Parameters(GROUP, OFFSET, LIMIT, TIMEOUT, PARTITION, MEMBER, AUTO_COMMIT, ON_RESET, FILTER),
             summary="What comes next for a consumer group; waits when there is nothing.",
             replies={200: Reply(ConsumedEvents, "The events; none when nothing came in time.")},
             errors=(
@@ -166,6 +177,7 @@ async def _consume(app: App, stream: str, call: Call, resume: list[tuple[int, in
             offset=call.offset,
             limit=call.limit,
             on_reset=call.on_reset,
+            filter=call.filter,
             auto_commit=call.auto_commit,
             resume=resume,
             hold_ms=int(seconds * 1000),
@@ -185,7 +197,7 @@ def refuse_projects(grant: Grant) -> None:
         )
 
 
-def _call(request: Request) -> Call:
+def _call(request: Request, chosen: Filter | None) -> Call:
     return Call(
         group=request.value(GROUP),
         member=request.value(MEMBER),
@@ -193,6 +205,7 @@ def _call(request: Request) -> Call:
         offset=request.value(OFFSET),
         limit=request.value(LIMIT),
         on_reset=request.value(ON_RESET),
+        filter=chosen,
         auto_commit=request.value(AUTO_COMMIT),
         seconds=request.value(TIMEOUT) / 1000,
     )

@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::batch::RecordBatch;
 use crate::error::raise;
+use crate::tail::Filter;
 
 /// (stream, partition, offset).
 pub type OffsetTuple = (String, u32, u64);
@@ -27,6 +28,7 @@ pub struct Call {
     resume: Vec<(PartitionId, Offset)>,
     limit: usize,
     on_reset: OnReset,
+    filter: Option<Py<Filter>>,
     auto_commit: bool,
     hold: Duration,
 }
@@ -43,6 +45,7 @@ impl Call {
             resume: Vec::new(),
             limit: 100,
             on_reset: OnReset::Error,
+            filter: None,
             auto_commit: false,
             hold: Duration::ZERO,
         };
@@ -60,6 +63,7 @@ impl Call {
             "resume" => self.resume = places(value.extract()?),
             "limit" => self.limit = value.extract()?,
             "on_reset" => self.on_reset = on_reset(&value.extract::<String>()?)?,
+            "filter" => self.filter = value.extract()?,
             "auto_commit" => self.auto_commit = value.extract()?,
             "hold_ms" => self.hold = Duration::from_millis(value.extract()?),
             _ => return Err(pyo3::exceptions::PyTypeError::new_err(format!("unknown keyword {name:?}"))),
@@ -75,7 +79,7 @@ impl Call {
             partition: self.partition.map(PartitionId),
             start_at: self.start_at,
             resume: &self.resume,
-            filter: None,
+            filter: self.filter.as_ref().map(|filter| &filter.get().0),
             limit: self.limit,
             on_reset: self.on_reset,
             auto_commit: self.auto_commit,

@@ -1,6 +1,5 @@
 //! Reading a stream as a group: from committed positions, the partitions that are the reader's, none of them starved.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,28 +11,23 @@ use super::names::{check_group, check_member};
 use super::position::{OnReset, Position, StartAt, resolve};
 use super::share::share;
 use crate::error::{Error, ErrorKind, Result};
+use crate::filter::Filter;
 use crate::ids::{Offset, PartitionId, Timestamp};
 use crate::log::read::{Limits, RecordBatch};
-use crate::log::record::Record;
 use crate::log::ring::Partition;
 use crate::stream::Stream;
 
 /// Encoded bytes of one answer's records, and one record always: an answer is held whole in memory, by at most as many
 /// readers at once as there are threads for them.
 pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
-/// Records that one call looks at when a filter leaves most of them out: a call ends in a fraction of a second, and the
-/// next one goes on where it ended.
+/// Records that one call looks at when a filter leaves most of them out; the next call goes on where it ended.
 pub const MAX_FILTERED_RECORDS: usize = 100_000;
+/// And how long it does: it holds one of the few threads that read.
+const MAX_FILTER_TIME: Duration = Duration::from_millis(100);
 /// How many of them are read at once.
 const FILTER_RECORDS: usize = 2_000;
 /// How often a read from the start tries again when retention moves the start meanwhile.
 const TRIES: usize = 8;
-
-/// What a reader wants to have.
-pub trait Matching: Debug + Sync {
-    /// Whether a record is among it.
-    fn matches(&self, partition: PartitionId, offset: Offset, record: &Record<'_>) -> bool;
-}
 
 /// One call of a consumer.
 #[derive(Clone, Debug)]
@@ -51,7 +45,7 @@ pub struct Consume<'a> {
     /// How far the same reader got by earlier calls, by partition: it goes on there.
     pub resume: &'a [(PartitionId, Offset)],
     /// Only records that it matches; offsets move past the others.
-    pub filter: Option<&'a dyn Matching>,
+    pub filter: Option<&'a Filter>,
     /// At most this many records.
     pub limit: usize,
     /// What to do when a position is not there any more.
@@ -106,6 +100,13 @@ struct Reading {
     end: Offset,
 }
 
+/// What a filter may cost in one partition.
+#[derive(Clone, Copy)]
+struct Scan {
+    records: usize,
+    deadline: Instant,
+}
+
 impl Groups {
     /// Reads what comes next for a group.
     ///
@@ -135,7 +136,7 @@ impl Groups {
             let detail = format!("stream {:?} was deleted", stream.name());
             return Err(Error::new(ErrorKind::StreamNotFound, detail));
         }
-        end_call(group, &stream, request, turn.wrapping_add(batches.len()), batches.is_empty());
+        end_call(group, &stream, request, turn.wrapping_add(batches.len().max(1)), batches.is_empty());
         if request.auto_commit {
             self.commit_read(&stream, &readings, request)?;
         }
@@ -162,6 +163,7 @@ impl Groups {
         let count = readings.len();
         let mut waiting = quotas.iter().filter(|quota| **quota > 0).count();
         let mut batches = Vec::with_capacity(waiting);
+        let deadline = Instant::now() + MAX_FILTER_TIME;
         let (mut left, mut scan) = (MAX_ANSWER_BYTES, MAX_FILTERED_RECORDS);
         for at in (0..count).map(|index| (turn % count.max(1) + index) % count) {
             if quotas[at] == 0 || left == 0 {
@@ -172,8 +174,8 @@ impl Groups {
             match request.filter {
                 None => batches.push(self.read_one(stream, &mut readings[at], limits)?),
                 Some(filter) => {
-                    let most = scan / waiting;
-                    scan -= self.read_matching(stream, &mut readings[at], limits, filter, most, &mut batches)?;
+                    let budget = Scan { records: scan / waiting, deadline };
+                    scan -= self.read_matching(stream, &mut readings[at], limits, filter, budget, &mut batches)?;
                 }
             }
             waiting -= 1;
@@ -183,29 +185,39 @@ impl Groups {
         Ok(batches)
     }
 
-    /// Reads on until as many records match as the limits allow, or `most` were looked at; returns how many those were.
+    /// Reads on until as many records match as the limits allow, or the budget is used up; returns how many records were
+    /// read. The deadline lets each partition look at one record.
     fn read_matching(
         &self,
         stream: &Stream,
         reading: &mut Reading,
         limits: Limits,
-        filter: &dyn Matching,
-        most: usize,
+        filter: &Filter,
+        budget: Scan,
         batches: &mut Vec<RecordBatch>,
     ) -> Result<usize> {
-        let (mut seen, mut left) = (0, limits);
-        while seen < most && left.records > 0 && left.bytes > 0 && reading.position.offset < reading.end {
-            let records = FILTER_RECORDS.min(most - seen);
+        let (mut read, mut left, mut looked, mut late) = (0, limits, false, false);
+        while read < budget.records
+            && left.records > 0
+            && left.bytes > 0
+            && !late
+            && reading.position.offset < reading.end
+        {
+            let records = FILTER_RECORDS.min(budget.records - read);
             let mut batch = self.read_one(stream, reading, Limits { records, bytes: left.bytes })?;
-            seen += batch.len().max(1);
-            batch.select(left.records, |offset, record| filter.matches(reading.partition, offset, record));
-            // Behind the last one that is given: what else matched comes next time.
+            read += batch.len().max(1);
+            batch.select(left.records, |offset, record| {
+                late = looked && Instant::now() >= budget.deadline;
+                looked = true;
+                (!late).then(|| filter.matches(reading.partition, offset, record))
+            });
+            // Behind the last one that is given or left out: what comes after it is looked at next time.
             reading.position.offset = batch.next_offset();
             left.records -= batch.len();
             left.bytes = left.bytes.saturating_sub(batch.bytes());
             batches.push(batch);
         }
-        Ok(seen.min(most))
+        Ok(read.min(budget.records))
     }
 
     /// Reads, and moves the position on.

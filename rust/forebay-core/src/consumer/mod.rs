@@ -16,7 +16,7 @@ mod wait;
 
 pub use answer::write_answer;
 pub use commit::{MAX_COMMIT_OFFSETS, OffsetCommit};
-pub use fetch::{Consume, Fetched, MAX_ANSWER_BYTES, MAX_FILTERED_RECORDS, Matching, Reached};
+pub use fetch::{Consume, Fetched, MAX_ANSWER_BYTES, MAX_FILTERED_RECORDS, Reached};
 pub use groups::{Groups, MAX_GROUPS};
 pub use lease::{LEASE, MAX_MEMBERS};
 pub use names::{MAX_MEMBER_CHARACTERS, check_group, check_member};

