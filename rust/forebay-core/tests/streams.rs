@@ -351,3 +351,16 @@ fn files_that_are_sealed_after_the_deletion_still_say_how_far_the_stream_went() 
     drop(engine);
     is_sound(&next);
 }
+
+/// Files that would be written to for ten minutes are sealed earlier for the sake of what is kept for seconds.
+#[test]
+fn a_short_retention_holds_on_a_quiet_log() {
+    let engine = open(&Faulty::new(11), &small()).unwrap();
+    let brief = StreamChange { retention_ms: Some(2000), ..StreamChange::default() };
+    engine.create_stream_with("brief", 1, brief).unwrap();
+    engine.create_stream("long", 1).unwrap();
+    fill(&engine, "brief", 2, 100);
+    fill(&engine, "long", 2, 100);
+    until("retention", || count(&engine, "brief") == 0);
+    assert_eq!(readable(&engine, "long"), 40);
+}

@@ -20,6 +20,10 @@ use crate::telemetry::Counters;
 
 /// A log that has been quiet for this long says in a marker that its last commit was synced.
 const QUIET: Duration = Duration::from_millis(50);
+/// Records are sealed within this share of the shortest retention among them: they are kept at most that much longer.
+const RETENTION_SHARE: u32 = 10;
+/// But files change no faster than this, however short a retention is: each costs half a dozen syncs.
+const MIN_FILE_AGE: Duration = Duration::from_secs(1);
 /// An old file that could not be left, because the disk is full, is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
 /// From so many appends in the last commit the log is busy: fewer senders would wait for nobody.
@@ -145,8 +149,15 @@ impl Committer {
         let sync = self.journal.is_unsynced() && self.durability == Durability::Interval;
         let sync = sync.then(|| self.last_sync + self.sync_interval);
         let marker = (self.journal.is_unmarked() && self.marks()).then(|| self.last_commit + QUIET);
-        let age = self.journal.opened().map(|opened| (opened + self.file_age).max(self.next_rotation));
+        let age = self.journal.opened().map(|opened| (opened + self.file_age()).max(self.next_rotation));
         [sync, marker, age].into_iter().flatten().min()
+    }
+
+    /// How long the file is written to: retention deletes what is sealed, so what a stream keeps for an hour must not
+    /// wait for its sealing for much of another one.
+    fn file_age(&self) -> Duration {
+        let share = self.contents.shortest_retention.map(|retention| retention / RETENTION_SHARE);
+        share.map_or(self.file_age, |share| share.max(MIN_FILE_AGE).min(self.file_age))
     }
 
     fn marks(&self) -> bool {
@@ -167,7 +178,7 @@ impl Committer {
         if self.journal.is_unmarked() && self.marks() && now >= self.last_commit + QUIET {
             let _synced = self.journal.mark(FrameKind::Marker)?;
         }
-        if now >= self.next_rotation && self.journal.opened().is_some_and(|opened| now >= opened + self.file_age) {
+        if now >= self.next_rotation && self.journal.opened().is_some_and(|opened| now >= opened + self.file_age()) {
             match self.rotate() {
                 Ok(()) => {}
                 // Without a further file the old one serves on.

@@ -25,18 +25,27 @@ pub struct Contents {
     /// The last change of every row that its commits touched.
     pub changes: Changes,
     pub(super) runs: BTreeMap<(StreamId, PartitionId), (Arc<Stream>, Vec<Run>)>,
+    /// The shortest retention of the streams that the file has records of, as it was when the first came.
+    pub(super) shortest_retention: Option<Duration>,
 }
 
 impl Contents {
     /// An empty file's.
     #[must_use]
     pub fn new(generation: Generation) -> Self {
-        Self { generation, last_sequence: Sequence(0), changes: Changes::default(), runs: BTreeMap::new() }
+        let (changes, runs) = (Changes::default(), BTreeMap::new());
+        Self { generation, last_sequence: Sequence(0), changes, runs, shortest_retention: None }
     }
 
     /// Takes in a published run. Runs of one partition come in order.
     pub fn add(&mut self, stream: Arc<Stream>, partition: PartitionId, run: Run) {
-        self.runs.entry((stream.id(), partition)).or_insert_with(|| (stream, Vec::new())).1.push(run);
+        let shortest = &mut self.shortest_retention;
+        let mut first = |stream: Arc<Stream>| {
+            let retention = stream.definition().retention_ms.map(Duration::from_millis);
+            *shortest = (*shortest).into_iter().chain(retention).min();
+            (stream, Vec::new())
+        };
+        self.runs.entry((stream.id(), partition)).or_insert_with(|| first(stream)).1.push(run);
     }
 
     /// Forgets the runs of a stream whose deletion is in this file.
