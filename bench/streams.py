@@ -122,7 +122,7 @@ def in_process(cache: Cache, cores: Cores, seconds: float, figures: Figures) -> 
     python = Forebay().command.with_name("python")
     with fresh("in-process", cache, cores) as launch:
         result = subprocess.run(
-            [str(python), str(BENCH / "harness/in_process.py"), str(launch.directory / "data"), str(seconds)],
+            [str(python), "-P", str(BENCH / "harness/in_process.py"), str(launch.directory / "data"), str(seconds)],
             capture_output=True,
             text=True,
             check=False,
