@@ -132,7 +132,8 @@ def in_process(cache: Cache, cores: Cores, seconds: float, figures: Figures) -> 
         raise RuntimeError(f"in_process.py failed: {result.stderr[-2000:]}")
     measured = json.loads(result.stdout)
     figures.add("append, in-process, batches of 1000, fdatasync", *measured["append"])
-    figures.add("read, in-process, sealed segments", *measured["read"])
+    figures.add("read, in-process, sealed segments, from the disk", *measured["read"])
+    figures.add("read, in-process, again, from the page cache", *measured["read_again"])
 
 
 def kafka(cache: Cache, cores: Cores, seconds: float, figures: Figures) -> None:
