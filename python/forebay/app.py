@@ -24,6 +24,7 @@ from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import HttpProtocol, Scope, Watcher
 from forebay.http.streaming import Streaming
 from forebay.http.terms import Terms
+from forebay.http.tickets import TICKET, Tickets, ticket_in
 from forebay.polls import Polls
 
 log = structlog.get_logger("forebay.app")
@@ -41,6 +42,7 @@ class App:
         self.engine = engine
         self.settings = settings
         self.guard = guard
+        self.tickets = Tickets(guard)
         self.allowance = Allowance(settings.max_reading_bytes)
         self.stopping = asyncio.Event()
         self.polls = Polls(engine, self.stopping)
@@ -153,8 +155,17 @@ class App:
         except (errors.NotFound, errors.MethodNotAllowed):
             self.guard.require(scope.headers, Role.NONE)
             raise
-        grant = EVERYTHING if route.role is Role.NONE else self.guard.require(scope.headers, route.role)
-        return route, bound, grant
+        return route, bound, self._grant(route, scope)
+
+    def _grant(self, route: Route, scope: Scope) -> Grant:
+        """What the sender may do, which includes the route's role. A ticket goes before the header: behind a proxy with
+        Basic authentication a browser sends a header of its own."""
+        if route.role is Role.NONE:
+            return EVERYTHING
+        ticket = ticket_in(scope.query_string) if scope.query_string and TICKET in route.parameters else None
+        if ticket is not None:
+            return self.tickets.require(ticket, route.role)
+        return self.guard.require(scope.headers, route.role)
 
     async def _refuse(
         self, family: Family, error: ForebayError, scope: Scope, protocol: HttpProtocol, request: Request | None

@@ -24,6 +24,8 @@ def test_every_role_is_that_of_its_kind(table: list[Route]) -> None:
     for route in table:
         if (route.method, route.path) in INGEST:
             assert route.role is Role.INGEST
+        elif route.path == "/api/ticket":
+            assert route.role is Role.READ, "it opens nothing but what is read"
         elif route.path == COMMIT or route.path.endswith("/members/{memberId}"):
             assert route.role is Role.READ, "it is part of consuming"
         elif route.method == "GET" and route.role is not Role.NONE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.api import consume, consumers, docs, drain, health, manage, metrics, publish, streams, tail
+from forebay.api import consume, consumers, docs, drain, health, manage, metrics, publish, streams, tail, ticket
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -21,6 +21,7 @@ def routes(app: App) -> list[Route]:
         *consume.routes(app),
         *consumers.routes(app),
         *tail.routes(app),
+        *ticket.routes(app),
         *health.routes(app),
         *metrics.routes(app),
         *docs.routes(app),

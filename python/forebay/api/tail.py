@@ -12,6 +12,7 @@ from forebay.http.reply import Reply
 from forebay.http.request import shown
 from forebay.http.router import Role, Route
 from forebay.http.streaming import EVENT_STREAM, Streaming
+from forebay.http.tickets import TICKET
 from forebay.tail import MAX_ID_CHARACTERS, Choice, Hubs, Position, parse
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def routes(app: App) -> list[Route]:
             "/api/v1/streams/{name}/tail",
             tail,
             Role.READ,
-            parameters=Parameters(FILTER, FROM),
+            parameters=Parameters(FILTER, FROM, TICKET),
             summary="What comes in, as it comes in (Server-Sent Events).",
             headers=(RESUME,),
             replies={200: Reply(None, EVENTS, media="text/event-stream")},

@@ -174,7 +174,7 @@ function tryForm(path, method, operation) {
 }
 
 function operationEntry(path, method, operation) {
-  const roles = (operation.security || []).flatMap((one) => Object.values(one).flat());
+  const roles = [...new Set((operation.security || []).flatMap((one) => Object.values(one).flat()))];
   const entry = make("details", { "data-words": `${method} ${path} ${operation.summary}`.toLowerCase() },
     make("summary", {}, make("span", { class: `method ${method}` }, method.toUpperCase()), make("span", { class: "path" }, path),
       make("span", { class: "role" }, roles.length ? roles.join(", ") : "no token"), " ",

@@ -90,6 +90,10 @@ class Guard:
             return None
         return grant
 
+    def known(self, digest: bytes) -> Grant | None:
+        """The grant of the token with that digest as it is now; None when it was removed."""
+        return EVERYTHING if self._store is None else self._grants.get(digest)
+
     def require(self, headers: Headers, role: Role) -> Grant:
         """The grant of the request's token, which has `role`.
 

@@ -15,6 +15,7 @@ from forebay.http.dialects import ENVELOPES, error_name
 from forebay.http.parameters import Parameter
 from forebay.http.reply import Reply
 from forebay.http.router import Role, Route
+from forebay.http.tickets import TICKET, TICKET_SECONDS
 
 VERSION = "3.1.0"
 
@@ -49,6 +50,8 @@ HEADERS: Mapping[str, JsonObject] = {
 """Headers of answers. Where an answer names one, it is always there."""
 
 _TOKEN = "token"  # noqa: S105 # a scheme's name
+
+_TICKET = "ticket"
 
 _ANY_ROUTE: tuple[type[ForebayError], ...] = (errors.InvalidRequest, errors.Internal, errors.Closed)
 _WITH_ROLE: tuple[type[ForebayError], ...] = (errors.Unauthorized, errors.Forbidden)
@@ -95,7 +98,14 @@ def document(routes: Iterable[Route], version: str) -> JsonObject:
             "schemas": components,
             "headers": {name: dict(row, required=True) for name, row in HEADERS.items()},
             "securitySchemes": {
-                _TOKEN: {"type": "http", "scheme": "bearer", "description": "Made by `forebay token create`."}
+                _TOKEN: {"type": "http", "scheme": "bearer", "description": "Made by `forebay token create`."},
+                _TICKET: {
+                    "type": "apiKey",
+                    "in": "query",
+                    "name": TICKET.name,
+                    "description": "Made by `POST /api/ticket` for a browser's `WebSocket` or `EventSource`, which "
+                    f"cannot send a token; good for one request within {TICKET_SECONDS} seconds.",
+                },
             },
         },
     }
@@ -141,13 +151,15 @@ def _operation(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
         "tags": [route.family.value],
         "parameters": [
             *(_segment(name, text) for name, text in segments(route).items()),
-            *(_parameter("query", row) for row in route.parameters),
+            # A security scheme says it already.
+            *(_parameter("query", row) for row in route.parameters if row != TICKET),
             *(_parameter("header", row) for row in route.headers),
         ],
     }
     if route.role is not Role.NONE:
         # In 3.1, schemes other than OAuth list the roles that are asked for.
-        operation["security"] = [{_TOKEN: [route.role.value]}]
+        schemes = (_TOKEN, _TICKET) if TICKET in route.parameters else (_TOKEN,)
+        operation["security"] = [{scheme: [route.role.value]} for scheme in schemes]
     if route.shape is not None:
         operation["requestBody"] = {
             "required": True,
