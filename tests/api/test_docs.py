@@ -10,6 +10,7 @@ from openapi_spec_validator import validate
 from forebay.http.openapi import HEADERS, failures, segments
 from forebay.http.reply import Reply
 from forebay.http.router import Role, Route
+from forebay.http.tickets import TICKET
 from harness import RunningServer, serving
 
 
@@ -80,5 +81,6 @@ def test_public_routes_show_no_security(table: list[Route], shared_server: Runni
         paths = client.get("/openapi.json").json()["paths"]
     for route in table:
         operation = paths[route.path][route.method.lower()]
-        expected = None if route.role is Role.NONE else [{"token": [route.role.value]}]
+        schemes = ("token", "ticket") if TICKET in route.parameters else ("token",)
+        expected = None if route.role is Role.NONE else [{scheme: [route.role.value]} for scheme in schemes]
         assert operation.get("security") == expected, named(route)
