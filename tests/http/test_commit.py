@@ -1,6 +1,8 @@
 """A request's future on the event loop."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -26,3 +28,17 @@ def test_a_senders_own_timeout_ends_the_wait() -> None:
 
     with pytest.raises(Timeout, match="options.timeout"):
         asyncio.run(run())
+
+
+def test_a_commit_that_came_is_not_kept_until_the_senders_deadline() -> None:
+    async def run() -> None:
+        commit: Commit[int] = Commit()
+        commit.set_timeout(60)
+        commit.set_result(1)
+        assert await commit.wait() == 1
+        kept = weakref.ref(commit)
+        del commit
+        gc.collect()
+        assert kept() is None
+
+    asyncio.run(run())

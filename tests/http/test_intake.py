@@ -211,3 +211,20 @@ def test_a_publication_names_its_stream_and_is_told_the_outcome_in_time(intake: 
     assert asyncio.run(run()) == [504]
     quarantine = Exchange(content_length="5", forebay_on_invalid="quarantine")
     assert not intake.take(quarantine, quarantine, "orders")  # type: ignore[arg-type]
+
+
+def test_an_answered_publication_is_not_kept_until_its_own_deadline(intake: Intake, engine: Submitted) -> None:
+    async def run() -> list[int]:
+        exchange = Exchange(content_length="5")
+        assert intake.take(exchange, exchange, "orders")  # type: ignore[arg-type]
+        exchange.body.arrive(b"12345")
+        [(_, _, delivery, *_terms)] = engine.calls
+        delivery.set_timeout(60)
+        timer = delivery.timer
+        delivery.set_result(0)
+        assert timer.cancelled()
+        delivery.set_timeout(60)
+        assert delivery.timer is None, "it was answered before its deadline was known"
+        return exchange.answers
+
+    assert asyncio.run(run()) == [202]

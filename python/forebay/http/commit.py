@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Generic, TypeVar
 
-from forebay import errors
-from forebay.http.intake import ACK_SECONDS
+from forebay.http.intake import ACK_SECONDS, no_commit
 
 T = TypeVar("T")
 
@@ -17,12 +16,15 @@ class Commit(Generic[T]):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[T] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
 
     def set_result(self, result: T) -> None:
+        self._stop_timer()
         if not self._future.done():
             self._future.set_result(result)
 
     def set_exception(self, error: Exception) -> None:
+        self._stop_timer()
         if not self._future.done():
             self._future.set_exception(error)
 
@@ -31,10 +33,13 @@ class Commit(Generic[T]):
 
     def set_timeout(self, seconds: float) -> None:
         """The sender waits that much longer, in a request that says so."""
-        self._loop.call_later(seconds, self._expire)
+        if not self._future.done():
+            self._timer = self._loop.call_later(seconds, self.set_exception, no_commit("options.timeout"))
 
-    def _expire(self) -> None:
-        self.set_exception(errors.Timeout("no commit within options.timeout; the outcome is unknown"))
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def wait(self) -> T:
         """The result, once the batch is committed.
@@ -46,4 +51,4 @@ class Commit(Generic[T]):
             async with asyncio.timeout(ACK_SECONDS):
                 return await self._future
         except TimeoutError:
-            raise errors.Timeout(f"no commit within {ACK_SECONDS:g} seconds; the outcome is unknown") from None
+            raise no_commit(f"{ACK_SECONDS:g} seconds") from None

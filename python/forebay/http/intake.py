@@ -100,13 +100,13 @@ class Intake:
                 if age > self.body_seconds + SWEEP_SECONDS:
                     future.cancel()
             elif age > ACK_SECONDS:
-                delivery.set_exception(Timeout(f"no commit within {ACK_SECONDS:g} seconds; the outcome is unknown"))
+                delivery.set_exception(no_commit(f"{ACK_SECONDS:g} seconds"))
 
 
 class Delivery:
     """One request on the short way: the callback of its body, then the future of its commit."""
 
-    __slots__ = ("future", "intake", "protocol", "since", "size", "terms")
+    __slots__ = ("future", "intake", "protocol", "since", "size", "terms", "timer")
 
     def __init__(self, intake: Intake, protocol: HttpProtocol, size: int, terms: Terms) -> None:
         self.intake = intake
@@ -115,6 +115,7 @@ class Delivery:
         self.terms = terms
         self.since = intake.now
         self.future: BodyFuture | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
     def __call__(self, future: BodyFuture) -> None:
         intake = self.intake
@@ -146,8 +147,9 @@ class Delivery:
 
     def set_timeout(self, seconds: float) -> None:
         """The sender waits that much longer, in a request that says so. Called on the event loop."""
-        late = Timeout("no commit within options.timeout; the outcome is unknown")
-        asyncio.get_running_loop().call_later(seconds, self.set_exception, late)
+        if self in self.intake.under_way:
+            late = no_commit("options.timeout")
+            self.timer = asyncio.get_running_loop().call_later(seconds, self.set_exception, late)
 
     def set_exception(self, error: Exception) -> None:
         self._refuse(error if isinstance(error, ForebayError) else Internal(f"{type(error).__name__}: {error}"))
@@ -162,4 +164,13 @@ class Delivery:
 
     def _settle(self) -> bool:
         """Whether it is still to be answered. A commit may come after its deadline, and nothing is answered twice."""
+        if self.timer is not None:
+            # It would keep the request, its connection's side included, for as long as its sender would have waited.
+            self.timer.cancel()
+            self.timer = None
         return self.intake.under_way.pop(self, self) is None
+
+
+def no_commit(within: str) -> Timeout:
+    """What a sender is told whose commit did not come in time."""
+    return Timeout(f"no commit within {within}; the outcome is unknown")
