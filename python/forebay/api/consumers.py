@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from forebay import errors
 from forebay.api.consume import refuse_projects
-from forebay.api.streams import MAX_OFFSET, MAX_PARTITION
+from forebay.api.streams import MAX_OFFSET, MAX_PARTITION, rfc3339
 from forebay.http.reply import Reply
 from forebay.http.response import Response, json_response
 from forebay.http.router import Role, Route
@@ -26,8 +25,6 @@ MAX_COMMIT_BYTES = 512 << 10
 
 COMMIT_SECONDS = 30.0
 """The engine answers every commit; this ends the wait when the disk does not."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CommittedOffset(msgspec.Struct, forbid_unknown_fields=True):
@@ -117,18 +114,12 @@ class LeftGroup(msgspec.Struct, rename="camel"):
     member_id: str
 
 
-def timestamp(microseconds: int) -> str:
-    """RFC 3339 in UTC with milliseconds."""
-    moment = EPOCH + timedelta(microseconds=microseconds)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def describe(group: GroupDescription) -> ConsumerGroup:
     """A group as JSON shows it."""
     return ConsumerGroup(
         group.name,
-        timestamp(group.created_us),
-        timestamp(group.used_us),
+        rfc3339(group.created_us),
+        rfc3339(group.used_us),
         _lag(group),
         [GroupMember(member, stream, partitions, left) for stream, member, partitions, left in group.members],
         [
@@ -145,8 +136,8 @@ def _lag(group: GroupDescription) -> int:
 def _row(group: GroupDescription) -> ConsumerGroupRow:
     return ConsumerGroupRow(
         group.name,
-        timestamp(group.created_us),
-        timestamp(group.used_us),
+        rfc3339(group.created_us),
+        rfc3339(group.used_us),
         _lag(group),
         len({member for _, member, _, _ in group.members}),
         sorted({row[0] for row in group.offsets} | {row[0] for row in group.members}),
@@ -242,7 +233,7 @@ def _group_routes(app: App) -> list[Route]:
         group = request.bound["group"]
         await app.blocking(app.engine.delete_group, group)
         app.polls.rebalanced(group)
-        deleted = timestamp(time.time_ns() // 1000)
+        deleted = rfc3339(time.time_ns() // 1000)
         return json_response(200, DeletedGroup("deleted", group, deleted))
 
     return [
