@@ -19,7 +19,6 @@ from forebay.http.router import Role, Route
 if TYPE_CHECKING:
     from forebay._forebay import Consumed
     from forebay.app import App
-    from forebay.http.auth import Grant
     from forebay.http.request import Request
     from forebay.http.rsgi import HttpProtocol
 
@@ -28,6 +27,9 @@ MAX_LIMIT = 10_000
 
 MAX_TIMEOUT_MS = 30_000
 """How long a poll may wait: less than what proxies between commonly allow."""
+
+NO_GROUPS = "which consumer groups know nothing of"
+"""Groups belong to no project, and neither do their positions."""
 
 NAME = r"(?!\.\.?$)[A-Za-z0-9._-]+"
 VISIBLE = "[!-~]+"
@@ -115,7 +117,7 @@ class Call(NamedTuple):
 
 def routes(app: App) -> list[Route]:
     async def events(request: Request) -> Response:
-        refuse_projects(request.grant)
+        request.grant.check_all_projects(NO_GROUPS)
         expression = request.value(FILTER)
         chosen = None if expression is None else await app.blocking(Filter, expression)
         return await _poll(app, request.bound["name"], _call(request, chosen), request.protocol)
@@ -183,18 +185,6 @@ async def _consume(app: App, stream: str, call: Call, resume: list[tuple[int, in
             hold_ms=int(seconds * 1000),
         )
     )
-
-
-def refuse_projects(grant: Grant) -> None:
-    """Groups belong to no project, and neither do their positions.
-
-    Raises:
-        Forbidden: the token is limited to projects.
-    """
-    if grant.projects is not None:
-        raise errors.Forbidden(
-            f"the token {grant.name!r} is limited to projects, which consumer groups know nothing of"
-        )
 
 
 def _call(request: Request, chosen: Filter | None) -> Call:

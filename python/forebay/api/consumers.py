@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forebay import errors
-from forebay.api.consume import refuse_projects
+from forebay.api.consume import NO_GROUPS
 from forebay.api.streams import MAX_OFFSET, MAX_PARTITION, rfc3339
 from forebay.http.reply import Reply
 from forebay.http.response import Response, json_response
@@ -167,7 +167,7 @@ def routes(app: App) -> list[Route]:
 
 def _commit_routes(app: App) -> list[Route]:
     async def commit(request: Request) -> Response:
-        refuse_projects(request.grant)
+        request.grant.check_all_projects(NO_GROUPS)
         wanted, offsets = _offsets(await request.body())
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:
@@ -183,7 +183,7 @@ def _commit_routes(app: App) -> list[Route]:
         return json_response(200, CommitAnswer("committed", wanted.offsets))
 
     async def leave(request: Request) -> Response:
-        refuse_projects(request.grant)
+        request.grant.check_all_projects(NO_GROUPS)
         group, member = request.bound["group"], request.bound["memberId"]
         await app.blocking(app.engine.leave_group, group, member)
         app.polls.rebalanced(group)
@@ -220,16 +220,16 @@ def _commit_routes(app: App) -> list[Route]:
 
 def _group_routes(app: App) -> list[Route]:
     async def listing(request: Request) -> Response:
-        refuse_projects(request.grant)
+        request.grant.check_all_projects(NO_GROUPS)
         groups = await app.blocking(app.engine.groups)
         return json_response(200, ConsumerGroupList([_row(group) for group in groups]))
 
     async def one(request: Request) -> Response:
-        refuse_projects(request.grant)
+        request.grant.check_all_projects(NO_GROUPS)
         return json_response(200, describe(await app.blocking(app.engine.group, request.bound["group"])))
 
     async def delete(request: Request) -> Response:
-        refuse_projects(request.grant)
+        request.grant.check_all_projects(NO_GROUPS)
         group = request.bound["group"]
         await app.blocking(app.engine.delete_group, group)
         app.polls.rebalanced(group)

@@ -28,6 +28,8 @@ MAX_REPLICAS = 32_767
 
 FOREVER = -1
 
+NO_CHANGES = "so it changes no streams"
+
 Milliseconds = Annotated[int, msgspec.Meta(ge=FOREVER, le=MAX_RETENTION_MS, description="-1 keeps records for ever.")]
 Bytes = Annotated[int, msgspec.Meta(ge=FOREVER, le=MAX_RETENTION_BYTES, description="-1 keeps all.")]
 
@@ -92,7 +94,7 @@ def routes(app: App) -> list[Route]:
     engine = app.engine
 
     async def create(request: Request) -> Response:
-        check_grant(request)
+        request.grant.check_all_projects(NO_CHANGES)
         asked = read(await request.body(), NewStream)
         await app.blocking(engine.create_stream, asked.name, asked.partitions, asked.config.options())
         made = describe(await app.blocking(engine.stream, asked.name))
@@ -103,14 +105,14 @@ def routes(app: App) -> list[Route]:
         return json_response(201, made)
 
     async def change(request: Request) -> Response:
-        check_grant(request)
+        request.grant.check_all_projects(NO_CHANGES)
         name = known_name(request.bound["name"])
         asked = read(await request.body(), StreamChange)
         await app.blocking(engine.alter_stream, name, asked.config.options())
         return json_response(200, describe(await app.blocking(engine.stream, name)))
 
     async def delete(request: Request) -> Response:
-        check_grant(request)
+        request.grant.check_all_projects(NO_CHANGES)
         name = known_name(request.bound["name"])
         await app.blocking(engine.delete_stream, name)
         return json_response(200, Deleted("deleted", name, rfc3339(time.time_ns() // 1000)))
@@ -148,9 +150,3 @@ def routes(app: App) -> list[Route]:
             errors=(errors.StreamNotFound, errors.StorageUnavailable),
         ),
     ]
-
-
-def check_grant(request: Request) -> None:
-    """Raises `Forbidden` for a token that is limited to projects: streams are not theirs."""
-    if request.grant.projects is not None:
-        raise errors.Forbidden(f"the token {request.grant.name!r} is limited to projects, so it changes no streams")

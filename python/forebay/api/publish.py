@@ -112,8 +112,7 @@ def routes(app: App) -> list[Route]:
 
     async def publish(request: Request, shape: int) -> Response:
         name = known_name(request.bound["name"])
-        if request.grant.projects is not None:
-            raise errors.Forbidden(f"the token {request.grant.name!r} is limited to projects, so it publishes nowhere")
+        request.grant.check_all_projects("so it publishes nowhere")
         terms = terms_of(request.scope.headers, request.grant)
         if terms.quarantine:
             raise errors.InvalidRequest(f"{ON_INVALID}: quarantine is not for this route, which answers for each event")

@@ -20,6 +20,7 @@ from forebay.http.tokens import MAX_QUOTA
 if TYPE_CHECKING:
     from forebay._forebay import StreamDescription
     from forebay.app import App
+    from forebay.http.auth import Grant
     from forebay.http.request import Request
 
 LOGS = "logs"
@@ -129,6 +130,12 @@ def known_name(name: str) -> str:
     return name
 
 
+def check_readable(grant: Grant, name: str) -> None:
+    """Raises `Forbidden` when the token is limited to projects, and the stream has no projects."""
+    if name != LOGS:
+        grant.check_all_projects(f"so it reads the stream {LOGS!r} only")
+
+
 def rfc3339(micros: int) -> str:
     """A time in microseconds since 1970 UTC, as answers show it: with milliseconds."""
     return (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -173,10 +180,7 @@ def routes(app: App) -> list[Route]:
 
     async def records(request: Request) -> Response:
         projects = request.grant.projects
-        if projects is not None and request.bound["name"] != LOGS:
-            raise errors.Forbidden(
-                f"the token {request.grant.name!r} is limited to projects, so it reads the stream {LOGS!r} only"
-            )
+        check_readable(request.grant, request.bound["name"])
         stream = await app.blocking(app.engine.stream, known_name(request.bound["name"]))
         partition = request.value(PARTITION)
         if partition >= len(stream.partitions):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from forebay import errors
 from forebay._forebay import Filter
-from forebay.api.streams import LOGS
+from forebay.api.streams import check_readable
 from forebay.http.parameters import Parameters, choice, text
 from forebay.http.reply import Reply
 from forebay.http.request import shown
@@ -68,10 +68,7 @@ def routes(app: App) -> list[Route]:
 
     async def tail(request: Request) -> Streaming:
         name, grant = request.bound["name"], request.grant
-        if grant.projects is not None and name != LOGS:
-            raise errors.Forbidden(
-                f"the token {grant.name!r} is limited to projects, so it reads the stream {LOGS!r} only"
-            )
+        check_readable(grant, name)
         position = start(name, request)
         expression = request.value(FILTER)
         choice = Choice(name, position[0], expression, grant.projects)

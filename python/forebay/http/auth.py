@@ -45,6 +45,11 @@ class Grant:
     def __post_init__(self) -> None:
         object.__setattr__(self, "plain", Terms(projects=self.projects, account=self.account))
 
+    def check_all_projects(self, consequence: str) -> None:
+        """Raises `Forbidden`, which `consequence` ends, when the token is limited to projects."""
+        if self.projects is not None:
+            raise errors.Forbidden(f"the token {self.name!r} is limited to projects, {consequence}")
+
     def check(self, role: Role) -> None:
         """Raises `Forbidden` when `role` is not among the grant's."""
         if role not in self.roles and role is not Role.NONE:
