@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::histogram::{Histogram, Snapshot};
+use super::live::Live;
 use crate::error::ErrorKind;
 
 /// Bucket bounds for exported latencies, in microseconds: 100 µs to 10 s. Below is a memory-speed acknowledgement, above
@@ -95,6 +96,8 @@ macro_rules! counters {
             $(#[doc = $counter_help] pub $counter: Counter,)+
             $(#[doc = $by_error_help] pub $by_error: ByError,)+
             $(#[doc = $histogram_help] pub $histogram: Histogram,)+
+            /// What `/api/metrics` shows.
+            pub live: Live,
         }
 
         impl Counters {
