@@ -1,8 +1,10 @@
 """The Rust engine. Offsets count records of one partition from 0; times are microseconds since 1970 UTC."""
 
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Protocol, final
 
+from forebay.errors import ForebayError
 from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
@@ -10,9 +12,11 @@ __all__ = [
     "SHAPE_PUBLISH",
     "SHAPE_PUBLISH_BATCH",
     "Account",
+    "Allowance",
     "Consumed",
     "Engine",
     "Filter",
+    "Front",
     "GroupDescription",
     "Polled",
     "Projects",
@@ -216,6 +220,48 @@ class Account:
         """
     def usage(self) -> tuple[int, int, int]:
         """Events and bytes that were let in, and requests that were refused for a quota, the token's or a stream's."""
+
+@final
+class Allowance:
+    """Bytes of request bodies that may be under way at once, over all connections."""
+
+    def __new__(cls, limit: int) -> Allowance: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def used(self) -> int: ...
+    def take(self, size: int) -> bool:
+        """Reserves `size` bytes; False, and nothing reserved, when they are not free."""
+    def give(self, size: int) -> None: ...
+
+@final
+class Front:
+    """Serves a listener on a thread of its own: ingest requests without Python, everything else through a tunnel to
+    `backend` (address, port)."""
+
+    def __new__(
+        cls,
+        engine: Engine,
+        listener: int,
+        backend: tuple[IPv4Address | IPv6Address, int],
+        refuse: Callable[[str, ForebayError], tuple[int, bytes, list[tuple[str, str]]]],
+        *,
+        allowance: Allowance,
+        body_limit: int,
+        body_seconds: float,
+        connections: int,
+    ) -> Front:
+        """`listener` is a descriptor, of which it makes a copy. `refuse` is called with the path and the error of a
+        refused request, on the front's thread, and gives status, body and headers."""
+    def set_grants(self, grants: list[tuple[bytes, Projects | None, Account | None]] | None) -> None:
+        """Who may ingest from now on: (SHA-256 of the token, its projects, its account) of each, or None for everybody.
+        Nobody at first."""
+    def stats(self) -> tuple[int, int, int]:
+        """Connections that are read here, connections that are tunnelled, requests under way."""
+    def begin_stop(self, seconds: float) -> None:
+        """Accepts nothing from here on; what is under way may take so long."""
+    def join(self) -> bool:
+        """Waits for the end; False when connections were left, which are closed then."""
 
 @final
 class Projects:

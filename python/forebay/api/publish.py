@@ -10,7 +10,7 @@ import msgspec
 
 from forebay import errors
 from forebay._forebay import SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH
-from forebay.api.streams import NAME, known_name
+from forebay.api.streams import known_name
 from forebay.http.commit import Commit
 from forebay.http.reply import Reply
 from forebay.http.response import JSON, Response
@@ -28,8 +28,6 @@ MAX_EVENTS = 10_000
 MAX_TIMEOUT_MS = 60_000
 """The longest `options.timeout`; the engine checks it."""
 
-_PREFIX = "/api/v1/streams/"
-_SHAPES = {"events": SHAPE_PUBLISH, "events/batch": SHAPE_PUBLISH_BATCH}
 _STORED = frozenset({200, 201})
 
 Key = Annotated[str, msgspec.Meta(max_length=1024, description="At most 1024 bytes of UTF-8.")]
@@ -96,15 +94,6 @@ def answerer(settings: Settings) -> Callable[[Terms, tuple[int, bytes]], Respons
         return Response(status, body, stored if status in _STORED else refused)
 
     return answer
-
-
-def place(path: str) -> tuple[str, int] | None:
-    """The stream and the shape that a publishing path names; None for any other."""
-    if not path.startswith(_PREFIX):
-        return None
-    name, _, rest = path[len(_PREFIX) :].partition("/")
-    shape = _SHAPES.get(rest)
-    return None if shape is None or not NAME.fullmatch(name) else (name, shape)
 
 
 def routes(app: App) -> list[Route]:

@@ -67,16 +67,11 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
 /// # Errors
 /// `UnsupportedEncoding` naming those that are understood.
 pub fn encoding(name: Option<&str>) -> Result<Encoding, Error> {
-    match name {
-        None | Some("identity" | "") => Ok(Encoding::Identity),
-        Some("gzip" | "x-gzip") => Ok(Encoding::Gzip),
-        Some("deflate") => Ok(Encoding::Deflate),
-        Some("zstd") => Ok(Encoding::Zstd),
-        Some(other) => {
-            let detail = format!("content-encoding {other:?} is not accepted; send gzip, deflate, zstd or identity");
-            Err(Error::new(ErrorKind::UnsupportedEncoding, detail))
-        }
-    }
+    let name = name.unwrap_or_default();
+    Encoding::named(name).ok_or_else(|| {
+        let detail = format!("content-encoding {name:?} is not accepted; send gzip, deflate, zstd or identity");
+        Error::new(ErrorKind::UnsupportedEncoding, detail)
+    })
 }
 
 fn durability(name: &str) -> PyResult<Durability> {

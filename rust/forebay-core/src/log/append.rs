@@ -1,5 +1,6 @@
 //! The atomic unit on its way to the journal: records grouped by partition, table operations, and who waits.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
@@ -93,6 +94,21 @@ impl Receipt {
     #[must_use]
     pub fn new(level: Level, placed: Vec<Placed>, quarantined: u32) -> Self {
         Self { level, placed, quarantined, repeats: None, outline: None }
+    }
+
+    /// What the sender is told: status and JSON body. `quarantine` when invalid events were to be put aside.
+    ///
+    /// # Errors
+    /// `IdempotencyMismatch` when a repeat would be accepted otherwise than the first request was.
+    pub fn answer(&self, quarantine: bool) -> Result<(u16, Cow<'static, [u8]>)> {
+        match &self.outline {
+            Some(outline) => outline.answer(self).map(|(status, body)| (status, body.into())),
+            None if quarantine => {
+                let body = format!(r#"{{"status":"accepted","quarantined":{}}}"#, self.quarantined);
+                Ok((202, body.into_bytes().into()))
+            }
+            None => Ok((202, br#"{"status":"accepted"}"#.into())),
+        }
     }
 
     /// Where each record went, given the partition of each in the order of the request.
