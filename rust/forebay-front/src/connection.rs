@@ -7,7 +7,9 @@ use crate::allowance::Reserved;
 use crate::answer::{Clock, Refusals, write, write_acknowledgement};
 use crate::grants::Grants;
 use crate::head::{Head, Ingest};
-use crate::limits::{ANSWER_TIME, COMMIT_TIME, HEAD_TIME, IDLE_TIME, LINGER_TIME, Limits, MAX_READ_AHEAD};
+use crate::limits::{
+    ANSWER_TIME, COMMIT_TIME, CROWDED_IDLE_TIME, HEAD_TIME, IDLE_TIME, LINGER_TIME, Limits, MAX_READ_AHEAD,
+};
 use crate::socket::{Read, Socket};
 use crate::stats::{Counted, Stats};
 
@@ -120,6 +122,12 @@ impl Connection {
     /// Whether nothing of a request has come.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Head) && self.input.is_empty()
+    }
+
+    /// Whether it has been idle since its last answer for longer than is good when others wait.
+    pub(crate) fn is_idle_in_a_crowd(&self, now: Instant) -> bool {
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
+        self.is_idle() && left.is_some_and(|left| left < IDLE_TIME - CROWDED_IDLE_TIME)
     }
 
     /// Gives up the socket and what was read from it.

@@ -20,7 +20,7 @@ pub struct Front {
     mailbox: Arc<Mailbox>,
     grants: Arc<Grants>,
     stats: Arc<Stats>,
-    thread: Mutex<Option<JoinHandle<io::Result<bool>>>>,
+    thread: Mutex<Option<JoinHandle<bool>>>,
 }
 
 impl fmt::Debug for Front {
@@ -68,7 +68,11 @@ impl Front {
         let reactor = Reactor::new(listener, backend, engine, Arc::clone(&mailbox), shared)?;
         let thread = thread::Builder::new().name("forebay-front".into()).spawn(move || {
             let _fuse = Fuse;
-            reactor.run()
+            reactor.run().unwrap_or_else(|error| {
+                // As for a panic: epoll refuses only what is a defect.
+                eprintln!("forebay: the front cannot wait for its connections: {error}");
+                std::process::abort()
+            })
         })?;
         Ok(Self { mailbox, grants, stats, thread: Mutex::new(Some(thread)) })
     }
@@ -92,16 +96,9 @@ impl Front {
 
     /// Waits for the end that was asked for; false when connections were left at the deadline, which are closed then.
     /// True when it has ended before.
-    ///
-    /// # Errors
-    /// Why it has ended by itself: the operating system refused to wait for connections.
-    pub fn join(&self) -> io::Result<bool> {
-        match self.thread.lock().take().map(JoinHandle::join) {
-            None => Ok(true),
-            Some(Ok(ended)) => ended,
-            // It cannot panic and return: see `Fuse`.
-            Some(Err(_)) => Ok(false),
-        }
+    pub fn join(&self) -> bool {
+        // It does not panic and return: see `Fuse`.
+        self.thread.lock().take().is_none_or(|thread| thread.join().unwrap_or(false))
     }
 }
 

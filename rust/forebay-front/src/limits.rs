@@ -14,6 +14,8 @@ pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long a connection may be idle between requests: longer than the minute for which most clients and balancers keep
 /// one, so that it is rarely this side that closes while a request is on its way.
 pub(crate) const IDLE_TIME: Duration = Duration::from_secs(75);
+/// The same when as many connections are open as may be, and others wait for one.
+pub(crate) const CROWDED_IDLE_TIME: Duration = Duration::from_secs(5);
 /// A commit takes milliseconds and a stalled disk minutes: after this the sender is told that the outcome is unknown.
 pub(crate) const COMMIT_TIME: Duration = Duration::from_secs(60);
 /// How long an answer may wait for its reader, who has stopped reading.

@@ -287,7 +287,9 @@ impl Reactor {
     }
 
     fn look_at(&mut self, slot: u32, now: Instant) {
+        let crowded = self.rest == Some(None);
         match self.clients.get(slot) {
+            Some(Client::Direct(connection)) if crowded && connection.is_idle_in_a_crowd(now) => self.close(slot),
             Some(Client::Direct(connection)) if connection.deadline.is_some_and(|deadline| now >= deadline) => {
                 if connection.expire(&mut self.shared, now) {
                     self.turn(slot, now)

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_core::{Error, ErrorKind};
+use forebay_core::Error;
 use forebay_front::{Answer, Grant, Grants, Limits, Refusals};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -13,7 +13,7 @@ use pyo3::pybacked::PyBackedBytes;
 use crate::account::Account;
 use crate::descriptor::duplicate;
 use crate::engine::{Engine, Projects};
-use crate::error::{exception, raise};
+use crate::error::exception;
 
 /// Bytes of request bodies that may be under way at once.
 #[pyclass(frozen, module = "forebay._forebay")]
@@ -123,8 +123,7 @@ impl Front {
         self.0.begin_stop(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
     }
 
-    fn join(&self, py: Python<'_>) -> PyResult<bool> {
+    fn join(&self, py: Python<'_>) -> bool {
         py.detach(|| self.0.join())
-            .map_err(|error| raise(py, &Error::new(ErrorKind::Internal, format!("the front ended by itself: {error}"))))
     }
 }
