@@ -2,10 +2,13 @@
 
 mod drain;
 mod event;
+mod fields;
 mod inflate;
 pub mod json;
+mod list;
 mod parsed;
 pub mod parser;
+mod problem;
 pub mod publish;
 pub mod request;
 mod timestamp;

@@ -8,4 +8,4 @@ mod parser;
 
 pub use answer::{Failure, Outline};
 pub use body::{MAX_PUBLISH_TIMEOUT_MS, MAX_PUBLISHED_EVENTS, Publication, parse_batch, parse_single};
-pub use event::{Problem, Rules};
+pub use event::Rules;
