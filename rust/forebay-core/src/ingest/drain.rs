@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::event::Event;
 use super::json::{JsonError, JsonStr, Scanner};
-use super::list::{open_body, read_events};
-use super::parsed::{InvalidEvent, OnInvalid, Parsed};
+use super::list::{open_body, read_events, take_in};
+use super::parsed::{OnInvalid, Parsed};
 use super::problem::{FirstProblem, Problem, malformed, not_json};
 use super::timestamp::parse_timestamp;
 use crate::error::Result;
@@ -70,15 +70,7 @@ impl Drain {
                 return Err(malformed("events: given more than once"));
             }
             read_events(&mut scanner, MAX_EVENTS_PER_BODY, |index, scanner| {
-                let _ = scanner.peek();
-                let start = scanner.position();
-                if let Some(problem) = self.event(scanner, out).map_err(not_json)? {
-                    if self.on_invalid == OnInvalid::Refuse {
-                        return Err(problem.error(Some(index)));
-                    }
-                    out.invalid.push(InvalidEvent { index, span: scanner.since(start), reason: problem.text() });
-                }
-                Ok(())
+                take_in(scanner, index, self.on_invalid, out, |scanner, out| self.event(scanner, out))
             })?;
         }
         scanner.finish().map_err(not_json)?;

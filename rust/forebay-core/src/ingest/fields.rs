@@ -2,13 +2,23 @@
 
 use std::borrow::Cow;
 
-use super::json::{JsonError, Scanner};
+use super::json::{JsonError, JsonStr, Scanner};
 use super::timestamp::{from_millis, parse_timestamp};
 use crate::ids::Timestamp;
 
 /// A JSON number that is written as a whole one.
 pub(super) fn integer(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Reads the next value if it is a string, and skips it otherwise.
+#[inline]
+pub(super) fn read_text<'a>(scanner: &mut Scanner<'a>) -> Result<Option<JsonStr<'a>>, JsonError> {
+    if scanner.peek() == Some(b'"') {
+        return scanner.read_string().map(Some);
+    }
+    scanner.skip_value()?;
+    Ok(None)
 }
 
 /// Reads a moment in one of the forms of [`parse_timestamp`], or in milliseconds; or says why it is none.

@@ -1,7 +1,8 @@
 //! Where the events of a body stand: in its array `events`, or in the array that the body is.
 
-use super::json::Scanner;
-use super::problem::{malformed, not_json};
+use super::json::{JsonError, Scanner};
+use super::problem::{Problem, malformed, not_json};
+use super::{InvalidEvent, OnInvalid, Parsed};
 use crate::error::Result;
 
 /// Enters a body that is an object with an array `events`.
@@ -56,4 +57,25 @@ fn read_list<'a>(
         index += 1;
     }
     if index == 0 { Err(malformed("events: must not be empty")) } else { Ok(()) }
+}
+
+/// Reads the event at `index` by `read`, which appends it unless there is a problem with it: that refuses the body, or
+/// sets the event aside.
+#[inline(always)]
+pub(super) fn take_in<'a>(
+    scanner: &mut Scanner<'a>,
+    index: usize,
+    on_invalid: OnInvalid,
+    out: &mut Parsed<'a>,
+    read: impl FnOnce(&mut Scanner<'a>, &mut Parsed<'a>) -> std::result::Result<Option<Box<Problem>>, JsonError>,
+) -> Result<()> {
+    let _ = scanner.peek();
+    let start = scanner.position();
+    if let Some(problem) = read(scanner, out).map_err(not_json)? {
+        if on_invalid == OnInvalid::Refuse {
+            return Err(problem.error(Some(index)));
+        }
+        out.invalid.push(InvalidEvent { index, span: scanner.since(start), reason: problem.text() });
+    }
+    Ok(())
 }

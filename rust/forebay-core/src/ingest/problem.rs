@@ -24,16 +24,11 @@ impl Problem {
         Box::new(Self { kind: ErrorKind::Malformed, field: field.into(), reason: reason.into() })
     }
 
-    /// The field, or the event, has `length` bytes, more than `limit`, which `whose` may say more of.
+    /// The field, or the event, has `length` bytes, more than `limit`, which says whose it is.
     #[cold]
     pub(super) fn too_large(field: &'static str, length: usize, limit: &str) -> Box<Self> {
         let reason = format!("has {length} bytes, more than the {limit}");
         Box::new(Self { kind: ErrorKind::PayloadTooLarge, field: field.into(), reason: reason.into() })
-    }
-
-    /// The row of the error table.
-    pub(super) fn kind(&self) -> ErrorKind {
-        self.kind
     }
 
     /// The field and the reason.
