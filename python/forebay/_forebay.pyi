@@ -9,8 +9,12 @@ from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
     "SHAPE_DRAIN",
+    "SHAPE_EVENT",
+    "SHAPE_EVENT_BATCH",
     "SHAPE_PUBLISH",
     "SHAPE_PUBLISH_BATCH",
+    "SHAPE_TRACK",
+    "SHAPE_TRACK_BATCH",
     "Account",
     "Allowance",
     "Consumed",
@@ -40,6 +44,18 @@ SHAPE_PUBLISH: int
 SHAPE_PUBLISH_BATCH: int
 """The event shape of `POST /api/v1/streams/{name}/events/batch`."""
 
+SHAPE_EVENT: int
+"""The event shape of `POST /api/events`."""
+
+SHAPE_EVENT_BATCH: int
+"""The event shape of `POST /api/events/batch`."""
+
+SHAPE_TRACK: int
+"""The event shape of `POST /v1/analytics/track`."""
+
+SHAPE_TRACK_BATCH: int
+"""The event shape of `POST /v1/analytics/track/batch`."""
+
 class _Completion(Protocol):
     """What `Engine.submit` reports to: an asyncio future, or anything with these methods of one."""
 
@@ -68,9 +84,9 @@ class Engine:
         idempotent request; `projects` are the only record keys that the sender may write; `account` is what its
         events are charged to; `stream` is where the publishing shapes go.
 
-        Raises at once when it is refused; else `drain_completions` completes `future` with the number of quarantined
-        events, or with a `ForebayError`. The result of a publishing shape is (status, JSON body); when the body says
-        how long its sender waits, `future.set_timeout(seconds)` is called before, if it comes to a commit.
+        Raises at once when it is refused; else `drain_completions` completes `future` with the answer's status and JSON
+        body, or with a `ForebayError`. When the body says how long its sender waits, `future.set_timeout(seconds)` is
+        called before, if it comes to a commit.
         """
     def completion_fd(self) -> int:
         """A descriptor that turns readable when requests are complete."""

@@ -24,7 +24,7 @@ enum Stage {
     /// Reads a body.
     Body(Box<Ingest>, Reserved, Counted),
     /// Waits for the commit.
-    Commit { path: String, quarantine: bool, _counted: Counted },
+    Commit { path: String, _counted: Counted },
     /// Writes the answer.
     Answer,
     /// Reads and drops what a refused sender still writes.
@@ -232,10 +232,9 @@ impl Connection {
             self.input = input.split_off(end);
         }
         let body: Body = Box::new(Part(input, body_at..end));
-        let quarantine = on_invalid == forebay_core::OnInvalid::Quarantine;
         shared.requests = shared.requests.wrapping_add(1);
         self.request = shared.requests;
-        self.stage = Stage::Commit { path, quarantine, _counted: counted };
+        self.stage = Stage::Commit { path, _counted: counted };
         self.deadline = Some(now + COMMIT_TIME);
         let (allowed, account) = (grant.allowed.clone(), grant.account.clone());
         Some(Request { encoding, on_invalid, key, allowed, stream, account, ..Request::new(shape, body) })
@@ -266,9 +265,9 @@ impl Connection {
 
     /// Answers the request that waits for its commit.
     pub(crate) fn settle(&mut self, outcome: Result<forebay_core::Receipt, Error>, shared: &mut Shared, now: Instant) {
-        let Stage::Commit { path, quarantine, .. } = &self.stage else { return };
-        let (path, quarantine) = (path.clone(), *quarantine);
-        match outcome.and_then(|receipt| Ok((receipt.answer(quarantine)?, receipt.level))) {
+        let Stage::Commit { path, .. } = &mut self.stage else { return };
+        let path = std::mem::take(path);
+        match outcome.and_then(|receipt| Ok((receipt.answer()?, receipt.level))) {
             Ok(((status, body), level)) => {
                 self.close |= shared.stopping;
                 let durability = (status < 300).then(|| level.durability().name());

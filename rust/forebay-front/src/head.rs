@@ -151,8 +151,8 @@ fn ingest(request: &httparse::Request<'_, '_>, body_at: usize, grants: &Grants, 
     let length = fields.body_length().filter(|length| *length <= max)?;
     let grant = grants.find(fields.authorization)?;
     let on_invalid = fields.on_invalid()?;
-    // What only drains may be: these answer for each event, and their streams have no projects.
-    if shape != Shape::Drain && (grant.allowed.is_some() || on_invalid == OnInvalid::Quarantine) {
+    if !has_projects(shape) && grant.allowed.is_some() || !has_quarantine(shape) && on_invalid == OnInvalid::Quarantine
+    {
         return None;
     }
     Some(Ingest {
@@ -167,6 +167,24 @@ fn ingest(request: &httparse::Request<'_, '_>, body_at: usize, grants: &Grants, 
         body_at,
         length,
     })
+}
+
+/// Whether a token that is limited to projects may send it at all.
+const fn has_projects(shape: Shape) -> bool {
+    match shape {
+        Shape::Drain => true,
+        Shape::Publish | Shape::PublishBatch | Shape::Event | Shape::EventBatch | Shape::Track | Shape::TrackBatch => {
+            false
+        }
+    }
+}
+
+/// Whether it is stored or refused as a whole, so that its invalid events can be put aside. The others answer for each.
+const fn has_quarantine(shape: Shape) -> bool {
+    match shape {
+        Shape::Drain | Shape::Track | Shape::TrackBatch => true,
+        Shape::Publish | Shape::PublishBatch | Shape::Event | Shape::EventBatch => false,
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,10 @@ const MAX_NAME_BYTES: usize = 249;
 pub(crate) fn find(path: &str) -> Option<(Shape, Option<&str>)> {
     match path {
         "/v1/drain" => Some((Shape::Drain, None)),
+        "/api/events" => Some((Shape::Event, None)),
+        "/api/events/batch" => Some((Shape::EventBatch, None)),
+        "/v1/analytics/track" => Some((Shape::Track, None)),
+        "/v1/analytics/track/batch" => Some((Shape::TrackBatch, None)),
         _ => {
             let (name, rest) = path.strip_prefix(STREAMS)?.split_once('/')?;
             let shape = match rest {
