@@ -47,6 +47,7 @@ pub struct Engine {
     pub(crate) threads: Threads,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) accepting: AtomicBool,
+    pub(crate) scaling: Mutex<()>,
     pub(crate) lock: Mutex<Option<Box<dyn DirectoryLock>>>,
 }
 

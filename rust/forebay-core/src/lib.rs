@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod log;
 mod options;
 mod report;
+mod scale;
 mod start;
 pub mod stream;
 mod tail;

@@ -6,6 +6,7 @@ mod inflate;
 pub mod json;
 mod parsed;
 pub mod parser;
+pub mod pool;
 pub mod publish;
 pub mod request;
 mod timestamp;
