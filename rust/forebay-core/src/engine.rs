@@ -15,6 +15,7 @@ use crate::ingest::parser::Parser;
 use crate::ingest::request::{Job, Request, Shape};
 use crate::ingest::worker::JobQueue;
 use crate::ingest::{Event, MAX_KEY_BYTES};
+use crate::load_test::LoadTest;
 use crate::log::append::{Append, BATCH_OVERHEAD_BYTES, Completer, Receipt, Reply, Waiter};
 use crate::log::commit_queue::CommitQueue;
 use crate::log::encode::{Destination, Encoded, Placement, encode};
@@ -48,6 +49,7 @@ pub struct Engine {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) accepting: AtomicBool,
     pub(crate) scaling: Mutex<()>,
+    pub(crate) load_test: LoadTest,
     pub(crate) lock: Mutex<Option<Box<dyn DirectoryLock>>>,
 }
 
@@ -133,7 +135,8 @@ impl Engine {
         let (stream, permit) = admitted.inspect_err(|error| self.counters.refused(error.kind()))?;
         let inline = request.is_inline(self.options.inline_body_bytes);
         let reply = Reply::new(completer, ticket);
-        let job = Job { request, stream, permit, reply, arrival: Timestamp::now(), admitted: Instant::now() };
+        let admitted = request.due.unwrap_or_else(Instant::now);
+        let job = Job { request, stream, permit, reply, arrival: Timestamp::now(), admitted };
         if !inline {
             self.jobs.push(job);
             return Ok(());
@@ -287,6 +290,7 @@ impl Engine {
     /// calls do nothing.
     pub fn close(&self) {
         self.accepting.store(false, Ordering::Release);
+        self.load_test.stop();
         self.end_watches();
         // Held to the end: whoever else closes waits, and nobody gives the directory free before the last commit.
         let mut lock = self.lock.lock();

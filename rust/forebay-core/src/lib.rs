@@ -7,6 +7,7 @@ mod error;
 pub mod filter;
 mod ids;
 pub mod ingest;
+pub mod load_test;
 pub mod log;
 mod options;
 mod report;

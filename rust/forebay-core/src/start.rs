@@ -17,6 +17,7 @@ use crate::ids::{Generation, Timestamp};
 use crate::ingest::parser::Parser;
 use crate::ingest::pool::WorkerPool;
 use crate::ingest::worker::JobQueue;
+use crate::load_test::LoadTest;
 use crate::log::commit_queue::CommitQueue;
 use crate::log::committer::{Committer, Wiring};
 use crate::log::dedup::{Dedup, MAX_REMEMBERED_KEYS};
@@ -129,6 +130,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         storage: Arc::clone(&storage),
         accepting: AtomicBool::new(true),
         scaling: Mutex::default(),
+        load_test: LoadTest::default(),
         lock: Mutex::new(Some(lock)),
     })
 }

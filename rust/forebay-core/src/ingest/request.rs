@@ -59,6 +59,8 @@ pub struct Request {
     pub stream: Option<String>,
     /// Whom its events are charged to; `None` for nobody.
     pub account: Option<Arc<Account>>,
+    /// When a load test meant to send it: its latency counts from there. `None`: from the admission.
+    pub due: Option<Instant>,
 }
 
 impl Request {
@@ -74,6 +76,7 @@ impl Request {
             allowed: None,
             stream: None,
             account: None,
+            due: None,
         }
     }
 
@@ -125,6 +128,6 @@ pub struct Job {
     pub reply: Reply,
     /// When it was admitted.
     pub arrival: Timestamp,
-    /// The same, to measure with.
+    /// The same, to measure with; or when it was due.
     pub admitted: Instant,
 }

@@ -207,7 +207,9 @@ impl Drop for Reply {
             let (completer, settlement) = (self.completer.take(), self.settlement.take());
             let reply = Self { completer, ticket: self.ticket, settlement, outline: None };
             reply.finish_and_wake(Err(match std::thread::panicking() {
-                true => Error::new(ErrorKind::Internal, "the request met a defect of the server, which its log tells of"),
+                true => {
+                    Error::new(ErrorKind::Internal, "the request met a defect of the server, which its log tells of")
+                }
                 false => Error::new(ErrorKind::Closed, "the engine closed before the commit"),
             }));
         }

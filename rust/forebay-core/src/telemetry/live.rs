@@ -39,6 +39,7 @@ impl Failure {
             | ErrorKind::UnsupportedEncoding
             | ErrorKind::RequestTimeout
             | ErrorKind::DirectoryLocked
+            | ErrorKind::Conflict
             | ErrorKind::Closed => Self::Processing,
         }
     }
