@@ -168,6 +168,15 @@ class Engine:
         """Durable when it returns. Raises `ConsumerGroupNotFound`."""
     def leave_group(self, group: str, member: str) -> None:
         """Gives a member's leases back. Raises `ConsumerGroupNotFound`, and `NotFound` when it has none."""
+    def scale(self, instances: int) -> None:
+        """Sets how many workers parse bodies, from 1 to 64; waits for the commit. Raises `InvalidRequest`,
+        `StorageUnavailable`."""
+    def start_load_test(self, events_per_second: int, seconds: int) -> None:
+        """Raises `Conflict` while one runs, `InvalidRequest`, `StorageUnavailable`."""
+    def load_test(self) -> dict[str, object]:
+        """What it did until now, by the names of `forebay.load_test.LoadTestProgress` in JSON."""
+    def stop_load_test(self) -> bool:
+        """Nothing is sent after this. False when none was running."""
     def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | _Histogram]]]]:
         """(name, help, type, samples) with type `counter`, `gauge` or `histogram`."""
     def status(self) -> dict[str, object]: ...

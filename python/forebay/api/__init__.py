@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.api import consume, consumers, docs, drain, health, manage, metrics, publish, streams, tail, ticket
+from forebay.api import (
+    consume,
+    consumers,
+    docs,
+    drain,
+    health,
+    load_test,
+    manage,
+    metrics,
+    publish,
+    scale,
+    streams,
+    tail,
+    ticket,
+)
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -22,6 +36,8 @@ def routes(app: App) -> list[Route]:
         *consumers.routes(app),
         *tail.routes(app),
         *ticket.routes(app),
+        *load_test.routes(app),
+        *scale.routes(app),
         *health.routes(app),
         *metrics.routes(app),
         *docs.routes(app),

@@ -57,7 +57,7 @@ impl Projects {
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct Engine {
-    pub(crate) core: forebay_core::Engine,
+    pub(crate) core: Arc<forebay_core::Engine>,
     pub(crate) completions: Arc<Completions>,
     pub(crate) futures: Mutex<Futures>,
 }
@@ -84,7 +84,7 @@ impl Engine {
             forebay_core::Engine::open(Arc::new(disk), options)
         });
         let core = opened.map_err(|error| raise(py, &error))?;
-        Ok(Self { core, completions: Arc::new(Completions::new()?), futures: Mutex::default() })
+        Ok(Self { core: Arc::new(core), completions: Arc::new(Completions::new()?), futures: Mutex::default() })
     }
 
     #[pyo3(signature = (

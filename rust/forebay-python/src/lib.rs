@@ -10,6 +10,7 @@ mod convert;
 mod engine;
 mod error;
 mod load;
+mod load_test;
 mod maintenance;
 mod metrics;
 mod stream;
