@@ -7,8 +7,12 @@ from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
     "SHAPE_DRAIN",
+    "SHAPE_EVENT",
+    "SHAPE_EVENT_BATCH",
     "SHAPE_PUBLISH",
     "SHAPE_PUBLISH_BATCH",
+    "SHAPE_TRACK",
+    "SHAPE_TRACK_BATCH",
     "Account",
     "Consumed",
     "Engine",
@@ -35,6 +39,18 @@ SHAPE_PUBLISH: int
 
 SHAPE_PUBLISH_BATCH: int
 """The event shape of `POST /api/v1/streams/{name}/events/batch`."""
+
+SHAPE_EVENT: int
+"""The event shape of `POST /api/events`."""
+
+SHAPE_EVENT_BATCH: int
+"""The event shape of `POST /api/events/batch`."""
+
+SHAPE_TRACK: int
+"""The event shape of `POST /v1/analytics/track`."""
+
+SHAPE_TRACK_BATCH: int
+"""The event shape of `POST /v1/analytics/track/batch`."""
 
 class _Completion(Protocol):
     """What `Engine.submit` reports to: an asyncio future, or anything with these methods of one."""

@@ -9,14 +9,10 @@ use std::time::Duration;
 use common::{small, until};
 use forebay_core::load_test::{LoadTestReport, LoadTestSpec, LoadTestState, MAX_IN_FLIGHT};
 use forebay_core::log::storage::faulty::Faulty;
-use forebay_core::{Access, Engine, ErrorKind, Options};
-
-const EVENTS: &str = "load-test";
+use forebay_core::{Access, EVENTS, Engine, ErrorKind, Options};
 
 fn open(storage: &Faulty, options: &Options) -> Arc<Engine> {
-    let engine = Arc::new(common::open(storage, options).unwrap());
-    let _there = engine.create_stream(EVENTS, 1);
-    engine
+    Arc::new(common::open(storage, options).unwrap())
 }
 
 fn spec(events_per_second: u64, seconds: u64) -> LoadTestSpec {
@@ -68,6 +64,8 @@ fn a_storage_that_stands_still_shows_in_every_request_that_was_due() {
     let storage = Faulty::new(1);
     let engine = open(&storage, &small());
     let stall = Duration::from_millis(600);
+    engine.start_load_test(spec(1, 1)).unwrap();
+    finished(&engine);
     storage.stall_syncs(true);
     engine.start_load_test(spec(200, 1)).unwrap();
     until("the stall to last", || engine.load_test().report().elapsed >= stall);
@@ -83,6 +81,24 @@ fn a_storage_that_stands_still_shows_in_every_request_that_was_due() {
     assert!(report.p50_micros >= micros(0.1), "{report:?}");
     // The engine's own histogram counts them from the same time.
     assert!(engine.counters().ack_latency.snapshot().percentile(50.0) >= micros(0.1));
+}
+
+/// The generator itself may be held up: here the first request waits for its stream to be made.
+#[test]
+fn what_is_sent_late_counts_from_when_it_was_due() {
+    let storage = Faulty::new(6);
+    let engine = open(&storage, &small());
+    let stall = Duration::from_millis(600);
+    storage.stall_syncs(true);
+    engine.start_load_test(spec(200, 1)).unwrap();
+    until("the stall to last", || engine.load_test().report().elapsed >= stall);
+    assert_eq!(engine.load_test().report().offered, 1, "the generator is not held up");
+    storage.stall_syncs(false);
+    let report = finished(&engine);
+    assert_eq!((report.offered, report.accepted), (200, 200), "{report:?}");
+    assert!(report.p50_micros >= 60_000 && report.p95_micros >= 500_000, "{report:?}");
+    let engines = engine.counters().ack_latency.snapshot();
+    assert!(engines.percentile(50.0) >= 60_000 && engines.percentile(95.0) >= 500_000, "{engines:?}");
 }
 
 #[test]

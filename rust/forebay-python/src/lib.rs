@@ -26,6 +26,10 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<account::Account>()?;
     module.add("SHAPE_PUBLISH", engine::SHAPE_PUBLISH)?;
     module.add("SHAPE_PUBLISH_BATCH", engine::SHAPE_PUBLISH_BATCH)?;
+    module.add("SHAPE_EVENT", engine::SHAPE_EVENT)?;
+    module.add("SHAPE_EVENT_BATCH", engine::SHAPE_EVENT_BATCH)?;
+    module.add("SHAPE_TRACK", engine::SHAPE_TRACK)?;
+    module.add("SHAPE_TRACK_BATCH", engine::SHAPE_TRACK_BATCH)?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<engine::Projects>()?;
     module.add_class::<engine::Receipt>()?;

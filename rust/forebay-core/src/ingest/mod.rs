@@ -2,18 +2,28 @@
 
 mod drain;
 mod event;
+pub mod events;
+mod fields;
 mod inflate;
 pub mod json;
+mod list;
+mod outline;
 mod parsed;
 pub mod parser;
 pub mod pool;
+mod problem;
 pub mod publish;
 pub mod request;
+mod tally;
 mod timestamp;
+pub mod track;
 pub mod worker;
 
 pub use drain::{MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, parse_drain};
 pub use event::Event;
 pub use inflate::{Encoding, inflate};
+pub use outline::Outline;
 pub use parsed::{InvalidEvent, OnInvalid, Parsed};
+pub use tally::Tally;
+pub(crate) use tally::count_refusal;
 pub use timestamp::{TimestampError, format_micros, format_millis, parse_timestamp};

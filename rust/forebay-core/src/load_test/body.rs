@@ -132,13 +132,13 @@ impl Bodies {
         let count = (VARIANTS / events_each).max(MIN_BODIES);
         let body = |index: usize| {
             let consecutive = variants.iter().cycle().skip(index * VARIANTS / count).take(events_each);
-            let mut body = String::from(r#"{"events":["#);
+            let mut body = String::from("[");
             for (place, event) in consecutive.enumerate() {
                 let comma = if place > 0 { "," } else { "" };
                 // Writing into a string cannot fail.
-                let _infallible = write!(body, r#"{comma}{{"value":{event}}}"#);
+                let _infallible = write!(body, "{comma}{event}");
             }
-            body.push_str("]}");
+            body.push(']');
             Arc::from(body.into_bytes())
         };
         Self { events, bodies: (0..count).map(body).collect(), next: 0 }

@@ -5,7 +5,7 @@ use super::body::Bodies;
 use super::run::Run;
 use super::schedule::{Due, Schedule};
 use crate::engine::Engine;
-use crate::ingest::request::{Request, Shape};
+use crate::ingest::request::{Intended, Request, Shape};
 use crate::log::append::Completer;
 
 /// How long answers are waited for after the last request. Whatever is not answered by then stays in flight.
@@ -56,16 +56,12 @@ impl Generator {
         let Some(engine) = self.engine.upgrade() else { return false };
         let body = self.bodies.iter_mut().find(|bodies| bodies.events() == due.events).and_then(Bodies::next);
         let (Some(body), Some(ticket)) = (body, self.run.begin(due)) else { return true };
-        let request = Request { due: Some(self.run.instant(due)), ..request(body) };
+        let intended = Intended { due: self.run.instant(due), events: due.events };
+        let request = Request { intended: Some(intended), ..Request::new(Shape::EventBatch, Box::new(body)) };
         let completer: Arc<dyn Completer> = self.run.clone();
         if let Err(error) = engine.submit(request, completer, ticket) {
             self.run.refused(ticket, error);
         }
         true
     }
-}
-
-/// A request as the events API makes it.
-fn request(body: Arc<[u8]>) -> Request {
-    Request { stream: Some("load-test".to_owned()), ..Request::new(Shape::PublishBatch, Box::new(body)) }
 }
