@@ -30,7 +30,7 @@ class LoadTestProgress(msgspec.Struct, rename="camel"):
     """The load test that runs, or the last one since the server's start; `idle` when there was none.
 
     Every event that was due counts once: `offeredEvents` is the sum of `acceptedEvents` (acknowledged),
-    `rejectedEvents` (429), `failedEvents` (any other refusal; `failure` is the latest reason), `notSentEvents` (due while
+    `rejectedEvents` (429), `failedEvents` (any other refusal; `failure` is the latest), `notSentEvents` (due while
     1024 requests were under way) and `inFlightEvents`. `achievedEventsPerSecond` is that of acknowledged events.
     """
 

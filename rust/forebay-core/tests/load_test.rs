@@ -136,7 +136,7 @@ fn a_full_ring_rejects_and_a_stop_leaves_nothing_uncounted() {
     assert!(!engine.load_test().stop(), "it was stopped before");
     let stopped = engine.load_test().report();
     assert_eq!(stopped.state, LoadTestState::Stopped);
-    assert!(stopped.elapsed < Duration::from_secs(30));
+    assert!(stopped.elapsed < Duration::from_secs(10), "it ran on: {:?}", stopped.elapsed);
     storage.stall_syncs(false);
     until("the last answers", || engine.load_test().report().in_flight == 0);
     let report = engine.load_test().report();

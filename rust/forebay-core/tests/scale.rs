@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use common::{small, until};
@@ -126,24 +126,24 @@ impl Outcomes {
 fn whatever_is_queued_is_parsed_once_at_any_number_and_over_a_close() {
     let storage = Faulty::new(2);
     let engine = common::open(&storage, &options()).unwrap();
-    let (outcomes, stop) = (Arc::new(Outcomes::default()), AtomicBool::new(false));
-    let mut admitted = 0;
+    let (outcomes, resizes) = (Arc::new(Outcomes::default()), AtomicUsize::new(0));
+    let (mut admitted, mut request) = (0, 0);
     thread::scope(|scope| {
+        // Down to one again and again, so that workers find themselves surplus while jobs wait.
         let resizer = scope.spawn(|| {
-            let mut times = 0;
-            while !stop.load(Ordering::Relaxed) {
-                match engine.scale(1 + times % 9) {
-                    Ok(()) => times += 1,
+            loop {
+                match engine.scale(if resizes.fetch_add(1, Ordering::Relaxed) % 2 == 0 { 9 } else { 1 }) {
+                    Ok(()) => {}
                     Err(error) => return assert_eq!(error.kind(), ErrorKind::Closed, "{error}"),
                 }
             }
         });
-        for request in 0..2000 {
+        while resizes.load(Ordering::Relaxed) < 200 {
             let wanted = Request::new(Shape::Drain, Box::new(body("k", request)));
             admitted += u64::from(engine.submit(wanted, outcomes.clone(), Ticket(request)).is_ok());
+            request += 1;
         }
         engine.close();
-        stop.store(true, Ordering::Relaxed);
         resizer.join().unwrap();
     });
     assert_eq!(outcomes.count(), admitted, "everything is answered when the close returns");
