@@ -80,9 +80,9 @@ class Engine:
         idempotent request; `projects` are the only record keys that the sender may write; `account` is what its
         events are charged to; `stream` is where the publishing shapes go.
 
-        Raises at once when it is refused; else `drain_completions` completes `future` with the number of quarantined
-        events, or with a `ForebayError`. The result of a publishing shape is (status, JSON body); when the body says
-        how long its sender waits, `future.set_timeout(seconds)` is called before, if it comes to a commit.
+        Raises at once when it is refused; else `drain_completions` completes `future` with the answer's status and JSON
+        body, or with a `ForebayError`. When the body says how long its sender waits, `future.set_timeout(seconds)` is
+        called before, if it comes to a commit.
         """
     def completion_fd(self) -> int:
         """A descriptor that turns readable when requests are complete."""

@@ -17,13 +17,12 @@ from forebay.errors import ForebayError
 from forebay.http.auth import EVERYTHING, Grant, Guard
 from forebay.http.descriptors import Descriptors
 from forebay.http.dialects import Family, family_of, render
+from forebay.http.ingest import answerer
 from forebay.http.intake import SWEEP_SECONDS, Intake
 from forebay.http.request import Allowance, Request, linger
-from forebay.http.response import Response
 from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import HttpProtocol, Scope, Watcher
 from forebay.http.streaming import Streaming
-from forebay.http.terms import Terms
 from forebay.http.tickets import TICKET, Tickets, ticket_in
 from forebay.load_test import LoadTest
 from forebay.polls import Polls
@@ -53,17 +52,16 @@ class App:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._descriptors = Descriptors()
-        self.drain = self._intake(SHAPE_DRAIN, api.drain.acknowledger(settings), Family.DRAIN)
-        answerer = api.publish.answerer(settings)
+        self.drain = self._intake(SHAPE_DRAIN, Family.DRAIN)
         self._publishing = {
-            shape: self._intake(shape, answerer, Family.STREAMS) for shape in (SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH)
+            shape: self._intake(shape, Family.STREAMS) for shape in (SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH)
         }
 
-    def _intake(self, shape: int, acknowledge: Callable[[Terms, Any], Response], family: Family) -> Intake:
+    def _intake(self, shape: int, family: Family) -> Intake:
         return Intake(
             self.engine,
             shape,
-            acknowledge,
+            answerer(self.settings),
             lambda error, close: render(family, error, close=close),
             guard=self.guard,
             role=Role.INGEST,

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from forebay.api.drain import acknowledger
 from forebay.config import Settings
 from forebay.errors import ForebayError, Saturated
 from forebay.http.auth import Guard
 from forebay.http.dialects import Family, render
+from forebay.http.ingest import answerer
 from forebay.http.intake import ACK_SECONDS, SWEEP_SECONDS, Delivery, Intake
 from forebay.http.request import Allowance
 from forebay.http.router import Role
@@ -97,7 +97,7 @@ def intake(engine: Submitted) -> Intake:
     return Intake(
         engine,  # type: ignore[arg-type]
         0,
-        acknowledger(Settings()),
+        answerer(Settings()),
         lambda error, close: render(Family.DRAIN, error, close=close),
         guard=Guard(None),
         role=Role.INGEST,
@@ -119,8 +119,8 @@ def test_a_body_is_submitted_and_acknowledged_once(intake: Intake, engine: Submi
     assert intake.allowance.used == 0
     [(shape, body, delivery, *terms)] = engine.calls
     assert (shape, body, terms) == (0, b"12345", [None, True, (b"", b"k"), None, None, None])
-    delivery.set_result(0)
-    delivery.set_result(0)
+    delivery.set_result((202, b"{}"))
+    delivery.set_result((202, b"{}"))
     assert exchange.answers == [202]
     assert not intake.under_way
 
@@ -152,7 +152,7 @@ def test_a_commit_after_its_deadline_answers_nothing_more(intake: Intake, engine
     intake.sweep(intake.now + ACK_SECONDS + 1)
     assert exchange.answers == [504]
     delivery = engine.calls[0][2]
-    delivery.set_result(0)
+    delivery.set_result((202, b"{}"))
     delivery.set_exception(Saturated("late"))
     assert exchange.answers == [504]
 
@@ -205,7 +205,7 @@ def test_a_publication_names_its_stream_and_is_told_the_outcome_in_time(intake: 
         delivery.set_timeout(0)
         # Timers run in the order of their times: when this one is through, the other one is.
         await asyncio.sleep(0.01)
-        delivery.set_result(0)
+        delivery.set_result((202, b"{}"))
         return exchange.answers
 
     assert asyncio.run(run()) == [504]
@@ -221,7 +221,7 @@ def test_an_answered_publication_is_not_kept_until_its_own_deadline(intake: Inta
         [(_, _, delivery, *_terms)] = engine.calls
         delivery.set_timeout(60)
         timer = delivery.timer
-        delivery.set_result(0)
+        delivery.set_result((202, b"{}"))
         assert timer.cancelled()
         delivery.set_timeout(60)
         assert delivery.timer is None, "it was answered before its deadline was known"

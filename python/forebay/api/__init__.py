@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forebay.api import (
+    analytics,
     consume,
     consumers,
     docs,
     drain,
+    events,
     health,
     load_test,
     manage,
@@ -29,6 +31,8 @@ def routes(app: App) -> list[Route]:
     """Every route of the server."""
     return [
         *drain.routes(app),
+        *events.routes(app),
+        *analytics.routes(app),
         *streams.routes(app),
         *manage.routes(app),
         *publish.routes(app),

@@ -14,7 +14,7 @@ use crate::ingest::json;
 use crate::ingest::parser::Parser;
 use crate::ingest::request::{Job, Request, Shape};
 use crate::ingest::worker::JobQueue;
-use crate::ingest::{Event, MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, Tally, count_refusal};
+use crate::ingest::{Event, LiveRequest, MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, count_refusal};
 use crate::load_test::LoadTest;
 use crate::log::append::{Append, BATCH_OVERHEAD_BYTES, Completer, Receipt, Reply, Waiter};
 use crate::log::commit_queue::CommitQueue;
@@ -147,7 +147,7 @@ impl Engine {
             (Timestamp::now(), request.intended.map_or_else(Instant::now, |intended| intended.due));
         let mut reply = Reply::new(completer, ticket);
         if request.shape.is_live() {
-            reply = reply.tallied(Tally::new(Arc::clone(&self.counters), admitted, events));
+            reply = reply.counted(LiveRequest::new(Arc::clone(&self.counters), admitted, events));
         }
         let job = Job { request, stream, permit, reply, arrival, admitted };
         if !inline {

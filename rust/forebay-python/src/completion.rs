@@ -164,20 +164,21 @@ fn complete(future: &Bound<'_, PyAny>, outcome: Result<Outcome>) -> PyResult<()>
     settled(future, delivered)
 }
 
-/// The result is the answer's status and body.
+/// The result of an ingest request is its answer's status and body; a change of the engine's own tables has none.
 fn appended(future: &Bound<'_, PyAny>, receipt: &Receipt) -> PyResult<()> {
     let py = future.py();
-    let delivered = match answer(py, receipt) {
-        Ok((status, body)) => future.call_method1(intern!(py, "set_result"), ((status, PyBytes::new(py, &body)),)),
-        Err(error) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
+    let result = intern!(py, "set_result");
+    let delivered = match receipt.outline.as_ref().map(|outline| answer(py, outline, receipt)) {
+        None => future.call_method1(result, (py.None(),)),
+        Some(Ok((status, body))) => future.call_method1(result, ((status, PyBytes::new(py, &body)),)),
+        Some(Err(error)) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
     };
     settled(future, delivered)
 }
 
 /// A large answer takes a millisecond to write; giving the GIL away for a small one would cost more than that.
-fn answer(py: Python<'_>, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
-    let results = receipt.outline.as_ref().map_or(0, Outline::results);
-    if results < MANY_RESULTS { receipt.answer() } else { py.detach(|| receipt.answer()) }
+fn answer(py: Python<'_>, outline: &Outline, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
+    if outline.results() < MANY_RESULTS { receipt.answer() } else { py.detach(|| receipt.answer()) }
 }
 
 fn settled(future: &Bound<'_, PyAny>, delivered: PyResult<Bound<'_, PyAny>>) -> PyResult<()> {

@@ -15,7 +15,7 @@ use super::storage::Synced;
 use super::table::TableOp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Ticket, Timestamp};
-use crate::ingest::{Outline, Tally};
+use crate::ingest::{LiveRequest, Outline};
 use crate::options::Durability;
 use crate::stream::Stream;
 
@@ -145,14 +145,14 @@ pub struct Reply {
     ticket: Ticket,
     settlement: Option<Box<Settlement>>,
     outline: Option<Outline>,
-    tally: Option<Box<Tally>>,
+    live: Option<Box<LiveRequest>>,
 }
 
 impl Reply {
     /// The outcome goes to `completer` under `ticket`.
     #[must_use]
     pub fn new(completer: Arc<dyn Completer>, ticket: Ticket) -> Self {
-        Self { completer: Some(completer), ticket, settlement: None, outline: None, tally: None }
+        Self { completer: Some(completer), ticket, settlement: None, outline: None, live: None }
     }
 
     /// The same, with what the answer is made of.
@@ -164,15 +164,15 @@ impl Reply {
 
     /// The same, counted when it is answered.
     #[must_use]
-    pub(crate) fn tallied(mut self, tally: Tally) -> Self {
-        self.tally = Some(Box::new(tally));
+    pub(crate) fn counted(mut self, live: LiveRequest) -> Self {
+        self.live = Some(Box::new(live));
         self
     }
 
     /// The same, for a request whose commit stores that many events.
     #[must_use]
     pub(crate) fn expecting(mut self, events: usize) -> Self {
-        self.tally.iter_mut().for_each(|tally| tally.expect(events));
+        self.live.iter_mut().for_each(|live| live.expect(events));
         self
     }
 
@@ -211,8 +211,8 @@ impl Reply {
                 repeat.finish(repeated, woken);
             }
         }
-        if let Some(tally) = self.tally.take() {
-            tally.settle(&mut outcome);
+        if let Some(live) = self.live.take() {
+            live.settle(&mut outcome);
         }
         if let Ok(receipt) = &mut outcome {
             receipt.outline = self.outline.take();
@@ -236,8 +236,8 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if self.completer.is_some() || self.settlement.is_some() {
-            let (completer, settlement, tally) = (self.completer.take(), self.settlement.take(), self.tally.take());
-            let reply = Self { completer, ticket: self.ticket, settlement, outline: None, tally };
+            let (completer, settlement, live) = (self.completer.take(), self.settlement.take(), self.live.take());
+            let reply = Self { completer, ticket: self.ticket, settlement, outline: None, live };
             reply.finish_and_wake(Err(match std::thread::panicking() {
                 true => {
                     Error::new(ErrorKind::Internal, "the request met a defect of the server, which its log tells of")

@@ -68,8 +68,8 @@ impl BatchOutline {
             let _infallible = out.write_fmt(text);
         };
         write(format_args!(r#"{{"success":{},"#, failed == 0));
-        if let (0, Some((index, reason))) = (stored, self.failures.first()) {
-            let error = format!("no event of the batch is valid; of events[{index}]: {reason}");
+        if let (0, Some((_, reason))) = (stored, self.failures.first()) {
+            let error = format!("no event of the batch is valid; the first: {reason}");
             write(format_args!(r#""error":{},"#, json(&error)));
         }
         write(format_args!(r#""processed":{stored},"failed":{failed},"totalProcessingTime":"#));

@@ -9,14 +9,14 @@ use crate::telemetry::{Counters, Failure};
 
 /// Counts a request of the events API once, when it is answered, however that comes about.
 #[derive(Debug)]
-pub struct Tally {
+pub struct LiveRequest {
     counters: Arc<Counters>,
     admitted: Instant,
     /// Events that its commit stores: until the body is read, at least one.
     events: u64,
 }
 
-impl Tally {
+impl LiveRequest {
     /// Of a request that was admitted at `admitted`, and is known to have `events` events.
     #[must_use]
     pub fn new(counters: Arc<Counters>, admitted: Instant, events: u64) -> Self {
