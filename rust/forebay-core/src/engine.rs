@@ -27,7 +27,7 @@ use crate::options::Options;
 use crate::report::{Report, StreamReport};
 use crate::start::{self, Threads};
 use crate::stream::{Catalog, LOGS, Stream, StreamDefinition, StreamMaker};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, History};
 
 /// A running log with everything around it. Dropping it closes it.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub struct Engine {
     pub(crate) ring: Arc<Budget>,
     pub(crate) status: Arc<Status>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) history: Arc<History>,
     pub(crate) streams: Arc<StreamMaker>,
     pub(crate) commits: Arc<CommitQueue>,
     pub(crate) jobs: Arc<JobQueue>,
