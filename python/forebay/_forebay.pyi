@@ -173,8 +173,8 @@ class Engine:
     def live(self) -> bytes:
         """What `/api/metrics` shows, as JSON."""
     def history(self, hours: int) -> bytes:
-        """What `/api/metrics` showed in the last 1 to 168 hours, as JSON: a point every 10 seconds up to 24 hours, every
-        minute beyond. Reads files. Raises `InvalidRequest`."""
+        """What `/api/metrics` showed in the last 1 to 168 hours, as JSON: a point every 10 seconds up to 24 hours, and
+        every minute beyond. Reads files. Raises `InvalidRequest`."""
     def keep_history(self) -> None:
         """Keeps a history from now on, and gives what earlier processes kept; else `history` is empty."""
     def history_problem(self) -> str | None:
