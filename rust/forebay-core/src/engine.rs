@@ -132,7 +132,7 @@ impl Engine {
         let admitted = self.admit(request.shape, request.stream.as_deref(), request.bytes().len());
         let (stream, permit) = admitted.inspect_err(|error| self.counters.refused(error.kind()))?;
         let inline = request.is_inline(self.options.inline_body_bytes);
-        let reply = Reply::new(completer, ticket).counted(self.counters.live.under_way());
+        let reply = Reply::new(completer, ticket).queued(self.counters.live.under_way());
         let job = Job { request, stream, permit, reply, arrival: Timestamp::now(), admitted: Instant::now() };
         if !inline {
             self.jobs.push(job);
@@ -207,7 +207,7 @@ impl Engine {
         };
         let partitions = batch.partitions.clone();
         let (waiter, reply) = Waiter::pair();
-        let reply = reply.counted(self.counters.live.under_way());
+        let reply = reply.queued(self.counters.live.under_way());
         self.commits.push(Append::records(batch, reply, Instant::now()));
         let receipt = waiter.wait()?;
         let places = receipt.places(&partitions);
