@@ -24,6 +24,7 @@ from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import HttpProtocol, Scope, Watcher
 from forebay.http.streaming import Streaming
 from forebay.http.tickets import TICKET, Tickets, ticket_in
+from forebay.live import LiveMetrics
 from forebay.load_test import LoadTest
 from forebay.polls import Polls
 
@@ -46,7 +47,11 @@ class App:
         self.allowance = Allowance(settings.max_reading_bytes)
         self.stopping = asyncio.Event()
         self.polls = Polls(engine, self.stopping)
+        self.live = LiveMetrics(engine, lambda: "healthy")
+        self.on_reset: list[Callable[[], object]] = []
+        """Called by a reset before it resets, on a thread that may block."""
         self.load_test = LoadTest(engine)
+        self.on_reset.append(self.load_test.stop)
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
         self.router = Router(api.routes(self))
         self._loop = asyncio.get_running_loop()
@@ -186,6 +191,7 @@ class App:
             for intake in self.intakes:
                 intake.sweep(time.monotonic())
             self.guard.refresh()
+            self.live.watch()
             try:
                 await asyncio.wait_for(self.stopping.wait(), SWEEP_SECONDS)
             except TimeoutError:

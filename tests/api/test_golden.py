@@ -52,6 +52,8 @@ EXCHANGES: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
         b'[{"event":{"type":"a"}},{"event":{"type":"a"},"device":{"screen_width":"wide"}}]',
         {},
     ),
+    "history_hours": ("GET", "/api/metrics/history?hours=169", b"", {}),
+    "reset": ("POST", "/api/reset", b"", {}),
     "unknown_root": ("GET", "/nothing", b"", {}),
     "unknown_events": ("GET", "/api/nothing", b"", {}),
     "unknown_streams": ("GET", "/api/v1/nothing", b"", {}),

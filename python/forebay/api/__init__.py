@@ -12,6 +12,7 @@ from forebay.api import (
     drain,
     events,
     health,
+    live,
     load_test,
     manage,
     metrics,
@@ -44,5 +45,6 @@ def routes(app: App) -> list[Route]:
         *scale.routes(app),
         *health.routes(app),
         *metrics.routes(app),
+        *live.routes(app),
         *docs.routes(app),
     ]

@@ -28,7 +28,7 @@ use crate::options::Options;
 use crate::report::{Report, StreamReport};
 use crate::start::{self, Threads};
 use crate::stream::{ANALYTICS, Catalog, EVENTS, LOGS, Stream, StreamDefinition, StreamMaker};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, History};
 
 /// A running log with everything around it. Dropping it closes it.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub struct Engine {
     pub(crate) ring: Arc<Budget>,
     pub(crate) status: Arc<Status>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) history: Arc<History>,
     pub(crate) streams: Arc<StreamMaker>,
     pub(crate) commits: Arc<CommitQueue>,
     pub(crate) jobs: Arc<JobQueue>,
@@ -145,7 +146,7 @@ impl Engine {
         let inline = request.is_inline(self.options.inline_body_bytes);
         let (arrival, admitted) =
             (Timestamp::now(), request.intended.map_or_else(Instant::now, |intended| intended.due));
-        let mut reply = Reply::new(completer, ticket);
+        let mut reply = Reply::new(completer, ticket).queued(self.counters.live.under_way());
         if request.shape.is_live() {
             reply = reply.counted(LiveRequest::new(Arc::clone(&self.counters), admitted, events));
         }
@@ -223,6 +224,7 @@ impl Engine {
         };
         let partitions = batch.partitions.clone();
         let (waiter, reply) = Waiter::pair();
+        let reply = reply.queued(self.counters.live.under_way());
         self.commits.push(Append::records(batch, reply, Instant::now()));
         let receipt = waiter.wait()?;
         let places = receipt.places(&partitions);

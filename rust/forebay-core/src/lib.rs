@@ -9,6 +9,7 @@ mod ids;
 pub mod ingest;
 pub mod load_test;
 pub mod log;
+mod metering;
 mod options;
 mod report;
 mod scale;

@@ -38,7 +38,7 @@ use crate::log::table::Table;
 use crate::options::{Access, Options};
 use crate::scale;
 use crate::stream::{Catalog, StreamMaker};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, History};
 
 /// The background's pace: retention, and trying again what a full disk refused.
 const TICK: Duration = Duration::from_secs(1);
@@ -63,6 +63,7 @@ impl Threads {
 
     /// Stops in the order of the way of the data, so that nothing admitted is left behind.
     pub(crate) fn stop(&self, engine: &Engine) {
+        engine.history.stop();
         self.workers.stop();
         engine.commits.close();
         self.committer.lock().take().into_iter().for_each(join);
@@ -119,6 +120,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         catalog: parts.catalog,
         streams: parts.streams,
         ring: parts.ring,
+        history: History::new(Arc::clone(&storage), Arc::clone(&parts.status), Arc::clone(&parts.counters)),
         status: parts.status,
         counters: parts.counters,
         commits: parts.commits,

@@ -53,13 +53,14 @@ impl WorkerPool {
         let mut threads = self.threads.lock();
         let before = self.jobs.wanted();
         threads.running.extract_if(.., |thread| thread.is_finished()).for_each(join);
-        let missing = self.jobs.want(workers);
+        let live = &self.parser.counters.live;
+        let missing = self.jobs.want(workers, live);
         for started in 0..missing {
             match self.start(threads.started) {
                 Ok(thread) => threads.running.push(thread),
                 Err(error) => {
-                    self.jobs.not_started(missing - started);
-                    self.jobs.want(before.min(self.jobs.live()));
+                    self.jobs.not_started(missing - started, live);
+                    self.jobs.want(before.min(self.jobs.live()), live);
                     return Err(error);
                 }
             }

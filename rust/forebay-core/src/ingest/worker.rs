@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use super::parser::Parser;
 use super::request::Job;
 use crate::error::ErrorKind;
+use crate::telemetry::Live;
 
 /// Jobs that wait for a worker. Bounded by the byte budget that each of them has a permit for.
 ///
@@ -67,7 +68,7 @@ impl JobQueue {
 
     /// Sets how many workers there should be, and returns how many the caller has to start for it: they count as live
     /// from now on. Surplus ones end by themselves, each after its job. None is started after the close.
-    pub fn want(&self, workers: usize) -> usize {
+    pub fn want(&self, workers: usize, live: &Live) -> usize {
         let mut state = self.state.lock();
         if state.closed {
             return 0;
@@ -75,6 +76,7 @@ impl JobQueue {
         state.wanted = workers;
         let missing = workers.saturating_sub(state.live);
         state.live += missing;
+        live.set_instances(state.live);
         drop(state);
         // All of them: one that was woken for a job and finds itself surplus leaves the job to somebody who looks.
         self.wake.notify_all();
@@ -82,13 +84,15 @@ impl JobQueue {
     }
 
     /// Takes back workers that could not be started.
-    pub fn not_started(&self, workers: usize) {
-        self.state.lock().live -= workers;
+    pub fn not_started(&self, workers: usize, live: &Live) {
+        let mut state = self.state.lock();
+        state.live -= workers;
+        live.set_instances(state.live);
     }
 
     /// One worker's thread: parses until it is surplus, or the queue is closed and empty.
     pub fn work(&self, parser: &Parser) {
-        while let Some(job) = self.next() {
+        while let Some(job) = self.next(&parser.counters.live) {
             // A defect costs the request that met it, which is answered by the drop of its reply, and not the worker.
             // What the workers share stays whole: its locks are held for single steps, and are free after a panic.
             if catch_unwind(AssertUnwindSafe(|| parser.process(job))).is_err() {
@@ -97,7 +101,7 @@ impl JobQueue {
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    fn next(&self, live: &Live) -> Option<Job> {
         let mut state = self.state.lock();
         loop {
             if state.live > state.wanted {
@@ -114,6 +118,7 @@ impl JobQueue {
             state.idle -= 1;
         }
         state.live -= 1;
+        live.set_instances(state.live);
         None
     }
 }
