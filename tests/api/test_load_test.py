@@ -75,6 +75,18 @@ def test_its_events_are_on_the_stream_as_many_as_it_says(client: httpx.Client) -
     assert len({value["id"] for value in values}) == len(values)
 
 
+def test_it_counts_in_the_live_figures_and_a_reset_stops_it(client: httpx.Client) -> None:
+    start(client, 2000, 1)
+    report = finished(client)
+    live = client.get("/api/metrics").raise_for_status().json()
+    assert live["throughput"]["totalEvents"] == report["acceptedEvents"] == 2000
+    assert live["latency"]["p50ProcessingTime"] == pytest.approx(report["latency"]["p50"], rel=0.5)
+    start(client, 100, 3600)
+    assert client.post("/api/reset").status_code == 200
+    assert progress(client)["state"] == "stopped"
+    assert len(stored(client)) >= 2000
+
+
 def test_one_at_a_time_until_it_is_stopped(client: httpx.Client) -> None:
     assert start(client, 1000, 3600).status_code == 200
     refused = start(client, 1, 1)

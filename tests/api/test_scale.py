@@ -35,6 +35,8 @@ def test_the_number_is_in_force_and_outlives_a_kill(server: Callable[..., Runnin
         {"success": True, "message": "Scaled to 10 processing instances"},
     )
     assert workers(running) == 10
+    with running.client() as client:
+        assert client.get("/api/metrics").json()["system"]["processingInstances"] == 10
     running.kill()
     again = server(workers=3)
     assert workers(again) == 10, "the stored number goes before the setting"
