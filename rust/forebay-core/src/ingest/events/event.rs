@@ -102,18 +102,18 @@ impl<'a> Fields<'a> {
             return Ok(());
         }
         match index {
-            TYPE => self.text_at(TYPE, scanner, usize::MAX).map(drop),
-            SOURCE => Ok(self.source = self.text_at(SOURCE, scanner, MAX_KEY_BYTES)?),
-            ID => Ok(self.id = self.text_at(ID, scanner, MAX_EVENT_ID_BYTES)?),
+            TYPE => drop(self.text_at(TYPE, scanner, usize::MAX)?),
+            SOURCE => self.source = self.text_at(SOURCE, scanner, MAX_KEY_BYTES)?,
+            ID => self.id = self.text_at(ID, scanner, MAX_EVENT_ID_BYTES)?,
             DATA => {
                 scanner.skip_value()?;
                 if first != Some(b'{') {
                     self.problem.note(Problem::new(FIELDS[DATA], "must be an object"));
                 }
-                Ok(())
             }
-            _ => self.read_timestamp(scanner),
+            _ => self.read_timestamp(scanner)?,
         }
+        Ok(())
     }
 
     fn text_at(

@@ -77,17 +77,18 @@ impl<'a> Fields<'a> {
         self.seen |= 1 << index;
         match (scanner.peek(), GROUPS.get(index)) {
             // Senders write null for what they do not have.
-            (Some(b'n'), _) if index != EVENT => scanner.skip_value().map(drop),
+            (Some(b'n'), _) if index != EVENT => drop(scanner.skip_value()?),
             (_, None) => match read_time(scanner)? {
-                Ok(timestamp) => Ok(self.timestamp = Some(timestamp)),
-                Err(reason) => Ok(self.note(known, reason)),
+                Ok(timestamp) => self.timestamp = Some(timestamp),
+                Err(reason) => self.note(known, reason),
             },
-            (Some(b'{'), Some(group)) => self.read_group(group, index, scanner),
+            (Some(b'{'), Some(group)) => self.read_group(group, index, scanner)?,
             (_, Some(_)) => {
                 scanner.skip_value()?;
-                Ok(self.note(known, if index == EVENT { "must be an object" } else { "must be an object or null" }))
+                self.note(known, if index == EVENT { "must be an object" } else { "must be an object or null" });
             }
         }
+        Ok(())
     }
 
     fn read_group(&mut self, group: &Group, index: usize, scanner: &mut Scanner<'a>) -> Result<(), JsonError> {
