@@ -1,3 +1,4 @@
+use std::sync::Barrier;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -82,14 +83,18 @@ fn clearing_forgets_what_was_and_not_what_comes() {
 
 #[test]
 fn many_threads_lose_nothing() {
-    const THREADS: u64 = 8;
-    const EACH: u64 = 20_000;
+    const THREADS: u64 = 4;
+    const EACH: u64 = 300_000;
     let window = Window::default();
+    let together = Barrier::new(THREADS as usize);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
-            let window = &window;
+            let (window, together) = (&window, &together);
             // All in few slots, some of which the first thread to come has to begin anew.
-            scope.spawn(move || (0..EACH).for_each(|n| window.add(at(4096 + (n + thread) % 7), one(3))));
+            scope.spawn(move || {
+                together.wait();
+                (0..EACH).for_each(|n| window.add(at(4096 + (n + thread) % 2), one(3)));
+            });
         }
     });
     assert_eq!(window.sums(at(4096 + 7)), Sums { events: 3 * THREADS * EACH, requests: THREADS * EACH, failed: 0 });

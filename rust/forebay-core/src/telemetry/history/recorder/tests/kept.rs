@@ -102,7 +102,10 @@ fn a_reset_deletes_all_of_it_durably_and_begins_anew() {
     world.history.reset().unwrap();
     assert_eq!(world.files(), []);
     assert_eq!(world.ages(24).0, [0; 0]);
-    assert_eq!(world.storage.crash().files().iter().filter(|(path, _)| path.starts_with("history")).count(), 0);
+    for seed in 0..50 {
+        let crashed = world.storage.crash_seeded(seed);
+        assert_eq!(crashed.files().iter().filter(|(path, _)| path.starts_with("history")).count(), 0, "seed {seed}");
+    }
     world.run(2, 10);
     assert_eq!(world.totals(), [10, 20]);
     let world = world.restarted();
