@@ -53,8 +53,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_record_bytes: int = 1 * MIB
     max_reading_bytes: int = 256 * MIB
     max_connections: int = 1024
+    max_websockets: int = 1000
+    websocket_origins: str = ""
     body_timeout_seconds: float = 30.0
     shutdown_timeout_seconds: float = 30.0
+    health_interval_seconds: float = 5.0
+    health_recovery_seconds: float = 15.0
+    health_probe_timeout_ms: int = 2_000
+    health_window_seconds: float = 60.0
+    health_commit_p99_warning_ms: float = 250.0
+    health_commit_p99_critical_ms: float = 2_000.0
+    health_storage_probe_warning_ms: float = 1_000.0
+    health_seal_backlog_warning_files: int = 8
+    health_decode_wait_warning_ms: float = 500.0
+    health_decode_wait_critical_ms: float = 5_000.0
+    health_ring_warning_percent: float = 70.0
+    health_ring_critical_percent: float = 95.0
+    health_error_rate_warning_percent: float = 5.0
+    health_error_rate_critical_percent: float = 50.0
+    health_memory_warning_percent: float = 85.0
+    health_memory_critical_percent: float = 95.0
+    health_file_handles_warning_percent: float = 80.0
+    health_file_handles_critical_percent: float = 95.0
+    health_free_disk_warning_bytes: int = 1 * GIB
+    health_free_disk_critical_bytes: int = 128 * MIB
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
 
@@ -108,8 +130,33 @@ RANGES: dict[str, tuple[float, float]] = {
     # Each may hold a read buffer of 256 KiB (http/gateway.py) beside what max_reading_bytes counts: 256 MiB for the
     # default of 1024. Further ones wait in the listener's backlog.
     "max_connections": (1, 65_536),
+    # Each has two descriptors and is sent a message a second; they do not count as connections.
+    "max_websockets": (1, 65_536),
     "body_timeout_seconds": (0.1, 3600),
     "shutdown_timeout_seconds": (0.1, 3600),
+    # Every check syncs a probe file, so more often than that would take from the log; the longest is what people wait.
+    "health_interval_seconds": (0.2, 300),
+    # 0 means: better as soon as it is measured so.
+    "health_recovery_seconds": (0, 3600),
+    "health_probe_timeout_ms": (50, 60_000),
+    "health_window_seconds": (1, 600),
+    "health_commit_p99_warning_ms": (0.1, 3_600_000),
+    "health_commit_p99_critical_ms": (0.1, 3_600_000),
+    "health_storage_probe_warning_ms": (0.1, 3_600_000),
+    "health_seal_backlog_warning_files": (1, 1_000_000),
+    "health_decode_wait_warning_ms": (0.1, 3_600_000),
+    "health_decode_wait_critical_ms": (0.1, 3_600_000),
+    **dict.fromkeys(
+        (
+            f"health_{part}_{limit}_percent"
+            for part in ("ring", "error_rate", "memory", "file_handles")
+            for limit in ("warning", "critical")
+        ),
+        (0.1, 100),
+    ),
+    # 0 means: never.
+    "health_free_disk_warning_bytes": (0, 1 << 60),
+    "health_free_disk_critical_bytes": (0, 1 << 60),
 }
 """Smallest and largest value of each number, both allowed."""
 

@@ -9,6 +9,7 @@ mod ids;
 pub mod ingest;
 pub mod log;
 mod options;
+mod pulse;
 mod report;
 mod start;
 pub mod stream;
@@ -34,6 +35,7 @@ pub use options::{
     Access, Durability, INLINE_BODY_BYTES, INLINE_BODY_BYTES_ONE_CORE, MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS,
     MAX_WORKERS, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options, Retention,
 };
+pub use pulse::Pulse;
 pub use report::{Report, StreamReport};
 pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, StreamChange, WatchId, Watcher};
 pub use tail::{TailChunk, TailRequest};

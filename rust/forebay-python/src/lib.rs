@@ -12,6 +12,7 @@ mod error;
 mod load;
 mod maintenance;
 mod metrics;
+mod pulse;
 mod stream;
 mod tail;
 mod watch;
@@ -30,6 +31,7 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Receipt>()?;
     module.add_class::<stream::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
+    module.add_class::<pulse::Pulse>()?;
     module.add_class::<tail::Filter>()?;
     module.add_class::<tail::TailChunk>()?;
     module.add_class::<consumer::Consumed>()?;

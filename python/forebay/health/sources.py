@@ -1,0 +1,44 @@
+"""What the checks look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from forebay._forebay import Engine
+    from forebay.config import Settings
+
+
+class Budget(Protocol):
+    """Bytes of request bodies under way."""
+
+    @property
+    def limit(self) -> int: ...
+    @property
+    def used(self) -> int: ...
+
+
+@dataclass(slots=True, frozen=True)
+class Figures:
+    """What the checks need of `/api/metrics`: events a second and the share of failed ones over its window, and
+    totals since the start or the last reset."""
+
+    events_per_second: float = 0.0
+    total_events: int = 0
+    error_rate: float = 0.0
+    validation_errors: int = 0
+    storage_errors: int = 0
+    processing_errors: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Sources:
+    """`figures` is asked on the event loop, once a round; everything else by the checks, in their threads."""
+
+    engine: Engine
+    settings: Settings
+    allowance: Budget
+    figures: Callable[[], Figures]
+    stopping: Callable[[], bool]
