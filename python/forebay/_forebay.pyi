@@ -171,6 +171,12 @@ class Engine:
         """Gives a member's leases back. Raises `ConsumerGroupNotFound`, and `NotFound` when it has none."""
     def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | _Histogram]]]]:
         """(name, help, type, samples) with type `counter`, `gauge` or `histogram`."""
+    def live(self) -> bytes:
+        """What `/api/metrics` shows, as JSON."""
+    def reset_live(self) -> None:
+        """Begins anew what `/api/metrics` counts. What is stored and what `metrics` counts are not touched."""
+    def set_health(self, status: str) -> None:
+        """Says how the server is, for `live`: healthy, degraded or unhealthy."""
     def status(self) -> dict[str, object]: ...
     def pulse(self) -> Pulse:
         """What waits in the engine and what it has committed, now."""

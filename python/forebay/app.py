@@ -25,6 +25,7 @@ from forebay.http.rsgi import HttpProtocol, Scope, Watcher
 from forebay.http.streaming import Streaming
 from forebay.http.terms import Terms
 from forebay.http.tickets import TICKET, Tickets, ticket_in
+from forebay.live import LiveMetrics
 from forebay.polls import Polls
 
 log = structlog.get_logger("forebay.app")
@@ -46,6 +47,9 @@ class App:
         self.allowance = Allowance(settings.max_reading_bytes)
         self.stopping = asyncio.Event()
         self.polls = Polls(engine, self.stopping)
+        self.live = LiveMetrics(engine, lambda: "healthy")
+        self.on_reset: list[Callable[[], object]] = []
+        """Called by a reset before it resets, on a thread that may block."""
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
         self.router = Router(api.routes(self))
         self._loop = asyncio.get_running_loop()

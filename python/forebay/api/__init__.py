@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.api import consume, consumers, docs, drain, health, manage, metrics, publish, streams, tail, ticket
+from forebay.api import consume, consumers, docs, drain, health, live, manage, metrics, publish, streams, tail, ticket
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -24,5 +24,6 @@ def routes(app: App) -> list[Route]:
         *ticket.routes(app),
         *health.routes(app),
         *metrics.routes(app),
+        *live.routes(app),
         *docs.routes(app),
     ]

@@ -131,7 +131,7 @@ impl Engine {
         let admitted = self.admit(request.shape, request.stream.as_deref(), request.bytes().len());
         let (stream, permit) = admitted.inspect_err(|error| self.counters.refused(error.kind()))?;
         let inline = request.is_inline(self.options.inline_body_bytes);
-        let reply = Reply::new(completer, ticket);
+        let reply = Reply::new(completer, ticket).counted(self.counters.live.under_way());
         let job = Job { request, stream, permit, reply, arrival: Timestamp::now(), admitted: Instant::now() };
         if !inline {
             self.jobs.push(job);
@@ -206,6 +206,7 @@ impl Engine {
         };
         let partitions = batch.partitions.clone();
         let (waiter, reply) = Waiter::pair();
+        let reply = reply.counted(self.counters.live.under_way());
         self.commits.push(Append::records(batch, reply, Instant::now()));
         let receipt = waiter.wait()?;
         let places = receipt.places(&partitions);

@@ -8,6 +8,7 @@ pub mod filter;
 mod ids;
 pub mod ingest;
 pub mod log;
+mod metering;
 mod options;
 mod pulse;
 mod report;

@@ -250,6 +250,7 @@ impl Parts {
             let (jobs, parser) = (Arc::clone(&self.jobs), Arc::clone(&self.parser));
             workers.push(spawn(&format!("worker-{index}"), move || jobs.work(&parser))?);
         }
+        self.counters.live.set_instances(workers.len());
         drop(workers);
         Ok(threads)
     }

@@ -9,6 +9,7 @@ mod consumer;
 mod convert;
 mod engine;
 mod error;
+mod live;
 mod load;
 mod maintenance;
 mod metrics;

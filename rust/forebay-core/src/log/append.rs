@@ -18,6 +18,7 @@ use crate::ids::{Offset, PartitionId, StreamId, Ticket, Timestamp};
 use crate::ingest::publish::Outline;
 use crate::options::Durability;
 use crate::stream::Stream;
+use crate::telemetry::{Entered, UnderWay};
 
 /// Memory of a batch beside its records: the structures that refer to it until it is sealed.
 pub const BATCH_OVERHEAD_BYTES: usize = 512;
@@ -131,13 +132,21 @@ pub struct Reply {
     ticket: Ticket,
     settlement: Option<Box<Settlement>>,
     outline: Option<Box<Outline>>,
+    under_way: Option<Entered>,
 }
 
 impl Reply {
     /// The outcome goes to `completer` under `ticket`.
     #[must_use]
     pub fn new(completer: Arc<dyn Completer>, ticket: Ticket) -> Self {
-        Self { completer: Some(completer), ticket, settlement: None, outline: None }
+        Self { completer: Some(completer), ticket, settlement: None, outline: None, under_way: None }
+    }
+
+    /// The same, counted as under way until its outcome is handed over.
+    #[must_use]
+    pub(crate) fn counted(mut self, requests: &UnderWay) -> Self {
+        self.under_way = Some(requests.enter());
+        self
     }
 
     /// The same, with what the answer is made of.
@@ -175,6 +184,8 @@ impl Reply {
 
     /// Hands the outcome over; adds to `woken` whom to wake when the group is done.
     pub fn finish(mut self, mut outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
+        // Before the sender can hear of it: whoever has an answer is no longer counted.
+        self.under_way = None;
         if let Some(settlement) = self.settlement.take() {
             let first = settlement.accepted();
             for repeat in settlement.settle(&outcome) {
@@ -205,7 +216,8 @@ impl Drop for Reply {
     fn drop(&mut self) {
         if self.completer.is_some() || self.settlement.is_some() {
             let (completer, settlement) = (self.completer.take(), self.settlement.take());
-            let reply = Self { completer, ticket: self.ticket, settlement, outline: None };
+            let reply = Self { completer, ticket: self.ticket, settlement, outline: None, under_way: None };
+            self.under_way = None;
             reply.finish_and_wake(Err(Error::new(ErrorKind::Closed, "the engine closed before the commit")));
         }
     }
