@@ -74,6 +74,7 @@ async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: soc
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     loop.add_reader(engine.completion_fd(), engine.drain_completions)
     app.spawn(app.sweep())
+    app.spawn(app.health.run(app.stopping))
     host, port = listener.getsockname()[:2]
     gateway = Gateway(listener, app.schedule, settings.max_connections)
     gateway.start()

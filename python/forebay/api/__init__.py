@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.api import consume, consumers, docs, drain, health, live, manage, metrics, publish, streams, tail, ticket
+from forebay.api import (
+    consume,
+    consumers,
+    docs,
+    drain,
+    health,
+    live,
+    manage,
+    metrics,
+    publish,
+    streams,
+    system_health,
+    tail,
+    ticket,
+    websocket,
+)
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -25,5 +40,7 @@ def routes(app: App) -> list[Route]:
         *health.routes(app),
         *metrics.routes(app),
         *live.routes(app),
+        *system_health.routes(app),
+        *websocket.routes(app),
         *docs.routes(app),
     ]

@@ -30,7 +30,9 @@ UPGRADED = (
 
 
 def routes(app: App) -> list[Route]:
-    allowed = frozenset(origin.strip().lower() for origin in app.settings.websocket_origins.split(",") if origin.strip())
+    allowed = frozenset(
+        origin.strip().lower() for origin in app.settings.websocket_origins.split(",") if origin.strip()
+    )
 
     def message() -> str:
         return f'{{"type":"metrics","data":{app.live.encoded().decode()},"timestamp":{time.time_ns() // 1_000_000}}}'

@@ -2,6 +2,6 @@
 
 from forebay.health.report import Check, HealthReport, Summary
 from forebay.health.service import Health
-from forebay.health.sources import Sources
+from forebay.health.sources import Sources, figures
 
-__all__ = ["Check", "Health", "HealthReport", "Sources", "Summary"]
+__all__ = ["Check", "Health", "HealthReport", "Sources", "Summary", "figures"]

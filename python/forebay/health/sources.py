@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from forebay._forebay import Engine
     from forebay.config import Settings
+    from forebay.live import Metrics
 
 
 class Budget(Protocol):
@@ -31,6 +32,19 @@ class Figures:
     validation_errors: int = 0
     storage_errors: int = 0
     processing_errors: int = 0
+
+
+def figures(metrics: Metrics) -> Figures:
+    """What the checks need of the metrics."""
+    by_type = metrics.errors.errors_by_type
+    return Figures(
+        metrics.throughput.events_per_second,
+        metrics.throughput.total_events,
+        metrics.errors.error_rate,
+        by_type.validation_error,
+        by_type.storage_error,
+        by_type.processing_error,
+    )
 
 
 @dataclass(slots=True, frozen=True)

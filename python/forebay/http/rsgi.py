@@ -1,7 +1,9 @@
 """The part of RSGI 1.6 that is used here, as types (Granian's own classes are not typed)."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
+
+from granian import _granian
 
 
 class Headers(Protocol):
@@ -82,4 +84,11 @@ class Watcher(Protocol):
     @property
     def scope(self) -> Scope: ...
     @property
-    def proto(self) -> HttpProtocol | WebSocketProtocol: ...
+    def proto(self) -> HttpProtocol: ...
+
+
+# Its stub lags behind the module.
+_native: Any = _granian
+
+WEBSOCKET: type[WebSocketProtocol] = _native.RSGIWebsocketProtocol
+"""The class of Granian's, to tell upgrades from requests."""

@@ -1,7 +1,7 @@
 """One WebSocket (RFC 6455), as Granian has it and a little below.
 
-RSGI can neither ping nor give a close code, and it refuses an upgrade with a bare status. These few bytes are written to
-the connection's own descriptor: pings and close frames between messages, when the kernel has taken all that was sent
+RSGI can neither ping nor give a close code, and it refuses an upgrade with a bare status. These few bytes are written
+to the connection's own descriptor: pings and close frames between messages, when the kernel has taken all that was sent
 before; a refusal while the server below waits for ours, so that nothing else can be on the way.
 """
 
@@ -190,7 +190,8 @@ def same_host(origin: str, host: str) -> bool:
 
 
 def refuse(response: Response, scope: Scope, protocol: WebSocketProtocol, descriptors: Descriptors) -> None:
-    """Answers an upgrade that is not granted, and ends the connection. Without its descriptor, with the status alone."""
+    """Answers an upgrade that is not granted, and ends the connection. With the status alone where its descriptor is
+    not known."""
     connection = descriptors.find(scope.client)
     if connection is not None:
         lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]

@@ -15,7 +15,16 @@ import structlog
 
 from forebay.errors import Closed, Saturated
 from forebay.http.websocket import (
-    CLOSED, GOING_AWAY, POLICY, PROTOCOL_ERROR, TEXT, TOO_BIG, UNSUPPORTED, WebSocket, accept)
+    CLOSED,
+    GOING_AWAY,
+    POLICY,
+    PROTOCOL_ERROR,
+    TEXT,
+    TOO_BIG,
+    UNSUPPORTED,
+    WebSocket,
+    accept,
+)
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -67,12 +76,11 @@ class Client:
             socket.cut()
             return
         received = socket.received
-        if received is not None and self._received is not None:
-            if received - self._received > MAX_BYTES_BETWEEN_PUSHES:
-                socket.close(TOO_BIG)
-                socket.end()
-                return
-        self._received = received
+        before, self._received = self._received, received
+        if received is not None and before is not None and received - before > MAX_BYTES_BETWEEN_PUSHES:
+            socket.close(TOO_BIG)
+            socket.end()
+            return
         if now - self._pinged >= PING_SECONDS:
             self._ping(received, now)
 
@@ -135,6 +143,9 @@ class Hub:
                 client.socket.find(self._app.descriptors)
                 client.socket.close(GOING_AWAY)
             await self._listen(client.socket)
+        except Exception as error:
+            # It was accepted, so there is no answer left that could say it.
+            log.exception("a websocket failed", error=str(error))
         finally:
             self._clients.discard(client)
             client.socket.end()
