@@ -29,6 +29,7 @@ from forebay.http.tickets import TICKET, Tickets, ticket_in
 from forebay.http.websocket import refuse
 from forebay.live import LiveMetrics
 from forebay.polls import Polls
+from forebay.push import Hub
 
 log = structlog.get_logger("forebay.app")
 
@@ -57,6 +58,7 @@ class App:
         """Called by a reset before it resets, on a thread that may block."""
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
         self.descriptors = Descriptors()
+        self.websockets = Hub(self)
         self.router = Router(api.routes(self))
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()

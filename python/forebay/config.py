@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_connections: int = 1024
     max_websockets: int = 1000
     websocket_origins: str = ""
+    websocket_ping_seconds: float = 15.0
     body_timeout_seconds: float = 30.0
     shutdown_timeout_seconds: float = 30.0
     health_interval_seconds: float = 5.0
@@ -132,6 +133,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_connections": (1, 65_536),
     # Each has two descriptors and is sent a message a second; they do not count as connections.
     "max_websockets": (1, 65_536),
+    # Beside every push at most; proxies close connections that are quiet for a minute, so the longest is of no use.
+    "websocket_ping_seconds": (1, 3600),
     "body_timeout_seconds": (0.1, 3600),
     "shutdown_timeout_seconds": (0.1, 3600),
     # Every check syncs a probe file, so more often than that would take from the log; the longest is what people wait.

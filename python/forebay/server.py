@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
 import signal
 import socket
 
@@ -16,6 +18,9 @@ from forebay.http.gateway import Gateway, IngestLoop
 
 log = structlog.get_logger("forebay.server")
 
+MAX_OPEN_FILES = 1 << 20
+"""What kernels allow one process unless they are told otherwise (fs.nr_open), and more than all settings ask for."""
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -27,6 +32,7 @@ def serve(settings: Settings) -> None:
         ForebayError: the log cannot be opened, or what was admitted could not be committed on stopping.
     """
     keep_heap()
+    raise_file_limit()
     listener = listen(settings.host, settings.port)
     try:
         engine = Engine(settings.data_dir, settings.engine_options())
@@ -38,6 +44,16 @@ def serve(settings: Settings) -> None:
     finally:
         listener.close()
     log.info("stopped")
+
+
+def raise_file_limit() -> None:
+    """Lets the process open as many files as it may. The usual soft limit of 1024 is for programs that use select(2),
+    which this does not, and `max_connections` and `max_websockets` ask for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def listen(host: str, port: int) -> socket.socket:

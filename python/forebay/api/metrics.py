@@ -71,6 +71,7 @@ class RequestCollector(Collector):
             "Ingest requests under way.",
             sum(len(intake.under_way) for intake in self._app.intakes),
         )
+        yield GaugeMetricFamily("forebay_http_websockets", "WebSockets that are open.", len(self._app.websockets))
 
 
 class TokenCollector(Collector):

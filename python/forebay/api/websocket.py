@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from forebay import errors
@@ -11,7 +10,6 @@ from forebay.http.reply import Reply
 from forebay.http.router import Role, Route
 from forebay.http.tickets import TICKET
 from forebay.http.websocket import check_origin
-from forebay.push import Hub
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -34,11 +32,6 @@ def routes(app: App) -> list[Route]:
         origin.strip().lower() for origin in app.settings.websocket_origins.split(",") if origin.strip()
     )
 
-    def message() -> str:
-        return f'{{"type":"metrics","data":{app.live.encoded().decode()},"timestamp":{time.time_ns() // 1_000_000}}}'
-
-    hub = Hub(message, app)
-
     async def plain(_request: Request) -> Response:
         raise errors.InvalidRequest("this is a WebSocket: ask for an upgrade to it")
 
@@ -49,7 +42,7 @@ def routes(app: App) -> list[Route]:
             known = app.guard.known(grant.digest)
             return known is not None and Role.READ in known.roles
 
-        await hub.serve(scope, protocol, permitted)
+        await app.websockets.serve(scope, protocol, permitted)
 
     return [
         Route(
@@ -59,7 +52,7 @@ def routes(app: App) -> list[Route]:
             Role.READ,
             parameters=Parameters(TICKET),
             summary="The figures of `/api/metrics`, as they change (WebSocket).",
-            replies={101: Reply(None, UPGRADED)},
+            replies={101: Reply(None, UPGRADED, media="")},
             errors=(errors.Saturated,),
             upgrade=upgrade,
         )

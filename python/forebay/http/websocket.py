@@ -91,9 +91,9 @@ class WebSocket:
         """Bytes that came from the client, pongs among them; None where the system does not tell."""
         return self._info(_RECEIVED_AT, "=Q")
 
-    def ping(self) -> None:
-        """Asks for a pong, unless something is on the way to the client: then it has to take that first."""
-        self._write(_PING)
+    def ping(self) -> bool:
+        """Asks for a pong; False when something is on the way to the client, which it has to take first."""
+        return self._write(_PING)
 
     def close(self, code: int) -> None:
         """Begins the end with a close frame of that code: nothing is sent any more, and `receive` ends when the client

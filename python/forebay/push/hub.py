@@ -37,10 +37,6 @@ PUSH_SECONDS = 1.0
 STALL_SECONDS = 10.0
 """A client whose socket takes nothing for so long is cut off."""
 
-PING_SECONDS = 15.0
-"""A client that has sent nothing, not even a pong, from one ping to the next is cut off: its buffers would take
-messages for many minutes more. Browsers answer pings by themselves."""
-
 MAX_MESSAGE_BYTES = 4096
 """Clients have nothing to say here. A short text is ignored, as keep-alives of proxies and libraries are."""
 
@@ -56,10 +52,15 @@ BATCH = 50
 
 
 class Client:
-    """One WebSocket, and what is known of how its client takes what it is sent."""
+    """One WebSocket, and what is known of how its client takes what it is sent.
 
-    def __init__(self, socket: WebSocket, permitted: Callable[[], bool], now: float) -> None:
+    A client that has sent nothing, not even a pong, from one ping to the next is cut off: its buffers would take
+    messages for many minutes more. Browsers answer pings by themselves.
+    """
+
+    def __init__(self, socket: WebSocket, permitted: Callable[[], bool], ping_seconds: float, now: float) -> None:
         self.socket = socket
+        self._ping_seconds = ping_seconds
         self._permitted = permitted
         self._sent = now
         self._pinged = now
@@ -81,36 +82,40 @@ class Client:
             socket.close(TOO_BIG)
             socket.end()
             return
-        if now - self._pinged >= PING_SECONDS:
+        if now - self._pinged >= self._ping_seconds:
             self._ping(received, now)
 
     def _ping(self, received: int | None, now: float) -> None:
         if not self._permitted():
             self.socket.close(POLICY)
-        elif received is not None and received == self._received_at_ping:
+        elif received is None:
+            # The system does not tell what it sends, so there is nothing to ask for.
+            self._pinged = now
+        elif received == self._received_at_ping:
             self.socket.cut()
-        else:
-            self.socket.ping()
+        elif self.socket.ping():
             self._received_at_ping = received
             self._pinged = now
+        elif now - self._pinged >= 2 * self._ping_seconds:
+            # All the time something was on the way to it that it did not take.
+            self.socket.cut()
 
 
 class Hub:
     """The WebSockets of one server. Lives on the event loop."""
 
-    def __init__(
-        self,
-        message: Callable[[], str],
-        app: App,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._message = message
+    def __init__(self, app: App, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
+        self._ping_seconds = app.settings.websocket_ping_seconds
         self._limit = app.settings.max_websockets
         self._clock = clock
         self._clients: set[Client] = set()
         self._taken = 0
         self._runs = False
+
+    def __len__(self) -> int:
+        """How many clients there are."""
+        return self._taken
 
     async def serve(self, scope: Scope, protocol: WebSocketProtocol, permitted: Callable[[], bool]) -> None:
         """Accepts one client and sends it the figures at once and every second, until it goes, is cut off, or the
@@ -128,7 +133,7 @@ class Hub:
         try:
             socket = await accept(scope, protocol)
             if socket is not None:
-                await self._follow(Client(socket, permitted, self._clock()))
+                await self._follow(Client(socket, permitted, self._ping_seconds, self._clock()))
         finally:
             self._taken -= 1
 
@@ -165,6 +170,10 @@ class Hub:
         for client in list(self._clients):
             client.socket.close(GOING_AWAY)
 
+    def _message(self) -> str:
+        metrics = self._app.live.encoded().decode()
+        return f'{{"type":"metrics","data":{metrics},"timestamp":{time.time_ns() // 1_000_000}}}'
+
     async def _push(self) -> None:
         try:
             text = self._message()
@@ -175,9 +184,17 @@ class Hub:
         self._find()
         for number, client in enumerate(list(self._clients), 1):
             if client in self._clients:
-                client.push(text, self._clock())
+                self._push_to(client, text)
             if number % BATCH == 0:
                 await asyncio.sleep(0)
+
+    def _push_to(self, client: Client, text: str) -> None:
+        try:
+            client.push(text, self._clock())
+        except Exception as error:
+            # One client's failure must not end the others' pushes.
+            log.exception("a websocket failed", error=str(error))
+            client.socket.end()
 
     def _find(self) -> None:
         for client in self._clients:
