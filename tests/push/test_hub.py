@@ -81,7 +81,7 @@ def test_one_that_answers_pings_stays() -> None:
     there = client(socket)
     for now in range(1, 100):
         there.push("x", now)
-        if socket.noted() == ["x", "ping"]:
+        if socket.noted() == ["ping", "x"]:
             assert now % PING == 0
             assert socket.received is not None
             socket.received += 6
@@ -94,7 +94,7 @@ def test_one_that_gives_no_sign_of_life_is_cut_off() -> None:
         there.push("x", now)
     assert "cut" not in socket.noted()
     there.push("x", 30)
-    assert socket.noted() == ["x", "cut"]
+    assert socket.noted() == ["cut", "x"]
 
 
 def test_a_ping_that_cannot_be_written_is_tried_again_for_a_while() -> None:
@@ -106,14 +106,14 @@ def test_a_ping_that_cannot_be_written_is_tried_again_for_a_while() -> None:
     assert set(socket.noted()) == {"x"}
     socket.takes_pings = True
     there.push("x", 29.5)
-    assert socket.noted() == ["x", "ping"]
+    assert socket.noted() == ["ping", "x"]
     socket.takes_pings = False
     socket.received = 106
     for now in range(45, 59):
         there.push("x", now)
     assert "cut" not in socket.noted()
     there.push("x", 60)
-    assert socket.noted() == ["x", "cut"]
+    assert socket.noted() == ["cut", "x"]
 
 
 def test_where_the_system_does_not_tell_nobody_is_cut_off_for_silence() -> None:
@@ -134,7 +134,7 @@ def test_one_that_sends_much_is_closed() -> None:
     assert socket.noted() == ["a", "b"]
     socket.received += MAX_BYTES_BETWEEN_PUSHES + 1
     there.push("c", 3)
-    assert socket.noted() == ["c", TOO_BIG, "end"]
+    assert socket.noted() == [TOO_BIG, "end"]
 
 
 def test_one_whose_token_is_no_more_is_closed() -> None:
@@ -142,4 +142,4 @@ def test_one_whose_token_is_no_more_is_closed() -> None:
     there = client(socket, permission)
     permission.given = False
     there.push("a", PING)
-    assert socket.noted() == ["a", POLICY]
+    assert socket.noted() == [POLICY, "a"]

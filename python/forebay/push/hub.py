@@ -70,20 +70,20 @@ class Client:
     def push(self, text: str, now: float) -> None:
         """Sends a message, if the client has taken the last one."""
         socket = self.socket
-        if not socket.sending:
-            socket.send(text)
-            self._sent = now
-        elif now - self._sent > STALL_SECONDS:
-            socket.cut()
-            return
         received = socket.received
         before, self._received = self._received, received
         if received is not None and before is not None and received - before > MAX_BYTES_BETWEEN_PUSHES:
             socket.close(TOO_BIG)
             socket.end()
             return
+        # Before the message: behind it there is something on the way.
         if now - self._pinged >= self._ping_seconds:
             self._ping(received, now)
+        if not socket.sending:
+            socket.send(text)
+            self._sent = now
+        elif now - self._sent > STALL_SECONDS:
+            socket.cut()
 
     def _ping(self, received: int | None, now: float) -> None:
         if not self._permitted():
