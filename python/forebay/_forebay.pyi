@@ -173,8 +173,18 @@ class Engine:
         """(name, help, type, samples) with type `counter`, `gauge` or `histogram`."""
     def live(self) -> bytes:
         """What `/api/metrics` shows, as JSON."""
+    def history(self, hours: int) -> bytes:
+        """What `/api/metrics` showed in the last 1 to 168 hours, as JSON: a point every 10 seconds up to 24 hours, and
+        every minute beyond. Reads files. Raises `InvalidRequest`."""
+    def keep_history(self) -> None:
+        """Keeps a history from now on, and gives what earlier processes kept; else `history` is empty."""
+    def history_problem(self) -> str | None:
+        """Why points of the history are skipped; None when they are not."""
+    def history_skipped(self) -> int:
+        """Points that could not be written since the start."""
     def reset_live(self) -> None:
-        """Begins anew what `/api/metrics` counts. What is stored and what `metrics` counts are not touched."""
+        """Begins anew what `/api/metrics` counts, and its history. What is stored and what `metrics` counts are not
+        touched. Raises `StorageUnavailable` when the history cannot be deleted; then nothing is reset."""
     def set_health(self, status: str) -> None:
         """Says how the server is, for `live`: healthy, degraded or unhealthy."""
     def status(self) -> dict[str, object]: ...

@@ -220,6 +220,7 @@ class App:
             for intake in self.intakes:
                 intake.sweep(time.monotonic())
             self.guard.refresh()
+            self.live.watch()
             try:
                 await asyncio.wait_for(self.stopping.wait(), SWEEP_SECONDS)
             except TimeoutError:

@@ -83,6 +83,7 @@ def listen(host: str, port: int) -> socket.socket:
 async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     app = App(engine, settings, guarded)
+    await app.blocking(engine.keep_history)
     stop = asyncio.Event()
     # Not the loop's own handlers: closing the loop would set the signals back to ending the process, and a second one
     # would then cut the commit of what was admitted, or turn the exit status into a killed process's.

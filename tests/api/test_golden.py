@@ -16,6 +16,8 @@ EXCHANGES: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
     "drain_encoding": ("POST", "/v1/drain", batch(), {"content-encoding": "br"}),
     "drain_query": ("POST", "/v1/drain?x=1", batch(), {}),
     "drain_method": ("GET", "/v1/drain", b"", {}),
+    "history_hours": ("GET", "/api/metrics/history?hours=169", b"", {}),
+    "reset": ("POST", "/api/reset", b"", {}),
     "unknown_root": ("GET", "/nothing", b"", {}),
     "unknown_events": ("GET", "/api/nothing", b"", {}),
     "unknown_streams": ("GET", "/api/v1/nothing", b"", {}),

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 
 from forebay.live.shapes import Metrics
 
 if TYPE_CHECKING:
     from forebay._forebay import Engine
 
+log = structlog.get_logger("forebay.live")
+
 SHARED_SECONDS = 0.05
-"""How old the figures may be. They take the engine some 100 µs, so readers at any rate cost at most 0.2 % of a core."""
+"""How old the figures may be. They take the engine some 40 µs, so readers at any rate cost it 0.1 % of a core."""
 
 _DECODER = msgspec.json.Decoder(Metrics)
 
@@ -30,6 +33,7 @@ class LiveMetrics:
         self._engine = engine
         self._status = status
         self._told = ""
+        self._problem: str | None = None
         self._clock = clock
         self._until = 0.0
         self._encoded = b""
@@ -46,6 +50,17 @@ class LiveMetrics:
             self._encoded = self._engine.live()
             self._until = now + SHARED_SECONDS
         return self._encoded
+
+    def watch(self) -> None:
+        """Keeps the history's side of it: to be called every second or so."""
+        self.tell()
+        problem = self._engine.history_problem()
+        if (problem is None) != (self._problem is None):
+            if problem is None:
+                log.info("the metrics history is written again", skipped=self._engine.history_skipped())
+            else:
+                log.warning("the metrics history is not written", reason=problem)
+        self._problem = problem
 
     def tell(self) -> None:
         """Tells the engine how the server is, for its history."""

@@ -27,7 +27,7 @@ use crate::options::Options;
 use crate::report::{Report, StreamReport};
 use crate::start::{self, Threads};
 use crate::stream::{Catalog, LOGS, Stream, StreamDefinition, StreamMaker};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, History};
 
 /// A running log with everything around it. Dropping it closes it.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub struct Engine {
     pub(crate) ring: Arc<Budget>,
     pub(crate) status: Arc<Status>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) history: Arc<History>,
     pub(crate) streams: Arc<StreamMaker>,
     pub(crate) commits: Arc<CommitQueue>,
     pub(crate) jobs: Arc<JobQueue>,
@@ -131,7 +132,7 @@ impl Engine {
         let admitted = self.admit(request.shape, request.stream.as_deref(), request.bytes().len());
         let (stream, permit) = admitted.inspect_err(|error| self.counters.refused(error.kind()))?;
         let inline = request.is_inline(self.options.inline_body_bytes);
-        let reply = Reply::new(completer, ticket).counted(self.counters.live.under_way());
+        let reply = Reply::new(completer, ticket).queued(self.counters.live.under_way());
         let job = Job { request, stream, permit, reply, arrival: Timestamp::now(), admitted: Instant::now() };
         if !inline {
             self.jobs.push(job);
@@ -206,7 +207,7 @@ impl Engine {
         };
         let partitions = batch.partitions.clone();
         let (waiter, reply) = Waiter::pair();
-        let reply = reply.counted(self.counters.live.under_way());
+        let reply = reply.queued(self.counters.live.under_way());
         self.commits.push(Append::records(batch, reply, Instant::now()));
         let receipt = waiter.wait()?;
         let places = receipt.places(&partitions);

@@ -34,7 +34,7 @@ use crate::log::storage::Storage;
 use crate::log::table::Table;
 use crate::options::{Access, Options};
 use crate::stream::{Catalog, StreamMaker};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, History};
 
 /// The background's pace: retention, and trying again what a full disk refused.
 const TICK: Duration = Duration::from_secs(1);
@@ -59,6 +59,7 @@ impl Threads {
 
     /// Stops in the order of the way of the data, so that nothing admitted is left behind.
     pub(crate) fn stop(&self, engine: &Engine) {
+        engine.history.stop();
         engine.jobs.close();
         self.workers.lock().drain(..).for_each(join);
         engine.commits.close();
@@ -116,6 +117,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         catalog: parts.catalog,
         streams: parts.streams,
         ring: parts.ring,
+        history: History::new(Arc::clone(&storage), Arc::clone(&parts.status), Arc::clone(&parts.counters)),
         status: parts.status,
         counters: parts.counters,
         commits: parts.commits,

@@ -144,7 +144,7 @@ impl Reply {
 
     /// The same, counted as under way until its outcome is handed over.
     #[must_use]
-    pub(crate) fn counted(mut self, requests: &UnderWay) -> Self {
+    pub(crate) fn queued(mut self, requests: &UnderWay) -> Self {
         self.under_way = Some(requests.enter());
         self
     }

@@ -2,6 +2,7 @@
 
 mod counters;
 mod histogram;
+mod history;
 mod live;
 mod metrics;
 mod under_way;
@@ -10,6 +11,7 @@ mod window;
 
 pub use counters::{ByError, Counter, Counters, Kind, LATENCY_BOUNDS_MICROS, Row, Value};
 pub use histogram::{Histogram, MAX_MICROS, Snapshot};
+pub use history::{HISTORY_DIRECTORY, History, HistoryAnswer, MAX_HISTORY_HOURS, Resolution};
 pub use live::{Failure, Live, Tally};
 pub use metrics::{Errors, ErrorsByType, Health, HealthStatus, Latency, Metrics, System, Throughput};
 pub use under_way::{Entered, UnderWay};
