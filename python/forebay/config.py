@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -88,6 +89,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         options["max_record_bytes"] = min(self.max_record_bytes, self.max_body_bytes)
         return options
 
+    def origins(self) -> frozenset[str]:
+        """The pages that may connect from elsewhere."""
+        return frozenset(origin.strip().lower() for origin in self.websocket_origins.split(",") if origin.strip())
+
+
+_ORIGIN = re.compile(r"https?://[^/\s:@?#]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](:\d{1,5})?")
+"""RFC 6454, section 6.2, of pages on the web: a scheme, a host, and a port unless it is the scheme's own."""
 
 ENGINE_OPTIONS = (
     "durability",
@@ -254,6 +262,9 @@ def _check(settings: Settings, origin: Mapping[str, str]) -> None:
         if settings.log.startswith("kafka://"):
             raise ConfigError('log = "kafka://…" comes later; this release has the embedded log only')
         raise ConfigError(f"log is {settings.log!r}; this release knows 'embedded' only")
+    for origin in settings.origins():
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigError(f"websocket_origins has {origin!r}, which is not like https://dash.example:8443")
     if settings.max_body_bytes > settings.max_reading_bytes:
         raise ConfigError("max_body_bytes is more than max_reading_bytes, so that a largest body could never be read")
     if settings.no_auth and not settings.insecure and not is_loopback(settings.host):

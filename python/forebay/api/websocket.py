@@ -28,9 +28,7 @@ UPGRADED = (
 
 
 def routes(app: App) -> list[Route]:
-    allowed = frozenset(
-        origin.strip().lower() for origin in app.settings.websocket_origins.split(",") if origin.strip()
-    )
+    allowed = app.settings.origins()
 
     async def plain(_request: Request) -> Response:
         raise errors.InvalidRequest("this is a WebSocket: ask for an upgrade to it")
