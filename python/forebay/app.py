@@ -126,6 +126,9 @@ class App:
             await route.upgrade(scope, protocol, grant)
         except ForebayError as error:
             refuse(render(family_of(scope.path), error), scope, protocol, self.descriptors)
+        except asyncio.CancelledError:
+            protocol.close(503)
+            raise
         except Exception as error:
             log.exception("an upgrade failed", path=scope.path, error=str(error))
             refuse(

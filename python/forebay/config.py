@@ -262,9 +262,9 @@ def _check(settings: Settings, origin: Mapping[str, str]) -> None:
         if settings.log.startswith("kafka://"):
             raise ConfigError('log = "kafka://…" comes later; this release has the embedded log only')
         raise ConfigError(f"log is {settings.log!r}; this release knows 'embedded' only")
-    for origin in settings.origins():
-        if not _ORIGIN.fullmatch(origin):
-            raise ConfigError(f"websocket_origins has {origin!r}, which is not like https://dash.example:8443")
+    for page in settings.origins():
+        if not _ORIGIN.fullmatch(page):
+            raise ConfigError(f"websocket_origins has {page!r}, which is not like https://dash.example:8443")
     if settings.max_body_bytes > settings.max_reading_bytes:
         raise ConfigError("max_body_bytes is more than max_reading_bytes, so that a largest body could never be read")
     if settings.no_auth and not settings.insecure and not is_loopback(settings.host):

@@ -38,6 +38,9 @@ ACCEPT_SECONDS = 10.0
 CLOSE_SECONDS = 1.0
 """How long a client is given to answer a close frame before its connection ends without."""
 
+MAX_LOOKS = 3
+"""Where a descriptor was not found so often it will not be, and each look goes through all of them."""
+
 _PING = b"\x89\x00"
 _CLOSE = struct.Struct("!BBH")
 _CLOSE_OPCODE = 0x88
@@ -58,13 +61,15 @@ class WebSocket:
         self._transport = transport
         self._connection: socket.socket | None = None
         self._sending: Sending | None = None
+        self._looked = 0
         self.open = True
         self.closing = False
 
     def find(self, descriptors: Descriptors) -> None:
         """Looks up the connection's descriptor, without which there are no pings and no codes. Many sockets that are
         looked up one after the other, with nothing awaited in between, cost one look at all descriptors."""
-        if self._connection is None and self.open:
+        if self._connection is None and self.open and self._looked < MAX_LOOKS:
+            self._looked += 1
             self._connection = descriptors.find(self._client)
 
     @property
