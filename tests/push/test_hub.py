@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from forebay.http.websocket import POLICY, TOO_BIG
-from forebay.push.hub import MAX_BYTES_BETWEEN_PUSHES, STALL_SECONDS, Client
+from forebay.push.hub import CREDIT_BYTES, CREDIT_PER_PUSH, HEADER_BYTES, STALL_SECONDS, Client
 
 PING = 15.0
 
@@ -125,16 +125,42 @@ def test_where_the_system_does_not_tell_nobody_is_cut_off_for_silence() -> None:
     assert set(socket.noted()) == {"x"}
 
 
-def test_one_that_sends_much_is_closed() -> None:
+def test_one_that_sends_much_at_once_is_closed() -> None:
     socket = Socket()
     there = client(socket)
+    socket.received = HEADER_BYTES + CREDIT_BYTES
     there.push("a", 1)
-    socket.received = 100 + MAX_BYTES_BETWEEN_PUSHES
+    assert socket.noted() == ["a"], "its request may have been as long as that"
+    socket.received += CREDIT_PER_PUSH
     there.push("b", 2)
-    assert socket.noted() == ["a", "b"]
-    socket.received += MAX_BYTES_BETWEEN_PUSHES + 1
+    assert socket.noted() == ["b"]
+    socket.received += CREDIT_PER_PUSH + 1
     there.push("c", 3)
     assert socket.noted() == [TOO_BIG, "end"]
+
+
+def test_one_that_sent_much_before_the_first_look_is_closed() -> None:
+    socket = Socket()
+    socket.received = HEADER_BYTES + CREDIT_BYTES + 1
+    client(socket).push("a", 1)
+    assert socket.noted() == [TOO_BIG, "end"]
+
+
+def test_one_that_sends_a_little_for_long_is_closed_too() -> None:
+    socket = Socket()
+    there = client(socket)
+    for now in range(1, 10_000):
+        socket.received = (socket.received or 0) + CREDIT_PER_PUSH + 64
+        there.push("x", now)
+        if socket.noted()[-1] == "end":
+            break
+    assert 1000 < now < 1100
+    polite = Socket()
+    there = client(polite)
+    for now in range(1, 10_000):
+        polite.received = (polite.received or 0) + CREDIT_PER_PUSH
+        there.push("x", now)
+    assert "end" not in polite.noted()
 
 
 def test_one_whose_token_is_no_more_is_closed() -> None:

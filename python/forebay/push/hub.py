@@ -40,9 +40,14 @@ STALL_SECONDS = 10.0
 MAX_MESSAGE_BYTES = 4096
 """Clients have nothing to say here. A short text is ignored, as keep-alives of proxies and libraries are."""
 
-MAX_BYTES_BETWEEN_PUSHES = 64 << 10
-"""What a client may send in a second. Granian holds a message until it is whole, up to 64 MiB; whoever sends one is cut
-off with the next push."""
+CREDIT_BYTES = 64 << 10
+CREDIT_PER_PUSH = 1 << 10
+"""What a client may send at once, and how fast it may again. Granian holds a message until it is whole, up to 64 MiB,
+and does not say so; who sends more than this is closed with the next push."""
+
+HEADER_BYTES = 256 << 10
+"""What the request for the upgrade may have had. A WebSocket begins on a connection of its own (RFC 6455, 4.1), so
+nothing else came before it."""
 
 PACE_SECONDS = 0.01
 """Between two messages of a client: what it sends faster stays in the kernel's buffers."""
@@ -65,14 +70,14 @@ class Client:
         self._sent = now
         self._pinged = now
         self._received_at_ping: int | None = None
-        self._received: int | None = None
+        self._received = 0
+        self._credit = CREDIT_BYTES + HEADER_BYTES
 
     def push(self, text: str, now: float) -> None:
         """Sends a message, if the client has taken the last one."""
         socket = self.socket
         received = socket.received
-        before, self._received = self._received, received
-        if received is not None and before is not None and received - before > MAX_BYTES_BETWEEN_PUSHES:
+        if received is not None and not self._afford(received):
             socket.close(TOO_BIG)
             socket.end()
             return
@@ -84,6 +89,15 @@ class Client:
             self._sent = now
         elif now - self._sent > STALL_SECONDS:
             socket.cut()
+
+    def _afford(self, received: int) -> bool:
+        """Whether the client has sent no more than it may."""
+        self._credit -= received - self._received
+        self._received = received
+        if self._credit < 0:
+            return False
+        self._credit = min(CREDIT_BYTES, self._credit + CREDIT_PER_PUSH)
+        return True
 
     def _ping(self, received: int | None, now: float) -> None:
         if not self._permitted():
