@@ -18,7 +18,7 @@ from forebay.http.auth import EVERYTHING, Grant, Guard
 from forebay.http.descriptors import Descriptors
 from forebay.http.dialects import Family, family_of, render
 from forebay.http.request import Request, linger, shown
-from forebay.http.response import Header, Response
+from forebay.http.response import Header
 from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import WEBSOCKET, HttpProtocol, Scope, Watcher, WebSocketProtocol
 from forebay.http.streaming import Streaming

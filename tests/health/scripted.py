@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
+from forebay._forebay import Allowance
 from forebay.config import Settings
 from forebay.health.sources import Figures, Sources
-from forebay.http.request import Allowance
 
 MIB = 1 << 20
 
