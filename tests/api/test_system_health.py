@@ -189,9 +189,8 @@ def test_a_stalled_disk_stalls_nothing_else(server: Start) -> None:
 
 def test_damage_in_a_segment_is_named(server: Start) -> None:
     running = server(logs_partitions=1, journal_file_age_seconds=1)
-    # Random, so that compression leaves it as long.
-    for _ in range(20):
-        assert running.drain(batch(event(os.urandom(4000).hex()))).status_code == 202
+    # Random, so that compression leaves it long, and at once, so that it is in one segment.
+    assert running.drain(batch(*[event(os.urandom(4000).hex()) for _ in range(20)])).status_code == 202
     segments = running.data_dir / "segments"
     wait_for("a segment", lambda: any(path.stat().st_size > 50_000 for path in segments.iterdir()))
     assert running.terminate() == 0
