@@ -14,7 +14,7 @@ use crate::ingest::json;
 use crate::ingest::parser::Parser;
 use crate::ingest::request::{Job, Request, Shape};
 use crate::ingest::worker::JobQueue;
-use crate::ingest::{Event, LiveRequest, MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, count_refusal};
+use crate::ingest::{CountedRequest, Event, LiveRequest, MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, count_refusal};
 use crate::log::append::{Append, BATCH_OVERHEAD_BYTES, Completer, Receipt, Reply, Waiter};
 use crate::log::commit_queue::CommitQueue;
 use crate::log::encode::{Destination, Encoded, Placement, encode};
@@ -27,7 +27,7 @@ use crate::options::Options;
 use crate::report::{Report, StreamReport};
 use crate::start::{self, Threads};
 use crate::stream::{ANALYTICS, Catalog, EVENTS, LOGS, Stream, StreamDefinition, StreamMaker};
-use crate::telemetry::Counters;
+use crate::telemetry::{Api, Counters};
 
 /// A running log with everything around it. Dropping it closes it.
 #[derive(Debug)]
@@ -130,16 +130,17 @@ impl Engine {
     /// A refusal that is known at once: `Saturated`, `PayloadTooLarge`, `StorageUnavailable`, `Closed`, or what is
     /// wrong with a body that is parsed here because it is small.
     pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
+        let api = request.shape.api();
         let admitted = self.admit(request.shape, request.stream.as_deref(), request.bytes().len());
         let (stream, permit) = admitted.inspect_err(|error| {
-            self.counters.refused(error.kind());
+            self.counters.refused(api, error.kind());
             if request.shape.is_live() {
                 count_refusal(&self.counters, error.kind(), 1);
             }
         })?;
         let inline = request.is_inline(self.options.inline_body_bytes);
         let (arrival, admitted) = (Timestamp::now(), Instant::now());
-        let mut reply = Reply::new(completer, ticket);
+        let mut reply = Reply::new(completer, ticket).of_request(CountedRequest::new(Arc::clone(&self.counters), api));
         if request.shape.is_live() {
             reply = reply.counted(LiveRequest::new(Arc::clone(&self.counters), admitted));
         }
@@ -149,7 +150,6 @@ impl Engine {
             return Ok(());
         }
         self.parser.accept(job).map_err(|refused| {
-            self.counters.refused(refused.error.kind());
             refused.reply.refuse_repeats(&refused.error);
             refused.error
         })
@@ -172,7 +172,6 @@ impl Engine {
             return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
         }
         let stream = self.destination(shape, named)?;
-        self.counters.bytes_in.add(bytes as u64);
         // The body, and about as much again for its records, until the body is parsed and dropped.
         let permit = self.reserve(&stream, 2 * bytes + BATCH_OVERHEAD_BYTES)?;
         Ok((stream, permit))
@@ -206,21 +205,28 @@ impl Engine {
         if records.is_empty() {
             return Err(Error::new(ErrorKind::Malformed, "records: must not be empty"));
         }
-        let batch = if let Some(shape) = Shape::of_stream(stream) {
-            let body = shaped_body(shape, stream, records)?;
-            let (stream, permit) = self.admit(shape, None, body.len())?;
-            let request = Request::new(shape, Box::new(Vec::new()));
-            let rules = (Timestamp::now(), MAX_EVENTS_PER_BODY);
-            self.parser.batch(&request, &body, &stream, permit, rules)?.0
-        } else {
-            self.encode(&self.catalog.named(stream)?, records, partition)?
-        };
+        let batch = self
+            .batch(stream, records, partition)
+            .inspect_err(|error| self.counters.refused(Api::Library, error.kind()))?;
         let partitions = batch.partitions.clone();
         let (waiter, reply) = Waiter::pair();
+        let reply = reply.of_request(CountedRequest::new(Arc::clone(&self.counters), Api::Library));
         self.commits.push(Append::records(batch, reply, Instant::now()));
         let receipt = waiter.wait()?;
         let places = receipt.places(&partitions);
         Ok(Appended { receipt, places })
+    }
+
+    fn batch(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
+        let Some(shape) = Shape::of_stream(stream) else {
+            return self.encode(&self.catalog.named(stream)?, records, partition);
+        };
+        let body = shaped_body(shape, stream, records)?;
+        let (stream, permit) = self.admit(shape, None, body.len())?;
+        self.counters.bytes_in.add(Api::Library, body.len() as u64);
+        let request = Request::new(shape, Box::new(Vec::new()));
+        let rules = (Timestamp::now(), MAX_EVENTS_PER_BODY);
+        Ok(self.parser.batch(&request, &body, &stream, permit, rules)?.0)
     }
 
     fn encode(&self, stream: &Arc<Stream>, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
@@ -237,7 +243,9 @@ impl Engine {
             .collect::<Result<_>>()?;
         let bytes: usize = events.iter().map(crate::log::record::encoded_bytes).sum();
         let cost = Cost { events: events.len() as u64, bytes: bytes as u64 };
-        let charge = Charge::take(None, stream.quota(), stream.name(), cost)?;
+        self.counters.bytes_in.add(Api::Library, cost.bytes);
+        let charge = Charge::take(None, stream.quota(), stream.name(), cost)
+            .inspect_err(|error| self.counters.quota_refused(error))?;
         let permit = self.reserve(stream, bytes + BATCH_OVERHEAD_BYTES)?;
         let placement = partition.map_or(Placement::ByKey, Placement::One);
         let destination = Destination { stream, placement, events: &events };

@@ -32,7 +32,7 @@ pub fn rows<'py>(py: Python<'py>, engine: &Engine) -> PyResult<Bound<'py, PyList
 #[allow(clippy::cast_precision_loss)] // Prometheus values are doubles
 fn sample<'py>(py: Python<'py>, row: &Row) -> PyResult<Bound<'py, PyTuple>> {
     let labels = PyDict::new(py);
-    if let Some((label, value)) = row.label {
+    for (label, value) in &row.labels {
         labels.set_item(label, value)?;
     }
     match &row.value {
