@@ -153,7 +153,7 @@ counters! {
         sealed_bytes_stored = "forebay_sealed_stored_bytes_total", "Bytes of segments written, after compression.";
         segments_deleted = "forebay_segments_deleted_total", "Segments deleted by retention or with their stream.";
         segment_bytes_deleted = "forebay_segments_deleted_bytes_total", "Bytes of the segments deleted.";
-        quarantined_blocks = "forebay_segment_damaged_blocks_total", "Damaged segment blocks found and set apart.";
+        damaged_reads = "forebay_segment_damaged_reads_total", "Reads that met a damaged segment and left out what is damaged.";
     }
     by_api {
         events_accepted = "forebay_ingest_events_total", "Events committed and acknowledged, by the API they came in by.";
