@@ -24,6 +24,7 @@ __all__ = [
     "GroupDescription",
     "Polled",
     "Projects",
+    "Pulse",
     "Receipt",
     "RecordBatch",
     "StreamDescription",
@@ -188,9 +189,36 @@ class Engine:
         """Durable when it returns. Raises `ConsumerGroupNotFound`."""
     def leave_group(self, group: str, member: str) -> None:
         """Gives a member's leases back. Raises `ConsumerGroupNotFound`, and `NotFound` when it has none."""
+    def scale(self, instances: int) -> None:
+        """Sets how many workers parse bodies, from 1 to 64; waits for the commit. Raises `InvalidRequest`,
+        `StorageUnavailable`."""
+    def start_load_test(self, events_per_second: int, seconds: int) -> None:
+        """Raises `Conflict` while one runs, `InvalidRequest`, `StorageUnavailable`."""
+    def load_test(self) -> dict[str, object]:
+        """What it did until now, by the names of `forebay.load_test.LoadTestProgress` in JSON."""
+    def stop_load_test(self) -> bool:
+        """Nothing is sent after this. False when none was running."""
     def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | _Histogram]]]]:
         """(name, help, type, samples) with type `counter`, `gauge` or `histogram`."""
+    def live(self) -> bytes:
+        """What `/api/metrics` shows, as JSON."""
+    def history(self, hours: int) -> bytes:
+        """What `/api/metrics` showed in the last 1 to 168 hours, as JSON: a point every 10 seconds up to 24 hours, and
+        every minute beyond. Reads files. Raises `InvalidRequest`."""
+    def keep_history(self) -> None:
+        """Keeps a history from now on, and gives what earlier processes kept; else `history` is empty."""
+    def history_problem(self) -> str | None:
+        """Why points of the history are skipped; None when they are not."""
+    def history_skipped(self) -> int:
+        """Points that could not be written since the start."""
+    def reset_live(self) -> None:
+        """Begins anew what `/api/metrics` counts, and its history. What is stored and what `metrics` counts are not
+        touched. Raises `StorageUnavailable` when the history cannot be deleted; then nothing is reset."""
+    def set_health(self, status: str) -> None:
+        """Says how the server is, for `live`: healthy, degraded or unhealthy."""
     def status(self) -> dict[str, object]: ...
+    def pulse(self) -> Pulse:
+        """What waits in the engine and what it has committed, now."""
     def close(self) -> None:
         """Finishes what was admitted, commits it and gives the directory free. Idempotent."""
 
@@ -350,6 +378,25 @@ class GroupDescription:
     """Stream, member, its partitions, milliseconds of its lease that are left."""
     offsets: list[tuple[str, int, int, int]]
     """Stream, partition, committed offset, end of the partition."""
+
+@final
+class Pulse:
+    """What waits and what was done, at one time."""
+
+    @property
+    def jobs_waiting(self) -> int:
+        """Request bodies that wait for a worker."""
+    @property
+    def oldest_job_ms(self) -> float:
+        """How long ago the one that has waited longest was admitted; 0 when none waits."""
+    @property
+    def commits_waiting(self) -> int:
+        """Appends that wait for the committer."""
+    @property
+    def commits(self) -> int:
+        """Commits since the start."""
+    def commits_since(self, earlier: Pulse) -> tuple[int, float, float, float]:
+        """Commits since then: their number, and p50, p99 and the largest of their times in milliseconds."""
 
 @final
 class RecordBatch:

@@ -18,7 +18,7 @@ from forebay.telemetry import MAX_GROUP_LABELS, MAX_STREAM_LABELS
 from harness import RunningServer, batch
 
 BOUNDS = {
-    "api": 5,
+    "api": 6,
     "code": len(error_table()),
     "generation": 3,
     "group": MAX_GROUP_LABELS + 1,
@@ -138,6 +138,7 @@ def test_requests_and_events_are_counted_once_by_api_and_outcome(server: Running
         ("events",): 2,
         ("analytics",): 0,
         ("streams",): 0,
+        ("load_test",): 0,
         ("library",): 0,
     }
     assert values(families["forebay_ingest_invalid_events_total"])[("events",)] == 1

@@ -12,12 +12,17 @@ from forebay.api import (
     drain,
     events,
     health,
+    live,
+    load_test,
     manage,
     metrics,
     publish,
+    scale,
     streams,
+    system_health,
     tail,
     ticket,
+    websocket,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +43,12 @@ def routes(app: App) -> list[Route]:
         *consumers.routes(app),
         *tail.routes(app),
         *ticket.routes(app),
+        *load_test.routes(app),
+        *scale.routes(app),
         *health.routes(app),
         *metrics.routes(app),
+        *live.routes(app),
+        *system_health.routes(app),
+        *websocket.routes(app),
         *docs.routes(app),
     ]

@@ -34,7 +34,12 @@ pub fn rows<'py>(py: Python<'py>, engine: &Engine) -> PyResult<Bound<'py, PyList
         labels.set_item("mode", mode.name())?;
         modes.append((labels, f64::from(u8::from(mode == report.mode))))?;
     }
-    out.append(("forebay_log_mode", "1 for what the log does with writes now, 0 for the other modes.", "gauge", modes))?;
+    out.append((
+        "forebay_log_mode",
+        "1 for what the log does with writes now, 0 for the other modes.",
+        "gauge",
+        modes,
+    ))?;
     Ok(out)
 }
 
@@ -65,6 +70,10 @@ fn gauges(report: &Report) -> [(&'static str, &'static str, f64); 6] {
         ("forebay_seal_backlog_files", "Full journal files not sealed yet.", report.seal_backlog_files as f64),
         ("forebay_commit_queue_requests", "Requests waiting for the committer.", report.commit_queue as f64),
         ("forebay_ingest_workers", "Threads that parse request bodies.", report.workers as f64),
-        ("forebay_damages", "Damaged places that were found in the data directory since the start.", report.damages.len() as f64),
+        (
+            "forebay_damages",
+            "Damaged places that were found in the data directory since the start.",
+            report.damages.len() as f64,
+        ),
     ]
 }

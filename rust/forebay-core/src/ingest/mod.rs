@@ -12,6 +12,7 @@ mod live_request;
 mod outline;
 mod parsed;
 pub mod parser;
+pub mod pool;
 mod problem;
 pub mod publish;
 pub mod request;

@@ -128,7 +128,7 @@ impl Parser {
                 Cow::Owned(inflate(request.bytes(), request.encoding, self.max_body_bytes, permit)?)
             }
         };
-        self.counters.bytes_in.add(request.shape.api(), body.len() as u64);
+        self.counters.bytes_in.add(request.api(), body.len() as u64);
         Ok(body)
     }
 
@@ -206,7 +206,7 @@ impl Parser {
         let cost = Cost { events: (parsed.events.len() + parsed.invalid.len()) as u64, bytes: body.len() as u64 };
         let charge = Charge::take(request.account.as_deref(), stream.quota(), stream.name(), cost)
             .inspect_err(|error| self.counters.quota_refused(error))?;
-        self.counters.events_rejected.add(request.shape.api(), parsed.invalid.len() as u64);
+        self.counters.events_rejected.add(request.api(), parsed.invalid.len() as u64);
         let encoded = self.encoded(&parsed, stream, permit, arrival)?;
         charge.settle();
         Ok(encoded)

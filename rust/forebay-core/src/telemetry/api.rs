@@ -13,13 +13,16 @@ pub enum Api {
     Analytics,
     /// `POST /api/v1/streams/{name}/events` and its batches.
     Streams,
+    /// A load test of the server itself.
+    LoadTest,
     /// The program that has the engine inside.
     Library,
 }
 
 impl Api {
     /// Every one of them, in order of their numbers.
-    pub const ALL: [Self; 5] = [Self::Drain, Self::Events, Self::Analytics, Self::Streams, Self::Library];
+    pub const ALL: [Self; 6] =
+        [Self::Drain, Self::Events, Self::Analytics, Self::Streams, Self::LoadTest, Self::Library];
 
     /// The label's value.
     #[must_use]
@@ -29,6 +32,7 @@ impl Api {
             Self::Events => "events",
             Self::Analytics => "analytics",
             Self::Streams => "streams",
+            Self::LoadTest => "load_test",
             Self::Library => "library",
         }
     }

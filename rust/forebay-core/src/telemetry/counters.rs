@@ -167,7 +167,7 @@ counters! {
         refusals = "forebay_ingest_refusals_total", "Ingest requests refused by the engine, by error code.";
     }
     histograms {
-        ack_latency = "forebay_ingest_ack_seconds", "Time from a request's admission to its acknowledgement.";
+        ack_latency = "forebay_ingest_ack_seconds", "Time from a request's admission, or of a load test from when it was due, to its acknowledgement.";
         commit_latency = "forebay_commit_seconds", "Time to write and sync one commit.";
     }
 }
