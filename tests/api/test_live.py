@@ -106,7 +106,7 @@ def test_the_resolution_is_named(shared_server: RunningServer, hours: int | None
 
 def test_a_reset_answers_as_the_contract_shows_and_leaves_the_rest(shared_server: RunningServer) -> None:
     def accepted(text: str) -> list[str]:
-        return [line for line in text.splitlines() if line.startswith("forebay_events_accepted_total")]
+        return [line for line in text.splitlines() if line.startswith("forebay_ingest_events_total")]
 
     assert shared_server.drain(batch()).status_code == 202
     stored = len(shared_server.records())

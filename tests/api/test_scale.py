@@ -23,7 +23,7 @@ def scale(server: RunningServer, body: bytes) -> httpx.Response:
 def workers(server: RunningServer) -> int:
     with server.client() as client:
         lines = client.get("/metrics").text.splitlines()
-    return int(float(next(line.split()[1] for line in lines if line.startswith("forebay_workers "))))
+    return int(float(next(line.split()[1] for line in lines if line.startswith("forebay_ingest_workers "))))
 
 
 def test_the_number_is_in_force_and_outlives_a_kill(server: Callable[..., RunningServer]) -> None:

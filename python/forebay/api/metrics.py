@@ -1,4 +1,5 @@
-"""`GET /metrics`: the engine's own counters and the process, in Prometheus' text format 0.0.4."""
+"""`GET /metrics`: the engine's own counters and the process, in Prometheus' text format 0.0.4, or OpenMetrics 1.0 for who
+asks for that. Names follow https://prometheus.io/docs/practices/naming/; every label has a bounded number of values."""
 
 from __future__ import annotations
 
@@ -7,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from forebay.http.reply import Reply
 from forebay.http.response import Response
 from forebay.http.router import Role, Route
+from forebay.telemetry import OTHERS, BuildCollector, DiskCollector, GroupCollector, StreamCollector
 
 if TYPE_CHECKING:
     from forebay._forebay import Engine
@@ -20,14 +23,11 @@ if TYPE_CHECKING:
     from forebay.http.auth import Guard
     from forebay.http.request import Request
 
-_CONTENT_TYPE = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
-
+_TEXT = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
+_OPENMETRICS = ("content-type", openmetrics.CONTENT_TYPE_LATEST)
 
 MAX_TOKEN_LABELS = 1000
 """Tokens with series of their own, three each; the rest is summed up. Idle ones have none."""
-
-OTHERS = "(others)"
-"""Cannot be a token's name: those have no brackets."""
 
 
 class EngineCollector(Collector):
@@ -65,7 +65,11 @@ class RequestCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         allowance = self._app.allowance
         yield GaugeMetricFamily("forebay_http_body_bytes", "Bytes of request bodies under way.", allowance.used)
-        yield GaugeMetricFamily("forebay_http_body_limit_bytes", "The limit on them.", allowance.limit)
+        yield GaugeMetricFamily(
+            "forebay_http_body_limit_bytes", "The most bytes of request bodies that may be under way.", allowance.limit
+        )
+        limit = self._app.settings.max_connections
+        yield GaugeMetricFamily("forebay_http_max_connections", "The most connections that are served at a time.", limit)
         if self._app.front is None:
             return
         direct, tunnels, requests = self._app.front.stats()
@@ -111,13 +115,19 @@ def routes(app: App) -> list[Route]:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
+    registry.register(BuildCollector())
+    registry.register(DiskCollector(app.settings.data_dir))
     registry.register(EngineCollector(app.engine))
+    registry.register(StreamCollector(app.engine))
+    registry.register(GroupCollector(app.engine))
     registry.register(RequestCollector(app))
     registry.register(TokenCollector(app.guard))
 
-    async def scrape(_request: Request) -> Response:
-        text = await app.blocking(generate_latest, registry)
-        return Response(200, text, [_CONTENT_TYPE])
+    async def scrape(request: Request) -> Response:
+        # Prometheus names the format that it likes best first, and takes the other one as well.
+        if "application/openmetrics-text" in (request.scope.headers.get("accept") or ""):
+            return Response(200, await app.blocking(openmetrics.generate_latest, registry), [_OPENMETRICS])
+        return Response(200, await app.blocking(generate_latest, registry), [_TEXT])
 
     return [
         Route(
@@ -126,6 +136,6 @@ def routes(app: App) -> list[Route]:
             scrape,
             Role.READ,
             summary="Counters of the engine and the process.",
-            replies={200: Reply(None, "Prometheus' text format 0.0.4.", media="text/plain")},
+            replies={200: Reply(None, "Prometheus' text format 0.0.4; OpenMetrics 1.0 by `Accept`.", media="text/plain")},
         )
     ]

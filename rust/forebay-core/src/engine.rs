@@ -14,7 +14,7 @@ use crate::ingest::json;
 use crate::ingest::parser::Parser;
 use crate::ingest::request::{Job, Request, Shape};
 use crate::ingest::worker::JobQueue;
-use crate::ingest::{Event, LiveRequest, MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, count_refusal};
+use crate::ingest::{CountedRequest, Event, LiveRequest, MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, count_refusal};
 use crate::load_test::LoadTest;
 use crate::log::append::{Append, BATCH_OVERHEAD_BYTES, Completer, Receipt, Reply, Waiter};
 use crate::log::commit_queue::CommitQueue;
@@ -28,7 +28,7 @@ use crate::options::Options;
 use crate::report::{Report, StreamReport};
 use crate::start::{self, Threads};
 use crate::stream::{ANALYTICS, Catalog, EVENTS, LOGS, Stream, StreamDefinition, StreamMaker};
-use crate::telemetry::{Counters, History};
+use crate::telemetry::{Api, Counters, History};
 
 /// A running log with everything around it. Dropping it closes it.
 #[derive(Debug)]
@@ -134,11 +134,12 @@ impl Engine {
     /// A refusal that is known at once: `Saturated`, `PayloadTooLarge`, `StorageUnavailable`, `Closed`, or what is
     /// wrong with a body that is parsed here because it is small.
     pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
+        let api = request.api();
         let admitted = self.admit(request.shape, request.stream.as_deref(), request.bytes().len());
         // At least one, as long as the body is not read.
         let events = request.intended.map_or(1, |intended| intended.events);
         let (stream, permit) = admitted.inspect_err(|error| {
-            self.counters.refused(error.kind());
+            self.counters.refused(api, error.kind());
             if request.shape.is_live() {
                 count_refusal(&self.counters, error.kind(), events);
             }
@@ -146,7 +147,8 @@ impl Engine {
         let inline = request.is_inline(self.options.inline_body_bytes);
         let (arrival, admitted) =
             (Timestamp::now(), request.intended.map_or_else(Instant::now, |intended| intended.due));
-        let mut reply = Reply::new(completer, ticket).queued(self.counters.live.under_way());
+        let counted = CountedRequest::new(Arc::clone(&self.counters), api);
+        let mut reply = Reply::new(completer, ticket).of_request(counted).queued(self.counters.live.under_way());
         if request.shape.is_live() {
             reply = reply.counted(LiveRequest::new(Arc::clone(&self.counters), admitted, events));
         }
@@ -156,7 +158,6 @@ impl Engine {
             return Ok(());
         }
         self.parser.accept(job).map_err(|refused| {
-            self.counters.refused(refused.error.kind());
             refused.reply.refuse_repeats(&refused.error);
             refused.error
         })
@@ -179,7 +180,6 @@ impl Engine {
             return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
         }
         let stream = self.destination(shape, named)?;
-        self.counters.bytes_in.add(bytes as u64);
         // The body, and about as much again for its records, until the body is parsed and dropped.
         let permit = self.reserve(&stream, 2 * bytes + BATCH_OVERHEAD_BYTES)?;
         Ok((stream, permit))
@@ -213,22 +213,29 @@ impl Engine {
         if records.is_empty() {
             return Err(Error::new(ErrorKind::Malformed, "records: must not be empty"));
         }
-        let batch = if let Some(shape) = Shape::of_stream(stream) {
-            let body = shaped_body(shape, stream, records)?;
-            let (stream, permit) = self.admit(shape, None, body.len())?;
-            let request = Request::new(shape, Box::new(Vec::new()));
-            let rules = (Timestamp::now(), MAX_EVENTS_PER_BODY);
-            self.parser.batch(&request, &body, &stream, permit, rules)?.0
-        } else {
-            self.encode(&self.catalog.named(stream)?, records, partition)?
-        };
+        let batch = self
+            .batch(stream, records, partition)
+            .inspect_err(|error| self.counters.refused(Api::Library, error.kind()))?;
         let partitions = batch.partitions.clone();
         let (waiter, reply) = Waiter::pair();
-        let reply = reply.queued(self.counters.live.under_way());
+        let counted = CountedRequest::new(Arc::clone(&self.counters), Api::Library);
+        let reply = reply.of_request(counted).queued(self.counters.live.under_way());
         self.commits.push(Append::records(batch, reply, Instant::now()));
         let receipt = waiter.wait()?;
         let places = receipt.places(&partitions);
         Ok(Appended { receipt, places })
+    }
+
+    fn batch(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
+        let Some(shape) = Shape::of_stream(stream) else {
+            return self.encode(&self.catalog.named(stream)?, records, partition);
+        };
+        let body = shaped_body(shape, stream, records)?;
+        let (stream, permit) = self.admit(shape, None, body.len())?;
+        self.counters.bytes_in.add(Api::Library, body.len() as u64);
+        let request = Request::new(shape, Box::new(Vec::new()));
+        let rules = (Timestamp::now(), MAX_EVENTS_PER_BODY);
+        Ok(self.parser.batch(&request, &body, &stream, permit, rules)?.0)
     }
 
     fn encode(&self, stream: &Arc<Stream>, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
@@ -245,7 +252,9 @@ impl Engine {
             .collect::<Result<_>>()?;
         let bytes: usize = events.iter().map(crate::log::record::encoded_bytes).sum();
         let cost = Cost { events: events.len() as u64, bytes: bytes as u64 };
-        let charge = Charge::take(None, stream.quota(), stream.name(), cost)?;
+        self.counters.bytes_in.add(Api::Library, cost.bytes);
+        let charge = Charge::take(None, stream.quota(), stream.name(), cost)
+            .inspect_err(|error| self.counters.quota_refused(error))?;
         let permit = self.reserve(stream, bytes + BATCH_OVERHEAD_BYTES)?;
         let placement = partition.map_or(Placement::ByKey, Placement::One);
         let destination = Destination { stream, placement, events: &events };

@@ -162,7 +162,7 @@ impl Parts {
         let catalog = Arc::new(Catalog::new(options.ring_bytes / 2));
         let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
         let streams = Arc::new(StreamMaker { catalog: catalog_, commits: commits_, status: status_ });
-        let dedup = Dedup::new(options.dedup_window, MAX_REMEMBERED_KEYS, options.durability, Arc::clone(&counters));
+        let dedup = Dedup::new(options.dedup_window, MAX_REMEMBERED_KEYS, options.durability);
         let parser = Parser {
             commits: Arc::clone(&commits),
             dedup,

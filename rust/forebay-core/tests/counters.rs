@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use common::{Mark, drain, open, small, until};
 use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
-use forebay_core::{Durability, Engine, Key, LOGS, Options, Request, Shape};
+use forebay_core::telemetry::Api;
+use forebay_core::{Account, Durability, Engine, ErrorKind, Key, LOGS, NewRecord, OnInvalid, Options};
+use forebay_core::{QuotaRates, Rate, Request, Shape};
 
 fn request(batch: u32) -> Request {
     Request::new(Shape::Drain, drain(&Mark::batch(batch, 1, 10)))
@@ -76,4 +78,66 @@ fn a_failed_sync_is_counted() {
     assert!(engine.ingest(request(0)).is_err());
     engine.close();
     assert_eq!((syncs(&engine), engine.counters().sync_failures.get()), (2, 1));
+    assert_eq!(outcomes(&engine, Api::Drain), (0, 0, 1), "what the committer refuses is counted too");
+    assert_eq!(engine.counters().refusals.get(ErrorKind::StorageUnavailable), 1);
+}
+
+fn outcomes(engine: &Engine, api: Api) -> (u64, u64, u64) {
+    let counters = engine.counters();
+    (counters.requests_accepted.of(api), counters.requests_repeated.of(api), counters.requests_refused.of(api))
+}
+
+fn body(shape: Shape, text: &str) -> Request {
+    Request::new(shape, Box::new(text.as_bytes().to_vec()))
+}
+
+#[test]
+fn requests_are_counted_once_by_the_api_they_came_in_by() {
+    let engine = open(&Faulty::new(5), &small()).unwrap();
+    let good = r#"{"type":"click","source":"web","data":{}}"#;
+    engine.ingest(body(Shape::Event, good)).unwrap();
+    engine.ingest(body(Shape::EventBatch, &format!("[{good},{good},1]"))).unwrap();
+    engine.ingest(body(Shape::EventBatch, "[1,2]")).unwrap();
+    engine.ingest(body(Shape::Track, "{")).unwrap_err();
+    let record = NewRecord { key: None, value: good.into(), headers: Vec::new(), timestamp: None };
+    engine.append("events", &[record], None).unwrap();
+    engine.append("nowhere", &[], None).unwrap_err();
+    engine.ingest(Request { stream: Some("nowhere".into()), ..body(Shape::Publish, "{}") }).unwrap_err();
+    assert_eq!(outcomes(&engine, Api::Events), (2, 0, 1), "nothing of the second batch was stored");
+    assert_eq!(outcomes(&engine, Api::Analytics), (0, 0, 1));
+    assert_eq!(outcomes(&engine, Api::Library), (1, 0, 0));
+    assert_eq!(outcomes(&engine, Api::Streams), (0, 0, 1));
+    let counters = engine.counters();
+    assert_eq!((counters.events_accepted.of(Api::Events), counters.events_accepted.of(Api::Library)), (3, 1));
+    assert_eq!(counters.events_rejected.of(Api::Events), 3);
+    assert_eq!(counters.refusals.get(ErrorKind::Malformed), 2);
+    assert_eq!(counters.refusals.get(ErrorKind::StreamNotFound), 1);
+}
+
+#[test]
+fn what_is_put_aside_is_not_accepted() {
+    let engine = open(&Faulty::new(6), &small()).unwrap();
+    let text = String::from_utf8((*drain(&Mark::batch(0, 3, 10))).as_ref().to_vec()).unwrap();
+    let request = body(Shape::Drain, &text.replace("]}", ",{}]}"));
+    let bytes = request.bytes().len() as u64;
+    engine.ingest(Request { on_invalid: OnInvalid::Quarantine, ..request }).unwrap();
+    let counters = engine.counters();
+    assert_eq!((counters.events_accepted.of(Api::Drain), counters.events_rejected.of(Api::Drain)), (3, 1));
+    assert_eq!(counters.bytes_in.of(Api::Drain), bytes);
+}
+
+#[test]
+fn what_a_quota_refuses_for_now_is_counted() {
+    let engine = open(&Faulty::new(7), &small()).unwrap();
+    let account = Account::new("shop");
+    account.quota.set(QuotaRates { events: Some(Rate::new(1, 5).unwrap()), bytes: None });
+    let charged = |batch, records| Request {
+        account: Some(account.clone()),
+        ..Request::new(Shape::Drain, drain(&Mark::batch(batch, records, 10)))
+    };
+    engine.ingest(charged(0, 5)).unwrap();
+    assert_eq!(engine.ingest(charged(1, 5)).unwrap_err().kind(), ErrorKind::Saturated);
+    assert_eq!(engine.ingest(charged(2, 6)).unwrap_err().kind(), ErrorKind::PayloadTooLarge);
+    assert_eq!(engine.counters().quota_refusals.get(), 1);
+    assert_eq!(engine.counters().refusals.get(ErrorKind::Saturated), 1);
 }

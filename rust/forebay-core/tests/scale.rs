@@ -229,7 +229,7 @@ fn a_panic_costs_its_request_and_no_worker() {
     }
     until("an answer to each", || outcomes.count() == 5);
     assert_eq!(*outcomes.failed.lock(), [ErrorKind::Internal; 5]);
-    until("each to be counted", || engine.counters().requests_refused.get(ErrorKind::Internal) == 5);
+    until("each to be counted", || engine.counters().refusals.get(ErrorKind::Internal) == 5);
     assert_eq!(engine.report().workers, 2);
     ingest(&engine, "k", 0);
     until("the memory of the requests to be free", || engine.report().ring_used_bytes < 8192);

@@ -1,5 +1,6 @@
 //! Counters as rows that a Prometheus exporter renders without knowing any.
 
+use forebay_core::log::status::Mode;
 use forebay_core::telemetry::{LATENCY_BOUNDS_MICROS, Row, Value};
 use forebay_core::{Engine, Report};
 use pyo3::prelude::*;
@@ -23,16 +24,29 @@ pub fn rows<'py>(py: Python<'py>, engine: &Engine) -> PyResult<Bound<'py, PyList
             }
         }
     }
-    for (name, help, value) in gauges(&engine.report()) {
+    let report = engine.report();
+    for (name, help, value) in gauges(&report) {
         out.append((name, help, "gauge", [(PyDict::new(py), value)]))?;
     }
+    let modes = PyList::empty(py);
+    for mode in Mode::ALL {
+        let labels = PyDict::new(py);
+        labels.set_item("mode", mode.name())?;
+        modes.append((labels, f64::from(u8::from(mode == report.mode))))?;
+    }
+    out.append((
+        "forebay_log_mode",
+        "1 for what the log does with writes now, 0 for the other modes.",
+        "gauge",
+        modes,
+    ))?;
     Ok(out)
 }
 
 #[allow(clippy::cast_precision_loss)] // Prometheus values are doubles
 fn sample<'py>(py: Python<'py>, row: &Row) -> PyResult<Bound<'py, PyTuple>> {
     let labels = PyDict::new(py);
-    if let Some((label, value)) = row.label {
+    for (label, value) in &row.labels {
         labels.set_item(label, value)?;
     }
     match &row.value {
@@ -55,7 +69,11 @@ fn gauges(report: &Report) -> [(&'static str, &'static str, f64); 6] {
         ("forebay_ring_limit_bytes", "The ring's budget.", report.ring_limit_bytes as f64),
         ("forebay_seal_backlog_files", "Full journal files not sealed yet.", report.seal_backlog_files as f64),
         ("forebay_commit_queue_requests", "Requests waiting for the committer.", report.commit_queue as f64),
-        ("forebay_workers", "Threads that parse request bodies.", report.workers as f64),
-        ("forebay_damages", "Damaged places found in the data directory since the start.", report.damages.len() as f64),
+        ("forebay_ingest_workers", "Threads that parse request bodies.", report.workers as f64),
+        (
+            "forebay_damages",
+            "Damaged places that were found in the data directory since the start.",
+            report.damages.len() as f64,
+        ),
     ]
 }

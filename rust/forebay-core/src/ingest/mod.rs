@@ -1,5 +1,6 @@
 //! Event shapes: from a request body to records.
 
+mod counted_request;
 mod drain;
 mod event;
 pub mod events;
@@ -19,6 +20,7 @@ mod timestamp;
 pub mod track;
 pub mod worker;
 
+pub use counted_request::CountedRequest;
 pub use drain::{MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, parse_drain};
 pub use event::Event;
 pub use inflate::{Encoding, inflate};

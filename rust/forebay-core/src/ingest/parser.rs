@@ -77,7 +77,6 @@ impl Parser {
     /// Parses a job and queues its batch; or answers it.
     pub fn process(&self, job: Job) {
         if let Err(refused) = self.accept(job) {
-            self.counters.refused(refused.error.kind());
             refused.reply.finish_and_wake(Err(refused.error));
         }
     }
@@ -122,15 +121,15 @@ impl Parser {
     }
 
     pub(super) fn body<'a>(&self, request: &'a Request, permit: &mut Permit) -> Result<Cow<'a, [u8]>> {
-        match request.encoding {
-            Encoding::Identity => Ok(Cow::Borrowed(request.bytes())),
+        let body = match request.encoding {
+            Encoding::Identity => Cow::Borrowed(request.bytes()),
+            // The records are about as large again as the body, and are encoded before it is dropped.
             Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => {
-                let body = inflate(request.bytes(), request.encoding, self.max_body_bytes, permit)?;
-                self.counters.bytes_in.add(body.len() as u64);
-                // The records are about as large again as the body, and are encoded before it is dropped.
-                Ok(Cow::Owned(body))
+                Cow::Owned(inflate(request.bytes(), request.encoding, self.max_body_bytes, permit)?)
             }
-        }
+        };
+        self.counters.bytes_in.add(request.api(), body.len() as u64);
+        Ok(body)
     }
 
     /// Stores what a request's own parser accepted. A repeat of an earlier request is answered, or waits for it.
@@ -157,7 +156,10 @@ impl Parser {
         let cost = Cost { events: (events.len() + parcel.refused_events) as u64, bytes: body.len() as u64 };
         let charge = match Charge::take(parcel.account, stream.quota(), stream.name(), cost) {
             Ok(charge) => charge,
-            Err(error) => return Err(refused(error, reply)),
+            Err(error) => {
+                self.counters.quota_refused(&error);
+                return Err(refused(error, reply));
+            }
         };
         match encode(&[Destination { stream, placement, events }], self.max_batch_bytes, permit) {
             Ok(batch) => {
@@ -202,7 +204,9 @@ impl Parser {
         }
         request.check_keys(&parsed.events)?;
         let cost = Cost { events: (parsed.events.len() + parsed.invalid.len()) as u64, bytes: body.len() as u64 };
-        let charge = Charge::take(request.account.as_deref(), stream.quota(), stream.name(), cost)?;
+        let charge = Charge::take(request.account.as_deref(), stream.quota(), stream.name(), cost)
+            .inspect_err(|error| self.counters.quota_refused(error))?;
+        self.counters.events_rejected.add(request.api(), parsed.invalid.len() as u64);
         let encoded = self.encoded(&parsed, stream, permit, arrival)?;
         charge.settle();
         Ok(encoded)
@@ -219,7 +223,6 @@ impl Parser {
         if parsed.invalid.is_empty() {
             return Ok((encode(&[good], self.max_batch_bytes, permit)?, 0));
         }
-        self.counters.events_rejected.add(parsed.invalid.len() as u64);
         let rejected = self.streams.rejected(stream)?;
         let events: Vec<_> = parsed.invalid.iter().map(|invalid| rejection(invalid, arrival)).collect();
         let bad = Destination { stream: &rejected, placement: Placement::ByKey, events: &events };

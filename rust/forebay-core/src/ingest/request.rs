@@ -12,6 +12,7 @@ use crate::ids::Timestamp;
 use crate::log::append::Reply;
 use crate::log::dedup::Key;
 use crate::stream::{ANALYTICS, EVENTS, LOGS, Stream};
+use crate::telemetry::Api;
 
 /// A request body, wherever it lives.
 pub type Body = Box<dyn AsRef<[u8]> + Send>;
@@ -51,6 +52,17 @@ impl Shape {
     #[must_use]
     pub fn of_stream(name: &str) -> Option<Self> {
         [Shape::Drain, Shape::EventBatch, Shape::TrackBatch].into_iter().find(|shape| shape.stream() == Some(name))
+    }
+
+    /// The API that it is of.
+    #[must_use]
+    pub const fn api(self) -> Api {
+        match self {
+            Shape::Drain => Api::Drain,
+            Shape::Event | Shape::EventBatch => Api::Events,
+            Shape::Track | Shape::TrackBatch => Api::Analytics,
+            Shape::Publish | Shape::PublishBatch => Api::Streams,
+        }
     }
 
     /// Whether `/api/metrics` counts its events.
@@ -112,6 +124,12 @@ impl Request {
             account: None,
             intended: None,
         }
+    }
+
+    /// The way it came in by.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        if self.intended.is_some() { Api::LoadTest } else { self.shape.api() }
     }
 
     /// The body as sent.

@@ -8,7 +8,6 @@ use parking_lot::{Condvar, Mutex};
 
 use super::parser::Parser;
 use super::request::Job;
-use crate::error::ErrorKind;
 use crate::telemetry::Live;
 
 /// Jobs that wait for a worker. Bounded by the byte budget that each of them has a permit for.
@@ -100,11 +99,9 @@ impl JobQueue {
     /// One worker's thread: parses until it is surplus, or the queue is closed and empty.
     pub fn work(&self, parser: &Parser) {
         while let Some(job) = self.next(&parser.counters.live) {
-            // A defect costs the request that met it, which is answered by the drop of its reply, and not the worker.
+            // A defect costs the request that met it, which is answered and counted by the drop of its reply, and not the worker.
             // What the workers share stays whole: its locks are held for single steps, and are free after a panic.
-            if catch_unwind(AssertUnwindSafe(|| parser.process(job))).is_err() {
-                parser.counters.refused(ErrorKind::Internal);
-            }
+            let _panicked = catch_unwind(AssertUnwindSafe(|| parser.process(job)));
         }
     }
 

@@ -15,7 +15,7 @@ use super::storage::Synced;
 use super::table::TableOp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Ticket, Timestamp};
-use crate::ingest::{LiveRequest, Outline};
+use crate::ingest::{CountedRequest, LiveRequest, Outline};
 use crate::options::Durability;
 use crate::stream::Stream;
 use crate::telemetry::{Entered, UnderWay};
@@ -147,6 +147,7 @@ pub struct Reply {
     settlement: Option<Box<Settlement>>,
     outline: Option<Outline>,
     live: Option<Box<LiveRequest>>,
+    request: Option<CountedRequest>,
     under_way: Option<Entered>,
 }
 
@@ -154,7 +155,15 @@ impl Reply {
     /// The outcome goes to `completer` under `ticket`.
     #[must_use]
     pub fn new(completer: Arc<dyn Completer>, ticket: Ticket) -> Self {
-        Self { completer: Some(completer), ticket, settlement: None, outline: None, live: None, under_way: None }
+        Self {
+            completer: Some(completer),
+            ticket,
+            settlement: None,
+            outline: None,
+            live: None,
+            request: None,
+            under_way: None,
+        }
     }
 
     /// The same, counted as under way until its outcome is handed over.
@@ -168,6 +177,13 @@ impl Reply {
     #[must_use]
     pub(crate) fn outlined(mut self, outline: Outline) -> Self {
         self.outline = Some(outline);
+        self
+    }
+
+    /// The same, of a request that is counted when it is answered.
+    #[must_use]
+    pub(crate) fn of_request(mut self, request: CountedRequest) -> Self {
+        self.request = Some(request);
         self
     }
 
@@ -222,6 +238,9 @@ impl Reply {
                 repeat.finish(repeated, woken);
             }
         }
+        if let Some(request) = self.request.take() {
+            request.settle(&outcome);
+        }
         if let Some(live) = self.live.take() {
             live.settle(&mut outcome);
         }
@@ -248,7 +267,9 @@ impl Drop for Reply {
     fn drop(&mut self) {
         if self.completer.is_some() || self.settlement.is_some() {
             let (completer, settlement, live) = (self.completer.take(), self.settlement.take(), self.live.take());
-            let reply = Self { completer, ticket: self.ticket, settlement, outline: None, live, under_way: None };
+            let request = self.request.take();
+            let reply =
+                Self { completer, ticket: self.ticket, settlement, outline: None, live, request, under_way: None };
             self.under_way = None;
             reply.finish_and_wake(Err(match std::thread::panicking() {
                 true => {

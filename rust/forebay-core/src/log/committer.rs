@@ -319,8 +319,6 @@ impl Committer {
                 self.sealing.abandon(stream.id());
             }
             if let Some(admitted) = append.admitted {
-                self.counters.requests_accepted.increment();
-                self.counters.events_accepted.add(placed.iter().map(|place| u64::from(place.records)).sum());
                 self.counters.ack_latency.record(admitted.elapsed());
             }
             let receipt = Receipt::new(level, placed, append.quarantined);

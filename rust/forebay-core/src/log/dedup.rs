@@ -17,7 +17,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Timestamp};
 use crate::ingest::parser::Refused;
 use crate::options::Durability;
-use crate::telemetry::Counters;
 
 /// Longest key that a client may send.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
@@ -105,7 +104,6 @@ pub struct Dedup {
     limit: usize,
     durability: Durability,
     state: Mutex<State>,
-    counters: Arc<Counters>,
 }
 
 /// Which of a receipt's parts an answer is made from.
@@ -129,10 +127,10 @@ pub enum Begun {
 impl Dedup {
     /// Remembers `limit` keys for `window`; repeats are answered with `durability`.
     #[must_use]
-    pub fn new(window: Duration, limit: usize, durability: Durability, counters: Arc<Counters>) -> Arc<Self> {
+    pub fn new(window: Duration, limit: usize, durability: Durability) -> Arc<Self> {
         let micros = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
         let span_micros = (micros / GENERATIONS).max(1);
-        Arc::new(Self { span_micros, limit, durability, state: Mutex::default(), counters })
+        Arc::new(Self { span_micros, limit, durability, state: Mutex::default() })
     }
 
     /// Begins a keyed request, or answers a repeat.
@@ -180,7 +178,6 @@ impl Dedup {
     fn repeat(&self, reply: Reply, outcome: Result<Receipt>) -> std::result::Result<Begun, Box<Refused>> {
         match outcome {
             Ok(receipt) => {
-                self.counters.requests_repeated.increment();
                 reply.finish_and_wake(Ok(receipt));
                 Ok(Begun::Repeat)
             }
@@ -267,7 +264,6 @@ impl Settlement {
         let mut state = self.dedup.state.lock();
         let waiting = state.pending.remove(&self.key).map_or_else(Vec::new, |pending| pending.waiting);
         if let Ok(receipt) = outcome {
-            self.dedup.counters.requests_repeated.add(waiting.len() as u64);
             let index = self.now.0.div_euclid(self.dedup.span_micros);
             let placed = match self.keep {
                 Keep::Status => Box::default(),

@@ -305,7 +305,7 @@ impl Reader {
     }
 
     fn report(&self, name: SegmentName, range: Option<(u64, u64)>, stream: &Stream, what: &str) {
-        self.counters.quarantined_blocks.increment();
+        self.counters.damaged_reads.increment();
         self.status.report(Damage {
             file: name.path().to_string_lossy().into_owned(),
             range,

@@ -25,7 +25,8 @@ pub enum Mode {
 }
 
 impl Mode {
-    const ALL: [Mode; 5] = [Mode::Running, Mode::Full, Mode::ReadOnly, Mode::Poisoned, Mode::Closed];
+    /// Every one of them.
+    pub const ALL: [Mode; 5] = [Mode::Running, Mode::Full, Mode::ReadOnly, Mode::Poisoned, Mode::Closed];
 
     /// The mode's name in status reports.
     #[must_use]

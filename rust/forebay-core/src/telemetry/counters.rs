@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::api::{Api, ByApi};
 use super::histogram::{Histogram, Snapshot};
 use super::live::Live;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 
 /// Bucket bounds for exported latencies, in microseconds: 100 µs to 10 s. Below is a memory-speed acknowledgement, above
 /// every client has given up; 250 µs to 5 ms, where a sync lies, are the closest.
@@ -78,8 +79,8 @@ pub struct Row {
     pub help: &'static str,
     /// What the value means.
     pub kind: Kind,
-    /// The label's name and value, where rows share a name.
-    pub label: Option<(&'static str, &'static str)>,
+    /// Names and values of the labels that tell rows of one name apart: the same names in each of them.
+    pub labels: Vec<(&'static str, &'static str)>,
     /// The value.
     pub value: Value,
 }
@@ -87,6 +88,7 @@ pub struct Row {
 macro_rules! counters {
     (
         counters { $($counter:ident = $counter_name:literal, $counter_help:literal;)+ }
+        by_api { $($by_api:ident = $by_api_name:literal $({ $key:ident = $value:ident })?, $by_api_help:literal;)+ }
         by_error { $($by_error:ident = $by_error_name:literal, $by_error_help:literal;)+ }
         histograms { $($histogram:ident = $histogram_name:literal, $histogram_help:literal;)+ }
     ) => {
@@ -94,6 +96,7 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub struct Counters {
             $(#[doc = $counter_help] pub $counter: Counter,)+
+            $(#[doc = $by_api_help] pub $by_api: ByApi,)+
             $(#[doc = $by_error_help] pub $by_error: ByError,)+
             $(#[doc = $histogram_help] pub $histogram: Histogram,)+
             /// What `/api/metrics` shows.
@@ -108,21 +111,28 @@ macro_rules! counters {
                     name: $counter_name,
                     help: $counter_help,
                     kind: Kind::Counter,
-                    label: None,
+                    labels: Vec::new(),
                     value: Value::Integer(self.$counter.get()),
                 },)+];
+                $(rows.extend(Api::ALL.iter().map(|api| Row {
+                    name: $by_api_name,
+                    help: $by_api_help,
+                    kind: Kind::Counter,
+                    labels: vec![("api", api.name()) $(, (stringify!($key), stringify!($value)))?],
+                    value: Value::Integer(self.$by_api.of(*api)),
+                }));)+
                 $(rows.extend(ErrorKind::ALL.iter().map(|kind| Row {
                     name: $by_error_name,
                     help: $by_error_help,
                     kind: Kind::Counter,
-                    label: Some(("code", kind.name())),
+                    labels: vec![("code", kind.name())],
                     value: Value::Integer(self.$by_error.get(*kind)),
                 }));)+
                 $(rows.push(Row {
                     name: $histogram_name,
                     help: $histogram_help,
                     kind: Kind::Histogram,
-                    label: None,
+                    labels: Vec::new(),
                     value: Value::Histogram(Box::new(self.$histogram.snapshot())),
                 });)+
                 rows
@@ -133,38 +143,46 @@ macro_rules! counters {
 
 counters! {
     counters {
-        events_accepted = "forebay_events_accepted_total", "Events that were committed and acknowledged.";
-        events_rejected = "forebay_events_rejected_total", "Events that were refused as malformed.";
-        requests_accepted = "forebay_requests_accepted_total", "Ingest requests that were acknowledged.";
-        requests_saturated = "forebay_requests_saturated_total", "Ingest requests that were refused for want of memory or quota.";
-        requests_repeated = "forebay_requests_repeated_total", "Ingest requests answered again by their idempotency key.";
-        bytes_in = "forebay_ingest_bytes_total", "Decompressed bytes of ingest request bodies.";
+        quota_refusals = "forebay_quota_refusals_total", "Ingest requests refused because a token's or a stream's quota had no room for them then.";
         commits = "forebay_commits_total", "Frames written to the journal.";
         commit_bytes = "forebay_commit_bytes_total", "Bytes written to the journal.";
-        syncs = "forebay_syncs_total", "Syncs of the journal that succeeded: of commits, markers and ends of files.";
-        sync_failures = "forebay_sync_failures_total", "Syncs of the journal that failed; the first one stops all writing.";
+        syncs = "forebay_journal_syncs_total", "Syncs of the journal that succeeded: of commits, markers and ends of files.";
+        sync_failures = "forebay_journal_sync_failures_total", "Syncs of the journal that failed; the first one stops all writing.";
         sealed_files = "forebay_sealed_files_total", "Journal files turned into segments.";
         sealed_bytes_raw = "forebay_sealed_raw_bytes_total", "Bytes of records sealed, before compression.";
         sealed_bytes_stored = "forebay_sealed_stored_bytes_total", "Bytes of segments written, after compression.";
         segments_deleted = "forebay_segments_deleted_total", "Segments deleted by retention or with their stream.";
         segment_bytes_deleted = "forebay_segments_deleted_bytes_total", "Bytes of the segments deleted.";
-        quarantined_blocks = "forebay_quarantined_blocks_total", "Damaged segment blocks found and set apart.";
+        damaged_reads = "forebay_segment_damaged_reads_total", "Reads that met a damaged segment and left out what is damaged.";
+    }
+    by_api {
+        events_accepted = "forebay_ingest_events_total", "Events committed and acknowledged, by the API they came in by.";
+        events_rejected = "forebay_ingest_invalid_events_total", "Events refused or set apart, while the rest of their request was read.";
+        bytes_in = "forebay_ingest_bytes_total", "Bytes of the bodies of ingest requests that were read, decompressed.";
+        requests_accepted = "forebay_ingest_requests_total" { outcome = accepted }, "Ingest requests answered, by what became of them.";
+        requests_repeated = "forebay_ingest_requests_total" { outcome = repeated }, "Ingest requests answered, by what became of them.";
+        requests_refused = "forebay_ingest_requests_total" { outcome = refused }, "Ingest requests answered, by what became of them.";
     }
     by_error {
-        requests_refused = "forebay_requests_refused_total", "Ingest requests that were refused, by error code.";
+        refusals = "forebay_ingest_refusals_total", "Ingest requests refused by the engine, by error code.";
     }
     histograms {
-        ack_latency = "forebay_ack_latency_seconds", "Time from a request's admission, or of a load test from when it was due, to its acknowledgement.";
-        commit_latency = "forebay_commit_latency_seconds", "Time to write and sync one commit.";
+        ack_latency = "forebay_ingest_ack_seconds", "Time from a request's admission, or of a load test from when it was due, to its acknowledgement.";
+        commit_latency = "forebay_commit_seconds", "Time to write and sync one commit.";
     }
 }
 
 impl Counters {
     /// Counts a request that was refused.
-    pub fn refused(&self, kind: ErrorKind) {
-        self.requests_refused.increment(kind);
-        if kind == ErrorKind::Saturated {
-            self.requests_saturated.increment();
+    pub fn refused(&self, api: Api, kind: ErrorKind) {
+        self.requests_refused.add(api, 1);
+        self.refusals.increment(kind);
+    }
+
+    /// Counts what a quota refused, unless it would refuse it for ever.
+    pub(crate) fn quota_refused(&self, error: &Error) {
+        if error.kind() == ErrorKind::Saturated {
+            self.quota_refusals.increment();
         }
     }
 }

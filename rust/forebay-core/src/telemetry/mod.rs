@@ -1,5 +1,6 @@
-//! Counters, the one histogram, and what is counted live.
+//! Counters, the labels that they may have, the one histogram, and what is counted live.
 
+mod api;
 mod counters;
 mod histogram;
 mod history;
@@ -9,6 +10,7 @@ mod under_way;
 mod vitals;
 mod window;
 
+pub use api::{Api, ByApi};
 pub use counters::{ByError, Counter, Counters, Kind, LATENCY_BOUNDS_MICROS, Row, Value};
 pub use histogram::{Histogram, MAX_MICROS, Snapshot};
 pub use history::{HISTORY_DIRECTORY, History, HistoryAnswer, MAX_HISTORY_HOURS, Resolution};

@@ -35,7 +35,7 @@ impl Parser {
             Err(error) => return Err(refused(error, reply)),
         };
         let (good, bad) = (parsed.events.len(), parsed.invalid.len());
-        self.counters.events_rejected.add(bad as u64);
+        self.counters.events_rejected.add(request.api(), bad as u64);
         self.counters.live.failed(Failure::Validation, bad as u64);
         let reply = reply.outlined(outline).expecting(good);
         if good == 0 {

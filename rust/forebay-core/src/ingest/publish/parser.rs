@@ -31,7 +31,7 @@ impl Parser {
             Ok(parsed) => parsed,
             Err(error) => return Err(refused(error, reply)),
         };
-        self.counters.events_rejected.add(publication.failures.len() as u64);
+        self.counters.events_rejected.add(request.api(), publication.failures.len() as u64);
         let partitions = outline.partitions.clone();
         let reply = reply.outlined(Outline::Published(Box::new(outline)));
         if publication.events.is_empty() {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Counters, Kind, LATENCY_BOUNDS_MICROS, Row, Value};
+use super::{Api, Counters, Kind, LATENCY_BOUNDS_MICROS, Row, Value};
 use crate::error::ErrorKind;
 use crate::telemetry::MAX_MICROS;
 
-fn integer(rows: &[Row], name: &str, label: Option<(&str, &str)>) -> u64 {
-    let row = rows.iter().find(|row| row.name == name && row.label == label).unwrap();
+fn integer(rows: &[Row], name: &str, labels: &[(&str, &str)]) -> u64 {
+    let row = rows.iter().find(|row| row.name == name && row.labels == labels).unwrap();
     match &row.value {
         Value::Integer(value) => *value,
         Value::Histogram(_) => panic!("{name} is a histogram"),
@@ -22,15 +22,18 @@ fn counts_what_it_is_told() {
         Value::Integer(value) => *value == 0,
         Value::Histogram(snapshot) => snapshot.count() == 0,
     }));
-    counters.events_accepted.add(100);
+    counters.events_accepted.add(Api::Drain, 100);
+    counters.events_accepted.add(Api::Library, 7);
     counters.commits.increment();
     counters.commits.increment();
     counters.commit_latency.record(Duration::from_millis(3));
     let rows = counters.snapshot();
-    assert_eq!(integer(&rows, "forebay_events_accepted_total", None), 100);
-    assert_eq!(integer(&rows, "forebay_commits_total", None), 2);
-    assert_eq!(integer(&rows, "forebay_events_rejected_total", None), 0);
-    let latency = rows.iter().find(|row| row.name == "forebay_commit_latency_seconds").unwrap();
+    assert_eq!(integer(&rows, "forebay_ingest_events_total", &[("api", "drain")]), 100);
+    assert_eq!(integer(&rows, "forebay_ingest_events_total", &[("api", "library")]), 7);
+    assert_eq!((counters.events_accepted.of(Api::Events), counters.events_accepted.get()), (0, 107));
+    assert_eq!(integer(&rows, "forebay_commits_total", &[]), 2);
+    assert_eq!(integer(&rows, "forebay_ingest_invalid_events_total", &[("api", "drain")]), 0);
+    let latency = rows.iter().find(|row| row.name == "forebay_commit_seconds").unwrap();
     assert!(matches!(&latency.value, Value::Histogram(snapshot) if snapshot.sum() == 3000 && snapshot.count() == 1));
 }
 
@@ -38,14 +41,17 @@ fn counts_what_it_is_told() {
 fn every_error_has_its_own_counter() {
     let counters = Counters::default();
     for (index, kind) in ErrorKind::ALL.iter().enumerate() {
-        (0..=index).for_each(|_| counters.requests_refused.increment(*kind));
+        (0..=index).for_each(|_| counters.refused(Api::Streams, *kind));
     }
     let rows = counters.snapshot();
     for (index, kind) in ErrorKind::ALL.iter().enumerate() {
-        let label = Some(("code", kind.name()));
-        assert_eq!(integer(&rows, "forebay_requests_refused_total", label), index as u64 + 1);
-        assert_eq!(counters.requests_refused.get(*kind), index as u64 + 1);
+        let labels = [("code", kind.name())];
+        assert_eq!(integer(&rows, "forebay_ingest_refusals_total", &labels), index as u64 + 1);
+        assert_eq!(counters.refusals.get(*kind), index as u64 + 1);
     }
+    let kinds = ErrorKind::ALL.len() as u64;
+    let labels = [("api", "streams"), ("outcome", "refused")];
+    assert_eq!(integer(&rows, "forebay_ingest_requests_total", &labels), kinds * (kinds + 1) / 2);
 }
 
 #[test]
@@ -55,7 +61,7 @@ fn names_follow_the_conventions_and_rows_of_one_name_stay_together() {
     for (index, row) in rows.iter().enumerate() {
         let family = families.entry(row.name).or_default();
         assert!(family.is_empty() || rows[index - 1].name == row.name, "{} is scattered", row.name);
-        assert!(family.iter().all(|other| other.help == row.help && other.label != row.label), "{}", row.name);
+        assert!(family.iter().all(|other| other.help == row.help && other.labels != row.labels), "{}", row.name);
         family.push(row);
         let ending = match row.kind {
             Kind::Counter => "_total",
@@ -66,7 +72,7 @@ fn names_follow_the_conventions_and_rows_of_one_name_stay_together() {
         assert!(row.help.ends_with('.') && !row.help.contains(['\n', '\\']), "{}", row.name);
         assert_eq!(row.kind == Kind::Histogram, matches!(row.value, Value::Histogram(_)));
     }
-    assert_eq!(families.len(), 19);
+    assert_eq!(families.len(), 18);
     assert_eq!((Kind::Counter.name(), Kind::Histogram.name()), ("counter", "histogram"));
 }
 

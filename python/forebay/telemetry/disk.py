@@ -1,0 +1,29 @@
+"""The room on the data directory's filesystem."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+class DiskCollector(Collector):
+    """Free bytes as the server may use them, without what is reserved for root. Nothing when the filesystem does not
+    answer: no figure is better than a wrong one."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def collect(self) -> Iterator[Metric]:
+        free = GaugeMetricFamily("forebay_disk_free_bytes", "Bytes that the server may still write to its filesystem.")
+        size = GaugeMetricFamily("forebay_disk_size_bytes", "Bytes of the data directory's filesystem.")
+        try:
+            stats = os.statvfs(self._directory)
+        except OSError:
+            pass
+        else:
+            free.add_metric([], stats.f_bavail * stats.f_frsize)
+            size.add_metric([], stats.f_blocks * stats.f_frsize)
+        yield from (free, size)
