@@ -177,10 +177,8 @@ def test_openmetrics_for_who_asks_for_it(server: RunningServer) -> None:
         response = client.get("/metrics", headers={"accept": accept})
     assert response.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert response.text.endswith("# EOF\n")
-    found = {
-        family.name + ("_total" if family.type == "counter" else "")
-        for family in parse_openmetrics(response.text)  # type: ignore[no-untyped-call]
-    }
+    parsed = list(parse_openmetrics(response.text))  # type: ignore[no-untyped-call]
+    found = {family.name + ("_total" if family.type == "counter" else "") for family in parsed}
     assert found == set(scrape(server))
 
 
