@@ -23,7 +23,7 @@ def busy_server(directory: Path) -> RunningServer:
         assert client.post("/api/events", json=one).status_code == 200
         assert client.post("/api/events/batch", json=[one, {"type": 1}]).status_code == 200
         assert client.post("/v1/drain", content=b"{").status_code == 400
-        reader = {"consumerGroup": GROUP, "autoCommit": "true", "limit": 1}
+        reader: dict[str, str | int] = {"consumerGroup": GROUP, "autoCommit": "true", "limit": 1}
         consumed = client.get("/api/v1/streams/logs/events", params=reader)
         assert consumed.status_code == 200, consumed.text
     return server

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from prometheus_client import Metric
@@ -178,7 +177,8 @@ def test_openmetrics_for_who_asks_for_it(server: RunningServer) -> None:
         response = client.get("/metrics", headers={"accept": accept})
     assert response.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert response.text.endswith("# EOF\n")
-    found = {family.name + ("_total" if family.type == "counter" else "") for family in parse_openmetrics(response.text)}
+    parsed = list(parse_openmetrics(response.text))  # type: ignore[no-untyped-call]
+    found = {family.name + ("_total" if family.type == "counter" else "") for family in parsed}
     assert found == set(scrape(server))
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from forebay.api import metrics
-from forebay.api.metrics import OTHERS, TokenCollector
+from forebay.api.metrics import TokenCollector
+from forebay.telemetry import OTHERS
 
 
 class Account:

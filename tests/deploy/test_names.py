@@ -58,7 +58,7 @@ class Exported:
         return used
 
     def labels_of(self, metrics: set[str]) -> set[str]:
-        return EXTERNAL.union(*(self.labels[metric] for metric in metrics))
+        return {*EXTERNAL, *(label for metric in metrics for label in self.labels[metric])}
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
-"""`GET /metrics`: the engine's own counters and the process, in Prometheus' text format 0.0.4, or OpenMetrics 1.0 for who
-asks for that. Names follow https://prometheus.io/docs/practices/naming/; every label has a bounded number of values."""
+"""`GET /metrics`: the engine's own counters and the process, in Prometheus' text format 0.0.4, or OpenMetrics 1.0
+for who asks for that. Names follow https://prometheus.io/docs/practices/naming/; no label has values without bound."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class RequestCollector(Collector):
             "forebay_http_body_limit_bytes", "The most bytes of request bodies that may be under way.", allowance.limit
         )
         limit = self._app.settings.max_connections
-        yield GaugeMetricFamily("forebay_http_max_connections", "The most connections that are served at a time.", limit)
+        yield GaugeMetricFamily("forebay_http_max_connections", "The most connections that are served at once.", limit)
         if self._app.front is None:
             return
         direct, tunnels, requests = self._app.front.stats()
@@ -136,6 +136,6 @@ def routes(app: App) -> list[Route]:
             scrape,
             Role.READ,
             summary="Counters of the engine and the process.",
-            replies={200: Reply(None, "Prometheus' text format 0.0.4; OpenMetrics 1.0 by `Accept`.", media="text/plain")},
+            replies={200: Reply(None, "Prometheus' text format; OpenMetrics by `Accept`.", media="text/plain")},
         )
     ]

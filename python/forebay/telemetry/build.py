@@ -14,6 +14,6 @@ class BuildCollector(Collector):
     """The version, as a label of a constant."""
 
     def collect(self) -> Iterator[Metric]:
-        build = GaugeMetricFamily("forebay_build_info", "1, with the release that runs as its label.", labels=["version"])
+        build = GaugeMetricFamily("forebay_build_info", "1, with the release that runs as label.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
