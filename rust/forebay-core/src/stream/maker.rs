@@ -31,7 +31,7 @@ impl StreamMaker {
     /// # Errors
     /// `InvalidRequest` for a bad name or number of partitions, `StreamAlreadyExists`, or why nothing can be written.
     pub fn create(&self, mut definition: StreamDefinition) -> Result<Arc<Stream>> {
-        check_name(&definition.name)?;
+        check_name("stream name", &definition.name)?;
         let partitions = definition.partitions;
         if !(1..=MAX_PARTITIONS).contains(&partitions) {
             let detail = format!("partitions is {partitions}, must be from 1 to {MAX_PARTITIONS}");
