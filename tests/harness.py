@@ -113,11 +113,16 @@ class RunningServer(ServerProcess):
         parts = urlsplit(self.url)
         return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=ANSWER_SECONDS)
 
-    def drain(self, body: bytes, **headers: str) -> httpx.Response:
-        """Header names with `_` for `-`."""
+    def post(self, path: str, body: object, **headers: str) -> httpx.Response:
+        """`body` as it is when it is bytes, else as JSON. Header names with `_` for `-`."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with self.client() as client:
-            return client.post("/v1/drain", content=body, headers=named)
+            return client.post(path, content=content, headers=named)
+
+    def drain(self, body: bytes, **headers: str) -> httpx.Response:
+        """Header names with `_` for `-`."""
+        return self.post("/v1/drain", body, **headers)
 
     def pages(self, stream: str = "logs", limit: int = 10_000) -> Iterator[str]:
         """Every record of the stream as NDJSON, partition by partition, at most `limit` records at a time."""
@@ -135,6 +140,12 @@ class RunningServer(ServerProcess):
     def records(self, stream: str = "logs") -> list[dict[str, Any]]:
         """Every record of the stream, partition by partition."""
         return [json.loads(line) for page in self.pages(stream) for line in page.splitlines()]
+
+    def stored(self, stream: str) -> list[dict[str, Any]]:
+        """The same; none when there is no such stream yet."""
+        with self.client() as client:
+            missing = client.get(f"/api/v1/streams/{stream}").status_code == 404
+        return [] if missing else self.records(stream)
 
 
 def answer(connection: socket.socket, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
