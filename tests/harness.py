@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -17,6 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+
+from forebay.server_process import ServerProcess, clean_environment
 
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
@@ -32,10 +33,6 @@ def wait_for(what: str, condition: Callable[[], bool], seconds: float = START_SE
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {seconds} seconds")
         time.sleep(0.005)
-
-
-def clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
 
 
 def run_bytes(*arguments: object, text: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -71,36 +68,21 @@ def batch(*events: dict[str, object]) -> bytes:
     return json.dumps({"events": list(events) or [event()]}).encode()
 
 
-class RunningServer:
+class RunningServer(ServerProcess):
     """`forebay serve` in a process of its own, on a free port. With `auth`, requests carry the first token."""
 
     def __init__(self, data_dir: Path, *flags: str, auth: bool = False, **settings: Any) -> None:
+        super().__init__(data_dir, data_dir.with_suffix(".log"), settings, (*([] if auth else ["--no-auth"]), *flags))
         self.auth = auth
-        self.data_dir = data_dir
-        self.flags = flags
-        self.environment = clean_environment() | {
-            f"FOREBAY_{name.upper()}": str(value) for name, value in settings.items()
-        }
-        self.url = ""
         self.headers: dict[str, str] = {}
-        self._log = data_dir.with_suffix(".log")
-        self._process: subprocess.Popen[bytes] | None = None
 
     def move_log(self, path: Path) -> None:
         """Lets the server's own log stand elsewhere than beside its data."""
-        self._log = path
+        self.log_path = path
 
     def start(self) -> RunningServer:
-        command = [sys.executable, "-m", "forebay", "serve", "--data-dir", str(self.data_dir), "--port", "0"]
-        self._log.write_bytes(b"")
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, *([] if self.auth else ["--no-auth"]), *self.flags],
-                stderr=log,
-                stdout=log,
-                env=self.environment,
-            )
-        wait_for("the server's start", self._serving)
+        self.spawn()
+        self.await_serving(START_SECONDS)
         if self.auth:
             self.headers = {"authorization": f"Bearer {self.first_token()}"}
         return self
@@ -108,39 +90,12 @@ class RunningServer:
     def first_token(self) -> str:
         return (self.data_dir / "token").read_text().strip()
 
-    def _serving(self) -> bool:
-        for line in self.log_lines():
-            if line.get("event") == "serving":
-                self.url = line["url"]
-                return True
-        if self._process is not None and self._process.poll() is not None:
-            raise AssertionError(f"the server ended with {self._process.returncode}:\n{self._log.read_text()}")
-        return False
-
-    def log_lines(self) -> list[dict[str, Any]]:
-        lines = []
-        for line in self._log.read_text().splitlines():
-            with contextlib.suppress(ValueError):
-                lines.append(json.loads(line))
-        return lines
-
     @property
     def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
+        return self.process.pid
 
     def wait(self, seconds: float = STOP_SECONDS) -> int:
-        assert self._process is not None
-        return self._process.wait(seconds)
-
-    def kill(self) -> None:
-        """SIGKILL, as a crash."""
-        self.signal(signal.SIGKILL)
-        self.wait()
+        return super().wait(seconds)
 
     def terminate(self) -> int:
         """SIGTERM; the exit status."""
@@ -148,8 +103,8 @@ class RunningServer:
         return self.wait()
 
     def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self.kill()
+        """SIGKILL, unless it has ended."""
+        self.kill()
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers=self.headers, timeout=ANSWER_SECONDS, trust_env=False)
@@ -158,11 +113,16 @@ class RunningServer:
         parts = urlsplit(self.url)
         return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=ANSWER_SECONDS)
 
-    def drain(self, body: bytes, **headers: str) -> httpx.Response:
-        """Header names with `_` for `-`."""
+    def post(self, path: str, body: object, **headers: str) -> httpx.Response:
+        """`body` as it is when it is bytes, else as JSON. Header names with `_` for `-`."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with self.client() as client:
-            return client.post("/v1/drain", content=body, headers=named)
+            return client.post(path, content=content, headers=named)
+
+    def drain(self, body: bytes, **headers: str) -> httpx.Response:
+        """Header names with `_` for `-`."""
+        return self.post("/v1/drain", body, **headers)
 
     def pages(self, stream: str = "logs", limit: int = 10_000) -> Iterator[str]:
         """Every record of the stream as NDJSON, partition by partition, at most `limit` records at a time."""
@@ -180,6 +140,12 @@ class RunningServer:
     def records(self, stream: str = "logs") -> list[dict[str, Any]]:
         """Every record of the stream, partition by partition."""
         return [json.loads(line) for page in self.pages(stream) for line in page.splitlines()]
+
+    def stored(self, stream: str) -> list[dict[str, Any]]:
+        """The same; none when there is no such stream yet."""
+        with self.client() as client:
+            missing = client.get(f"/api/v1/streams/{stream}").status_code == 404
+        return [] if missing else self.records(stream)
 
 
 def answer(connection: socket.socket, method: str = "GET") -> tuple[int, dict[str, str], bytes]:

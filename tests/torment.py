@@ -63,7 +63,7 @@ class Torment:
 
     def check(self, *, stopped: bool) -> None:
         """Reads the directory without a server and checks everything."""
-        with source(str(self.victim.data), None, None) as directory:
+        with source(str(self.victim.data_dir), None, None) as directory:
             self.audit.catch_up(directory)
             self.audit.settle(stopped=stopped)
             self.audit.again(directory)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import subprocess
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ KAFKA_VERSION = "4.3.1"
 LOG4J_VERSION = "2.24.3"
 BROKER_HEAP = "1g"
 TOOL_HEAP = "512m"
+#: Longer than any run of a tool that measures; it only ends one that hangs.
+TOOL_LIMIT_S = 900
 PARTITIONS = 4
 
 POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
@@ -76,6 +80,19 @@ def java(place: Path, heap: str, *arguments: str) -> list[str]:
         *(need("java", "Kafka"), f"-Xmx{heap}", "-Djava.net.preferIPv4Stack=true"),
         *(f"-Dlog4j2.configurationFile={place / 'log4j2.xml'}", "-cp", f"{place / 'lib'}/*", *arguments),
     ]
+
+
+def tool(launch: Launch, place: Path, *arguments: str) -> str:
+    """What a tool printed; it runs on the load's core."""
+    result = subprocess.run(
+        java(place, TOOL_HEAP, *arguments),
+        capture_output=True,
+        text=True,
+        timeout=TOOL_LIMIT_S,
+        check=False,
+        preexec_fn=lambda: os.sched_setaffinity(0, launch.cores.load),
+    )
+    return result.stdout + result.stderr
 
 
 @dataclass

@@ -25,11 +25,7 @@ Both live in `tmp_path` and are new for each test. Redefine `forebay_settings` t
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,18 +33,17 @@ from typing import Any
 
 import pytest
 
-from forebay.config import ENGINE_OPTIONS, ENV_PREFIX
+from forebay.config import ENGINE_OPTIONS
 from forebay.http.tokens import FIRST_TOKEN_FILE_NAME
 from forebay.log import Log
 from forebay.log import open as open_log
+from forebay.server_process import ServerProcess
 
 START_SECONDS = 30.0
 """A server starts in half a second; a loaded machine takes its time."""
 
 STOP_SECONDS = 30.0
 """How long it may take to answer and commit what is under way; then it is killed."""
-
-POLL_SECONDS = 0.01
 
 SMALL: Mapping[str, object] = {"durability": "memory", "ring_bytes": 16 << 20, "journal_file_bytes": 1 << 20}
 """A test's log does not outlive the machine, so nothing waits for the disk; and it takes little memory and disk."""
@@ -85,22 +80,18 @@ def serving(directory: Path, **settings: object) -> Iterator[Server]:
         settings: as for `forebay serve`; beside them `SMALL` holds. `FOREBAY_*` of the environment do not.
 
     Raises:
-        RuntimeError: it did not start; with its log.
+        RuntimeError: it did not start; with the end of its log.
     """
-    data_dir, log = directory / "data", directory / "server.log"
-    chosen = {**SMALL, **settings, "log_format": "json", "host": "127.0.0.1", "port": 0, "data_dir": data_dir}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
-    environment |= {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in chosen.items()}
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "forebay", "serve"], stdout=file, stderr=file, env=environment
-        )
+    data_dir = directory / "data"
+    chosen = {**SMALL, **settings, "host": "127.0.0.1"}
+    server = ServerProcess(data_dir, directory / "server.log", chosen)
+    server.spawn()
     try:
-        url = _address(process, log)
+        server.await_serving(START_SECONDS)
         token = data_dir / FIRST_TOKEN_FILE_NAME
-        yield Server(url, token.read_text().strip() if token.exists() else "", data_dir, process)
+        yield Server(server.url, token.read_text().strip() if token.exists() else "", data_dir, server.process)
     finally:
-        _stop(process)
+        server.end(STOP_SECONDS)
 
 
 @pytest.fixture
@@ -127,27 +118,3 @@ def forebay_server(tmp_path: Path, forebay_settings: dict[str, object]) -> Itera
     directory.mkdir()
     with serving(directory, **forebay_settings) as server:
         yield server
-
-
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        ended = process.poll() is not None
-        for line in log.read_text().splitlines():
-            with contextlib.suppress(ValueError):
-                told = json.loads(line)
-                if told.get("event") == "serving":
-                    return str(told["url"])
-        if ended:
-            raise RuntimeError(f"the server ended with status {process.returncode}:\n{log.read_text()}")
-        time.sleep(POLL_SECONDS)
-    raise RuntimeError(f"the server did not start within {START_SECONDS:g} seconds:\n{log.read_text()}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

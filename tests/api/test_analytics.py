@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
 
-import httpx
 import pytest
 
 from harness import RunningServer
@@ -21,36 +18,21 @@ EVENT = {
 SINGLE, BATCH = "/v1/analytics/track", "/v1/analytics/track/batch"
 
 
-def post(server: RunningServer, path: str, body: object, **headers: str) -> httpx.Response:
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    with server.client() as client:
-        return client.post(
-            path, content=content, headers={key.replace("_", "-"): value for key, value in headers.items()}
-        )
-
-
-def stored(server: RunningServer) -> list[dict[str, Any]]:
-    with server.client() as client:
-        if client.get("/api/v1/streams/analytics").status_code == 404:
-            return []
-    return server.records("analytics")
-
-
 def test_the_seeds_event_is_accepted_and_stored_as_sent(shared_server: RunningServer) -> None:
-    answer = post(shared_server, SINGLE, EVENT)
+    answer = shared_server.post(SINGLE, EVENT)
     assert (answer.status_code, answer.json()) == (202, {"status": "accepted"})
     assert answer.headers["forebay-durability"] == "fsync"
-    record = stored(shared_server)[-1]
+    record = shared_server.stored("analytics")[-1]
     assert (record["key"], record["value"]) == ("user-123", EVENT)
 
 
 def test_a_batch_is_whole_or_nothing(shared_server: RunningServer) -> None:
-    before = len(stored(shared_server))
-    assert post(shared_server, BATCH, [EVENT] * 1000).status_code == 202
-    refused = post(shared_server, BATCH, [EVENT, {**EVENT, "event": {}}, EVENT])
+    before = len(shared_server.stored("analytics"))
+    assert shared_server.post(BATCH, [EVENT] * 1000).status_code == 202
+    refused = shared_server.post(BATCH, [EVENT, {**EVENT, "event": {}}, EVENT])
     wanted = {"error": "events[1].event.type: missing", "code": "malformed_request"}
     assert (refused.status_code, refused.json()) == (400, wanted)
-    assert len(stored(shared_server)) == before + 1000
+    assert len(shared_server.stored("analytics")) == before + 1000
 
 
 @pytest.mark.parametrize(
@@ -70,20 +52,20 @@ def test_a_batch_is_whole_or_nothing(shared_server: RunningServer) -> None:
 def test_what_is_wrong_is_refused_in_the_envelope(
     shared_server: RunningServer, path: str, body: object, status: int, place: str
 ) -> None:
-    before = len(stored(shared_server))
-    answer = post(shared_server, path, body)
+    before = len(shared_server.stored("analytics"))
+    answer = shared_server.post(path, body)
     assert (answer.status_code, list(answer.json())) == (status, ["error", "code"])
     assert answer.json()["error"].startswith(place), answer.text
-    assert len(stored(shared_server)) == before
+    assert len(shared_server.stored("analytics")) == before
 
 
 def test_a_repeat_is_stored_once_and_bad_events_may_be_put_aside(shared_server: RunningServer) -> None:
-    before = len(stored(shared_server))
-    answers = [post(shared_server, SINGLE, EVENT, idempotency_key="k") for _ in range(3)]
+    before = len(shared_server.stored("analytics"))
+    answers = [shared_server.post(SINGLE, EVENT, idempotency_key="k") for _ in range(3)]
     assert {(answer.status_code, answer.text) for answer in answers} == {(202, '{"status":"accepted"}')}
-    put_aside = post(shared_server, BATCH, [EVENT, {}], forebay_on_invalid="quarantine")
+    put_aside = shared_server.post(BATCH, [EVENT, {}], forebay_on_invalid="quarantine")
     assert (put_aside.status_code, put_aside.json()) == (202, {"status": "accepted", "quarantined": 1})
-    assert len(stored(shared_server)) == before + 2
+    assert len(shared_server.stored("analytics")) == before + 2
     rejected = shared_server.records("analytics.rejected")[-1]["value"]
     assert rejected == {"index": 1, "reason": "event: missing", "event": {}}
 
@@ -91,6 +73,6 @@ def test_a_repeat_is_stored_once_and_bad_events_may_be_put_aside(shared_server: 
 def test_events_are_there_after_a_kill(server: Callable[..., RunningServer]) -> None:
     running = server()
     for _ in range(10):
-        assert post(running, SINGLE, EVENT).status_code == 202
+        assert running.post(SINGLE, EVENT).status_code == 202
     running.kill()
-    assert len(stored(server())) == 10
+    assert len(server().stored("analytics")) == 10

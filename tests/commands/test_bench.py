@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import RunningServer, clean_environment, run, wait_for
+from forebay.server_process import clean_environment
+from harness import RunningServer, run, wait_for
 
 BENCH_SECONDS = 60.0
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from harness import RunningServer, clean_environment, event, run_bytes, wait_for
+from forebay.server_process import clean_environment
+from harness import RunningServer, event, run_bytes, wait_for
 
 SEND_SECONDS = 60.0
 

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness import RunningServer, batch, clean_environment, event, serving
+from forebay.server_process import clean_environment
+from harness import RunningServer, batch, event, serving
 
 CHECKS = (
     "not_a_server_error",

@@ -22,10 +22,10 @@ def test_a_second_server_fails_with_status_1_while_the_first_takes_load(tmp_path
         tormented.start()
         load = tormented.load(5)
         for _attempt in range(3):
-            second = run("serve", "--data-dir", str(tormented.victim.data), "--port", "0", "--no-auth")
+            second = run("serve", "--data-dir", str(tormented.victim.data_dir), "--port", "0", "--no-auth")
             assert second.returncode == 1
             assert "directory_locked" in second.stderr
-            assert str(tormented.victim.data) in second.stderr
+            assert str(tormented.victim.data_dir) in second.stderr
             assert "Traceback" not in second.stderr
         assert not load.findings
         tormented.end(load)
@@ -36,8 +36,8 @@ def test_of_many_that_start_at_once_one_serves(tmp_path: Path) -> None:
     with Torment(tmp_path) as tormented:
         rivals = [Victim(tmp_path / f"rival{number}", {}) for number in range(4)]
         for rival in rivals:
-            rival.data.parent.mkdir()
-            rival.data = tormented.victim.data
+            rival.data_dir.parent.mkdir()
+            rival.data_dir = tormented.victim.data_dir
         outcomes: list[str] = []
 
         def start(rival: Victim) -> None:
@@ -65,7 +65,7 @@ def test_of_many_that_start_at_once_one_serves(tmp_path: Path) -> None:
 def test_nothing_opens_or_changes_a_live_directory(tmp_path: Path) -> None:
     with Torment(tmp_path) as tormented:
         tormented.start()
-        data = tormented.victim.data
+        data = tormented.victim.data_dir
         for arguments in (("read", "logs"), ("inspect",)):
             refused = run(*arguments, "--data-dir", str(data))
             assert refused.returncode == 1
@@ -86,8 +86,8 @@ def test_a_killed_server_leaves_no_lock(tmp_path: Path) -> None:
         tormented.start()
         # Readers of a stopped directory do not exclude each other, nor change it.
         tormented.end(tormented.load(5))
-        before = contents(tormented.victim.data)
-        with forebay.open(tormented.victim.data, read_only=True) as first:
+        before = contents(tormented.victim.data_dir)
+        with forebay.open(tormented.victim.data_dir, read_only=True) as first:
             assert first.stats()
-        assert contents(tormented.victim.data) == before
+        assert contents(tormented.victim.data_dir) == before
         tormented.check(stopped=True)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from harness.cache import INSTALL_LIMIT_S, Cache
+from harness.cache import Cache
 from harness.log_peer import RECORD_BYTES, LogMeasurement, LogPeer
 from harness.process import free_port
 from harness.server import Launch
-from services.kafka import TOOL_HEAP, KafkaBroker, java, kafka_libraries
+from services.kafka import KafkaBroker, kafka_libraries, tool
 
 TOPIC = "logs"
 #: The client's code, too, is compiled while it runs: its rate and latency leave out the first of so many parts.
@@ -57,18 +56,11 @@ class KafkaProducer(LogPeer):
             *("--record-size", str(RECORD_BYTES), "--throughput", "-1", "--bootstrap-server", self.broker.address),
             *("--warmup-records", str(records // CLIENT_WARMUP_PART), "--command-property", *PRODUCER),
         ]
-        result = subprocess.run(
-            java(place, TOOL_HEAP, *arguments),
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_LIMIT_S,
-            check=False,
-            preexec_fn=lambda: os.sched_setaffinity(0, launch.cores.load),
-        )
-        for line in reversed(result.stdout.splitlines()):
+        text = tool(launch, place, *arguments)
+        for line in reversed(text.splitlines()):
             if found := SUMMARY.match(line):
                 return float(found["rate"]), float(found["p50"]), float(found["p99"])
-        raise RuntimeError(f"the producer printed no summary:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
+        raise RuntimeError(f"the producer printed no summary:\n{text[-2000:]}")
 
 
 class KafkaProducerFlushed(KafkaProducer):

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from pathlib import Path
 
-from harness.cache import INSTALL_LIMIT_S
 from harness.log_peer import RECORD_BYTES
 from harness.server import Launch
-from services.kafka import TOOL_HEAP, java
+from services.kafka import tool
 
 CONSUMED = re.compile(r"^\d{4}-.*, (?P<records>\d+), (?P<rate>[\d.]+), -?\d+, \d+, [\d.]+, (?P<fetch_rate>[\d.]+)$")
 PERCENTILES = re.compile(r"Percentiles: 50th = (?P<p50>\d+), 99th = (?P<p99>\d+)")
-
-
-def tool(launch: Launch, place: Path, *arguments: str) -> str:
-    """What a tool printed; it runs on the load's core."""
-    result = subprocess.run(
-        java(place, TOOL_HEAP, *arguments),
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_LIMIT_S,
-        check=False,
-        preexec_fn=lambda: os.sched_setaffinity(0, launch.cores.load),
-    )
-    return result.stdout + result.stderr
 
 
 def consume(launch: Launch, place: Path, address: str, topic: str, records: int) -> tuple[float, float]:

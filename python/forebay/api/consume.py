@@ -10,7 +10,8 @@ import msgspec
 
 from forebay import errors
 from forebay._forebay import Filter
-from forebay.api.streams import MAX_OFFSET, MAX_PARTITION
+from forebay.api.streams import MAX_NAME, MAX_OFFSET, MAX_PARTITION, NAME_CHARACTER
+from forebay.api.tail import MAX_EXPRESSION
 from forebay.http.parameters import REQUIRED, Parameters, choice, flag, text, whole
 from forebay.http.reply import Reply
 from forebay.http.response import Response
@@ -31,10 +32,10 @@ MAX_TIMEOUT_MS = 30_000
 NO_GROUPS = "which consumer groups know nothing of"
 """Groups belong to no project, and neither do their positions."""
 
-NAME = r"(?!\.\.?$)[A-Za-z0-9._-]+"
+GROUP_NAME = rf"(?!\.\.?$){NAME_CHARACTER}+"
 VISIBLE = "[!-~]+"
 
-GROUP = text("consumerGroup", REQUIRED, "The group; its first call creates it.", high=249, pattern=NAME)
+GROUP = text("consumerGroup", REQUIRED, "The group; its first call creates it.", high=MAX_NAME, pattern=GROUP_NAME)
 OFFSET = whole(
     "offset",
     None,
@@ -65,7 +66,7 @@ FILTER = text(
     None,
     "A predicate in CEL over `value`, `key`, `headers`, `partition`, `offset` and `timestamp` (milliseconds since 1970 "
     "UTC): `value.amount > 1000`. Only events that it is true for are returned; offsets move past the others.",
-    high=4096,
+    high=MAX_EXPRESSION,
 )
 
 Count = Annotated[int, msgspec.Meta(ge=0)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from forebay import errors
-from forebay.api.streams import StreamMetadata, StreamQuota, describe, known_name, rfc3339
+from forebay.api.streams import NAME, StreamMetadata, StreamQuota, describe, known_name, rfc3339
 from forebay.http.body import MAX_BODY_BYTES, read
 from forebay.http.reply import Reply
 from forebay.http.response import Response, json_response
@@ -67,9 +67,7 @@ class NewStream(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
     name: Annotated[
         str,
-        msgspec.Meta(
-            pattern=r"^[A-Za-z0-9._-]{1,249}$", description="Neither `.` nor `..`, nor a name of the engine's."
-        ),
+        msgspec.Meta(pattern=f"^{NAME.pattern}$", description="Neither `.` nor `..`, nor a name of the engine's."),
     ]
     partitions: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
     replication_factor: Annotated[int, msgspec.Meta(ge=1, le=MAX_REPLICAS)] = 1

@@ -15,7 +15,7 @@ from forebay.http.reply import Reply
 from forebay.http.request import shown
 from forebay.http.response import NDJSON, Response, json_response
 from forebay.http.router import Role, Route
-from forebay.http.tokens import MAX_QUOTA
+from forebay.http.tokens import QuotaNumber
 
 if TYPE_CHECKING:
     from forebay._forebay import StreamDescription
@@ -43,7 +43,11 @@ PARTITION = whole("partition", 0, 0, MAX_PARTITION, "The partition, from 0.")
 OFFSET = whole("offset", None, 0, MAX_OFFSET, "The first record; the first that is kept when it is not given.")
 LIMIT = whole("limit", 1000, 1, MAX_RECORDS, "The most records of one page. A page also ends at 8 MiB.")
 
-NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+MAX_NAME = 249
+"""The engine's limit for names of streams and of consumer groups."""
+
+NAME_CHARACTER = "[A-Za-z0-9._-]"
+NAME = re.compile(f"{NAME_CHARACTER}{{1,{MAX_NAME}}}")
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -57,9 +61,6 @@ class PartitionOffsets(msgspec.Struct, rename="camel"):
     replicas: list[str]
     start_offset: Count
     end_offset: Count
-
-
-QuotaNumber = Annotated[int, msgspec.Meta(ge=1, le=MAX_QUOTA)]
 
 
 class StreamRate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

@@ -15,12 +15,13 @@ from click import ClickException
 
 from forebay.commands.source import Source, source
 from forebay.errors import ForebayError
+from forebay.server_process import StartFailed
 from forebay.torture.audit import Audit
 from forebay.torture.events import Composer
 from forebay.torture.ledger import Ledger, Outcome
 from forebay.torture.load import Load
 from forebay.torture.verdict import Verdict
-from forebay.torture.victim import StartFailed, Victim
+from forebay.torture.victim import Victim
 
 MIB = 1 << 20
 
@@ -137,7 +138,7 @@ class _Cycle:
             self.load_findings.append(f"after SIGTERM the server ended with status {status}")
         if load.broken_answers:
             self.load_findings.append(f"SIGTERM cut {load.broken_answers} answers in their middle")
-        with source(str(self.victim.data), None, None) as directory:
+        with source(str(self.victim.data_dir), None, None) as directory:
             self.audit.catch_up(directory)
             self.audit.settle(stopped=True)
             self.audit.again(directory)
@@ -186,7 +187,7 @@ class _Cycle:
 
     def _kill(self, when: str) -> str:
         if self.victim.status() is not None and when != "while stopping":
-            raise StartFailed(f"the server ended by itself {when}:\n{self.victim.log_text()[-2000:]}")
+            raise StartFailed(f"the server ended by itself {when}:\n{self.victim.log_end()}")
         self.victim.kill()
         self.verdict.kills[when] += 1
         return f"kill {sum(self.verdict.kills.values())} {when}, {self.audit.events} events checked"

@@ -65,3 +65,38 @@ impl Timestamp {
         Self(micros)
     }
 }
+
+/// The id of a stream's event: `evt_<stream>_<partition>_<offset>`, where `<stream>` is the stream's own id. The same
+/// wherever the event shows, from the answer to its publication on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EventId {
+    stream: StreamId,
+    partition: PartitionId,
+    offset: Offset,
+}
+
+/// What the ids of one partition's events begin with.
+struct EventIdPrefix(StreamId, PartitionId);
+
+impl EventId {
+    pub(crate) fn new(stream: StreamId, partition: PartitionId, offset: Offset) -> Self {
+        Self { stream, partition, offset }
+    }
+
+    /// What the ids of one partition's events begin with; the offset follows.
+    pub(crate) fn prefix(stream: StreamId, partition: PartitionId) -> impl fmt::Display {
+        EventIdPrefix(stream, partition)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", EventIdPrefix(self.stream, self.partition), self.offset)
+    }
+}
+
+impl fmt::Display for EventIdPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "evt_{}_{}_", self.0, self.1)
+    }
+}

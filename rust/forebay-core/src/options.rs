@@ -149,24 +149,18 @@ impl Options {
     /// # Errors
     /// `InvalidRequest` naming the option and its range.
     pub fn validated(mut self) -> Result<Self> {
-        let check = |name: &str, value: u64, low: u64, high: u64| {
-            if (low..=high).contains(&value) {
-                return Ok(());
-            }
-            Err(Error::new(ErrorKind::InvalidRequest, format!("{name} is {value}, must be from {low} to {high}")))
-        };
-        check("ring_bytes", self.ring_bytes, MIN_RING_BYTES, u64::MAX / 4)?;
-        check("journal_file_bytes", self.journal_file_bytes, MIN_JOURNAL_FILE_BYTES, MAX_JOURNAL_FILE_BYTES)?;
-        check("workers", self.workers as u64, 1, MAX_WORKERS as u64)?;
-        check("logs_partitions", self.logs_partitions.into(), 1, MAX_PARTITIONS.into())?;
-        check("events_partitions", self.events_partitions.into(), 1, MAX_PARTITIONS.into())?;
-        check("analytics_partitions", self.analytics_partitions.into(), 1, MAX_PARTITIONS.into())?;
-        check("max_body_bytes", self.max_body_bytes as u64, 1024, 1024 * 1024 * 1024)?;
-        check("max_record_bytes", self.max_record_bytes as u64, 256, self.max_body_bytes as u64)?;
-        check("dedup_window_ms", millis(self.dedup_window), 1000, 24 * 3_600_000)?;
-        check("sync_interval_ms", millis(self.sync_interval), 1, 60_000)?;
-        check("commit_gather_us", u64::try_from(self.commit_gather.as_micros()).unwrap_or(u64::MAX), 0, 100_000)?;
-        check("journal_file_age_ms", millis(self.journal_file_age), 100, 24 * 3_600_000)?;
+        check_range("ring_bytes", self.ring_bytes, MIN_RING_BYTES, u64::MAX / 4)?;
+        check_range("journal_file_bytes", self.journal_file_bytes, MIN_JOURNAL_FILE_BYTES, MAX_JOURNAL_FILE_BYTES)?;
+        check_range("workers", self.workers as u64, 1, MAX_WORKERS as u64)?;
+        check_range("logs_partitions", self.logs_partitions.into(), 1, MAX_PARTITIONS.into())?;
+        check_range("events_partitions", self.events_partitions.into(), 1, MAX_PARTITIONS.into())?;
+        check_range("analytics_partitions", self.analytics_partitions.into(), 1, MAX_PARTITIONS.into())?;
+        check_range("max_body_bytes", self.max_body_bytes as u64, 1024, 1024 * 1024 * 1024)?;
+        check_range("max_record_bytes", self.max_record_bytes as u64, 256, self.max_body_bytes as u64)?;
+        check_range("dedup_window_ms", millis(self.dedup_window), 1000, 24 * 3_600_000)?;
+        check_range("sync_interval_ms", millis(self.sync_interval), 1, 60_000)?;
+        check_range("commit_gather_us", u64::try_from(self.commit_gather.as_micros()).unwrap_or(u64::MAX), 0, 100_000)?;
+        check_range("journal_file_age_ms", millis(self.journal_file_age), 100, 24 * 3_600_000)?;
         self.journal_file_bytes = self.journal_file_bytes.min(self.ring_bytes / RING_FILES).next_multiple_of(4096);
         Ok(self)
     }
@@ -176,6 +170,17 @@ impl Options {
     pub fn max_batch_bytes(&self) -> usize {
         usize::try_from(self.journal_file_bytes / 2).unwrap_or(usize::MAX)
     }
+}
+
+/// Checks that a number that somebody chose is in its range, both ends included.
+///
+/// # Errors
+/// `InvalidRequest` naming the choice and its range.
+pub(crate) fn check_range(name: &str, value: u64, low: u64, high: u64) -> Result<()> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidRequest, format!("{name} is {value}, must be from {low} to {high}")))
 }
 
 fn millis(duration: Duration) -> u64 {

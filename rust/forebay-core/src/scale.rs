@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::table::{Changes, Table, TableOp, WORKERS};
-use crate::options::MAX_WORKERS;
+use crate::options::{MAX_WORKERS, check_range};
 
 impl Engine {
     /// Sets how many workers parse bodies, now and, as the number is stored, after every start until it is set again:
@@ -15,10 +15,7 @@ impl Engine {
     /// `InvalidRequest` naming the range; `StorageUnavailable` and `Closed` when nothing can be written, `Internal` when
     /// the operating system has no thread left: the number is then as before.
     pub fn scale(&self, workers: usize) -> Result<()> {
-        if !(1..=MAX_WORKERS).contains(&workers) {
-            let detail = format!("instances is {workers}, must be from 1 to {MAX_WORKERS}");
-            return Err(Error::new(ErrorKind::InvalidRequest, detail));
-        }
+        check_range("instances", workers as u64, 1, MAX_WORKERS as u64)?;
         // Commit and change are one step: what is in force is what was stored last.
         let _one_at_a_time = self.scaling.lock();
         if !self.accepting.load(Ordering::Acquire) {

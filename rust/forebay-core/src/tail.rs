@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
 use crate::ids::{Offset, PartitionId};
 use crate::ingest::request::AllowedKeys;
+use crate::log::event_json::{EventWriter, Layout};
 use crate::log::read::{Limits, RecordBatch};
 use crate::log::sse::{Position, write_event, write_gap};
 use crate::stream::Stream;
@@ -154,6 +155,8 @@ fn choose(
     mut chosen: impl FnMut(Offset, &crate::log::record::Record<'_>) -> bool,
 ) {
     let index = batch.partition().0 as usize;
+    // A line end inside of the data would end its line.
+    let mut writer = EventWriter::new(chunk.position.stream, batch.partition(), Layout::OneLine);
     for (offset, record) in batch.iter() {
         if offset >= end {
             break;
@@ -161,7 +164,7 @@ fn choose(
         chunk.position.next[index] = offset.plus(1);
         chunk.scanned += 1;
         if chosen(offset, &record) {
-            write_event(&chunk.position, batch.partition(), offset, &record, &mut chunk.body);
+            write_event(&chunk.position, &mut writer, offset, &record, &mut chunk.body);
             chunk.records += 1;
         }
         if chunk.scanned.is_multiple_of(64) && Instant::now() > deadline {

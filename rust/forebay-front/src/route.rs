@@ -1,7 +1,7 @@
 use forebay_core::Shape;
+use forebay_core::stream::is_name;
 
 const STREAMS: &str = "/api/v1/streams/";
-const MAX_NAME_BYTES: usize = 249;
 
 /// What an ingest path asks for: the shape of its body, and the stream where the path names it. `None` for every other
 /// path.
@@ -19,15 +19,10 @@ pub(crate) fn find(path: &str) -> Option<(Shape, Option<&str>)> {
                 "events/batch" => Shape::PublishBatch,
                 _ => return None,
             };
-            is_plain(name).then_some((shape, Some(name)))
+            // Anything else, an escaped one too, is for the server behind.
+            is_name(name).then_some((shape, Some(name)))
         }
     }
-}
-
-/// Whether it may be a stream's name as it stands. Anything else, an escaped one too, is for the server behind.
-fn is_plain(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(plain) && name != "." && name != ".."
 }
 
 #[cfg(test)]

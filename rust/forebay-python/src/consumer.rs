@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forebay_core::consumer::{
-    Consume, Fetched, GroupReport, MAX_COMMIT_OFFSETS, OffsetCommit, OnReset, StartAt, write_answer,
-};
+use forebay_core::consumer::{Consume, Fetched, GroupReport, OffsetCommit, OnReset, StartAt, write_answer};
 use forebay_core::{Completer, Engine, Error, ErrorKind, Offset, PartitionId, Result, Ticket};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -184,10 +182,6 @@ pub fn commit(
     force: bool,
     reply: Option<(Arc<dyn Completer>, Ticket)>,
 ) -> Result<()> {
-    if offsets.len() > MAX_COMMIT_OFFSETS {
-        let detail = format!("offsets has {} entries; a commit takes 1 to {MAX_COMMIT_OFFSETS}", offsets.len());
-        return Err(Error::new(ErrorKind::InvalidRequest, detail));
-    }
     let place = |(stream, partition, offset)| (stream, PartitionId(partition), Offset(offset));
     let offsets: Vec<_> = offsets.into_iter().map(place).collect();
     let request = OffsetCommit { group, offsets: &offsets, member, force, now: Instant::now() };

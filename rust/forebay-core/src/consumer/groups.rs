@@ -11,7 +11,7 @@ use super::names::check_group;
 use super::rows::{Committed, GroupRow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
-use crate::log::commit_queue::CommitQueue;
+use crate::log::commit_queue::{CommitQueue, OPS_BYTES};
 use crate::log::read::Reader;
 use crate::log::status::Status;
 use crate::log::table::{Changes, Table, TableOp};
@@ -20,9 +20,6 @@ use crate::stream::Catalog;
 
 /// Groups of one process. Each takes a few hundred bytes and a row; a client that makes up names must end somewhere.
 pub const MAX_GROUPS: usize = 10_000;
-/// Table operations of one commit that removes rows: a few such commits have to fit the journal's reserve when the disk
-/// is full.
-pub(crate) const OPS_BYTES: usize = 64 * 1024;
 
 /// Every consumer group, and what it takes to serve them.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Names that clients choose for groups and members.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::stream::MAX_NAME_BYTES;
+use crate::stream::check_name;
 
 /// Longest name of a member. Names are kept in memory, one for each member and for each partition it holds.
 pub const MAX_MEMBER_CHARACTERS: usize = 128;
@@ -11,13 +11,7 @@ pub const MAX_MEMBER_CHARACTERS: usize = 128;
 /// # Errors
 /// `InvalidRequest` that names the rule.
 pub fn check_group(name: &str) -> Result<()> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(allowed) || name == "." || name == ".." {
-        let rule =
-            format!("consumer group {name:?} must be 1 to {MAX_NAME_BYTES} of A-Z a-z 0-9 . _ - and not . or ..");
-        return Err(Error::new(ErrorKind::InvalidRequest, rule));
-    }
-    Ok(())
+    check_name("consumer group", name)
 }
 
 /// Checks a member's name: 1 to 128 visible ASCII characters.

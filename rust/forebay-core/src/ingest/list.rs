@@ -2,8 +2,11 @@
 
 use super::json::{JsonError, Scanner};
 use super::problem::{Problem, malformed, not_json};
-use super::{InvalidEvent, OnInvalid, Parsed};
+use super::{Event, InvalidEvent, OnInvalid, Parsed};
 use crate::error::Result;
+
+/// An event that was read to its end, or what is wrong with it.
+pub(super) type Read<'a> = std::result::Result<std::result::Result<Event<'a>, Box<Problem>>, JsonError>;
 
 /// Enters a body that is an object with an array `events`.
 #[inline]
@@ -25,15 +28,34 @@ pub(super) fn read_events<'a>(
     read_list(scanner, "events: must be an array", most, read)
 }
 
-/// Reads a body that is an array of 1 to `most` events; `read` takes each of them, whole.
+/// Parses a body that is an array of 1 to `most` events into `out`, which is emptied first, and again when there is an
+/// error; `read` takes each event, whole.
 #[inline(always)]
-pub(super) fn read_array_body<'a>(
-    scanner: &mut Scanner<'a>,
+pub(super) fn parse_array_body<'a>(
+    body: &'a [u8],
     most: usize,
-    read: impl FnMut(usize, &mut Scanner<'a>) -> Result<()>,
+    on_invalid: OnInvalid,
+    out: &mut Parsed<'a>,
+    mut read: impl FnMut(usize, &mut Scanner<'a>) -> Read<'a>,
 ) -> Result<()> {
-    read_list(scanner, "the body must be an array of events", most, read)?;
-    scanner.finish().map_err(not_json)
+    out.clear();
+    let mut scanner = Scanner::new(body).map_err(not_json)?;
+    let list = read_list(&mut scanner, "the body must be an array of events", most, |index, scanner| {
+        take_in(scanner, index, on_invalid, out, |scanner, out| {
+            Ok(match read(index, scanner)? {
+                Ok(event) => {
+                    out.events.push(event);
+                    None
+                }
+                Err(problem) => Some(problem),
+            })
+        })
+    });
+    let parsed = list.and_then(|()| scanner.finish().map_err(not_json));
+    if parsed.is_err() {
+        out.clear();
+    }
+    parsed
 }
 
 #[inline(always)]

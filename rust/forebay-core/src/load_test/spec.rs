@@ -1,4 +1,5 @@
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+use crate::options::check_range;
 
 /// The contract's limit. It is also what the schedule can carry: [`super::schedule::REQUESTS_PER_SECOND`] bodies of
 /// 1000 events, the most that one body of the events API may have.
@@ -27,12 +28,8 @@ impl LoadTestSpec {
     /// # Errors
     /// `InvalidRequest` naming what is out of its range.
     pub fn validated(self) -> Result<Self> {
-        let check = |name: &str, value: u64, high: u64| match (1..=high).contains(&value) {
-            true => Ok(()),
-            false => Err(Error::new(ErrorKind::InvalidRequest, format!("{name} is {value}, must be from 1 to {high}"))),
-        };
-        check("eventsPerSecond", self.events_per_second, MAX_EVENTS_PER_SECOND)?;
-        check("durationSeconds", self.seconds, MAX_SECONDS)?;
+        check_range("eventsPerSecond", self.events_per_second, 1, MAX_EVENTS_PER_SECOND)?;
+        check_range("durationSeconds", self.seconds, 1, MAX_SECONDS)?;
         Ok(self)
     }
 }

@@ -11,6 +11,10 @@ use super::table::TableOp;
 use crate::error::Result;
 use crate::stream::Stream;
 
+/// Table operations of one commit that removes rows: a few such commits have to fit the journal's reserve when the disk
+/// is full.
+pub(crate) const OPS_BYTES: usize = 64 * 1024;
+
 /// What a wait for appends ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::retention::{OPS_BYTES, Retention};
+use super::commit_queue::OPS_BYTES;
+use super::retention::Retention;
 use super::sealer::deletion;
 use super::table::{Table, TableOp, number_key};
 use crate::error::Result;

@@ -8,6 +8,7 @@ pub mod committer;
 pub mod dedup;
 mod deletion;
 pub mod encode;
+pub mod event_json;
 pub mod frame;
 mod intervals;
 pub mod journal;

@@ -1,8 +1,9 @@
 //! Records as lines of JSON, one a record: what `forebay read` prints.
 
+use super::event_json::{Layout, write_key};
 use super::read::RecordBatch;
+use crate::ingest::format_micros;
 use crate::ingest::request::AllowedKeys;
-use crate::ingest::{format_micros, json};
 
 /// Appends a line a record: `{"partition","offset","timestamp","key","value"}`, the timestamp in RFC 3339 with six
 /// fractional digits, the value as the JSON that it is, on one line. `allowed` leaves out every record whose key is not
@@ -14,22 +15,9 @@ pub fn write_lines(batch: &RecordBatch, allowed: Option<&AllowedKeys>, out: &mut
         }
         out.extend_from_slice(format!("{{\"partition\":{},\"offset\":{offset},", batch.partition()).as_bytes());
         out.extend_from_slice(format!("\"timestamp\":\"{}\",\"key\":", format_micros(record.timestamp)).as_bytes());
-        match record.key {
-            // A key need not be UTF-8 when a program appended it; what is not shows as U+FFFD.
-            Some(key) => write_string(&String::from_utf8_lossy(key), out),
-            None => out.extend_from_slice(b"null"),
-        }
+        write_key(record.key, out);
         out.extend_from_slice(b",\"value\":");
-        if record.value.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
-            json::minify(record.value, out);
-        } else {
-            out.extend_from_slice(record.value);
-        }
+        Layout::OneLine.write(record.value, out);
         out.extend_from_slice(b"}\n");
     }
-}
-
-fn write_string(text: &str, out: &mut Vec<u8>) {
-    // Writing JSON of a string into memory cannot fail.
-    let _infallible = serde_json::to_writer(out, text);
 }

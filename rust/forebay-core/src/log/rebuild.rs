@@ -16,7 +16,7 @@ use super::table::{Changes, Table, TableOp, number_key};
 use crate::admission::QuotaRates;
 use crate::ids::{Generation, PartitionId, Sequence, StreamId, Timestamp};
 use crate::options::{MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS};
-use crate::stream::{Compression, LOGS, SegmentPart, StreamDefinition, check_name};
+use crate::stream::{Compression, LOGS, SegmentPart, StreamDefinition, is_name};
 
 /// No record takes less: a header and one byte of JSON.
 const SMALLEST_RECORD_BYTES: u64 = RECORD_HEADER_BYTES as u64 + 1;
@@ -322,7 +322,7 @@ fn definitions_in(bytes: &[u8]) -> Vec<StreamDefinition> {
 fn definition_at(before: &[u8], bytes: &[u8]) -> Option<StreamDefinition> {
     let definition: StreamDefinition = serde_json::Deserializer::from_slice(bytes).into_iter().next()?.ok()?;
     let agrees = before.ends_with(definition.name.as_bytes())
-        && check_name(&definition.name).is_ok()
+        && is_name(&definition.name)
         && definition.id > 0
         && (1..=MAX_PARTITIONS).contains(&definition.partitions);
     agrees.then_some(definition)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::commit_queue::CommitQueue;
+use super::commit_queue::{CommitQueue, OPS_BYTES};
 use super::read::Reader;
 use super::seal_queue::SealQueue;
 use super::sealer::deletion;
@@ -15,9 +15,6 @@ use super::table::TableOp;
 use crate::ids::Timestamp;
 use crate::stream::{Catalog, SegmentPart, Stream};
 use crate::telemetry::Counters;
-
-/// Table operations of one commit: a few such commits have to fit the journal's reserve when the disk is full.
-pub(super) const OPS_BYTES: usize = 64 * 1024;
 
 /// Applies every stream's retention.
 #[derive(Debug)]

@@ -21,8 +21,8 @@ pub const ANALYTICS: &str = "analytics";
 pub(crate) const AUDIT: &str = "audit";
 /// What the name of a processor's stream of failed records ends with.
 pub(crate) const DEAD_LETTER_SUFFIX: &str = ".dead-letter";
-/// Longest name of a stream.
-pub(crate) const MAX_NAME_BYTES: usize = 249;
+/// Longest name of a stream, and of a consumer group.
+const MAX_NAME_BYTES: usize = 249;
 
 /// All streams.
 #[derive(Debug)]
@@ -130,14 +130,20 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     is_builtin(name) || name == AUDIT || name.ends_with(REJECTED_SUFFIX) || name.ends_with(DEAD_LETTER_SUFFIX)
 }
 
-/// Checks a stream's name: 1 to 249 of `[A-Za-z0-9._-]`, and not `.` or `..`.
+/// Whether it can be a stream's name, or a consumer group's: 1 to 249 of `[A-Za-z0-9._-]`, and not `.` or `..`.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed) && name != "." && name != ".."
+}
+
+/// Checks a name by [`is_name`]; `what` says what it names.
 ///
 /// # Errors
 /// `InvalidRequest` that names the rule.
-pub(crate) fn check_name(name: &str) -> Result<()> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(allowed) || name == "." || name == ".." {
-        let rule = format!("stream name {name:?} must be 1 to {MAX_NAME_BYTES} of A-Z a-z 0-9 . _ - and not . or ..");
+pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
+    if !is_name(name) {
+        let rule = format!("{what} {name:?} must be 1 to {MAX_NAME_BYTES} of A-Z a-z 0-9 . _ - and not . or ..");
         return Err(Error::new(ErrorKind::InvalidRequest, rule));
     }
     Ok(())

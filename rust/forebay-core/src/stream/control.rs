@@ -6,7 +6,7 @@ use super::{Compression, Stream, StreamDefinition, is_builtin, is_reserved};
 use crate::admission::QuotaRates;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::Retention;
+use crate::options::{Retention, check_range};
 
 /// The longest retention by age: a hundred years.
 const MAX_RETENTION_MS: u64 = 100 * 365 * 24 * 3_600_000;
@@ -34,23 +34,17 @@ impl StreamChange {
     /// # Errors
     /// `InvalidRequest` naming what is out of range.
     fn apply(self, mut definition: StreamDefinition, max_body_bytes: usize) -> Result<StreamDefinition> {
-        let check = |name: &str, value: u64, low: u64, high: u64| {
-            if (low..=high).contains(&value) {
-                return Ok(());
-            }
-            Err(Error::new(ErrorKind::InvalidRequest, format!("{name} is {value}, must be from {low} to {high}")))
-        };
         if let Some(ms) = self.retention_ms {
-            check("retention_ms", ms, 0, MAX_RETENTION_MS)?;
+            check_range("retention_ms", ms, 0, MAX_RETENTION_MS)?;
             definition.retention_ms = Some(ms).filter(|ms| *ms > 0);
         }
         if let Some(bytes) = self.retention_bytes {
-            check("retention_bytes", bytes, 0, MAX_RETENTION_BYTES)?;
+            check_range("retention_bytes", bytes, 0, MAX_RETENTION_BYTES)?;
             definition.retention_bytes = Some(bytes).filter(|bytes| *bytes > 0);
         }
         if let Some(bytes) = self.max_record_bytes {
             // A record comes in a body.
-            check("max_record_bytes", bytes, 1, max_body_bytes as u64)?;
+            check_range("max_record_bytes", bytes, 1, max_body_bytes as u64)?;
             definition.max_record_bytes = bytes;
         }
         definition.compression = self.compression.unwrap_or(definition.compression);

@@ -9,7 +9,7 @@ use crate::ids::Timestamp;
 use crate::log::commit_queue::CommitQueue;
 use crate::log::status::Status;
 use crate::log::table::{Table, TableOp};
-use crate::options::{MAX_PARTITIONS, Options, Retention};
+use crate::options::{MAX_PARTITIONS, Options, Retention, check_range};
 
 /// What the name of a stream of rejected events ends with.
 pub const REJECTED_SUFFIX: &str = ".rejected";
@@ -31,12 +31,8 @@ impl StreamMaker {
     /// # Errors
     /// `InvalidRequest` for a bad name or number of partitions, `StreamAlreadyExists`, or why nothing can be written.
     pub fn create(&self, mut definition: StreamDefinition) -> Result<Arc<Stream>> {
-        check_name(&definition.name)?;
-        let partitions = definition.partitions;
-        if !(1..=MAX_PARTITIONS).contains(&partitions) {
-            let detail = format!("partitions is {partitions}, must be from 1 to {MAX_PARTITIONS}");
-            return Err(Error::new(ErrorKind::InvalidRequest, detail));
-        }
+        check_name("stream name", &definition.name)?;
+        check_range("partitions", definition.partitions.into(), 1, MAX_PARTITIONS.into())?;
         let _one_at_a_time = self.catalog.changing();
         if self.catalog.named(&definition.name).is_ok() {
             let detail = format!("stream {:?} exists already", definition.name);

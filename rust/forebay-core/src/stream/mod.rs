@@ -9,8 +9,8 @@ mod part;
 mod stream;
 mod watch;
 
-pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS, is_builtin};
-pub(crate) use catalog::{MAX_NAME_BYTES, check_name, is_reserved};
+pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS, is_builtin, is_name};
+pub(crate) use catalog::{check_name, is_reserved};
 pub use control::StreamChange;
 pub use definition::{Compression, StreamDefinition};
 pub use maker::{REJECTED_SUFFIX, StreamMaker};

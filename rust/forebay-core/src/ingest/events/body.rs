@@ -3,7 +3,7 @@
 use super::event::{self, Identity, Rules};
 use crate::error::Result;
 use crate::ingest::json::Scanner;
-use crate::ingest::list::{read_array_body, take_in};
+use crate::ingest::list::parse_array_body;
 use crate::ingest::problem::not_json;
 use crate::ingest::{OnInvalid, Parsed};
 
@@ -39,21 +39,7 @@ pub fn parse_event_batch<'a>(
     most: usize,
     out: &mut Parsed<'a>,
 ) -> Result<()> {
-    out.clear();
-    let mut scanner = Scanner::new(body).map_err(not_json)?;
-    let parsed = read_array_body(&mut scanner, most, |index, scanner| {
-        take_in(scanner, index, on_invalid, out, |scanner, out| {
-            Ok(match event::read(scanner, index, rules)? {
-                Ok((event, _)) => {
-                    out.events.push(event);
-                    None
-                }
-                Err(problem) => Some(problem),
-            })
-        })
-    });
-    if parsed.is_err() {
-        out.clear();
-    }
-    parsed
+    parse_array_body(body, most, on_invalid, out, |index, scanner| {
+        Ok(event::read(scanner, index, rules)?.map(|(event, _)| event))
+    })
 }

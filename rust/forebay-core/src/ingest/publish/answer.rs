@@ -5,7 +5,7 @@ use std::io::Write;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Offset, PartitionId, StreamId, Timestamp};
+use crate::ids::{EventId, Offset, PartitionId, StreamId, Timestamp};
 use crate::ingest::format_millis;
 use crate::ingest::outline::limits_changed;
 use crate::log::append::Receipt;
@@ -65,9 +65,9 @@ impl PublishOutline {
     }
 
     fn single_body(&self, partition: PartitionId, offset: Offset, time: Timestamp) -> Vec<u8> {
-        let (stream, time) = (self.stream, format_millis(time));
+        let (id, time) = (EventId::new(self.stream, partition, offset), format_millis(time));
         format!(
-            r#"{{"eventId":"evt_{stream}_{partition}_{offset}","partition":{partition},"offset":{offset},"timestamp":"{time}","status":"published"}}"#
+            r#"{{"eventId":"{id}","partition":{partition},"offset":{offset},"timestamp":"{time}","status":"published"}}"#
         )
         .into_bytes()
     }
@@ -97,10 +97,8 @@ impl PublishOutline {
                 let (code, message) = (failure.error.kind().number(), message(failure.error.kind()));
                 write(format_args!(r#"{{"error":{{"code":{code},"message":"{message}","detail":{detail}}}}}"#));
             } else if let Some((partition, offset)) = places.next() {
-                let stream = self.stream;
-                write(format_args!(
-                    r#"{{"eventId":"evt_{stream}_{partition}_{offset}","partition":{partition},"offset":{offset}}}"#
-                ));
+                let id = EventId::new(self.stream, *partition, *offset);
+                write(format_args!(r#"{{"eventId":"{id}","partition":{partition},"offset":{offset}}}"#));
             }
         }
         write(format_args!("]}}"));

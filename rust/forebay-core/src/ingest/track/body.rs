@@ -4,7 +4,7 @@ use super::event;
 use crate::error::Result;
 use crate::ids::Timestamp;
 use crate::ingest::json::Scanner;
-use crate::ingest::list::{read_array_body, take_in};
+use crate::ingest::list::parse_array_body;
 use crate::ingest::problem::not_json;
 use crate::ingest::{InvalidEvent, OnInvalid, Parsed};
 
@@ -50,21 +50,5 @@ pub fn parse_track_batch<'a>(
     (most, max_record_bytes): (usize, usize),
     out: &mut Parsed<'a>,
 ) -> Result<()> {
-    out.clear();
-    let mut scanner = Scanner::new(body).map_err(not_json)?;
-    let parsed = read_array_body(&mut scanner, most, |index, scanner| {
-        take_in(scanner, index, on_invalid, out, |scanner, out| {
-            Ok(match event::read(scanner, arrival, max_record_bytes)? {
-                Ok(event) => {
-                    out.events.push(event);
-                    None
-                }
-                Err(problem) => Some(problem),
-            })
-        })
-    });
-    if parsed.is_err() {
-        out.clear();
-    }
-    parsed
+    parse_array_body(body, most, on_invalid, out, |_, scanner| event::read(scanner, arrival, max_record_bytes))
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::ids::Timestamp;
 use crate::ingest::fields::{integer, read_text, read_time};
 use crate::ingest::json::{JsonError, JsonStr, Scanner};
+use crate::ingest::list::Read;
 use crate::ingest::problem::{FirstProblem, Problem};
 use crate::ingest::{Event, MAX_KEY_BYTES};
 
@@ -179,11 +180,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads one event to its end.
-pub(super) fn read<'a>(
-    scanner: &mut Scanner<'a>,
-    arrival: Timestamp,
-    max_record_bytes: usize,
-) -> Result<Result<Event<'a>, Box<Problem>>, JsonError> {
+pub(super) fn read<'a>(scanner: &mut Scanner<'a>, arrival: Timestamp, max_record_bytes: usize) -> Read<'a> {
     if scanner.peek() != Some(b'{') {
         scanner.skip_value()?;
         return Ok(Err(Problem::new("", "must be an object")));
