@@ -240,6 +240,10 @@ class Client:
                 last_error=spool.last_error or senders.last_error,
             )
 
+    def look_for_orphans(self) -> None:
+        """Takes over, soon, what processes that are gone have left in the spool; it happens now and then anyway."""
+        self._queue.look()
+
     def flush(self, timeout: float = 30.0) -> int:
         """Waits until everything handed over before is delivered or rejected, up to `timeout` seconds; how many events
         are not."""

@@ -60,6 +60,9 @@ class Queue:
     def start(self) -> None:
         """Called once, when `on_work` is set."""
 
+    def look(self) -> None:
+        """What others left in a spool is looked for."""
+
     def end(self) -> None:
         """Called once, after `close`, when nobody sends any more."""
 

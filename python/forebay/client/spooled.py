@@ -41,6 +41,7 @@ class SpooledQueue(Queue):
         self._always = always
         self._held = 0
         self._dirty = False
+        self._look_at = 0.0
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._looked = threading.Event()
@@ -246,15 +247,18 @@ class SpooledQueue(Queue):
         with self.lock:
             self._spool.close()
 
+    def look(self) -> None:
+        self._look_at = 0.0
+        self._wake.set()
+
     def _keep(self) -> None:
         wake, looked, stop = self._wake, self._looked, self._stop
-        look_at = 0.0
         while not stop.is_set():
-            if time.monotonic() >= look_at:
+            if time.monotonic() >= self._look_at:
+                self._look_at = time.monotonic() + ADOPT_SECONDS
                 self._look()
                 looked.set()
-                look_at = time.monotonic() + ADOPT_SECONDS
-            if wake.wait(max(0.0, look_at - time.monotonic())):
+            if wake.wait(max(0.0, self._look_at - time.monotonic())):
                 stop.wait(SYNC_SECONDS)
                 wake.clear()
                 # Before the sync: what is written from now on sets it anew.
