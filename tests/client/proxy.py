@@ -133,11 +133,12 @@ class Proxy(Listener):
         fault = self._draw()
         if fault == "refuse":
             return
-        for request in requests(taken, lambda: fault == "reset"):
-            if not self._exchange(taken, request, fault):
+        drawn = [fault]
+        for request in requests(taken, lambda: drawn[0] == "reset"):
+            if not self._exchange(taken, request, drawn[0]):
                 return
-            fault = self._draw()
-        if fault == "reset":
+            drawn[0] = self._draw()
+        if drawn[0] == "reset":
             # RST instead of FIN.
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 

@@ -40,8 +40,8 @@ class Queue:
     """In memory. Every method may be called by any thread.
 
     A batch is `live` from its first event until the last one is settled; `ready` ones are closed and taken by nobody
-    yet. The lock may be taken again by its own thread: a signal's handler or a finalizer that logs runs in the middle
-    of anything.
+    yet. The lock may be taken again by its own thread, since a signal's handler or a finalizer that logs runs in the
+    middle of anything: what it hands over while its own thread is `inside` waits until that is done.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -83,6 +83,8 @@ class Queue:
         # Set when a wait for room was in vain, until something is settled: one caller waits for a dead server, the
         # others do not wait as well.
         self._stalled = False
+        self._inside = False
+        self._late: deque[tuple[Lane, bytes]] = deque()
         self._name = os.urandom(12).hex()
         self._closed_batches = 0
 
@@ -100,21 +102,36 @@ class Queue:
         would have to wait for room and `wait` is not set."""
         size = len(text) + EVENT_OVERHEAD
         with self.lock:
-            batch = lane.open
-            if batch is None or self._events >= self._max_events or self._bytes + size > self._max_bytes:
-                kept = self._admit(size, wait)
-                if not kept:
-                    return kept
-                batch = self._opened(lane)
-            # Not typed as optional: only a spool takes the events of a batch away, and of a closed one.
-            batch.items.append(text)  # type: ignore[union-attr]
-            batch.size += size
-            self._bytes += size
-            self._events += 1
-            self.accepted += 1
-            if batch.size >= self._batch_bytes or len(batch.items) >= self._batch_events:  # type: ignore[arg-type]
-                self._close(batch)
-            return True
+            if self._inside:
+                self._late.append((lane, text))
+                return True
+            self._inside = True
+            kept: bool | None = True
+            try:
+                batch = lane.open
+                if batch is None or self._events >= self._max_events or self._bytes + size > self._max_bytes:
+                    kept = self._admit(size, wait)
+                    batch = (lane.open or self._opened(lane)) if kept else None
+                if batch is not None:
+                    # Not typed as optional: only a spool takes the events of a batch away, and of a closed one.
+                    batch.items.append(text)  # type: ignore[union-attr]
+                    batch.size += size
+                    self._bytes += size
+                    self._events += 1
+                    self.accepted += 1
+                    if batch.size >= self._batch_bytes or len(batch.items) >= self._batch_events:  # type: ignore[arg-type]
+                        self._close(batch)
+            finally:
+                self._inside = False
+            if self._late:
+                self._catch_up()
+            return kept
+
+    def _catch_up(self) -> None:
+        while self._late:
+            lane, text = self._late.popleft()
+            if self.offer(lane, text, False) is None:
+                self.give_up()
 
     def offer_all(self, lane: Lane, texts: Sequence[bytes], wait: bool = True) -> int:
         """Adds events, at once as far as they fit; how many of them are dealt with, kept or dropped by the policy. It
@@ -122,23 +139,31 @@ class Queue:
         done = 0
         while done < len(texts):
             with self.lock:
-                batch = lane.open
-                free = min(
-                    self._batch_events - (len(batch.items or ()) if batch else 0), self._max_events - self._events
-                )
-                some = texts[done : done + max(free, 1)]
-                size = sum(map(len, some)) + EVENT_OVERHEAD * len(some)
-                fits = (
-                    self._bytes + size <= self._max_bytes and (batch.size if batch else 0) + size <= self._batch_bytes
-                )
-                if free > 0 and fits and not self.closed:
-                    done += self._extend(batch or self._opened(lane), some, size)
+                if some := 0 if self._inside else self._offer_some(lane, texts, done):
+                    done += some
+                    if self._late:
+                        self._catch_up()
                     continue
             # At the edge of a bound, one at a time.
             if self.offer(lane, texts[done], wait) is None:
                 break
             done += 1
         return done
+
+    def _offer_some(self, lane: Lane, texts: Sequence[bytes], start: int) -> int:
+        """Adds events from `start` on to the open batch, or to a new one; how many, 0 at the edge of any bound."""
+        self._inside = True
+        try:
+            batch = lane.open
+            free = min(self._batch_events - (len(batch.items or ()) if batch else 0), self._max_events - self._events)
+            some = texts[start : start + max(free, 0)]
+            size = sum(map(len, some)) + EVENT_OVERHEAD * len(some)
+            fits = self._bytes + size <= self._max_bytes and (batch.size if batch else 0) + size <= self._batch_bytes
+            if not some or not fits or self.closed:
+                return 0
+            return self._extend(batch or self._opened(lane), some, size)
+        finally:
+            self._inside = False
 
     def _extend(self, batch: Batch, texts: Sequence[bytes], size: int) -> int:
         batch.items.extend(texts)  # type: ignore[union-attr]
@@ -151,18 +176,15 @@ class Queue:
         return len(texts)
 
     def _opened(self, lane: Lane) -> Batch:
-        """The lane's open batch, after `_admit`."""
-        if lane.open is None:
-            lane.open = batch = Batch(lane, time.monotonic())
-            self._live[batch] = self._open[batch] = None
-            self.on_work()
-            # A sender that sleeps has to learn by when the batch is due.
-            self._work.notify()
-        return lane.open
+        """A new open batch."""
+        lane.open = batch = Batch(lane, time.monotonic())
+        self._live[batch] = self._open[batch] = None
+        self.on_work()
+        # A sender that sleeps has to learn by when the batch is due.
+        self._work.notify()
+        return batch
 
     def _close(self, batch: Batch) -> None:
-        if batch.lane.open is not batch:
-            return  # a signal's handler that logged was quicker
         batch.lane.open = None
         self._open.pop(batch)
         batch.close(self._key(batch))
@@ -242,7 +264,10 @@ class Queue:
                 if self._stalled or left <= 0:
                     self._stalled = True
                     return False
+                # Others come in while this one waits.
+                self._inside = False
                 self._room.wait(left)
+                self._inside = True
         finally:
             self._waiting -= 1
         return not self.closed
@@ -337,7 +362,7 @@ class Queue:
     def pending(self) -> int:
         """Counted anew, not kept: the account is checked against it."""
         with self.lock:
-            return sum(batch.pending for batch in self._live)
+            return sum(batch.pending for batch in list(self._live))
 
 
 def _nothing() -> None: ...

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from forebay.client.frame import EVENT, OPEN, pack
-from forebay.client.segment import LEDGER, MAKING, SUFFIX, Found, Place, Segment
+from forebay.client.segment import LEDGER, MAKING, SUFFIX, Place, Segment
 from forebay.client.stats import SpoolAccount
 
 SEGMENT_BYTES = 8 << 20
@@ -30,18 +30,19 @@ class Spool:
         self._directory = directory
         self._segment_bytes = min(SEGMENT_BYTES, limit // 8)
         self._segments: dict[Segment, None] = {}
-        self._current: Segment | None = None
+        self.current: Segment | None = None
+        """The file that batches are begun in."""
         self._batches = 0
         self._named = 0
 
     def open(self, lane: str) -> Place:
         """Begins a batch. Raises OSError."""
-        if self._current is None:
-            self._current = Segment.create(self._directory, self._name())
-            self._segments[self._current] = None
+        if self.current is None:
+            self.current = Segment.create(self._directory, self._name())
+            self._segments[self.current] = None
             self._batches = 0
-            self.account.bytes += self._current.size
-        segment = self._current
+            self.account.bytes += self.current.size
+        segment = self.current
         self._batches += 1
         place = Place(segment, self._batches, segment.size, segment.size)
         self._append(place, pack(OPEN, place.number, lane.encode()))
@@ -70,11 +71,11 @@ class Spool:
     @property
     def is_full(self) -> bool:
         """Whether the current file is to be the last batches' that are open in it."""
-        return self._current is not None and self._current.size >= self._segment_bytes
+        return self.current is not None and self.current.size >= self._segment_bytes
 
     def retire(self) -> None:
         """The next batch begins a new file. No batch is open."""
-        segment, self._current = self._current, None
+        segment, self.current = self.current, None
         if segment is not None:
             segment.retired = True
             self._remove_if_settled(segment)
@@ -118,14 +119,14 @@ class Spool:
                 ledger.unlink(missing_ok=True)
         return sorted(path for path in self._directory.glob(f"*{SUFFIX}") if path.name not in mine)
 
-    def adopted(self, segment: Segment, found: list[Found], damaged: int) -> None:
+    def adopted(self, segment: Segment, damaged: int, *, empty: bool) -> None:
         """Takes a file over that `Segment.adopt` has locked."""
         self._segments[segment] = None
         self.account.bytes += segment.size
         self.account.corrupt_bytes += damaged
         if damaged:
             self.account.last_error = f"{segment.path.name}: {damaged} damaged bytes were put aside"
-        if not found:
+        if empty:
             self._remove_if_settled(segment)
 
     def sync(self) -> None:
@@ -145,7 +146,7 @@ class Spool:
         for segment in self._segments:
             segment.forget()
         self._segments.clear()
-        self._current = None
+        self.current = None
         self.account = SpoolAccount()
 
 

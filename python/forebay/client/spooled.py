@@ -69,6 +69,7 @@ class SpooledQueue(Queue):
         self._held = 0
         self._dirty = False
         self._keeper = None
+        self._look_at = 0.0
         self._wake, self._looked = threading.Event(), threading.Event()
         ended, self._stop = self._stop.is_set(), threading.Event()
         if ended:
@@ -78,46 +79,57 @@ class SpooledQueue(Queue):
     # Handing over
 
     def offer(self, lane: Lane, text: bytes, wait: bool = True) -> bool | None:
+        with self.lock:
+            if self._inside:
+                self._late.append((lane, text))
+                return True
+            self._inside = True
+            try:
+                kept = self._offer(lane, text, wait)
+            finally:
+                self._inside = False
+            if self._late:
+                self._catch_up()
+            segment = self._spool.current
+        return self._synced(segment) if self._always and kept and segment is not None else kept
+
+    def _offer(self, lane: Lane, text: bytes, wait: bool) -> bool | None:
         size = len(text) + HEAD_BYTES
         spool = self._spool
-        with self.lock:
-            if lane.open is None or spool.account.bytes + size > spool.limit:
-                kept = self._admit(size, wait)
-                if not kept:
-                    return kept
-            batch = lane.open or self._begun(lane)
-            if batch is None or not self._write(batch, (text,)):
-                self.accepted += 1
-                self.dropped += 1
-                return False
-            self._extend(batch, (text,), size)
-            place = batch.place
-        if self._always and place is not None:
-            return self._synced(place.segment)
+        if lane.open is None or spool.account.bytes + size > spool.limit:
+            kept = self._admit(size, wait)
+            if not kept:
+                return kept
+        batch = lane.open or self._begun(lane)
+        if batch is None or not self._write(batch, (text,)):
+            self.accepted += 1
+            self.dropped += 1
+            return False
+        self._extend(batch, (text,), size)
         return True
 
     def offer_all(self, lane: Lane, texts: Sequence[bytes], wait: bool = True) -> int:
-        done = 0
-        segment: Segment | None = None
-        while done < len(texts):
+        done = super().offer_all(lane, texts, wait)
+        if self._always:
             with self.lock:
-                batch = lane.open
-                some = texts[done : done + self._batch_events - (len(batch.items or ()) if batch else 0)]
-                size = sum(map(len, some)) + HEAD_BYTES * len(some)
-                fits = self._spool.account.bytes + size <= self._spool.limit
-                fits = fits and (batch.size if batch else 0) + size <= self._batch_bytes
-                if fits and not self.closed:
-                    batch = batch or self._begun(lane)
-                    if batch is not None and self._write(batch, some):
-                        segment = batch.place.segment if batch.place else None
-                        done += self._extend(batch, some, size)
-                        continue
-            if self.offer(lane, texts[done], wait) is None:
-                break
-            done += 1
-        if self._always and segment is not None:
-            self._synced(segment)
+                segment = self._spool.current
+            if segment is not None:
+                self._synced(segment)
         return done
+
+    def _offer_some(self, lane: Lane, texts: Sequence[bytes], start: int) -> int:
+        self._inside = True
+        try:
+            batch = lane.open
+            some = texts[start : start + self._batch_events - (len(batch.items or ()) if batch else 0)]
+            size = sum(map(len, some)) + HEAD_BYTES * len(some)
+            fits = self._spool.account.bytes + size <= self._spool.limit
+            if not fits or (batch.size if batch else 0) + size > self._batch_bytes or self.closed:
+                return 0
+            batch = batch or self._begun(lane)
+            return self._extend(batch, some, size) if batch is not None and self._write(batch, some) else 0
+        finally:
+            self._inside = False
 
     def _begun(self, lane: Lane) -> Batch | None:
         """A new open batch; None when the spool cannot be written."""
@@ -155,7 +167,7 @@ class SpooledQueue(Queue):
         return errors == self._spool.account.errors
 
     def _close(self, batch: Batch) -> None:
-        if batch.lane.open is batch and not batch.items:
+        if not batch.items:
             # Its first event could not be written.
             batch.lane.open = None
             self._open.pop(batch)
@@ -170,7 +182,11 @@ class SpooledQueue(Queue):
             self._held += batch.size
         if self._spool.is_full:
             self.close_open()
+            segment = self._spool.current
             self._spool.retire()
+            if self._always and segment is not None:
+                # Whoever handed an event over for it looks at the next file.
+                self._synced(segment)
 
     def _key(self, batch: Batch) -> str:
         assert batch.place is not None  # noqa: S101
@@ -266,23 +282,23 @@ class SpooledQueue(Queue):
                 self._spool.sync()
 
     def _look(self) -> None:
-        """Adopts what processes that are gone have left."""
+        """Adopts what processes that are gone have left: all of it at once, so that the oldest is sent first."""
+        adopted: list[tuple[Segment, list[Batch], int]] = []
         with self._spool.errors("the spool cannot be read"):
             for path in self._spool.orphans():
                 if self._stop.is_set():
-                    return
-                segment = Segment.adopt(path)
-                if segment is None:
+                    break
+                if (segment := Segment.adopt(path)) is None:
                     continue
                 try:
                     found, damaged = segment.found()
-                    batches = [self._batch(one) for one in found]
+                    adopted.append((segment, [self._batch(one) for one in found], damaged))
                 except (ValueError, OSError) as error:
                     segment.close()
                     self._spool.account.errors += 1
                     self._spool.account.last_error = f"{path.name} is left as it is: {error}"
-                    continue
-                self._adopt(segment, found, damaged, batches)
+        if adopted:
+            self._adopt(adopted)
 
     def _batch(self, found: Found) -> Batch:
         batch = Batch(lane_of(found.lane), 0.0, found.place)
@@ -295,18 +311,20 @@ class SpooledQueue(Queue):
         batch.recovered = True
         return batch
 
-    def _adopt(self, segment: Segment, found: list[Found], damaged: int, batches: list[Batch]) -> None:
+    def _adopt(self, adopted: list[tuple[Segment, list[Batch], int]]) -> None:
         with self.lock:
-            if self.closed and not self._live and self._stop.is_set():
-                segment.close()
+            if self._stop.is_set():
+                for segment, _, _ in adopted:
+                    segment.close()
                 return
-            self._spool.adopted(segment, found, damaged)
-            for batch in reversed(batches):
-                self._ready.appendleft(batch)
-                self._live[batch] = None
-            count = sum(batch.left for batch in batches)
+            for segment, batches, damaged in adopted:
+                self._spool.adopted(segment, damaged, empty=not batches)
+            found = [batch for _, batches, _ in adopted for batch in batches]
+            self._ready.extendleft(reversed(found))
+            self._live |= dict.fromkeys(found)
+            count = sum(batch.left for batch in found)
             self.accepted += count
             self.recovered += count
-            if batches:
+            if found:
                 self.on_work()
                 self._work.notify_all()
