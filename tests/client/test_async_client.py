@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -35,7 +35,7 @@ class Ticker:
 @pytest.mark.parametrize("fsync", ["interval", "always", None])
 def test_every_kind_of_event_arrives(tmp_path: Path, fsync: Literal["interval", "always"] | None) -> None:
     async def send(url: str) -> None:
-        options = {"spool": tmp_path, "spool_fsync": fsync} if fsync else {}
+        options: dict[str, Any] = {"spool": tmp_path, "spool_fsync": fsync} if fsync else {}
         async with AsyncClient(url, **options) as client:
             assert await client.log("a", "error", metadata={"b": 1})
             assert await client.log_many([{"message": str(number)} for number in range(600)]) == 600

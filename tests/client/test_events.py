@@ -50,7 +50,11 @@ def test_a_clock_that_jumps_is_followed(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_many_take_mappings_and_messages_and_keep_further_fields() -> None:
-    rows = [{"message": "a", "trace": 1, "timestamp": datetime(2024, 1, 1, tzinfo=UTC)}, "b", {"timestamp": None}]
+    rows: list[dict[str, Any] | str] = [
+        {"message": "a", "trace": 1, "timestamp": datetime(2024, 1, 1, tzinfo=UTC)},
+        "b",
+        {"timestamp": None},
+    ]
     found = [json.loads(text) for text in ENCODER.logs(rows)]
     assert found[0] == {
         "project_id": "p",

@@ -8,6 +8,7 @@ import threading
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ MIB = 1 << 20
 
 @pytest.mark.parametrize("policy", ["block", "drop_newest", "drop_oldest"])
 @pytest.mark.parametrize("bound", [{"queue_events": 5_000}, {"queue_bytes": 2 * MIB}])
-def test_a_tight_loop_without_a_server_stays_within_the_bound(policy: Policy, bound: dict[str, int]) -> None:
+def test_a_tight_loop_without_a_server_stays_within_the_bound(policy: Policy, bound: dict[str, Any]) -> None:
     before = resident_bytes(os.getpid())
     client = Client(NOBODY, policy=policy, block_seconds=0.05, **bound)
     try:
@@ -153,16 +154,17 @@ def test_the_account_adds_up_at_any_instant_under_threads(tmp_path: Path, spoole
 
 
 def test_options_are_checked() -> None:
-    for wrong in (
+    wrongs: tuple[dict[str, Any], ...] = (
         {"batch_events": 0},
         {"batch_events": 1001},
         {"policy": "hope"},
         {"spool_fsync": "never"},
         {"connections": 0},
         {"token": "two\nlines"},
-    ):
+    )
+    for wrong in wrongs:
         with pytest.raises(ValueError):  # noqa: PT011
-            Client(NOBODY, **wrong)  # type: ignore[arg-type]
+            Client(NOBODY, **wrong)
     with pytest.raises(ValueError, match="is not http://host:port"):
         Client("localhost")
     with Client(NOBODY) as client, pytest.raises(ValueError, match="no name of a stream"):

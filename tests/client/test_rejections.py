@@ -21,7 +21,7 @@ def numbers(request: Request) -> list[int]:
     rows = body["events"] if isinstance(body, dict) else body
 
     def number(row: dict[str, Any]) -> int:
-        return int((row.get("value") or row.get("data") or row.get("user"))["n"])
+        return int((row.get("value") or row.get("data") or row["user"])["n"])
 
     return [number(row) for row in rows]
 

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from client.proxy import Answer, Request, accepted, scripted
 from client.test_storm import adds_up
 from forebay.client import Client, Rejection
-from forebay.client import segment as segment_module
 from forebay.client.frame import HEAD_BYTES
 from forebay.client.queue import Policy
 from forebay.client.spool import Spool
@@ -220,7 +219,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
             raise OSError(errno.ENOSPC, "no space left on device")
         return real(descriptor, text)
 
-    monkeypatch.setattr(segment_module.os, "write", write)
+    monkeypatch.setattr("forebay.client.segment.os.write", write)
     yield full
     full[0] = False
 
