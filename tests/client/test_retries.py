@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -11,9 +14,11 @@ from typing import Any
 
 import pytest
 
-from client.proxy import Answer, Request, accepted, scripted
+from client.proxy import Answer, Request, Scripted, accepted, requests, scripted
 from forebay.client import Client, Rejection
+from forebay.client.connection import Connection
 from forebay.client.retry import BACKOFF_LIMIT_SECONDS, RETRY_AFTER_LIMIT_SECONDS, backoff, is_retried, retry_after
+from forebay.client.target import Target
 
 
 def steps(*answers: Answer | None) -> Any:
@@ -130,3 +135,78 @@ def test_a_connection_that_was_closed_for_being_idle_costs_no_wait() -> None:
             client.log(str(number))
             assert client.flush() == 0
         assert (client.stats().retries, client.stats().batches) == (0, 5)
+
+
+def test_an_answer_that_drips_is_given_up_at_the_deadline() -> None:
+    class Dripping(Scripted):
+        def serve(self, taken: socket.socket) -> None:
+            for request in requests(taken):
+                for byte in accepted(request).raw():
+                    taken.sendall(bytes([byte]))
+                    self.wait(0.05)
+
+    server = Dripping(accepted)
+    connection = Connection(Target.parse(server.url, None), 0.5)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        connection.post("/", "", b"{}")
+    assert 0.4 < time.monotonic() - began < 2
+    server.close()
+
+
+def test_an_answer_that_is_cut_short_or_too_long_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forebay.client.connection.ANSWER_BYTES", 100)
+    for raw in (
+        b"HTTP/1.1 202 X\r\nContent-Length: 20\r\n\r\n{}",
+        b"HTTP/1.1 202 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}",
+        b"HTTP/1.1 202 X\r\nContent-Length: 101\r\n\r\n" + b" " * 101,
+        b"HTTP/1.1 202 X\r\n\r\n" + b" " * 101,
+        b"nonsense\r\n\r\n",
+        b"",
+    ):
+
+        class Fixed(Scripted):
+            def serve(self, taken: socket.socket, raw: bytes = raw) -> None:
+                next(requests(taken))
+                taken.sendall(raw)
+
+        server = Fixed(accepted)
+        connection = Connection(Target.parse(server.url, None), 5)
+        with pytest.raises((OSError, http.client.HTTPException)):
+            connection.post("/", "", b"{}")
+        server.close()
+
+
+def test_a_refusal_before_the_body_was_read_is_heard() -> None:
+    class Hasty(Scripted):
+        def serve(self, taken: socket.socket) -> None:
+            taken.recv(1000)
+            taken.sendall(Answer(413, b'{"error":"too large"}', {"Connection": "close"}).raw())
+            taken.shutdown(socket.SHUT_WR)
+            while taken.recv(1 << 20):
+                pass
+
+    server = Hasty(accepted)
+    answer = Connection(Target.parse(server.url, None), 5).post("/", "", b"x" * (8 << 20))
+    assert answer.status == 413
+    server.close()
+
+
+def test_retry_after_holds_for_every_connection() -> None:
+    times: list[tuple[float, int]] = []
+    lock = threading.Lock()
+
+    def answer(request: Request) -> Answer:
+        time.sleep(0.01)  # so that one connection is not enough
+        with lock:
+            status = 429 if len(times) == 40 else 202
+            times.append((time.monotonic(), status))
+        return Answer(status, b"{}", {"Retry-After": "1"} if status == 429 else {})
+
+    with scripted(answer) as server, Client(server.url, batch_events=1, connections=3) as client:
+        client.log_many(["x"] * 100)
+        assert client.flush() == 0
+        assert client.stats().retries == 1
+    refused = next(at for at, status in times if status == 429)
+    # The others may have been under way.
+    assert sum(refused < at < refused + 0.9 for at, _ in times) <= 6

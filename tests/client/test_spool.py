@@ -19,6 +19,7 @@ from forebay.client import Client, Rejection
 from forebay.client.frame import HEAD_BYTES
 from forebay.client.queue import Policy
 from forebay.client.spool import Spool
+from harness import wait_for
 
 NOBODY = "http://127.0.0.1:1"
 MIB = 1 << 20
@@ -282,3 +283,69 @@ def test_rejected_events_of_a_spool_are_kept_in_a_file(tmp_path: Path) -> None:
     (row,) = [json.loads(line) for line in (tmp_path / "rejected.ndjson").read_text().splitlines()]
     assert (row["event"]["message"], row["reason"]) == ("a", "401: who are you")
     assert len(told) == 1
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes that files had when they were synced."""
+    sizes: list[int] = []
+    real = os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        size = os.fstat(descriptor).st_size
+        real(descriptor)
+        sizes.append(size)
+
+    monkeypatch.setattr("forebay.client.segment.os.fdatasync", fdatasync)
+    return sizes
+
+
+def test_a_batch_is_synced_before_it_is_sent(
+    tmp_path: Path, synced: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forebay.client.spooled.SYNC_SECONDS", 60)
+    before: list[int] = []
+
+    def answer(request: Request) -> Answer:
+        before.append(max(synced, default=0))
+        return accepted(request)
+
+    with scripted(answer) as server, Client(server.url, spool=tmp_path, linger_seconds=0) as client:
+        for number in range(3):
+            client.log(str(number))
+            written = client.stats().spool_bytes
+            assert client.flush() == 0
+            assert before[-1] == written
+
+
+def test_what_waits_is_synced_soon(tmp_path: Path, synced: list[int]) -> None:
+    client = Client(NOBODY, spool=tmp_path, linger_seconds=60)
+    for number in range(3):
+        client.log(str(number))
+        written = client.stats().spool_bytes
+        wait_for("a sync", lambda written=written: written in synced, 10)  # type: ignore[misc]
+    client.close(0)
+
+
+def test_always_syncs_before_the_call_returns(tmp_path: Path, synced: list[int]) -> None:
+    client = Client(NOBODY, spool=tmp_path, linger_seconds=60, spool_fsync="always", batch_events=10)
+    for number in range(5):
+        client.log(str(number))
+        assert synced[-1] == client.stats().spool_bytes
+    client.log_many(map(str, range(35)))
+    assert synced[-1] == client.stats().spool_bytes
+    client.close(0)
+
+
+def test_a_sync_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: int) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("forebay.client.segment.os.fdatasync", fails)
+        client = Client(NOBODY, spool=tmp_path, spool_fsync="always")
+        assert client.log("not as durable as asked") is False
+        assert client.stats().spool_errors > 0
+        assert "input/output error" in client.stats().last_error
+        assert client.stats().pending == 1
+        client.close(0)
