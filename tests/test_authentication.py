@@ -127,6 +127,15 @@ def test_a_token_writes_inside_its_projects_only(guarded: RunningServer, secrets
     assert status(guarded, "POST", "/v1/drain", secret, batch(event(project="mine"), event(project="also-mine"))) == 202
 
 
+def test_a_token_of_projects_sends_no_events(guarded: RunningServer, secrets: dict[str, str]) -> None:
+    """They have no project, so nothing says that they are its own."""
+    one, tracked = b'{"type":"a","source":"mine","data":{}}', b'{"event":{"type":"a"},"user":{"id":"mine"}}'
+    for path, body in (("/api/events", one), ("/v1/analytics/track", tracked)):
+        for address, sent in ((path, body), (f"{path}/batch", b"[" + body + b"]")):
+            assert status(guarded, "POST", address, secrets["mine-ingest"], sent) == 403
+            assert status(guarded, "POST", address, secrets["ingest"], sent) in (200, 202)
+
+
 def test_a_token_reads_its_projects_only(guarded: RunningServer, secrets: dict[str, str]) -> None:
     assert guarded.drain(batch(event("r1", project="mine"), event("r2", project="theirs"))).status_code == 202
     seen, offsets = [], []

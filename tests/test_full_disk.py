@@ -131,6 +131,11 @@ def test_a_full_disk_refuses_writes_and_nothing_else(small: Server, disk: Path) 
         assert client.get("/metrics").status_code == 200
         # A bad batch is still told what is wrong with it, or that the storage is full: never a 500.
         assert client.post("/v1/drain", content=b"{").status_code in (400, 503)
+        one = client.post("/api/events", json={"type": "a", "source": "s", "data": {}})
+        assert (one.status_code, list(one.json()), one.headers["retry-after"]) == (503, ["success", "error"], "1")
+        tracked = client.post("/v1/analytics/track", json={"event": {"type": "a"}})
+        assert (tracked.status_code, tracked.json()["code"]) == (500, "publish_failed")
+        assert tracked.headers["retry-after"] == "1"
     check_kept(running, sent)
     ballast.unlink()
     sent.until_accepted(running)
@@ -162,9 +167,9 @@ class Ended:
     """The future of one request to an engine in this process."""
 
     def __init__(self) -> None:
-        self.outcome: int | Exception | None = None
+        self.outcome: tuple[int, bytes] | Exception | None = None
 
-    def set_result(self, result: int) -> None:
+    def set_result(self, result: tuple[int, bytes]) -> None:
         self.outcome = result
 
     def set_exception(self, exception: Exception) -> None:
@@ -174,7 +179,7 @@ class Ended:
         return False
 
 
-def submit(engine: Engine, body: bytes) -> int | Exception:
+def submit(engine: Engine, body: bytes) -> tuple[int, bytes] | Exception:
     """The outcome of one request."""
     ended = Ended()
     try:
@@ -197,13 +202,13 @@ def test_retention_goes_on_and_makes_room(disk: Path) -> None:
     try:
         bodies = [batch(*(event(os.urandom(PADDING).hex()) for _ in range(4))) for _ in range(20)]
         for number in range(300):
-            assert isinstance(submit(engine, bodies[number % 20]), int | Saturated)
+            assert isinstance(submit(engine, bodies[number % 20]), tuple | Saturated)
         fill(disk)
         outcomes = (submit(engine, bodies[number % 20]) for number in range(1000))
         assert any(isinstance(outcome, StorageUnavailable) for outcome in outcomes)
         before = os.statvfs(disk).f_bavail
         # Nobody deletes the ballast: the room comes from what retention deletes.
-        wait_for("writing again", lambda: isinstance(submit(engine, bodies[0]), int), 20)
+        wait_for("writing again", lambda: isinstance(submit(engine, bodies[0]), tuple), 20)
         assert os.statvfs(disk).f_bavail > before
         assert engine.streams()[0].partitions != [(0, end) for _, end in engine.streams()[0].partitions]
     finally:

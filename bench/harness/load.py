@@ -29,6 +29,7 @@ class Shape:
     batch: int
     connections: int
     rate: float = 0.0
+    content: str = "drain"
 
     @property
     def label(self) -> str:
@@ -72,7 +73,7 @@ def measure(binary: Path, launch: Launch, path: str, shape: Shape, seconds: floa
     before = launch.cpu_seconds()
     command = [
         *(str(binary), f"http://127.0.0.1:{launch.port}{path}", "--json", "--marks"),
-        *("--batch", str(shape.batch), "--connections", str(shape.connections)),
+        *("--content", shape.content, "--batch", str(shape.batch), "--connections", str(shape.connections)),
         *("--duration", str(seconds), "--warmup", str(warmup)),
         *(("--rate", str(shape.rate)) if shape.rate else ()),
     ]

@@ -1,18 +1,26 @@
 """The Rust engine. Offsets count records of one partition from 0; times are microseconds since 1970 UTC."""
 
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Protocol, final
 
+from forebay.errors import ForebayError
 from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
     "SHAPE_DRAIN",
+    "SHAPE_EVENT",
+    "SHAPE_EVENT_BATCH",
     "SHAPE_PUBLISH",
     "SHAPE_PUBLISH_BATCH",
+    "SHAPE_TRACK",
+    "SHAPE_TRACK_BATCH",
     "Account",
+    "Allowance",
     "Consumed",
     "Engine",
     "Filter",
+    "Front",
     "GroupDescription",
     "Polled",
     "Projects",
@@ -35,6 +43,18 @@ SHAPE_PUBLISH: int
 
 SHAPE_PUBLISH_BATCH: int
 """The event shape of `POST /api/v1/streams/{name}/events/batch`."""
+
+SHAPE_EVENT: int
+"""The event shape of `POST /api/events`."""
+
+SHAPE_EVENT_BATCH: int
+"""The event shape of `POST /api/events/batch`."""
+
+SHAPE_TRACK: int
+"""The event shape of `POST /v1/analytics/track`."""
+
+SHAPE_TRACK_BATCH: int
+"""The event shape of `POST /v1/analytics/track/batch`."""
 
 class _Completion(Protocol):
     """What `Engine.submit` reports to: an asyncio future, or anything with these methods of one."""
@@ -64,9 +84,9 @@ class Engine:
         idempotent request; `projects` are the only record keys that the sender may write; `account` is what its
         events are charged to; `stream` is where the publishing shapes go.
 
-        Raises at once when it is refused; else `drain_completions` completes `future` with the number of quarantined
-        events, or with a `ForebayError`. The result of a publishing shape is (status, JSON body); when the body says
-        how long its sender waits, `future.set_timeout(seconds)` is called before, if it comes to a commit.
+        Raises at once when it is refused; else `drain_completions` completes `future` with the answer's status and JSON
+        body, or with a `ForebayError`. When the body says how long its sender waits, `future.set_timeout(seconds)` is
+        called before, if it comes to a commit.
         """
     def completion_fd(self) -> int:
         """A descriptor that turns readable when requests are complete."""
@@ -216,6 +236,48 @@ class Account:
         """
     def usage(self) -> tuple[int, int, int]:
         """Events and bytes that were let in, and requests that were refused for a quota, the token's or a stream's."""
+
+@final
+class Allowance:
+    """Bytes of request bodies that may be under way at once, over all connections."""
+
+    def __new__(cls, limit: int) -> Allowance: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def used(self) -> int: ...
+    def take(self, size: int) -> bool:
+        """Reserves `size` bytes; False, and nothing reserved, when they are not free."""
+    def give(self, size: int) -> None: ...
+
+@final
+class Front:
+    """Serves a listener on a thread of its own: ingest requests without Python, everything else through a tunnel to
+    `backend` (address, port)."""
+
+    def __new__(
+        cls,
+        engine: Engine,
+        listener: int,
+        backend: tuple[IPv4Address | IPv6Address, int],
+        refuse: Callable[[str, ForebayError], tuple[int, bytes, list[tuple[str, str]]]],
+        *,
+        allowance: Allowance,
+        body_limit: int,
+        body_seconds: float,
+        connections: int,
+    ) -> Front:
+        """`listener` is a descriptor, of which it makes a copy. `refuse` is called with the path and the error of a
+        refused request, on the front's thread, and gives status, body and headers."""
+    def set_grants(self, grants: list[tuple[bytes, Projects | None, Account | None]] | None) -> None:
+        """Who may ingest from now on: (SHA-256 of the token, its projects, its account) of each, or None for everybody.
+        Nobody at first."""
+    def stats(self) -> tuple[int, int, int]:
+        """Connections that are read here, connections that are tunnelled, requests under way."""
+    def begin_stop(self, seconds: float) -> None:
+        """Accepts nothing from here on; what is under way may take so long."""
+    def join(self) -> bool:
+        """Waits for the end; False when connections were left, which are closed then."""
 
 @final
 class Projects:

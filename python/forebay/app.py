@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -11,19 +10,17 @@ from typing import Any, TypeVar
 import structlog
 
 from forebay import api, errors
-from forebay._forebay import SHAPE_DRAIN, SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH, Engine
+from forebay._forebay import Allowance, Engine, Front
 from forebay.config import Settings
 from forebay.errors import ForebayError
 from forebay.http.auth import EVERYTHING, Grant, Guard
 from forebay.http.descriptors import Descriptors
 from forebay.http.dialects import Family, family_of, render
-from forebay.http.intake import SWEEP_SECONDS, Intake
-from forebay.http.request import Allowance, Request, linger
-from forebay.http.response import Response
+from forebay.http.request import Request, linger
+from forebay.http.response import Header
 from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import HttpProtocol, Scope, Watcher
 from forebay.http.streaming import Streaming
-from forebay.http.terms import Terms
 from forebay.http.tickets import TICKET, Tickets, ticket_in
 from forebay.polls import Polls
 
@@ -33,6 +30,10 @@ T = TypeVar("T")
 
 READ_THREADS = 4
 """Reads block on the disk; more of them than this only take the processor from ingestion."""
+
+
+TOKEN_SECONDS = 0.5
+"""How often the token file is looked at, and so how long a revoked token is still good for."""
 
 
 class App:
@@ -51,46 +52,18 @@ class App:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._descriptors = Descriptors()
-        self.drain = self._intake(SHAPE_DRAIN, api.drain.acknowledger(settings), Family.DRAIN)
-        answerer = api.publish.answerer(settings)
-        self._publishing = {
-            shape: self._intake(shape, answerer, Family.STREAMS) for shape in (SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH)
-        }
+        self.front: Front | None = None
+        """What serves the listener, once it does."""
 
-    def _intake(self, shape: int, acknowledge: Callable[[Terms, Any], Response], family: Family) -> Intake:
-        return Intake(
-            self.engine,
-            shape,
-            acknowledge,
-            lambda error, close: render(family, error, close=close),
-            guard=self.guard,
-            role=Role.INGEST,
-            body_limit=self.settings.max_body_bytes,
-            body_seconds=self.settings.body_timeout_seconds,
-            allowance=self.allowance,
-        )
-
-    @property
-    def intakes(self) -> tuple[Intake, ...]:
-        """The short ways of all routes that have one."""
-        return (self.drain, *self._publishing.values())
-
-    def _take_short(self, scope: Scope, protocol: HttpProtocol) -> bool:
-        """Whether the request takes the short way."""
-        if scope.method != "POST":
-            return False
-        path = scope.path
-        if path == "/v1/drain":
-            return self.drain.take(scope, protocol)
-        place = api.publish.place(path)
-        return place is not None and self._publishing[place[1]].take(scope, protocol, place[0])
+    def refusal(self, path: str, error: ForebayError) -> tuple[int, bytes, list[Header]]:
+        """How the front answers a refused ingest request. Called on its thread."""
+        response = render(family_of(path), error)
+        return response.status, response.body, response.headers
 
     def schedule(self, watcher: Watcher) -> None:
         """Takes one request from Granian, on its Python thread. Must not raise: the caller is Rust."""
         try:
-            scope = watcher.scope
-            if not self._take_short(scope, watcher.proto):
-                self._loop.call_soon_threadsafe(self._start, scope, watcher.proto)
+            self._loop.call_soon_threadsafe(self._start, watcher.scope, watcher.proto)
         except Exception as error:
             log.exception("request failed", error=str(error))
             render(Family.DRAIN, errors.Internal("the server failed")).send(watcher.proto)
@@ -179,15 +152,13 @@ class App:
         """Runs a blocking engine call on the read pool."""
         return await self._loop.run_in_executor(self.readers, call, *arguments)
 
-    async def sweep(self) -> None:
-        """Ends requests on the short way that are beyond their deadline and takes in changed tokens, until the server
-        stops."""
+    async def follow_tokens(self) -> None:
+        """Takes in changed tokens, until the server stops."""
         while not self.stopping.is_set():
-            for intake in self.intakes:
-                intake.sweep(time.monotonic())
-            self.guard.refresh()
+            if self.guard.refresh() and self.front is not None:
+                self.front.set_grants(self.guard.ingesting())
             try:
-                await asyncio.wait_for(self.stopping.wait(), SWEEP_SECONDS)
+                await asyncio.wait_for(self.stopping.wait(), TOKEN_SECONDS)
             except TimeoutError:
                 continue
 

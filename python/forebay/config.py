@@ -48,6 +48,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     logs_partitions: int = 4
     logs_retention_ms: int = 7 * 24 * 3600 * 1000
     logs_retention_bytes: int = 0
+    events_partitions: int = 4
+    events_retention_ms: int = 7 * 24 * 3600 * 1000
+    events_retention_bytes: int = 0
+    analytics_partitions: int = 4
+    analytics_retention_ms: int = 7 * 24 * 3600 * 1000
+    analytics_retention_bytes: int = 0
     dedup_window_seconds: int = 600
     max_body_bytes: int = 16 * MIB
     max_record_bytes: int = 1 * MIB
@@ -77,6 +83,12 @@ ENGINE_OPTIONS = (
     "logs_partitions",
     "logs_retention_ms",
     "logs_retention_bytes",
+    "events_partitions",
+    "events_retention_ms",
+    "events_retention_bytes",
+    "analytics_partitions",
+    "analytics_retention_ms",
+    "analytics_retention_bytes",
     "dedup_window_seconds",
     "max_body_bytes",
     "max_record_bytes",
@@ -96,10 +108,12 @@ RANGES: dict[str, tuple[float, float]] = {
     "journal_file_age_seconds": (1, 24 * 3600),
     # 0 means: by the number of cores.
     "workers": (0, 64),
-    "logs_partitions": (1, 1024),
-    "logs_retention_ms": (60_000, 100 * 365 * 24 * 3600 * 1000),
-    # 0 means: no limit.
-    "logs_retention_bytes": (0, 1 << 50),
+    # Of the built-in streams: partitions are fixed when a stream is made; 0 bytes means: no limit.
+    **dict.fromkeys(("logs_partitions", "events_partitions", "analytics_partitions"), (1, 1024)),
+    **dict.fromkeys(
+        ("logs_retention_ms", "events_retention_ms", "analytics_retention_ms"), (60_000, 100 * 365 * 24 * 3600 * 1000)
+    ),
+    **dict.fromkeys(("logs_retention_bytes", "events_retention_bytes", "analytics_retention_bytes"), (0, 1 << 50)),
     # How long an Idempotency-Key is remembered; an SDK that spools retries within a day.
     "dedup_window_seconds": (1, 24 * 3600),
     "max_body_bytes": (1 * KIB, 1 * GIB),

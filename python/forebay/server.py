@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import signal
 import socket
 
 import structlog
+import uvloop
 
-from forebay._forebay import Engine, keep_heap
+from forebay._forebay import Engine, Front, keep_heap
 from forebay.app import App
 from forebay.config import ConfigError, Settings
 from forebay.http.auth import Guard, guard
-from forebay.http.gateway import Gateway, IngestLoop
+from forebay.http.gateway import Gateway, batch_scheduling
 
 log = structlog.get_logger("forebay.server")
+
+LOOPBACK = "127.0.0.1"
+"""Where what the front does not read itself is served, on a port of the kernel's choice: with the same tokens."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -31,7 +36,7 @@ def serve(settings: Settings) -> None:
     try:
         engine = Engine(settings.data_dir, settings.engine_options())
         try:
-            with asyncio.Runner(loop_factory=IngestLoop) as runner:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(_run(settings, engine, guard(settings.data_dir, no_auth=settings.no_auth), listener))
         finally:
             engine.close()
@@ -73,23 +78,50 @@ async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: soc
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     loop.add_reader(engine.completion_fd(), engine.drain_completions)
-    app.spawn(app.sweep())
+    app.spawn(app.follow_tokens())
     host, port = listener.getsockname()[:2]
-    gateway = Gateway(listener, app.schedule, settings.max_connections)
+    behind = listen(LOOPBACK, 0)
+    backend = behind.getsockname()[:2]
+    gateway = Gateway(behind, app.schedule, settings.max_connections)
     gateway.start()
-    log.info(
-        "serving",
-        url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
-        data_dir=settings.data_dir,
-        durability=settings.durability,
-    )
-    await stop.wait()
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    log.info("stopping")
-    # Streams that are open end on this; the gateway waits for them.
-    app.stopping.set()
-    if not await gateway.stop(settings.shutdown_timeout_seconds):
-        log.warning("requests were still under way", seconds=settings.shutdown_timeout_seconds)
-    await app.close()
-    loop.remove_reader(engine.completion_fd())
+    app.front = front = _front(app, listener, backend)
+    try:
+        log.info(
+            "serving",
+            url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+            data_dir=settings.data_dir,
+            durability=settings.durability,
+        )
+        await stop.wait()
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        log.info("stopping")
+    finally:
+        # Streams that are open end on this; the gateway waits for them.
+        app.stopping.set()
+        front.begin_stop(settings.shutdown_timeout_seconds)
+        served = await gateway.stop(settings.shutdown_timeout_seconds)
+        # Not on the read pool, whose threads may all be waiting for a disk.
+        if not (await asyncio.to_thread(front.join) and served):
+            log.warning("requests were still under way", seconds=settings.shutdown_timeout_seconds)
+        await app.close()
+        loop.remove_reader(engine.completion_fd())
+
+
+def _front(app: App, listener: socket.socket, backend: tuple[str, int]) -> Front:
+    address, port = backend
+    with batch_scheduling():
+        front = Front(
+            app.engine,
+            listener.fileno(),
+            (ipaddress.ip_address(address), port),
+            app.refusal,
+            allowance=app.allowance,
+            body_limit=app.settings.max_body_bytes,
+            body_seconds=app.settings.body_timeout_seconds,
+            connections=app.settings.max_connections,
+        )
+    # From here on the port is the front's alone, which closes it when it stops.
+    listener.close()
+    front.set_grants(app.guard.ingesting())
+    return front

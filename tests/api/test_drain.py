@@ -70,7 +70,7 @@ def plain(body: bytes, *headers: bytes) -> bytes:
 
 @pytest.mark.parametrize("body", [batch(), b'{"events":[]}', b"{", batch(event("x" * 20_000))])
 def test_both_ways_of_a_request_answer_alike(shared_server: RunningServer, body: bytes) -> None:
-    """A body with a length skips the event loop, a chunked one does not."""
+    """A body with a length is read by the front, a chunked one by the server behind."""
     answers = []
     for request in (plain(body), chunked(body), plain(body, b"Content-Encoding: identity")):
         with shared_server.connect() as connection:

@@ -10,7 +10,9 @@ from harness import RunningServer
 
 WITHOUT_TOKEN = {"/health", "/healthz", "/readyz", "/v1/healthz", "/", "/docs"}
 EVENTS = "/api/v1/streams/{name}/events"
-INGEST = {("POST", "/v1/drain"), ("POST", EVENTS), ("POST", EVENTS + "/batch")}
+INGEST = {
+    ("POST", path + batch) for path in (EVENTS, "/api/events", "/v1/analytics/track") for batch in ("", "/batch")
+} | {("POST", "/v1/drain")}
 SMALL_BODIES = {("POST", "/api/v1/streams"), ("PATCH", "/api/v1/streams/{name}")}
 COMMIT = "/api/v1/consumers/{group}/commit"
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from harness import RunningServer, clean_environment, run, wait_for
 
 BENCH_SECONDS = 60.0
@@ -32,6 +34,25 @@ def test_a_closed_loop_stores_what_it_reports(shared_server: RunningServer, tmp_
     assert rows[0].split() == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]
     last = [row.split() for row in rows if row and not row.startswith("#")][-1]
     assert (float(last[1]), int(last[2])) == (1.0, report["latency"]["count"])
+
+
+@pytest.mark.parametrize(
+    ("content", "stream", "batch", "status"),
+    [
+        ("event", "events", 1, "200"),
+        ("event-batch", "events", 100, "200"),
+        ("track", "analytics", 1, "202"),
+    ],
+)
+def test_each_content_goes_where_it_belongs(
+    shared_server: RunningServer, content: str, stream: str, batch: int, status: str
+) -> None:
+    ended = run("bench", shared_server.url, "--content", content, "--duration", 0.3, "--warmup", 0, "--json")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    report = json.loads(ended.stdout)
+    assert (set(report["statuses"]), report["batch"]) == ({status}, batch)
+    with shared_server.client() as client:
+        assert client.get(f"/api/v1/streams/{stream}").json()["totalMessages"] >= report["total_acknowledged_events"]
 
 
 def test_an_open_loop_keeps_its_rate_and_prints_the_figures(shared_server: RunningServer) -> None:

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from forebay import errors
-from forebay.http.dialects import Family, family_of, render
+from forebay.http.dialects import Family, family_of, render, status_of
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,9 @@ from forebay.http.dialects import Family, family_of, render
     [
         ("/", Family.DRAIN),
         ("/v1/drain", Family.DRAIN),
-        ("/v1/analytics/track", Family.DRAIN),
+        ("/v1/analytics", Family.ANALYTICS),
+        ("/v1/analytics/track", Family.ANALYTICS),
+        ("/v1/analyticsx", Family.DRAIN),
         ("/apix", Family.DRAIN),
         ("/api", Family.EVENTS),
         ("/api/events", Family.EVENTS),
@@ -38,6 +40,7 @@ ENVELOPES = {
             "detail": "no such thing",
         }
     },
+    Family.ANALYTICS: {"error": "no such thing", "code": "stream_not_found"},
     Family.PLATFORM: {"success": False, "error": {"code": "stream_not_found", "message": "no such thing"}},
 }
 
@@ -53,7 +56,11 @@ def test_each_family_has_its_envelope(family: Family) -> None:
 @pytest.mark.parametrize("kind", errors.classes().values(), ids=lambda kind: kind.__name__)
 def test_every_error_renders_in_every_family(family: Family, kind: type[errors.ForebayError]) -> None:
     response = render(family, kind("why"))
-    assert response.status == kind.http_status
+    assert response.status == status_of(family, kind)
+    publish_failed = family is Family.ANALYTICS and kind is errors.StorageUnavailable
+    assert response.status == (500 if publish_failed else kind.http_status)
+    if publish_failed:
+        assert json.loads(response.body) == {"error": "why", "code": "publish_failed"}
     assert json.loads(response.body)
     assert (("retry-after", "1") in response.headers) == (kind.http_status in (429, 503))
 

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from forebay import errors
+from forebay._forebay import Allowance
 from forebay.http.auth import EVERYTHING
 from forebay.http.parameters import Parameters, whole
-from forebay.http.request import Allowance, Request
+from forebay.http.request import Request
 
 LIMIT = whole("limit", 3, 1, 10, "How many.")
 OFFSET = whole("offset", None, 0, 10, "Where.")

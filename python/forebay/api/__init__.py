@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.api import consume, consumers, docs, drain, health, manage, metrics, publish, streams, tail, ticket
+from forebay.api import (
+    analytics,
+    consume,
+    consumers,
+    docs,
+    drain,
+    events,
+    health,
+    manage,
+    metrics,
+    publish,
+    streams,
+    tail,
+    ticket,
+)
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -15,6 +29,8 @@ def routes(app: App) -> list[Route]:
     """Every route of the server."""
     return [
         *drain.routes(app),
+        *events.routes(app),
+        *analytics.routes(app),
         *streams.routes(app),
         *manage.routes(app),
         *publish.routes(app),

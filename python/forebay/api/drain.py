@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
 from forebay._forebay import SHAPE_DRAIN
-from forebay.http.commit import Commit
+from forebay.http.ingest import DURABLE, Ingest
 from forebay.http.reply import Reply
-from forebay.http.response import JSON, Response
+from forebay.http.response import Response
 from forebay.http.router import Role, Route
-from forebay.http.terms import HEADERS, Terms, terms_of
+from forebay.http.terms import HEADERS
 
 if TYPE_CHECKING:
     from forebay.app import App
-    from forebay.config import Settings
     from forebay.http.request import Request
 
 
@@ -56,28 +54,11 @@ class Accepted(msgspec.Struct, omit_defaults=True):
     quarantined: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
 
 
-def acknowledger(settings: Settings) -> Callable[[Terms, int], Response]:
-    """Makes the answer to an acknowledged request from its terms and the number of quarantined events."""
-    headers = [JSON, ("forebay-durability", settings.durability)]
-    accepted = Response(202, b'{"status":"accepted"}', headers)
-
-    def acknowledge(terms: Terms, quarantined: int) -> Response:
-        if not terms.quarantine:
-            return accepted
-        return Response(202, b'{"status":"accepted","quarantined":%d}' % quarantined, headers)
-
-    return acknowledge
-
-
 def routes(app: App) -> list[Route]:
-    acknowledge = acknowledger(app.settings)
+    ingest = Ingest(app.engine, app.settings)
 
     async def drain(request: Request) -> Response:
-        terms = terms_of(request.scope.headers, request.grant)
-        body = await request.body(encoded=True)
-        commit: Commit[int] = Commit()
-        app.engine.submit(SHAPE_DRAIN, body, commit, *terms)
-        return acknowledge(terms, await commit.wait())
+        return await ingest(request, SHAPE_DRAIN)
 
     return [
         Route(
@@ -89,6 +70,6 @@ def routes(app: App) -> list[Route]:
             summary="Stores a batch of log events on the stream `logs`.",
             shape=LogBatch,
             headers=HEADERS,
-            replies={202: Reply(Accepted, "Every event of the batch is stored.", ("Forebay-Durability",))},
+            replies={202: Reply(Accepted, "Every event of the batch is stored.", DURABLE)},
         )
     ]

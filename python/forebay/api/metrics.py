@@ -66,11 +66,16 @@ class RequestCollector(Collector):
         allowance = self._app.allowance
         yield GaugeMetricFamily("forebay_http_body_bytes", "Bytes of request bodies under way.", allowance.used)
         yield GaugeMetricFamily("forebay_http_body_limit_bytes", "The limit on them.", allowance.limit)
-        yield GaugeMetricFamily(
-            "forebay_http_ingest_requests",
-            "Ingest requests under way.",
-            sum(len(intake.under_way) for intake in self._app.intakes),
+        if self._app.front is None:
+            return
+        direct, tunnels, requests = self._app.front.stats()
+        yield GaugeMetricFamily("forebay_http_ingest_requests", "Ingest requests under way in the front.", requests)
+        connections = GaugeMetricFamily(
+            "forebay_http_connections", "Open connections, by what serves them.", labels=["served_by"]
         )
+        connections.add_metric(["front"], direct)
+        connections.add_metric(["python"], tunnels)
+        yield connections
 
 
 class TokenCollector(Collector):

@@ -3,23 +3,20 @@ writes the answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
 from forebay import errors
 from forebay._forebay import SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH
-from forebay.api.streams import NAME, known_name
-from forebay.http.commit import Commit
+from forebay.api.streams import known_name
+from forebay.http.ingest import DURABLE, WITHOUT_QUARANTINE, Ingest, terms_without_quarantine
 from forebay.http.reply import Reply
-from forebay.http.response import JSON, Response
+from forebay.http.response import Response
 from forebay.http.router import Role, Route
-from forebay.http.terms import HEADERS, ON_INVALID, Terms, terms_of
 
 if TYPE_CHECKING:
     from forebay.app import App
-    from forebay.config import Settings
     from forebay.http.request import Request
 
 MAX_EVENTS = 10_000
@@ -28,9 +25,6 @@ MAX_EVENTS = 10_000
 MAX_TIMEOUT_MS = 60_000
 """The longest `options.timeout`; the engine checks it."""
 
-_PREFIX = "/api/v1/streams/"
-_SHAPES = {"events": SHAPE_PUBLISH, "events/batch": SHAPE_PUBLISH_BATCH}
-_STORED = frozenset({200, 201})
 
 Key = Annotated[str, msgspec.Meta(max_length=1024, description="At most 1024 bytes of UTF-8.")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -86,41 +80,13 @@ class PublishedBatch(msgspec.Struct, rename="camel", omit_defaults=True):
     compression: str | msgspec.UnsetType = msgspec.UNSET
 
 
-def answerer(settings: Settings) -> Callable[[Terms, tuple[int, bytes]], Response]:
-    """Makes the response of the status and the body that the engine gives."""
-    stored = [JSON, ("forebay-durability", settings.durability)]
-    refused = [JSON]
-
-    def answer(_terms: Terms, result: tuple[int, bytes]) -> Response:
-        status, body = result
-        return Response(status, body, stored if status in _STORED else refused)
-
-    return answer
-
-
-def place(path: str) -> tuple[str, int] | None:
-    """The stream and the shape that a publishing path names; None for any other."""
-    if not path.startswith(_PREFIX):
-        return None
-    name, _, rest = path[len(_PREFIX) :].partition("/")
-    shape = _SHAPES.get(rest)
-    return None if shape is None or not NAME.fullmatch(name) else (name, shape)
-
-
 def routes(app: App) -> list[Route]:
-    answered = answerer(app.settings)
+    ingest = Ingest(app.engine, app.settings)
 
     async def publish(request: Request, shape: int) -> Response:
         name = known_name(request.bound["name"])
         request.grant.check_all_projects("so it publishes nowhere")
-        terms = terms_of(request.scope.headers, request.grant)
-        if terms.quarantine:
-            raise errors.InvalidRequest(f"{ON_INVALID}: quarantine is not for this route, which answers for each event")
-        body = await request.body(encoded=True)
-        commit: Commit[tuple[int, bytes]] = Commit()
-        terms = terms._replace(stream=name)
-        app.engine.submit(shape, body, commit, *terms)
-        return answered(terms, await commit.wait())
+        return await ingest(request, shape, terms_without_quarantine(request)._replace(stream=name))
 
     async def single(request: Request) -> Response:
         return await publish(request, SHAPE_PUBLISH)
@@ -128,8 +94,6 @@ def routes(app: App) -> list[Route]:
     async def batch(request: Request) -> Response:
         return await publish(request, SHAPE_PUBLISH_BATCH)
 
-    taken = tuple(row for row in HEADERS if row.name.lower() != ON_INVALID)
-    durable = ("Forebay-Durability",)
     return [
         Route(
             "POST",
@@ -139,8 +103,8 @@ def routes(app: App) -> list[Route]:
             app.settings.max_body_bytes,
             summary="Publishes one event.",
             shape=NewEvent,
-            headers=taken,
-            replies={201: Reply(Published, "It is stored.", durable)},
+            headers=WITHOUT_QUARANTINE,
+            replies={201: Reply(Published, "It is stored.", DURABLE)},
             errors=(errors.StreamNotFound,),
         ),
         Route(
@@ -151,9 +115,9 @@ def routes(app: App) -> list[Route]:
             app.settings.max_body_bytes,
             summary="Publishes up to 10,000 events.",
             shape=NewBatch,
-            headers=taken,
+            headers=WITHOUT_QUARANTINE,
             replies={
-                200: Reply(PublishedBatch, "At least one event is stored.", durable),
+                200: Reply(PublishedBatch, "At least one event is stored.", DURABLE),
                 400: Reply(PublishedBatch, "No event is."),
             },
             errors=(errors.StreamNotFound,),

@@ -12,6 +12,19 @@ import msgspec
 from forebay import _forebay
 from forebay.errors import InvalidRequest
 
+DEFAULT_BATCH = 100
+
+_PATHS = {
+    "drain": "/v1/drain",
+    "event": "/api/events",
+    "event-batch": "/api/events/batch",
+    "track": "/v1/analytics/track",
+}
+"""Where a content goes when the URL names no path."""
+
+_SINGLE = frozenset({"publish", "event", "track"})
+"""Contents of which a request holds one event."""
+
 
 class Latency(msgspec.Struct):
     """Milliseconds."""
@@ -49,13 +62,13 @@ class Report(msgspec.Struct):
 @click.argument("url", default="http://127.0.0.1:8080", envvar="FOREBAY_URL")
 @click.option(
     "--content",
-    type=click.Choice(["drain", "publish-batch", "publish", "fetch"]),
+    type=click.Choice(["drain", "publish-batch", "publish", "event", "event-batch", "track", "fetch"]),
     default="drain",
     show_default=True,
-    help="What is sent: log events, events for a stream, or a GET of the URL.",
+    help="What is sent: log events, events for a stream, for the events or the analytics API, or a GET of the URL.",
 )
 @click.option("--rate", type=float, help="Events a second, whatever the server does.  [default: as fast as it answers]")
-@click.option("--batch", type=int, default=100, show_default=True, help="Events in a request.")
+@click.option("--batch", type=int, help="Events in a request.  [default: 100, or 1 where a request is of one event]")
 @click.option("--connections", type=int, default=32, show_default=True, help="Keep-alive, one request in flight each.")
 @click.option("--duration", type=float, default=10.0, show_default=True, metavar="SECONDS", help="What is measured.")
 @click.option("--warmup", type=float, default=1.0, show_default=True, metavar="SECONDS", help="Load before that.")
@@ -80,11 +93,13 @@ def bench(
     Exit status: 0 measured; 1 the server cannot be reached, or acknowledged nothing; 2 wrong usage; 130 interrupted,
     with a report of what was measured until then.
     """
-    path = urlsplit(url).path
     given = [_header(text) for text in headers]
     if token:
         given.append(("Authorization", f"Bearer {token}"))
-    options: dict[str, object] = {**load, "url": url if path.strip("/") else url.rstrip("/") + "/v1/drain"}
+    content = str(load["content"])
+    batch = load["batch"] or (1 if content in _SINGLE else DEFAULT_BATCH)
+    path = "" if urlsplit(url).path.strip("/") else _PATHS.get(content, _PATHS["drain"])
+    options: dict[str, object] = {**load, "batch": batch, "url": url.rstrip("/") + path if path else url}
     try:
         text, distribution, interrupted = _forebay.run_load({**options, "headers": given}, _show)
     except InvalidRequest as error:

@@ -115,21 +115,30 @@ class Guard:
         grant.check(role)
         return grant
 
-    def refresh(self) -> None:
-        """Takes in a changed token file. A missing or broken one changes nothing and is logged, once for each state."""
+    def refresh(self) -> bool:
+        """Takes in a changed token file, and says whether it did. A missing or broken one changes nothing and is
+        logged, once for each state."""
         store = self._store
         if store is None:
-            return
+            return False
         seen = _fingerprint(store)
         if seen == self._seen:
-            return
+            return False
         try:
             self._load(store)
         except (OSError, StorageUnavailable) as error:
             self._seen = seen
             log.error("the token file cannot be read; the tokens known so far stay valid", error=str(error))
-            return
+            return False
         log.info("tokens were read anew", tokens=len(self._grants))
+        return True
+
+    def ingesting(self) -> list[tuple[bytes, Projects | None, Account | None]] | None:
+        """Digest, projects and account of each token that may ingest; None for everybody."""
+        if self._store is None:
+            return None
+        grants = self._grants.values()
+        return [(grant.digest, grant.projects, grant.account) for grant in grants if Role.INGEST in grant.roles]
 
     def accounts(self) -> list[Account]:
         """The accounts of all tokens."""

@@ -5,9 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Generic, TypeVar
 
-from forebay.http.intake import ACK_SECONDS, no_commit
+from forebay.errors import Timeout
 
 T = TypeVar("T")
+
+ACK_SECONDS = 60.0
+"""A commit takes milliseconds and a stalled disk minutes: after this the sender is told that the outcome is unknown.
+The front has the same bound."""
+
+
+def no_commit(within: str) -> Timeout:
+    """What a sender is told whose commit did not come in time."""
+    return Timeout(f"no commit within {within}; the outcome is unknown")
 
 
 class Commit(Generic[T]):

@@ -17,6 +17,9 @@ RETRY_AFTER_SECONDS = "1"
 
 _RETRY_STATUSES = frozenset({429, 503})
 
+_PUBLISH_FAILED = "publish_failed"
+"""What analytics calls a log that takes no writes; its status is 500."""
+
 # The names and descriptions of the streams API where they differ from the engine's table.
 _STREAMS_TEXT: dict[int, tuple[str, str]] = {
     1001: ("STREAM_NOT_FOUND", "The specified stream does not exist"),
@@ -47,6 +50,7 @@ class Family(enum.Enum):
     """Routes that share an error envelope."""
 
     DRAIN = "drain"
+    ANALYTICS = "analytics"
     EVENTS = "events"
     STREAMS = "streams"
     PLATFORM = "platform"
@@ -55,6 +59,7 @@ class Family(enum.Enum):
 # Longest prefix first.
 _PREFIXES = (
     ("/api/v1/platform", Family.PLATFORM),
+    ("/v1/analytics", Family.ANALYTICS),
     ("/api/v1", Family.STREAMS),
     ("/api", Family.EVENTS),
 )
@@ -117,6 +122,10 @@ def _drain(error: ForebayError) -> DrainError:
     return DrainError("server saturated" if full else error.detail, error.name)
 
 
+def _analytics(error: ForebayError) -> DrainError:
+    return DrainError(error.detail, _PUBLISH_FAILED) if _is_publish_failure(error) else _drain(error)
+
+
 def _events(error: ForebayError) -> EventsError:
     return EventsError(False, error.detail)
 
@@ -132,6 +141,7 @@ def _platform(error: ForebayError) -> PlatformError:
 
 ENVELOPES: dict[Family, type[msgspec.Struct]] = {
     Family.DRAIN: DrainError,
+    Family.ANALYTICS: DrainError,
     Family.EVENTS: EventsError,
     Family.STREAMS: StreamsError,
     Family.PLATFORM: PlatformError,
@@ -140,14 +150,27 @@ ENVELOPES: dict[Family, type[msgspec.Struct]] = {
 
 _RENDERERS: dict[Family, Callable[[ForebayError], msgspec.Struct]] = {
     Family.DRAIN: _drain,
+    Family.ANALYTICS: _analytics,
     Family.EVENTS: _events,
     Family.STREAMS: _streams,
     Family.PLATFORM: _platform,
 }
 
 
+def _is_publish_failure(error: ForebayError | type[ForebayError]) -> bool:
+    return error.number == errors.StorageUnavailable.number
+
+
+def status_of(family: Family, error: ForebayError | type[ForebayError]) -> int:
+    """The status that a family answers a row of the error table with."""
+    publish_failed = family is Family.ANALYTICS and _is_publish_failure(error)
+    return HTTPStatus.INTERNAL_SERVER_ERROR.value if publish_failed else error.http_status
+
+
 def error_name(family: Family, kind: type[ForebayError]) -> str:
     """What a family calls a row of the error table."""
+    if family is Family.ANALYTICS and _is_publish_failure(kind):
+        return _PUBLISH_FAILED
     return f"{kind.number} {_STREAMS_TEXT[kind.number][0]}" if family is Family.STREAMS else kind.name
 
 
@@ -168,4 +191,4 @@ def render(family: Family, error: ForebayError, *, close: bool = False) -> Respo
         headers.append(("allow", ", ".join(error.allowed)))
     if close:
         headers.append(("connection", "close"))
-    return Response(error.http_status, msgspec.json.encode(_RENDERERS[family](error)), headers)
+    return Response(status_of(family, error), msgspec.json.encode(_RENDERERS[family](error)), headers)

@@ -1,7 +1,7 @@
 """Granian's worker inside our own process and event loop.
 
-`granian.server.embed` does the same, with a coroutine for every request; this stands directly on the classes below it,
-so that ingest requests can do without (see `intake.py`). It is why the dependency is pinned to the patch.
+`granian.server.embed` does the same, with a thread that polls; this stands directly on the classes below it. It is why
+the dependency is pinned to the patch. The front (`rust/forebay-front`) stands before it and passes connections on.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import uvloop
 from granian import _granian
 from granian.http import HTTP1Settings
 
-from forebay.http.intake import Delivery
 from forebay.http.rsgi import Watcher
 
 # Its stub lags behind the module.
@@ -36,16 +34,6 @@ within what can be measured."""
 
 _PY_THREADS = 1
 """More than one would complete a body before its callback is registered, and would only fight for the GIL."""
-
-
-class IngestLoop(uvloop.Loop):
-    """uvloop's loop, except that a delivery's body is handled on the thread that brings it."""
-
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
-        if type(callback) is Delivery:
-            callback(*args)
-            return None
-        return super().call_soon_threadsafe(callback, *args, context=context)
 
 
 class Gateway:
@@ -76,7 +64,7 @@ class Gateway:
             backpressure=self._connections,
             http1_opts=HTTP1Settings(header_read_timeout=HEADER_READ_MILLISECONDS, max_buffer_size=READ_BUFFER_BYTES),
         )
-        with _batch_scheduling():
+        with batch_scheduling():
             worker.serve_mtr(scheduler, loop, self._signal)
 
     async def stop(self, seconds: float) -> bool:
@@ -91,7 +79,7 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def _batch_scheduling() -> Iterator[None]:
+def batch_scheduling() -> Iterator[None]:
     """Threads started inside are scheduled as SCHED_BATCH: the same share of the processor, but being woken does not
     preempt the thread that wakes. Granian's two threads wake each other four times a request; where they share a core,
     this halves the CPU time of a request, because each works off what has gathered."""

@@ -11,7 +11,7 @@ import msgspec
 
 from forebay import errors
 from forebay.errors import ForebayError
-from forebay.http.dialects import ENVELOPES, error_name
+from forebay.http.dialects import ENVELOPES, error_name, status_of
 from forebay.http.parameters import Parameter
 from forebay.http.reply import Reply
 from forebay.http.router import Role, Route
@@ -124,7 +124,7 @@ def failures(route: Route) -> dict[int, list[type[ForebayError]]]:
         kinds += _WITH_KEY
     by_status: dict[int, list[type[ForebayError]]] = {}
     for kind in sorted(set(kinds), key=lambda kind: kind.number):
-        by_status.setdefault(kind.http_status, []).append(kind)
+        by_status.setdefault(status_of(route.family, kind), []).append(kind)
     return by_status
 
 

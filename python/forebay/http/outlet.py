@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import Sequence
 
-from forebay.http.response import Header
+from forebay.http.response import SERVER, Header
 from forebay.http.rsgi import HttpProtocol, StreamTransport
 
 MAX_OUTSTANDING_BYTES = 1 << 20
@@ -36,7 +36,7 @@ class Outlet:
         self._base = 0 if self._connection is None else (_acked(self._connection) or 0)
         self._acked = 0
         self._sent = 0
-        self._transport: StreamTransport | None = protocol.response_stream(200, list(headers))
+        self._transport: StreamTransport | None = protocol.response_stream(200, [*headers, SERVER])
         self.gone = asyncio.ensure_future(protocol.client_disconnect())
         """Done when the client has gone away."""
 

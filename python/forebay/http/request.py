@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from forebay import errors
 from forebay.http.rsgi import HttpProtocol, Scope
 
 if TYPE_CHECKING:
+    from forebay._forebay import Allowance
     from forebay.http.auth import Grant
     from forebay.http.parameters import Parameter, Parameters
 
@@ -26,32 +26,6 @@ _MAX_SHOWN = 200
 
 _MAX_LENGTH_DIGITS = 19
 """As many as 2^63 has; more would be a body of exabytes."""
-
-
-class Allowance:
-    """Bytes of bodies that may be under way at once, over all connections."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._used = 0
-        # Taken by Granian's Python thread and by the event loop's.
-        self._lock = threading.Lock()
-
-    @property
-    def used(self) -> int:
-        return self._used
-
-    def take(self, size: int) -> bool:
-        """Reserves `size` bytes; False, and nothing reserved, when they are not free."""
-        with self._lock:
-            if self._used + size > self.limit:
-                return False
-            self._used += size
-            return True
-
-    def give(self, size: int) -> None:
-        with self._lock:
-            self._used -= size
 
 
 class Request:

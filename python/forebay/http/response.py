@@ -11,6 +11,8 @@ Header = tuple[str, str]
 
 JSON: Header = ("content-type", "application/json")
 NDJSON: Header = ("content-type", "application/x-ndjson")
+SERVER: Header = ("server", "forebay")
+"""As the front says it; Granian would name itself."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -22,7 +24,7 @@ class Response:
     headers: list[Header] = field(default_factory=lambda: [JSON])
 
     def send(self, protocol: HttpProtocol) -> None:
-        protocol.response_bytes(self.status, self.headers, self.body)
+        protocol.response_bytes(self.status, [*self.headers, SERVER], self.body)
 
 
 def json_response(status: int, shape: Mapping[str, object] | msgspec.Struct) -> Response:

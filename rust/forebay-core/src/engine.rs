@@ -14,7 +14,7 @@ use crate::ingest::json;
 use crate::ingest::parser::Parser;
 use crate::ingest::request::{Job, Request, Shape};
 use crate::ingest::worker::JobQueue;
-use crate::ingest::{Event, MAX_KEY_BYTES};
+use crate::ingest::{Event, LiveRequest, MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, count_refusal};
 use crate::log::append::{Append, BATCH_OVERHEAD_BYTES, Completer, Receipt, Reply, Waiter};
 use crate::log::commit_queue::CommitQueue;
 use crate::log::encode::{Destination, Encoded, Placement, encode};
@@ -26,7 +26,7 @@ use crate::log::storage::{DirectoryLock, Storage};
 use crate::options::Options;
 use crate::report::{Report, StreamReport};
 use crate::start::{self, Threads};
-use crate::stream::{Catalog, LOGS, Stream, StreamDefinition, StreamMaker};
+use crate::stream::{ANALYTICS, Catalog, EVENTS, LOGS, Stream, StreamDefinition, StreamMaker};
 use crate::telemetry::Counters;
 
 /// A running log with everything around it. Dropping it closes it.
@@ -86,40 +86,42 @@ impl Engine {
         Ok(engine)
     }
 
-    /// What can be chosen anew for a built-in stream is what the options say.
+    /// What can be chosen anew for the built-in streams is what the options say.
     fn follow_options(&self) -> Result<()> {
-        let stream = self.builtin()?;
-        let (is, chosen) = (stream.definition(), StreamDefinition::logs(&self.options));
-        let StreamDefinition { retention_ms, retention_bytes, max_record_bytes, .. } = chosen;
-        let wanted = StreamDefinition { retention_ms, retention_bytes, max_record_bytes, ..is.clone() };
-        match self.status.mode() {
-            // A shorter retention is how a full disk is given room.
-            Mode::Running | Mode::Full if wanted != is => self.streams.redefine(&stream, &wanted),
-            Mode::Running | Mode::Full | Mode::ReadOnly | Mode::Poisoned | Mode::Closed => Ok(()),
+        let made = self.builtin(LOGS).map(drop);
+        let there = [LOGS, EVENTS, ANALYTICS].into_iter().filter_map(|name| self.catalog.named(name).ok());
+        for stream in there {
+            let (is, chosen) = (stream.definition(), StreamDefinition::builtin(stream.name(), &self.options));
+            let StreamDefinition { retention_ms, retention_bytes, max_record_bytes, .. } = chosen;
+            let wanted = StreamDefinition { retention_ms, retention_bytes, max_record_bytes, ..is.clone() };
+            match self.status.mode() {
+                // A shorter retention is how a full disk is given room.
+                Mode::Running | Mode::Full if wanted != is => self.streams.redefine(&stream, &wanted)?,
+                Mode::Running | Mode::Full | Mode::ReadOnly | Mode::Poisoned | Mode::Closed => {}
+            }
         }
+        made
     }
 
-    /// The drain's stream, made when it is missing.
-    fn builtin(&self) -> Result<Arc<Stream>> {
-        match self.catalog.named(LOGS) {
+    /// A built-in stream, made when it is missing.
+    fn builtin(&self, name: &str) -> Result<Arc<Stream>> {
+        match self.catalog.named(name) {
             Ok(stream) => Ok(stream),
-            Err(_) => self.streams.ensure(StreamDefinition::logs(&self.options)),
+            Err(_) => self.streams.ensure(StreamDefinition::builtin(name, &self.options)),
         }
     }
 
     /// The stream that a request's events go to.
     fn destination(&self, shape: Shape, named: Option<&str>) -> Result<Arc<Stream>> {
-        match shape {
-            Shape::Drain => self.builtin(),
-            Shape::Publish | Shape::PublishBatch => {
-                let stream = self.catalog.named(named.unwrap_or_default())?;
-                if stream.is_engine_made() {
-                    let detail = format!("stream {:?} is the engine's own and cannot be published to", stream.name());
-                    return Err(Error::new(ErrorKind::Forbidden, detail));
-                }
-                Ok(stream)
-            }
+        if let Some(name) = shape.stream() {
+            return self.builtin(name);
         }
+        let stream = self.catalog.named(named.unwrap_or_default())?;
+        if stream.is_engine_made() {
+            let detail = format!("stream {:?} is the engine's own and cannot be published to", stream.name());
+            return Err(Error::new(ErrorKind::Forbidden, detail));
+        }
+        Ok(stream)
     }
 
     /// Takes in a request. The outcome goes to `completer` under `ticket`, unless this call fails.
@@ -129,10 +131,19 @@ impl Engine {
     /// wrong with a body that is parsed here because it is small.
     pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
         let admitted = self.admit(request.shape, request.stream.as_deref(), request.bytes().len());
-        let (stream, permit) = admitted.inspect_err(|error| self.counters.refused(error.kind()))?;
+        let (stream, permit) = admitted.inspect_err(|error| {
+            self.counters.refused(error.kind());
+            if request.shape.is_live() {
+                count_refusal(&self.counters, error.kind(), 1);
+            }
+        })?;
         let inline = request.is_inline(self.options.inline_body_bytes);
-        let reply = Reply::new(completer, ticket);
-        let job = Job { request, stream, permit, reply, arrival: Timestamp::now(), admitted: Instant::now() };
+        let (arrival, admitted) = (Timestamp::now(), Instant::now());
+        let mut reply = Reply::new(completer, ticket);
+        if request.shape.is_live() {
+            reply = reply.counted(LiveRequest::new(Arc::clone(&self.counters), admitted));
+        }
+        let job = Job { request, stream, permit, reply, arrival, admitted };
         if !inline {
             self.jobs.push(job);
             return Ok(());
@@ -192,17 +203,17 @@ impl Engine {
     /// # Errors
     /// `StreamNotFound`; `Malformed` naming the record; `PayloadTooLarge`; and as [`Engine::submit`].
     pub fn append(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Appended> {
-        let stream = self.catalog.named(stream)?;
         if records.is_empty() {
             return Err(Error::new(ErrorKind::Malformed, "records: must not be empty"));
         }
-        let batch = if stream.name() == LOGS {
-            let body = drain_body(records)?;
-            let (stream, permit) = self.admit(Shape::Drain, None, body.len())?;
-            let request = Request::new(Shape::Drain, Box::new(Vec::new()));
-            self.parser.batch(&request, &body, &stream, permit, Timestamp::now())?.0
+        let batch = if let Some(shape) = Shape::of_stream(stream) {
+            let body = shaped_body(shape, stream, records)?;
+            let (stream, permit) = self.admit(shape, None, body.len())?;
+            let request = Request::new(shape, Box::new(Vec::new()));
+            let rules = (Timestamp::now(), MAX_EVENTS_PER_BODY);
+            self.parser.batch(&request, &body, &stream, permit, rules)?.0
         } else {
-            self.encode(&stream, records, partition)?
+            self.encode(&self.catalog.named(stream)?, records, partition)?
         };
         let partitions = batch.partitions.clone();
         let (waiter, reply) = Waiter::pair();
@@ -300,12 +311,13 @@ impl Drop for Engine {
     }
 }
 
-/// In-process records of the drain's stream, as the drain's own body: one shape, one parser.
-fn drain_body(records: &[NewRecord]) -> Result<Vec<u8>> {
-    let mut body = br#"{"events":["#.to_vec();
+/// In-process records of a built-in stream, as a body of its own API: one shape, one parser.
+fn shaped_body(shape: Shape, stream: &str, records: &[NewRecord]) -> Result<Vec<u8>> {
+    let (head, tail): (&[u8], &[u8]) = if shape == Shape::Drain { (br#"{"events":["#, b"]}") } else { (b"[", b"]") };
+    let mut body = head.to_vec();
     for (index, record) in records.iter().enumerate() {
         if record.key.is_some() || record.timestamp.is_some() || !record.headers.is_empty() {
-            let detail = format!("records[{index}]: stream {LOGS:?} takes key and timestamp from the event itself");
+            let detail = format!("records[{index}]: stream {stream:?} takes key and timestamp from the event itself");
             return Err(Error::new(ErrorKind::Malformed, detail));
         }
         // Each value is checked alone: two halves of an event must not become one by being put side by side.
@@ -316,7 +328,7 @@ fn drain_body(records: &[NewRecord]) -> Result<Vec<u8>> {
         }
         body.extend_from_slice(&record.value);
     }
-    body.extend_from_slice(b"]}");
+    body.extend_from_slice(tail);
     Ok(body)
 }
 

@@ -96,6 +96,14 @@ pub struct Options {
     pub logs_partitions: u32,
     /// Retention of the built-in stream `logs`.
     pub logs_retention: Retention,
+    /// Partitions of the built-in stream `events`, fixed when its first event comes.
+    pub events_partitions: u32,
+    /// Retention of the built-in stream `events`.
+    pub events_retention: Retention,
+    /// Partitions of the built-in stream `analytics`, fixed when its first event comes.
+    pub analytics_partitions: u32,
+    /// Retention of the built-in stream `analytics`.
+    pub analytics_retention: Retention,
     /// How long an idempotency key is remembered.
     pub dedup_window: Duration,
     /// Largest (decompressed) request body.
@@ -122,6 +130,10 @@ impl Default for Options {
             inline_body_bytes: if cores == 1 { INLINE_BODY_BYTES_ONE_CORE } else { INLINE_BODY_BYTES },
             logs_partitions: 4,
             logs_retention: Retention::default(),
+            events_partitions: 4,
+            events_retention: Retention::default(),
+            analytics_partitions: 4,
+            analytics_retention: Retention::default(),
             dedup_window: Duration::from_secs(600),
             max_body_bytes: 16 * 1024 * 1024,
             max_record_bytes: 1024 * 1024,
@@ -146,6 +158,8 @@ impl Options {
         check("journal_file_bytes", self.journal_file_bytes, MIN_JOURNAL_FILE_BYTES, MAX_JOURNAL_FILE_BYTES)?;
         check("workers", self.workers as u64, 1, MAX_WORKERS as u64)?;
         check("logs_partitions", self.logs_partitions.into(), 1, MAX_PARTITIONS.into())?;
+        check("events_partitions", self.events_partitions.into(), 1, MAX_PARTITIONS.into())?;
+        check("analytics_partitions", self.analytics_partitions.into(), 1, MAX_PARTITIONS.into())?;
         check("max_body_bytes", self.max_body_bytes as u64, 1024, 1024 * 1024 * 1024)?;
         check("max_record_bytes", self.max_record_bytes as u64, 256, self.max_body_bytes as u64)?;
         check("dedup_window_ms", millis(self.dedup_window), 1000, 24 * 3_600_000)?;

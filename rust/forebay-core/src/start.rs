@@ -14,6 +14,7 @@ use crate::consumer::Groups;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Generation, Timestamp};
+use crate::ingest::events::IdSource;
 use crate::ingest::parser::Parser;
 use crate::ingest::worker::JobQueue;
 use crate::log::commit_queue::CommitQueue;
@@ -161,6 +162,7 @@ impl Parts {
             dedup,
             streams: Arc::clone(&streams),
             counters: Arc::clone(&counters),
+            ids: IdSource::default(),
             max_body_bytes: options.max_body_bytes,
             max_batch_bytes: options.max_batch_bytes(),
             max_record_bytes: options.max_record_bytes,

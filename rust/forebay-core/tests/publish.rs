@@ -26,7 +26,7 @@ fn keyed(shape: Shape, stream: &str, body: &str, key: &str) -> Request {
 
 fn answer(engine: &Engine, request: Request) -> Result<(u16, String)> {
     let receipt = engine.ingest(request)?;
-    let (status, body) = receipt.outline.as_ref().expect("a publication has an outline").answer(&receipt)?;
+    let (status, body) = receipt.answer()?;
     serde_json::from_slice::<serde_json::Value>(&body).expect("answers are JSON");
     Ok((status, String::from_utf8(body).unwrap()))
 }

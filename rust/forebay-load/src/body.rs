@@ -44,6 +44,8 @@ const MESSAGES: [&str; 10] = [
     "webhook delivered",
     "token refreshed",
 ];
+const TYPES: [&str; 6] = ["user_action", "page_view", "purchase", "signup", "login", "api_call"];
+const SOURCES: [&str; 4] = ["web_app", "mobile_app", "api", "external"];
 /// Of June 2026. Fixed, so that a seed fixes every byte.
 const FIRST_DAY: u64 = 1;
 
@@ -82,21 +84,65 @@ fn content(content: Content, seed: u64, variant: usize, batch: usize) -> String 
     match content {
         Content::Fetch => {}
         Content::Publish => push_record(&mut text, &mut random),
-        Content::Drain => push_list(&mut text, &mut random, batch, push_event),
-        Content::PublishBatch => push_list(&mut text, &mut random, batch, push_record),
+        Content::Event => push_action(&mut text, &mut random),
+        Content::Track => push_visit(&mut text, &mut random),
+        Content::Drain => push_object(&mut text, &mut random, batch, push_event),
+        Content::PublishBatch => push_object(&mut text, &mut random, batch, push_record),
+        Content::EventBatch => push_list(&mut text, &mut random, batch, push_action),
     }
     text
 }
 
+fn push_object(text: &mut String, random: &mut Random, batch: usize, push: fn(&mut String, &mut Random)) {
+    text.push_str("{\"events\":");
+    push_list(text, random, batch, push);
+    text.push('}');
+}
+
 fn push_list(text: &mut String, random: &mut Random, batch: usize, push: fn(&mut String, &mut Random)) {
-    text.push_str("{\"events\":[");
+    text.push('[');
     for index in 0..batch {
         if index > 0 {
             text.push(',');
         }
         push(text, random);
     }
-    text.push_str("]}");
+    text.push(']');
+}
+
+/// An event of the events API, of a type and a source that its documentation names.
+fn push_action(text: &mut String, random: &mut Random) {
+    // Writing into a String cannot fail.
+    let _ = write!(
+        text,
+        "{{\"type\":\"{kind}\",\"source\":\"{source}\",\"data\":{{\"user_id\":\"{user}\",\"session\":\"{session:016x}\",\
+         \"page\":\"{page}\",\"amount\":{amount}.{cents:02},\"metadata\":{{\"attempt\":{attempt}}}}}}}",
+        kind = random.pick(&TYPES),
+        source = random.pick(&SOURCES),
+        user = random.below(1_000_000),
+        session = random.next(),
+        page = random.pick(&ROUTES),
+        amount = random.below(500),
+        cents = random.below(100),
+        attempt = random.below(3),
+    );
+}
+
+/// An event of the analytics API.
+fn push_visit(text: &mut String, random: &mut Random) {
+    // Writing into a String cannot fail.
+    let _ = write!(
+        text,
+        "{{\"event\":{{\"type\":\"{kind}\"}},\"user\":{{\"id\":\"user-{user:06}\"}},\
+         \"device\":{{\"user_agent\":\"Mozilla/5.0\",\"screen_width\":1920,\"screen_height\":1080}},\
+         \"context\":{{\"url\":\"https://example.com{page}\",\"session_id\":\"{session:016x}\"}},\
+         \"metrics\":{{\"load_time\":{load_time}}}}}",
+        kind = random.pick(&TYPES),
+        user = random.below(1_000_000),
+        page = random.pick(&ROUTES),
+        session = random.next(),
+        load_time = random.below(3000),
+    );
 }
 
 fn push_record(text: &mut String, random: &mut Random) {
@@ -189,6 +235,11 @@ mod tests {
         assert!(batch["events"][2]["value"]["message"].is_string());
         let one = parsed(&content(Content::Publish, 1, 0, 1));
         assert!(one["key"].is_string() && one["value"]["level"].is_string());
+        let action = parsed(&content(Content::Event, 1, 0, 1));
+        assert!(action["type"].is_string() && action["source"].is_string() && action["data"].is_object());
+        assert_eq!(parsed(&content(Content::EventBatch, 1, 0, 3)).as_array().unwrap().len(), 3);
+        let visit = parsed(&content(Content::Track, 1, 0, 1));
+        assert!(visit["event"]["type"].is_string() && visit["user"]["id"].is_string());
         let options = LoadOptions { content: Content::Fetch, ..LoadOptions::default() };
         let target = Target::parse("http://127.0.0.1:1/p?q=1").unwrap();
         assert_eq!(&*request_bytes(&options, &target)[3], b"GET /p?q=1 HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n");

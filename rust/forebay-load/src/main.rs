@@ -10,7 +10,7 @@ use lexopt::prelude::*;
 const USAGE: &str = "\
 usage: forebay-load [options] [URL]      (default http://127.0.0.1:8080/v1/drain)
 
-  --content NAME     drain, publish-batch, publish or fetch (drain)
+  --content NAME     drain, publish-batch, publish, event, event-batch, track or fetch (drain)
   --rate N           open loop: N events/s, latency from when each request was due
                      (without it: closed loop, each connection sends when its answer is there)
   --connections N    keep-alive connections, one request in flight each (32)

@@ -31,18 +31,36 @@ pub enum Content {
     PublishBatch,
     /// POST of `{"key", "value": event}`: one event for a stream.
     Publish,
+    /// POST of `{"type", "source", "data"}`: one event for the events API.
+    Event,
+    /// POST of `[{"type", "source", "data"}, …]`: a batch for it.
+    EventBatch,
+    /// POST of `{"event", "user", "device", "context", "metrics"}`: one event for the analytics API.
+    Track,
     /// GET of the URL as it is; each answer counts as `batch` events.
     Fetch,
 }
 
 impl Content {
     /// Every one, with its name.
-    pub const ALL: [(&'static str, Content); 4] = [
+    pub const ALL: [(&'static str, Content); 7] = [
         ("drain", Content::Drain),
         ("publish-batch", Content::PublishBatch),
         ("publish", Content::Publish),
+        ("event", Content::Event),
+        ("event-batch", Content::EventBatch),
+        ("track", Content::Track),
         ("fetch", Content::Fetch),
     ];
+
+    /// Whether a request is of one event, whatever the batch.
+    #[must_use]
+    pub const fn is_single(self) -> bool {
+        match self {
+            Content::Publish | Content::Event | Content::Track => true,
+            Content::Drain | Content::PublishBatch | Content::EventBatch | Content::Fetch => false,
+        }
+    }
 
     /// The one of that name.
     #[must_use]
@@ -94,8 +112,9 @@ impl LoadOptions {
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         within("connections", self.connections, 1, MAX_CONNECTIONS)?;
         within("batch", self.batch, 1, MAX_BATCH)?;
-        if self.content == Content::Publish && self.batch != 1 {
-            return Err(LoadError::Invalid(format!("a publish is of one event, batch must be 1, not {}", self.batch)));
+        if self.content.is_single() && self.batch != 1 {
+            let batch = self.batch;
+            return Err(LoadError::Invalid(format!("each request is of one event, batch must be 1, not {batch}")));
         }
         if self.duration.is_zero() || self.duration > MAX_DURATION {
             return Err(LoadError::Invalid("duration must be above 0 and at most 3600 seconds".to_owned()));
@@ -158,7 +177,9 @@ mod tests {
         );
         assert_eq!(refused(|o| o.batch = 0), "batch must be between 1 and 10000, not 0");
         assert_eq!(refused(|o| o.batch = MAX_BATCH + 1), "batch must be between 1 and 10000, not 10001");
-        assert!(refused(|o| o.content = Content::Publish).contains("batch must be 1"));
+        for content in [Content::Publish, Content::Event, Content::Track] {
+            assert!(refused(|o| o.content = content).contains("batch must be 1"));
+        }
         assert!(refused(|o| o.duration = Duration::ZERO).starts_with("duration"));
         assert!(refused(|o| o.warmup = MAX_DURATION * 2).starts_with("warmup"));
         assert!(refused(|o| o.answer_timeout = Duration::ZERO).starts_with("answer timeout"));

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use forebay_core::ingest::publish::Outline;
+use forebay_core::ingest::Outline;
 use forebay_core::{Completer, Receipt, Result, Ticket, Watcher};
 use parking_lot::Mutex;
 use pyo3::intern;
@@ -164,27 +164,21 @@ fn complete(future: &Bound<'_, PyAny>, outcome: Result<Outcome>) -> PyResult<()>
     settled(future, delivered)
 }
 
-/// A publication's answer is its status and body; that of other requests the number of quarantined events.
+/// The result of an ingest request is its answer's status and body; a change of the engine's own tables has none.
 fn appended(future: &Bound<'_, PyAny>, receipt: &Receipt) -> PyResult<()> {
     let py = future.py();
     let result = intern!(py, "set_result");
-    let delivered = match &receipt.outline {
-        None => future.call_method1(result, (receipt.quarantined,)),
-        Some(outline) => match answer(py, outline, receipt) {
-            Ok((status, body)) => future.call_method1(result, ((status, PyBytes::new(py, &body)),)),
-            Err(error) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
-        },
+    let delivered = match receipt.outline.as_ref().map(|outline| answer(py, outline, receipt)) {
+        None => future.call_method1(result, (py.None(),)),
+        Some(Ok((status, body))) => future.call_method1(result, ((status, PyBytes::new(py, &body)),)),
+        Some(Err(error)) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
     };
     settled(future, delivered)
 }
 
 /// A large answer takes a millisecond to write; giving the GIL away for a small one would cost more than that.
 fn answer(py: Python<'_>, outline: &Outline, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
-    if outline.partitions.len() + outline.failures.len() < MANY_RESULTS {
-        outline.answer(receipt)
-    } else {
-        py.detach(|| outline.answer(receipt))
-    }
+    if outline.results() < MANY_RESULTS { receipt.answer() } else { py.detach(|| receipt.answer()) }
 }
 
 fn settled(future: &Bound<'_, PyAny>, delivered: PyResult<Bound<'_, PyAny>>) -> PyResult<()> {

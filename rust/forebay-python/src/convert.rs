@@ -51,6 +51,12 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
         "logs_partitions" => options.logs_partitions = value.extract()?,
         "logs_retention_ms" => options.logs_retention.age = optional(value)?.map(Duration::from_millis),
         "logs_retention_bytes" => options.logs_retention.bytes = optional(value)?,
+        "events_partitions" => options.events_partitions = value.extract()?,
+        "events_retention_ms" => options.events_retention.age = optional(value)?.map(Duration::from_millis),
+        "events_retention_bytes" => options.events_retention.bytes = optional(value)?,
+        "analytics_partitions" => options.analytics_partitions = value.extract()?,
+        "analytics_retention_ms" => options.analytics_retention.age = optional(value)?.map(Duration::from_millis),
+        "analytics_retention_bytes" => options.analytics_retention.bytes = optional(value)?,
         "dedup_window_seconds" => options.dedup_window = Duration::from_secs(value.extract()?),
         "max_body_bytes" => options.max_body_bytes = value.extract()?,
         "max_record_bytes" => options.max_record_bytes = value.extract()?,
@@ -67,16 +73,11 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
 /// # Errors
 /// `UnsupportedEncoding` naming those that are understood.
 pub fn encoding(name: Option<&str>) -> Result<Encoding, Error> {
-    match name {
-        None | Some("identity" | "") => Ok(Encoding::Identity),
-        Some("gzip" | "x-gzip") => Ok(Encoding::Gzip),
-        Some("deflate") => Ok(Encoding::Deflate),
-        Some("zstd") => Ok(Encoding::Zstd),
-        Some(other) => {
-            let detail = format!("content-encoding {other:?} is not accepted; send gzip, deflate, zstd or identity");
-            Err(Error::new(ErrorKind::UnsupportedEncoding, detail))
-        }
-    }
+    let name = name.unwrap_or_default();
+    Encoding::named(name).ok_or_else(|| {
+        let detail = format!("content-encoding {name:?} is not accepted; send gzip, deflate, zstd or identity");
+        Error::new(ErrorKind::UnsupportedEncoding, detail)
+    })
 }
 
 fn durability(name: &str) -> PyResult<Durability> {

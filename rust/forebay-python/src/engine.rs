@@ -30,12 +30,24 @@ pub const SHAPE_DRAIN: u8 = 0;
 pub const SHAPE_PUBLISH: u8 = 1;
 /// The event shape of `POST /api/v1/streams/{name}/events/batch`.
 pub const SHAPE_PUBLISH_BATCH: u8 = 2;
+/// The event shape of `POST /api/events`.
+pub const SHAPE_EVENT: u8 = 3;
+/// The event shape of `POST /api/events/batch`.
+pub const SHAPE_EVENT_BATCH: u8 = 4;
+/// The event shape of `POST /v1/analytics/track`.
+pub const SHAPE_TRACK: u8 = 5;
+/// The event shape of `POST /v1/analytics/track/batch`.
+pub const SHAPE_TRACK_BATCH: u8 = 6;
 
 fn shape(number: u8) -> Result<Shape, Error> {
     match number {
         SHAPE_DRAIN => Ok(Shape::Drain),
         SHAPE_PUBLISH => Ok(Shape::Publish),
         SHAPE_PUBLISH_BATCH => Ok(Shape::PublishBatch),
+        SHAPE_EVENT => Ok(Shape::Event),
+        SHAPE_EVENT_BATCH => Ok(Shape::EventBatch),
+        SHAPE_TRACK => Ok(Shape::Track),
+        SHAPE_TRACK_BATCH => Ok(Shape::TrackBatch),
         _ => Err(Error::new(ErrorKind::Internal, format!("there is no event shape {number}"))),
     }
 }
@@ -57,7 +69,7 @@ impl Projects {
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct Engine {
-    pub(crate) core: forebay_core::Engine,
+    pub(crate) core: Arc<forebay_core::Engine>,
     pub(crate) completions: Arc<Completions>,
     pub(crate) futures: Mutex<Futures>,
 }
@@ -84,7 +96,7 @@ impl Engine {
             forebay_core::Engine::open(Arc::new(disk), options)
         });
         let core = opened.map_err(|error| raise(py, &error))?;
-        Ok(Self { core, completions: Arc::new(Completions::new()?), futures: Mutex::default() })
+        Ok(Self { core: Arc::new(core), completions: Arc::new(Completions::new()?), futures: Mutex::default() })
     }
 
     #[pyo3(signature = (

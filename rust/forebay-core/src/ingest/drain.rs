@@ -4,9 +4,11 @@ use std::borrow::Cow;
 
 use super::event::Event;
 use super::json::{JsonError, JsonStr, Scanner};
-use super::parsed::{InvalidEvent, OnInvalid, Parsed};
+use super::list::{open_body, read_events, take_in};
+use super::parsed::{OnInvalid, Parsed};
+use super::problem::{FirstProblem, Problem, malformed, not_json};
 use super::timestamp::parse_timestamp;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::ids::Timestamp;
 
 /// The most events in one body. The smallest event has about 80 bytes, so a body at the default limit of 16 MiB could
@@ -54,44 +56,11 @@ struct Drain {
     max_record_bytes: usize,
 }
 
-/// What is wrong with one event. Always boxed: it is rare, and its size would be copied with every good event.
-struct Problem {
-    kind: ErrorKind,
-    field: &'static str,
-    reason: Cow<'static, str>,
-}
-
-impl Problem {
-    #[cold]
-    fn new(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Box<Self> {
-        Box::new(Self { kind: ErrorKind::Malformed, field, reason: reason.into() })
-    }
-
-    #[cold]
-    fn too_long(length: usize, limit: usize) -> Box<Self> {
-        let reason = format!("has {length} bytes, more than the limit of {limit}");
-        Box::new(Self { kind: ErrorKind::PayloadTooLarge, field: "", reason: reason.into() })
-    }
-
-    fn text(&self) -> String {
-        if self.field.is_empty() { self.reason.to_string() } else { format!("{}: {}", self.field, self.reason) }
-    }
-
-    fn refusal(&self, index: usize) -> Error {
-        let separator = if self.field.is_empty() { ": " } else { "." };
-        Error::new(self.kind, format!("events[{index}]{separator}{}", self.text()))
-    }
-}
-
 impl Drain {
     fn body<'a>(self, body: &'a [u8], out: &mut Parsed<'a>) -> Result<()> {
         let mut scanner = Scanner::new(body).map_err(not_json)?;
-        if scanner.peek() != Some(b'{') {
-            scanner.skip_value().map_err(not_json)?;
-            return Err(malformed("the body must be an object with an array named events"));
-        }
         let mut seen = false;
-        scanner.open_object().map_err(not_json)?;
+        open_body(&mut scanner)?;
         while let Some(key) = scanner.next_key().map_err(not_json)? {
             if *key.unescape() != *b"events" {
                 scanner.skip_value().map_err(not_json)?;
@@ -100,40 +69,12 @@ impl Drain {
             if std::mem::replace(&mut seen, true) {
                 return Err(malformed("events: given more than once"));
             }
-            self.events(&mut scanner, out)?;
+            read_events(&mut scanner, MAX_EVENTS_PER_BODY, |index, scanner| {
+                take_in(scanner, index, self.on_invalid, out, |scanner, out| self.event(scanner, out))
+            })?;
         }
         scanner.finish().map_err(not_json)?;
-        if !seen {
-            return Err(malformed("events: missing"));
-        }
-        Ok(())
-    }
-
-    fn events<'a>(self, scanner: &mut Scanner<'a>, out: &mut Parsed<'a>) -> Result<()> {
-        if scanner.peek() != Some(b'[') {
-            scanner.skip_value().map_err(not_json)?;
-            return Err(malformed("events: must be an array"));
-        }
-        scanner.open_array().map_err(not_json)?;
-        let mut index = 0;
-        while scanner.next_element().map_err(not_json)? {
-            if index == MAX_EVENTS_PER_BODY {
-                return Err(malformed(format!("events: more than {MAX_EVENTS_PER_BODY} in one body, send several")));
-            }
-            let _ = scanner.peek();
-            let start = scanner.position();
-            if let Some(problem) = self.event(scanner, out).map_err(not_json)? {
-                if self.on_invalid == OnInvalid::Refuse {
-                    return Err(problem.refusal(index));
-                }
-                out.invalid.push(InvalidEvent { index, span: scanner.since(start), reason: problem.text() });
-            }
-            index += 1;
-        }
-        if index == 0 {
-            return Err(malformed("events: must not be empty"));
-        }
-        Ok(())
+        if seen { Ok(()) } else { Err(malformed("events: missing")) }
     }
 
     /// Reads one event to its end, and appends it unless there is a problem with it.
@@ -165,7 +106,7 @@ impl Drain {
         out: &mut Parsed<'a>,
     ) -> std::result::Result<(), Box<Problem>> {
         if span.len() > self.max_record_bytes {
-            return Err(Problem::too_long(span.len(), self.max_record_bytes));
+            return Err(Problem::too_large("", span.len(), &format!("limit of {}", self.max_record_bytes)));
         }
         if let Some(problem) = fields.problem.take() {
             return Err(problem);
@@ -190,7 +131,7 @@ impl Drain {
 #[derive(Default)]
 struct Fields<'a> {
     values: [Option<JsonStr<'a>>; REQUIRED.len()],
-    problem: Option<Box<Problem>>,
+    problem: FirstProblem,
 }
 
 impl<'a> Fields<'a> {
@@ -245,7 +186,7 @@ impl<'a> Fields<'a> {
             scanner.skip_value()?;
             "must be a string"
         };
-        self.note(Problem::new(REQUIRED[index], reason));
+        self.problem.note(Problem::new(REQUIRED[index], reason));
         Ok(())
     }
 
@@ -253,23 +194,8 @@ impl<'a> Fields<'a> {
         let first = scanner.peek();
         scanner.skip_value()?;
         if !matches!(first, Some(b'{' | b'n')) {
-            self.note(Problem::new("metadata", "must be an object or null"));
+            self.problem.note(Problem::new("metadata", "must be an object or null"));
         }
         Ok(())
     }
-
-    fn note(&mut self, problem: Box<Problem>) {
-        if self.problem.is_none() {
-            self.problem = Some(problem);
-        }
-    }
-}
-
-#[cold]
-fn not_json(error: JsonError) -> Error {
-    malformed(format!("the body is not valid JSON: {error}"))
-}
-
-fn malformed(detail: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Malformed, detail)
 }

@@ -27,6 +27,20 @@ pub enum Encoding {
     Zstd,
 }
 
+impl Encoding {
+    /// The content coding of that name, in lower case; `None` when it is not one that is understood.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "identity" | "" => Some(Self::Identity),
+            "gzip" | "x-gzip" => Some(Self::Gzip),
+            "deflate" => Some(Self::Deflate),
+            "zstd" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+}
+
 /// Inflates a body to at most `limit` bytes. `permit` already covers `body`, and covers the result too afterwards.
 ///
 /// # Errors

@@ -2,17 +2,27 @@
 
 mod drain;
 mod event;
+pub mod events;
+mod fields;
 mod inflate;
 pub mod json;
+mod list;
+mod live_request;
+mod outline;
 mod parsed;
 pub mod parser;
+mod problem;
 pub mod publish;
 pub mod request;
 mod timestamp;
+pub mod track;
 pub mod worker;
 
 pub use drain::{MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, parse_drain};
 pub use event::Event;
 pub use inflate::{Encoding, inflate};
+pub use live_request::LiveRequest;
+pub(crate) use live_request::count_refusal;
+pub use outline::Outline;
 pub use parsed::{InvalidEvent, OnInvalid, Parsed};
 pub use timestamp::{TimestampError, format_micros, format_millis, parse_timestamp};

@@ -2,15 +2,18 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use super::events::{IdSource, MAX_BATCH_EVENTS, Rules, parse_event_batch};
 use super::request::{Job, Request, Shape};
-use super::{Encoding, Event, InvalidEvent, Parsed, inflate, parse_drain};
-use crate::admission::{Charge, Cost, Permit};
-use crate::error::{Error, Result};
+use super::track::{parse_track, parse_track_batch};
+use super::{Encoding, Event, InvalidEvent, OnInvalid, Outline, Parsed, inflate, parse_drain};
+use crate::admission::{Account, Charge, Cost, Permit};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::append::{Append, Reply};
 use crate::log::commit_queue::CommitQueue;
-use crate::log::dedup::{Begun, Dedup, Keep};
+use crate::log::dedup::{Begun, Dedup, Keep, Key};
 use crate::log::encode::{Destination, Encoded, Placement, encode};
 use crate::stream::{Stream, StreamMaker};
 use crate::telemetry::Counters;
@@ -26,6 +29,8 @@ pub struct Parser {
     pub streams: Arc<StreamMaker>,
     /// What is counted.
     pub counters: Arc<Counters>,
+    /// Names events that come without an id.
+    pub ids: IdSource,
     /// The largest decompressed body.
     pub max_body_bytes: usize,
     /// The largest batch.
@@ -43,6 +48,31 @@ pub struct Refused {
     pub reply: Reply,
 }
 
+/// A request that its own parser has read.
+#[derive(Debug)]
+pub(super) struct Parcel<'p, 'e> {
+    /// Makes a repeat harmless, and what of the receipt its answer is made from.
+    pub key: Option<(Key, Keep)>,
+    /// Whom it is charged to.
+    pub account: Option<&'p Account>,
+    /// Where its records go.
+    pub stream: &'p Arc<Stream>,
+    /// Its body, decompressed.
+    pub body: &'p [u8],
+    /// What is stored.
+    pub events: &'p [Event<'e>],
+    /// How many events are not, which are charged as well.
+    pub refused_events: usize,
+    /// Where in the stream.
+    pub placement: Placement<'p>,
+    /// How long the sender waits for the commit.
+    pub timeout: Option<Duration>,
+    /// When it came in.
+    pub arrival: Timestamp,
+    /// The same, to measure with.
+    pub admitted: Instant,
+}
+
 impl Parser {
     /// Parses a job and queues its batch; or answers it.
     pub fn process(&self, job: Job) {
@@ -58,18 +88,21 @@ impl Parser {
     /// What is wrong with the body, or `Saturated` when its records have no room.
     pub fn accept(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
         match job.request.shape {
-            Shape::Drain => self.drain(job),
+            Shape::Drain | Shape::Track | Shape::TrackBatch => self.whole(job),
+            Shape::Event | Shape::EventBatch => self.events(job),
             Shape::Publish | Shape::PublishBatch => self.publish(job),
         }
     }
 
-    fn drain(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
+    /// Of a shape whose requests are stored whole or not at all.
+    fn whole(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
         let Job { request, stream, mut permit, reply, arrival, admitted } = job;
         let refused = |error, reply| Box::new(Refused { error, reply });
         let body = match self.body(&request, &mut permit) {
             Ok(body) => body,
             Err(error) => return Err(refused(error, reply)),
         };
+        let reply = reply.outlined(Outline::Accepted { quarantining: request.on_invalid == OnInvalid::Quarantine });
         let reply = match request.key {
             None => reply,
             Some(key) => match self.dedup.begin(key, &body, Keep::Status, arrival, reply) {
@@ -78,7 +111,7 @@ impl Parser {
                 Err(refused) => return Err(refused),
             },
         };
-        match self.batch(&request, &body, &stream, permit, arrival) {
+        match self.batch(&request, &body, &stream, permit, (arrival, MAX_BATCH_EVENTS)) {
             Ok((batch, quarantined)) => {
                 let append = Append::records(batch, reply, admitted);
                 self.commits.push(Append { quarantined, ..append });
@@ -100,7 +133,46 @@ impl Parser {
         }
     }
 
-    /// The records of a body, and how many of its events were put on the stream of rejected ones.
+    /// Stores what a request's own parser accepted. A repeat of an earlier request is answered, or waits for it.
+    ///
+    /// # Errors
+    /// `Saturated` when its records have no room, or a quota has none for it now; `PayloadTooLarge` when it can never
+    /// have; `IdempotencyMismatch`.
+    pub(super) fn store(
+        &self,
+        parcel: Parcel<'_, '_>,
+        permit: Permit,
+        reply: Reply,
+    ) -> std::result::Result<(), Box<Refused>> {
+        let Parcel { stream, body, events, placement, .. } = parcel;
+        let reply = match parcel.key {
+            None => reply,
+            Some((key, keep)) => match self.dedup.begin(key, body, keep, parcel.arrival, reply) {
+                Ok(Begun::New(reply)) => reply,
+                Ok(Begun::Repeat) => return Ok(()),
+                Err(refused) => return Err(refused),
+            },
+        };
+        let refused = |error, reply| Box::new(Refused { error, reply });
+        let cost = Cost { events: (events.len() + parcel.refused_events) as u64, bytes: body.len() as u64 };
+        let charge = match Charge::take(parcel.account, stream.quota(), stream.name(), cost) {
+            Ok(charge) => charge,
+            Err(error) => return Err(refused(error, reply)),
+        };
+        match encode(&[Destination { stream, placement, events }], self.max_batch_bytes, permit) {
+            Ok(batch) => {
+                charge.settle();
+                // Only now: nothing after this gives the ticket back before the outcome is there.
+                parcel.timeout.into_iter().for_each(|timeout| reply.due(parcel.admitted + timeout));
+                self.commits.push(Append::records(batch, reply, parcel.admitted));
+                Ok(())
+            }
+            Err(error) => Err(refused(error, reply)),
+        }
+    }
+
+    /// The records of a body, and how many of its events were put on the stream of rejected ones. A body that is an
+    /// array holds at most `most` of them.
     ///
     /// # Errors
     /// What is wrong with the body; `Saturated` when its records have no room, or a quota has none for it now;
@@ -111,10 +183,23 @@ impl Parser {
         body: &[u8],
         stream: &Arc<Stream>,
         permit: Permit,
-        arrival: Timestamp,
+        (arrival, most): (Timestamp, usize),
     ) -> Result<(Encoded, u32)> {
         let mut parsed = Parsed::default();
-        parse_drain(body, arrival, request.on_invalid, self.max_record_bytes, &mut parsed)?;
+        let (on_invalid, limit) = (request.on_invalid, self.max_record_bytes);
+        match request.shape {
+            Shape::Drain => parse_drain(body, arrival, on_invalid, limit, &mut parsed)?,
+            Shape::Track => parse_track(body, arrival, on_invalid, limit, &mut parsed)?,
+            Shape::TrackBatch => parse_track_batch(body, arrival, on_invalid, (most, limit), &mut parsed)?,
+            Shape::EventBatch => {
+                let rules = Rules { arrival, series: self.ids.series(request.key, body), max_value_bytes: limit };
+                parse_event_batch(body, &rules, on_invalid, most, &mut parsed)?;
+            }
+            Shape::Publish | Shape::PublishBatch | Shape::Event => {
+                let detail = format!("a request of shape {:?} has no records of its own", request.shape);
+                return Err(Error::new(ErrorKind::Internal, detail));
+            }
+        }
         request.check_keys(&parsed.events)?;
         let cost = Cost { events: (parsed.events.len() + parsed.invalid.len()) as u64, bytes: body.len() as u64 };
         let charge = Charge::take(request.account.as_deref(), stream.quota(), stream.name(), cost)?;

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::append::Reply;
 use crate::log::dedup::Key;
-use crate::stream::{LOGS, Stream};
+use crate::stream::{ANALYTICS, EVENTS, LOGS, Stream};
 
 /// A request body, wherever it lives.
 pub type Body = Box<dyn AsRef<[u8]> + Send>;
@@ -25,6 +25,14 @@ pub enum Shape {
     Publish,
     /// Events for a stream that the request names.
     PublishBatch,
+    /// One event for the stream `events`.
+    Event,
+    /// Events for the stream `events`.
+    EventBatch,
+    /// One event for the stream `analytics`.
+    Track,
+    /// Events for the stream `analytics`.
+    TrackBatch,
 }
 
 impl Shape {
@@ -33,7 +41,24 @@ impl Shape {
     pub const fn stream(self) -> Option<&'static str> {
         match self {
             Shape::Drain => Some(LOGS),
+            Shape::Event | Shape::EventBatch => Some(EVENTS),
+            Shape::Track | Shape::TrackBatch => Some(ANALYTICS),
             Shape::Publish | Shape::PublishBatch => None,
+        }
+    }
+
+    /// The shape of batches for a stream that takes only one shape; `None` for any other.
+    #[must_use]
+    pub fn of_stream(name: &str) -> Option<Self> {
+        [Shape::Drain, Shape::EventBatch, Shape::TrackBatch].into_iter().find(|shape| shape.stream() == Some(name))
+    }
+
+    /// Whether `/api/metrics` counts its events.
+    #[must_use]
+    pub const fn is_live(self) -> bool {
+        match self {
+            Shape::Event | Shape::EventBatch => true,
+            Shape::Drain | Shape::Publish | Shape::PublishBatch | Shape::Track | Shape::TrackBatch => false,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -15,7 +15,7 @@ use super::storage::Synced;
 use super::table::TableOp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Ticket, Timestamp};
-use crate::ingest::publish::Outline;
+use crate::ingest::{LiveRequest, Outline};
 use crate::options::Durability;
 use crate::stream::Stream;
 
@@ -84,15 +84,29 @@ pub struct Receipt {
     pub quarantined: u32,
     /// When the request came in that this one only repeats.
     pub repeats: Option<Timestamp>,
-    /// What the answer to a publication is made of.
-    pub outline: Option<Box<Outline>>,
+    /// How long it took from the request's admission to here, where the answer says it.
+    pub took: Option<Duration>,
+    /// What the answer is made of, beside this; `None` when nobody answers a request with it.
+    pub outline: Option<Outline>,
 }
 
 impl Receipt {
     /// Of a request that was answered for the first time.
     #[must_use]
     pub fn new(level: Level, placed: Vec<Placed>, quarantined: u32) -> Self {
-        Self { level, placed, quarantined, repeats: None, outline: None }
+        Self { level, placed, quarantined, repeats: None, took: None, outline: None }
+    }
+
+    /// The answer to the request: its status and JSON body.
+    ///
+    /// # Errors
+    /// `IdempotencyMismatch` when a repeat would be accepted otherwise than the first request was, because limits were
+    /// changed in between.
+    pub fn answer(&self) -> Result<(u16, Vec<u8>)> {
+        match &self.outline {
+            Some(outline) => outline.answer(self),
+            None => Err(Error::new(ErrorKind::Internal, "the receipt is of no request")),
+        }
     }
 
     /// Where each record went, given the partition of each in the order of the request.
@@ -130,20 +144,35 @@ pub struct Reply {
     completer: Option<Arc<dyn Completer>>,
     ticket: Ticket,
     settlement: Option<Box<Settlement>>,
-    outline: Option<Box<Outline>>,
+    outline: Option<Outline>,
+    live: Option<Box<LiveRequest>>,
 }
 
 impl Reply {
     /// The outcome goes to `completer` under `ticket`.
     #[must_use]
     pub fn new(completer: Arc<dyn Completer>, ticket: Ticket) -> Self {
-        Self { completer: Some(completer), ticket, settlement: None, outline: None }
+        Self { completer: Some(completer), ticket, settlement: None, outline: None, live: None }
     }
 
     /// The same, with what the answer is made of.
     #[must_use]
     pub(crate) fn outlined(mut self, outline: Outline) -> Self {
-        self.outline = Some(Box::new(outline));
+        self.outline = Some(outline);
+        self
+    }
+
+    /// The same, counted when it is answered.
+    #[must_use]
+    pub(crate) fn counted(mut self, live: LiveRequest) -> Self {
+        self.live = Some(Box::new(live));
+        self
+    }
+
+    /// The same, for a request whose commit stores that many events.
+    #[must_use]
+    pub(crate) fn expecting(mut self, events: usize) -> Self {
+        self.live.iter_mut().for_each(|live| live.expect(events));
         self
     }
 
@@ -182,6 +211,9 @@ impl Reply {
                 repeat.finish(repeated, woken);
             }
         }
+        if let Some(live) = self.live.take() {
+            live.settle(&mut outcome);
+        }
         if let Ok(receipt) = &mut outcome {
             receipt.outline = self.outline.take();
         }
@@ -204,8 +236,8 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if self.completer.is_some() || self.settlement.is_some() {
-            let (completer, settlement) = (self.completer.take(), self.settlement.take());
-            let reply = Self { completer, ticket: self.ticket, settlement, outline: None };
+            let (completer, settlement, live) = (self.completer.take(), self.settlement.take(), self.live.take());
+            let reply = Self { completer, ticket: self.ticket, settlement, outline: None, live };
             reply.finish_and_wake(Err(Error::new(ErrorKind::Closed, "the engine closed before the commit")));
         }
     }

@@ -119,11 +119,15 @@ impl Catalog {
     }
 }
 
+/// Whether it is a stream that one API alone fills, made when its first event comes.
+#[must_use]
+pub fn is_builtin(name: &str) -> bool {
+    matches!(name, LOGS | EVENTS | ANALYTICS)
+}
+
 /// Whether the engine alone makes, fills and deletes streams of that name.
 pub(crate) fn is_reserved(name: &str) -> bool {
-    matches!(name, LOGS | EVENTS | ANALYTICS | AUDIT)
-        || name.ends_with(REJECTED_SUFFIX)
-        || name.ends_with(DEAD_LETTER_SUFFIX)
+    is_builtin(name) || name == AUDIT || name.ends_with(REJECTED_SUFFIX) || name.ends_with(DEAD_LETTER_SUFFIX)
 }
 
 /// Checks a stream's name: 1 to 249 of `[A-Za-z0-9._-]`, and not `.` or `..`.

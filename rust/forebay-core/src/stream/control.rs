@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Compression, LOGS, Stream, StreamDefinition, is_reserved};
+use super::{Compression, Stream, StreamDefinition, is_builtin, is_reserved};
 use crate::admission::QuotaRates;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
@@ -87,12 +87,14 @@ impl Engine {
     ///
     /// # Errors
     /// `StreamNotFound`, `InvalidRequest` naming what is out of range, `Forbidden` for what the engine's own options say
-    /// of the stream `logs`, and why nothing can be written.
+    /// of a built-in stream, and why nothing can be written.
     pub fn alter_stream(&self, name: &str, change: StreamChange) -> Result<()> {
         let of_options = change.retention_ms.or(change.retention_bytes).or(change.max_record_bytes).is_some();
-        if name == LOGS && of_options {
-            let detail = "retention and record size of the stream \"logs\" are settings of the server: logs_retention_ms, \
-                          logs_retention_bytes, max_record_bytes";
+        if is_builtin(name) && of_options {
+            let detail = format!(
+                "retention and record size of the stream {name:?} are settings of the server: {name}_retention_ms, \
+                 {name}_retention_bytes, max_record_bytes"
+            );
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         let limit = self.options.max_body_bytes;

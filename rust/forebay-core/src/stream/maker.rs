@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Catalog, Compression, Stream, StreamDefinition, check_name};
+use super::{ANALYTICS, Catalog, Compression, EVENTS, LOGS, Stream, StreamDefinition, check_name};
 use crate::admission::QuotaRates;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
@@ -135,10 +135,15 @@ impl StreamDefinition {
         }
     }
 
-    /// The built-in stream of the drain.
+    /// A built-in stream, as the options say it: `events`, `analytics`, or `logs` for any other name.
     #[must_use]
-    pub fn logs(options: &Options) -> Self {
-        let logs = Self::new(super::LOGS, options.logs_partitions, options.logs_retention, options.max_record_bytes);
-        Self { compression: Compression::Zstd, ..logs }
+    pub fn builtin(name: &str, options: &Options) -> Self {
+        let (name, partitions, retention) = match name {
+            EVENTS => (EVENTS, options.events_partitions, options.events_retention),
+            ANALYTICS => (ANALYTICS, options.analytics_partitions, options.analytics_retention),
+            _ => (LOGS, options.logs_partitions, options.logs_retention),
+        };
+        let plain = Self::new(name, partitions, retention, options.max_record_bytes);
+        Self { compression: Compression::Zstd, ..plain }
     }
 }

@@ -9,7 +9,7 @@ mod part;
 mod stream;
 mod watch;
 
-pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS};
+pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS, is_builtin};
 pub(crate) use catalog::{MAX_NAME_BYTES, check_name, is_reserved};
 pub use control::StreamChange;
 pub use definition::{Compression, StreamDefinition};

@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Timestamp};
 use crate::ingest::format_millis;
+use crate::ingest::outline::limits_changed;
 use crate::log::append::Receipt;
 use crate::stream::Compression;
 
@@ -19,9 +20,10 @@ pub struct Failure {
     pub error: Error,
 }
 
-/// What an answer needs beside the receipt. The same request has the same outline when it is repeated.
+/// What the answer to a publication needs beside the receipt. The same request has the same outline when it is
+/// repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outline {
+pub struct PublishOutline {
     /// Where the events go.
     pub stream: StreamId,
     /// The partition of each accepted event, in order.
@@ -38,7 +40,7 @@ pub struct Outline {
     pub body: u64,
 }
 
-impl Outline {
+impl PublishOutline {
     /// Status and JSON body.
     ///
     /// # Errors
@@ -50,8 +52,7 @@ impl Outline {
         let same = receipt.repeats.is_none()
             || receipt.placed.iter().all(|placed| expected(placed.partition) == u64::from(placed.records));
         if stored != self.partitions.len() as u64 || !same {
-            let detail = "the stream's limits were changed since the request was first accepted";
-            return Err(Error::new(ErrorKind::IdempotencyMismatch, detail));
+            return Err(limits_changed());
         }
         let places = receipt.places(&self.partitions);
         match (self.single, places.first()) {

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use super::answer::Failure;
-use super::event::{self, Addressed, Problem, Rules, integer};
-use crate::error::{Error, ErrorKind, Result};
+use super::event::{self, Addressed, Rules};
+use crate::error::Result;
 use crate::ids::PartitionId;
 use crate::ingest::Event;
-use crate::ingest::json::{JsonError, Scanner};
+use crate::ingest::fields::integer;
+use crate::ingest::json::Scanner;
+use crate::ingest::list::{open_body, read_events};
+use crate::ingest::problem::{Problem, malformed, not_json, shown};
 use crate::stream::Compression;
 
 /// The contract's limit for one batch.
@@ -31,7 +34,7 @@ pub struct Publication<'a> {
 }
 
 impl<'a> Publication<'a> {
-    fn take_in(&mut self, index: usize, read: std::result::Result<Addressed<'a>, Problem>) {
+    fn take_in(&mut self, index: usize, read: std::result::Result<Addressed<'a>, Box<Problem>>) {
         match read {
             Ok((event, partition)) => {
                 self.events.push(event);
@@ -60,47 +63,28 @@ pub fn parse_single<'a>(body: &'a [u8], rules: Rules<'_>) -> Result<Publication<
 /// `Malformed` when the body is not valid JSON, not of this shape, or has none or too many events.
 pub fn parse_batch<'a>(body: &'a [u8], rules: Rules<'_>) -> Result<Publication<'a>> {
     let mut scanner = Scanner::new(body).map_err(not_json)?;
-    if scanner.peek() != Some(b'{') {
-        scanner.skip_value().map_err(not_json)?;
-        return Err(malformed("the body must be an object with an array named events"));
-    }
     let mut batch = Publication::default();
     let (mut events, mut options) = (false, false);
-    scanner.open_object().map_err(not_json)?;
+    open_body(&mut scanner)?;
     while let Some(name) = scanner.next_key().map_err(not_json)? {
         match &*name.unescape() {
             b"events" if std::mem::replace(&mut events, true) => return Err(malformed("events: given more than once")),
             b"options" if std::mem::replace(&mut options, true) => {
                 return Err(malformed("options: given more than once"));
             }
-            b"events" => read_events(&mut scanner, rules, &mut batch)?,
+            b"events" => read_events(&mut scanner, MAX_PUBLISHED_EVENTS, |index, scanner| {
+                let read = event::read(scanner, rules).map_err(not_json)?;
+                batch.take_in(index, read);
+                Ok(())
+            })?,
             b"options" => read_options(&mut scanner, &mut batch)?,
             other => {
-                let name: String = String::from_utf8_lossy(other).chars().take(64).collect();
-                return Err(malformed(format!("{name}: there is no such field; known are events, options")));
+                return Err(malformed(format!("{}: there is no such field; known are events, options", shown(other))));
             }
         }
     }
     scanner.finish().map_err(not_json)?;
     if events { Ok(batch) } else { Err(malformed("events: missing")) }
-}
-
-fn read_events<'a>(scanner: &mut Scanner<'a>, rules: Rules<'_>, batch: &mut Publication<'a>) -> Result<()> {
-    if scanner.peek() != Some(b'[') {
-        scanner.skip_value().map_err(not_json)?;
-        return Err(malformed("events: must be an array"));
-    }
-    scanner.open_array().map_err(not_json)?;
-    let mut index = 0;
-    while scanner.next_element().map_err(not_json)? {
-        if index == MAX_PUBLISHED_EVENTS {
-            return Err(malformed(format!("events: more than {MAX_PUBLISHED_EVENTS} in one body, send several")));
-        }
-        let read = event::read(scanner, rules).map_err(not_json)?;
-        batch.take_in(index, read);
-        index += 1;
-    }
-    if index == 0 { Err(malformed("events: must not be empty")) } else { Ok(()) }
 }
 
 fn read_options<'a>(scanner: &mut Scanner<'a>, batch: &mut Publication<'a>) -> Result<()> {
@@ -135,20 +119,11 @@ fn read_options<'a>(scanner: &mut Scanner<'a>, batch: &mut Publication<'a>) -> R
                 }
             }
             other => {
-                let name: String = String::from_utf8_lossy(other).chars().take(64).collect();
+                let name = shown(other);
                 let detail = format!("options.{name}: there is no such option; known are compression, timeout");
                 return Err(malformed(detail));
             }
         }
     }
     Ok(())
-}
-
-#[cold]
-fn not_json(error: JsonError) -> Error {
-    malformed(format!("the body is not valid JSON: {error}"))
-}
-
-fn malformed(detail: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Malformed, detail)
 }

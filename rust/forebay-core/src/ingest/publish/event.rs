@@ -2,42 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::error::{Error, ErrorKind};
 use crate::ids::{PartitionId, Timestamp};
+use crate::ingest::fields::{integer, read_time};
 use crate::ingest::json::{JsonError, Scanner};
-use crate::ingest::timestamp::{from_millis, parse_timestamp};
+use crate::ingest::problem::{FirstProblem, Problem, shown};
 use crate::ingest::{Event, MAX_KEY_BYTES};
 use crate::log::record::MAX_HEADER_BYTES;
 use crate::stream::Stream;
-
-/// What is wrong with one event: its row of the error table, and which field and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    kind: ErrorKind,
-    /// Empty for the event as a whole.
-    field: String,
-    reason: String,
-}
-
-impl Problem {
-    #[cold]
-    fn new(field: &str, reason: &str) -> Self {
-        Self { kind: ErrorKind::Malformed, field: field.to_owned(), reason: reason.to_owned() }
-    }
-
-    /// The problem as an error; `index` is the event's in its batch.
-    #[must_use]
-    pub fn error(&self, index: Option<usize>) -> Error {
-        let Self { kind, field, reason } = self;
-        let detail = match (index, field.is_empty()) {
-            (None, true) => format!("the event {reason}"),
-            (None, false) => format!("{field}: {reason}"),
-            (Some(index), true) => format!("events[{index}]: {reason}"),
-            (Some(index), false) => format!("events[{index}].{field}: {reason}"),
-        };
-        Error::new(*kind, detail)
-    }
-}
 
 /// What an event is checked against.
 #[derive(Clone, Copy, Debug)]
@@ -64,17 +35,14 @@ struct Fields<'a> {
     partition: Option<PartitionId>,
     timestamp: Option<Timestamp>,
     seen: u8,
-    problem: Option<Problem>,
+    problem: FirstProblem,
 }
 
 const FIELDS: [&str; 6] = ["key", "value", "headers", "partitionKey", "partition", "timestamp"];
 
 impl<'a> Fields<'a> {
-    #[cold]
-    fn note(&mut self, field: &str, reason: &str) {
-        if self.problem.is_none() {
-            self.problem = Some(Problem::new(field, reason));
-        }
+    fn note(&mut self, field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) {
+        self.problem.note(Problem::new(field, reason));
     }
 
     fn read(&mut self, name: &[u8], scanner: &mut Scanner<'a>, rules: Rules<'_>) -> Read<()> {
@@ -82,8 +50,7 @@ impl<'a> Fields<'a> {
             scanner.skip_value()?;
             // A field that is misspelt must not pass for one that is missing.
             let known = FIELDS.join(", ");
-            let name: String = String::from_utf8_lossy(name).chars().take(64).collect();
-            self.note(&name, &format!("there is no such field; known are {known}"));
+            self.note(shown(name), format!("there is no such field; known are {known}"));
             return Ok(());
         };
         if self.seen & (1 << index) != 0 {
@@ -107,16 +74,14 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn key_at(&mut self, field: &str, scanner: &mut Scanner<'a>) -> Read<Option<Cow<'a, [u8]>>> {
+    fn key_at(&mut self, field: &'static str, scanner: &mut Scanner<'a>) -> Read<Option<Cow<'a, [u8]>>> {
         if scanner.peek() != Some(b'"') {
             scanner.skip_value()?;
             self.note(field, "must be a string");
             return Ok(None);
         }
         let key = scanner.read_string()?.unescape();
-        if key.len() > MAX_KEY_BYTES {
-            self.note(field, &format!("has {} bytes, more than the limit of {MAX_KEY_BYTES}", key.len()));
-        }
+        self.problem.check_length(field, key.len(), MAX_KEY_BYTES);
         Ok(Some(key))
     }
 
@@ -135,13 +100,12 @@ impl<'a> Fields<'a> {
                 scanner.read_string()?;
             } else {
                 scanner.skip_value()?;
-                let name: String = String::from_utf8_lossy(&name.unescape()).chars().take(64).collect();
-                self.note(&format!("headers.{name}"), "must be a string");
+                self.note(format!("headers.{}", shown(&name.unescape())), "must be a string");
             }
         }
         let headers = scanner.since(start);
         if headers.len() > MAX_HEADER_BYTES {
-            self.note("headers", &format!("have {} bytes, more than the limit of {MAX_HEADER_BYTES}", headers.len()));
+            self.note("headers", format!("have {} bytes, more than the limit of {MAX_HEADER_BYTES}", headers.len()));
         }
         if some {
             self.headers = headers;
@@ -155,35 +119,27 @@ impl<'a> Fields<'a> {
             Some(partition) => self.partition = Some(partition),
             None => {
                 let last = stream.partitions().len() - 1;
-                self.note("partition", &format!("must be a whole number from 0 to {last}"));
+                self.note("partition", format!("must be a whole number from 0 to {last}"));
             }
         }
         Ok(())
     }
 
     fn read_timestamp(&mut self, scanner: &mut Scanner<'a>) -> Read<()> {
-        if scanner.peek() == Some(b'"') {
-            match parse_timestamp(&scanner.read_string()?.unescape()) {
-                Ok(timestamp) => self.timestamp = Some(timestamp),
-                Err(error) => self.note("timestamp", &error.to_string()),
-            }
-            return Ok(());
-        }
-        self.timestamp = integer(scanner.skip_value()?).and_then(from_millis);
-        if self.timestamp.is_none() {
-            self.note("timestamp", "must be RFC 3339, or whole milliseconds since 1970 in the years 1 to 9999");
+        match read_time(scanner)? {
+            Ok(timestamp) => self.timestamp = Some(timestamp),
+            Err(reason) => self.note("timestamp", reason),
         }
         Ok(())
     }
 
-    fn finish(self, rules: Rules<'_>) -> Result<Addressed<'a>, Problem> {
-        if let Some(problem) = self.problem {
+    fn finish(mut self, rules: Rules<'_>) -> Result<Addressed<'a>, Box<Problem>> {
+        if let Some(problem) = self.problem.take() {
             return Err(problem);
         }
         let Some(value) = self.value else { return Err(Problem::new("value", "missing")) };
         if value.len() as u64 > rules.max_value_bytes {
-            let reason = format!("has {} bytes, more than the {} of its stream", value.len(), rules.max_value_bytes);
-            return Err(Problem { kind: ErrorKind::PayloadTooLarge, ..Problem::new("value", &reason) });
+            return Err(Problem::too_large("value", value.len(), &format!("{} of its stream", rules.max_value_bytes)));
         }
         let by = self.partition_key.as_ref().or(self.key.as_ref());
         let partition = self.partition.or_else(|| by.map(|key| rules.stream.partition_of(key)));
@@ -194,13 +150,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A JSON number that is written as a whole one.
-pub(super) fn integer(text: &[u8]) -> Option<i64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
 /// Reads one event to its end.
-pub(super) fn read<'a>(scanner: &mut Scanner<'a>, rules: Rules<'_>) -> Read<Result<Addressed<'a>, Problem>> {
+pub(super) fn read<'a>(scanner: &mut Scanner<'a>, rules: Rules<'_>) -> Read<Result<Addressed<'a>, Box<Problem>>> {
     if scanner.peek() != Some(b'{') {
         scanner.skip_value()?;
         return Ok(Err(Problem::new("", "must be an object")));

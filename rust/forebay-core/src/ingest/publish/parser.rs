@@ -2,15 +2,15 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Outline, Publication, Rules, parse_batch, parse_single};
-use crate::admission::{Charge, Cost};
+use super::{Publication, PublishOutline, Rules, parse_batch, parse_single};
 use crate::error::Result;
 use crate::ids::{PartitionId, Timestamp};
-use crate::ingest::parser::{Parser, Refused};
+use crate::ingest::outline::Outline;
+use crate::ingest::parser::{Parcel, Parser, Refused};
 use crate::ingest::request::{Job, Shape};
-use crate::log::append::{Append, Level, Receipt};
-use crate::log::dedup::{Begun, Keep, Key};
-use crate::log::encode::{Destination, Placement, encode};
+use crate::log::append::{Level, Receipt};
+use crate::log::dedup::{Keep, Key};
+use crate::log::encode::Placement;
 use crate::stream::Stream;
 
 impl Parser {
@@ -33,38 +33,25 @@ impl Parser {
         };
         self.counters.events_rejected.add(publication.failures.len() as u64);
         let partitions = outline.partitions.clone();
-        let reply = reply.outlined(outline);
+        let reply = reply.outlined(Outline::Published(Box::new(outline)));
         if publication.events.is_empty() {
             // Nothing is promised, so the weakest level says it.
             reply.finish_and_wake(Ok(Receipt::new(Level::memory(), Vec::new(), 0)));
             return Ok(());
         }
-        let reply = match key {
-            None => reply,
-            Some(key) => match self.dedup.begin(key, &body, Keep::Places, arrival, reply) {
-                Ok(Begun::New(reply)) => reply,
-                Ok(Begun::Repeat) => return Ok(()),
-                Err(refused) => return Err(refused),
-            },
+        let parcel = Parcel {
+            key: key.map(|key| (key, Keep::Places)),
+            account: request.account.as_deref(),
+            stream: &stream,
+            body: &body,
+            events: &publication.events,
+            refused_events: publication.failures.len(),
+            placement: Placement::Each(&partitions),
+            timeout: publication.timeout,
+            arrival,
+            admitted,
         };
-        let events = publication.events.len() + publication.failures.len();
-        let cost = Cost { events: events as u64, bytes: body.len() as u64 };
-        let charge = match Charge::take(request.account.as_deref(), stream.quota(), stream.name(), cost) {
-            Ok(charge) => charge,
-            Err(error) => return Err(refused(error, reply)),
-        };
-        let placement = Placement::Each(&partitions);
-        let destination = Destination { stream: &stream, placement, events: &publication.events };
-        match encode(&[destination], self.max_batch_bytes, permit) {
-            Ok(batch) => {
-                charge.settle();
-                // Only now: nothing after this gives the ticket back before the outcome is there.
-                publication.timeout.into_iter().for_each(|timeout| reply.due(admitted + timeout));
-                self.commits.push(Append::records(batch, reply, admitted));
-                Ok(())
-            }
-            Err(error) => Err(refused(error, reply)),
-        }
+        self.store(parcel, permit, reply)
     }
 }
 
@@ -74,7 +61,7 @@ fn outlined<'a>(
     stream: &Stream,
     arrival: Timestamp,
     key: Option<Key>,
-) -> Result<(Publication<'a>, Outline)> {
+) -> Result<(Publication<'a>, PublishOutline)> {
     let rules = Rules { stream, arrival, max_value_bytes: stream.definition().max_record_bytes };
     let single = shape == Shape::Publish;
     let publication = if single { parse_single(body, rules)? } else { parse_batch(body, rules)? };
@@ -86,7 +73,7 @@ fn outlined<'a>(
     });
     let anywhere = anywhere.unwrap_or(PartitionId(0));
     let own_time = publication.events.first().map(|event| event.timestamp).filter(|time| *time != arrival);
-    let outline = Outline {
+    let outline = PublishOutline {
         stream: stream.id(),
         partitions: publication.partitions.iter().map(|partition| partition.unwrap_or(anywhere)).collect(),
         failures: publication.failures.clone(),

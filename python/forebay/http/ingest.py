@@ -1,0 +1,68 @@
+"""What all ingest routes do: the body goes to the engine, which reads it and writes the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from forebay._forebay import Engine
+from forebay.errors import InvalidRequest
+from forebay.http.commit import Commit
+from forebay.http.parameters import Parameter
+from forebay.http.response import JSON, Response
+from forebay.http.terms import HEADERS, ON_INVALID, Terms, terms_of
+
+if TYPE_CHECKING:
+    from forebay.config import Settings
+    from forebay.http.request import Request
+
+Answer = tuple[int, bytes]
+"""Status and JSON body."""
+
+_STORED = frozenset({200, 201, 202})
+
+DURABLE = ("Forebay-Durability",)
+"""Headers of every acknowledgement."""
+
+WITHOUT_QUARANTINE: tuple[Parameter[Any], ...] = tuple(row for row in HEADERS if row.name.lower() != ON_INVALID)
+"""The headers of routes that answer for each event."""
+
+
+def answerer(settings: Settings) -> Callable[[Terms, Answer], Response]:
+    """Makes the response of the status and the body that the engine gives."""
+    stored = [JSON, ("forebay-durability", settings.durability)]
+    refused = [JSON]
+
+    def answer(_terms: Terms, result: Answer) -> Response:
+        status, body = result
+        return Response(status, body, stored if status in _STORED else refused)
+
+    return answer
+
+
+class Ingest:
+    """The usual way of an ingest request."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._answer = answerer(settings)
+
+    async def __call__(self, request: Request, shape: int, terms: Terms | None = None) -> Response:
+        """Stores the body of the request, which is of that shape, and answers when it is durable."""
+        terms = terms_of(request.scope.headers, request.grant) if terms is None else terms
+        body = await request.body(encoded=True)
+        commit: Commit[Answer] = Commit()
+        self._engine.submit(shape, body, commit, *terms)
+        return self._answer(terms, await commit.wait())
+
+
+def terms_without_quarantine(request: Request) -> Terms:
+    """The terms of a request to a route that answers for each event.
+
+    Raises:
+        InvalidRequest: they ask for a quarantine.
+    """
+    terms = terms_of(request.scope.headers, request.grant)
+    if terms.quarantine:
+        raise InvalidRequest(f"{ON_INVALID}: quarantine is not for this route, which answers for each event")
+    return terms

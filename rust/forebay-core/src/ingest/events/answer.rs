@@ -1,0 +1,98 @@
+//! Answers of the events API.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::event::{Identity, write_id};
+use super::id::Token;
+use crate::error::Result;
+use crate::ids::Timestamp;
+use crate::ingest::outline::limits_changed;
+use crate::log::append::Receipt;
+
+/// What the answer to a single event needs beside the receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventOutline {
+    /// The event's own id, as it was sent between its quotation marks.
+    given: Option<Box<[u8]>>,
+    /// The event's own time.
+    millis: Option<i64>,
+    /// When the request came in.
+    arrival: Timestamp,
+    token: Token,
+}
+
+impl EventOutline {
+    pub(super) fn new(identity: &Identity<'_>, arrival: Timestamp) -> Self {
+        let given = identity.given.map(|id| id.raw().into());
+        Self { given, millis: identity.millis, arrival, token: identity.token }
+    }
+
+    pub(crate) fn answer(&self, receipt: &Receipt) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        out.extend_from_slice(br#"{"success":true,"eventId":""#);
+        match &self.given {
+            Some(id) => out.extend_from_slice(id),
+            // A repeat names the event that is stored: that of the first request.
+            None => {
+                let arrival = receipt.repeats.unwrap_or(self.arrival).0.div_euclid(1000);
+                write_id(self.millis.unwrap_or(arrival), self.token, &mut out);
+            }
+        }
+        out.extend_from_slice(br#"","processingTime":"#);
+        write_millis(receipt.took, &mut out);
+        out.push(b'}');
+        out
+    }
+}
+
+/// What the answer to a batch needs beside the receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchOutline {
+    /// How many events are accepted.
+    pub stored: u64,
+    /// The others: index and reason, in order.
+    pub failures: Vec<(usize, String)>,
+}
+
+impl BatchOutline {
+    pub(crate) fn answer(&self, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
+        let stored: u64 = receipt.placed.iter().map(|placed| u64::from(placed.records)).sum();
+        if stored != self.stored {
+            return Err(limits_changed());
+        }
+        let failed = self.failures.len();
+        let mut out = Vec::with_capacity(128 + 96 * failed);
+        let mut write = |text: std::fmt::Arguments<'_>| {
+            // Writing into memory cannot fail.
+            let _infallible = out.write_fmt(text);
+        };
+        write(format_args!(r#"{{"success":{},"#, failed == 0));
+        if let (0, Some((_, reason))) = (stored, self.failures.first()) {
+            let error = format!("no event of the batch is valid; the first: {reason}");
+            write(format_args!(r#""error":{},"#, json(&error)));
+        }
+        write(format_args!(r#""processed":{stored},"failed":{failed},"totalProcessingTime":"#));
+        write_millis(receipt.took, &mut out);
+        out.extend_from_slice(br#","errors":["#);
+        for (place, (index, reason)) in self.failures.iter().enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            // Writing into memory cannot fail.
+            let _infallible = write!(out, r#"{comma}{{"index":{index},"error":{}}}"#, json(reason));
+        }
+        out.extend_from_slice(b"]}");
+        Ok((if stored > 0 { 200 } else { 400 }, out))
+    }
+}
+
+fn json(text: &str) -> String {
+    // A string always serialises.
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+/// Appends a duration in milliseconds, exact to the microsecond.
+fn write_millis(took: Option<Duration>, out: &mut Vec<u8>) {
+    let micros = took.unwrap_or_default().as_micros();
+    // Writing into memory cannot fail.
+    let _infallible = write!(out, "{}.{:03}", micros / 1000, micros % 1000);
+}

@@ -1,0 +1,59 @@
+//! Bodies: one event, or an array of them.
+
+use super::event::{self, Identity, Rules};
+use crate::error::Result;
+use crate::ingest::json::Scanner;
+use crate::ingest::list::{read_array_body, take_in};
+use crate::ingest::problem::not_json;
+use crate::ingest::{OnInvalid, Parsed};
+
+/// The contract's limit for one batch of the events and the analytics API.
+pub const MAX_BATCH_EVENTS: usize = 1000;
+
+/// Parses a body that is one event into `out`, which is emptied first.
+///
+/// An event's value is the event as sent, with `id` and `timestamp` filled in where they are missing or `null`; its key
+/// is the unescaped `source`.
+///
+/// # Errors
+/// `Malformed` naming the field, or `PayloadTooLarge` for the whole. `out` is then empty.
+pub fn parse_event<'a>(body: &'a [u8], rules: &Rules<'_>, out: &mut Parsed<'a>) -> Result<Identity<'a>> {
+    out.clear();
+    let mut scanner = Scanner::new(body).map_err(not_json)?;
+    let read = event::read(&mut scanner, 0, rules).map_err(not_json)?;
+    scanner.finish().map_err(not_json)?;
+    let (event, identity) = read.map_err(|problem| problem.error(None))?;
+    out.events.push(event);
+    Ok(identity)
+}
+
+/// Parses a body that is an array of 1 to `most` events, as [`parse_event`] does each of them.
+///
+/// # Errors
+/// `Malformed` when the body is not valid JSON or not of this shape, whatever `on_invalid` says; with
+/// [`OnInvalid::Refuse`] also what is wrong with the first invalid event. `out` is then empty.
+pub fn parse_event_batch<'a>(
+    body: &'a [u8],
+    rules: &Rules<'_>,
+    on_invalid: OnInvalid,
+    most: usize,
+    out: &mut Parsed<'a>,
+) -> Result<()> {
+    out.clear();
+    let mut scanner = Scanner::new(body).map_err(not_json)?;
+    let parsed = read_array_body(&mut scanner, most, |index, scanner| {
+        take_in(scanner, index, on_invalid, out, |scanner, out| {
+            Ok(match event::read(scanner, index, rules)? {
+                Ok((event, _)) => {
+                    out.events.push(event);
+                    None
+                }
+                Err(problem) => Some(problem),
+            })
+        })
+    });
+    if parsed.is_err() {
+        out.clear();
+    }
+    parsed
+}

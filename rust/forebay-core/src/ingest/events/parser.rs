@@ -1,0 +1,71 @@
+//! From a request of the events API to a batch on its way to the committer.
+
+use super::{BatchOutline, EventOutline, MAX_BATCH_EVENTS, Rules, parse_event, parse_event_batch};
+use crate::error::Result;
+use crate::ingest::outline::Outline;
+use crate::ingest::parser::{Parcel, Parser, Refused};
+use crate::ingest::request::{Job, Shape};
+use crate::ingest::{OnInvalid, Parsed};
+use crate::log::append::{Level, Receipt};
+use crate::log::dedup::Keep;
+use crate::log::encode::Placement;
+use crate::telemetry::Failure;
+
+impl Parser {
+    /// Parses a request of the events API and queues its batch. A repeat of an earlier one is answered, or waits for it.
+    ///
+    /// # Errors
+    /// What is wrong with the body, or with the one event, or `Saturated` when its records have no room.
+    pub(crate) fn events(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
+        let Job { request, stream, mut permit, reply, arrival, admitted } = job;
+        let refused = |error, reply| Box::new(Refused { error, reply });
+        let body = match self.body(&request, &mut permit) {
+            Ok(body) => body,
+            Err(error) => return Err(refused(error, reply)),
+        };
+        let series = self.ids.series(request.key, &body);
+        let rules = Rules { arrival, series, max_value_bytes: self.max_record_bytes };
+        let mut parsed = Parsed::default();
+        let single = request.shape == Shape::Event;
+        let outline = match outlined(&body, single, &rules, &mut parsed).and_then(|outline| {
+            request.check_keys(&parsed.events)?;
+            Ok(outline)
+        }) {
+            Ok(outline) => outline,
+            Err(error) => return Err(refused(error, reply)),
+        };
+        let (good, bad) = (parsed.events.len(), parsed.invalid.len());
+        self.counters.events_rejected.add(bad as u64);
+        self.counters.live.failed(Failure::Validation, bad as u64);
+        let reply = reply.outlined(outline).expecting(good);
+        if good == 0 {
+            // Nothing is promised, so the weakest level says it.
+            reply.finish_and_wake(Ok(Receipt::new(Level::memory(), Vec::new(), 0)));
+            return Ok(());
+        }
+        let parcel = Parcel {
+            // How many of a batch were stored is part of its answer.
+            key: request.key.map(|key| (key, if single { Keep::Status } else { Keep::Places })),
+            account: request.account.as_deref(),
+            stream: &stream,
+            body: &body,
+            events: &parsed.events,
+            refused_events: bad,
+            placement: Placement::ByKey,
+            timeout: None,
+            arrival,
+            admitted,
+        };
+        self.store(parcel, permit, reply)
+    }
+}
+
+fn outlined<'a>(body: &'a [u8], single: bool, rules: &Rules<'_>, parsed: &mut Parsed<'a>) -> Result<Outline> {
+    if single {
+        let identity = parse_event(body, rules, parsed)?;
+        return Ok(Outline::Event(Box::new(EventOutline::new(&identity, rules.arrival))));
+    }
+    parse_event_batch(body, rules, OnInvalid::Quarantine, MAX_BATCH_EVENTS, parsed)?;
+    let failures = parsed.invalid.iter().map(|invalid| (invalid.index, invalid.reason.clone())).collect();
+    Ok(Outline::EventBatch(Box::new(BatchOutline { stored: parsed.events.len() as u64, failures })))
+}

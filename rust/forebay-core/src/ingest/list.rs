@@ -1,0 +1,81 @@
+//! Where the events of a body stand: in its array `events`, or in the array that the body is.
+
+use super::json::{JsonError, Scanner};
+use super::problem::{Problem, malformed, not_json};
+use super::{InvalidEvent, OnInvalid, Parsed};
+use crate::error::Result;
+
+/// Enters a body that is an object with an array `events`.
+#[inline]
+pub(super) fn open_body(scanner: &mut Scanner<'_>) -> Result<()> {
+    if scanner.peek() != Some(b'{') {
+        scanner.skip_value().map_err(not_json)?;
+        return Err(malformed("the body must be an object with an array named events"));
+    }
+    scanner.open_object().map_err(not_json)
+}
+
+/// Reads the array `events`, of 1 to `most` events; `read` takes each of them, whole.
+#[inline(always)]
+pub(super) fn read_events<'a>(
+    scanner: &mut Scanner<'a>,
+    most: usize,
+    read: impl FnMut(usize, &mut Scanner<'a>) -> Result<()>,
+) -> Result<()> {
+    read_list(scanner, "events: must be an array", most, read)
+}
+
+/// Reads a body that is an array of 1 to `most` events; `read` takes each of them, whole.
+#[inline(always)]
+pub(super) fn read_array_body<'a>(
+    scanner: &mut Scanner<'a>,
+    most: usize,
+    read: impl FnMut(usize, &mut Scanner<'a>) -> Result<()>,
+) -> Result<()> {
+    read_list(scanner, "the body must be an array of events", most, read)?;
+    scanner.finish().map_err(not_json)
+}
+
+#[inline(always)]
+fn read_list<'a>(
+    scanner: &mut Scanner<'a>,
+    not_an_array: &'static str,
+    most: usize,
+    mut read: impl FnMut(usize, &mut Scanner<'a>) -> Result<()>,
+) -> Result<()> {
+    if scanner.peek() != Some(b'[') {
+        scanner.skip_value().map_err(not_json)?;
+        return Err(malformed(not_an_array));
+    }
+    scanner.open_array().map_err(not_json)?;
+    let mut index = 0;
+    while scanner.next_element().map_err(not_json)? {
+        if index == most {
+            return Err(malformed(format!("events: more than {most} in one body, send several")));
+        }
+        read(index, scanner)?;
+        index += 1;
+    }
+    if index == 0 { Err(malformed("events: must not be empty")) } else { Ok(()) }
+}
+
+/// Reads the event at `index` by `read`, which appends it unless there is a problem with it: that refuses the body, or
+/// sets the event aside.
+#[inline(always)]
+pub(super) fn take_in<'a>(
+    scanner: &mut Scanner<'a>,
+    index: usize,
+    on_invalid: OnInvalid,
+    out: &mut Parsed<'a>,
+    read: impl FnOnce(&mut Scanner<'a>, &mut Parsed<'a>) -> std::result::Result<Option<Box<Problem>>, JsonError>,
+) -> Result<()> {
+    let _ = scanner.peek();
+    let start = scanner.position();
+    if let Some(problem) = read(scanner, out).map_err(not_json)? {
+        if on_invalid == OnInvalid::Refuse {
+            return Err(problem.error(Some(index)));
+        }
+        out.invalid.push(InvalidEvent { index, span: scanner.since(start), reason: problem.text() });
+    }
+    Ok(())
+}

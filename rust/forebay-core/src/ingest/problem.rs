@@ -1,0 +1,91 @@
+//! What is wrong with a body, or with one event of it.
+
+use std::borrow::Cow;
+
+use super::json::JsonError;
+use crate::error::{Error, ErrorKind};
+
+/// The longest name of a field that a message repeats, in characters.
+const MAX_SHOWN_CHARACTERS: usize = 64;
+
+/// What is wrong with one event: its row of the error table, and which field and why. Always boxed: it is rare, and its
+/// size would be copied with every good event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    kind: ErrorKind,
+    /// Empty for the event as a whole.
+    field: Cow<'static, str>,
+    reason: Cow<'static, str>,
+}
+
+impl Problem {
+    #[cold]
+    pub(super) fn new(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Box::new(Self { kind: ErrorKind::Malformed, field: field.into(), reason: reason.into() })
+    }
+
+    /// The field, or the event, has `length` bytes, more than `limit`, which says whose it is.
+    #[cold]
+    pub(super) fn too_large(field: &'static str, length: usize, limit: &str) -> Box<Self> {
+        let reason = format!("has {length} bytes, more than the {limit}");
+        Box::new(Self { kind: ErrorKind::PayloadTooLarge, field: field.into(), reason: reason.into() })
+    }
+
+    /// The field and the reason.
+    pub(super) fn text(&self) -> String {
+        if self.field.is_empty() { self.reason.to_string() } else { format!("{}: {}", self.field, self.reason) }
+    }
+
+    /// The same as an error; `index` is the event's in its batch.
+    pub(super) fn error(&self, index: Option<usize>) -> Error {
+        let Self { kind, field, reason } = self;
+        let detail = match (index, field.is_empty()) {
+            (None, true) => format!("the event {reason}"),
+            (None, false) => format!("{field}: {reason}"),
+            (Some(index), true) => format!("events[{index}]: {reason}"),
+            (Some(index), false) => format!("events[{index}].{field}: {reason}"),
+        };
+        Error::new(*kind, detail)
+    }
+}
+
+/// The first problem of an event; those behind it are not kept.
+#[derive(Debug, Default)]
+pub(super) struct FirstProblem(Option<Box<Problem>>);
+
+impl FirstProblem {
+    #[inline]
+    pub(super) fn note(&mut self, problem: Box<Problem>) {
+        if self.0.is_none() {
+            self.0 = Some(problem);
+        }
+    }
+
+    /// Notes that a value is longer than it may be.
+    pub(super) fn check_length(&mut self, field: &'static str, length: usize, limit: usize) {
+        if length > limit {
+            self.note(Problem::new(field, format!("has {length} bytes, more than the limit of {limit}")));
+        }
+    }
+
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<Box<Problem>> {
+        self.0.take()
+    }
+}
+
+/// A field's name as a message shows what a sender wrote: not all of it when it is long.
+#[cold]
+pub(super) fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).chars().take(MAX_SHOWN_CHARACTERS).collect()
+}
+
+#[cold]
+pub(super) fn not_json(error: JsonError) -> Error {
+    malformed(format!("the body is not valid JSON: {error}"))
+}
+
+#[cold]
+pub(super) fn malformed(detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Malformed, detail)
+}

@@ -1,0 +1,332 @@
+use std::ops::Range;
+use std::time::Instant;
+
+use forebay_core::{Body, Error, ErrorKind, Request, Ticket};
+
+use crate::allowance::Reserved;
+use crate::answer::{Clock, Refusals, write, write_acknowledgement};
+use crate::grants::Grants;
+use crate::head::{Head, Ingest};
+use crate::limits::{
+    ANSWER_TIME, COMMIT_TIME, CROWDED_IDLE_TIME, HEAD_TIME, IDLE_TIME, LINGER_TIME, Limits, MAX_READ_AHEAD,
+};
+use crate::socket::{Read, Socket};
+use crate::stats::{Counted, Stats};
+
+/// The first read of a connection.
+const FIRST_READ: usize = 8 * 1024;
+
+/// Where a connection is in its request.
+#[derive(Debug)]
+enum Stage {
+    /// Reads a head.
+    Head,
+    /// Reads a body.
+    Body(Box<Ingest>, Reserved, Counted),
+    /// Waits for the commit.
+    Commit { path: String, _counted: Counted },
+    /// Writes the answer.
+    Answer,
+    /// Reads and drops what a refused sender still writes.
+    Linger,
+}
+
+/// What a connection wants after its turn.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// Nothing until something happens.
+    Wait,
+    /// A request for the engine; its outcome comes under the ticket.
+    Submit(Request),
+    /// The server behind has to read it.
+    Tunnel,
+    /// It is over.
+    Close,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) limits: Limits,
+    pub(crate) grants: std::sync::Arc<Grants>,
+    pub(crate) refusals: std::sync::Arc<dyn Refusals>,
+    pub(crate) stats: std::sync::Arc<Stats>,
+    pub(crate) clock: Clock,
+    pub(crate) stopping: bool,
+    /// Counts requests, so that each has a ticket of its own for longer than any of them takes.
+    pub(crate) requests: u32,
+}
+
+/// A body inside of what was read with it, so that it is not copied.
+struct Part(Vec<u8>, Range<usize>);
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        self.0.get(self.1.clone()).unwrap_or_default()
+    }
+}
+
+/// A connection whose requests are read here.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) socket: Socket,
+    slot: u32,
+    /// Tells the outcome of this request from those of others on the same slot.
+    request: u32,
+    stage: Stage,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    sent: usize,
+    close: bool,
+    linger: bool,
+    /// As large as the last request: the next one comes in one read.
+    read_ahead: usize,
+    pub(crate) deadline: Option<Instant>,
+    _counted: Counted,
+}
+
+impl Connection {
+    /// A connection that has just been made.
+    pub(crate) fn new(socket: Socket, slot: u32, shared: &Shared, now: Instant) -> Self {
+        Self {
+            socket,
+            slot,
+            request: 0,
+            stage: Stage::Head,
+            input: Vec::new(),
+            output: Vec::new(),
+            sent: 0,
+            close: false,
+            linger: false,
+            read_ahead: FIRST_READ,
+            deadline: Some(now + HEAD_TIME),
+            _counted: Counted::new(&shared.stats, |stats| &stats.direct),
+        }
+    }
+
+    /// Names the request under way.
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket(u64::from(self.request) << 32 | u64::from(self.slot))
+    }
+
+    /// The slot that a ticket is of.
+    pub(crate) const fn slot_of(ticket: Ticket) -> u32 {
+        ticket.0 as u32
+    }
+
+    /// Whether it waits for the outcome of that ticket.
+    pub(crate) fn awaits(&self, ticket: Ticket) -> bool {
+        matches!(self.stage, Stage::Commit { .. }) && self.ticket() == ticket
+    }
+
+    /// Whether nothing of a request has come.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Head) && self.input.is_empty()
+    }
+
+    /// Whether it has been idle since its last answer for longer than is good when others wait.
+    pub(crate) fn is_idle_in_a_crowd(&self, now: Instant) -> bool {
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
+        self.is_idle() && left.is_some_and(|left| left < IDLE_TIME - CROWDED_IDLE_TIME)
+    }
+
+    /// Gives up the socket and what was read from it.
+    pub(crate) fn into_parts(self) -> (Socket, Vec<u8>) {
+        (self.socket, self.input)
+    }
+
+    /// Goes on as far as it can.
+    pub(crate) fn turn(&mut self, shared: &mut Shared, now: Instant) -> Turn {
+        loop {
+            let read = match &self.stage {
+                Stage::Commit { .. } => return Turn::Wait,
+                Stage::Answer => {
+                    if let Some(turn) = self.flush(shared, now) {
+                        return turn;
+                    }
+                    continue;
+                }
+                Stage::Linger => self.discard(),
+                Stage::Head => match self.head(shared, now) {
+                    Some(turn) => return turn,
+                    None if matches!(self.stage, Stage::Head) => self.read(),
+                    None => continue,
+                },
+                Stage::Body(ingest, ..) if self.input.len() >= ingest.body_at + ingest.length => {
+                    return self.whole(shared, now).map_or(Turn::Close, Turn::Submit);
+                }
+                Stage::Body(..) => self.read(),
+            };
+            match read {
+                Some(Read::Some(_)) => {}
+                Some(Read::Nothing) => return Turn::Wait,
+                Some(Read::End) if matches!(self.stage, Stage::Body(..)) => self.broke_off(shared, now),
+                Some(Read::End) | None => return Turn::Close,
+            }
+        }
+    }
+
+    /// Reads on; `None` when the connection is gone.
+    fn read(&mut self) -> Option<Read> {
+        if !self.socket.is_readable() {
+            return Some(Read::Nothing);
+        }
+        if let Stage::Body(ingest, ..) = &self.stage {
+            let missing = (ingest.body_at + ingest.length).saturating_sub(self.input.len());
+            if self.input.capacity() - self.input.len() < missing {
+                self.input.reserve_exact(missing);
+            }
+        } else if self.input.len() == self.input.capacity() {
+            self.input.reserve_exact(self.read_ahead.max(self.input.len()));
+        }
+        self.socket.read_more(&mut self.input).ok()
+    }
+
+    fn discard(&mut self) -> Option<Read> {
+        if !self.socket.is_readable() {
+            return Some(Read::Nothing);
+        }
+        self.input.clear();
+        self.input.reserve_exact(FIRST_READ);
+        self.socket.read_more(&mut self.input).ok()
+    }
+
+    /// Looks at what was read for a head; `None` when it is to be read on, or the stage has changed.
+    fn head(&mut self, shared: &mut Shared, now: Instant) -> Option<Turn> {
+        if self.input.is_empty() {
+            return (shared.stopping).then_some(Turn::Close);
+        }
+        match Head::read(&self.input, &shared.grants, shared.limits.body_bytes) {
+            Head::Partial => {
+                // From its first byte on, not from each one.
+                let limit = now + HEAD_TIME;
+                self.deadline = Some(self.deadline.map_or(limit, |deadline| deadline.min(limit)));
+                None
+            }
+            Head::Unusual => Some(Turn::Tunnel),
+            Head::Ingest(ingest) => {
+                self.close = ingest.close || shared.stopping;
+                if let Some(reserved) = Reserved::take(&shared.limits.allowance, ingest.length as u64) {
+                    self.deadline = Some(now + shared.limits.body_time);
+                    let counted = Counted::new(&shared.stats, |stats| &stats.requests);
+                    self.stage = Stage::Body(ingest, reserved, counted);
+                } else {
+                    let full = Error::new(ErrorKind::Saturated, "too many bytes of request bodies are under way");
+                    self.refuse(shared, &ingest.path, &full, now, true);
+                }
+                None
+            }
+        }
+    }
+
+    /// The request, when its body is whole.
+    fn whole(&mut self, shared: &mut Shared, now: Instant) -> Option<Request> {
+        let Stage::Body(ingest, _reserved, counted) = std::mem::replace(&mut self.stage, Stage::Head) else {
+            return None;
+        };
+        let Ingest { path, shape, stream, grant, encoding, on_invalid, key, body_at, length, .. } = *ingest;
+        let end = body_at + length;
+        let mut input = std::mem::take(&mut self.input);
+        self.read_ahead = end.saturating_add(256).clamp(FIRST_READ, MAX_READ_AHEAD);
+        if input.len() > end {
+            self.input = input.split_off(end);
+        }
+        let body: Body = Box::new(Part(input, body_at..end));
+        shared.requests = shared.requests.wrapping_add(1);
+        self.request = shared.requests;
+        self.stage = Stage::Commit { path, _counted: counted };
+        self.deadline = Some(now + COMMIT_TIME);
+        let (allowed, account) = (grant.allowed.clone(), grant.account.clone());
+        Some(Request { encoding, on_invalid, key, allowed, stream, account, ..Request::new(shape, body) })
+    }
+
+    fn broke_off(&mut self, shared: &mut Shared, now: Instant) {
+        // Answered all the same: one that is only half closed still reads.
+        self.refuse_body(shared, &Error::new(ErrorKind::Malformed, "the body broke off"), now, false);
+    }
+
+    fn refuse_body(&mut self, shared: &mut Shared, error: &Error, now: Instant, linger: bool) {
+        if let Stage::Body(ingest, ..) = &self.stage {
+            let path = ingest.path.clone();
+            self.close = true;
+            self.refuse(shared, &path, error, now, linger);
+        }
+    }
+
+    /// Answers with a refusal. With `linger`, the body was not read, so the connection ends.
+    fn refuse(&mut self, shared: &mut Shared, path: &str, error: &Error, now: Instant, linger: bool) {
+        let answer = shared.refusals.answer(path, error);
+        self.linger = linger;
+        self.close |= linger || shared.stopping;
+        write(&mut self.output, &answer, shared.clock.date(), self.close);
+        self.stage = Stage::Answer;
+        self.deadline = Some(now + ANSWER_TIME);
+    }
+
+    /// Answers the request that waits for its commit.
+    pub(crate) fn settle(&mut self, outcome: Result<forebay_core::Receipt, Error>, shared: &mut Shared, now: Instant) {
+        let Stage::Commit { path, .. } = &mut self.stage else { return };
+        let path = std::mem::take(path);
+        match outcome.and_then(|receipt| Ok((receipt.answer()?, receipt.level))) {
+            Ok(((status, body), level)) => {
+                self.close |= shared.stopping;
+                let durability = (status < 300).then(|| level.durability().name());
+                let date = shared.clock.date();
+                write_acknowledgement(&mut self.output, (status, &body), durability, date, self.close);
+                self.stage = Stage::Answer;
+                self.deadline = Some(now + ANSWER_TIME);
+            }
+            Err(error) => self.refuse(shared, &path, &error, now, false),
+        }
+    }
+
+    /// What its deadline means; false when there is nothing left to do but to close it.
+    pub(crate) fn expire(&mut self, shared: &mut Shared, now: Instant) -> bool {
+        match &self.stage {
+            Stage::Head | Stage::Answer | Stage::Linger => false,
+            Stage::Body(..) => {
+                let seconds = shared.limits.body_time.as_secs_f64();
+                let late = format!("the body did not arrive within {seconds} seconds");
+                self.refuse_body(shared, &Error::new(ErrorKind::RequestTimeout, late), now, false);
+                true
+            }
+            Stage::Commit { .. } => {
+                self.give_up(&format!("{} seconds", COMMIT_TIME.as_secs()), shared, now);
+                true
+            }
+        }
+    }
+
+    /// Tells a sender whose commit did not come in time that its outcome is unknown.
+    pub(crate) fn give_up(&mut self, within: &str, shared: &mut Shared, now: Instant) {
+        let detail = format!("no commit within {within}; the outcome is unknown");
+        self.settle(Err(Error::new(ErrorKind::Timeout, detail)), shared, now);
+    }
+
+    /// Writes on; `None` when all is written and the connection goes on.
+    fn flush(&mut self, shared: &Shared, now: Instant) -> Option<Turn> {
+        while self.sent < self.output.len() {
+            if !self.socket.is_writable() {
+                return Some(Turn::Wait);
+            }
+            match self.socket.write(self.output.get(self.sent..).unwrap_or_default()) {
+                Ok(count) => self.sent += count,
+                Err(_gone) => return Some(Turn::Close),
+            }
+        }
+        self.output.clear();
+        self.sent = 0;
+        if !self.close {
+            self.stage = Stage::Head;
+            self.deadline = Some(now + IDLE_TIME);
+            return None;
+        }
+        if !self.linger || shared.stopping {
+            return Some(Turn::Close);
+        }
+        self.socket.end_writing();
+        self.stage = Stage::Linger;
+        self.deadline = Some(now + LINGER_TIME);
+        None
+    }
+}

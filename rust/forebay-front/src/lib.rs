@@ -1,0 +1,30 @@
+//! The HTTP/1.1 front of the server, on one thread of its own.
+//!
+//! A request of an ingest route, from a sender with a token, is read, submitted to the engine and answered here: per
+//! request there is no Python, and no thread but this one and the committer's. Everything that is out of the ordinary in
+//! any way (another route, no length, a query, a header that is refused, an unknown token, too large) is not judged
+//! here: its connection becomes a tunnel to the server behind, which knows every rule, from that request on.
+
+mod allowance;
+mod answer;
+mod connection;
+mod deadlines;
+mod front;
+mod grants;
+mod head;
+mod limits;
+mod mailbox;
+mod poller;
+mod reactor;
+mod route;
+mod slots;
+mod socket;
+mod stats;
+mod tunnel;
+
+pub use allowance::Allowance;
+pub use answer::{Answer, Refusals};
+pub use front::Front;
+pub use grants::{Grant, Grants};
+pub use limits::Limits;
+pub use stats::{Stats, StatsView};

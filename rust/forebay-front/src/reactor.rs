@@ -1,0 +1,322 @@
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use forebay_core::{Completer, Engine, Request, Ticket};
+
+use crate::connection::{Connection, Shared, Turn};
+use crate::deadlines::Deadlines;
+use crate::mailbox::{Mailbox, Outcome};
+use crate::poller::{Events, Poller, Ready, Source};
+use crate::slots::Slots;
+use crate::socket::Socket;
+use crate::stats::Counted;
+use crate::tunnel::{Next, Tunnel};
+
+/// Connections accepted before those that are there have their turn.
+const ACCEPTS: usize = 64;
+/// What a tunnel reads at once. One for all: what is left is kept with the tunnel.
+const SCRATCH_BYTES: usize = 128 * 1024;
+/// What the kernel keeps of a tunnel's answers for a client that does not read: on top of what the server behind counts.
+const TUNNEL_RECEIVE_BYTES: usize = 256 * 1024;
+/// How long accepting rests when the process has no descriptor left.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// A connection of either kind.
+#[derive(Debug)]
+enum Client {
+    Direct(Box<Connection>),
+    Tunnel(Box<Tunnel>),
+}
+
+/// The front's loop: everything that happens, on one thread.
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    poller: Poller,
+    /// `None` once the front is stopping.
+    listener: Option<TcpListener>,
+    /// Accepting rests until then; for ever when there are as many connections as may be.
+    rest: Option<Option<Instant>>,
+    backend: SocketAddr,
+    engine: Arc<Engine>,
+    mailbox: Arc<Mailbox>,
+    completer: Arc<dyn Completer>,
+    clients: Slots<Client>,
+    shared: Shared,
+    deadlines: Deadlines,
+    /// Tunnels that had their turn and could go on.
+    again: Vec<u32>,
+    scratch: Vec<u8>,
+}
+
+impl Reactor {
+    /// Ready to run. `listener` does not block.
+    pub(crate) fn new(
+        listener: TcpListener,
+        backend: SocketAddr,
+        engine: Arc<Engine>,
+        mailbox: Arc<Mailbox>,
+        shared: Shared,
+    ) -> std::io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.add_level(&listener, Source::Listener)?;
+        poller.add_level(mailbox.descriptor(), Source::Mailbox)?;
+        let completer: Arc<dyn Completer> = Arc::clone(&mailbox) as Arc<dyn Completer>;
+        Ok(Self {
+            poller,
+            listener: Some(listener),
+            rest: None,
+            backend,
+            engine,
+            completer,
+            mailbox,
+            clients: Slots::new(),
+            shared,
+            deadlines: Deadlines::new(Instant::now()),
+            again: Vec::new(),
+            scratch: vec![0; SCRATCH_BYTES],
+        })
+    }
+
+    /// Serves until it is asked to stop and every request under way is answered, or the time for that is over: false
+    /// when some were left then.
+    pub(crate) fn run(mut self) -> std::io::Result<bool> {
+        let (mut events, mut ready, mut letters) = (Events::new(), Vec::new(), Vec::new());
+        loop {
+            let now = Instant::now();
+            let limit = if self.again.is_empty() { self.sleep(now) } else { Some(Duration::ZERO) };
+            self.poller.wait(limit, &mut events, &mut ready)?;
+            let now = Instant::now();
+            for event in ready.drain(..) {
+                self.dispatch(event, &mut letters, now);
+            }
+            for slot in std::mem::take(&mut self.again) {
+                self.turn(slot, now);
+            }
+            self.keep_deadlines(now);
+            if let Some(deadline) = self.mailbox.stop_by() {
+                self.begin_stop(now);
+                if self.clients.len() == 0 || now >= deadline {
+                    return Ok(self.clients.len() == 0);
+                }
+            }
+        }
+    }
+
+    fn sleep(&self, now: Instant) -> Option<Duration> {
+        let sleep = self.deadlines.sleep(now, self.clients.len() == 0);
+        let rest = self.rest.flatten().map(|until| until.saturating_duration_since(now));
+        let stop = self.mailbox.stop_by().map(|deadline| deadline.saturating_duration_since(now));
+        [sleep, rest, stop].into_iter().flatten().min()
+    }
+
+    fn dispatch(&mut self, event: Ready, letters: &mut Vec<(Ticket, Outcome)>, now: Instant) {
+        match event.source {
+            Source::Listener => self.accept(now),
+            Source::Mailbox => {
+                self.mailbox.take(letters);
+                for (ticket, outcome) in letters.drain(..) {
+                    self.settle(ticket, outcome, now);
+                }
+            }
+            Source::Client(slot) => {
+                match self.clients.get(slot) {
+                    Some(Client::Direct(connection)) => connection.socket.note(event),
+                    Some(Client::Tunnel(tunnel)) => tunnel.client.note(event),
+                    None => return,
+                }
+                self.turn(slot, now);
+            }
+            Source::Backend(slot) => {
+                if let Some(Client::Tunnel(tunnel)) = self.clients.get(slot) {
+                    tunnel.backend.note(event);
+                    self.turn(slot, now);
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, now: Instant) {
+        for _ in 0..ACCEPTS {
+            let Some(listener) = &self.listener else { return };
+            if self.clients.len() >= self.shared.limits.connections {
+                self.pause(None);
+                return;
+            }
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    if let Err(error) = self.admit(stream, now) {
+                        drop(error); // the connection broke before it was served
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                // Of a connection that is gone already.
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_no_descriptor_or_memory) => {
+                    self.pause(Some(now + ACCEPT_REST));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: std::net::TcpStream, now: Instant) -> std::io::Result<()> {
+        stream.set_nonblocking(true)?;
+        let slot = self.clients.next();
+        self.poller.add(&stream, Source::Client(slot))?;
+        let connection = Connection::new(Socket::new(stream), slot, &self.shared, now);
+        self.clients.insert(Client::Direct(connection.into()));
+        Ok(())
+    }
+
+    /// Lets further connections wait in the backlog.
+    fn pause(&mut self, until: Option<Instant>) {
+        if let Some(listener) = self.listener.as_ref().filter(|_| self.rest.is_none()) {
+            // Fails only for what is not registered.
+            let _infallible = self.poller.remove(listener);
+            self.rest = Some(until);
+        }
+    }
+
+    fn accept_again(&mut self) {
+        if let Some(listener) = self.listener.as_ref().filter(|_| self.rest.is_some()) {
+            // On failure, which takes a kernel without memory, the next one that closes tries again.
+            if self.poller.add_level(listener, Source::Listener).is_ok() {
+                self.rest = None;
+            }
+        }
+    }
+
+    fn turn(&mut self, slot: u32, now: Instant) {
+        loop {
+            let Some(client) = self.clients.get(slot) else { return };
+            let connection = match client {
+                Client::Direct(connection) => connection,
+                Client::Tunnel(tunnel) => {
+                    match tunnel.turn(&mut self.scratch, now) {
+                        Next::Wait => {}
+                        Next::Again => self.again.push(slot),
+                        Next::Close => self.close(slot),
+                        Next::Reset => self.reset(slot),
+                    }
+                    return;
+                }
+            };
+            match connection.turn(&mut self.shared, now) {
+                Turn::Wait => return,
+                Turn::Close => return self.close(slot),
+                Turn::Tunnel => return self.tunnel(slot, now),
+                Turn::Submit(request) => self.submit(slot, request, now),
+            }
+        }
+    }
+
+    fn submit(&mut self, slot: u32, request: Request, now: Instant) {
+        let Some(Client::Direct(connection)) = self.clients.get(slot) else { return };
+        let ticket = connection.ticket();
+        if let Err(error) = self.engine.submit(request, Arc::clone(&self.completer), ticket) {
+            connection.settle(Err(error), &mut self.shared, now);
+        }
+    }
+
+    fn settle(&mut self, ticket: Ticket, outcome: Outcome, now: Instant) {
+        let slot = Connection::slot_of(ticket);
+        let Some(Client::Direct(connection)) = self.clients.get(slot) else { return };
+        if !connection.awaits(ticket) {
+            return;
+        }
+        match outcome {
+            Outcome::Due(due) => self.deadlines.add(due, ticket),
+            Outcome::Settled(outcome) => {
+                connection.settle(outcome, &mut self.shared, now);
+                self.turn(slot, now);
+            }
+        }
+    }
+
+    /// Hands a connection to the server behind, with what was read of it.
+    fn tunnel(&mut self, slot: u32, now: Instant) {
+        let backend = Socket::connect(self.backend, TUNNEL_RECEIVE_BYTES);
+        let added = backend.and_then(|backend| {
+            self.poller.add(backend.descriptor(), Source::Backend(slot))?;
+            Ok(backend)
+        });
+        // No descriptor is left, or the server behind has stopped.
+        let Ok(backend) = added else { return self.close(slot) };
+        let Some(Client::Direct(connection)) = self.clients.remove(slot) else { return };
+        let (client, first) = connection.into_parts();
+        let counted = Counted::new(&self.shared.stats, |stats| &stats.tunnels);
+        // The number that was just given back.
+        self.clients.insert(Client::Tunnel(Tunnel::new(client, backend, first, counted).into()));
+        self.turn(slot, now);
+    }
+
+    fn close(&mut self, slot: u32) {
+        if self.clients.remove(slot).is_some() && self.rest == Some(None) {
+            self.accept_again();
+        }
+    }
+
+    fn reset(&mut self, slot: u32) {
+        if let Some(Client::Tunnel(tunnel)) = self.clients.remove(slot) {
+            tunnel.client.reset();
+            tunnel.backend.reset();
+        }
+        if self.rest == Some(None) {
+            self.accept_again();
+        }
+    }
+
+    fn keep_deadlines(&mut self, now: Instant) {
+        while let Some(ticket) = self.deadlines.expired(now) {
+            let slot = Connection::slot_of(ticket);
+            if let Some(Client::Direct(connection)) = self.clients.get(slot)
+                && connection.awaits(ticket)
+            {
+                connection.give_up("options.timeout", &mut self.shared, now);
+                self.turn(slot, now);
+            }
+        }
+        if matches!(self.rest, Some(Some(until)) if now >= until) {
+            self.accept_again();
+        }
+        if self.deadlines.sweep(now) {
+            self.clients.numbers().into_iter().for_each(|slot| self.look_at(slot, now));
+        }
+    }
+
+    fn look_at(&mut self, slot: u32, now: Instant) {
+        let crowded = self.rest == Some(None);
+        match self.clients.get(slot) {
+            Some(Client::Direct(connection)) if crowded && connection.is_idle_in_a_crowd(now) => self.close(slot),
+            Some(Client::Direct(connection)) if connection.deadline.is_some_and(|deadline| now >= deadline) => {
+                if connection.expire(&mut self.shared, now) {
+                    self.turn(slot, now)
+                } else {
+                    self.close(slot)
+                }
+            }
+            Some(Client::Tunnel(tunnel)) if tunnel.is_past_linger(now) => self.close(slot),
+            Some(Client::Tunnel(tunnel)) if tunnel.is_out_of_patience(now) => self.reset(slot),
+            _ => {}
+        }
+    }
+
+    /// Stops accepting, and ends what is idle. The server behind ends the tunnels.
+    fn begin_stop(&mut self, now: Instant) {
+        if std::mem::replace(&mut self.shared.stopping, true) {
+            return;
+        }
+        self.listener = None;
+        for slot in self.clients.numbers() {
+            if matches!(self.clients.get(slot), Some(Client::Direct(connection)) if connection.is_idle()) {
+                self.turn(slot, now);
+                // It may just have begun a request.
+                if matches!(self.clients.get(slot), Some(Client::Direct(connection)) if connection.is_idle()) {
+                    self.close(slot);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+use forebay_core::Shape;
+
+const STREAMS: &str = "/api/v1/streams/";
+const MAX_NAME_BYTES: usize = 249;
+
+/// What an ingest path asks for: the shape of its body, and the stream where the path names it. `None` for every other
+/// path.
+pub(crate) fn find(path: &str) -> Option<(Shape, Option<&str>)> {
+    match path {
+        "/v1/drain" => Some((Shape::Drain, None)),
+        "/api/events" => Some((Shape::Event, None)),
+        "/api/events/batch" => Some((Shape::EventBatch, None)),
+        "/v1/analytics/track" => Some((Shape::Track, None)),
+        "/v1/analytics/track/batch" => Some((Shape::TrackBatch, None)),
+        _ => {
+            let (name, rest) = path.strip_prefix(STREAMS)?.split_once('/')?;
+            let shape = match rest {
+                "events" => Shape::Publish,
+                "events/batch" => Shape::PublishBatch,
+                _ => return None,
+            };
+            is_plain(name).then_some((shape, Some(name)))
+        }
+    }
+}
+
+/// Whether it may be a stream's name as it stands. Anything else, an escaped one too, is for the server behind.
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(plain) && name != "." && name != ".."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ingest_paths_are_found_and_nothing_else() {
+        assert_eq!(find("/v1/drain"), Some((Shape::Drain, None)));
+        assert_eq!(find("/api/v1/streams/a.b/events"), Some((Shape::Publish, Some("a.b"))));
+        assert_eq!(find("/api/v1/streams/events/events/batch"), Some((Shape::PublishBatch, Some("events"))));
+        for path in [
+            "/",
+            "",
+            "/v1/drain/",
+            "/v1/drain?x=1",
+            "//v1/drain",
+            "/api/v1/streams//events",
+            "/api/v1/streams/a%20b/events",
+            "/api/v1/streams/../events",
+            "/api/v1/streams/a/events/",
+            "/api/v1/streams/a/records",
+            "/api/v1/streams/a/events?x",
+        ] {
+            assert_eq!(find(path), None, "{path}");
+        }
+        assert_eq!(find(&format!("/api/v1/streams/{}/events", "n".repeat(250))), None);
+    }
+}

@@ -1,0 +1,157 @@
+use std::time::Instant;
+
+use crate::limits::{ANSWER_TIME, LINGER_TIME};
+use crate::socket::{Read, Socket};
+use crate::stats::Counted;
+
+/// Reads of one direction before another connection has its turn.
+const TURNS: usize = 16;
+
+/// What is to be done with a connection after its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing until epoll says so.
+    Wait,
+    /// Another turn, after the others had theirs.
+    Again,
+    /// It is over.
+    Close,
+    /// It broke, and both sides are to know.
+    Reset,
+}
+
+/// Which side of a way broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Broken {
+    Source,
+    Sink,
+}
+
+type Pumped<T> = Result<T, Broken>;
+
+/// Bytes that go one way.
+#[derive(Debug, Default)]
+struct Way {
+    /// Read and not yet written: at most one read's.
+    left: Vec<u8>,
+    written: usize,
+    /// The source sends no more.
+    ended: bool,
+    /// The destination takes no more: what comes is read and dropped.
+    dead: bool,
+    /// The end was passed on.
+    passed: bool,
+}
+
+impl Way {
+    fn pump(&mut self, from: &mut Socket, to: &mut Socket, scratch: &mut [u8]) -> Pumped<bool> {
+        for _ in 0..TURNS {
+            if !self.flush(to)? {
+                return Ok(false);
+            }
+            if self.ended {
+                if !std::mem::replace(&mut self.passed, true) && !self.dead {
+                    to.end_writing();
+                }
+                return Ok(false);
+            }
+            if !from.is_readable() {
+                return Ok(false);
+            }
+            match from.read(scratch).map_err(|_| Broken::Source)? {
+                Read::Nothing => {}
+                Read::End => self.ended = true,
+                Read::Some(count) => self.send(to, scratch.get(..count).unwrap_or_default())?,
+            }
+        }
+        Ok(true)
+    }
+
+    fn send(&mut self, to: &mut Socket, bytes: &[u8]) -> Pumped<()> {
+        if self.dead {
+            return Ok(());
+        }
+        let written = if to.is_writable() { to.write(bytes).map_err(|_| Broken::Sink)? } else { 0 };
+        self.left.extend_from_slice(bytes.get(written..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Whether nothing is left to be written.
+    fn flush(&mut self, to: &mut Socket) -> Pumped<bool> {
+        while self.written < self.left.len() && !self.dead {
+            if !to.is_writable() {
+                return Ok(false);
+            }
+            let rest = self.left.get(self.written..).unwrap_or_default();
+            self.written += to.write(rest).map_err(|_| Broken::Sink)?;
+        }
+        // Its memory goes too: most tunnels wait most of the time.
+        self.left = Vec::new();
+        self.written = 0;
+        Ok(true)
+    }
+}
+
+/// A connection that the server behind serves: bytes are passed on in both directions.
+///
+/// No more is read from one side than the other takes, so that a slow reader is felt by whoever writes to it.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    pub(crate) client: Socket,
+    pub(crate) backend: Socket,
+    up: Way,
+    down: Way,
+    /// From the backend's end on: how long what the client still sends is read and dropped.
+    linger: Option<Instant>,
+    /// From the backend's end on: how long the client may take nothing of what is left for it.
+    patience: Option<Instant>,
+    _counted: Counted,
+}
+
+impl Tunnel {
+    /// `first` was read from the client before.
+    pub(crate) fn new(client: Socket, backend: Socket, first: Vec<u8>, counted: Counted) -> Self {
+        let up = Way { left: first, ..Way::default() };
+        Self { client, backend, up, down: Way::default(), linger: None, patience: None, _counted: counted }
+    }
+
+    /// Passes on what can be passed on now.
+    pub(crate) fn turn(&mut self, scratch: &mut [u8], now: Instant) -> Next {
+        // Down first: a server that answered and closed has said why before its end is met on the way up.
+        let Ok(down) = self.down.pump(&mut self.backend, &mut self.client, scratch) else { return Next::Reset };
+        if self.down.passed {
+            self.linger.get_or_insert(now + LINGER_TIME);
+        } else if self.backend.is_broken() {
+            // Whoever breaks off wants the reader to go: it gets what it takes soon.
+            self.patience.get_or_insert(now + LINGER_TIME);
+        } else if self.backend.has_ended() {
+            self.patience = Some(now + ANSWER_TIME);
+        }
+        let up = match self.up.pump(&mut self.client, &mut self.backend, scratch) {
+            Ok(again) => again,
+            Err(Broken::Source) => return Next::Reset,
+            Err(Broken::Sink) => {
+                // The server behind closed. What it answered before is still passed on, and its end comes after that.
+                self.up.dead = true;
+                true
+            }
+        };
+        if self.down.passed && (self.up.ended || self.is_past_linger(now)) {
+            Next::Close
+        } else if up || down {
+            Next::Again
+        } else {
+            Next::Wait
+        }
+    }
+
+    /// Whether the server behind is gone, and the client goes on for too long.
+    pub(crate) fn is_past_linger(&self, now: Instant) -> bool {
+        self.linger.is_some_and(|until| now >= until)
+    }
+
+    /// Whether the server behind is gone, and the client does not take what it sent.
+    pub(crate) fn is_out_of_patience(&self, now: Instant) -> bool {
+        !self.down.passed && self.patience.is_some_and(|until| now >= until)
+    }
+}
