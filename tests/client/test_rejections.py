@@ -111,6 +111,20 @@ def test_publications_to_a_real_server(shared_server: RunningServer) -> None:
     assert {row["key"] for row in rows} == {str(number) for number in range(10) if number not in BAD}
 
 
+def test_analytics_and_events_to_a_real_server(shared_server: RunningServer) -> None:
+    told: list[Rejection] = []
+    with Client(shared_server.url, on_rejected=told.append) as client:
+        for number in range(10):
+            client.track("" if number in BAD else "view", user=str(number))
+            client.event("view", "" if number in BAD else "app", {"n": number})
+        assert client.flush() == 0
+        assert (client.stats().delivered, client.stats().rejected) == (14, 6)
+    good = sorted(set(range(10)) - BAD)
+    assert sorted(int(row["value"]["user"]["id"]) for row in shared_server.records("analytics")) == good
+    assert sorted(row["value"]["data"]["n"] for row in shared_server.records("events")) == good
+    assert {(row.lane, "must not be empty" in row.reason) for row in told} == {("track", True), ("events", True)}
+
+
 def test_a_bad_log_event_is_quarantined_by_the_server(shared_server: RunningServer) -> None:
     told: list[Rejection] = []
     with Client(shared_server.url, on_rejected=told.append) as client:

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,10 @@ def adds_up(stats: Stats) -> bool:
 
 
 def stored(server: RunningServer, stream: str = "logs") -> Counter[str]:
-    def message(value: dict[str, str]) -> str:
-        return value["message"]
+    def message(value: dict[str, Any]) -> str:
+        """Of whatever kind of event."""
+        found = value.get("message") or value.get("data") or value["user"]["id"]
+        return str(found["message"] if isinstance(found, dict) else found)
 
     return Counter(message(row["value"]) for row in server.records(stream))
 
@@ -60,10 +63,12 @@ def test_after_a_storm_each_accepted_event_is_stored_once(server: Start, tmp_pat
         sums.join()
         stats = client.stats()
         assert client.close() == 0
-    assert (stats.accepted, stats.delivered, stats.rejected, stats.dropped) == (3 * 1200, 3 * 1200, 0, 0)
+    assert (stats.accepted, stats.delivered, stats.rejected, stats.dropped) == (3 * 1600, 3 * 1600, 0, 0)
     assert stats.retries > 10
     each_once(running, {f"log {name} {number}" for name in range(3) for number in range(800)})
     each_once(running, {f"publish {name} {number}" for name in range(3) for number in range(400)}, "orders")
+    each_once(running, {f"event {name} {number}" for name in range(3) for number in range(0, 800, 4)}, "events")
+    each_once(running, {f"track {name} {number}" for name in range(3) for number in range(0, 800, 4)}, "analytics")
     if spool is not None:
         assert list(spool.iterdir()) == []
 
@@ -73,6 +78,9 @@ def hand_over(client: Client, name: int) -> None:
         assert client.log(f"log {name} {number}")
         if number % 2:
             assert client.publish("orders", {"message": f"publish {name} {number // 2}"})
+        if number % 4 == 0:
+            assert client.event("view", f"source {name}", {"message": f"event {name} {number}"})
+            assert client.track("view", user=f"track {name} {number}")
 
 
 def watch(client: Client, ended: threading.Event) -> None:

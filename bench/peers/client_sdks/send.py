@@ -69,7 +69,7 @@ def posthog(url: str, _spool: str | None) -> Sent:
 
     def hand_over(events: int) -> None:
         for _ in range(events):
-            client.capture("user", MESSAGE, FIELDS)
+            client.capture(MESSAGE, distinct_id="user", properties=FIELDS)
 
     def end() -> int:
         client.shutdown()
@@ -81,7 +81,7 @@ def posthog(url: str, _spool: str | None) -> Sent:
 def opentelemetry(url: str, _spool: str | None) -> Sent:
     from opentelemetry._logs import SeverityNumber
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-    from opentelemetry.sdk._logs import LoggerProvider, LogRecord
+    from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
     provider = LoggerProvider()
@@ -90,19 +90,15 @@ def opentelemetry(url: str, _spool: str | None) -> Sent:
     )
     provider.add_log_record_processor(processor)
     logger = provider.get_logger("bench")
-    resource = provider.resource
 
     def hand_over(events: int) -> None:
         for _ in range(events):
             logger.emit(
-                LogRecord(
-                    timestamp=time.time_ns(),
-                    severity_number=SeverityNumber.INFO,
-                    severity_text="INFO",
-                    body=MESSAGE,
-                    attributes=FIELDS,
-                    resource=resource,
-                )
+                timestamp=time.time_ns(),
+                severity_number=SeverityNumber.INFO,
+                severity_text="INFO",
+                body=MESSAGE,
+                attributes=FIELDS,
             )
 
     def end() -> int:
