@@ -35,6 +35,9 @@ def test_times() -> None:
     moment = datetime(2024, 5, 31, 17, 30, 45, 123456, timezone(timedelta(hours=2)))
     assert rfc3339(moment) == rfc3339(moment.timestamp()) == "2024-05-31T15:30:45.123456Z"
     assert rfc3339(moment.astimezone().replace(tzinfo=None)) == "2024-05-31T15:30:45.123456Z"
+    for found in (moment, moment.timestamp()):
+        assert logged(timestamp=found)["timestamp"] == "2024-05-31T15:30:45.123456Z"
+    assert logged(timestamp=-0.5)["timestamp"] == "1969-12-31T23:59:59.500000Z"
     assert rfc3339("whatever") == "whatever"
     assert millis(moment) == millis(moment.isoformat()) == int(moment.timestamp() * 1000)
 

@@ -75,6 +75,7 @@ def test_the_end_of_the_process_sends_what_is_left() -> None:
             client = Client(sys.argv[1], linger_seconds=60)
             for number in range(1200):
                 client.log(str(number))
+            del client
             """,
             server.url,
         )

@@ -157,8 +157,8 @@ class Client:
         timestamp: Moment | None = None,
         metadata: Fields | None = None,
     ) -> bool:
-        """Hands over a log event. False when it is dropped, as `stats()` counts; it never raises for what the event
-        holds: what JSON cannot hold becomes its text."""
+        """Hands over a log event. False when it is dropped, as `stats()` counts. What JSON cannot hold becomes its
+        text; only a `timestamp` that is no moment raises, ValueError or TypeError."""
         text = self._encode_log(message, level, project_id, service, timestamp, metadata)
         return self._offer(self._drain, text) is True
 

@@ -17,7 +17,11 @@ class Clock:
 
     def now(self) -> str:
         """This moment in microseconds."""
-        second, micros = divmod(time.time_ns() // 1000, 1_000_000)
+        return self.at(time.time_ns() // 1000)
+
+    def at(self, micros: int) -> str:
+        """A moment in microseconds since 1970 UTC."""
+        second, micros = divmod(micros, 1_000_000)
         cached, prefix = self._cached
         if cached != second:
             prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))

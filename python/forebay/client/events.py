@@ -14,6 +14,9 @@ from forebay.client.clock import Clock, millis, rfc3339
 MAX_DEPTH = 60
 """The server refuses more than 64 levels, and the event itself is some of them. What is deeper becomes its text."""
 
+LAST_SECOND = 253_402_300_799
+"""Of the year 9999."""
+
 Moment = str | datetime | float
 """A text in a form that the server knows, a `datetime`, or seconds since 1970 UTC."""
 
@@ -62,7 +65,8 @@ class Encoder:
     def __init__(self, project_id: str, service: str) -> None:
         self._project = project_id
         self._service = service
-        self._now = Clock().now
+        clock = Clock()
+        self._now, self._at = clock.now, clock.at
         self._encode = msgspec.json.Encoder(enc_hook=_text).encode
 
     def log(
@@ -74,9 +78,15 @@ class Encoder:
         timestamp: Moment | None,
         metadata: Fields | None,
     ) -> bytes:
+        if timestamp is None:
+            moment = self._now()
+        elif type(timestamp) is float and 0 <= timestamp < LAST_SECOND:
+            moment = self._at(round(timestamp * 1e6))
+        else:
+            moment = rfc3339(timestamp)
         event = LogEvent(
             project_id or self._project,
-            self._now() if timestamp is None else rfc3339(timestamp),
+            moment,
             level,
             service or self._service,
             message if type(message) is str else str(message),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import time
-import weakref
 from typing import Protocol
 
 
@@ -20,8 +19,9 @@ class Living(Protocol):
     def close(self, timeout: float | None = None) -> int: ...
 
 
-# Global, since what is registered for a fork stays so until the process ends: once, for however many clients.
-_open: weakref.WeakSet[Living] = weakref.WeakSet()
+# Global, since what is registered for a fork stays so until the process ends: once, for however many clients. Strong
+# references: a client that nobody holds any more may still have events.
+_open: set[Living] = set()
 _held: list[Living] = []
 
 
