@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from forebay.client import Client
 from harness import RunningServer, wait_for
 
 FLUSH_SECONDS = 60.0
+KILLS = int(os.environ.get("FOREBAY_KILLS", "6"))
 
 Start = Callable[..., RunningServer]
 
@@ -43,11 +45,10 @@ def test_what_a_killed_sender_had_accepted_is_stored_once(server: Start, tmp_pat
     counts: dict[str, int] = {}
     spool = tmp_path / "spool"
     with faulty(running.url, stall_seconds=0.6) as proxy:
-        for kill in range(6):
+        for kill in range(KILLS):
             # Without a server at all, with a bad one, and with a good one.
             proxy.share = (1.0, 0.6, 0.0)[kill % 3]
             counts[f"k{kill}"] = killed_run(proxy.url, spool, f"k{kill}", draw.uniform(0.05, 0.4), *mode)
-        assert list(spool.glob("*.spool")) != [], "the last one left something"
         proxy.share = 0.0
         with Client(proxy.url, spool=spool) as client:
             assert client.flush(FLUSH_SECONDS) == 0

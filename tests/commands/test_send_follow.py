@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from harness import RunningServer, clean_environment, event, run, wait_for
 
 Start = Callable[..., RunningServer]
 SECONDS = 60.0
+KILLS = int(os.environ.get("FOREBAY_KILLS", "3"))
 
 
 @contextmanager
@@ -150,7 +152,7 @@ def test_kills_and_rotations_lose_and_double_nothing(server: Start, tmp_path: Pa
         # What was rotated away before there is a state is nobody's to find.
         arrived(running, "start")
         process.kill()
-    for _ in range(4):
+    for _ in range(KILLS):
         with following(running.url, path) as process:
             ends = time.monotonic() + draw.uniform(0.3, 0.6)
             while time.monotonic() < ends:
