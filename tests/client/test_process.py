@@ -121,7 +121,7 @@ def test_the_child_of_a_fork_starts_empty_and_the_parent_keeps_its_events(tmp_pa
 
             for number in range(10):
                 client.log(f"before {number}")
-            thread = threading.Thread(target=busy)
+            thread = threading.Thread(target=busy, daemon=True)
             thread.start()
             for fork in range(5):
                 if (child := os.fork()) == 0:

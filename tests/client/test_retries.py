@@ -210,3 +210,19 @@ def test_retry_after_holds_for_every_connection() -> None:
     refused = next(at for at, status in times if status == 429)
     # The others may have been under way.
     assert sum(refused < at < refused + 0.9 for at, _ in times) <= 6
+
+
+def test_a_sender_outlives_what_nobody_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, failures = Target.connect, iter([LookupError("unknown encoding"), MemoryError()])
+
+    def connect(target: Target, seconds: float) -> socket.socket:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return real(target, seconds)
+
+    monkeypatch.setattr(Target, "connect", connect)
+    with scripted(accepted) as server, Client(server.url) as client:
+        client.log("a")
+        assert client.flush() == 0
+        assert (client.stats().delivered, client.stats().retries) == (1, 2)
+    assert len(server.seen) == 1

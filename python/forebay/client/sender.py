@@ -10,6 +10,7 @@ from forebay.client.batch import Batch
 from forebay.client.delivery import Delivery, Undelivered
 from forebay.client.queue import IDLE_SECONDS, Queue
 from forebay.client.rejection import Rejection, Rejections
+from forebay.client.retry import backoff
 from forebay.client.target import Target
 from forebay.client.verdict import Verdict, verdict
 
@@ -90,15 +91,27 @@ class Senders:
             self._target, answer_seconds=self._answer_seconds, pause=self._pause, on_retry=self._retried
         )
         wake = self._wake
+        failures = 0
+        batch: Batch | None = None
         try:
             while not self._stopped:
-                batch = self._queue.take(IDLE_SECONDS)
-                if batch is not None:
+                batch = batch or self._queue.take(IDLE_SECONDS)
+                if batch is None:
+                    if not first or self._queue.closed:
+                        break
+                    continue
+                try:
                     self._send(delivery, batch)
-                elif not first or self._queue.closed:
-                    break
-        except Undelivered:
-            pass  # stopped; what is left stays pending
+                except Undelivered:
+                    break  # stopped; what is left stays pending
+                except Exception as error:
+                    # Whatever it is, a thread that ended would leave its batch and all that follow lying.
+                    logger.exception("a batch is tried again")
+                    failures += 1
+                    self._retried(f"{type(error).__name__}: {error}")
+                    self._pause(backoff(failures), 0.0)
+                else:
+                    batch, failures = None, 0
         finally:
             delivery.close()
             with wake:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import socket
 import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+# Looking a name up imports it: in a sender's thread that may be under way at a fork, and is then never done in the child.
+codecs.lookup("idna")
 
 
 @dataclass(frozen=True, slots=True)
