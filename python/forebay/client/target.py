@@ -8,7 +8,8 @@ import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-# Looking a name up imports it: in a sender's thread that may be under way at a fork, and is then never done in the child.
+# Looking a name up imports it: in a sender's thread that may be under way at a fork, and then it is never done in the
+# child.
 codecs.lookup("idna")
 
 
