@@ -1,14 +1,18 @@
 """forebay: a durable, partitioned log with an HTTP front, in one process."""
 
-from importlib.metadata import version
+from __future__ import annotations
 
-from forebay._forebay import Receipt, StreamDescription
-from forebay.consumer import Consumer, Message
-from forebay.errors import ForebayError
-from forebay.log import Log, Record, open
-from forebay.records import Records
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__version__ = version("forebay")
+if TYPE_CHECKING:
+    from forebay._forebay import Receipt, StreamDescription
+    from forebay.consumer import Consumer, Message
+    from forebay.errors import ForebayError
+    from forebay.log import Log, Record, open
+    from forebay.records import Records
+
+    __version__: str
 
 __all__ = [
     "Consumer",
@@ -22,3 +26,33 @@ __all__ = [
     "__version__",
     "open",
 ]
+
+_HOMES = {
+    "Consumer": "forebay.consumer",
+    "ForebayError": "forebay.errors",
+    "Log": "forebay.log",
+    "Message": "forebay.consumer",
+    "Receipt": "forebay._forebay",
+    "Record": "forebay.log",
+    "Records": "forebay.records",
+    "StreamDescription": "forebay._forebay",
+    "open": "forebay.log",
+}
+
+
+def __getattr__(name: str) -> object:
+    """The public names when they are asked for (PEP 562): `forebay.client` is of use where the engine is not."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        found: object = version("forebay")
+    elif name in _HOMES:
+        found = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | set(__all__))

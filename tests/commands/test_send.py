@@ -59,7 +59,8 @@ class Answering(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         with self.server.guard:
-            self.server.seen.append((self.headers["idempotency-key"], body, dict(self.headers.items())))
+            named = {name.lower(): value for name, value in self.headers.items()}
+            self.server.seen.append((self.headers["idempotency-key"], body, named))
             step = self.server.steps.pop(0) if self.server.steps else (202, {}, b"{}")
         if step is None:
             self.close_connection = True
@@ -140,7 +141,8 @@ def test_retries_use_the_same_key_and_obey_retry_after() -> None:
         ended = send("-", "--url", server.url, "--token", "secret", text=b"\n".join(lines(3)))
         assert (ended.returncode, ended.stderr) == (0, b"")
         assert b"acknowledged 3 events in 1 batches" in ended.stdout
-        assert b"4 retries" in ended.stdout
+        # Where the kept connection was closed without an answer, a new one was tried at once.
+        assert b"3 retries" in ended.stdout
         keys = {key for key, _, _ in server.seen}
         bodies = {body for _, body, _ in server.seen}
         assert (len(server.seen), len(keys), len(bodies)) == (5, 1, 1)

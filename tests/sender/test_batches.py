@@ -65,3 +65,5 @@ def test_what_is_left_of_a_batch_has_another_key() -> None:
     line, rest = batch.without(1)
     assert (line, rest.lines) == (lines[1], [lines[0], lines[2]])
     assert rest.key != batch.key
+    assert rest.key == batch.without(1)[1].key != batch.without(0)[1].key
+    assert len(rest.key) <= 128

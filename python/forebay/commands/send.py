@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -12,12 +13,19 @@ from typing import BinaryIO
 
 import click
 
-from forebay.sender import Line, Outcome, Sending, Target
+from forebay.client.target import Target
+from forebay.sender import Following, Line, Outcome, Sending, drain_of
+from forebay.sender.mark import SUFFIX, MarkFile
 
 MAX_CONNECTIONS = 64
 """A thread each; a server is busy with far fewer."""
 
 SHOW_SECONDS = 0.2
+
+INTERRUPTED = 130
+
+PATIENCE_SECONDS = 300.0
+"""A server that is upgraded is back by then. Who follows a file waits for ever: nobody looks."""
 
 
 @click.command()
@@ -34,25 +42,49 @@ SHOW_SECONDS = 0.2
 @click.option(
     "--patience",
     type=click.FloatRange(min=0),
-    default=300.0,
-    show_default=True,
     metavar="SECONDS",
-    help="How long a batch is tried again when the server is saturated, failing or unreachable.",
+    help="How long a batch is tried again when the server is saturated, failing or unreachable. [default: 300; with "
+    "--follow without end]",
 )
-def send(file: BinaryIO, url: str, token: str | None, connections: int, rejected: str | None, patience: float) -> None:
+@click.option("--follow", is_flag=True, help="Go on as the file grows and is rotated, and resume there the next time.")
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, writable=True),
+    help=f"Where --follow keeps how far it is. [default: FILE{SUFFIX}]",
+)
+def send(
+    file: BinaryIO,
+    url: str,
+    token: str | None,
+    connections: int,
+    rejected: str | None,
+    patience: float | None,
+    follow: bool,
+    state: str | None,
+) -> None:
     """Send the log events in FILE, one JSON object a line, to a server's drain; `-` reads standard input.
 
     Batches hold up to 500 events or 1 MiB. A batch that may or may not have arrived is sent again with its
     Idempotency-Key, so that it is stored once. Batches of several connections may be stored in any order.
 
+    With --follow, lines go in their order, on one connection. A file that is renamed is read to its end before the
+    new one; of one that is copied and truncated, what was written between is lost. SIGTERM and ^C end it.
+
     Exit status: 0 every line was acknowledged; 1 some were rejected or not delivered, as the summary says; 2 wrong
     usage; 130 interrupted.
     """
     try:
-        target = Target.parse(url, token)
+        target = drain_of(url, token)
     except ValueError as error:
         raise click.UsageError(f"--url {error}") from None
     rejections = Rejections(rejected)
+    if follow:
+        if file.name == "<stdin>":
+            raise click.UsageError("--follow needs a file with a name")
+        sys.exit(follow_file(Path(file.name), Path(state or f"{file.name}{SUFFIX}"), target, rejections, patience))
+    if state:
+        raise click.UsageError("--state is for --follow")
+    patience = PATIENCE_SECONDS if patience is None else patience
     sending = Sending(file.fileno(), target, connections=connections, patience_seconds=patience, keep=rejections.keep)
     started = time.monotonic()
     with rejections:
@@ -72,8 +104,42 @@ def send(file: BinaryIO, url: str, token: str | None, connections: int, rejected
         missing = f"lines {rejections.missing}, and " if rejections.missing else ""
         click.echo(f"forebay: not stored: {missing}whatever comes after line {outcome.last_line}", err=True)
     if outcome.failure == "interrupted":
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     sys.exit(0 if outcome.complete else 1)
+
+
+def follow_file(path: Path, state: Path, target: Target, rejections: Rejections, patience: float | None) -> int:
+    """The exit status."""
+
+    def notice(text: str) -> None:
+        click.echo(f"forebay: {text}", err=True)
+
+    ended: list[int] = []
+    try:
+        marks = MarkFile(state)
+        following = Following(path, marks, target, patience_seconds=patience, keep=rejections.keep, notice=notice)
+
+        def end(number: int, _frame: object) -> None:
+            ended.append(number)
+            following.stop()
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+        with rejections:
+            outcome = following.run()
+        marks.close()
+    except BlockingIOError:
+        raise click.ClickException(f"another process follows with {state}") from None
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(
+        f"acknowledged {outcome.acknowledged:,} events in {outcome.batches:,} batches; {outcome.rejected:,} rejected, "
+        f"{outcome.retries:,} retries"
+    )
+    if outcome.failure:
+        notice(f"ended: {outcome.failure}; what is not stored is sent the next time")
+        return 1
+    return INTERRUPTED if signal.SIGINT in ended else 1 if outcome.rejected else 0
 
 
 class Rejections:

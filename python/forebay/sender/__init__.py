@@ -1,12 +1,14 @@
 """Sending NDJSON to a server: what `forebay send` is made of."""
 
 from forebay.sender.batches import Batch, Line, Reader, Rejection
-from forebay.sender.delivery import Delivery, Gone, Refused, Target
+from forebay.sender.delivery import Delivery, Gone, Refused, drain_of
+from forebay.sender.follow import Following
 from forebay.sender.run import Outcome, Sending
 
 __all__ = [
     "Batch",
     "Delivery",
+    "Following",
     "Gone",
     "Line",
     "Outcome",
@@ -14,5 +16,5 @@ __all__ = [
     "Refused",
     "Rejection",
     "Sending",
-    "Target",
+    "drain_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -70,8 +71,10 @@ class Batch:
         return _PREFIX + b",".join(line.text for line in self.lines) + _SUFFIX
 
     def without(self, index: int) -> tuple[Line, Batch]:
-        """The line at `index`, and the others as a batch of its own: another body needs another key."""
-        return self.lines[index], Batch(self.lines[:index] + self.lines[index + 1 :])
+        """The line at `index`, and the others as a batch of its own: another body needs another key. It follows from
+        this one's: who sends the batch again, and is refused again, comes to the same."""
+        key = hashlib.blake2b(f"{self.key}-{index}".encode(), digest_size=16).hexdigest()
+        return self.lines[index], Batch(self.lines[:index] + self.lines[index + 1 :], key)
 
 
 class Reader:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from forebay.client.target import Target
 from forebay.sender.batches import Batch, Line, Reader, Rejection
-from forebay.sender.delivery import Delivery, Gone, Refused, Target
+from forebay.sender.delivery import Delivery, Gone, Refused
 from forebay.sender.source import Source
 
 QUEUED_BATCHES_A_CONNECTION = 2

@@ -1,0 +1,146 @@
+"""Measures the client: what a call costs, and how many events one process sends.
+
+Usage:
+
+    python bench/client.py [--peers] [--rounds N] [--events N] [--no-append]
+
+Against a forebay server, and against a sink that answers 200 at once, with --peers beside posthog-python and the
+OpenTelemetry SDK's batch processor with its OTLP/HTTP exporter. See README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import machine, table
+from harness.cache import BENCH, Cache
+from harness.comparison import say
+from harness.forebay import Forebay
+from harness.process import Cores, free_port
+from harness.server import fresh
+
+HERE = BENCH / "peers/client_sdks"
+#: The sender, with a spool or without.
+OWN = (("log", False), ("log_many", False), ("logging", False), ("log", True), ("log_many", True))
+SIZES = (("log-batch-100", False), ("log-batch-200", False), ("log-batch-1000", False))
+PEERS = ("posthog", "opentelemetry")
+#: Peers are slower: fewer events take as long.
+PEER_SHARE = 10
+RUN_LIMIT_S = 300
+
+
+@dataclass
+class Figures:
+    """Of each figure the best of the rounds, by what was measured."""
+
+    rows: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+
+    def add(self, what: str, found: dict[str, float]) -> None:
+        self.rows.setdefault(what, []).append(found)
+        missing = f", {found['missing']:.0f} NOT SENT" if found["missing"] else ""
+        say(
+            f"  {what}: {found['events_per_second']:,.0f}/s, call {found['call_us']:.2f} us of CPU "
+            f"({found['call_wall_us']:.2f} us), {found['cpu_s_per_million']:.2f} CPU s/M{missing}"
+        )
+
+    def table(self, stamp: str) -> list[str]:
+        return [
+            table.row(
+                [
+                    stamp,
+                    what,
+                    f"{max(one['events_per_second'] for one in rounds):,.0f}",
+                    table.figure(min(one["call_us"] for one in rounds)),
+                    table.figure(min(one["cpu_s_per_million"] for one in rounds)),
+                ]
+            )
+            for what, rounds in self.rows.items()
+        ]
+
+
+def sent(python: Path, cores: Cores, who: str, port: int, events: int, spool: Path | None = None) -> dict[str, float]:
+    """One run in a process of its own, on the load's core."""
+    command = [str(python), str(HERE / "send.py"), who, f"http://127.0.0.1:{port}", str(events)]
+    result = subprocess.run(
+        command + ([str(spool)] if spool else []),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=RUN_LIMIT_S,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores.load),
+    )
+    if result.returncode:
+        raise RuntimeError(f"{who} failed: {result.stderr[-2000:]}")
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert isinstance(found, dict)
+    return found
+
+
+def to_forebay(cache: Cache, cores: Cores, events: int, figures: Figures, *, sizes: bool) -> None:
+    python = Forebay().command.with_name("python")
+    for who, spools in OWN + (SIZES if sizes else ()):
+        with Forebay().running(cache, cores) as launch:
+            spool = launch.directory / "spool" if spools else None
+            found = sent(python, cores, who, launch.port, events, spool)
+            figures.add(f"{who}, spool, to forebay" if spools else f"{who}, to forebay", found)
+
+
+def to_sink(cache: Cache, cores: Cores, events: int, figures: Figures, *, peers: bool) -> None:
+    python = Forebay().command.with_name("python")
+    other = cache.venv("client-sdks", HERE / "requirements.txt") if peers else python
+    with fresh("sink", cache, cores) as launch:
+        launch.port = free_port()
+        process = launch.run([str(python), str(HERE / "sink.py"), str(launch.port)])
+        process.wait_until(lambda: _listens(launch.port))
+        for who in ("log", "log_many", "logging"):
+            figures.add(f"{who}, to the sink", sent(python, cores, who, launch.port, events))
+        for who in PEERS if peers else ():
+            figures.add(f"{who}, to the sink", sent(other, cores, who, launch.port, max(events // PEER_SHARE, 1000)))
+
+
+def _listens(port: int) -> bool:
+    import socket
+
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", action="store_true", help="posthog-python and OpenTelemetry in the same run")
+    parser.add_argument("--sizes", action="store_true", help="other batch sizes too")
+    parser.add_argument("--rounds", type=int, default=3, help="alternated rounds (3)")
+    parser.add_argument("--events", type=int, default=500_000, help="of each run (500,000)")
+    parser.add_argument("--no-append", action="store_true", help="leave README.md as it is")
+    options = parser.parse_args()
+    cache, cores, figures = Cache.default(), Cores.available(), Figures()
+    Forebay().prepare(cache)
+    busy = machine.used_by_others()
+    stamp = f"{machine.today()} {machine.commit()}"
+    if busy > machine.BUSY_ABOVE:
+        stamp += f" (others used {busy:.0%} of the machine)"
+    began = time.monotonic()
+    for number in range(options.rounds):
+        say(f"round {number + 1}")
+        to_forebay(cache, cores, options.events, figures, sizes=options.sizes)
+        to_sink(cache, cores, options.events, figures, peers=options.peers)
+    rows = figures.table(stamp)
+    print(table.row(["run", "what", "events/s", "µs of CPU a call", "CPU s per million"]), *rows, sep="\n")
+    say(f"{time.monotonic() - began:.0f} s")
+    if not options.no_append:
+        table.append(rows, "clients")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

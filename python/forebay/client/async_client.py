@@ -1,0 +1,128 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self
+
+from forebay.client.client import MANY, Client
+from forebay.client.events import Fields, Moment
+from forebay.client.lane import PUBLISH, Lane
+from forebay.client.stats import Stats
+
+ROOM_SECONDS = 0.005
+"""How often a full queue is looked at again."""
+
+
+class AsyncClient:
+    """As `Client`, whose arguments it takes, without ever blocking the event loop: where that waits, this awaits.
+    Batches are sent by the same threads in the background.
+
+    With a spool a call writes to the page cache, some microseconds; with `spool_fsync="always"` the sync is a worker
+    thread's.
+    """
+
+    def __init__(self, url: str, token: str | None = None, **options: Any) -> None:
+        self._client = Client(url, token, **options)
+        self._queue = self._client._queue
+        self._block_seconds: float = options.get("block_seconds", 5.0)
+        self._syncs = options.get("spool") is not None and options.get("spool_fsync") == "always"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def log(
+        self,
+        message: str,
+        level: str = "info",
+        *,
+        project_id: str | None = None,
+        service: str | None = None,
+        timestamp: Moment | None = None,
+        metadata: Fields | None = None,
+    ) -> bool:
+        client = self._client
+        text = client._encode_log(message, level, project_id, service, timestamp, metadata)
+        return await self._offer(client._drain, text)
+
+    async def log_many(self, events: Iterable[Fields | str]) -> int:
+        """Encodes and hands over some hundred at a time, and lets others run between."""
+        texts = self._client._encoder.logs(events)
+        done = 0
+        while some := list(islice(texts, MANY)):
+            if self._syncs:
+                done += await asyncio.to_thread(self._queue.offer_all, self._client._drain, some)
+                continue
+            at = 0
+            while at < len(some):
+                at += self._queue.offer_all(self._client._drain, some[at:], False)
+                if at < len(some):
+                    await self._offer(self._client._drain, some[at])
+                    at += 1
+            done += at
+            await asyncio.sleep(0)
+        return done
+
+    async def track(
+        self,
+        kind: str,
+        *,
+        user: Fields | str | None = None,
+        device: Fields | None = None,
+        context: Fields | None = None,
+        metrics: Fields | None = None,
+        timestamp: Moment | None = None,
+    ) -> bool:
+        text = self._client._encoder.track(kind, user, device, context, metrics, timestamp)
+        return await self._offer(self._client._lane("track"), text)
+
+    async def event(
+        self, kind: str, source: str, data: Fields, *, event_id: str | None = None, timestamp: Moment | None = None
+    ) -> bool:
+        text = self._client._encoder.event(kind, source, data, event_id, timestamp)
+        return await self._offer(self._client._lane("events"), text)
+
+    async def publish(
+        self,
+        stream: str,
+        value: Any,
+        *,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        partition_key: str | None = None,
+        partition: int | None = None,
+        timestamp: Moment | None = None,
+    ) -> bool:
+        lane = self._client._lane(f"{PUBLISH}{stream}")
+        text = self._client._publication(value, key, headers, partition_key, partition, timestamp)
+        return await self._offer(lane, text)
+
+    async def _offer(self, lane: Lane, text: bytes) -> bool:
+        if self._syncs:
+            return await asyncio.to_thread(self._queue.offer, lane, text) is True
+        kept = self._queue.offer(lane, text, False)
+        if kept is not None:
+            return kept
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._block_seconds
+        while kept is None and loop.time() < deadline and not self._queue.stalled:
+            await asyncio.sleep(ROOM_SECONDS)
+            kept = self._queue.offer(lane, text, False)
+        return kept if kept is not None else self._queue.give_up()
+
+    def stats(self) -> Stats:
+        return self._client.stats()
+
+    async def flush(self, timeout: float = 30.0) -> int:
+        return await asyncio.to_thread(self._client.flush, timeout)
+
+    async def close(self, timeout: float | None = None) -> int:
+        return await asyncio.to_thread(self._client.close, timeout)

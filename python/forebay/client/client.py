@@ -1,0 +1,279 @@
+"""The client for threads."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from forebay.client import lifetime
+from forebay.client.clock import rfc3339
+from forebay.client.events import Encoder, Fields, Moment, Publication
+from forebay.client.lane import PUBLISH, Lane, lane_of
+from forebay.client.queue import Limits, Policy, Queue
+from forebay.client.rejection import Rejection, Rejections
+from forebay.client.sender import Senders
+from forebay.client.spooled import SpooledQueue
+from forebay.client.stats import Stats
+from forebay.client.target import Target
+
+MIB = 1 << 20
+
+BATCH_EVENTS = 500
+"""The most that the drain's documentation recommends; bench/client.py shows what fewer cost."""
+
+MAX_BATCH_EVENTS = 1000
+"""The events API takes no more in a request."""
+
+MAX_LANES = 10_000
+"""Streams that one client publishes to: each has a batch of its own."""
+
+MANY = 256
+"""Events of `log_many` that are encoded before they are handed over."""
+
+
+class Client:
+    """Sends events to a forebay server in batches, in the background. See docs/client.md for what is promised.
+
+    Every method may be called by any thread, and by the child of a fork, which starts with an empty queue.
+
+    Args:
+        url: http(s)://host:port; a path before the server's routes may follow.
+        token: with the role `ingest`; None for a server without authentication.
+        project_id, service: of log events that do not say; the service is the program's name if not given.
+        spool: a directory. Every event is in a file there before its call returns, until the server has it, so that
+            it outlives the process; a later client with the same directory sends what is left.
+        spool_bytes: the most that this process keeps there.
+        spool_fsync: `interval` syncs the spool to the disk every 100 ms, so that up to that much is lost with the
+            machine; `always` before each call returns.
+        policy: what gives when the queue (or the spool) is full. `block` waits for room, up to `block_seconds` and
+            only while the server takes anything, and then drops the event; `drop_newest` drops it at once;
+            `drop_oldest` drops the oldest ones that are not under way.
+        queue_events, queue_bytes: the bound of what waits in memory.
+        batch_events, batch_bytes, linger_seconds: a batch is closed by number, by bytes or by age.
+        connections: the most that send at once. With 1 events are stored in the order they were handed over.
+        answer_seconds: how long an answer may take before the request is tried again.
+        on_rejected: called on a sender's thread for events that the server refuses for good.
+        rejected_file: where they are appended as NDJSON; with a spool `rejected.ndjson` in it.
+        exit_seconds: how long the end of the process waits for events that are left.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        OSError: the spool's directory cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        project_id: str = "default",
+        service: str | None = None,
+        spool: str | os.PathLike[str] | None = None,
+        spool_bytes: int = 256 * MIB,
+        spool_fsync: Literal["interval", "always"] = "interval",
+        policy: Policy = "block",
+        block_seconds: float = 5.0,
+        queue_events: int = 100_000,
+        queue_bytes: int = 64 * MIB,
+        batch_events: int = BATCH_EVENTS,
+        batch_bytes: int = MIB,
+        linger_seconds: float = 0.1,
+        connections: int = 4,
+        answer_seconds: float = 10.0,
+        on_rejected: Callable[[Rejection], None] | None = None,
+        rejected_file: str | os.PathLike[str] | None = None,
+        exit_seconds: float = 5.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        _check("batch_events", batch_events, 1, MAX_BATCH_EVENTS)
+        _check("batch_bytes", batch_bytes, 1, 16 * MIB)
+        _check("queue_events", queue_events, 1, 1 << 40)
+        _check("queue_bytes", queue_bytes, 1, 1 << 50)
+        _check("connections", connections, 1, 64)
+        _check("spool_bytes", spool_bytes, MIB, 1 << 50)
+        _check("linger_seconds", linger_seconds, 0, 3600)
+        _check("answer_seconds", answer_seconds, 0.001, 3600)
+        _check("block_seconds", block_seconds, 0, 3600)
+        if policy not in ("block", "drop_newest", "drop_oldest"):
+            raise ValueError(f"policy is {policy!r}; it may be 'block', 'drop_newest' or 'drop_oldest'")
+        if spool_fsync not in ("interval", "always"):
+            raise ValueError(f"spool_fsync is {spool_fsync!r}; it may be 'interval' or 'always'")
+        self.exit_seconds = exit_seconds
+        self._encoder = Encoder(project_id, service or Path(sys.argv[0] if sys.argv else "").stem or "python")
+        self._encode_log = self._encoder.log
+        limits = Limits(
+            queue_events, queue_bytes, policy, block_seconds, batch_events, batch_bytes, float(linger_seconds)
+        )
+        if spool is None:
+            self._queue: Queue = Queue(limits)
+        else:
+            self._queue = SpooledQueue(limits, Path(spool), spool_bytes, always=spool_fsync == "always")
+            rejected_file = rejected_file or Path(spool) / "rejected.ndjson"
+        self._rejections = Rejections(on_rejected, rejected_file)
+        self._senders = Senders(
+            self._queue,
+            Target.parse(url, token, tls),
+            self._rejections,
+            connections=connections,
+            answer_seconds=answer_seconds,
+        )
+        self._queue.on_work = self._senders.start
+        self._lanes: dict[str, Lane] = {}
+        self._drain = self._lane("drain")
+        self._offer = self._queue.offer
+        lifetime.enrol(self)
+        self._queue.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _lane(self, name: str) -> Lane:
+        lane = self._lanes.get(name)
+        if lane is None:
+            if len(self._lanes) >= MAX_LANES:
+                raise ValueError(f"one client publishes to at most {MAX_LANES} streams")
+            # Of two threads that make the same one, both get the first.
+            lane = self._lanes.setdefault(name, lane_of(name))
+        return lane
+
+    # Events
+
+    def log(
+        self,
+        message: str,
+        level: str = "info",
+        *,
+        project_id: str | None = None,
+        service: str | None = None,
+        timestamp: Moment | None = None,
+        metadata: Fields | None = None,
+    ) -> bool:
+        """Hands over a log event. False when it is dropped, as `stats()` counts. What JSON cannot hold becomes its
+        text; only a `timestamp` that is no moment raises, ValueError or TypeError."""
+        text = self._encode_log(message, level, project_id, service, timestamp, metadata)
+        return self._offer(self._drain, text) is True
+
+    def log_many(self, events: Iterable[Fields | str]) -> int:
+        """Hands over log events: mappings with the fields of `log` and any further ones, or messages. How many of them
+        were handed over; `stats()` counts those that the policy drops. Cheaper than as many calls of `log`."""
+        texts = self._encoder.logs(events)
+        done = 0
+        while some := list(islice(texts, MANY)):
+            done += self._queue.offer_all(self._drain, some)
+        return done
+
+    def track(
+        self,
+        kind: str,
+        *,
+        user: Fields | str | None = None,
+        device: Fields | None = None,
+        context: Fields | None = None,
+        metrics: Fields | None = None,
+        timestamp: Moment | None = None,
+    ) -> bool:
+        """Hands over an analytics event; `user` may be an id."""
+        text = self._encoder.track(kind, user, device, context, metrics, timestamp)
+        return self._offer(self._lane("track"), text) is True
+
+    def event(
+        self, kind: str, source: str, data: Fields, *, event_id: str | None = None, timestamp: Moment | None = None
+    ) -> bool:
+        """Hands over an event of the events API."""
+        return self._offer(self._lane("events"), self._encoder.event(kind, source, data, event_id, timestamp)) is True
+
+    def publish(
+        self,
+        stream: str,
+        value: Any,
+        *,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        partition_key: str | None = None,
+        partition: int | None = None,
+        timestamp: Moment | None = None,
+    ) -> bool:
+        """Hands over a record for a stream. Raises ValueError for what cannot be a stream's name."""
+        lane = self._lane(f"{PUBLISH}{stream}")
+        return self._offer(lane, self._publication(value, key, headers, partition_key, partition, timestamp)) is True
+
+    def _publication(
+        self,
+        value: Any,
+        key: str | None,
+        headers: Mapping[str, str] | None,
+        partition_key: str | None,
+        partition: int | None,
+        timestamp: Moment | None,
+    ) -> bytes:
+        moment = None if timestamp is None else rfc3339(timestamp)
+        return self._encoder.any(Publication(value, key, headers, partition_key, partition, moment))
+
+    # The account, and the end
+
+    def stats(self) -> Stats:
+        queue, senders = self._queue, self._senders
+        with queue.lock:
+            spool = queue.spool_account()
+            return Stats(
+                accepted=queue.accepted,
+                delivered=queue.delivered,
+                pending=queue.pending,
+                rejected=queue.rejected,
+                dropped=queue.dropped,
+                recovered=queue.recovered,
+                batches=senders.batches,
+                retries=senders.retries,
+                connections=senders.running,
+                spool_bytes=spool.bytes,
+                corrupt_bytes=spool.corrupt_bytes,
+                spool_errors=spool.errors,
+                last_error=spool.last_error or senders.last_error,
+            )
+
+    def look_for_orphans(self) -> None:
+        """Takes over, soon, what processes that are gone have left in the spool; it happens now and then anyway."""
+        self._queue.look()
+
+    def flush(self, timeout: float = 30.0) -> int:
+        """Waits until everything handed over before is delivered or rejected, up to `timeout` seconds; how many events
+        are not."""
+        self._senders.hurry()
+        return self._queue.flush(timeout)
+
+    def close(self, timeout: float | None = None) -> int:
+        """Ends the client: nothing further is accepted, what is left is sent for up to `timeout` seconds
+        (`exit_seconds` if not given). How many events are left: in the spool for the next process, or else lost."""
+        self._queue.close()
+        left = self.flush(self.exit_seconds if timeout is None else timeout)
+        self._senders.stop()
+        self._queue.end()
+        lifetime.dismiss(self)
+        return left
+
+    # Called around a fork: see lifetime.py
+
+    def before_fork(self) -> None:
+        self._queue.lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._queue.lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._queue.forget()
+        self._senders.reset()
+        self._rejections.reset_lock()
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}, must be from {low} to {high}")

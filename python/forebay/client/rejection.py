@@ -1,0 +1,75 @@
+"""What becomes of events that the server refuses for good."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An event that is not stored, or, with `event` None, so many of a batch that the server put aside: it keeps them,
+    with their reasons, on a stream of rejected ones.
+
+    Attributes:
+        lane: `drain`, `track`, `events` or `publish:<stream>`.
+        event: its JSON.
+        reason: the server's.
+        count: how many events this stands for.
+    """
+
+    lane: str
+    event: bytes | None
+    reason: str
+    count: int = 1
+
+
+class Rejections:
+    """Hands them to a function of the application, and appends them to a file as NDJSON."""
+
+    def __init__(self, call: Callable[[Rejection], None] | None, path: str | os.PathLike[str] | None) -> None:
+        self._call = call
+        self._path = None if path is None else Path(path)
+        self._lock = threading.Lock()
+
+    def reset_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def keep(self, found: list[Rejection]) -> str:
+        """What failed in that; empty for nothing. Neither a full disk nor an error of the application's function ends
+        a sender."""
+        failure = ""
+        if self._path is not None and found:
+            try:
+                self._write(self._path, found)
+            except OSError as error:
+                failure = f"cannot write {self._path}: {error.strerror}"
+        for rejection in found if self._call is not None else ():
+            try:
+                self._call(rejection)  # type: ignore[misc]
+            except Exception as error:
+                failure = f"on_rejected raised {type(error).__name__}: {error}"
+        return failure
+
+    def _write(self, path: Path, found: list[Rejection]) -> None:
+        rows = []
+        for rejection in found:
+            row: dict[str, object] = {"lane": rejection.lane, "reason": rejection.reason}
+            if rejection.event is None:
+                row["count"] = rejection.count
+            else:
+                row["event"] = json.loads(rejection.event)
+            rows.append(json.dumps(row).encode() + b"\n")
+        text = b"".join(rows)
+        # Appended in one write: several processes may have the same file.
+        with self._lock:
+            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                while text:
+                    text = text[os.write(opened, text) :]
+            finally:
+                os.close(opened)

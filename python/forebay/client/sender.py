@@ -1,0 +1,205 @@
+"""The threads that send."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from forebay.client.batch import Batch
+from forebay.client.delivery import Delivery, Undelivered
+from forebay.client.queue import IDLE_SECONDS, Queue
+from forebay.client.rejection import Rejection, Rejections
+from forebay.client.retry import backoff
+from forebay.client.target import Target
+from forebay.client.verdict import Verdict, verdict
+
+logger = logging.getLogger("forebay.client")
+
+WAITING_BATCHES = 2
+"""With more than these waiting after a delivery, one more connection is worth its thread."""
+
+
+class SenderThread(threading.Thread):
+    """What it logs is not sent: that would go round."""
+
+
+def is_sender() -> bool:
+    """Whether this thread is a client's own."""
+    return isinstance(threading.current_thread(), SenderThread)
+
+
+class Senders:
+    """One thread a connection: the first with the first event, more when batches wait while deliveries succeed. All
+    but the first end when they idle."""
+
+    def __init__(
+        self, queue: Queue, target: Target, rejections: Rejections, *, connections: int, answer_seconds: float
+    ) -> None:
+        self._queue = queue
+        self._target = target
+        self._rejections = rejections
+        self._max = connections
+        self._answer_seconds = answer_seconds
+        self.reset()
+
+    def reset(self) -> None:
+        """To none, as at first: in the child of a fork there are no threads."""
+        self._wake = threading.Condition()
+        self._stopped = False
+        self._not_before = 0.0
+        self._hurried = 0
+        self._failing = False
+        self.running = 0
+        self.batches = 0
+        self.retries = 0
+        self.last_error = ""
+
+    def start(self) -> None:
+        """The first one, if there is none. Cheap when there is."""
+        if not self.running:
+            self._add(0)
+
+    def _add(self, running: int) -> None:
+        with self._wake:
+            if self.running != running or self._stopped:
+                return
+            self.running += 1
+        thread = SenderThread(target=self._run, args=(running == 0,), name=f"forebay-sender-{running}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # The interpreter is ending, or there are too many threads: those that run are enough.
+            with self._wake:
+                self.running -= 1
+            self.last_error = str(error)
+
+    def hurry(self) -> None:
+        """Ends the waits between tries, but for those the server asked for: somebody waits for the outcome."""
+        with self._wake:
+            self._hurried += 1
+            self._wake.notify_all()
+
+    def stop(self) -> None:
+        """What is under way is not waited for, and nothing is tried again."""
+        with self._wake:
+            self._stopped = True
+            self._wake.notify_all()
+
+    def _run(self, first: bool) -> None:
+        delivery = Delivery(
+            self._target, answer_seconds=self._answer_seconds, pause=self._pause, on_retry=self._retried
+        )
+        wake = self._wake
+        failures = 0
+        batch: Batch | None = None
+        try:
+            while not self._stopped:
+                batch = batch or self._queue.take(IDLE_SECONDS)
+                if batch is None:
+                    if not first or self._queue.closed:
+                        break
+                    continue
+                try:
+                    self._send(delivery, batch)
+                except Undelivered:
+                    break  # stopped; what is left stays pending
+                except Exception as error:
+                    # Whatever it is, a thread that ended would leave its batch and all that follow lying.
+                    logger.exception("a batch is tried again")
+                    failures += 1
+                    self._retried(f"{type(error).__name__}: {error}")
+                    self._pause(backoff(failures), 0.0)
+                else:
+                    batch, failures = None, 0
+        finally:
+            delivery.close()
+            with wake:
+                self.running -= 1
+
+    def _send(self, delivery: Delivery, batch: Batch) -> None:
+        try:
+            events = batch.held()
+        except OSError as error:
+            self._reject([Rejection(batch.lane.name, None, f"the spool cannot be read: {error}", batch.left)])
+            for start, end in batch.parts():
+                self._queue.settle(batch, start, end, end - start)
+            return
+        self._queue.sync(batch)
+        parts = batch.parts()
+        while parts:
+            start, end = parts.pop(0)
+            if self._not_before > time.monotonic():
+                self._pause(0.0, 0.0)
+            some = events[start:end]
+            lane = batch.lane
+            answer = delivery.post(lane.path, lane.headers(batch.part_key(start, end)), lane.body(some))
+            found = verdict(answer, end - start)
+            if found.whole and found.splits and end - start > 1:
+                self._queue.cut(batch, cuts(found, start, end))
+                parts = batch.parts()
+            else:
+                self._settle(batch, start, end, some, found)
+        if self._failing:
+            self._failing = False
+            logger.info("forebay takes events again")
+        if self._queue.waits > WAITING_BATCHES and self.running < self._max:
+            self._add(self.running)
+
+    def _settle(self, batch: Batch, start: int, end: int, events: list[bytes], found: Verdict) -> None:
+        lane = batch.lane.name
+        if found.mismatch and batch.recovered:
+            # Its key was taken by the whole of what the spool holds only a part of any more: the server has it all.
+            found = Verdict()
+        if found.whole:
+            refused = [Rejection(lane, event, found.whole) for event in events]
+        else:
+            refused = [Rejection(lane, events[index], why) for index, why in sorted(found.rejected.items())]
+            with self._wake:
+                self.batches += 1
+        count = len(refused)
+        if found.quarantined:
+            aside = min(found.quarantined, end - start)
+            refused.append(Rejection(lane, None, "put on the server's stream of rejected events", aside))
+            count += aside
+        # Told before it counts: who waits until nothing is pending finds what was rejected.
+        self._reject(refused)
+        self._queue.settle(batch, start, end, count)
+
+    def _reject(self, refused: list[Rejection]) -> None:
+        if not refused:
+            return
+        self.last_error = refused[-1].reason
+        if failure := self._rejections.keep(refused):
+            self.last_error = failure
+            logger.error("%s", failure)
+
+    def _retried(self, why: str) -> None:
+        with self._wake:
+            self.retries += 1
+            self.last_error = why
+            news, self._failing = not self._failing, True
+        if news:
+            logger.warning("forebay does not take events, they wait: %s", why)
+
+    def _pause(self, seconds: float, asked: float) -> bool:
+        """Waits, up to `seconds` but for what the server asked for: that holds for every connection."""
+        with self._wake:
+            now = time.monotonic()
+            self._not_before = max(self._not_before, now + asked)
+            hurried, own = self._hurried, now + seconds
+            while not self._stopped:
+                until = max(self._not_before, own) if self._hurried == hurried else self._not_before
+                left = until - time.monotonic()
+                if left <= 0:
+                    return True
+                self._wake.wait(left)
+            return False
+
+
+def cuts(found: Verdict, start: int, end: int) -> list[int]:
+    """Where to split a part that is refused whole: around the event that is named, else in halves. The named one goes
+    alone rather than out, so that a wrong name costs a request and not an event."""
+    if found.index is None:
+        return [(start + end) // 2]
+    return [start + found.index, start + found.index + 1]

@@ -1,0 +1,167 @@
+"""The directory that events are in until the server has them.
+
+Each process writes segment files of its own and holds a lock on each, so that any number of processes, forked workers
+too, share one directory; files whose process is gone are adopted by whoever looks next.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from forebay.client.frame import EVENT, OPEN, pack
+from forebay.client.segment import LEDGER, MAKING, SUFFIX, Place, Segment
+from forebay.client.stats import SpoolAccount
+
+SEGMENT_BYTES = 8 << 20
+"""A file of at most about this, and an eighth of the whole at most: a file goes when all of it is delivered."""
+
+
+class Spool:
+    """The files of this process. For one thread at a time, but for `sync`."""
+
+    def __init__(self, directory: Path, limit: int) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.account = SpoolAccount()
+        self.limit = limit
+        self._directory = directory
+        self._segment_bytes = min(SEGMENT_BYTES, limit // 8)
+        self._segments: dict[Segment, None] = {}
+        self.current: Segment | None = None
+        """The file that batches are begun in."""
+        self._batches = 0
+        self._named = 0
+
+    def open(self, lane: str) -> Place:
+        """Begins a batch. Raises OSError."""
+        if self.current is None:
+            self.current = Segment.create(self._directory, self._name())
+            self._segments[self.current] = None
+            self._batches = 0
+            self.account.bytes += self.current.size
+        segment = self.current
+        self._batches += 1
+        place = Place(segment, self._batches, segment.size, segment.size)
+        self._append(place, pack(OPEN, place.number, lane.encode()))
+        segment.unsettled.add(place.number)
+        return place
+
+    def _name(self) -> str:
+        # In the order of their making, whatever the clock does.
+        self._named = max(self._named + 1, time.time_ns())
+        return f"{self._named:020d}-{uuid.uuid4().hex}"
+
+    def add(self, place: Place, texts: Iterable[bytes]) -> None:
+        """Adds events to a batch, all or none. Raises OSError."""
+        number = place.number
+        self._append(place, b"".join([pack(EVENT, number, text) for text in texts]))
+
+    def add_one(self, place: Place, text: bytes) -> None:
+        self._append(place, pack(EVENT, place.number, text))
+
+    def _append(self, place: Place, text: bytes) -> None:
+        segment = place.segment
+        segment.append(text)
+        place.end = segment.size
+        self.account.bytes += len(text)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the current file is to be the last batches' that are open in it."""
+        return self.current is not None and self.current.size >= self._segment_bytes
+
+    def retire(self) -> None:
+        """The next batch begins a new file. No batch is open."""
+        segment, self.current = self.current, None
+        if segment is not None:
+            segment.retired = True
+            self._remove_if_settled(segment)
+
+    def settle(self, place: Place, start: int, end: int, *, whole: bool) -> None:
+        """Notes that a part is dealt with; `whole`: with it the batch is."""
+        segment = place.segment
+        with self.errors("the ledger cannot be written"):
+            segment.settle(place.number, start, end)
+        if whole:
+            segment.unsettled.discard(place.number)
+            self._remove_if_settled(segment)
+
+    def cut(self, place: Place, indices: Iterable[int]) -> None:
+        with self.errors("the ledger cannot be written"):
+            for index in indices:
+                place.segment.cut(place.number, index)
+
+    def _remove_if_settled(self, segment: Segment) -> None:
+        if segment.retired and not segment.unsettled and segment in self._segments:
+            del self._segments[segment]
+            self.account.bytes -= segment.size
+            with self.errors("a finished file cannot be removed"):
+                segment.remove()
+
+    def errors(self, what: str) -> Errors:
+        return Errors(self.account, what)
+
+    def orphans(self) -> list[Path]:
+        """The files that are not this process's, oldest first. Raises OSError."""
+        mine = {segment.path.name for segment in list(self._segments)}
+        for making in self._directory.glob(f"*{MAKING}"):
+            # Cut off between its making and its naming: there is nothing in it. One that is being made is locked.
+            if (segment := Segment.adopt(making)) is not None:
+                with suppress(OSError):
+                    making.unlink()
+                segment.close()
+        for ledger in self._directory.glob(f"*{LEDGER}"):
+            # It is made after its file and goes after it: alone it is of a file that is finished.
+            if not ledger.with_suffix(SUFFIX).exists():
+                ledger.unlink(missing_ok=True)
+        return sorted(path for path in self._directory.glob(f"*{SUFFIX}") if path.name not in mine)
+
+    def adopted(self, segment: Segment, damaged: int, *, empty: bool) -> None:
+        """Takes a file over that `Segment.adopt` has locked."""
+        self._segments[segment] = None
+        self.account.bytes += segment.size
+        self.account.corrupt_bytes += damaged
+        if damaged:
+            self.account.last_error = f"{segment.path.name}: {damaged} damaged bytes were put aside"
+        if empty:
+            self._remove_if_settled(segment)
+
+    def sync(self) -> None:
+        """What is written so far, to the disk."""
+        for segment in list(self._segments):
+            with self.errors("the spool cannot be synced"):
+                segment.sync(segment.size)
+
+    def close(self) -> None:
+        self.retire()
+        for segment in list(self._segments):
+            segment.close()
+        self._segments.clear()
+
+    def forget(self) -> None:
+        """In the child of a fork: the files are the parent's."""
+        for segment in self._segments:
+            segment.forget()
+        self._segments.clear()
+        self.current = None
+        self.account = SpoolAccount()
+
+
+class Errors:
+    """Counts an OSError and goes on."""
+
+    def __init__(self, account: SpoolAccount, what: str) -> None:
+        self._account = account
+        self._what = what
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
+        if not isinstance(error, OSError):
+            return False
+        self._account.errors += 1
+        self._account.last_error = f"{self._what}: {error.strerror or error}"
+        return True

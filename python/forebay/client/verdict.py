@@ -1,0 +1,110 @@
+"""What an answer says of each event of a batch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from forebay.client.connection import Answer
+
+REASON_CHARACTERS = 500
+"""Of what is not a forebay server's envelope."""
+
+SPLIT = frozenset({400, 403, 413})
+"""A refusal of the whole that may be owed to one event: its shape, its project, its size."""
+
+_INDEX = re.compile(r"(?:events)?\[(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of the events of a request that was answered for good.
+
+    `rejected` are the refused ones by their index, with the reasons. `quarantined` ones the server put aside without
+    saying which. With `whole` nothing of the request is stored, and `rejected` is empty; `index` is then the event
+    that it is owed to, as far as the answer names one, and `splits` whether its neighbours may be good on their own.
+    """
+
+    rejected: dict[int, str] = field(default_factory=dict)
+    quarantined: int = 0
+    whole: str = ""
+    index: int | None = None
+    splits: bool = False
+    mismatch: bool = False
+    """The key was taken before, by another body."""
+
+
+class _Body(msgspec.Struct):
+    """Of any route's answer, what is of use here."""
+
+    error: Any = None
+    errors: list[Any] | msgspec.UnsetType = msgspec.UNSET
+    results: list[Any] | msgspec.UnsetType = msgspec.UNSET
+    quarantined: int = 0
+
+
+_DECODER = msgspec.json.Decoder(_Body)
+
+
+def is_readable(answer: Answer) -> bool:
+    """Whether it may be a forebay server's. A page that something in between answers with 200 acknowledges nothing; an
+    empty body does."""
+    return not 200 <= answer.status < 300 or not answer.body or _decoded(answer.body) is not None
+
+
+def verdict(answer: Answer, events: int) -> Verdict:
+    """Of the answer to a request with so many events."""
+    body = _decoded(answer.body) or _Body()
+    good = 200 <= answer.status < 300
+    listed = _listed(body, events)
+    if good or (answer.status == 400 and len(listed) == events):
+        return Verdict(rejected=listed, quarantined=max(0, min(body.quarantined, events)))
+    why = reason(answer.body)
+    found = _INDEX.match(why)
+    index = int(found[1]) if found is not None else None
+    return Verdict(
+        whole=f"{answer.status}: {why}",
+        index=index if index is not None and index < events else None,
+        splits=answer.status in SPLIT and (answer.status != 403 or index is not None),
+        mismatch=answer.status == 422,
+    )
+
+
+def reason(body: bytes) -> str:
+    """What an answer says is wrong, in whatever family of envelopes."""
+    decoded = _decoded(body)
+    return _text(decoded.error) if decoded is not None and decoded.error else _raw(body)
+
+
+def _listed(body: _Body, events: int) -> dict[int, str]:
+    """The events that are refused on their own: of the events API `errors`, of a publication the errors in
+    `results`."""
+    found: dict[int, str] = {}
+    for row in body.errors or ():
+        if isinstance(row, dict) and isinstance(index := row.get("index"), int) and 0 <= index < events:
+            found[index] = _text(row.get("error"))
+    if body.results:
+        for index, row in enumerate(body.results[:events]):
+            if isinstance(row, dict) and row.get("error"):
+                found[index] = _text(row["error"])
+    return found
+
+
+def _text(error: Any) -> str:
+    if isinstance(error, dict):
+        return str(error.get("detail") or error.get("description") or error.get("message") or error)
+    return str(error)
+
+
+def _raw(body: bytes) -> str:
+    return body[:REASON_CHARACTERS].decode(errors="replace")
+
+
+def _decoded(body: bytes) -> _Body | None:
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -1,0 +1,73 @@
+"""How far a followed file has been sent, kept in a file of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+
+SUFFIX = ".forebay"
+"""Of the file beside the followed one, when none is named."""
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A batch that may or may not have arrived: what is before `end`, under this key."""
+
+    end: int
+    key: str
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """`offset` bytes are done of the file that had this inode and began so."""
+
+    device: int
+    inode: int
+    head: str
+    """The digest of its first bytes: inodes are given again."""
+    head_bytes: int
+    offset: int
+    pending: Pending | None = None
+
+
+class MarkFile:
+    """The file that a mark is in. One process has it at a time.
+
+    Raises:
+        OSError: it cannot be used; BlockingIOError when another process has it.
+        ValueError: what is in it is no mark.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                self.mark: Mark | None = msgspec.json.decode(path.read_bytes(), type=Mark)
+            except FileNotFoundError:
+                self.mark = None
+            except msgspec.DecodeError as error:
+                raise ValueError(f"{path} holds no position: {error}") from None
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def write(self, mark: Mark) -> None:
+        """On the disk when it returns: a batch is not sent before it is known where it ends and what its key is.
+        Raises OSError."""
+        if mark == self.mark:
+            return
+        made = self._path.with_name(f"{self._path.name}.new")
+        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, msgspec.json.encode(mark))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        made.replace(self._path)
+        self.mark = mark
+
+    def close(self) -> None:
+        os.close(self._lock)
