@@ -188,8 +188,33 @@ class Engine:
         """Durable when it returns. Raises `ConsumerGroupNotFound`."""
     def leave_group(self, group: str, member: str) -> None:
         """Gives a member's leases back. Raises `ConsumerGroupNotFound`, and `NotFound` when it has none."""
+    def scale(self, instances: int) -> None:
+        """Sets how many workers parse bodies, from 1 to 64; waits for the commit. Raises `InvalidRequest`,
+        `StorageUnavailable`."""
+    def start_load_test(self, events_per_second: int, seconds: int) -> None:
+        """Raises `Conflict` while one runs, `InvalidRequest`, `StorageUnavailable`."""
+    def load_test(self) -> dict[str, object]:
+        """What it did until now, by the names of `forebay.load_test.LoadTestProgress` in JSON."""
+    def stop_load_test(self) -> bool:
+        """Nothing is sent after this. False when none was running."""
     def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | _Histogram]]]]:
         """(name, help, type, samples) with type `counter`, `gauge` or `histogram`."""
+    def live(self) -> bytes:
+        """What `/api/metrics` shows, as JSON."""
+    def history(self, hours: int) -> bytes:
+        """What `/api/metrics` showed in the last 1 to 168 hours, as JSON: a point every 10 seconds up to 24 hours, and
+        every minute beyond. Reads files. Raises `InvalidRequest`."""
+    def keep_history(self) -> None:
+        """Keeps a history from now on, and gives what earlier processes kept; else `history` is empty."""
+    def history_problem(self) -> str | None:
+        """Why points of the history are skipped; None when they are not."""
+    def history_skipped(self) -> int:
+        """Points that could not be written since the start."""
+    def reset_live(self) -> None:
+        """Begins anew what `/api/metrics` counts, and its history. What is stored and what `metrics` counts are not
+        touched. Raises `StorageUnavailable` when the history cannot be deleted; then nothing is reset."""
+    def set_health(self, status: str) -> None:
+        """Says how the server is, for `live`: healthy, degraded or unhealthy."""
     def status(self) -> dict[str, object]: ...
     def close(self) -> None:
         """Finishes what was admitted, commits it and gives the directory free. Idempotent."""

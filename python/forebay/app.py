@@ -22,6 +22,8 @@ from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import HttpProtocol, Scope, Watcher
 from forebay.http.streaming import Streaming
 from forebay.http.tickets import TICKET, Tickets, ticket_in
+from forebay.live import LiveMetrics
+from forebay.load_test import LoadTest
 from forebay.polls import Polls
 
 log = structlog.get_logger("forebay.app")
@@ -32,7 +34,7 @@ READ_THREADS = 4
 """Reads block on the disk; more of them than this only take the processor from ingestion."""
 
 
-TOKEN_SECONDS = 0.5
+TEND_SECONDS = 0.5
 """How often the token file is looked at, and so how long a revoked token is still good for."""
 
 
@@ -47,6 +49,11 @@ class App:
         self.allowance = Allowance(settings.max_reading_bytes)
         self.stopping = asyncio.Event()
         self.polls = Polls(engine, self.stopping)
+        self.live = LiveMetrics(engine, lambda: "healthy")
+        self.on_reset: list[Callable[[], object]] = []
+        """Called by a reset before it resets, on a thread that may block."""
+        self.load_test = LoadTest(engine)
+        self.on_reset.append(self.load_test.stop)
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
         self.router = Router(api.routes(self))
         self._loop = asyncio.get_running_loop()
@@ -152,13 +159,14 @@ class App:
         """Runs a blocking engine call on the read pool."""
         return await self._loop.run_in_executor(self.readers, call, *arguments)
 
-    async def follow_tokens(self) -> None:
-        """Takes in changed tokens, until the server stops."""
+    async def tend(self) -> None:
+        """Takes in changed tokens and looks after the live figures, until the server stops."""
         while not self.stopping.is_set():
             if self.guard.refresh() and self.front is not None:
                 self.front.set_grants(self.guard.ingesting())
+            self.live.watch()
             try:
-                await asyncio.wait_for(self.stopping.wait(), TOKEN_SECONDS)
+                await asyncio.wait_for(self.stopping.wait(), TEND_SECONDS)
             except TimeoutError:
                 continue
 

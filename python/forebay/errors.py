@@ -172,6 +172,12 @@ class Closed(ForebayError):
     number = 1021
 
 
+class Conflict(ForebayError):
+    """Another operation that excludes this one is under way."""
+
+    number = 1022
+
+
 def from_kind(number: int, detail: str, retry_after: float | None = None) -> ForebayError:
     """The exception for a row of the table; a row without a class is a defect and says so."""
     kind = _CLASSES.get(number)

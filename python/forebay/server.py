@@ -72,13 +72,14 @@ def listen(host: str, port: int) -> socket.socket:
 async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     app = App(engine, settings, guarded)
+    await app.blocking(engine.keep_history)
     stop = asyncio.Event()
     # Not the loop's own handlers: closing the loop would set the signals back to ending the process, and a second one
     # would then cut the commit of what was admitted, or turn the exit status into a killed process's.
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     loop.add_reader(engine.completion_fd(), engine.drain_completions)
-    app.spawn(app.follow_tokens())
+    app.spawn(app.tend())
     host, port = listener.getsockname()[:2]
     behind = listen(LOOPBACK, 0)
     backend = behind.getsockname()[:2]

@@ -13,7 +13,12 @@ EVENTS = "/api/v1/streams/{name}/events"
 INGEST = {
     ("POST", path + batch) for path in (EVENTS, "/api/events", "/v1/analytics/track") for batch in ("", "/batch")
 } | {("POST", "/v1/drain")}
-SMALL_BODIES = {("POST", "/api/v1/streams"), ("PATCH", "/api/v1/streams/{name}")}
+SMALL_BODIES = {
+    ("POST", "/api/v1/streams"),
+    ("PATCH", "/api/v1/streams/{name}"),
+    ("POST", "/api/load-test"),
+    ("POST", "/api/scale"),
+}
 COMMIT = "/api/v1/consumers/{group}/commit"
 
 
@@ -30,6 +35,8 @@ def test_every_role_is_that_of_its_kind(table: list[Route]) -> None:
             assert route.role is Role.READ, "it opens nothing but what is read"
         elif route.path == COMMIT or route.path.endswith("/members/{memberId}"):
             assert route.role is Role.READ, "it is part of consuming"
+        elif route.path == "/api/load-test":
+            assert route.role is Role.OPS, "whoever looks at it runs it"
         elif route.method == "GET" and route.role is not Role.NONE:
             assert route.role is Role.READ, route.path
         elif route.role is not Role.NONE:

@@ -36,6 +36,11 @@ SETTINGS = """
 "query.timeout" = 20
 # With `quarantine`, what does not fit is accepted and put aside.
 "header.Forebay-On-Invalid" = "refuse"
+
+# It would run whatever load fits the description, up to a million events a second for an hour.
+[[operations]]
+include-name = "POST /api/load-test"
+enabled = false
 """
 
 

@@ -44,10 +44,13 @@ class Event(msgspec.Struct):
         ),
     ]
     data: Annotated[dict[str, Any], msgspec.Meta(examples=[{"user_id": "12345", "action": "click"}])]
-    timestamp: Annotated[
-        int | None,
-        msgspec.Meta(description="Milliseconds since 1970 UTC, in the years 1 to 9999.", examples=[1640995200000]),
-    ] = None
+    timestamp: (
+        Annotated[
+            int,
+            msgspec.Meta(ge=FIRST_MS, le=LAST_MS, description="Milliseconds since 1970 UTC.", examples=[1640995200000]),
+        ]
+        | None
+    ) = None
     id: Annotated[
         str | None, msgspec.Meta(description="At most 256 bytes of UTF-8, not empty.", examples=["optional-custom-id"])
     ] = None

@@ -97,7 +97,8 @@ def bench(
     if token:
         given.append(("Authorization", f"Bearer {token}"))
     content = str(load["content"])
-    batch = load["batch"] or (1 if content in _SINGLE else DEFAULT_BATCH)
+    given_batch = load["batch"]
+    batch = (1 if content in _SINGLE else DEFAULT_BATCH) if given_batch is None else given_batch
     path = "" if urlsplit(url).path.strip("/") else _PATHS.get(content, _PATHS["drain"])
     options: dict[str, object] = {**load, "batch": batch, "url": url.rstrip("/") + path if path else url}
     try:

@@ -43,6 +43,7 @@ _STREAMS_TEXT: dict[int, tuple[str, str]] = {
     1019: ("REQUEST_TIMEOUT", "The body did not arrive in time"),
     1020: ("DIRECTORY_LOCKED", "The data directory belongs to another running process"),
     1021: ("CLOSED", "The server is shutting down"),
+    1022: ("CONFLICT", "Another operation that excludes this one is under way"),
 }
 
 

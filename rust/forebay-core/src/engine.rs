@@ -15,6 +15,7 @@ use crate::ingest::parser::Parser;
 use crate::ingest::request::{Job, Request, Shape};
 use crate::ingest::worker::JobQueue;
 use crate::ingest::{Event, LiveRequest, MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, count_refusal};
+use crate::load_test::LoadTest;
 use crate::log::append::{Append, BATCH_OVERHEAD_BYTES, Completer, Receipt, Reply, Waiter};
 use crate::log::commit_queue::CommitQueue;
 use crate::log::encode::{Destination, Encoded, Placement, encode};
@@ -27,7 +28,7 @@ use crate::options::Options;
 use crate::report::{Report, StreamReport};
 use crate::start::{self, Threads};
 use crate::stream::{ANALYTICS, Catalog, EVENTS, LOGS, Stream, StreamDefinition, StreamMaker};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, History};
 
 /// A running log with everything around it. Dropping it closes it.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub struct Engine {
     pub(crate) ring: Arc<Budget>,
     pub(crate) status: Arc<Status>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) history: Arc<History>,
     pub(crate) streams: Arc<StreamMaker>,
     pub(crate) commits: Arc<CommitQueue>,
     pub(crate) jobs: Arc<JobQueue>,
@@ -47,6 +49,8 @@ pub struct Engine {
     pub(crate) threads: Threads,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) accepting: AtomicBool,
+    pub(crate) scaling: Mutex<()>,
+    pub(crate) load_test: LoadTest,
     pub(crate) lock: Mutex<Option<Box<dyn DirectoryLock>>>,
 }
 
@@ -131,17 +135,20 @@ impl Engine {
     /// wrong with a body that is parsed here because it is small.
     pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
         let admitted = self.admit(request.shape, request.stream.as_deref(), request.bytes().len());
+        // At least one, as long as the body is not read.
+        let events = request.intended.map_or(1, |intended| intended.events);
         let (stream, permit) = admitted.inspect_err(|error| {
             self.counters.refused(error.kind());
             if request.shape.is_live() {
-                count_refusal(&self.counters, error.kind(), 1);
+                count_refusal(&self.counters, error.kind(), events);
             }
         })?;
         let inline = request.is_inline(self.options.inline_body_bytes);
-        let (arrival, admitted) = (Timestamp::now(), Instant::now());
-        let mut reply = Reply::new(completer, ticket);
+        let (arrival, admitted) =
+            (Timestamp::now(), request.intended.map_or_else(Instant::now, |intended| intended.due));
+        let mut reply = Reply::new(completer, ticket).queued(self.counters.live.under_way());
         if request.shape.is_live() {
-            reply = reply.counted(LiveRequest::new(Arc::clone(&self.counters), admitted));
+            reply = reply.counted(LiveRequest::new(Arc::clone(&self.counters), admitted, events));
         }
         let job = Job { request, stream, permit, reply, arrival, admitted };
         if !inline {
@@ -217,6 +224,7 @@ impl Engine {
         };
         let partitions = batch.partitions.clone();
         let (waiter, reply) = Waiter::pair();
+        let reply = reply.queued(self.counters.live.under_way());
         self.commits.push(Append::records(batch, reply, Instant::now()));
         let receipt = waiter.wait()?;
         let places = receipt.places(&partitions);
@@ -297,6 +305,7 @@ impl Engine {
     /// calls do nothing.
     pub fn close(&self) {
         self.accepting.store(false, Ordering::Release);
+        self.load_test.stop();
         self.end_watches();
         // Held to the end: whoever else closes waits, and nobody gives the directory free before the last commit.
         let mut lock = self.lock.lock();

@@ -76,6 +76,8 @@ error_table! {
     DirectoryLocked = 1020, "directory_locked", 409, false;
     /// The engine is closed or closing.
     Closed = 1021, "closed", 503, true;
+    /// Another operation that excludes this one is under way.
+    Conflict = 1022, "conflict", 409, true;
 }
 
 /// A failure: its row of the table, and what exactly went wrong, where, and what to do.

@@ -88,7 +88,8 @@ pub struct Options {
     pub journal_file_bytes: u64,
     /// A journal file is sealed at this age even when it is not full.
     pub journal_file_age: Duration,
-    /// Threads that parse bodies larger than [`Options::inline_body_bytes`].
+    /// Threads that parse bodies larger than [`Options::inline_body_bytes`], until [`crate::Engine::scale`] chooses a
+    /// number: that one is stored and goes before this.
     pub workers: usize,
     /// Bodies up to this size are parsed on the caller's thread.
     pub inline_body_bytes: usize,

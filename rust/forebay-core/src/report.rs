@@ -27,7 +27,7 @@ pub struct Report {
     pub seal_backlog_files: usize,
     /// Appends that wait for the committer.
     pub commit_queue: usize,
-    /// Threads that parse.
+    /// Threads that parse now; none when nothing can be written.
     pub workers: usize,
     /// Bytes that the disk has left, by the operating system's word.
     pub free_disk_bytes: Option<u64>,
@@ -45,7 +45,7 @@ impl Report {
             ring_limit_bytes: engine.ring.limit(),
             seal_backlog_files: engine.threads.seal_backlog(),
             commit_queue: engine.commits.len(),
-            workers: engine.options.workers,
+            workers: engine.threads.workers.live(),
             free_disk_bytes: engine.storage.free_bytes().ok(),
         }
     }

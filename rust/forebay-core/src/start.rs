@@ -16,7 +16,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Generation, Timestamp};
 use crate::ingest::events::IdSource;
 use crate::ingest::parser::Parser;
+use crate::ingest::pool::WorkerPool;
 use crate::ingest::worker::JobQueue;
+use crate::load_test::LoadTest;
 use crate::log::commit_queue::CommitQueue;
 use crate::log::committer::{Committer, Wiring};
 use crate::log::dedup::{Dedup, MAX_REMEMBERED_KEYS};
@@ -34,8 +36,9 @@ use crate::log::status::{Mode, Status};
 use crate::log::storage::Storage;
 use crate::log::table::Table;
 use crate::options::{Access, Options};
+use crate::scale;
 use crate::stream::{Catalog, StreamMaker};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, History};
 
 /// The background's pace: retention, and trying again what a full disk refused.
 const TICK: Duration = Duration::from_secs(1);
@@ -46,7 +49,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// The engine's threads. Each is joined when the engine closes.
 #[derive(Debug)]
 pub(crate) struct Threads {
-    workers: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) workers: WorkerPool,
     committer: Mutex<Option<JoinHandle<()>>>,
     background: Mutex<Vec<JoinHandle<()>>>,
     sealing: Arc<SealQueue>,
@@ -60,8 +63,8 @@ impl Threads {
 
     /// Stops in the order of the way of the data, so that nothing admitted is left behind.
     pub(crate) fn stop(&self, engine: &Engine) {
-        engine.jobs.close();
-        self.workers.lock().drain(..).for_each(join);
+        engine.history.stop();
+        self.workers.stop();
         engine.commits.close();
         self.committer.lock().take().into_iter().for_each(join);
         self.sealing.close();
@@ -117,6 +120,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         catalog: parts.catalog,
         streams: parts.streams,
         ring: parts.ring,
+        history: History::new(Arc::clone(&storage), Arc::clone(&parts.status), Arc::clone(&parts.counters)),
         status: parts.status,
         counters: parts.counters,
         commits: parts.commits,
@@ -128,6 +132,8 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         threads,
         storage: Arc::clone(&storage),
         accepting: AtomicBool::new(true),
+        scaling: Mutex::default(),
+        load_test: LoadTest::default(),
         lock: Mutex::new(Some(lock)),
     })
 }
@@ -214,11 +220,12 @@ impl Parts {
         sealer: Sealer,
         spares: Arc<Spares>,
     ) -> io::Result<Threads> {
+        let workers = scale::stored(&recovered.rows).unwrap_or(options.workers);
         if options.access == Access::ReadOnly {
             self.status.set(Mode::ReadOnly, "opened read-only");
         }
         let threads = Threads {
-            workers: Mutex::default(),
+            workers: WorkerPool::new(Arc::clone(&self.jobs), Arc::clone(&self.parser)),
             committer: Mutex::default(),
             background: Mutex::default(),
             sealing: Arc::clone(&self.sealing),
@@ -247,12 +254,8 @@ impl Parts {
         let groups = Arc::clone(&self.groups);
         background.push(spawn("sealer", move || seal_and_retain(sealer, &sealing, &retention, &groups))?);
         drop(background);
-        let mut workers = threads.workers.lock();
-        for index in 0..options.workers {
-            let (jobs, parser) = (Arc::clone(&self.jobs), Arc::clone(&self.parser));
-            workers.push(spawn(&format!("worker-{index}"), move || jobs.work(&parser))?);
-        }
-        drop(workers);
+        // A machine may have become smaller: one is enough to start.
+        threads.workers.resize(workers).or_else(|_| threads.workers.resize(1))?;
         Ok(threads)
     }
 }

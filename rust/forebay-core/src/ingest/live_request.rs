@@ -17,10 +17,10 @@ pub struct LiveRequest {
 }
 
 impl LiveRequest {
-    /// Of a request that was admitted at `admitted`.
+    /// Of a request that was admitted at `admitted`, and is known to have `events` events.
     #[must_use]
-    pub fn new(counters: Arc<Counters>, admitted: Instant) -> Self {
-        Self { counters, admitted, events: 1 }
+    pub fn new(counters: Arc<Counters>, admitted: Instant, events: u64) -> Self {
+        Self { counters, admitted, events }
     }
 
     pub(crate) fn expect(&mut self, events: usize) {

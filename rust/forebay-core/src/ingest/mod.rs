@@ -11,6 +11,7 @@ mod live_request;
 mod outline;
 mod parsed;
 pub mod parser;
+pub mod pool;
 mod problem;
 pub mod publish;
 pub mod request;

@@ -84,6 +84,17 @@ pub struct Request {
     pub stream: Option<String>,
     /// Whom its events are charged to; `None` for nobody.
     pub account: Option<Arc<Account>>,
+    /// What a load test meant to send; `None` of everybody else's requests.
+    pub intended: Option<Intended>,
+}
+
+/// What is known of a load test's request before it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intended {
+    /// When it was to be sent: its latency counts from there, and not from its admission.
+    pub due: Instant,
+    /// How many events it has.
+    pub events: u64,
 }
 
 impl Request {
@@ -99,6 +110,7 @@ impl Request {
             allowed: None,
             stream: None,
             account: None,
+            intended: None,
         }
     }
 
@@ -150,6 +162,6 @@ pub struct Job {
     pub reply: Reply,
     /// When it was admitted.
     pub arrival: Timestamp,
-    /// The same, to measure with.
+    /// The same, to measure with; or when it was due.
     pub admitted: Instant,
 }

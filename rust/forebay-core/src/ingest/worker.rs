@@ -1,13 +1,22 @@
-//! Threads that parse request bodies and hand batches to the committer.
+//! Jobs on their way to the threads that parse request bodies and hand batches to the committer.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::parser::Parser;
 use super::request::Job;
+use crate::error::ErrorKind;
+use crate::telemetry::Live;
 
 /// Jobs that wait for a worker. Bounded by the byte budget that each of them has a permit for.
+///
+/// What order is kept: the events of one body keep theirs, since a job is one worker's from its first byte to its
+/// place in the commit queue; and what was answered precedes what is sent after the answer. Requests that are under way
+/// at the same time have no order among themselves, as any worker may be done first. A resize changes none of that:
+/// there is one queue whatever the number of workers, and a worker looks whether it is surplus only when it has handed
+/// its job's batch over, so that no job is taken twice, put back, or left behind.
 #[derive(Debug, Default)]
 pub struct JobQueue {
     state: Mutex<State>,
@@ -18,6 +27,10 @@ pub struct JobQueue {
 struct State {
     jobs: VecDeque<Job>,
     idle: usize,
+    /// Workers that there are, those about to start or to end included.
+    live: usize,
+    /// Workers that there should be.
+    wanted: usize,
     closed: bool,
 }
 
@@ -43,25 +56,69 @@ impl JobQueue {
         self.wake.notify_all();
     }
 
-    /// One worker's thread: parses until closed and empty.
+    /// How many workers there are.
+    pub fn live(&self) -> usize {
+        self.state.lock().live
+    }
+
+    /// How many workers there should be.
+    pub fn wanted(&self) -> usize {
+        self.state.lock().wanted
+    }
+
+    /// Sets how many workers there should be, and returns how many the caller has to start for it: they count as live
+    /// from now on. Surplus ones end by themselves, each after its job. None is started after the close.
+    pub fn want(&self, workers: usize, live: &Live) -> usize {
+        let mut state = self.state.lock();
+        if state.closed {
+            return 0;
+        }
+        state.wanted = workers;
+        let missing = workers.saturating_sub(state.live);
+        state.live += missing;
+        live.set_instances(state.live);
+        drop(state);
+        // All of them: one that was woken for a job and finds itself surplus leaves the job to somebody who looks.
+        self.wake.notify_all();
+        missing
+    }
+
+    /// Takes back workers that could not be started.
+    pub fn not_started(&self, workers: usize, live: &Live) {
+        let mut state = self.state.lock();
+        state.live -= workers;
+        live.set_instances(state.live);
+    }
+
+    /// One worker's thread: parses until it is surplus, or the queue is closed and empty.
     pub fn work(&self, parser: &Parser) {
-        while let Some(job) = self.next() {
-            parser.process(job);
+        while let Some(job) = self.next(&parser.counters.live) {
+            // A defect costs the request that met it, which is answered by the drop of its reply, and not the worker.
+            // What the workers share stays whole: its locks are held for single steps, and are free after a panic.
+            if catch_unwind(AssertUnwindSafe(|| parser.process(job))).is_err() {
+                parser.counters.refused(ErrorKind::Internal);
+            }
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    fn next(&self, live: &Live) -> Option<Job> {
         let mut state = self.state.lock();
         loop {
+            if state.live > state.wanted {
+                break;
+            }
             if let Some(job) = state.jobs.pop_front() {
                 return Some(job);
             }
             if state.closed {
-                return None;
+                break;
             }
             state.idle += 1;
             self.wake.wait(&mut state);
             state.idle -= 1;
         }
+        state.live -= 1;
+        live.set_instances(state.live);
+        None
     }
 }

@@ -18,6 +18,7 @@ use crate::ids::{Offset, PartitionId, StreamId, Ticket, Timestamp};
 use crate::ingest::{LiveRequest, Outline};
 use crate::options::Durability;
 use crate::stream::Stream;
+use crate::telemetry::{Entered, UnderWay};
 
 /// Memory of a batch beside its records: the structures that refer to it until it is sealed.
 pub const BATCH_OVERHEAD_BYTES: usize = 512;
@@ -146,13 +147,21 @@ pub struct Reply {
     settlement: Option<Box<Settlement>>,
     outline: Option<Outline>,
     live: Option<Box<LiveRequest>>,
+    under_way: Option<Entered>,
 }
 
 impl Reply {
     /// The outcome goes to `completer` under `ticket`.
     #[must_use]
     pub fn new(completer: Arc<dyn Completer>, ticket: Ticket) -> Self {
-        Self { completer: Some(completer), ticket, settlement: None, outline: None, live: None }
+        Self { completer: Some(completer), ticket, settlement: None, outline: None, live: None, under_way: None }
+    }
+
+    /// The same, counted as under way until its outcome is handed over.
+    #[must_use]
+    pub(crate) fn queued(mut self, requests: &UnderWay) -> Self {
+        self.under_way = Some(requests.enter());
+        self
     }
 
     /// The same, with what the answer is made of.
@@ -204,6 +213,8 @@ impl Reply {
 
     /// Hands the outcome over; adds to `woken` whom to wake when the group is done.
     pub fn finish(mut self, mut outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
+        // Before the sender can hear of it: whoever has an answer is no longer counted.
+        self.under_way = None;
         if let Some(settlement) = self.settlement.take() {
             let first = settlement.accepted();
             for repeat in settlement.settle(&outcome) {
@@ -237,8 +248,14 @@ impl Drop for Reply {
     fn drop(&mut self) {
         if self.completer.is_some() || self.settlement.is_some() {
             let (completer, settlement, live) = (self.completer.take(), self.settlement.take(), self.live.take());
-            let reply = Self { completer, ticket: self.ticket, settlement, outline: None, live };
-            reply.finish_and_wake(Err(Error::new(ErrorKind::Closed, "the engine closed before the commit")));
+            let reply = Self { completer, ticket: self.ticket, settlement, outline: None, live, under_way: None };
+            self.under_way = None;
+            reply.finish_and_wake(Err(match std::thread::panicking() {
+                true => {
+                    Error::new(ErrorKind::Internal, "the request met a defect of the server, which its log tells of")
+                }
+                false => Error::new(ErrorKind::Closed, "the engine closed before the commit"),
+            }));
         }
     }
 }

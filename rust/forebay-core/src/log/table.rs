@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 /// The row of [`Table::Counters`] that holds the identity of the next stream: above every one that was ever given.
 pub const NEXT_STREAM_ID: &[u8] = b"next_stream_id";
+/// The row of [`Table::Counters`] that holds the number of workers that was chosen while the engine ran.
+pub const WORKERS: &[u8] = b"workers";
 
 /// The tables. Numbers are part of the format and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +21,7 @@ pub enum Table {
     Ends,
     /// Idempotency key hash → receipt.
     Idempotency,
-    /// Name → u64: numbers that only grow.
+    /// Name → u64: numbers of the whole engine.
     Counters,
     /// Consumer group → its definition.
     Groups,

@@ -154,7 +154,7 @@ counters! {
         requests_refused = "forebay_requests_refused_total", "Ingest requests that were refused, by error code.";
     }
     histograms {
-        ack_latency = "forebay_ack_latency_seconds", "Time from a request's admission to its acknowledgement.";
+        ack_latency = "forebay_ack_latency_seconds", "Time from a request's admission, or of a load test from when it was due, to its acknowledgement.";
         commit_latency = "forebay_commit_latency_seconds", "Time to write and sync one commit.";
     }
 }

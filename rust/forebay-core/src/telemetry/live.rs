@@ -1,10 +1,18 @@
 //! What `/api/metrics` counts: the events of the events API and of load tests.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::counters::Counter;
-use super::histogram::Histogram;
+use super::histogram::{Histogram, Snapshot};
+use super::metrics::{Errors, ErrorsByType, Health, HealthStatus, Latency, Metrics, System, Throughput};
+use super::under_way::UnderWay;
+use super::vitals::Sampler;
+use super::window::{Sums, WINDOW, Window};
 use crate::error::ErrorKind;
+use crate::ids::Timestamp;
 
 /// Why events were not stored, as `/api/metrics` tells failures apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +26,9 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// How many kinds there are.
+    pub const COUNT: usize = Self::Processing as usize + 1;
+
     /// The kind of failure that an error is.
     #[must_use]
     pub const fn of(kind: ErrorKind) -> Self {
@@ -39,33 +50,222 @@ impl Failure {
             | ErrorKind::UnsupportedEncoding
             | ErrorKind::RequestTimeout
             | ErrorKind::DirectoryLocked
+            | ErrorKind::Conflict
             | ErrorKind::Closed => Self::Processing,
         }
     }
 }
 
-/// Counts what `/api/metrics` shows. Counting is a few relaxed atomic additions.
-#[derive(Debug, Default)]
+/// Counts what `/api/metrics` shows.
+///
+/// Counting takes a look at the clock and a few relaxed atomic operations, whatever the number of events. Rates are of
+/// the last [`WINDOW`] by a clock that only goes forward; totals and latencies are since the start or the last reset.
+#[derive(Debug)]
 pub struct Live {
+    started: Instant,
     events: Counter,
-    requests: Counter,
-    failures: [Counter; 3],
+    failures: [Counter; Failure::COUNT],
     latency: Histogram,
+    window: Window,
+    /// What was counted before the last reset.
+    base: Mutex<Tally>,
+    under_way: UnderWay,
+    instances: AtomicUsize,
+    health: AtomicU8,
+    sampler: Sampler,
+}
+
+/// What was counted between two moments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events stored.
+    pub events: u64,
+    /// Events not stored, by [`Failure`].
+    pub failures: [u64; Failure::COUNT],
+    /// A latency for each request that stored something.
+    pub latency: Snapshot,
+}
+
+impl Tally {
+    /// Events not stored.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failures.iter().sum()
+    }
+
+    /// What was counted since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let failures = std::array::from_fn(|index| self.failures[index].saturating_sub(earlier.failures[index]));
+        Self {
+            events: self.events.saturating_sub(earlier.events),
+            failures,
+            latency: self.latency.subtract(&earlier.latency),
+        }
+    }
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            events: Counter::default(),
+            failures: std::array::from_fn(|_| Counter::default()),
+            latency: Histogram::default(),
+            window: Window::default(),
+            base: Mutex::default(),
+            under_way: UnderWay::default(),
+            instances: AtomicUsize::new(0),
+            health: AtomicU8::new(HealthStatus::default() as u8),
+            sampler: Sampler::default(),
+        }
+    }
 }
 
 impl Live {
     /// Counts a request whose `events` good events are on stable storage, `latency` after it was taken in (or, of a load
     /// test, after it was due).
     pub fn stored(&self, events: u64, latency: Duration) {
-        self.events.add(events);
-        self.requests.increment();
-        self.latency.record(latency);
+        self.stored_at(self.started.elapsed(), events, latency);
     }
 
     /// Counts events that were not stored.
     pub fn failed(&self, failure: Failure, events: u64) {
-        if let Some(counter) = self.failures.get(failure as usize) {
-            counter.add(events);
+        self.failed_at(self.started.elapsed(), failure, events);
+    }
+
+    fn stored_at(&self, now: Duration, events: u64, latency: Duration) {
+        self.events.add(events);
+        self.latency.record(latency);
+        self.window.add(now, Sums { events, requests: 1, failed: 0 });
+    }
+
+    fn failed_at(&self, now: Duration, failure: Failure, events: u64) {
+        self.failures[failure as usize].add(events);
+        self.window.add(now, Sums { failed: events, ..Sums::default() });
+    }
+
+    /// Requests from their admission to their answer.
+    #[must_use]
+    pub fn under_way(&self) -> &UnderWay {
+        &self.under_way
+    }
+
+    /// Says how many threads decode and process requests now.
+    pub fn set_instances(&self, instances: usize) {
+        self.instances.store(instances, Relaxed);
+    }
+
+    /// Says how the server is.
+    pub fn set_health(&self, status: HealthStatus) {
+        self.health.store(status as u8, Relaxed);
+    }
+
+    /// Everything counted since the start, resets or not.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally {
+            events: self.events.get(),
+            failures: std::array::from_fn(|index| self.failures[index].get()),
+            latency: self.latency.snapshot(),
         }
     }
+
+    /// What was counted since the start or the last reset, given [`Live::tally`].
+    #[must_use]
+    pub(crate) fn since_reset(&self, tally: &Tally) -> Tally {
+        tally.since(&self.base.lock())
+    }
+
+    /// Begins anew: totals, latencies and rates. What is counted meanwhile counts before or after it, each number on its
+    /// own.
+    pub fn reset(&self) {
+        let mut base = self.base.lock();
+        *base = self.tally();
+        self.window.clear();
+    }
+
+    /// Everything, now. Of the totals, each is of its own moment while others count.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.metrics_at(self.started.elapsed(), Timestamp::now())
+    }
+
+    fn metrics_at(&self, now: Duration, wall: Timestamp) -> Metrics {
+        let sums = self.window.sums(now);
+        let total = self.since_reset(&self.tally());
+        Metrics {
+            timestamp: wall.0.div_euclid(1000),
+            throughput: Throughput {
+                events_per_second: per_second(sums.events, WINDOW),
+                batches_per_second: per_second(sums.requests, WINDOW),
+                total_events: total.events,
+            },
+            latency: latency(&total.latency),
+            errors: Errors {
+                error_rate: error_rate(sums.events, sums.failed),
+                total_errors: total.failed(),
+                errors_by_type: by_type(total.failures),
+            },
+            system: self.system(),
+            health: self.health(now),
+        }
+    }
+
+    /// What the engine needs now.
+    pub(crate) fn system(&self) -> System {
+        let vitals = self.sampler.at(Instant::now());
+        System {
+            processing_instances: self.instances.load(Relaxed) as u64,
+            queue_depth: self.under_way.count(),
+            memory_usage: vitals.memory_mib,
+            cpu_usage: vitals.cpu_percent,
+        }
+    }
+
+    fn health(&self, now: Duration) -> Health {
+        Health { status: self.health_status().name(), uptime: millis(now) }
+    }
+
+    pub(crate) fn health_status(&self) -> HealthStatus {
+        HealthStatus::numbered(self.health.load(Relaxed).into()).unwrap_or_default()
+    }
+
+    /// Since the engine's start.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
 }
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How many a second; 0 of no time.
+pub(crate) fn per_second(count: u64, span: Duration) -> f64 {
+    if span.is_zero() { 0.0 } else { count as f64 / span.as_secs_f64() }
+}
+
+/// The failed ones of all: 0 to 1, and 0 when there are none.
+pub(crate) fn error_rate(stored: u64, failed: u64) -> f64 {
+    if failed == 0 { 0.0 } else { failed as f64 / (stored + failed) as f64 }
+}
+
+pub(crate) fn by_type([validation_error, storage_error, processing_error]: [u64; Failure::COUNT]) -> ErrorsByType {
+    ErrorsByType { validation_error, storage_error, processing_error }
+}
+
+fn latency(snapshot: &Snapshot) -> Latency {
+    let percentile = |percent| snapshot.percentile(percent) as f64 / MICROS_PER_MILLI;
+    Latency {
+        avg: snapshot.mean() / MICROS_PER_MILLI,
+        p50: percentile(50.0),
+        p95: percentile(95.0),
+        p99: percentile(99.0),
+    }
+}
+
+pub(crate) const MICROS_PER_MILLI: f64 = 1000.0;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+//! The history of `/api/metrics`, on the disk: a point every 10 seconds for a day, and every minute for a week.
+
+mod moment;
+mod point;
+mod recorder;
+mod series;
+mod timeline;
+
+pub use recorder::{History, HistoryAnswer};
+pub use series::{HISTORY_DIRECTORY, Resolution};
+
+/// The longest time that can be asked for: a week.
+pub const MAX_HISTORY_HOURS: u32 = 168;

@@ -1,0 +1,134 @@
+//! The shape of `GET /api/metrics`.
+
+use serde::Serialize;
+
+/// What `/api/metrics` shows. In JSON the names are those of the API.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Metrics {
+    /// Milliseconds since 1970 UTC.
+    pub timestamp: i64,
+    /// How much comes in.
+    pub throughput: Throughput,
+    /// How long it takes.
+    pub latency: Latency,
+    /// What was not stored.
+    pub errors: Errors,
+    /// What it takes to do it.
+    pub system: System,
+    /// How it is.
+    pub health: Health,
+}
+
+/// How much comes in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Throughput {
+    /// Events stored, a second.
+    pub events_per_second: f64,
+    /// Requests that stored something, a second.
+    pub batches_per_second: f64,
+    /// Events stored since start or reset.
+    pub total_events: u64,
+}
+
+/// Milliseconds from a request's admission (in a load test: from when it was due) to its durable acknowledgement.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Latency {
+    /// The mean.
+    #[serde(rename = "avgProcessingTime")]
+    pub avg: f64,
+    /// Half of the requests took at most this.
+    #[serde(rename = "p50ProcessingTime")]
+    pub p50: f64,
+    /// 95 % did.
+    #[serde(rename = "p95ProcessingTime")]
+    pub p95: f64,
+    /// 99 % did.
+    #[serde(rename = "p99ProcessingTime")]
+    pub p99: f64,
+}
+
+/// What was not stored.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Errors {
+    /// Events not stored, of all: 0 to 1, and 0 when there were none.
+    pub error_rate: f64,
+    /// Events not stored since start or reset.
+    pub total_errors: u64,
+    /// The same by reason.
+    pub errors_by_type: ErrorsByType,
+}
+
+/// Events not stored since start or reset.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ErrorsByType {
+    /// What was sent is not an event.
+    pub validation_error: u64,
+    /// The log could not take it.
+    pub storage_error: u64,
+    /// It was refused for another reason.
+    pub processing_error: u64,
+}
+
+/// What it takes to do it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct System {
+    /// Threads that decode and process requests.
+    pub processing_instances: u64,
+    /// Ingest requests, of every API, that were admitted and are not answered yet.
+    pub queue_depth: u64,
+    /// Resident memory of the process in MiB.
+    pub memory_usage: u64,
+    /// Percent of the whole machine's processor time.
+    pub cpu_usage: f64,
+}
+
+/// How it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Health {
+    /// As `/api/health` has it.
+    pub status: &'static str,
+    /// Milliseconds since the engine's start.
+    pub uptime: u64,
+}
+
+/// How the server is, by whoever checks it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HealthStatus {
+    /// Everything is as it should be.
+    #[default]
+    Healthy,
+    /// It works, but something is not as it should be.
+    Degraded,
+    /// It does not do its work.
+    Unhealthy,
+}
+
+impl HealthStatus {
+    /// Every status, by its number.
+    pub const ALL: [Self; 3] = [Self::Healthy, Self::Degraded, Self::Unhealthy];
+
+    /// The API's word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+
+    /// The status of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// The status of that number.
+    #[must_use]
+    pub fn numbered(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| *status as u32 == number)
+    }
+}

@@ -1,0 +1,33 @@
+//! How many requests are under way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Counts requests from their admission to their answer.
+#[derive(Clone, Debug, Default)]
+pub struct UnderWay(Arc<AtomicU64>);
+
+impl UnderWay {
+    /// One more, until what is returned is dropped.
+    #[must_use]
+    pub fn enter(&self) -> Entered {
+        self.0.fetch_add(1, Relaxed);
+        Entered(Arc::clone(&self.0))
+    }
+
+    /// How many there are now.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A request that is under way.
+#[derive(Debug)]
+pub struct Entered(Arc<AtomicU64>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
