@@ -18,13 +18,13 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
+from forebay.client.events import Encoder
+from forebay.client.lane import lane_of
 from locust import FastHttpUser, between, constant, events, task
 from locust.env import Environment
 from locust.exception import StopTest
-from locust.runners import MasterRunner
+from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner
 
-from forebay.client.events import Encoder
-from forebay.client.lane import lane_of
 from swarm.api import Api, Refused, authorization
 from swarm.ledger import Ledger
 from swarm.readback import Finding, read_back
@@ -67,7 +67,7 @@ class Sender(FastHttpUser):
         """Posts until it is acknowledged or refused for good. With a key also after an unknown outcome."""
         failures = 0
         while True:
-            status, wait = self._post(f"{name} × {len(numbers)}", path, body, headers)
+            status, wait = self._post(f"{name} x {len(numbers)}", path, body, headers)
             if 200 <= status < 300:
                 self.writer.acknowledge(numbers)
                 return
@@ -190,8 +190,10 @@ class Producers(Sender):
     def produce(self) -> None:
         numbers = self.writer.take(PRODUCED_EVENTS)
         rows = ",".join(
-            [f'{{"key":"user-{n % 64}","value":{{"amount":{n},"mark":"{mark}"}}}}'
-             for n, mark in zip(numbers, self.writer.marks(numbers), strict=True)]
+            [
+                f'{{"key":"user-{n % 64}","value":{{"amount":{n},"mark":"{mark}"}}}}'
+                for n, mark in zip(numbers, self.writer.marks(numbers), strict=True)
+            ]
         )
         path = f"/api/v1/streams/{self.ledger.stream}/events/batch"
         self.send("produce", path, f'{{"events":[{rows}]}}'.encode(), numbers)
@@ -274,7 +276,7 @@ def begin(environment: Environment, ledger: Ledger, api: Api) -> None:
         if refused.status == 403:
             print("the token needs the roles ingest and read, and ops for Producers and Consumers", flush=True)
         environment.process_exit_code = 1
-        raise StopTest(str(refused)) from refused
+        raise StopTest(str(refused)) from None
 
 
 def end(environment: Environment, ledger: Ledger, api: Api) -> None:
@@ -316,3 +318,12 @@ def _begin(environment: Environment, **_: Any) -> None:
 
 
 events.test_stop.add_listener(_checks(end))
+
+
+@events.quitting.add_listener
+def _quit(environment: Environment, **_: Any) -> None:
+    """When it is interrupted locust decides on its exit status before it ends the run, and with it the check: so the
+    run ends here."""
+    runner = environment.runner
+    if runner is not None and not isinstance(runner, MasterRunner) and runner.state in (STATE_RUNNING, STATE_SPAWNING):
+        runner.stop()

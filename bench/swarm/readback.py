@@ -110,5 +110,7 @@ def group_finding(progress: Progress, offsets: dict[int, int]) -> Finding:
         handed = progress.handed[partition][:committed]
         skipped = committed - len(handed) + handed.count(0)
         if skipped:
-            finding.wrong.append(f"{skipped:,} records of partition {partition} SKIPPED: committed, but never handed out")
+            finding.wrong.append(
+                f"{skipped:,} records of partition {partition} SKIPPED: committed, but never handed out"
+            )
     return finding
