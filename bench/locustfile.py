@@ -280,6 +280,7 @@ def begin(environment: Environment, ledger: Ledger, api: Api) -> None:
 
 
 def end(environment: Environment, ledger: Ledger, api: Api) -> None:
+    print(ledger.cost(), flush=True)
     findings = read_back(api, ledger)
     for finding in findings:
         print(f"read back {finding.line}", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class Ledger:
         self.progress = Progress(f"locust-{self.run}")
         self.starts: dict[str, list[int]] = {}
         """Where each stream's partitions ended before the run."""
+        self._cpu_seconds = time.process_time()
         self.refusals = 0
         self.waited_seconds = 0.0
         self.longest_wait_seconds = 0.0
@@ -77,6 +79,15 @@ class Ledger:
         found = Writer(self.run, len(self.writers), stream)
         self.writers.append(found)
         return found
+
+    def cost(self) -> str:
+        """What locust itself took until now, for whoever takes its limit for the server's."""
+        events = sum(writer.count for writer in self.writers)
+        seconds = time.process_time() - self._cpu_seconds
+        return (
+            f"locust: {events:,} events acknowledged, {seconds:.1f} s of its CPU: a process of it sends at most "
+            f"{events / max(seconds, 0.001):,.0f}/s of this mix, `forebay bench` sends more"
+        )
 
     def waited(self, seconds: float) -> None:
         """A 429 was obeyed for so long."""
