@@ -19,7 +19,8 @@ from forebay.client import AsyncClient, Client
 from forebay.config import Settings
 from harness import COMMAND_SECONDS, RunningServer, clean_environment, wait_for
 
-PAGE = (Path(__file__).parents[2] / "docs" / "sdk.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "sdk.md").read_text()
 URL = "http://127.0.0.1:8080"
 SECTION = re.compile(r"^## (.+?)$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 EXAMPLE = re.compile(r"^```python\n(.*?)^```\n(?:```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
@@ -106,6 +107,17 @@ def test_an_example_prints_what_stands_below_it_and_its_events_arrive(
     assert {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)} == STORED[
         example.title
     ]
+
+
+def test_the_readme_s_example_runs(server: RunningServer, tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    (text,) = [text for title, text in SECTION.findall(readme) if title == "Sending from Python"]
+    ((program, _),) = EXAMPLE.findall(text)
+    before = counts(server)
+    (tmp_path / "example.py").write_text(program.replace(URL, server.url))
+    assert ran(server, [sys.executable, "-W", "error", "example.py"], tmp_path) == ""
+    after = counts(server)
+    assert [after[name] - before.get(name, 0) for name in ("logs", "events")] == [1, 1]
 
 
 def test_the_followed_file_arrives(server: RunningServer, tmp_path: Path) -> None:
