@@ -71,6 +71,15 @@ def test_every_number_has_a_range() -> None:
     assert numbers == set(RANGES)
 
 
+def test_origins_are_scheme_host_and_port() -> None:
+    settings = load(flags={"websocket_origins": " https://Dash.example:8443,http://[::1]:80 ,"})
+    assert settings.origins() == {"https://dash.example:8443", "http://[::1]:80"}
+    assert Settings().origins() == frozenset()
+    for wrong in ("dash.example", "https://dash.example/", "*", "null", "https://user@dash.example", "ftp://x"):
+        with pytest.raises(ConfigError, match="websocket_origins has .*, which is not like https"):
+            load(flags={"websocket_origins": f"https://dash.example,{wrong}"})
+
+
 def test_kafka_comes_later() -> None:
     with pytest.raises(ConfigError, match="comes later"):
         load(flags={"log": "kafka://localhost:9092"})

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,31 +15,18 @@ import pytest
 from forebay._forebay import SHAPE_DRAIN, Engine
 from forebay.errors import ForebayError, Saturated, StorageUnavailable
 from harness import RunningServer, batch, event, wait_for
+from small_disk import fill, small_disk
 
 Server = Callable[..., RunningServer]
 
-DISK_BYTES = 64 << 20
 SETTINGS: dict[str, Any] = {"journal_file_bytes": 1 << 20, "ring_bytes": 8 << 20}
 PADDING = 8_000
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """The directory of a file system of 64 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(place)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-    try:
+    with small_disk(tmp_path / "disk") as place:
         yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 @pytest.fixture
@@ -59,18 +44,6 @@ def small(disk: Path) -> Iterator[Server]:
     yield start
     for running in started:
         running.stop()
-
-
-def fill(disk: Path) -> Path:
-    """Takes all space that is left; the file that holds it."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"\0" * 65536)
-    with ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"\0" * 512)
-    return ballast
 
 
 class Acknowledged:

@@ -24,6 +24,7 @@ __all__ = [
     "GroupDescription",
     "Polled",
     "Projects",
+    "Pulse",
     "Receipt",
     "RecordBatch",
     "StreamDescription",
@@ -216,6 +217,8 @@ class Engine:
     def set_health(self, status: str) -> None:
         """Says how the server is, for `live`: healthy, degraded or unhealthy."""
     def status(self) -> dict[str, object]: ...
+    def pulse(self) -> Pulse:
+        """What waits in the engine and what it has committed, now."""
     def close(self) -> None:
         """Finishes what was admitted, commits it and gives the directory free. Idempotent."""
 
@@ -375,6 +378,25 @@ class GroupDescription:
     """Stream, member, its partitions, milliseconds of its lease that are left."""
     offsets: list[tuple[str, int, int, int]]
     """Stream, partition, committed offset, end of the partition."""
+
+@final
+class Pulse:
+    """What waits and what was done, at one time."""
+
+    @property
+    def jobs_waiting(self) -> int:
+        """Request bodies that wait for a worker."""
+    @property
+    def oldest_job_ms(self) -> float:
+        """How long ago the one that has waited longest was admitted; 0 when none waits."""
+    @property
+    def commits_waiting(self) -> int:
+        """Appends that wait for the committer."""
+    @property
+    def commits(self) -> int:
+        """Commits since the start."""
+    def commits_since(self, earlier: Pulse) -> tuple[int, float, float, float]:
+        """Commits since then: their number, and p50, p99 and the largest of their times in milliseconds."""
 
 @final
 class RecordBatch:

@@ -13,18 +13,21 @@ from forebay import api, errors
 from forebay._forebay import Allowance, Engine, Front
 from forebay.config import Settings
 from forebay.errors import ForebayError
+from forebay.health import Health, Sources, figures
 from forebay.http.auth import EVERYTHING, Grant, Guard
 from forebay.http.descriptors import Descriptors
 from forebay.http.dialects import Family, family_of, render
-from forebay.http.request import Request, linger
+from forebay.http.request import Request, linger, shown
 from forebay.http.response import Header
 from forebay.http.router import Role, Route, Router
-from forebay.http.rsgi import HttpProtocol, Scope, Watcher
+from forebay.http.rsgi import WEBSOCKET, HttpProtocol, Scope, Watcher, WebSocketProtocol
 from forebay.http.streaming import Streaming
 from forebay.http.tickets import TICKET, Tickets, ticket_in
+from forebay.http.websocket import refuse
 from forebay.live import LiveMetrics
 from forebay.load_test import LoadTest
 from forebay.polls import Polls
+from forebay.push import Hub
 
 log = structlog.get_logger("forebay.app")
 
@@ -49,16 +52,20 @@ class App:
         self.allowance = Allowance(settings.max_reading_bytes)
         self.stopping = asyncio.Event()
         self.polls = Polls(engine, self.stopping)
-        self.live = LiveMetrics(engine, lambda: "healthy")
+        self.live = LiveMetrics(engine, lambda: self.health.status)
+        self.health = Health(
+            Sources(engine, settings, self.allowance, lambda: figures(self.live.current()), self.stopping.is_set)
+        )
         self.on_reset: list[Callable[[], object]] = []
         """Called by a reset before it resets, on a thread that may block."""
         self.load_test = LoadTest(engine)
         self.on_reset.append(self.load_test.stop)
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
+        self.descriptors = Descriptors()
+        self.websockets = Hub(self)
         self.router = Router(api.routes(self))
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._descriptors = Descriptors()
         self.front: Front | None = None
         """What serves the listener, once it does."""
 
@@ -69,14 +76,40 @@ class App:
 
     def schedule(self, watcher: Watcher) -> None:
         """Takes one request from Granian, on its Python thread. Must not raise: the caller is Rust."""
+        protocol = watcher.proto
+        if isinstance(protocol, WEBSOCKET):
+            self._loop.call_soon_threadsafe(self._start_upgrade, watcher.scope, protocol)
+            return
         try:
-            self._loop.call_soon_threadsafe(self._start, watcher.scope, watcher.proto)
+            self._loop.call_soon_threadsafe(self._start, watcher.scope, protocol)
         except Exception as error:
             log.exception("request failed", error=str(error))
-            render(Family.DRAIN, errors.Internal("the server failed")).send(watcher.proto)
+            render(Family.DRAIN, errors.Internal("the server failed")).send(protocol)
 
     def _start(self, scope: Scope, protocol: HttpProtocol) -> None:
         self.spawn(self._serve(scope, protocol))
+
+    def _start_upgrade(self, scope: Scope, protocol: WebSocketProtocol) -> None:
+        self.spawn(self._upgrade(scope, protocol))
+
+    async def _upgrade(self, scope: Scope, protocol: WebSocketProtocol) -> None:
+        """Answers a request for a WebSocket, which any request may be, and serves it to its end."""
+        try:
+            route, _bound, grant = self._admit(scope)
+            route.parameters.parse(scope.query_string)
+            if route.upgrade is None:
+                raise errors.InvalidRequest(f"{shown(scope.path)} is no WebSocket: ask for no upgrade to one")
+            await route.upgrade(scope, protocol, grant)
+        except ForebayError as error:
+            refuse(render(family_of(scope.path), error), scope, protocol, self.descriptors)
+        except asyncio.CancelledError:
+            protocol.close(503)
+            raise
+        except Exception as error:
+            log.exception("an upgrade failed", path=scope.path, error=str(error))
+            refuse(
+                render(family_of(scope.path), errors.Internal("the server failed")), scope, protocol, self.descriptors
+            )
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs `work` beside the requests; it is cancelled when the server stops."""
@@ -122,7 +155,7 @@ class App:
 
     async def _stream(self, response: Streaming, scope: Scope, protocol: HttpProtocol) -> None:
         try:
-            await response.run(scope, protocol, self._descriptors)
+            await response.run(scope, protocol, self.descriptors)
         except Exception as error:
             # Its status went out long ago: all that is left is to end it.
             log.exception("a stream of events failed", path=scope.path, error=str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,8 +60,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_record_bytes: int = 1 * MIB
     max_reading_bytes: int = 256 * MIB
     max_connections: int = 1024
+    max_websockets: int = 1000
+    websocket_origins: str = ""
+    websocket_ping_seconds: float = 15.0
     body_timeout_seconds: float = 30.0
     shutdown_timeout_seconds: float = 30.0
+    health_interval_seconds: float = 5.0
+    health_recovery_seconds: float = 15.0
+    health_probe_timeout_ms: int = 2_000
+    health_window_seconds: float = 60.0
+    health_commit_p99_warning_ms: float = 250.0
+    health_commit_p99_critical_ms: float = 2_000.0
+    health_storage_probe_warning_ms: float = 1_000.0
+    health_seal_backlog_warning_files: int = 8
+    health_decode_wait_warning_ms: float = 500.0
+    health_decode_wait_critical_ms: float = 5_000.0
+    health_ring_warning_percent: float = 70.0
+    health_ring_critical_percent: float = 95.0
+    health_error_rate_warning_percent: float = 5.0
+    health_error_rate_critical_percent: float = 50.0
+    health_memory_warning_percent: float = 85.0
+    health_memory_critical_percent: float = 95.0
+    health_file_handles_warning_percent: float = 80.0
+    health_file_handles_critical_percent: float = 95.0
+    health_free_disk_warning_bytes: int = 1 * GIB
+    health_free_disk_critical_bytes: int = 128 * MIB
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
 
@@ -71,6 +95,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         options["max_record_bytes"] = min(self.max_record_bytes, self.max_body_bytes)
         return options
 
+    def origins(self) -> frozenset[str]:
+        """The pages that may connect from elsewhere."""
+        return frozenset(origin.strip().lower() for origin in self.websocket_origins.split(",") if origin.strip())
+
+
+_ORIGIN = re.compile(r"https?://[^/\s:@?#]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](:\d{1,5})?")
+"""RFC 6454, section 6.2, of pages on the web: a scheme, a host, and a port unless it is the scheme's own."""
 
 ENGINE_OPTIONS = (
     "durability",
@@ -122,8 +153,35 @@ RANGES: dict[str, tuple[float, float]] = {
     # Each may hold a read buffer of 256 KiB (http/gateway.py) beside what max_reading_bytes counts: 256 MiB for the
     # default of 1024. Further ones wait in the listener's backlog.
     "max_connections": (1, 65_536),
+    # Each has two descriptors and is sent a message a second; they do not count as connections.
+    "max_websockets": (1, 65_536),
+    # Beside every push at most; proxies close connections that are quiet for a minute, so the longest is of no use.
+    "websocket_ping_seconds": (1, 3600),
     "body_timeout_seconds": (0.1, 3600),
     "shutdown_timeout_seconds": (0.1, 3600),
+    # Every check syncs a probe file, so more often than that would take from the log; the longest is what people wait.
+    "health_interval_seconds": (0.2, 300),
+    # 0 means: better as soon as it is measured so.
+    "health_recovery_seconds": (0, 3600),
+    "health_probe_timeout_ms": (50, 60_000),
+    "health_window_seconds": (1, 600),
+    "health_commit_p99_warning_ms": (0.1, 3_600_000),
+    "health_commit_p99_critical_ms": (0.1, 3_600_000),
+    "health_storage_probe_warning_ms": (0.1, 3_600_000),
+    "health_seal_backlog_warning_files": (1, 1_000_000),
+    "health_decode_wait_warning_ms": (0.1, 3_600_000),
+    "health_decode_wait_critical_ms": (0.1, 3_600_000),
+    **dict.fromkeys(
+        (
+            f"health_{part}_{limit}_percent"
+            for part in ("ring", "error_rate", "memory", "file_handles")
+            for limit in ("warning", "critical")
+        ),
+        (0.1, 100),
+    ),
+    # 0 means: never.
+    "health_free_disk_warning_bytes": (0, 1 << 60),
+    "health_free_disk_critical_bytes": (0, 1 << 60),
 }
 """Smallest and largest value of each number, both allowed."""
 
@@ -218,6 +276,9 @@ def _check(settings: Settings, origin: Mapping[str, str]) -> None:
         if settings.log.startswith("kafka://"):
             raise ConfigError('log = "kafka://…" comes later; this release has the embedded log only')
         raise ConfigError(f"log is {settings.log!r}; this release knows 'embedded' only")
+    for page in settings.origins():
+        if not _ORIGIN.fullmatch(page):
+            raise ConfigError(f"websocket_origins has {page!r}, which is not like https://dash.example:8443")
     if settings.max_body_bytes > settings.max_reading_bytes:
         raise ConfigError("max_body_bytes is more than max_reading_bytes, so that a largest body could never be read")
     if settings.no_auth and not settings.insecure and not is_loopback(settings.host):

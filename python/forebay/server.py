@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
+import resource
 import signal
 import socket
 
@@ -20,6 +22,8 @@ log = structlog.get_logger("forebay.server")
 
 LOOPBACK = "127.0.0.1"
 """Where what the front does not read itself is served, on a port of the kernel's choice: with the same tokens."""
+MAX_OPEN_FILES = 1 << 20
+"""What kernels allow one process unless they are told otherwise (fs.nr_open), and more than all settings ask for."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -32,6 +36,7 @@ def serve(settings: Settings) -> None:
         ForebayError: the log cannot be opened, or what was admitted could not be committed on stopping.
     """
     keep_heap()
+    raise_file_limit()
     listener = listen(settings.host, settings.port)
     try:
         engine = Engine(settings.data_dir, settings.engine_options())
@@ -43,6 +48,16 @@ def serve(settings: Settings) -> None:
     finally:
         listener.close()
     log.info("stopped")
+
+
+def raise_file_limit() -> None:
+    """Lets the process open as many files as it may. The usual soft limit of 1024 is for programs that use select(2),
+    which this does not, and `max_connections` and `max_websockets` ask for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -80,6 +95,7 @@ async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: soc
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     loop.add_reader(engine.completion_fd(), engine.drain_completions)
     app.spawn(app.tend())
+    app.spawn(app.health.run(app.stopping))
     host, port = listener.getsockname()[:2]
     behind = listen(LOOPBACK, 0)
     backend = behind.getsockname()[:2]

@@ -119,8 +119,8 @@ def test_only_what_streams_takes_a_ticket(guarded: RunningServer, table: list[Ro
     ticket = made(guarded)
     with guarded.client() as client:
         for route in table:
-            streams = any("event-stream" in reply.media for reply in route.replies.values())
-            assert (TICKET in route.parameters) == streams == (route.path == TAIL), route.path
+            streams = route.upgrade is not None or any("event-stream" in row.media for row in route.replies.values())
+            assert (TICKET in route.parameters) == streams == (route.path in (TAIL, "/ws")), route.path
             if streams:
                 continue
             path = re.sub(r"\{\w+\}", "logs", route.path) + f"?ticket={ticket}"

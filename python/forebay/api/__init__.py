@@ -19,8 +19,10 @@ from forebay.api import (
     publish,
     scale,
     streams,
+    system_health,
     tail,
     ticket,
+    websocket,
 )
 
 if TYPE_CHECKING:
@@ -46,5 +48,7 @@ def routes(app: App) -> list[Route]:
         *health.routes(app),
         *metrics.routes(app),
         *live.routes(app),
+        *system_health.routes(app),
+        *websocket.routes(app),
         *docs.routes(app),
     ]

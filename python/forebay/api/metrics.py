@@ -76,6 +76,7 @@ class RequestCollector(Collector):
         connections.add_metric(["front"], direct)
         connections.add_metric(["python"], tunnels)
         yield connections
+        yield GaugeMetricFamily("forebay_http_websockets", "WebSockets that are open.", len(self._app.websockets))
 
 
 class TokenCollector(Collector):

@@ -62,6 +62,7 @@ class Gateway:
             blocking_threads=4,
             py_threads=_PY_THREADS,
             backpressure=self._connections,
+            websockets_enabled=True,
             http1_opts=HTTP1Settings(header_read_timeout=HEADER_READ_MILLISECONDS, max_buffer_size=READ_BUFFER_BYTES),
         )
         with batch_scheduling():

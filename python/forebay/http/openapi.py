@@ -212,7 +212,9 @@ def _response(reply: Reply, schemas: Mapping[int, JsonObject]) -> JsonObject:
 
 
 def _content(text: str, media: str, schema: JsonObject, headers: Iterable[str]) -> JsonObject:
-    content: JsonObject = {"description": text, "content": {media: {"schema": schema}}}
+    content: JsonObject = {"description": text}
+    if media:
+        content["content"] = {media: {"schema": schema}}
     names = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
     if names:
         content["headers"] = names

@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forebay import errors
 from forebay.errors import ForebayError
@@ -12,7 +12,14 @@ from forebay.http.parameters import NO_PARAMETERS, Parameter, Parameters
 from forebay.http.reply import Reply
 from forebay.http.request import Request, shown
 from forebay.http.response import Response
+from forebay.http.rsgi import Scope, WebSocketProtocol
 from forebay.http.streaming import Streaming
+
+if TYPE_CHECKING:
+    from forebay.http.auth import Grant
+
+Upgrade = Callable[[Scope, WebSocketProtocol, "Grant"], Awaitable[None]]
+"""Serves a WebSocket to its end, or raises a `ForebayError` before it is accepted."""
 
 Answer = Callable[[Request], Awaitable[Response | Streaming]]
 
@@ -40,6 +47,7 @@ class Route:
         headers: request headers beside `Authorization`.
         replies: the answers of success, and others whose body is not the family's error envelope, by status.
         errors: refusals beside those that every such route may give (see `openapi.py`).
+        upgrade: what serves an upgrade to a WebSocket; None refuses it.
         segments: what a `{name}` of the path is, where `openapi.SEGMENTS` does not say it.
     """
 
@@ -55,6 +63,7 @@ class Route:
     replies: Mapping[int, Reply] = field(default_factory=dict)
     errors: tuple[type[ForebayError], ...] = ()
     segments: Mapping[str, str] = field(default_factory=dict)
+    upgrade: Upgrade | None = None
 
     @property
     def family(self) -> Family:

@@ -1,7 +1,9 @@
 """The part of RSGI 1.6 that is used here, as types (Granian's own classes are not typed)."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
+
+from granian import _granian
 
 
 class Headers(Protocol):
@@ -45,10 +47,48 @@ class HttpProtocol(Protocol):
     def response_stream(self, status: int, headers: list[tuple[str, str]]) -> StreamTransport: ...
 
 
+class WebSocketMessage(Protocol):
+    """`kind` 0 is the client's close, 1 bytes, 2 text; only the last two have `data`."""
+
+    @property
+    def kind(self) -> int: ...
+    @property
+    def data(self) -> bytes | str: ...
+
+
+class Sending(Awaitable[None], Protocol):
+    """A message on its way to the kernel. The message goes out whether somebody waits for this or not."""
+
+    def done(self) -> bool: ...
+    def result(self) -> None: ...
+
+
+class WebSocketTransport(Protocol):
+    """An accepted WebSocket. Pings are answered, and a client's close too, only while `receive` is awaited."""
+
+    def receive(self) -> Awaitable[WebSocketMessage]: ...
+    def send_str(self, data: str) -> Sending: ...
+
+
+class WebSocketProtocol(Protocol):
+    """An upgrade that was asked for. `close` before `accept` answers with that status and an empty body; after it, it
+    ends the connection with a close frame that has no code."""
+
+    def accept(self) -> Awaitable[WebSocketTransport]: ...
+    def close(self, status: int | None = None) -> None: ...
+
+
 class Watcher(Protocol):
-    """One request as Granian's scheduler hands it over."""
+    """One request as Granian's scheduler hands it over. Any request may ask for an upgrade, whatever its path."""
 
     @property
     def scope(self) -> Scope: ...
     @property
     def proto(self) -> HttpProtocol: ...
+
+
+# Its stub lags behind the module.
+_native: Any = _granian
+
+WEBSOCKET: type[WebSocketProtocol] = _native.RSGIWebsocketProtocol
+"""The class of Granian's, to tell upgrades from requests."""

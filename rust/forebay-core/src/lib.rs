@@ -11,6 +11,7 @@ pub mod load_test;
 pub mod log;
 mod metering;
 mod options;
+mod pulse;
 mod report;
 mod scale;
 mod start;
@@ -37,6 +38,7 @@ pub use options::{
     Access, Durability, INLINE_BODY_BYTES, INLINE_BODY_BYTES_ONE_CORE, MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS,
     MAX_WORKERS, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options, Retention,
 };
+pub use pulse::Pulse;
 pub use report::{Report, StreamReport};
 pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, StreamChange, WatchId, Watcher};
 pub use tail::{TailChunk, TailRequest};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::poller::Ready;
 use rustix::buffer::spare_capacity;
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 
 /// One end of a connection, with what epoll said of it last.
@@ -83,15 +83,16 @@ impl Socket {
     /// Reads into memory that is there.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
         let wanted = into.len();
-        let result = recv(&self.stream, into, RecvFlags::empty()).map(|(count, _)| count);
+        let result = retry_on_intr(|| recv(&self.stream, &mut *into, RecvFlags::empty()).map(|(count, _)| count));
         self.note_read(result, wanted)
     }
 
     /// Reads into the memory that a vector has left.
     pub(crate) fn read_more(&mut self, into: &mut Vec<u8>) -> io::Result<Read> {
         let wanted = into.capacity() - into.len();
-        let result = recv(&self.stream, spare_capacity(into), RecvFlags::empty());
-        self.note_read(result.map(|(_, count)| count), wanted)
+        let result =
+            retry_on_intr(|| recv(&self.stream, spare_capacity(into), RecvFlags::empty()).map(|(_, count)| count));
+        self.note_read(result, wanted)
     }
 
     fn note_read(&mut self, result: rustix::io::Result<usize>, wanted: usize) -> io::Result<Read> {
@@ -107,14 +108,13 @@ impl Socket {
                 self.readable = false;
                 Ok(Read::Nothing)
             }
-            Err(Errno::INTR) => Ok(Read::Nothing),
             Err(error) => Err(error.into()),
         }
     }
 
     /// Writes as much as goes now, and says how much that was.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match send(&self.stream, bytes, SendFlags::NOSIGNAL) {
+        match retry_on_intr(|| send(&self.stream, bytes, SendFlags::NOSIGNAL)) {
             Ok(count) => {
                 self.writable = count == bytes.len();
                 Ok(count)
@@ -123,7 +123,6 @@ impl Socket {
                 self.writable = false;
                 Ok(0)
             }
-            Err(Errno::INTR) => Ok(0),
             Err(error) => Err(error.into()),
         }
     }

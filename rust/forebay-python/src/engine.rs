@@ -21,6 +21,7 @@ use crate::convert::{self, RecordTuple, record};
 use crate::error::raise;
 use crate::maintenance::damage_row;
 use crate::metrics;
+use crate::pulse::Pulse;
 use crate::tail::{self, Filter, TailChunk};
 use crate::watch;
 
@@ -237,6 +238,10 @@ impl Engine {
         status.set_item("workers", report.workers)?;
         status.set_item("free_disk_bytes", report.free_disk_bytes)?;
         Ok(status)
+    }
+
+    fn pulse(&self, py: Python<'_>) -> Pulse {
+        Pulse(py.detach(|| self.core.pulse()))
     }
 
     #[pyo3(signature = (group, stream, **keywords))]

@@ -16,6 +16,7 @@ mod load;
 mod load_test;
 mod maintenance;
 mod metrics;
+mod pulse;
 mod stream;
 mod tail;
 mod watch;
@@ -40,6 +41,7 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<front::Front>()?;
     module.add_class::<stream::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
+    module.add_class::<pulse::Pulse>()?;
     module.add_class::<tail::Filter>()?;
     module.add_class::<tail::TailChunk>()?;
     module.add_class::<consumer::Consumed>()?;

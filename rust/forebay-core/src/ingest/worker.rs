@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -48,6 +49,12 @@ impl JobQueue {
             drop(state);
             self.wake.notify_one();
         }
+    }
+
+    /// How many jobs wait, and when the one that has waited longest was admitted.
+    pub fn waiting(&self) -> (usize, Option<Instant>) {
+        let state = self.state.lock();
+        (state.jobs.len(), state.jobs.front().map(|job| job.admitted))
     }
 
     /// No job is taken from here on; what is queued is still parsed.

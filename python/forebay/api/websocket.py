@@ -1,0 +1,57 @@
+"""`GET /ws`: the figures of `/api/metrics`, every second."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forebay import errors
+from forebay.http.parameters import Parameters
+from forebay.http.reply import Reply
+from forebay.http.router import Role, Route
+from forebay.http.tickets import TICKET
+from forebay.http.websocket import check_origin
+
+if TYPE_CHECKING:
+    from forebay.app import App
+    from forebay.http.auth import Grant
+    from forebay.http.request import Request
+    from forebay.http.response import Response
+    from forebay.http.rsgi import Scope, WebSocketProtocol
+
+UPGRADED = (
+    "A WebSocket (RFC 6455). It is sent a text message at once and every second: "
+    '`{"type":"metrics","data":{…},"timestamp":ms}` with the answer of `GET /api/metrics` as `data`. What the client '
+    "sends is ignored, beyond pings, which are answered; binary messages end the connection with 1003, long ones with "
+    "1009. A client that takes nothing, or answers no ping, is cut off; 1001 says that the server stops, 1008 that the "
+    "token is no more."
+)
+
+
+def routes(app: App) -> list[Route]:
+    allowed = app.settings.origins()
+
+    async def plain(_request: Request) -> Response:
+        raise errors.InvalidRequest("this is a WebSocket: ask for an upgrade to it")
+
+    async def upgrade(scope: Scope, protocol: WebSocketProtocol, grant: Grant) -> None:
+        check_origin(scope.headers, allowed)
+
+        def permitted() -> bool:
+            known = app.guard.known(grant.digest)
+            return known is not None and Role.READ in known.roles
+
+        await app.websockets.serve(scope, protocol, permitted)
+
+    return [
+        Route(
+            "GET",
+            "/ws",
+            plain,
+            Role.READ,
+            parameters=Parameters(TICKET),
+            summary="The figures of `/api/metrics`, as they change (WebSocket).",
+            replies={101: Reply(None, UPGRADED, media="")},
+            errors=(errors.Saturated,),
+            upgrade=upgrade,
+        )
+    ]
