@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 
-.PHONY: serve test test-rust test-python lint format build wheel fuzz torture bench clean
+.PHONY: serve test test-rust test-python lint format build wheel fuzz torture bench locust clean
 
 serve: build ## serve on 127.0.0.1:8080 with the log in ./data
 	$(BIN)/forebay serve --data-dir data
@@ -48,6 +48,10 @@ torture: build ## kills a server under load, longer than in `make test`
 
 bench: build ## measures this machine and appends to bench/README.md
 	$(BIN)/python bench/run.py
+
+locust: build ## users of every kind against the server of `make serve`, for 30 s; what is acknowledged is read back
+	FOREBAY_TOKEN=$${FOREBAY_TOKEN-$$(cat data/token 2>/dev/null)} \
+		$(BIN)/locust -f bench/locustfile.py --headless -u 50 -r 10 -t 30s --host http://127.0.0.1:8080
 
 clean:
 	rm -rf $(VENV) target dist

@@ -2,10 +2,10 @@
 
 Usage:
 
-    python bench/client.py [--peers] [--rounds N] [--events N] [--no-append]
+    python bench/client.py [--peers] [--sizes] [--rounds N] [--events N] [--no-append]
 
 Against a forebay server, and against a sink that answers 200 at once, with --peers beside posthog-python and the
-OpenTelemetry SDK's batch processor with its OTLP/HTTP exporter. See README.md.
+OpenTelemetry SDK's batch processor with its OTLP/HTTP exporter, with ratios. See README.md.
 """
 
 from __future__ import annotations
@@ -35,6 +35,17 @@ PEERS = ("posthog", "opentelemetry")
 PEER_SHARE = 10
 RUN_LIMIT_S = 300
 
+#: What is aimed at: a figure of a row, and the most (of time) or the least (of events) that it may be.
+AIMS = (
+    ("log, to forebay", "call_us", 5.0),
+    ("log, spool, to forebay", "call_us", 15.0),
+    ("log, to forebay", "events_per_second", 150_000.0),
+    ("log_many, to forebay", "events_per_second", 300_000.0),
+)
+UNITS = {"call_us": "µs of CPU a call", "events_per_second": "events/s", "cpu_s_per_million": "CPU s per million"}
+#: Of these figures less is better.
+TIMES = ("call_us", "cpu_s_per_million")
+
 
 @dataclass
 class Figures:
@@ -49,6 +60,37 @@ class Figures:
             f"  {what}: {found['events_per_second']:,.0f}/s, call {found['call_us']:.2f} us of CPU "
             f"({found['call_wall_us']:.2f} us), {found['cpu_s_per_million']:.2f} CPU s/M{missing}"
         )
+
+    def best(self, what: str, figure: str) -> float:
+        """Interference only makes figures worse."""
+        values = [one[figure] for one in self.rows[what]]
+        return min(values) if figure in TIMES else max(values)
+
+    def ratios(self) -> list[str]:
+        """How many times cheaper and faster than each peer, all of them posting to the same sink in the same run."""
+        lines = []
+        for who in ("log", "log_many"):
+            for peer in (peer for peer in PEERS if f"{peer}, to the sink" in self.rows):
+                mine, theirs = f"{who}, to the sink", f"{peer}, to the sink"
+                cells = [self._beside(mine, theirs, figure) for figure in UNITS]
+                lines.append(f"{who} beside {peer}: {', '.join(cells)}")
+        return lines
+
+    def _beside(self, mine: str, theirs: str, figure: str) -> str:
+        better, worse = self.best(mine, figure), self.best(theirs, figure)
+        ratio = worse / better if figure in TIMES else better / worse
+        return f"{ratio:.1f} times {'less' if figure in TIMES else 'more'} {UNITS[figure]}"
+
+    def aims(self) -> list[str]:
+        lines = []
+        for what, figure, aim in AIMS:
+            found = self.best(what, figure)
+            digits = 2 if figure in TIMES else 0
+            reached = found <= aim if figure in TIMES else found >= aim
+            lines.append(
+                f"{what}: {found:,.{digits}f} {UNITS[figure]}, aimed at {aim:,.0f}: {'reached' if reached else 'MISSED'}"
+            )
+        return lines
 
     def table(self, stamp: str) -> list[str]:
         return [
@@ -136,6 +178,7 @@ def main() -> int:
         to_sink(cache, cores, options.events, figures, peers=options.peers)
     rows = figures.table(stamp)
     print(table.row(["run", "what", "events/s", "µs of CPU a call", "CPU s per million"]), *rows, sep="\n")
+    print(*figures.ratios(), *figures.aims(), sep="\n")
     say(f"{time.monotonic() - began:.0f} s")
     if not options.no_append:
         table.append(rows, "clients")
