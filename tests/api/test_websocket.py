@@ -135,7 +135,7 @@ def test_garbage_ends_its_own_connection_alone(
     raw.close()
     assert message(other)["type"] == "metrics"
     assert not [line for line in shared_server.log_lines() if line["level"] in ("error", "critical")]
-    assert "Traceback" not in shared_server._log.read_text()
+    assert "Traceback" not in shared_server.log_path.read_text()
 
 
 def test_a_flood_ends_its_connection_and_costs_little_memory(server: Start) -> None:
@@ -213,7 +213,7 @@ def test_a_stop_closes_with_1001(server: Start, opened: Opened) -> None:
     assert running.wait() == 0
     assert time.monotonic() - began < 10
     stands_still.close()
-    assert "Traceback" not in running._log.read_text()
+    assert "Traceback" not in running.log_path.read_text()
 
 
 def test_it_needs_a_token_that_may_read(server: Start, opened: Opened) -> None:

@@ -17,7 +17,8 @@ import pytest
 
 from forebay.client import AsyncClient, Client
 from forebay.config import Settings
-from harness import COMMAND_SECONDS, RunningServer, clean_environment, wait_for
+from forebay.server_process import clean_environment
+from harness import COMMAND_SECONDS, RunningServer, wait_for
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sdk.md").read_text()

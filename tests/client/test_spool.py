@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from client.test_storm import adds_up
 from forebay.client import Client, Rejection
 from forebay.client.frame import HEAD_BYTES
 from forebay.client.queue import Policy
-from forebay.client.spool import Spool
+from forebay.client.spool import MAKING_SECONDS, Spool
 from harness import wait_for
 
 NOBODY = "http://127.0.0.1:1"
@@ -256,6 +257,7 @@ def test_files_of_another_version_are_left_as_they_are(tmp_path: Path) -> None:
 
 def test_leftovers_of_nothing_are_cleared_away(tmp_path: Path) -> None:
     (tmp_path / "1-a.making").touch()
+    os.utime(tmp_path / "1-a.making", (0, time.time() - 2 * MAKING_SECONDS))
     (tmp_path / "2-b.ledger").touch()
     (tmp_path / "3-c.spool").touch()
     delivered(tmp_path)

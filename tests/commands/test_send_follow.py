@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import RunningServer, clean_environment, event, run, wait_for
+from forebay.server_process import clean_environment
+from harness import RunningServer, event, run, wait_for
 
 Start = Callable[..., RunningServer]
 SECONDS = 60.0

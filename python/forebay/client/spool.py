@@ -20,6 +20,10 @@ SEGMENT_BYTES = 8 << 20
 """A file of at most about this, and an eighth of the whole at most: a file goes when all of it is delivered."""
 
 
+MAKING_SECONDS = 60.0
+"""A file is made within milliseconds; one that is still being made after this belongs to nobody."""
+
+
 class Spool:
     """The files of this process. For one thread at a time, but for `sync`."""
 
@@ -108,11 +112,11 @@ class Spool:
         """The files that are not this process's, oldest first. Raises OSError."""
         mine = {segment.path.name for segment in list(self._segments)}
         for making in self._directory.glob(f"*{MAKING}"):
-            # Cut off between its making and its naming: there is nothing in it. One that is being made is locked.
-            if (segment := Segment.adopt(making)) is not None:
-                with suppress(OSError):
+            # Cut off between its making and its naming: there is nothing in it. One that is being made may not be
+            # locked yet, so its age decides.
+            with suppress(OSError):
+                if time.time() - making.stat().st_mtime > MAKING_SECONDS:
                     making.unlink()
-                segment.close()
         for ledger in self._directory.glob(f"*{LEDGER}"):
             # It is made after its file and goes after it: alone it is of a file that is finished.
             if not ledger.with_suffix(SUFFIX).exists():

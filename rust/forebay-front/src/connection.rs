@@ -1,7 +1,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use forebay_core::{Body, Error, ErrorKind, Request, Ticket};
+use forebay_core::{Body, Engine, Error, ErrorKind, Request, Ticket};
 
 use crate::allowance::Reserved;
 use crate::answer::{Clock, Refusals, write, write_acknowledgement};
@@ -47,6 +47,7 @@ pub(crate) enum Turn {
 /// What all connections share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    pub(crate) engine: std::sync::Arc<Engine>,
     pub(crate) limits: Limits,
     pub(crate) grants: std::sync::Arc<Grants>,
     pub(crate) refusals: std::sync::Arc<dyn Refusals>,
@@ -212,6 +213,7 @@ impl Connection {
                     self.stage = Stage::Body(ingest, reserved, counted);
                 } else {
                     let full = Error::new(ErrorKind::Saturated, "too many bytes of request bodies are under way");
+                    shared.engine.counters().refused(ingest.shape.api(), full.kind());
                     self.refuse(shared, &ingest.path, &full, now, true);
                 }
                 None
@@ -248,6 +250,7 @@ impl Connection {
     fn refuse_body(&mut self, shared: &mut Shared, error: &Error, now: Instant, linger: bool) {
         if let Stage::Body(ingest, ..) = &self.stage {
             let path = ingest.path.clone();
+            shared.engine.counters().refused(ingest.shape.api(), error.kind());
             self.close = true;
             self.refuse(shared, &path, error, now, linger);
         }

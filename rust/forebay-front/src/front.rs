@@ -57,6 +57,7 @@ impl Front {
         listener.set_nonblocking(true)?;
         let (mailbox, stats) = (Arc::new(Mailbox::new()?), Arc::new(Stats::default()));
         let shared = Shared {
+            engine,
             limits,
             grants: Arc::clone(&grants),
             refusals,
@@ -65,7 +66,7 @@ impl Front {
             stopping: false,
             requests: 0,
         };
-        let reactor = Reactor::new(listener, backend, engine, Arc::clone(&mailbox), shared)?;
+        let reactor = Reactor::new(listener, backend, Arc::clone(&mailbox), shared)?;
         let thread = thread::Builder::new().name("forebay-front".into()).spawn(move || {
             let _fuse = Fuse;
             reactor.run().unwrap_or_else(|error| {

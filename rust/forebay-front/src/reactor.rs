@@ -2,7 +2,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forebay_core::{Completer, Engine, Request, Ticket};
+use forebay_core::{Completer, Request, Ticket};
 
 use crate::connection::{Connection, Shared, Turn};
 use crate::deadlines::Deadlines;
@@ -38,7 +38,6 @@ pub(crate) struct Reactor {
     /// Accepting rests until then; for ever when there are as many connections as may be.
     rest: Option<Option<Instant>>,
     backend: SocketAddr,
-    engine: Arc<Engine>,
     mailbox: Arc<Mailbox>,
     completer: Arc<dyn Completer>,
     clients: Slots<Client>,
@@ -54,7 +53,6 @@ impl Reactor {
     pub(crate) fn new(
         listener: TcpListener,
         backend: SocketAddr,
-        engine: Arc<Engine>,
         mailbox: Arc<Mailbox>,
         shared: Shared,
     ) -> std::io::Result<Self> {
@@ -67,7 +65,6 @@ impl Reactor {
             listener: Some(listener),
             rest: None,
             backend,
-            engine,
             completer,
             mailbox,
             clients: Slots::new(),
@@ -215,7 +212,7 @@ impl Reactor {
     fn submit(&mut self, slot: u32, request: Request, now: Instant) {
         let Some(Client::Direct(connection)) = self.clients.get(slot) else { return };
         let ticket = connection.ticket();
-        if let Err(error) = self.engine.submit(request, Arc::clone(&self.completer), ticket) {
+        if let Err(error) = self.shared.engine.submit(request, Arc::clone(&self.completer), ticket) {
             connection.settle(Err(error), &mut self.shared, now);
         }
     }

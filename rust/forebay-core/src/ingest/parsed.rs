@@ -36,6 +36,12 @@ pub struct Parsed<'a> {
 }
 
 impl Parsed<'_> {
+    /// Where an accepted event stands in the body: those that are set aside count too.
+    #[must_use]
+    pub fn index_in_body(&self, accepted: usize) -> usize {
+        self.invalid.iter().fold(accepted, |index, invalid| index + usize::from(invalid.index <= index))
+    }
+
     /// Forgets the contents and keeps the memory.
     pub fn clear(&mut self) {
         self.events.clear();

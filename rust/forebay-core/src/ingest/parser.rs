@@ -202,7 +202,7 @@ impl Parser {
                 return Err(Error::new(ErrorKind::Internal, detail));
             }
         }
-        request.check_keys(&parsed.events)?;
+        request.check_keys(&parsed)?;
         let cost = Cost { events: (parsed.events.len() + parsed.invalid.len()) as u64, bytes: body.len() as u64 };
         let charge = Charge::take(request.account.as_deref(), stream.quota(), stream.name(), cost)
             .inspect_err(|error| self.counters.quota_refused(error))?;

@@ -144,12 +144,13 @@ impl Request {
         self.bytes().len() <= limit && self.encoding == Encoding::Identity && self.on_invalid == OnInvalid::Refuse
     }
 
-    pub(crate) fn check_keys(&self, events: &[super::Event<'_>]) -> Result<()> {
+    pub(crate) fn check_keys(&self, parsed: &super::Parsed<'_>) -> Result<()> {
         let Some(allowed) = &self.allowed else { return Ok(()) };
         let forbidden =
             |event: &super::Event<'_>| !event.key.as_ref().is_some_and(|key| allowed.contains(key.as_ref()));
-        match events.iter().position(forbidden) {
+        match parsed.events.iter().position(forbidden) {
             Some(index) => {
+                let index = parsed.index_in_body(index);
                 let detail = format!("events[{index}]: the token may not write this project");
                 Err(Error::new(ErrorKind::Forbidden, detail))
             }

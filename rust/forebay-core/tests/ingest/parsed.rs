@@ -21,3 +21,14 @@ fn recycling_keeps_the_memory_and_nothing_else() {
     assert!(recycled.events.is_empty() && recycled.invalid.is_empty());
     assert_eq!((recycled.events.capacity(), recycled.invalid.capacity()), (events, invalid));
 }
+
+#[test]
+fn the_place_of_an_accepted_event_counts_what_was_set_aside() {
+    for pattern in 0_u32..1 << 10 {
+        let (good, bad): (Vec<usize>, Vec<usize>) = (0..10).partition(|index| pattern & (1 << index) != 0);
+        let mut parsed = Parsed::default();
+        parsed.invalid.extend(bad.iter().map(|index| InvalidEvent { index: *index, span: b"", reason: String::new() }));
+        let places: Vec<usize> = (0..good.len()).map(|accepted| parsed.index_in_body(accepted)).collect();
+        assert_eq!(places, good, "{pattern:b}");
+    }
+}

@@ -28,7 +28,7 @@ impl Parser {
         let mut parsed = Parsed::default();
         let single = request.shape == Shape::Event;
         let outline = match outlined(&body, single, &rules, &mut parsed).and_then(|outline| {
-            request.check_keys(&parsed.events)?;
+            request.check_keys(&parsed)?;
             Ok(outline)
         }) {
             Ok(outline) => outline,
