@@ -16,7 +16,7 @@ from forebay._forebay import Engine, Front, keep_heap
 from forebay.app import App
 from forebay.config import ConfigError, Settings
 from forebay.http.auth import Guard, guard
-from forebay.http.gateway import Gateway, batch_scheduling
+from forebay.http.gateway import BACKLOG, Gateway, batch_scheduling
 
 log = structlog.get_logger("forebay.server")
 
@@ -77,7 +77,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setblocking(False)
         listener.bind(address)
         # At once, so that a second server on the port fails here and not after it has opened a log.
-        listener.listen()
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from None
@@ -99,6 +99,7 @@ async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: soc
     host, port = listener.getsockname()[:2]
     behind = listen(LOOPBACK, 0)
     backend = behind.getsockname()[:2]
+    app.descriptors.local = backend
     gateway = Gateway(behind, app.schedule, settings.max_connections)
     gateway.start()
     app.front = front = _front(app, listener, backend)

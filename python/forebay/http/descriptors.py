@@ -11,8 +11,12 @@ Peer = tuple[str, int]
 class Descriptors:
     """Looks connections up by their client's address. Many that come at once cost one look at all descriptors."""
 
-    def __init__(self) -> None:
+    def __init__(self, local: Peer | None = None) -> None:
+        """`local` is the address that the clients connected to."""
         self._known: dict[Peer, int] = {}
+        self.local = local
+        """Without it any connection with the client's address is taken for its own. But the front's connections with
+        its clients are this process's as well, and the kernel gives one port to two connections with two addresses."""
 
     def find(self, client: str) -> socket.socket | None:
         """The server's end of the connection from `client` ("address:port"), as a descriptor of our own; None where
@@ -36,13 +40,12 @@ class Descriptors:
         except OSError:
             return
         for number in numbers:
-            peer = _peer(number)
+            peer = self._peer(number)
             # Of a connection and our own copies of its descriptor any will do.
             if peer is not None:
                 self._known[peer] = number
 
-    @staticmethod
-    def _try(number: int | None, peer: Peer) -> socket.socket | None:
+    def _try(self, number: int | None, peer: Peer) -> socket.socket | None:
         """The descriptor, when it is still that connection: numbers are used again."""
         if number is None:
             return None
@@ -50,22 +53,27 @@ class Descriptors:
             copy = socket.socket(fileno=os.dup(number))
         except OSError:
             return None
-        if _peer(copy.fileno()) == peer:
+        if self._peer(copy.fileno()) == peer:
             return copy
         copy.close()
         return None
 
+    def _peer(self, number: int) -> Peer | None:
+        """Who is connected; None for what is no connection with us."""
+        try:
+            connection = socket.socket(fileno=number)
+        except OSError:
+            return None
+        try:
+            if self.local is not None and _address(connection.getsockname()) != self.local:
+                return None
+            return _address(connection.getpeername())
+        except OSError:
+            return None
+        finally:
+            # It belongs to whoever opened it.
+            connection.detach()
 
-def _peer(number: int) -> Peer | None:
-    try:
-        connection = socket.socket(fileno=number)
-    except OSError:
-        return None
-    try:
-        name = connection.getpeername()
-        return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None
-    except OSError:
-        return None
-    finally:
-        # It belongs to whoever opened it.
-        connection.detach()
+
+def _address(name: object) -> Peer | None:
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None

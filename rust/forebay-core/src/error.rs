@@ -81,7 +81,7 @@ error_table! {
 }
 
 /// A failure: its row of the table, and what exactly went wrong, where, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Error {
     kind: ErrorKind,
     detail: String,

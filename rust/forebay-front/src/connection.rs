@@ -13,6 +13,10 @@ use crate::limits::{
 use crate::socket::{Read, Socket};
 use crate::stats::{Counted, Stats};
 
+/// Steps of one connection before another has its turn: a sender that never lets up is not the only one.
+const STEPS: usize = 64;
+/// How much of a refused body is read and dropped.
+const LINGER_BYTES: usize = 32 << 20;
 /// The first read of a connection.
 const FIRST_READ: usize = 8 * 1024;
 
@@ -27,8 +31,8 @@ enum Stage {
     Commit { path: String, _counted: Counted },
     /// Writes the answer.
     Answer,
-    /// Reads and drops what a refused sender still writes.
-    Linger,
+    /// Reads and drops what a refused sender still writes: so much until now.
+    Linger(usize),
 }
 
 /// What a connection wants after its turn.
@@ -40,6 +44,8 @@ pub(crate) enum Turn {
     Submit(Request),
     /// The server behind has to read it.
     Tunnel,
+    /// Another turn, after the others had theirs.
+    Again,
     /// It is over.
     Close,
 }
@@ -82,6 +88,8 @@ pub(crate) struct Connection {
     linger: bool,
     /// As large as the last request: the next one comes in one read.
     read_ahead: usize,
+    /// Since its last answer, or its beginning.
+    idle_since: Instant,
     pub(crate) deadline: Option<Instant>,
     _counted: Counted,
 }
@@ -100,6 +108,7 @@ impl Connection {
             close: false,
             linger: false,
             read_ahead: FIRST_READ,
+            idle_since: now,
             deadline: Some(now + HEAD_TIME),
             _counted: Counted::new(&shared.stats, |stats| &stats.direct),
         }
@@ -125,10 +134,9 @@ impl Connection {
         matches!(self.stage, Stage::Head) && self.input.is_empty()
     }
 
-    /// Whether it has been idle since its last answer for longer than is good when others wait.
+    /// Whether it has been idle for longer than is good when others wait.
     pub(crate) fn is_idle_in_a_crowd(&self, now: Instant) -> bool {
-        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
-        self.is_idle() && left.is_some_and(|left| left < IDLE_TIME - CROWDED_IDLE_TIME)
+        self.is_idle() && now.saturating_duration_since(self.idle_since) >= CROWDED_IDLE_TIME
     }
 
     /// Gives up the socket and what was read from it.
@@ -138,7 +146,7 @@ impl Connection {
 
     /// Goes on as far as it can.
     pub(crate) fn turn(&mut self, shared: &mut Shared, now: Instant) -> Turn {
-        loop {
+        for _ in 0..STEPS {
             let read = match &self.stage {
                 Stage::Commit { .. } => return Turn::Wait,
                 Stage::Answer => {
@@ -147,7 +155,8 @@ impl Connection {
                     }
                     continue;
                 }
-                Stage::Linger => self.discard(),
+                Stage::Linger(dropped) if *dropped > LINGER_BYTES => return Turn::Close,
+                Stage::Linger(_) => self.discard(),
                 Stage::Head => match self.head(shared, now) {
                     Some(turn) => return turn,
                     None if matches!(self.stage, Stage::Head) => self.read(),
@@ -160,11 +169,13 @@ impl Connection {
             };
             match read {
                 Some(Read::Some(_)) => {}
+                Some(Read::Nothing) if shared.stopping && self.is_idle() => return Turn::Close,
                 Some(Read::Nothing) => return Turn::Wait,
                 Some(Read::End) if matches!(self.stage, Stage::Body(..)) => self.broke_off(shared, now),
                 Some(Read::End) | None => return Turn::Close,
             }
         }
+        Turn::Again
     }
 
     /// Reads on; `None` when the connection is gone.
@@ -189,13 +200,17 @@ impl Connection {
         }
         self.input.clear();
         self.input.reserve_exact(FIRST_READ);
-        self.socket.read_more(&mut self.input).ok()
+        let read = self.socket.read_more(&mut self.input).ok();
+        if let Stage::Linger(dropped) = &mut self.stage {
+            *dropped += self.input.len();
+        }
+        read
     }
 
     /// Looks at what was read for a head; `None` when it is to be read on, or the stage has changed.
     fn head(&mut self, shared: &mut Shared, now: Instant) -> Option<Turn> {
         if self.input.is_empty() {
-            return (shared.stopping).then_some(Turn::Close);
+            return None;
         }
         match Head::read(&self.input, &shared.grants, shared.limits.body_bytes) {
             Head::Partial => {
@@ -286,7 +301,7 @@ impl Connection {
     /// What its deadline means; false when there is nothing left to do but to close it.
     pub(crate) fn expire(&mut self, shared: &mut Shared, now: Instant) -> bool {
         match &self.stage {
-            Stage::Head | Stage::Answer | Stage::Linger => false,
+            Stage::Head | Stage::Answer | Stage::Linger(_) => false,
             Stage::Body(..) => {
                 let seconds = shared.limits.body_time.as_secs_f64();
                 let late = format!("the body did not arrive within {seconds} seconds");
@@ -321,6 +336,7 @@ impl Connection {
         self.sent = 0;
         if !self.close {
             self.stage = Stage::Head;
+            self.idle_since = now;
             self.deadline = Some(now + IDLE_TIME);
             return None;
         }
@@ -328,7 +344,7 @@ impl Connection {
             return Some(Turn::Close);
         }
         self.socket.end_writing();
-        self.stage = Stage::Linger;
+        self.stage = Stage::Linger(0);
         self.deadline = Some(now + LINGER_TIME);
         None
     }

@@ -15,6 +15,9 @@ use crate::reactor::Reactor;
 use crate::stats::{Stats, StatsView};
 use crate::{Grants, Limits};
 
+/// Longer than anybody waits for a stop.
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// Serves a listener, on a thread of its own, until it is stopped.
 pub struct Front {
     mailbox: Arc<Mailbox>,
@@ -92,7 +95,8 @@ impl Front {
 
     /// Accepts nothing from here on; what is under way is finished.
     pub fn begin_stop(&self, within: Duration) {
-        self.mailbox.ask_to_stop(Instant::now() + within);
+        let now = Instant::now();
+        self.mailbox.ask_to_stop(now.checked_add(within).unwrap_or(now + A_DAY));
     }
 
     /// Waits for the end that was asked for; false when connections were left at the deadline, which are closed then.

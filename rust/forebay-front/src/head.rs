@@ -97,7 +97,7 @@ impl<'h> Fields<'h> {
     fn encoding(&self) -> Option<Encoding> {
         match self.encoding {
             None => Some(Encoding::Identity),
-            Some(name) => Encoding::named(&std::str::from_utf8(name).ok()?.trim().to_ascii_lowercase()),
+            Some(name) => Encoding::named(&std::str::from_utf8(name.trim_ascii()).ok()?.to_ascii_lowercase()),
         }
     }
 

@@ -15,6 +15,8 @@ use crate::tunnel::{Next, Tunnel};
 
 /// Connections accepted before those that are there have their turn.
 const ACCEPTS: usize = 64;
+/// Requests of one connection, refused at once, before another has its turn.
+const REQUESTS: usize = 16;
 /// What a tunnel reads at once. One for all: what is left is kept with the tunnel.
 const SCRATCH_BYTES: usize = 128 * 1024;
 /// What the kernel keeps of a tunnel's answers for a client that does not read: on top of what the server behind counts.
@@ -87,9 +89,11 @@ impl Reactor {
             for event in ready.drain(..) {
                 self.dispatch(event, &mut letters, now);
             }
-            for slot in std::mem::take(&mut self.again) {
-                self.turn(slot, now);
-            }
+            let mut again = std::mem::take(&mut self.again);
+            // One may be there for both of its sides.
+            again.sort_unstable();
+            again.dedup();
+            again.into_iter().for_each(|slot| self.turn(slot, now));
             self.keep_deadlines(now);
             if let Some(deadline) = self.mailbox.stop_by() {
                 self.begin_stop(now);
@@ -186,7 +190,7 @@ impl Reactor {
     }
 
     fn turn(&mut self, slot: u32, now: Instant) {
-        loop {
+        for _ in 0..REQUESTS {
             let Some(client) = self.clients.get(slot) else { return };
             let connection = match client {
                 Client::Direct(connection) => connection,
@@ -204,9 +208,11 @@ impl Reactor {
                 Turn::Wait => return,
                 Turn::Close => return self.close(slot),
                 Turn::Tunnel => return self.tunnel(slot, now),
+                Turn::Again => break,
                 Turn::Submit(request) => self.submit(slot, request, now),
             }
         }
+        self.again.push(slot);
     }
 
     fn submit(&mut self, slot: u32, request: Request, now: Instant) {
@@ -279,12 +285,12 @@ impl Reactor {
             self.accept_again();
         }
         if self.deadlines.sweep(now) {
-            self.clients.numbers().into_iter().for_each(|slot| self.look_at(slot, now));
+            let crowded = self.rest == Some(None);
+            self.clients.numbers().into_iter().for_each(|slot| self.look_at(slot, crowded, now));
         }
     }
 
-    fn look_at(&mut self, slot: u32, now: Instant) {
-        let crowded = self.rest == Some(None);
+    fn look_at(&mut self, slot: u32, crowded: bool, now: Instant) {
         match self.clients.get(slot) {
             Some(Client::Direct(connection)) if crowded && connection.is_idle_in_a_crowd(now) => self.close(slot),
             Some(Client::Direct(connection)) if connection.deadline.is_some_and(|deadline| now >= deadline) => {
@@ -306,13 +312,14 @@ impl Reactor {
             return;
         }
         self.listener = None;
+        self.rest = None;
         for slot in self.clients.numbers() {
-            if matches!(self.clients.get(slot), Some(Client::Direct(connection)) if connection.is_idle()) {
+            if let Some(Client::Direct(connection)) = self.clients.get(slot)
+                && connection.is_idle()
+            {
+                // What has come and was not told yet is still answered.
+                connection.socket.look_again();
                 self.turn(slot, now);
-                // It may just have begun a request.
-                if matches!(self.clients.get(slot), Some(Client::Direct(connection)) if connection.is_idle()) {
-                    self.close(slot);
-                }
             }
         }
     }

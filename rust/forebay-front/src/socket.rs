@@ -60,6 +60,11 @@ impl Socket {
         self.broken |= event.broken;
     }
 
+    /// Lets the next read ask the system.
+    pub(crate) fn look_again(&mut self) {
+        self.readable = true;
+    }
+
     /// Whether the other side was heard to end, though what it sent before may still be unread.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended

@@ -41,6 +41,8 @@ struct Way {
     dead: bool,
     /// The end was passed on.
     passed: bool,
+    /// Bytes that were passed on.
+    moved: u64,
 }
 
 impl Way {
@@ -72,6 +74,7 @@ impl Way {
             return Ok(());
         }
         let written = if to.is_writable() { to.write(bytes).map_err(|_| Broken::Sink)? } else { 0 };
+        self.moved += written as u64;
         self.left.extend_from_slice(bytes.get(written..).unwrap_or_default());
         Ok(())
     }
@@ -83,7 +86,9 @@ impl Way {
                 return Ok(false);
             }
             let rest = self.left.get(self.written..).unwrap_or_default();
-            self.written += to.write(rest).map_err(|_| Broken::Sink)?;
+            let written = to.write(rest).map_err(|_| Broken::Sink)?;
+            self.written += written;
+            self.moved += written as u64;
         }
         // Its memory goes too: most tunnels wait most of the time.
         self.left = Vec::new();
@@ -118,13 +123,14 @@ impl Tunnel {
     /// Passes on what can be passed on now.
     pub(crate) fn turn(&mut self, scratch: &mut [u8], now: Instant) -> Next {
         // Down first: a server that answered and closed has said why before its end is met on the way up.
+        let moved = self.down.moved;
         let Ok(down) = self.down.pump(&mut self.backend, &mut self.client, scratch) else { return Next::Reset };
         if self.down.passed {
             self.linger.get_or_insert(now + LINGER_TIME);
         } else if self.backend.is_broken() {
             // Whoever breaks off wants the reader to go: it gets what it takes soon.
             self.patience.get_or_insert(now + LINGER_TIME);
-        } else if self.backend.has_ended() {
+        } else if self.backend.has_ended() && (self.patience.is_none() || self.down.moved != moved) {
             self.patience = Some(now + ANSWER_TIME);
         }
         let up = match self.up.pump(&mut self.client, &mut self.backend, scratch) {

@@ -204,3 +204,44 @@ fn senders_that_go_away_leave_nothing_behind() {
     assert_eq!(world.reading(), 0);
     world.wait_for("the whole request", || world.stored() == 2);
 }
+
+#[test]
+fn a_sender_of_bad_requests_that_never_lets_up_is_not_the_only_one() {
+    let world = World::new();
+    let flood = World::bad_requests(500);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let mut client = world.connect();
+        let mut reader = client.try_clone().unwrap();
+        let ended = &stop;
+        scope.spawn(move || {
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                client.write_all(&flood).unwrap();
+            }
+            client.shutdown(Shutdown::Write).unwrap();
+        });
+        scope.spawn(move || std::io::copy(&mut reader, &mut std::io::sink()).unwrap());
+        let mut other = world.connect();
+        for _ in 0..200 {
+            other.write_all(&drain(1)).unwrap();
+            assert_eq!(answer(&mut other).0, 202);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(world.stored(), 200);
+}
+
+#[test]
+fn a_request_that_came_before_the_stop_was_seen_is_answered() {
+    for _ in 0..20 {
+        let world = World::new();
+        let mut client = world.connect();
+        client.write_all(&drain(1)).unwrap();
+        assert_eq!(answer(&mut client).0, 202);
+        client.write_all(&drain(1)).unwrap();
+        world.front().begin_stop(common::PATIENCE);
+        assert_eq!(answer(&mut client).0, 202);
+        assert!(is_closed(&mut client));
+        assert!(world.front().join());
+    }
+}

@@ -1,11 +1,13 @@
 //! The front's class: what it needs of Python is who may ingest, and what a refusal looks like.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_core::Error;
 use forebay_front::{Answer, Grant, Grants, Limits, Refusals};
+use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -48,19 +50,46 @@ impl Allowance {
 
 /// Asks Python what a refusal looks like: they are rare beside what is stored, and one place knows every envelope.
 #[derive(Debug)]
-struct Rendered(Py<PyAny>);
+struct Rendered {
+    refuse: Py<PyAny>,
+    /// What a saturated or a stopping server says, again and again, when there is least time to ask.
+    kept: Mutex<HashMap<(String, Error), Answer>>,
+}
+
+/// Answers that are kept: a few paths, each with a few constant refusals.
+const MAX_KEPT: usize = 64;
 
 type AnswerTuple = (u16, PyBackedBytes, Vec<(String, String)>);
 
+impl Rendered {
+    fn render(&self, path: &str, error: &Error) -> PyResult<Answer> {
+        Python::attach(|py| {
+            let (status, body, headers): AnswerTuple =
+                self.refuse.bind(py).call1((path, exception(py, error)?))?.extract()?;
+            Ok(Answer { status, headers, body: body.to_vec() })
+        })
+    }
+}
+
 impl Refusals for Rendered {
     fn answer(&self, path: &str, error: &Error) -> Answer {
-        let rendered = Python::attach(|py| {
-            let (status, body, headers): AnswerTuple =
-                self.0.bind(py).call1((path, exception(py, error)?))?.extract()?;
-            PyResult::Ok(Answer { status, headers, body: body.to_vec() })
-        });
+        let again = error.kind().retryable() && error.retry_after().is_none();
+        let key = again.then(|| (path.to_owned(), error.clone()));
+        if let Some(kept) = key.as_ref().and_then(|key| self.kept.lock().get(key).cloned()) {
+            return kept;
+        }
         // A renderer that fails is a defect; the sender is still told the status.
-        rendered.unwrap_or_else(|_| Answer { status: error.kind().http_status(), ..Answer::default() })
+        let Ok(answer) = self.render(path, error) else {
+            return Answer { status: error.kind().http_status(), ..Answer::default() };
+        };
+        if let Some(key) = key {
+            let mut kept = self.kept.lock();
+            if kept.len() >= MAX_KEPT {
+                kept.clear();
+            }
+            kept.insert(key, answer.clone());
+        }
+        answer
     }
 }
 
@@ -91,7 +120,8 @@ impl Front {
         let allowance = Arc::clone(&allowance.get().0);
         let limits = Limits { body_bytes: body_limit, body_time, connections, allowance };
         let listener = TcpListener::from(duplicate(listener)?);
-        let (engine, refusals) = (Arc::clone(&engine.get().core), Arc::new(Rendered(refuse)));
+        let (engine, refusals) =
+            (Arc::clone(&engine.get().core), Arc::new(Rendered { refuse, kept: Mutex::default() }));
         let started = forebay_front::Front::start(
             listener,
             SocketAddr::from(backend),
@@ -125,5 +155,17 @@ impl Front {
 
     fn join(&self, py: Python<'_>) -> bool {
         py.detach(|| self.0.join())
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        // Its thread may be waiting for Python to render a refusal.
+        Python::attach(|py| {
+            py.detach(|| {
+                self.0.begin_stop(Duration::ZERO);
+                self.0.join()
+            })
+        });
     }
 }

@@ -60,6 +60,11 @@ impl World {
         Self { front, engine, allowance, address, _directory: directory }
     }
 
+    /// So many small requests that are refused at once.
+    pub fn bad_requests(count: usize) -> Vec<u8> {
+        b"POST /v1/drain HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n{".repeat(count)
+    }
+
     pub fn front(&self) -> &Front {
         &self.front
     }
