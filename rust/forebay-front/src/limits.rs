@@ -22,6 +22,8 @@ pub(crate) const COMMIT_TIME: Duration = Duration::from_secs(60);
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// How long a refused body is still read, so that a sender which writes all of it first sees the answer (RFC 9112, 9.6).
 pub(crate) const LINGER_TIME: Duration = Duration::from_secs(5);
+/// A client that has not written for so long is not in the middle of a body that nobody wants.
+pub(crate) const QUIET_TIME: Duration = Duration::from_millis(300);
 /// The most that one read takes in before the head is known, and so what a connection may hold beside the bodies that
 /// are counted. A body of a few hundred events comes with its head in one read.
 pub(crate) const MAX_READ_AHEAD: usize = 256 * 1024;

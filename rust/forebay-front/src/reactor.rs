@@ -251,7 +251,7 @@ impl Reactor {
         let (client, first) = connection.into_parts();
         let counted = Counted::new(&self.shared.stats, |stats| &stats.tunnels);
         // The number that was just given back.
-        self.clients.insert(Client::Tunnel(Tunnel::new(client, backend, first, counted).into()));
+        self.clients.insert(Client::Tunnel(Tunnel::new(client, backend, first, counted, now).into()));
         self.turn(slot, now);
     }
 

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use crate::limits::{ANSWER_TIME, LINGER_TIME};
+use crate::limits::{ANSWER_TIME, LINGER_TIME, QUIET_TIME};
 use crate::socket::{Read, Socket};
 use crate::stats::Counted;
 
@@ -43,6 +43,8 @@ struct Way {
     passed: bool,
     /// Bytes that were passed on.
     moved: u64,
+    /// Bytes that were read.
+    read: u64,
 }
 
 impl Way {
@@ -63,7 +65,10 @@ impl Way {
             match from.read(scratch).map_err(|_| Broken::Source)? {
                 Read::Nothing => {}
                 Read::End => self.ended = true,
-                Read::Some(count) => self.send(to, scratch.get(..count).unwrap_or_default())?,
+                Read::Some(count) => {
+                    self.read += count as u64;
+                    self.send(to, scratch.get(..count).unwrap_or_default())?;
+                }
             }
         }
         Ok(true)
@@ -108,6 +113,8 @@ pub(crate) struct Tunnel {
     down: Way,
     /// From the backend's end on: how long what the client still sends is read and dropped.
     linger: Option<Instant>,
+    /// When the client was last heard.
+    heard: Instant,
     /// From the backend's end on: how long the client may take nothing of what is left for it.
     patience: Option<Instant>,
     _counted: Counted,
@@ -115,9 +122,9 @@ pub(crate) struct Tunnel {
 
 impl Tunnel {
     /// `first` was read from the client before.
-    pub(crate) fn new(client: Socket, backend: Socket, first: Vec<u8>, counted: Counted) -> Self {
+    pub(crate) fn new(client: Socket, backend: Socket, first: Vec<u8>, counted: Counted, now: Instant) -> Self {
         let up = Way { left: first, ..Way::default() };
-        Self { client, backend, up, down: Way::default(), linger: None, patience: None, _counted: counted }
+        Self { client, backend, up, down: Way::default(), linger: None, heard: now, patience: None, _counted: counted }
     }
 
     /// Passes on what can be passed on now.
@@ -129,10 +136,12 @@ impl Tunnel {
             self.linger.get_or_insert(now + LINGER_TIME);
         } else if self.backend.is_broken() {
             // Whoever breaks off wants the reader to go: it gets what it takes soon.
-            self.patience.get_or_insert(now + LINGER_TIME);
+            let soon = now + LINGER_TIME;
+            self.patience = Some(self.patience.map_or(soon, |patience| patience.min(soon)));
         } else if self.backend.has_ended() && (self.patience.is_none() || self.down.moved != moved) {
             self.patience = Some(now + ANSWER_TIME);
         }
+        let read = self.up.read;
         let up = match self.up.pump(&mut self.client, &mut self.backend, scratch) {
             Ok(again) => again,
             Err(Broken::Source) => return Next::Reset,
@@ -142,6 +151,9 @@ impl Tunnel {
                 true
             }
         };
+        if self.up.read != read {
+            self.heard = now;
+        }
         if self.down.passed && (self.up.ended || self.is_past_linger(now)) {
             Next::Close
         } else if up || down {
@@ -151,9 +163,10 @@ impl Tunnel {
         }
     }
 
-    /// Whether the server behind is gone, and the client goes on for too long.
+    /// Whether the server behind is gone, and the client is quiet, or goes on for too long.
     pub(crate) fn is_past_linger(&self, now: Instant) -> bool {
-        self.linger.is_some_and(|until| now >= until)
+        let quiet = now.saturating_duration_since(self.heard) >= QUIET_TIME;
+        self.linger.is_some_and(|until| now >= until || quiet)
     }
 
     /// Whether the server behind is gone, and the client does not take what it sent.
