@@ -149,6 +149,8 @@ pub struct Reply {
     live: Option<Box<LiveRequest>>,
     request: Option<CountedRequest>,
     under_way: Option<Entered>,
+    /// The committer has it: when that fails, its records may be stored none the less.
+    committing: bool,
 }
 
 impl Reply {
@@ -163,6 +165,7 @@ impl Reply {
             live: None,
             request: None,
             under_way: None,
+            committing: false,
         }
     }
 
@@ -199,6 +202,11 @@ impl Reply {
     pub(crate) fn expecting(mut self, events: usize) -> Self {
         self.live.iter_mut().for_each(|live| live.expect(events));
         self
+    }
+
+    /// From here on it is the committer's.
+    pub(crate) fn begin_commit(&mut self) {
+        self.committing = true;
     }
 
     /// Says until when the sender waits.
@@ -268,10 +276,11 @@ impl Drop for Reply {
         if self.completer.is_some() || self.settlement.is_some() {
             let (completer, settlement, live) = (self.completer.take(), self.settlement.take(), self.live.take());
             let request = self.request.take();
+            let (ticket, committing) = (self.ticket, self.committing);
             let reply =
-                Self { completer, ticket: self.ticket, settlement, outline: None, live, request, under_way: None };
+                Self { completer, ticket, settlement, outline: None, live, request, under_way: None, committing };
             self.under_way = None;
-            reply.finish_and_wake(Err(match std::thread::panicking() {
+            reply.finish_and_wake(Err(match std::thread::panicking() && !committing {
                 true => {
                     Error::new(ErrorKind::Internal, "the request met a defect of the server, which its log tells of")
                 }

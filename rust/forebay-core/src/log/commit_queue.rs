@@ -42,7 +42,8 @@ struct State {
 
 impl CommitQueue {
     /// Hands an append to the committer. After the close it is dropped, which answers it.
-    pub fn push(&self, append: Append) {
+    pub fn push(&self, mut append: Append) {
+        append.reply.begin_commit();
         let mut state = self.state.lock();
         if state.closed {
             drop(state);
