@@ -117,9 +117,13 @@ def test_a_key_is_the_same_on_both(both: RunningServer) -> None:
 
 def test_one_connection_may_change_its_way_once(both: RunningServer) -> None:
     text = json.dumps({"events": [LOG]}).encode()
+    health = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
     with both.connect() as connection:
-        connection.sendall(plain(DRAIN, text) * 2 + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" + plain(DRAIN, text) * 2)
-        assert [answer(connection)[0] for _ in range(5)] == [202, 202, 200, 202, 202]
+        for request, status in ((plain(DRAIN, text), 202), (health, 200), (plain(DRAIN, text), 202)):
+            for _ in range(2):
+                # One at a time: whoever reads an answer reads ahead.
+                connection.sendall(request)
+                assert answer(connection)[0] == status
 
 
 def test_every_ingest_route_is_read_by_the_front(both: RunningServer, table: list[Route]) -> None:
