@@ -24,20 +24,20 @@ PADDING = 8_000
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    with small_disk(tmp_path / "disk") as place:
+def disk() -> Iterator[Path]:
+    with small_disk() as place:
         yield place
 
 
 @pytest.fixture
-def small(disk: Path) -> Iterator[Server]:
+def small(disk: Path, tmp_path: Path) -> Iterator[Server]:
     """Starts servers on the small disk, one after the other."""
     started: list[RunningServer] = []
 
     def start(**settings: Any) -> RunningServer:
         running = RunningServer(disk / "data", **SETTINGS, **settings)
         # Its own log would otherwise stand on the full disk.
-        running.move_log(disk.parent / "server.log")
+        running.move_log(tmp_path / "server.log")
         started.append(running)
         return running.start()
 

@@ -13,19 +13,11 @@ import pytest
 
 from forebay.health.checks.storage import PROBE_FILE
 from harness import RunningServer, batch, event, wait_for
+from health.scripted import NAMES
 from small_disk import fill, small_disk
 
 Start = Callable[..., RunningServer]
 
-NAMES = [
-    "event_ingestion",
-    "event_processing",
-    "log_storage",
-    "commit_latency",
-    "queue_depth",
-    "error_rate",
-    "system_resources",
-]
 AT_ONCE: dict[str, Any] = {"health_recovery_seconds": 0, "health_interval_seconds": 0.2}
 """So that a test need not wait for what is held back from operators."""
 
@@ -110,15 +102,15 @@ def test_a_weaker_promise_is_said(server: Start) -> None:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    with small_disk(tmp_path / "disk") as place:
+def disk() -> Iterator[Path]:
+    with small_disk() as place:
         yield place
 
 
 @pytest.fixture
-def on_disk(disk: Path) -> Iterator[RunningServer]:
+def on_disk(disk: Path, tmp_path: Path) -> Iterator[RunningServer]:
     running = RunningServer(disk / "data", **SMALL, **AT_ONCE, **NO_DISK_LIMITS)
-    running.move_log(disk.parent / "server.log")
+    running.move_log(tmp_path / "server.log")
     yield running.start()
     running.stop()
 
@@ -138,10 +130,10 @@ def test_a_full_disk_is_critical_until_there_is_room(on_disk: RunningServer, dis
     assert changes == [("pass", "critical"), ("critical", "pass")]
 
 
-def test_little_room_is_told_before_there_is_none(disk: Path) -> None:
+def test_little_room_is_told_before_there_is_none(disk: Path, tmp_path: Path) -> None:
     limits: dict[str, Any] = {"health_free_disk_warning_bytes": 1 << 40, "health_free_disk_critical_bytes": 1 << 20}
     running = RunningServer(disk / "data", **SMALL, **AT_ONCE, **limits)
-    running.move_log(disk.parent / "server.log")
+    running.move_log(tmp_path / "server.log")
     try:
         running.start()
         assert "of disk are free, less than" in check(becomes(running, "degraded"), "system_resources")["message"]

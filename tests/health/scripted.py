@@ -12,6 +12,17 @@ from forebay.health.sources import Figures, Sources
 
 MIB = 1 << 20
 
+NAMES = [
+    "event_ingestion",
+    "event_processing",
+    "log_storage",
+    "commit_latency",
+    "queue_depth",
+    "error_rate",
+    "system_resources",
+]
+"""The contract's, in its order."""
+
 
 @dataclass
 class Pulse:

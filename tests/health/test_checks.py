@@ -14,7 +14,7 @@ from forebay.health.checks.resources import memory_limit, resident_bytes
 from forebay.health.checks.storage import PROBE_FILE, write_probe
 from forebay.health.finding import Finding, Level
 from forebay.health.sources import Figures
-from health.scripted import MIB, Pulse, World
+from health.scripted import MIB, NAMES, Pulse, World
 
 
 def world(directory: Path, **settings: Any) -> World:
@@ -32,15 +32,7 @@ class Checks:
 def test_there_are_seven(tmp_path: Path) -> None:
     there = world(tmp_path)
     names = [name for name, _check in all_checks(there.sources, lambda: there.figures, there.clock)]
-    assert names == [
-        "event_ingestion",
-        "event_processing",
-        "log_storage",
-        "commit_latency",
-        "queue_depth",
-        "error_rate",
-        "system_resources",
-    ]
+    assert names == NAMES
     for name in names:
         assert Checks(there)(name).level is Level.PASS, name
 
