@@ -43,8 +43,8 @@ class Case:
 Body = tuple[str, bytes]
 
 
-def post(body: bytes, *headers: bytes, chunked: bool = False) -> bytes:
-    lines = [b"POST /v1/drain HTTP/1.1", b"Host: x", *headers]
+def post(body: bytes, *headers: bytes, path: str = "/v1/drain", chunked: bool = False) -> bytes:
+    lines = [b"POST %s HTTP/1.1" % path.encode(), b"Host: x", *headers]
     if not chunked:
         return b"\r\n".join([*lines, b"Content-Length: %d" % len(body)]) + b"\r\n\r\n" + body
     chunks = b"%x\r\n%s\r\n" % (len(body), body) if body else b""

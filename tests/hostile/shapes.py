@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hostile import encodings
-from hostile.corpus import NUMBERS, RAW_STRINGS, STRAY, Case
+from hostile.corpus import NUMBERS, RAW_STRINGS, STRAY, Case, post
 
 Json = dict[str, object]
 Body = tuple[str, bytes]
@@ -185,14 +185,6 @@ def noise(rng: random.Random, _kind: Kind, _batch: bool) -> Body:
 MAKERS = (wrong_field, duplicate_field, wrong_shape, stray_token, lost_token, cut_off, spoilt, around, noise)
 
 
-def request(path: str, body: bytes, headers: list[bytes], chunked: bool) -> bytes:
-    lines = [b"POST " + path.encode() + b" HTTP/1.1", b"Host: x", *headers]
-    if not chunked:
-        return b"\r\n".join([*lines, b"Content-Length: %d" % len(body)]) + b"\r\n\r\n" + body
-    chunks = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
-    return b"\r\n".join([*lines, b"Transfer-Encoding: chunked"]) + b"\r\n\r\n" + chunks + b"0\r\n\r\n"
-
-
 def cases(seed: int, count: int) -> Iterator[Case]:
     """`count` cases, the same for the same seed."""
     rng = random.Random(seed)
@@ -211,4 +203,4 @@ def cases(seed: int, count: int) -> Iterator[Case]:
         if rng.random() < 0.1:
             headers.append(b"Idempotency-Key: k%d" % rng.randrange(10))
         path = kind.path + ("/batch" if batch else "")
-        yield Case(f"{name} at {path}", request(path, body, headers, rng.random() < 0.2), statuses)
+        yield Case(f"{name} at {path}", post(body, *headers, path=path, chunked=rng.random() < 0.2), statuses)

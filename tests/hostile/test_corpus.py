@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
 from pathlib import Path
 
-from harness import RunningServer, answer, batch, event, resident_bytes
+from harness import RunningServer, batch, event, resident_bytes
 from hostile.corpus import PLACES, Case, cases
+from hostile.sending import answered
 
 COUNT = int(os.environ.get("FOREBAY_HOSTILE_CASES", "12000"))
 SEED = int(os.environ.get("FOREBAY_HOSTILE_SEED", "20261121"))
@@ -52,22 +52,11 @@ def test_ten_thousand_bad_requests(tmp_path: Path) -> None:
 
 def run(server: RunningServer) -> None:
     assert COUNT >= 10_000
-    connections = [server.connect() for _ in range(CONNECTIONS)]
-    rng = random.Random(SEED)
     settled = 0
-    for number, case in enumerate(cases(SEED, COUNT)):
+    for number, case, status, body in answered(server, cases(SEED, COUNT), CONNECTIONS, SEED):
+        check(case, number, status, body)
         if number == COUNT // 4:
             settled = resident_bytes(server.pid)
-        place = rng.randrange(CONNECTIONS)
-        connection = connections[place]
-        connection.sendall(case.request)
-        status, headers, body = answer(connection, case.request.split(b" ", 1)[0].decode())
-        check(case, number, status, body)
-        if headers.get("connection") == "close":
-            connection.close()
-            connections[place] = server.connect()
-    for connection in connections:
-        connection.close()
     assert server.records() == []
     assert resident_bytes(server.pid) - settled < GROWTH_BYTES
     assert server.drain(batch(event("well"))).status_code == 202

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
 from pathlib import Path
 
-from harness import RunningServer, answer
+from harness import RunningServer
 from hostile.corpus import Case
+from hostile.sending import answered
 from hostile.shapes import cases
 
 COUNT = int(os.environ.get("FOREBAY_HOSTILE_CASES", "6000"))
@@ -44,18 +44,8 @@ def test_thousands_of_bad_requests(tmp_path: Path) -> None:
 
 def run(server: RunningServer) -> None:
     assert COUNT >= 5000
-    connections = [server.connect() for _ in range(CONNECTIONS)]
-    rng = random.Random(SEED)
-    for number, case in enumerate(cases(SEED, COUNT)):
-        place = rng.randrange(CONNECTIONS)
-        connections[place].sendall(case.request)
-        status, headers, body = answer(connections[place], "POST")
+    for number, case, status, body in answered(server, cases(SEED, COUNT), CONNECTIONS, SEED):
         check(case, number, status, body)
-        if headers.get("connection") == "close":
-            connections[place].close()
-            connections[place] = server.connect()
-    for connection in connections:
-        connection.close()
     with server.client() as client:
         assert client.post("/api/events", json=GOOD_EVENT).status_code == 200
         assert client.post("/v1/analytics/track", json=GOOD_TRACK).status_code == 202
