@@ -28,7 +28,7 @@ class AsyncClient:
     def __init__(self, url: str, token: str | None = None, **options: Any) -> None:
         self._client = Client(url, token, **options)
         self._queue = self._client._queue
-        self._block_seconds: float = options.get("block_seconds", 5.0)
+        self._block_seconds = self._queue.limits.block_seconds
         self._syncs = options.get("spool") is not None and options.get("spool_fsync") == "always"
 
     async def __aenter__(self) -> Self:

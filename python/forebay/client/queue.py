@@ -45,12 +45,11 @@ class Queue:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._batch_events = limits.batch_events
         self._batch_bytes = limits.batch_bytes
         self._max_events = limits.events
         self._max_bytes = limits.bytes
-        self.accepted = self.delivered = self.rejected = self.dropped = self.recovered = 0
         self.closed = False
         self.on_work: Callable[[], None] = _nothing
         """Called when there is something to send."""
@@ -208,9 +207,9 @@ class Queue:
     def _admit(self, size: int, wait: bool) -> bool | None:
         if not self.closed and self._has_room(size):
             return True
-        if not self.closed and self._limits.policy == "drop_oldest" and self._make_room(size):
+        if not self.closed and self.limits.policy == "drop_oldest" and self._make_room(size):
             return True
-        if not self.closed and self._limits.policy == "block":
+        if not self.closed and self.limits.policy == "block":
             self.close_open()
             if not wait:
                 return None
@@ -256,7 +255,7 @@ class Queue:
         return True
 
     def _await_room(self, size: int) -> bool:
-        deadline = time.monotonic() + self._limits.block_seconds
+        deadline = time.monotonic() + self.limits.block_seconds
         self._waiting += 1
         try:
             while not self._has_room(size) and not self.closed:
@@ -291,7 +290,7 @@ class Queue:
         """Closes the open batches that have waited; by when the next one is due."""
         due = now + IDLE_SECONDS
         for batch in list(self._open):
-            at = batch.opened + self._limits.linger_seconds
+            at = batch.opened + self.limits.linger_seconds
             if at <= now:
                 self._close(batch)
             else:

@@ -176,7 +176,7 @@ class SpooledQueue(Queue):
                 batch.place.segment.unsettled.discard(batch.place.number)
             return
         super()._close(batch)
-        if self._held + batch.size > self._limits.bytes:
+        if self._held + batch.size > self.limits.bytes:
             batch.items = None
         else:
             self._held += batch.size

@@ -58,7 +58,7 @@ class Delivery:
         """Returns when the batch is acknowledged.
 
         Raises:
-            Refused: one event is invalid.
+            Refused: one event of the batch is invalid.
             Gone: it was refused whole, or `patience_seconds` are over, or the run was stopped.
         """
         try:
@@ -69,5 +69,8 @@ class Delivery:
             return
         why = reason(answer.body)
         if refused := re.match(r"events\[(\d+)\]", why):
-            raise Refused(int(refused[1]), why[refused.end() :].lstrip(".: "))
+            index, what = int(refused[1]), why[refused.end() :].lstrip(".: ")
+            if index >= len(batch.lines):
+                raise Gone(f"the server refuses an event that was not sent: {what}")
+            raise Refused(index, what)
         raise Gone(f"{answer.status}: {why}")

@@ -170,8 +170,6 @@ class Following:
             try:
                 self._delivery.post(batch)
             except Refused as refused:
-                if refused.index >= len(batch.lines):
-                    raise Gone(f"the server refuses an event that was not sent: {refused.reason}") from None
                 line, batch = batch.without(refused.index)
                 self._reject(line, refused.reason)
             else:

@@ -149,9 +149,6 @@ class Sending:
             try:
                 delivery.post(batch)
             except Refused as refused:
-                if refused.index >= len(batch.lines):
-                    self._fail(batch, f"the server refuses an event that was not sent: {refused.reason}")
-                    return
                 line, batch = batch.without(refused.index)
                 self._reject(line, refused.reason)
                 if self._stop.is_set():
