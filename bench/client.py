@@ -23,7 +23,7 @@ from harness import machine, table
 from harness.cache import BENCH, Cache
 from harness.comparison import say
 from harness.forebay import Forebay
-from harness.process import Cores, free_port
+from harness.process import Cores, accepts
 from harness.server import fresh
 
 HERE = BENCH / "peers/client_sdks"
@@ -138,23 +138,12 @@ def to_sink(cache: Cache, cores: Cores, events: int, figures: Figures, *, peers:
     python = Forebay().command.with_name("python")
     other = cache.venv("client-sdks", HERE / "requirements.txt") if peers else python
     with fresh("sink", cache, cores) as launch:
-        launch.port = free_port()
         process = launch.run([str(python), str(HERE / "sink.py"), str(launch.port)])
-        process.wait_until(lambda: _listens(launch.port))
+        process.wait_until(lambda: accepts(launch.port))
         for who in ("log", "log_many", "logging"):
             figures.add(f"{who}, to the sink", sent(python, cores, who, launch.port, events))
         for who in PEERS if peers else ():
             figures.add(f"{who}, to the sink", sent(other, cores, who, launch.port, max(events // PEER_SHARE, 1000)))
-
-
-def _listens(port: int) -> bool:
-    import socket
-
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 def main() -> int:

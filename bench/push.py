@@ -13,20 +13,16 @@ import asyncio
 import base64
 import os
 import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+from forebay.server_process import ServerProcess, StartFailed
+
+from harness.process import cpu_seconds
+
 START_SECONDS = 20.0
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+STOP_SECONDS = 30.0
 
 
 def resident_mib(pid: int) -> float:
@@ -68,9 +64,9 @@ async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count
 
 async def measure(pid: int, port: int, clients: int, seconds: float) -> None:
     counter = Counter()
-    before = processor_seconds(pid)
+    before = cpu_seconds([pid])
     await asyncio.sleep(seconds)
-    idle = (processor_seconds(pid) - before) / seconds
+    idle = (cpu_seconds([pid]) - before) / seconds
     memory = resident_mib(pid)
     started = time.perf_counter()
     writers = []
@@ -78,10 +74,10 @@ async def measure(pid: int, port: int, clients: int, seconds: float) -> None:
         writers += await asyncio.gather(*(connect(port, counter) for _ in range(min(50, clients - first))))
     connected = time.perf_counter() - started
     await asyncio.sleep(3)
-    before, counted, started = processor_seconds(pid), counter.messages, time.perf_counter()
+    before, counted, started = cpu_seconds([pid]), counter.messages, time.perf_counter()
     await asyncio.sleep(seconds)
     elapsed = time.perf_counter() - started
-    used = (processor_seconds(pid) - before) / elapsed
+    used = (cpu_seconds([pid]) - before) / elapsed
     rate = (counter.messages - counted) / elapsed
     print(f"{counter.clients} of {clients} clients (connected in {connected:.1f} s), {rate:.0f} messages/s")
     print(f"processor: {100 * used:.1f} % of a core, idle {100 * idle:.1f} %, so {100 * (used - idle):.1f} % for them")
@@ -96,26 +92,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        log = Path(directory, "log")
-        with log.open("wb") as out:
-            environment = os.environ | {"FOREBAY_MAX_WEBSOCKETS": str(options.clients)}
-            server = subprocess.Popen(
-                [sys.executable, "-m", "forebay", "serve", "--no-auth", "--port", "0"]
-                + ["--data-dir", str(Path(directory, "data"))],
-                stdout=out,
-                stderr=out,
-                env=environment,
-            )
+        settings = {"max_websockets": options.clients}
+        server = ServerProcess(Path(directory, "data"), Path(directory, "log"), settings, ("--no-auth",))
+        server.spawn()
         try:
-            deadline = time.monotonic() + START_SECONDS
-            while not (found := re.search(rb'"url": "http://127.0.0.1:(\d+)"', log.read_bytes())):
-                if time.monotonic() > deadline or server.poll() is not None:
-                    raise SystemExit(log.read_text())
-                time.sleep(0.05)
-            asyncio.run(measure(server.pid, int(found[1]), options.clients, options.seconds))
+            server.await_serving(START_SECONDS)
+            port = int(server.url.rpartition(":")[2])
+            asyncio.run(measure(server.process.pid, port, options.clients, options.seconds))
+        except StartFailed as failed:
+            raise SystemExit(str(failed)) from None
         finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(30)
+            server.end(STOP_SECONDS)
 
 
 if __name__ == "__main__":
