@@ -216,7 +216,7 @@ class Engine:
         touched. Raises `StorageUnavailable` when the history cannot be deleted; then nothing is reset."""
     def set_health(self, status: str) -> None:
         """Says how the server is, for `live`: healthy, degraded or unhealthy."""
-    def status(self) -> dict[str, object]: ...
+    def status(self) -> dict[str, Any]: ...
     def pulse(self) -> Pulse:
         """What waits in the engine and what it has committed, now."""
     def close(self) -> None:

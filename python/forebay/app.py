@@ -56,10 +56,7 @@ class App:
         self.health = Health(
             Sources(engine, settings, self.allowance, lambda: figures(self.live.current()), self.stopping.is_set)
         )
-        self.on_reset: list[Callable[[], object]] = []
-        """Called by a reset before it resets, on a thread that may block."""
         self.load_test = LoadTest(engine)
-        self.on_reset.append(self.load_test.stop)
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
         self.descriptors = Descriptors()
         self.websockets = Hub(self)
@@ -77,20 +74,19 @@ class App:
     def schedule(self, watcher: Watcher) -> None:
         """Takes one request from Granian, on its Python thread. Must not raise: the caller is Rust."""
         protocol = watcher.proto
-        if isinstance(protocol, WEBSOCKET):
-            self._loop.call_soon_threadsafe(self._start_upgrade, watcher.scope, protocol)
-            return
+        serve: Callable[[Scope, Any], Coroutine[Any, Any, None]]
+        serve = self._upgrade if isinstance(protocol, WEBSOCKET) else self._serve
         try:
-            self._loop.call_soon_threadsafe(self._start, watcher.scope, protocol)
+            self._loop.call_soon_threadsafe(self._start, serve, watcher.scope, protocol)
         except Exception as error:
             log.exception("request failed", error=str(error))
-            render(Family.DRAIN, errors.Internal("the server failed")).send(protocol)
+            if isinstance(protocol, WEBSOCKET):
+                protocol.close(503)
+            else:
+                render(Family.DRAIN, errors.Internal("the server failed")).send(protocol)
 
-    def _start(self, scope: Scope, protocol: HttpProtocol) -> None:
-        self.spawn(self._serve(scope, protocol))
-
-    def _start_upgrade(self, scope: Scope, protocol: WebSocketProtocol) -> None:
-        self.spawn(self._upgrade(scope, protocol))
+    def _start(self, serve: Callable[[Scope, Any], Coroutine[Any, Any, None]], scope: Scope, protocol: object) -> None:
+        self.spawn(serve(scope, protocol))
 
     async def _upgrade(self, scope: Scope, protocol: WebSocketProtocol) -> None:
         """Answers a request for a WebSocket, which any request may be, and serves it to its end."""

@@ -150,10 +150,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_body_bytes": (1 * KIB, 1 * GIB),
     "max_record_bytes": (256, 1 * GIB),
     "max_reading_bytes": (1 * KIB, 1 << 40),
-    # Each may hold a read buffer of 256 KiB (http/gateway.py) beside what max_reading_bytes counts: 256 MiB for the
-    # default of 1024. Further ones wait in the listener's backlog.
+    # Each may hold a read buffer of 256 KiB (http/gateway.py, and limits.rs of the front) beside what max_reading_bytes
+    # counts: 256 MiB for the default of 1024. Further ones wait in the listener's backlog.
     "max_connections": (1, 65_536),
-    # Each has two descriptors and is sent a message a second; they do not count as connections.
+    # Each is one of max_connections, has four descriptors, and is sent a message a second.
     "max_websockets": (1, 65_536),
     # Beside every push at most; proxies close connections that are quiet for a minute, so the longest is of no use.
     "websocket_ping_seconds": (1, 3600),

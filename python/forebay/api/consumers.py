@@ -14,6 +14,7 @@ from forebay.api.streams import MAX_OFFSET, MAX_PARTITION, rfc3339
 from forebay.http.reply import Reply
 from forebay.http.response import Response, json_response
 from forebay.http.router import Role, Route
+from forebay.telemetry import lag_of
 
 if TYPE_CHECKING:
     from forebay._forebay import GroupDescription
@@ -120,7 +121,7 @@ def describe(group: GroupDescription) -> ConsumerGroup:
         group.name,
         rfc3339(group.created_us),
         rfc3339(group.used_us),
-        _lag(group),
+        lag_of(group),
         [GroupMember(member, stream, partitions, left) for stream, member, partitions, left in group.members],
         [
             GroupOffset(stream, partition, offset, end, max(0, end - offset))
@@ -129,16 +130,12 @@ def describe(group: GroupDescription) -> ConsumerGroup:
     )
 
 
-def _lag(group: GroupDescription) -> int:
-    return sum(max(0, end - offset) for _, _, offset, end in group.offsets)
-
-
 def _row(group: GroupDescription) -> ConsumerGroupRow:
     return ConsumerGroupRow(
         group.name,
         rfc3339(group.created_us),
         rfc3339(group.used_us),
-        _lag(group),
+        lag_of(group),
         len({member for _, member, _, _ in group.members}),
         sorted({row[0] for row in group.offsets} | {row[0] for row in group.members}),
     )

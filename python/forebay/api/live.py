@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -44,10 +43,7 @@ def routes(app: App) -> list[Route]:
 
     async def reset(request: Request) -> Response:
         request.grant.check_all_projects("so it resets nothing")
-        for hook in app.on_reset:
-            stopped = await app.blocking(hook)
-            if inspect.isawaitable(stopped):
-                await stopped
+        await app.blocking(app.load_test.stop)
         await app.blocking(app.engine.reset_live)
         app.live.forget()
         return json_response(200, Reset(True, "System metrics and state reset"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 
 import structlog
@@ -15,7 +15,6 @@ from forebay.config import ConfigError
 from forebay.errors import StorageUnavailable
 from forebay.http.router import Role
 from forebay.http.rsgi import Headers
-from forebay.http.terms import Terms
 from forebay.http.tokens import Quota, Rate, Token, TokenStore
 
 log = structlog.get_logger("forebay.auth")
@@ -39,11 +38,6 @@ class Grant:
     roles: frozenset[Role]
     projects: Projects | None = None
     account: Account | None = None
-    plain: Terms = field(init=False)
-    """The terms of a request without any of the headers that say something else."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "plain", Terms(projects=self.projects, account=self.account))
 
     def check_all_projects(self, consequence: str) -> None:
         """Raises `Forbidden`, which `consequence` ends, when the token is limited to projects."""
@@ -61,7 +55,7 @@ EVERYTHING = Grant("none", b"", frozenset(Role))
 
 
 class Guard:
-    """Turns headers into grants. One is shared by all requests, on both threads; its table is replaced whole."""
+    """Turns headers into grants, on the event loop. Scrapes read it on other threads; its table is replaced whole."""
 
     def __init__(self, store: TokenStore | None) -> None:
         """`store` None switches authentication off.

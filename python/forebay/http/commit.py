@@ -14,7 +14,7 @@ ACK_SECONDS = 60.0
 The front has the same bound."""
 
 
-def no_commit(within: str) -> Timeout:
+def _no_commit(within: str) -> Timeout:
     """What a sender is told whose commit did not come in time."""
     return Timeout(f"no commit within {within}; the outcome is unknown")
 
@@ -43,7 +43,7 @@ class Commit(Generic[T]):
     def set_timeout(self, seconds: float) -> None:
         """The sender waits that much longer, in a request that says so."""
         if not self._future.done():
-            self._timer = self._loop.call_later(seconds, self.set_exception, no_commit("options.timeout"))
+            self._timer = self._loop.call_later(seconds, self.set_exception, _no_commit("options.timeout"))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -60,4 +60,4 @@ class Commit(Generic[T]):
             async with asyncio.timeout(ACK_SECONDS):
                 return await self._future
         except TimeoutError:
-            raise no_commit(f"{ACK_SECONDS:g} seconds") from None
+            raise _no_commit(f"{ACK_SECONDS:g} seconds") from None

@@ -28,12 +28,10 @@ HEADER_READ_MILLISECONDS = 10_000
 """How long a request's headers may take."""
 
 READ_BUFFER_BYTES = 256 << 10
-"""What one connection may hold beside the bodies that are counted, and the most that its headers may have. A body of a
-few hundred events is read in one piece; with bodies of 25 KB and 130 KB, 512 KiB and 2 MiB cost the same processor time
-within what can be measured."""
+"""What one connection may hold beside the bodies that are counted, and the most that its headers may have."""
 
 _PY_THREADS = 1
-"""More than one would complete a body before its callback is registered, and would only fight for the GIL."""
+"""More than one would only fight for the GIL."""
 
 
 class Gateway:
@@ -82,8 +80,8 @@ class Gateway:
 @contextlib.contextmanager
 def batch_scheduling() -> Iterator[None]:
     """Threads started inside are scheduled as SCHED_BATCH: the same share of the processor, but being woken does not
-    preempt the thread that wakes. Granian's two threads wake each other four times a request; where they share a core,
-    this halves the CPU time of a request, because each works off what has gathered."""
+    preempt the thread that wakes. For Granian's two threads, which wake each other four times a request, and for the
+    front's, which the committer wakes: where they share a core, each works off what has gathered."""
     if not hasattr(os, "SCHED_BATCH"):
         yield
         return

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from forebay._forebay import Engine
 from forebay.errors import InvalidRequest
 from forebay.http.commit import Commit
 from forebay.http.parameters import Parameter
-from forebay.http.response import JSON, Response
+from forebay.http.response import JSON, Header, Response
 from forebay.http.terms import HEADERS, ON_INVALID, Terms, terms_of
 
 if TYPE_CHECKING:
@@ -28,24 +27,12 @@ WITHOUT_QUARANTINE: tuple[Parameter[Any], ...] = tuple(row for row in HEADERS if
 """The headers of routes that answer for each event."""
 
 
-def answerer(settings: Settings) -> Callable[[Terms, Answer], Response]:
-    """Makes the response of the status and the body that the engine gives."""
-    stored = [JSON, ("forebay-durability", settings.durability)]
-    refused = [JSON]
-
-    def answer(_terms: Terms, result: Answer) -> Response:
-        status, body = result
-        return Response(status, body, stored if status in _STORED else refused)
-
-    return answer
-
-
 class Ingest:
-    """The usual way of an ingest request."""
+    """An ingest request that the front leaves to us: chunked, refused, with a query, or from nobody it knows."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
-        self._answer = answerer(settings)
+        self._durability: Header = ("forebay-durability", settings.durability)
 
     async def __call__(self, request: Request, shape: int, terms: Terms | None = None) -> Response:
         """Stores the body of the request, which is of that shape, and answers when it is durable."""
@@ -53,7 +40,8 @@ class Ingest:
         body = await request.body(encoded=True)
         commit: Commit[Answer] = Commit()
         self._engine.submit(shape, body, commit, *terms)
-        return self._answer(terms, await commit.wait())
+        status, answer = await commit.wait()
+        return Response(status, answer, [JSON, self._durability] if status in _STORED else [JSON])
 
 
 def terms_without_quarantine(request: Request) -> Terms:

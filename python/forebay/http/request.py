@@ -85,7 +85,7 @@ class Request:
         coding = headers.get("transfer-encoding")
         if coding is not None and coding.strip().lower() != "chunked":
             raise errors.Malformed(f"transfer-encoding {shown(coding)} is not accepted; send the body chunked or plain")
-        declared = declared_length(headers.get("content-length"))
+        declared = _declared_length(headers.get("content-length"))
         if declared is not None and declared > self._limit:
             raise errors.PayloadTooLarge(f"the body has {declared} bytes, more than the limit of {self._limit}")
         try:
@@ -131,7 +131,7 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
 
 
-def declared_length(header: str | None) -> int | None:
+def _declared_length(header: str | None) -> int | None:
     """The value of `content-length`.
 
     Raises:

@@ -42,12 +42,12 @@ class Route:
     Attributes:
         body_limit: in bytes; 0 refuses any body.
         parameters: the query parameters that are known, with their checks.
+        upgrade: what serves an upgrade to a WebSocket; None refuses it.
         summary: one line for people.
         shape: the type of the JSON body, any that msgspec has a schema of.
         headers: request headers beside `Authorization`.
         replies: the answers of success, and others whose body is not the family's error envelope, by status.
         errors: refusals beside those that every such route may give (see `openapi.py`).
-        upgrade: what serves an upgrade to a WebSocket; None refuses it.
         segments: what a `{name}` of the path is, where `openapi.SEGMENTS` does not say it.
     """
 
@@ -57,13 +57,13 @@ class Route:
     role: Role
     body_limit: int = 0
     parameters: Parameters = NO_PARAMETERS
+    upgrade: Upgrade | None = None
     summary: str = ""
     shape: Any = None
     headers: tuple[Parameter[Any], ...] = ()
     replies: Mapping[int, Reply] = field(default_factory=dict)
     errors: tuple[type[ForebayError], ...] = ()
     segments: Mapping[str, str] = field(default_factory=dict)
-    upgrade: Upgrade | None = None
 
     @property
     def family(self) -> Family:

@@ -1,6 +1,6 @@
 """The part of RSGI 1.6 that is used here, as types (Granian's own classes are not typed)."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Protocol
 
 from granian import _granian
@@ -27,12 +27,6 @@ class Scope(Protocol):
     def client(self) -> str: ...
 
 
-class BodyFuture(Awaitable[bytes], Protocol):
-    def add_done_callback(self, callback: Callable[["BodyFuture"], None]) -> None: ...
-    def result(self) -> bytes: ...
-    def cancel(self) -> bool: ...
-
-
 class StreamTransport(Protocol):
     """A response that is under way; it ends when the last reference to this is gone."""
 
@@ -40,7 +34,7 @@ class StreamTransport(Protocol):
 
 
 class HttpProtocol(Protocol):
-    def __call__(self) -> BodyFuture: ...
+    def __call__(self) -> Awaitable[bytes]: ...
     def client_disconnect(self) -> Awaitable[None]: ...
     def __aiter__(self) -> AsyncIterator[bytes]: ...
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...

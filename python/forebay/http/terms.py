@@ -37,7 +37,7 @@ HEADERS: tuple[Parameter[Any], ...] = (
         "`<stream>.rejected` and the others stored.",
     ),
 )
-"""The rows of OpenAPI for all of these. `terms_of` checks by hand: it runs for every request."""
+"""The rows of OpenAPI for all of these. `terms_of` checks by hand: `get()` hides what is given twice or not ASCII."""
 
 
 class Terms(NamedTuple):
@@ -62,8 +62,6 @@ def terms_of(headers: Headers, grant: Grant) -> Terms:
         InvalidRequest: a header is given twice, or its value is none that it may have. An unknown encoding is the
             engine's to refuse.
     """
-    if not (ENCODING in headers or KEY in headers or ON_INVALID in headers):
-        return grant.plain
     encoding, key, on_invalid = _only(headers, ENCODING), _only(headers, KEY), _only(headers, ON_INVALID)
     return Terms(
         None if encoding is None else encoding.strip().lower(),

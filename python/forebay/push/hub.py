@@ -159,8 +159,7 @@ class Hub:
         try:
             client.push(self._message(), self._clock())
             if self._app.stopping.is_set():
-                client.socket.find(self._app.descriptors)
-                client.socket.close(GOING_AWAY)
+                self._close(client.socket, GOING_AWAY)
             await self._listen(client.socket)
         except Exception as error:
             # It was accepted, so there is no answer left that could say it.
@@ -214,20 +213,21 @@ class Hub:
         for client in self._clients:
             client.socket.find(self._app.descriptors)
 
+    def _close(self, socket: WebSocket, code: int) -> None:
+        socket.find(self._app.descriptors)
+        socket.close(code)
+
     async def _listen(self, socket: WebSocket) -> None:
         while True:
             message = await socket.receive()
             if message is None:
                 # The client is gone; or what it sent is no frame, and it should be told.
-                socket.find(self._app.descriptors)
-                socket.close(PROTOCOL_ERROR)
+                self._close(socket, PROTOCOL_ERROR)
                 return
             if message.kind == CLOSED:
                 return
             if message.kind != TEXT:
-                socket.find(self._app.descriptors)
-                socket.close(UNSUPPORTED)
+                self._close(socket, UNSUPPORTED)
             elif len(message.data) > MAX_MESSAGE_BYTES:
-                socket.find(self._app.descriptors)
-                socket.close(TOO_BIG)
+                self._close(socket, TOO_BIG)
             await asyncio.sleep(PACE_SECONDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -20,10 +20,10 @@ class DiskCollector(Collector):
         free = GaugeMetricFamily("forebay_disk_free_bytes", "Bytes that the server may still write to its filesystem.")
         size = GaugeMetricFamily("forebay_disk_size_bytes", "Bytes of the data directory's filesystem.")
         try:
-            stats = os.statvfs(self._directory)
+            usage = shutil.disk_usage(self._directory)
         except OSError:
             pass
         else:
-            free.add_metric([], stats.f_bavail * stats.f_frsize)
-            size.add_metric([], stats.f_blocks * stats.f_frsize)
+            free.add_metric([], usage.free)
+            size.add_metric([], usage.total)
         yield from (free, size)

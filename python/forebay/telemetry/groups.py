@@ -11,10 +11,15 @@ from prometheus_client.registry import Collector
 from forebay.telemetry.labels import OTHERS
 
 if TYPE_CHECKING:
-    from forebay._forebay import Engine
+    from forebay._forebay import Engine, GroupDescription
 
 MAX_GROUP_LABELS = 100
 """Groups with a series of their own, by name; there may be 10,000."""
+
+
+def lag_of(group: GroupDescription) -> int:
+    """Records after its committed offsets, over all of its streams."""
+    return sum(max(0, end - offset) for _stream, _partition, offset, end in group.offsets)
 
 
 class GroupCollector(Collector):
@@ -24,10 +29,7 @@ class GroupCollector(Collector):
         self._engine = engine
 
     def collect(self) -> Iterator[Metric]:
-        lags = sorted(
-            (group.name, sum(max(end - offset, 0) for _stream, _partition, offset, end in group.offsets))
-            for group in self._engine.groups()
-        )
+        lags = sorted((group.name, lag_of(group)) for group in self._engine.groups())
         lag = GaugeMetricFamily(
             "forebay_group_lag_records",
             "Records after the offsets that the group committed, in the partitions where it has.",

@@ -20,8 +20,7 @@ class EventIngestion:
 
     def __call__(self) -> Finding:
         status, figures, allowance = self._sources.engine.status(), self._figures(), self._sources.allowance
-        mode = str(status["mode"])
-        limit, used = int(str(status["ring_limit_bytes"])), int(str(status["ring_used_bytes"]))
+        mode, limit, used = status["mode"], status["ring_limit_bytes"], status["ring_used_bytes"]
         found = Finding(
             metadata={
                 "eventsPerSecond": figures.events_per_second,

@@ -23,7 +23,7 @@ class EventProcessing:
     def __call__(self) -> Finding:
         engine, settings = self._sources.engine, self._sources.settings
         status, pulse = engine.status(), engine.pulse()
-        workers, alive, waited = int(str(status["workers"])), threads(WORKER_NAME), pulse.oldest_job_ms
+        workers, alive, waited = status["workers"], threads(WORKER_NAME), pulse.oldest_job_ms
         found = Finding(
             metadata={
                 "workers": workers,

@@ -19,7 +19,7 @@ class QueueDepth:
     def __call__(self) -> Finding:
         engine, settings, allowance = self._sources.engine, self._sources.settings, self._sources.allowance
         status, pulse = engine.status(), engine.pulse()
-        used, limit = int(str(status["ring_used_bytes"])), int(str(status["ring_limit_bytes"]))
+        used, limit = status["ring_used_bytes"], status["ring_limit_bytes"]
         stream, taken = max(((row.name, row.ring_bytes) for row in engine.streams()), key=lambda row: row[1])
         found = Finding(
             metadata={

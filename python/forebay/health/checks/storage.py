@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from forebay.health.finding import Finding, Level
 from forebay.health.sources import Sources
@@ -33,9 +33,9 @@ class LogStorage:
 
     def __call__(self) -> Finding:
         settings, status = self._sources.settings, self._sources.engine.status()
-        mode = str(status["mode"])
-        damages = cast("Sequence[Mapping[str, Any]]", status["damages"])
-        backlog = int(str(status["seal_backlog_files"]))
+        mode: str = status["mode"]
+        damages: Sequence[Mapping[str, Any]] = status["damages"]
+        backlog: int = status["seal_backlog_files"]
         found = Finding(
             metadata={
                 "mode": mode,
