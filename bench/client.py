@@ -86,10 +86,8 @@ class Figures:
         for what, figure, aim in AIMS:
             found = self.best(what, figure)
             digits = 2 if figure in TIMES else 0
-            reached = found <= aim if figure in TIMES else found >= aim
-            lines.append(
-                f"{what}: {found:,.{digits}f} {UNITS[figure]}, aimed at {aim:,.0f}: {'reached' if reached else 'MISSED'}"
-            )
+            verdict = "reached" if (found <= aim if figure in TIMES else found >= aim) else "MISSED"
+            lines.append(f"{what}: {found:,.{digits}f} {UNITS[figure]}, aimed at {aim:,.0f}: {verdict}")
         return lines
 
     def table(self, stamp: str) -> list[str]:
