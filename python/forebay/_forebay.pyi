@@ -131,8 +131,8 @@ class Engine:
     def fetch(self, stream: str, partition: int, offset: int, max_records: int, max_bytes: int) -> RecordBatch: ...
     def create_stream(self, name: str, partitions: int, options: dict[str, object] | None = None) -> None:
         """`options`: `retention_ms`, `retention_bytes` (0 for no limit), `compression` (none, gzip, snappy, lz4, zstd),
-        `max_record_bytes`, `quota` (events and bytes, each (a second, at once) or None); what is not named has its
-        default. Waits for the commit."""
+        `max_record_bytes`, `quota` (events and bytes, each (a second, at once) or None), `dedup_window_seconds` (0 for
+        that of the server); what is not named has its default. Waits for the commit."""
     def alter_stream(self, name: str, options: dict[str, object]) -> None:
         """Changes the options that are named. Waits for the commit."""
     def delete_stream(self, name: str) -> None:
@@ -346,6 +346,8 @@ class StreamDescription:
     max_record_bytes: int
     quota: tuple[tuple[int, int] | None, tuple[int, int] | None]
     """Limits of events and of bytes: (a second, at once)."""
+    dedup_window_seconds: int
+    """How long idempotency keys are remembered: its own choice, or the server's."""
 
 @final
 class Consumed:

@@ -56,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     analytics_retention_ms: int = 7 * 24 * 3600 * 1000
     analytics_retention_bytes: int = 0
     dedup_window_seconds: int = 600
+    max_idempotency_keys: int = 2_000_000
     max_body_bytes: int = 16 * MIB
     max_record_bytes: int = 1 * MIB
     max_reading_bytes: int = 256 * MIB
@@ -121,6 +122,7 @@ ENGINE_OPTIONS = (
     "analytics_retention_ms",
     "analytics_retention_bytes",
     "dedup_window_seconds",
+    "max_idempotency_keys",
     "max_body_bytes",
     "max_record_bytes",
 )
@@ -145,8 +147,10 @@ RANGES: dict[str, tuple[float, float]] = {
         ("logs_retention_ms", "events_retention_ms", "analytics_retention_ms"), (60_000, 100 * 365 * 24 * 3600 * 1000)
     ),
     **dict.fromkeys(("logs_retention_bytes", "events_retention_bytes", "analytics_retention_bytes"), (0, 1 << 50)),
-    # How long an Idempotency-Key is remembered; an SDK that spools retries within a day.
+    # How long an Idempotency-Key is remembered where a stream has no `dedupWindow`; an SDK's spool retries for a day.
     "dedup_window_seconds": (1, 24 * 3600),
+    # Each takes 64 bytes: 128 MB for the default. Beyond it keyed requests are answered with 429.
+    "max_idempotency_keys": (1_000, 50_000_000),
     "max_body_bytes": (1 * KIB, 1 * GIB),
     "max_record_bytes": (256, 1 * GIB),
     "max_reading_bytes": (1 * KIB, 1 << 40),

@@ -110,7 +110,8 @@ class Log:
 
         Args:
             options: `retention_ms` and `retention_bytes` (0 for no limit; a week and no limit when not given),
-                `compression` of sealed segments (none, gzip, snappy, lz4, zstd), `max_record_bytes`.
+                `compression` of sealed segments (none, gzip, snappy, lz4, zstd), `max_record_bytes`,
+                `dedup_window_seconds` (0 for the log's own).
 
         Raises:
             StreamAlreadyExists, InvalidRequest

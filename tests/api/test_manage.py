@@ -59,6 +59,7 @@ def test_what_is_not_given_has_the_contracts_defaults(shared_server: RunningServ
         "retentionBytes": -1,
         "compressionType": "none",
         "maxMessageBytes": 1048576,
+        "dedupWindow": "10m",
     }
     assert "warnings" not in made
     listed = ask(shared_server, "GET").json()["streams"]
@@ -91,6 +92,11 @@ def test_what_is_not_given_has_the_contracts_defaults(shared_server: RunningServ
         ({"name": "s", "config": {"retentionMs": -2}}, (400, 1008)),
         ({"name": "s", "config": {"compressionType": "rar"}}, (400, 1008)),
         ({"name": "s", "config": {"maxMessageBytes": 1 << 29}}, (400, 1008)),
+        ({"name": "s", "config": {"dedupWindow": "0s"}}, (400, 1008)),
+        ({"name": "s", "config": {"dedupWindow": "25h"}}, (400, 1008)),
+        ({"name": "s", "config": {"dedupWindow": "999999h"}}, (400, 1008)),
+        ({"name": "s", "config": {"dedupWindow": "1d"}}, (400, 1008)),
+        ({"name": "s", "config": {"dedupWindow": 600}}, (400, 1008)),
         ({"name": "s", "config": {"cleanup": 1}}, (400, 1008)),
         ({"name": "s", "colour": 1}, (400, 1008)),
         ({"name": "events"}, (403, 1010)),
@@ -111,7 +117,13 @@ def test_a_change_is_durable(server: Callable[..., RunningServer]) -> None:
     changed = ask(running, "PATCH", "/orders", {"config": {"retentionMs": -1, "compressionType": "zstd"}})
     assert changed.status_code == 200
     config = changed.json()["config"]
-    assert config == {"retentionMs": -1, "retentionBytes": -1, "compressionType": "zstd", "maxMessageBytes": 10}
+    assert config == {
+        "retentionMs": -1,
+        "retentionBytes": -1,
+        "compressionType": "zstd",
+        "maxMessageBytes": 10,
+        "dedupWindow": "10m",
+    }
     running.kill()
     again = server()
     assert ask(again, "GET", "/orders").json() == changed.json()

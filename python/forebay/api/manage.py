@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from forebay import errors
-from forebay.api.streams import NAME, StreamMetadata, StreamQuota, describe, known_name, rfc3339
+from forebay.api.streams import NAME, SECONDS, StreamMetadata, StreamQuota, describe, known_name, rfc3339
 from forebay.http.body import MAX_BODY_BYTES, read
 from forebay.http.reply import Reply
 from forebay.http.response import Response, json_response
@@ -31,6 +31,13 @@ FOREVER = -1
 NO_CHANGES = "so it changes no streams"
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=FOREVER, le=MAX_RETENTION_MS, description="-1 keeps records for ever.")]
+Window = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^[0-9]{1,6}[smh]$",
+        description="How long idempotency keys are remembered, from `1s` to `24h`; for requests from now on.",
+    ),
+]
 Bytes = Annotated[int, msgspec.Meta(ge=FOREVER, le=MAX_RETENTION_BYTES, description="-1 keeps all.")]
 
 
@@ -41,6 +48,7 @@ class ConfigChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     retention_bytes: Bytes | None = None
     compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] | None = None
     max_message_bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_MESSAGE_BYTES)] | None = None
+    dedup_window: Window | None = None
     quota: StreamQuota | None = None
     """Replaces the whole quota; an empty object removes it."""
 
@@ -56,6 +64,11 @@ class ConfigChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
             options["compression"] = self.compression_type
         if self.max_message_bytes is not None:
             options["max_record_bytes"] = self.max_message_bytes
+        if self.dedup_window is not None:
+            seconds = int(self.dedup_window[:-1]) * SECONDS[self.dedup_window[-1]]
+            if seconds == 0:
+                raise errors.InvalidRequest("config.dedup_window is 0, must be at least 1s")
+            options["dedup_window_seconds"] = seconds
         if self.quota is not None:
             rates = (self.quota.events, self.quota.bytes)
             options["quota"] = tuple(None if rate is None else (rate.per_second, rate.burst) for rate in rates)

@@ -78,12 +78,14 @@ class StreamQuota(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True
 
 
 class StreamConfig(msgspec.Struct, rename="camel"):
-    """What is chosen for a stream. -1 stands for no limit; `compressionType` is that of sealed segments."""
+    """What is chosen for a stream. -1 stands for no limit; `compressionType` is that of sealed segments, and
+    `dedupWindow` how long idempotency keys are remembered."""
 
     retention_ms: int
     retention_bytes: int
     compression_type: str
     max_message_bytes: Count
+    dedup_window: str
     quota: StreamQuota | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -114,6 +116,8 @@ class StreamList(msgspec.Struct):
     streams: list[StreamMetadata]
 
 
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
 RECORDS = (
     "A line of JSON a record: `partition`, `offset`, `timestamp` (microseconds since 1970 UTC), `key` and `value`. "
     "With a token that is limited to projects, only theirs."
@@ -142,6 +146,12 @@ def rfc3339(micros: int) -> str:
     return (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def duration(seconds: int) -> str:
+    """Whole seconds in the largest unit that shows them whole: `24h`, `10m`, `90s`."""
+    unit = next((unit for unit in ("h", "m") if seconds % SECONDS[unit] == 0), "s")
+    return f"{seconds // SECONDS[unit]}{unit}"
+
+
 def describe(stream: StreamDescription) -> StreamMetadata:
     """A stream's metadata as JSON shows it."""
     return StreamMetadata(
@@ -161,6 +171,7 @@ def describe(stream: StreamDescription) -> StreamMetadata:
             retention_bytes=stream.retention_bytes or -1,
             compression_type=stream.compression,
             max_message_bytes=stream.max_record_bytes,
+            dedup_window=duration(stream.dedup_window_seconds),
             quota=StreamQuota(*(rate and StreamRate(*rate) for rate in stream.quota)) if any(stream.quota) else UNSET,
         ),
         partition_details=[

@@ -281,7 +281,7 @@ impl Engine {
     /// Every stream, by name.
     #[must_use]
     pub fn stream_reports(&self) -> Vec<StreamReport> {
-        self.catalog.all().iter().map(|stream| StreamReport::of(stream)).collect()
+        self.catalog.all().iter().map(|stream| StreamReport::of(stream, &self.options)).collect()
     }
 
     /// One stream.
@@ -289,7 +289,7 @@ impl Engine {
     /// # Errors
     /// `StreamNotFound`.
     pub fn stream_report(&self, name: &str) -> Result<StreamReport> {
-        self.catalog.named(name).map(|stream| StreamReport::of(&stream))
+        self.catalog.named(name).map(|stream| StreamReport::of(&stream, &self.options))
     }
 
     /// The engine's state.

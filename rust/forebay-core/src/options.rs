@@ -19,6 +19,12 @@ const RING_FILES: u64 = 8;
 pub const MIN_RING_BYTES: u64 = RING_FILES * MIN_JOURNAL_FILE_BYTES;
 /// More workers than this only wait for each other.
 pub const MAX_WORKERS: usize = 64;
+/// A day: for senders that keep what they could not send over a night. What is remembered is kept in memory.
+pub(crate) const MAX_DEDUP_WINDOW_SECONDS: u64 = 24 * 3600;
+/// Fewer would refuse senders that only keep a thousand requests under way.
+pub(crate) const MIN_IDEMPOTENCY_KEYS: u64 = 1_000;
+/// 3.2 GB.
+pub(crate) const MAX_IDEMPOTENCY_KEYS: u64 = 50_000_000;
 /// The contract's limit for partitions of one stream.
 pub const MAX_PARTITIONS: u32 = 1024;
 
@@ -105,8 +111,11 @@ pub struct Options {
     pub analytics_partitions: u32,
     /// Retention of the built-in stream `analytics`.
     pub analytics_retention: Retention,
-    /// How long an idempotency key is remembered.
+    /// How long an idempotency key is remembered, for streams that do not say it themselves.
     pub dedup_window: Duration,
+    /// Idempotency keys remembered at once, of all streams. Beyond it keyed requests are refused, because forgetting a
+    /// key early would break what it promises.
+    pub max_idempotency_keys: usize,
     /// Largest (decompressed) request body.
     pub max_body_bytes: usize,
     /// Largest value of one record.
@@ -136,6 +145,7 @@ impl Default for Options {
             analytics_partitions: 4,
             analytics_retention: Retention::default(),
             dedup_window: Duration::from_secs(600),
+            max_idempotency_keys: 2_000_000,
             max_body_bytes: 16 * 1024 * 1024,
             max_record_bytes: 1024 * 1024,
             access: Access::ReadWrite,
@@ -157,7 +167,9 @@ impl Options {
         check_range("analytics_partitions", self.analytics_partitions.into(), 1, MAX_PARTITIONS.into())?;
         check_range("max_body_bytes", self.max_body_bytes as u64, 1024, 1024 * 1024 * 1024)?;
         check_range("max_record_bytes", self.max_record_bytes as u64, 256, self.max_body_bytes as u64)?;
-        check_range("dedup_window_ms", millis(self.dedup_window), 1000, 24 * 3_600_000)?;
+        check_dedup_window(self.dedup_window.as_secs())?;
+        let keys = self.max_idempotency_keys as u64;
+        check_range("max_idempotency_keys", keys, MIN_IDEMPOTENCY_KEYS, MAX_IDEMPOTENCY_KEYS)?;
         check_range("sync_interval_ms", millis(self.sync_interval), 1, 60_000)?;
         check_range("commit_gather_us", u64::try_from(self.commit_gather.as_micros()).unwrap_or(u64::MAX), 0, 100_000)?;
         check_range("journal_file_age_ms", millis(self.journal_file_age), 100, 24 * 3_600_000)?;
@@ -170,6 +182,14 @@ impl Options {
     pub fn max_batch_bytes(&self) -> usize {
         usize::try_from(self.journal_file_bytes / 2).unwrap_or(usize::MAX)
     }
+}
+
+/// Checks how long idempotency keys are to be remembered, in seconds.
+///
+/// # Errors
+/// `InvalidRequest` naming the range.
+pub(crate) fn check_dedup_window(seconds: u64) -> Result<()> {
+    check_range("dedup_window_seconds", seconds, 1, MAX_DEDUP_WINDOW_SECONDS)
 }
 
 /// Checks that a number that somebody chose is in its range, both ends included.

@@ -1,9 +1,11 @@
 //! What operators see of an engine, as plain values.
 
+use std::time::Duration;
+
 use crate::engine::Engine;
 use crate::ids::{Offset, PartitionId};
 use crate::log::status::{Damage, Mode};
-use crate::options::Durability;
+use crate::options::{Durability, Options};
 use crate::stream::{Stream, StreamDefinition};
 
 /// The engine's state.
@@ -62,6 +64,8 @@ pub struct StreamReport {
     pub engine_made: bool,
     /// What was chosen for it.
     pub definition: StreamDefinition,
+    /// How long idempotency keys of requests for it are remembered.
+    pub dedup_window: Duration,
     /// Per partition: its index, the first offset that is kept, and the offset after the last committed record.
     pub partitions: Vec<(PartitionId, Offset, Offset)>,
     /// Bytes of its sealed segments on the disk.
@@ -75,7 +79,7 @@ pub struct StreamReport {
 }
 
 impl StreamReport {
-    pub(crate) fn of(stream: &Stream) -> Self {
+    pub(crate) fn of(stream: &Stream, options: &Options) -> Self {
         let parts = stream.parts();
         let partition = |(index, log): (u32, &crate::log::ring::Partition)| {
             // Read in this order, since both bounds only grow.
@@ -87,6 +91,7 @@ impl StreamReport {
             id: stream.id().0,
             engine_made: stream.is_engine_made(),
             definition: stream.definition(),
+            dedup_window: stream.dedup_window().unwrap_or(options.dedup_window),
             partitions: (0..).zip(stream.partitions()).map(partition).collect(),
             stored_bytes: parts.iter().map(|part| part.stored_bytes).sum(),
             raw_bytes: parts.iter().map(|part| part.raw_bytes).sum(),

@@ -21,7 +21,7 @@ use crate::ingest::worker::JobQueue;
 use crate::load_test::LoadTest;
 use crate::log::commit_queue::CommitQueue;
 use crate::log::committer::{Committer, Wiring};
-use crate::log::dedup::{Dedup, MAX_REMEMBERED_KEYS};
+use crate::log::dedup::Dedup;
 use crate::log::journal::{JOURNAL_DIRECTORY, Journal};
 use crate::log::journal_files::JournalFiles;
 use crate::log::read::Reader;
@@ -34,7 +34,7 @@ use crate::log::spares::Spares;
 use crate::log::state::{STATE_DIRECTORY, State};
 use crate::log::status::{Mode, Status};
 use crate::log::storage::Storage;
-use crate::log::table::Table;
+use crate::log::table::{Table, TableOp};
 use crate::options::{Access, Options};
 use crate::scale;
 use crate::stream::{Catalog, StreamMaker};
@@ -96,7 +96,8 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         Error::new(ErrorKind::DirectoryLocked, detail)
     })?;
     let parts = Parts::new(&storage, &options);
-    let (state, files) = parts.find(&storage, &options).map_err(unusable)?;
+    let now = Timestamp::now();
+    let (state, files) = parts.find(&storage, &options, now).map_err(unusable)?;
     let spares = Spares::new(Arc::clone(&storage), &options, Generation(files.newest.0 + 1));
     let mut sealer = Sealer::new(
         Arc::clone(&storage),
@@ -109,7 +110,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     );
     let recovery = Recovery::new(&storage, &parts.catalog, &parts.ring, &parts.status, options.access, state);
     let recovered = recovery.replay(files, &mut sealer, &spares).map_err(unusable)?;
-    let now = Timestamp::now();
+    // After those of the state files, since they are later.
     for (key, value) in recovered.rows.rows(Table::Idempotency) {
         parts.parser.dedup.restore(key, value, now);
     }
@@ -162,7 +163,7 @@ impl Parts {
         let catalog = Arc::new(Catalog::new(options.ring_bytes / 2));
         let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
         let streams = Arc::new(StreamMaker { catalog: catalog_, commits: commits_, status: status_ });
-        let dedup = Dedup::new(options.dedup_window, MAX_REMEMBERED_KEYS, options.durability);
+        let dedup = Dedup::new(options.dedup_window, options.max_idempotency_keys, options.durability);
         let parser = Parser {
             commits: Arc::clone(&commits),
             dedup,
@@ -202,13 +203,15 @@ impl Parts {
         }
     }
 
-    fn find(&self, storage: &Arc<dyn Storage>, options: &Options) -> io::Result<(State, JournalFiles)> {
+    fn find(&self, storage: &Arc<dyn Storage>, options: &Options, now: Timestamp) -> io::Result<(State, JournalFiles)> {
         if options.access == Access::ReadWrite {
             for directory in [JOURNAL_DIRECTORY, SEGMENT_DIRECTORY, STATE_DIRECTORY] {
                 storage.create_directory(Path::new(directory))?;
             }
         }
-        let state = State::load(storage.as_ref())?;
+        let dedup = &self.parser.dedup;
+        let mut restore = |op: TableOp| dedup.restore(&op.key, op.value.as_deref().unwrap_or_default(), now);
+        let state = State::load_apart(storage.as_ref(), &mut restore)?;
         let files = JournalFiles::find(storage.as_ref(), state.generation, &self.status, options.access)?;
         Ok((state, files))
     }

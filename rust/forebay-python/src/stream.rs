@@ -31,6 +31,7 @@ pub struct StreamDescription {
     max_record_bytes: u64,
     /// Limits of events and of bytes: so much a second, so much at once.
     quota: (Option<RateTuple>, Option<RateTuple>),
+    dedup_window_seconds: u64,
 }
 
 impl StreamDescription {
@@ -52,6 +53,7 @@ impl StreamDescription {
             compression: definition.compression.name(),
             max_record_bytes: definition.max_record_bytes,
             quota: (definition.quota.events.map(Into::into), definition.quota.bytes.map(Into::into)),
+            dedup_window_seconds: stream.dedup_window.as_secs(),
         }
     }
 }
@@ -66,6 +68,10 @@ fn change(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Strea
             "retention_ms" => change.retention_ms = number()?,
             "retention_bytes" => change.retention_bytes = number()?,
             "max_record_bytes" => change.max_record_bytes = number()?,
+            "dedup_window_seconds" => {
+                // What is too much for 32 bits is too much for a window.
+                change.dedup_window_seconds = number()?.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
+            }
             "quota" => {
                 let given = value.extract::<(Option<RateTuple>, Option<RateTuple>)>();
                 let (events, bytes) = given.map_err(|error| invalid(py, &name, &error.to_string()))?;

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::append::{Append, Reply};
 use crate::log::commit_queue::CommitQueue;
-use crate::log::dedup::{Begun, Dedup, Keep, Key};
+use crate::log::dedup::{Begun, Claim, Dedup, Keep, Key};
 use crate::log::encode::{Destination, Encoded, Placement, encode};
 use crate::stream::{Stream, StreamMaker};
 use crate::telemetry::Counters;
@@ -104,7 +104,7 @@ impl Parser {
         let reply = reply.outlined(Outline::Accepted { quarantining: request.on_invalid == OnInvalid::Quarantine });
         let reply = match request.key {
             None => reply,
-            Some(key) => match self.dedup.begin(key, &body, Keep::Status, arrival, reply) {
+            Some(key) => match self.dedup.begin(Claim::new(key, Keep::Status, &stream, arrival), &body, reply) {
                 Ok(Begun::New(reply)) => reply,
                 Ok(Begun::Repeat) => return Ok(()),
                 Err(refused) => return Err(refused),
@@ -146,7 +146,7 @@ impl Parser {
         let Parcel { stream, body, events, placement, .. } = parcel;
         let reply = match parcel.key {
             None => reply,
-            Some((key, keep)) => match self.dedup.begin(key, body, keep, parcel.arrival, reply) {
+            Some((key, keep)) => match self.dedup.begin(Claim::new(key, keep, stream, parcel.arrival), body, reply) {
                 Ok(Begun::New(reply)) => reply,
                 Ok(Begun::Repeat) => return Ok(()),
                 Err(refused) => return Err(refused),

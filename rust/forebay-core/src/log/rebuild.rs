@@ -156,6 +156,7 @@ impl Rebuild {
             max_record_bytes: 1024 * 1024,
             created_us: Timestamp::now().0,
             quota: QuotaRates::default(),
+            dedup_window_seconds: None,
         });
     }
 

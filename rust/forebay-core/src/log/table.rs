@@ -111,14 +111,22 @@ impl TableOp {
     pub fn decode_all(mut bytes: &[u8]) -> Option<Vec<Self>> {
         let mut ops = Vec::new();
         while !bytes.is_empty() {
-            let (&[table, kind, k0, k1, v0, v1, v2, v3], rest) = bytes.split_first_chunk::<OP_HEADER_BYTES>()?;
-            let (key, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([k0, k1])))?;
-            let (value, rest) = rest.split_at_checked(u32::from_le_bytes([v0, v1, v2, v3]) as usize)?;
-            let value = (kind == 1).then(|| value.to_vec());
-            ops.push(Self { table: Table::from_number(table)?, key: key.to_vec(), value });
-            bytes = rest;
+            let (op, used) = Self::decode(bytes)?;
+            ops.push(op);
+            bytes = &bytes[used..];
         }
         Some(ops)
+    }
+
+    /// The operation that `bytes` begin with, and how many it takes; `None` when they do not begin with a whole one.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
+        let (&[table, kind, k0, k1, v0, v1, v2, v3], rest) = bytes.split_first_chunk::<OP_HEADER_BYTES>()?;
+        let (key, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([k0, k1])))?;
+        let (value, _) = rest.split_at_checked(u32::from_le_bytes([v0, v1, v2, v3]) as usize)?;
+        let used = OP_HEADER_BYTES + key.len() + value.len();
+        let value = (kind == 1).then(|| value.to_vec());
+        Some((Self { table: Table::from_number(table)?, key: key.to_vec(), value }, used))
     }
 }
 
@@ -137,11 +145,6 @@ impl Changes {
     /// Takes in everything of a later span.
     pub fn merge(&mut self, later: Changes) {
         self.rows.extend(later.rows);
-    }
-
-    /// Forgets the rows of a table whose value `keep` does not want.
-    pub fn retain(&mut self, table: Table, keep: impl Fn(&[u8]) -> bool) {
-        self.rows.retain(|(of, _), value| *of != table || value.as_deref().is_none_or(&keep));
     }
 
     /// Forgets deleted rows: right for a base, which has nothing below it that a delete would have to hide.

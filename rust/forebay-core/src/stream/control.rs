@@ -6,7 +6,7 @@ use super::{Compression, Stream, StreamDefinition, is_builtin, is_reserved};
 use crate::admission::QuotaRates;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{Retention, check_range};
+use crate::options::{Retention, check_dedup_window, check_range};
 
 /// The longest retention by age: a hundred years.
 const MAX_RETENTION_MS: u64 = 100 * 365 * 24 * 3_600_000;
@@ -26,6 +26,9 @@ pub struct StreamChange {
     pub max_record_bytes: Option<u64>,
     /// What senders together may write to it.
     pub quota: Option<QuotaRates>,
+    /// How long idempotency keys of requests that come from now on are remembered; 0 for as long as the engine's
+    /// options say.
+    pub dedup_window_seconds: Option<u32>,
 }
 
 impl StreamChange {
@@ -46,6 +49,12 @@ impl StreamChange {
             // A record comes in a body.
             check_range("max_record_bytes", bytes, 1, max_body_bytes as u64)?;
             definition.max_record_bytes = bytes;
+        }
+        if let Some(seconds) = self.dedup_window_seconds {
+            if seconds > 0 {
+                check_dedup_window(seconds.into())?;
+            }
+            definition.dedup_window_seconds = Some(seconds).filter(|seconds| *seconds > 0);
         }
         definition.compression = self.compression.unwrap_or(definition.compression);
         definition.quota = self.quota.unwrap_or(definition.quota);

@@ -67,6 +67,9 @@ pub struct StreamDefinition {
     /// What senders together may write to it. Not there in definitions that are older than it.
     #[serde(default, skip_serializing_if = "QuotaRates::is_unlimited")]
     pub quota: QuotaRates,
+    /// How long idempotency keys of requests for it are remembered; `None` for as long as the engine's options say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup_window_seconds: Option<u32>,
 }
 
 impl StreamDefinition {

@@ -128,6 +128,7 @@ impl StreamDefinition {
             max_record_bytes: max_record_bytes as u64,
             created_us: Timestamp::now().0,
             quota: QuotaRates::default(),
+            dedup_window_seconds: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
@@ -73,6 +74,12 @@ impl Stream {
     #[must_use]
     pub fn quota(&self) -> &Quota {
         &self.quota
+    }
+
+    /// How long idempotency keys of requests for it are remembered, when it says it.
+    #[must_use]
+    pub fn dedup_window(&self) -> Option<Duration> {
+        self.definition.read().dedup_window_seconds.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
     /// All partitions, in order.

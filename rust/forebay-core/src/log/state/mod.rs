@@ -13,27 +13,29 @@
 //!
 //! The rename of a delta to its name is the moment at which its journal file counts as sealed.
 
-use std::io::{self, IoSlice};
+mod file;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use file::{Reader, Span, Writer};
+
 use super::dedup::Dedup;
-use super::frame::{u32_at, u64_at};
 use super::status::Damage;
-use super::storage::{Storage, Synced, read_exact_at, remove_if_there};
+use super::storage::Storage;
 use super::table::{Changes, Table, TableOp};
 use crate::ids::{Generation, Sequence, Timestamp};
 
 /// The directory of state files.
 pub const STATE_DIRECTORY: &str = "state";
 
-const MAGIC: &[u8; 8] = b"FBSTATE1";
-const HEADER_BYTES: usize = 48;
-const UNFINISHED: &str = "state/unfinished";
 /// Deltas are merged into a new base when they are larger than it, but not for less than this.
 const MERGE_BYTES: u64 = 256 * 1024;
-/// Or when there are so many that opening them shows in the start.
+/// Or when there are so many, unless that would write a base again for an eighth of its size.
 const MERGE_FILES: usize = 64;
+/// Or when there are so many that opening them shows in the start.
+const MAX_FILES: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -79,20 +81,24 @@ pub struct StateWriter {
     deltas: Vec<(Generation, u64)>,
 }
 
-#[derive(Debug)]
-struct StateFile {
-    generation: Generation,
-    sequence: Sequence,
-    builds_on: Sequence,
-    ops: Vec<TableOp>,
-}
-
 impl State {
     /// Reads base and deltas. A damaged or missing one is reported; what the others hold is there.
     ///
     /// # Errors
     /// When the directory itself cannot be read.
     pub fn load(storage: &dyn Storage) -> io::Result<Self> {
+        let mut keys = Vec::new();
+        let mut state = Self::load_apart(storage, &mut |op| keys.push(op))?;
+        keys.into_iter().for_each(|op| state.rows.apply(op));
+        Ok(state)
+    }
+
+    /// The same, but rows of idempotency keys go to `keys` as they are read, later ones of the same key after earlier
+    /// ones: there may be more of them than fit in memory.
+    ///
+    /// # Errors
+    /// When the directory itself cannot be read.
+    pub fn load_apart(storage: &dyn Storage, keys: &mut dyn FnMut(TableOp)) -> io::Result<Self> {
         let mut state = Self::default();
         let entries = storage.list(Path::new(STATE_DIRECTORY))?;
         let named = |kind: Kind| {
@@ -102,7 +108,7 @@ impl State {
             })
         };
         for (generation, bytes) in named(Kind::Base).collect::<Vec<_>>().into_iter().rev() {
-            if state.take_in(storage, Kind::Base, generation) {
+            if state.take_in(storage, (Kind::Base, generation), keys) {
                 state.base = Some((generation, bytes));
                 break;
             }
@@ -113,39 +119,48 @@ impl State {
         let old_delta = named(Kind::Delta).filter(|(generation, _)| based && *generation <= from);
         state.superseded = old_base.chain(old_delta.map(|(generation, _)| Kind::Delta.path(generation))).collect();
         for (generation, bytes) in named(Kind::Delta).filter(|(generation, _)| !based || *generation > from) {
-            state.take_in(storage, Kind::Delta, generation);
+            state.take_in(storage, (Kind::Delta, generation), keys);
             state.deltas.push((generation, bytes));
         }
         Ok(state)
     }
 
-    fn take_in(&mut self, storage: &dyn Storage, kind: Kind, generation: Generation) -> bool {
+    fn take_in(
+        &mut self,
+        storage: &dyn Storage,
+        (kind, generation): (Kind, Generation),
+        keys: &mut dyn FnMut(TableOp),
+    ) -> bool {
         let path = kind.path(generation);
         let file = path.to_string_lossy().into_owned();
-        let damage = |what: String| Damage { file: file.clone(), range: None, stream: None, what };
-        match read(storage, &path) {
-            Ok(Some(read)) => {
-                if kind == Kind::Delta && read.builds_on != self.sequence {
-                    let what =
-                        format!("a state file before this one is missing: it builds on commit {}", read.builds_on);
-                    self.damages.push(damage(what));
-                }
-                self.generation = read.generation;
-                self.sequence = read.sequence;
-                for op in read.ops {
-                    self.rows.apply(op);
-                }
-                true
-            }
+        let mut damage =
+            |what: String| self.damages.push(Damage { file: file.clone(), range: None, stream: None, what });
+        let reader = match Reader::open(storage, &path) {
+            Ok(Some(reader)) => reader,
             Ok(None) => {
-                self.damages.push(damage("the state file's checksum does not match".to_owned()));
-                false
+                damage("the state file's checksum does not match".to_owned());
+                return false;
             }
             Err(error) => {
-                self.damages.push(damage(format!("the state file cannot be read: {error}")));
-                false
+                damage(format!("the state file cannot be read: {error}"));
+                return false;
             }
+        };
+        if kind == Kind::Delta && reader.span.builds_on != self.sequence {
+            damage(format!("a state file before this one is missing: it builds on commit {}", reader.span.builds_on));
         }
+        (self.generation, self.sequence) = (reader.span.generation, reader.span.sequence);
+        let rows = &mut self.rows;
+        let read = reader.ops(|op| match op.table {
+            Table::Idempotency => keys(op),
+            _ => rows.apply(op),
+        });
+        match read {
+            Ok(true) => {}
+            Ok(false) => damage("the state file holds something else than operations".to_owned()),
+            Err(error) => damage(format!("the state file cannot be read: {error}")),
+        }
+        true
     }
 
     /// The writer that goes on from here.
@@ -167,7 +182,8 @@ impl StateWriter {
         sequence: Sequence,
         changes: &Changes,
     ) -> io::Result<()> {
-        let bytes = write(storage, Kind::Delta, (generation, sequence, self.sequence), changes)?;
+        let span = Span { generation, sequence, builds_on: self.sequence };
+        let bytes = write(storage, Kind::Delta, span, changes)?;
         self.sequence = sequence;
         self.deltas.push((generation, bytes));
         Ok(())
@@ -180,17 +196,29 @@ impl StateWriter {
     pub fn merge_when_due(&mut self, storage: &dyn Storage, dedup_window: Duration) -> io::Result<()> {
         let delta_bytes: u64 = self.deltas.iter().map(|(_, bytes)| bytes).sum();
         let base_bytes = self.base.map_or(0, |(_, bytes)| bytes);
-        if delta_bytes < base_bytes.max(MERGE_BYTES) && self.deltas.len() < MERGE_FILES {
+        let due = delta_bytes >= base_bytes.max(MERGE_BYTES)
+            || self.deltas.len() >= MERGE_FILES && delta_bytes >= base_bytes / 8
+            || self.deltas.len() >= MAX_FILES;
+        if !due {
             return Ok(());
         }
-        let mut state = State::load(storage)?;
+        let now = Timestamp::now();
+        let mut writer = Writer::create(storage)?;
+        let mut written = Ok(());
+        let mut state = State::load_apart(storage, &mut |op| {
+            let kept = op.value.as_deref().is_some_and(|value| !Dedup::is_past(value, dedup_window, now));
+            if kept && written.is_ok() {
+                written = writer.put(&op);
+            }
+        })?;
+        written?;
         if !state.damages.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the state files are damaged"));
         }
         state.rows.drop_deleted();
-        let now = Timestamp::now();
-        state.rows.retain(Table::Idempotency, |value| !Dedup::is_expired(value, dedup_window, now));
-        let bytes = write(storage, Kind::Base, (state.generation, state.sequence, Sequence(0)), &state.rows)?;
+        state.rows.ops().try_for_each(|op| writer.put(&op))?;
+        let span = Span { generation: state.generation, sequence: state.sequence, builds_on: Sequence(0) };
+        let bytes = writer.finish(Kind::Base, span)?;
         for (generation, _) in &self.deltas {
             storage.remove(&Kind::Delta.path(*generation))?;
         }
@@ -216,55 +244,12 @@ pub(crate) fn write_base(
     (generation, sequence): (Generation, Sequence),
     rows: &Changes,
 ) -> io::Result<PathBuf> {
-    write(storage, Kind::Base, (generation, sequence, Sequence(0)), rows)?;
+    write(storage, Kind::Base, Span { generation, sequence, builds_on: Sequence(0) }, rows)?;
     Ok(Kind::Base.path(generation))
 }
 
-fn write(
-    storage: &dyn Storage,
-    kind: Kind,
-    (generation, sequence, builds_on): (Generation, Sequence, Sequence),
-    changes: &Changes,
-) -> io::Result<u64> {
-    let mut body = Vec::new();
-    for op in changes.ops() {
-        op.encode(&mut body);
-    }
-    let mut header = MAGIC.to_vec();
-    for number in [generation.0, sequence.0, builds_on.0, body.len() as u64] {
-        header.extend_from_slice(&number.to_le_bytes());
-    }
-    header.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
-    header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
-    remove_if_there(storage, Path::new(UNFINISHED))?;
-    let file = storage.create(Path::new(UNFINISHED))?;
-    file.write_at(&[IoSlice::new(&header), IoSlice::new(&body)], 0)?;
-    let _: Synced = file.sync_data()?;
-    storage.rename(Path::new(UNFINISHED), &kind.path(generation))?;
-    // Whether the file is there is unknown when this fails, also for want of room: nothing may be tried again.
-    storage.sync_directory(Path::new(STATE_DIRECTORY)).map_err(io::Error::other)?;
-    Ok((header.len() + body.len()) as u64)
-}
-
-fn read(storage: &dyn Storage, path: &Path) -> io::Result<Option<StateFile>> {
-    let file = storage.open_read(path)?;
-    let length = usize::try_from(file.length()?).unwrap_or(usize::MAX);
-    let mut bytes = vec![0; length];
-    read_exact_at(file.as_ref(), &mut bytes, 0)?;
-    Ok(parse(&bytes))
-}
-
-fn parse(bytes: &[u8]) -> Option<StateFile> {
-    let (header, body) = bytes.split_at_checked(HEADER_BYTES)?;
-    let sound = header.starts_with(MAGIC)
-        && u32_at(header, 44)? == crc32c::crc32c(&header[..44])
-        && u64_at(header, 32)? == body.len() as u64
-        && u32_at(header, 40)? == crc32c::crc32c(body);
-    sound.then_some(())?;
-    Some(StateFile {
-        generation: Generation(u64_at(header, 8)?),
-        sequence: Sequence(u64_at(header, 16)?),
-        builds_on: Sequence(u64_at(header, 24)?),
-        ops: TableOp::decode_all(body)?,
-    })
+fn write(storage: &dyn Storage, kind: Kind, span: Span, changes: &Changes) -> io::Result<u64> {
+    let mut writer = Writer::create(storage)?;
+    changes.ops().try_for_each(|op| writer.put(&op))?;
+    writer.finish(kind, span)
 }

@@ -1,0 +1,158 @@
+//! One state file, written and read a piece at a time: what is kept of idempotency keys may be larger than the memory
+//! that may be spent on it.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Kind, STATE_DIRECTORY};
+use crate::ids::{Generation, Sequence};
+use crate::log::frame::{u32_at, u64_at};
+use crate::log::storage::{Storage, StorageFile, Synced, read_exact_at, remove_if_there};
+use crate::log::table::TableOp;
+
+const MAGIC: &[u8; 8] = b"FBSTATE1";
+const HEADER_BYTES: usize = 48;
+const UNFINISHED: &str = "state/unfinished";
+/// What is read or written at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// What a file stands for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    /// Everything up to this journal file is included.
+    pub(super) generation: Generation,
+    /// The last commit that is included.
+    pub(super) sequence: Sequence,
+    /// The one that the file builds on; 0 for a base.
+    pub(super) builds_on: Sequence,
+}
+
+/// A file that is being made. It counts for nothing until it is finished.
+pub(super) struct Writer<'a> {
+    storage: &'a dyn Storage,
+    file: Arc<dyn StorageFile>,
+    /// Not written yet; the header's place is left free until the rest of it goes out together with the header.
+    piece: Vec<u8>,
+    /// Bytes of the body that are written, and their checksum.
+    written: u64,
+    crc: u32,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn create(storage: &'a dyn Storage) -> io::Result<Self> {
+        remove_if_there(storage, Path::new(UNFINISHED))?;
+        let file = storage.create(Path::new(UNFINISHED))?;
+        Ok(Self { storage, file, piece: Vec::new(), written: 0, crc: 0 })
+    }
+
+    pub(super) fn put(&mut self, op: &TableOp) -> io::Result<()> {
+        op.encode(&mut self.piece);
+        if self.piece.len() < PIECE_BYTES {
+            return Ok(());
+        }
+        self.file.write_at(&[IoSlice::new(&self.piece)], HEADER_BYTES as u64 + self.written)?;
+        self.take_in_piece();
+        self.piece.clear();
+        Ok(())
+    }
+
+    fn take_in_piece(&mut self) {
+        self.crc = crc32c::crc32c_append(self.crc, &self.piece);
+        self.written += self.piece.len() as u64;
+    }
+
+    /// Makes the file durable under its name; how many bytes it has.
+    pub(super) fn finish(mut self, kind: Kind, span: Span) -> io::Result<u64> {
+        let before = self.written;
+        self.take_in_piece();
+        let mut header = MAGIC.to_vec();
+        for number in [span.generation.0, span.sequence.0, span.builds_on.0, self.written] {
+            header.extend_from_slice(&number.to_le_bytes());
+        }
+        header.extend_from_slice(&self.crc.to_le_bytes());
+        header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
+        if before == 0 {
+            self.file.write_at(&[IoSlice::new(&header), IoSlice::new(&self.piece)], 0)?;
+        } else {
+            self.file.write_at(&[IoSlice::new(&self.piece)], HEADER_BYTES as u64 + before)?;
+            self.file.write_at(&[IoSlice::new(&header)], 0)?;
+        }
+        let _: Synced = self.file.sync_data()?;
+        self.storage.rename(Path::new(UNFINISHED), &kind.path(span.generation))?;
+        // Whether the file is there is unknown when this fails, also for want of room: nothing may be tried again.
+        self.storage.sync_directory(Path::new(STATE_DIRECTORY)).map_err(io::Error::other)?;
+        Ok(HEADER_BYTES as u64 + self.written)
+    }
+}
+
+/// A file whose checksums match.
+pub(super) struct Reader {
+    file: Arc<dyn StorageFile>,
+    body_bytes: u64,
+    pub(super) span: Span,
+}
+
+impl Reader {
+    /// Reads all of a file; `None` when it is not what was written.
+    pub(super) fn open(storage: &dyn Storage, path: &PathBuf) -> io::Result<Option<Self>> {
+        let file = storage.open_read(path)?;
+        let length = file.length()?;
+        let mut header = [0; HEADER_BYTES];
+        if length < HEADER_BYTES as u64 {
+            return Ok(None);
+        }
+        read_exact_at(file.as_ref(), &mut header, 0)?;
+        let Some((span, crc)) = parse(&header, length) else { return Ok(None) };
+        let reader = Self { file, body_bytes: length - HEADER_BYTES as u64, span };
+        let mut found = 0;
+        reader.pieces(|piece| {
+            found = crc32c::crc32c_append(found, piece);
+            piece.len()
+        })?;
+        Ok((found == crc).then_some(reader))
+    }
+
+    /// Gives every operation to `each`, in the order in which they were written. Returns whether the body is of nothing
+    /// else.
+    pub(super) fn ops(&self, mut each: impl FnMut(TableOp)) -> io::Result<bool> {
+        let left = self.pieces(|piece| {
+            let mut used = 0;
+            while let Some((op, bytes)) = TableOp::decode(&piece[used..]) {
+                each(op);
+                used += bytes;
+            }
+            used
+        })?;
+        Ok(left == 0)
+    }
+
+    /// Gives the body to `take` piece by piece, each beginning with what it left of the one before. Returns how much
+    /// it left of the last.
+    fn pieces(&self, mut take: impl FnMut(&[u8]) -> usize) -> io::Result<usize> {
+        let (mut piece, mut position) = (Vec::new(), 0);
+        while position < self.body_bytes {
+            let more = usize::try_from(self.body_bytes - position).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
+            let kept = piece.len();
+            piece.resize(kept + more, 0);
+            read_exact_at(self.file.as_ref(), &mut piece[kept..], HEADER_BYTES as u64 + position)?;
+            position += more as u64;
+            let used = take(&piece);
+            piece.drain(..used);
+        }
+        Ok(piece.len())
+    }
+}
+
+fn parse(header: &[u8], length: u64) -> Option<(Span, u32)> {
+    let sound = header.starts_with(MAGIC)
+        && u32_at(header, 44)? == crc32c::crc32c(&header[..44])
+        && u64_at(header, 32)?.checked_add(HEADER_BYTES as u64)? == length;
+    sound.then_some(())?;
+    let span = Span {
+        generation: Generation(u64_at(header, 8)?),
+        sequence: Sequence(u64_at(header, 16)?),
+        builds_on: Sequence(u64_at(header, 24)?),
+    };
+    Some((span, u32_at(header, 40)?))
+}
