@@ -2,7 +2,7 @@
 //! that may be spent on it.
 
 use std::io::{self, IoSlice};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Kind, STATE_DIRECTORY};
@@ -95,7 +95,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Reads all of a file; `None` when it is not what was written.
-    pub(super) fn open(storage: &dyn Storage, path: &PathBuf) -> io::Result<Option<Self>> {
+    pub(super) fn open(storage: &dyn Storage, path: &Path) -> io::Result<Option<Self>> {
         let file = storage.open_read(path)?;
         let length = file.length()?;
         let mut header = [0; HEADER_BYTES];

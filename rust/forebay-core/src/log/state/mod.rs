@@ -151,10 +151,7 @@ impl State {
         }
         (self.generation, self.sequence) = (reader.span.generation, reader.span.sequence);
         let rows = &mut self.rows;
-        let read = reader.ops(|op| match op.table {
-            Table::Idempotency => keys(op),
-            _ => rows.apply(op),
-        });
+        let read = reader.ops(|op| if op.table == Table::Idempotency { keys(op) } else { rows.apply(op) });
         match read {
             Ok(true) => {}
             Ok(false) => damage("the state file holds something else than operations".to_owned()),
