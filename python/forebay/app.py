@@ -158,7 +158,9 @@ class App:
 
     def _admit(self, scope: Scope) -> tuple[Route, dict[str, str], Grant]:
         """The route, its bound segments and what the sender may do. Who has no token is not told what routes there
-        are."""
+        are. HTTP/1.1 asks for a Host (RFC 9112, section 3.2)."""
+        if scope.http_version == "1.1" and "host" not in scope.headers:
+            raise errors.InvalidRequest("the request has no Host header")
         try:
             route, bound = self.router.find(scope.method, scope.path)
         except (errors.NotFound, errors.MethodNotAllowed):

@@ -25,8 +25,8 @@ def metrics(client: httpx.Client) -> Metrics:
     return msgspec.json.decode(client.get("/api/metrics").raise_for_status().content, type=Metrics)
 
 
-def post(client: httpx.Client, path: str, body: Any) -> int:
-    return client.post(path, json=body).status_code
+def post(client: httpx.Client, path: str, body: Any, **headers: str) -> int:
+    return client.post(path, json=body, headers=headers).status_code
 
 
 def settled(client: httpx.Client) -> Metrics:
@@ -59,6 +59,16 @@ def test_bad_events_are_validation_errors_each(running: RunningServer) -> None:
         assert shown.errors.total_errors == 5
         assert shown.errors.errors_by_type.validation_error == 5
         assert shown.errors.error_rate == pytest.approx(5 / 7)
+
+
+def test_a_repeat_counts_nothing_again(running: RunningServer) -> None:
+    with running.client() as client:
+        for _ in range(3):
+            assert post(client, "/api/events/batch", [GOOD, BAD], **{"Idempotency-Key": "k"}) == 200
+        assert post(client, "/api/events/batch", [BAD, GOOD], **{"Idempotency-Key": "k"}) == 422
+        shown = settled(client)
+        assert (shown.throughput.total_events, shown.errors.errors_by_type.validation_error) == (1, 2)
+        assert shown.errors.errors_by_type.processing_error == 0
 
 
 def test_rates_fall_to_zero_when_nothing_comes_and_totals_stay(running: RunningServer) -> None:

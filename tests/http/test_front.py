@@ -105,6 +105,13 @@ def test_headers_mean_the_same_on_both(both: RunningServer, path: str, header: s
     assert asked(both, plain(path, text, header)) == asked(both, chunked(path, text, header))
 
 
+@pytest.mark.parametrize("way", [plain, chunked])
+def test_http_1_1_asks_for_a_host(both: RunningServer, way: Callable[..., bytes]) -> None:
+    request = way(DRAIN, json.dumps({"events": [LOG]}).encode()).replace(b"Host: x\r\n", b"")
+    status, _headers, body = asked(both, request)
+    assert (status, json.loads(body)["error"]) == (400, "the request has no Host header")
+
+
 def test_a_key_is_the_same_on_both(both: RunningServer) -> None:
     text = json.dumps({"value": "only once"}).encode()
     answers = []

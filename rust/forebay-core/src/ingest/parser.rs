@@ -16,7 +16,7 @@ use crate::log::commit_queue::CommitQueue;
 use crate::log::dedup::{Begun, Claim, Dedup, Keep, Key};
 use crate::log::encode::{Destination, Encoded, Placement, encode};
 use crate::stream::{Stream, StreamMaker};
-use crate::telemetry::Counters;
+use crate::telemetry::{Api, Counters, Failure};
 
 /// Parses bodies into batches.
 #[derive(Debug)]
@@ -61,8 +61,10 @@ pub(super) struct Parcel<'p, 'e> {
     pub body: &'p [u8],
     /// What is stored.
     pub events: &'p [Event<'e>],
-    /// How many events are not, which are charged as well.
+    /// How many events are not, which are charged as well, and counted unless the request is a repeat.
     pub refused_events: usize,
+    /// How it came in.
+    pub api: Api,
     /// Where in the stream.
     pub placement: Placement<'p>,
     /// How long the sender waits for the commit.
@@ -164,12 +166,21 @@ impl Parser {
         match encode(&[Destination { stream, placement, events }], self.max_batch_bytes, permit) {
             Ok(batch) => {
                 charge.settle();
+                self.count_refused(parcel.api, parcel.refused_events);
                 // Only now: nothing after this gives the ticket back before the outcome is there.
                 parcel.timeout.into_iter().for_each(|timeout| reply.due(parcel.admitted + timeout));
                 self.commits.push(Append::records(batch, reply, parcel.admitted));
                 Ok(())
             }
             Err(error) => Err(refused(error, reply)),
+        }
+    }
+
+    /// Counts events that were refused one by one.
+    pub(super) fn count_refused(&self, api: Api, events: usize) {
+        self.counters.events_rejected.add(api, events as u64);
+        if matches!(api, Api::Events | Api::LoadTest) {
+            self.counters.live.failed(Failure::Validation, events as u64);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::ids::Timestamp;
 /// Why events were not stored, as `/api/metrics` tells failures apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// What was sent is not an event.
+    /// What was sent is not an event, or not the one that its key stands for.
     Validation,
     /// The log could not take it.
     Storage,
@@ -33,7 +33,11 @@ impl Failure {
     #[must_use]
     pub const fn of(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::Malformed | ErrorKind::PayloadTooLarge | ErrorKind::InvalidRequest => Self::Validation,
+            ErrorKind::Malformed
+            | ErrorKind::PayloadTooLarge
+            | ErrorKind::InvalidRequest
+            | ErrorKind::IdempotencyMismatch
+            | ErrorKind::UnsupportedEncoding => Self::Validation,
             ErrorKind::StorageUnavailable | ErrorKind::Timeout => Self::Storage,
             ErrorKind::StreamNotFound
             | ErrorKind::InvalidOffset
@@ -43,11 +47,9 @@ impl Failure {
             | ErrorKind::Unauthorized
             | ErrorKind::Forbidden
             | ErrorKind::FencedMember
-            | ErrorKind::IdempotencyMismatch
             | ErrorKind::Internal
             | ErrorKind::NotFound
             | ErrorKind::MethodNotAllowed
-            | ErrorKind::UnsupportedEncoding
             | ErrorKind::RequestTimeout
             | ErrorKind::DirectoryLocked
             | ErrorKind::Conflict

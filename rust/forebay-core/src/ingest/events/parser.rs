@@ -9,7 +9,6 @@ use crate::ingest::{OnInvalid, Parsed};
 use crate::log::append::{Level, Receipt};
 use crate::log::dedup::Keep;
 use crate::log::encode::Placement;
-use crate::telemetry::Failure;
 
 impl Parser {
     /// Parses a request of the events API and queues its batch. A repeat of an earlier one is answered, or waits for it.
@@ -35,10 +34,9 @@ impl Parser {
             Err(error) => return Err(refused(error, reply)),
         };
         let (good, bad) = (parsed.events.len(), parsed.invalid.len());
-        self.counters.events_rejected.add(request.api(), bad as u64);
-        self.counters.live.failed(Failure::Validation, bad as u64);
         let reply = reply.outlined(outline).expecting(good);
         if good == 0 {
+            self.count_refused(request.api(), bad);
             // Nothing is promised, so the weakest level says it.
             reply.finish_and_wake(Ok(Receipt::new(Level::memory(), Vec::new(), 0)));
             return Ok(());
@@ -51,6 +49,7 @@ impl Parser {
             body: &body,
             events: &parsed.events,
             refused_events: bad,
+            api: request.api(),
             placement: Placement::ByKey,
             timeout: None,
             arrival,

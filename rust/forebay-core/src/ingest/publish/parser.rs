@@ -31,10 +31,10 @@ impl Parser {
             Ok(parsed) => parsed,
             Err(error) => return Err(refused(error, reply)),
         };
-        self.counters.events_rejected.add(request.api(), publication.failures.len() as u64);
         let partitions = outline.partitions.clone();
         let reply = reply.outlined(Outline::Published(Box::new(outline)));
         if publication.events.is_empty() {
+            self.count_refused(request.api(), publication.failures.len());
             // Nothing is promised, so the weakest level says it.
             reply.finish_and_wake(Ok(Receipt::new(Level::memory(), Vec::new(), 0)));
             return Ok(());
@@ -46,6 +46,7 @@ impl Parser {
             body: &body,
             events: &publication.events,
             refused_events: publication.failures.len(),
+            api: request.api(),
             placement: Placement::Each(&partitions),
             timeout: publication.timeout,
             arrival,
