@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from forebay.live import Metrics
-from harness import RunningServer, batch, run, wait_for
+from harness import RunningServer, batch, processor_seconds, run, wait_for
 
 SEED = json.loads(
     '{ "timestamp": 1640995200000, "throughput": { "eventsPerSecond": 1250.5, "batchesPerSecond": 12.3,'
@@ -37,12 +37,6 @@ def shape(value: Any) -> Any:
 def metrics(server: RunningServer) -> Metrics:
     with server.client() as client:
         return msgspec.json.decode(client.get("/api/metrics").raise_for_status().content, type=Metrics)
-
-
-def processor_seconds(pid: int) -> float:
-    """User and system time of a process; proc(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_the_shape_is_the_contracts(shared_server: RunningServer) -> None:
