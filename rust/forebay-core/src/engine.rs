@@ -185,13 +185,19 @@ impl Engine {
         Ok((stream, permit))
     }
 
+    /// Refuses what would only begin now, once the engine closes.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.accepting.load(Ordering::Acquire) { Ok(()) } else { Err(closed()) }
+    }
+
+    /// Refuses what is to be stored, when nothing can be.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        self.status.refuse_write()
+    }
+
     fn reserve(&self, stream: &Stream, bytes: usize) -> Result<Permit> {
-        if !self.accepting.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "the server is shutting down"));
-        }
-        if let Some(refusal) = self.status.refusal() {
-            return Err(refusal);
-        }
+        self.check_writable()?;
         if bytes as u64 > stream.share().limit() {
             let limit = stream.share().limit();
             let detail = format!("the request needs {bytes} bytes of memory, more than the {limit} of its stream");
@@ -327,6 +333,11 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// The refusal of an engine that closes.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the server is shutting down")
 }
 
 /// In-process records of a built-in stream, as a body of its own API: one shape, one parser.

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
@@ -60,12 +59,7 @@ impl Engine {
         let spec = spec.validated()?;
         let mut current = self.load_test.current.lock();
         // Under the lock: a close that comes later finds the run and stops it.
-        if !self.accepting.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "the server is shutting down"));
-        }
-        if let Some(refusal) = self.status.refusal() {
-            return Err(refusal);
-        }
+        self.check_writable()?;
         if let Some(running) = current.as_ref().filter(|current| !current.run.is_over()) {
             let LoadTestSpec { events_per_second, seconds } = running.run.spec();
             let detail = format!(

@@ -38,9 +38,7 @@ impl StreamMaker {
             let detail = format!("stream {:?} exists already", definition.name);
             return Err(Error::new(ErrorKind::StreamAlreadyExists, detail));
         }
-        if let Some(refusal) = self.status.refusal() {
-            return Err(refusal);
-        }
+        self.status.refuse_write()?;
         definition.id = self.catalog.next_id();
         let op = TableOp::put(Table::Catalog, definition.name.as_bytes(), definition.encode());
         self.commits.change(vec![op, self.catalog.next_id_row()])?;
