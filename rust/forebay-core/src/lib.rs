@@ -18,6 +18,7 @@ mod start;
 pub mod stream;
 mod tail;
 pub mod telemetry;
+mod thread;
 mod waiting;
 
 pub use admission::{Account, Charge, Cost, MAX_QUOTA, Quota, QuotaRates, Rate};

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -20,6 +20,7 @@ use crate::log::storage::Storage;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::live::Tally;
 use crate::telemetry::metrics::Metrics;
+use crate::thread::{join, spawn};
 
 /// Fine points to a coarse one, and between syncs: a power loss takes the last minute at most, a crash of the process
 /// only the interval that was not over.
@@ -104,8 +105,7 @@ impl History {
         }
         self.begin(Moment::now(self.boot));
         let history = Arc::clone(self);
-        let spawned = thread::Builder::new().name("forebay-history".to_owned()).spawn(move || history.run());
-        *thread = Some(spawned.map_err(|error| {
+        *thread = Some(spawn("history", move || history.run()).map_err(|error| {
             Error::new(ErrorKind::StorageUnavailable, format!("no thread for the metrics history: {error}"))
         })?);
         Ok(())
@@ -135,8 +135,7 @@ impl History {
     pub(crate) fn stop(&self) {
         *self.stopping.lock() = true;
         self.stop.notify_all();
-        // A panic was reported by its own thread.
-        let _panicked = self.thread.lock().take().map(JoinHandle::join);
+        self.thread.lock().take().into_iter().for_each(join);
     }
 
     /// Why points are skipped; `None` when they are not.
