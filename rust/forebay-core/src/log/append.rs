@@ -236,7 +236,11 @@ impl Reply {
     }
 
     /// Hands the outcome over; adds to `woken` whom to wake when the group is done.
-    pub fn finish(mut self, mut outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
+    pub fn finish(mut self, outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
+        self.hand_over(outcome, woken);
+    }
+
+    fn hand_over(&mut self, mut outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
         // Before the sender can hear of it: whoever has an answer is no longer counted.
         self.under_way = None;
         if let Some(settlement) = self.settlement.take() {
@@ -264,9 +268,13 @@ impl Reply {
     }
 
     /// Hands the outcome over and wakes at once.
-    pub fn finish_and_wake(self, outcome: Result<Receipt>) {
+    pub fn finish_and_wake(mut self, outcome: Result<Receipt>) {
+        self.hand_over_and_wake(outcome);
+    }
+
+    fn hand_over_and_wake(&mut self, outcome: Result<Receipt>) {
         let mut woken = Vec::new();
-        self.finish(outcome, &mut woken);
+        self.hand_over(outcome, &mut woken);
         woken.iter().for_each(|completer| completer.wake());
     }
 }
@@ -274,13 +282,7 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if self.completer.is_some() || self.settlement.is_some() {
-            let (completer, settlement, live) = (self.completer.take(), self.settlement.take(), self.live.take());
-            let request = self.request.take();
-            let (ticket, committing) = (self.ticket, self.committing);
-            let reply =
-                Self { completer, ticket, settlement, outline: None, live, request, under_way: None, committing };
-            self.under_way = None;
-            reply.finish_and_wake(Err(match std::thread::panicking() && !committing {
+            self.hand_over_and_wake(Err(match std::thread::panicking() && !self.committing {
                 true => {
                     Error::new(ErrorKind::Internal, "the request met a defect of the server, which its log tells of")
                 }
