@@ -15,7 +15,7 @@ use super::storage::Synced;
 use super::table::TableOp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Ticket, Timestamp};
-use crate::ingest::{CountedRequest, LiveRequest, Outline};
+use crate::ingest::{CountedRequest, Outline};
 use crate::options::Durability;
 use crate::stream::Stream;
 use crate::telemetry::{Entered, UnderWay};
@@ -146,7 +146,6 @@ pub struct Reply {
     ticket: Ticket,
     settlement: Option<Box<Settlement>>,
     outline: Option<Outline>,
-    live: Option<Box<LiveRequest>>,
     request: Option<CountedRequest>,
     under_way: Option<Entered>,
     /// The committer has it: when that fails, its records may be stored none the less.
@@ -162,7 +161,6 @@ impl Reply {
             ticket,
             settlement: None,
             outline: None,
-            live: None,
             request: None,
             under_way: None,
             committing: false,
@@ -190,17 +188,10 @@ impl Reply {
         self
     }
 
-    /// The same, counted when it is answered.
-    #[must_use]
-    pub(crate) fn counted(mut self, live: LiveRequest) -> Self {
-        self.live = Some(Box::new(live));
-        self
-    }
-
     /// The same, for a request whose commit stores that many events.
     #[must_use]
     pub(crate) fn expecting(mut self, events: usize) -> Self {
-        self.live.iter_mut().for_each(|live| live.expect(events));
+        self.request.iter_mut().for_each(|request| request.expect(events));
         self
     }
 
@@ -251,10 +242,7 @@ impl Reply {
             }
         }
         if let Some(request) = self.request.take() {
-            request.settle(&outcome);
-        }
-        if let Some(live) = self.live.take() {
-            live.settle(&mut outcome);
+            request.settle(&mut outcome);
         }
         if let Ok(receipt) = &mut outcome {
             receipt.outline = self.outline.take();
