@@ -49,8 +49,7 @@ impl CountedRequest {
             Ok(receipt) if receipt.placed.is_empty() => counters.refused(api, ErrorKind::Malformed),
             Ok(receipt) => {
                 counters.requests_accepted.add(api, 1);
-                let records: u64 = receipt.placed.iter().map(|place| u64::from(place.records)).sum();
-                counters.events_accepted.add(api, records.saturating_sub(receipt.quarantined.into()));
+                counters.events_accepted.add(api, receipt.records().saturating_sub(receipt.quarantined.into()));
             }
             Err(error) => counters.refused(api, error.kind()),
         }

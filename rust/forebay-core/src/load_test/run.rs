@@ -213,8 +213,7 @@ impl Run {
 
 impl Completer for Run {
     fn complete(&self, ticket: Ticket, outcome: Result<Receipt>) {
-        let stored = |receipt: Receipt| receipt.placed.iter().map(|placed| u64::from(placed.records)).sum();
-        self.answered(ticket, &outcome.map(stored));
+        self.answered(ticket, &outcome.map(|receipt| receipt.records()));
     }
 
     fn wake(&self) {}

@@ -110,6 +110,12 @@ impl Receipt {
         }
     }
 
+    /// How many records it stands for.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.placed.iter().map(|placed| u64::from(placed.records)).sum()
+    }
+
     /// Where each record went, given the partition of each in the order of the request.
     #[must_use]
     pub fn places(&self, partitions: &[PartitionId]) -> Vec<(PartitionId, Offset)> {

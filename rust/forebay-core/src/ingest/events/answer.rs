@@ -57,7 +57,7 @@ pub struct BatchOutline {
 
 impl BatchOutline {
     pub(crate) fn answer(&self, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
-        let stored: u64 = receipt.placed.iter().map(|placed| u64::from(placed.records)).sum();
+        let stored = receipt.records();
         if stored != self.stored {
             return Err(limits_changed());
         }
