@@ -195,7 +195,7 @@ impl Live {
         let sums = self.window.sums(now);
         let total = self.since_reset(&self.tally());
         Metrics {
-            timestamp: wall.0.div_euclid(1000),
+            timestamp: wall.millis(),
             throughput: Throughput {
                 events_per_second: per_second(sums.events, WINDOW),
                 batches_per_second: per_second(sums.requests, WINDOW),

@@ -35,7 +35,7 @@ impl EventOutline {
             Some(id) => out.extend_from_slice(id),
             // A repeat names the event that is stored: that of the first request.
             None => {
-                let arrival = receipt.repeats.unwrap_or(self.arrival).0.div_euclid(1000);
+                let arrival = receipt.repeats.unwrap_or(self.arrival).millis();
                 write_id(self.millis.unwrap_or(arrival), self.token, &mut out);
             }
         }

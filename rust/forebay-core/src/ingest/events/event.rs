@@ -38,12 +38,6 @@ pub struct Rules<'s> {
     pub max_value_bytes: usize,
 }
 
-impl Rules<'_> {
-    fn arrival_millis(&self) -> i64 {
-        self.arrival.0.div_euclid(1000)
-    }
-}
-
 /// What an event's id is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity<'a> {
@@ -161,13 +155,13 @@ impl<'a> Fields<'a> {
         let identity = Identity { given: self.id, millis: self.millis, token: rules.series.token(index) };
         let value = match (self.id, self.millis) {
             (Some(_), Some(_)) => Cow::Borrowed(span),
-            (None, _) | (_, None) => Cow::Owned(fill(span, &identity, &self.nulls, rules.arrival_millis())),
+            (None, _) | (_, None) => Cow::Owned(fill(span, &identity, &self.nulls, rules.arrival.millis())),
         };
         if value.len() > rules.max_value_bytes {
             return Err(Problem::too_large("", value.len(), &format!("limit of {}", rules.max_value_bytes)));
         }
         // As exact as the value has it.
-        let timestamp = self.timestamp.unwrap_or(Timestamp(rules.arrival_millis() * 1000));
+        let timestamp = self.timestamp.unwrap_or(Timestamp(rules.arrival.millis() * 1000));
         Ok((Event { value, key: Some(source.unescape()), headers: Cow::Borrowed(&[]), timestamp }, identity))
     }
 }

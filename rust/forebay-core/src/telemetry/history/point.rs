@@ -113,7 +113,7 @@ impl Point {
     pub(super) fn shown(self, time: Timestamp) -> Metrics {
         let [p50, p95, p99] = self.percentiles.map(|micros| micros as f64 / MICROS_PER_MILLI);
         Metrics {
-            timestamp: time.0.div_euclid(1000),
+            timestamp: time.millis(),
             throughput: Throughput {
                 events_per_second: per_second(self.events, self.interval),
                 batches_per_second: per_second(self.requests, self.interval),
