@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod consumer;
+mod duration;
 mod engine;
 mod error;
 pub mod filter;

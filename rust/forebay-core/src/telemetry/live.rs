@@ -11,6 +11,7 @@ use super::metrics::{Errors, ErrorsByType, Health, HealthStatus, Latency, Metric
 use super::under_way::UnderWay;
 use super::vitals::Sampler;
 use super::window::{Sums, WINDOW, Window};
+use crate::duration::millis;
 use crate::error::ErrorKind;
 use crate::ids::Timestamp;
 
@@ -235,10 +236,6 @@ impl Live {
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How many a second; 0 of no time.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::moment::{Boot, Moment};
+use crate::duration::micros;
 use crate::ids::Timestamp;
 use crate::log::frame::{u32_at, u64_at};
 use crate::telemetry::live::{Failure, MICROS_PER_MILLI, by_type, error_rate, per_second};
@@ -50,7 +51,7 @@ impl Point {
             self.moment.wall.0.cast_unsigned(),
             self.moment.boot.0,
             self.moment.clock,
-            u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX),
+            micros(self.interval),
             self.uptime_ms,
             self.events,
             self.requests,

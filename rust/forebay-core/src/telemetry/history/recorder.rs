@@ -13,6 +13,7 @@ use super::moment::{Boot, Moment};
 use super::point::Point;
 use super::series::{PointFile, Resolution, Series, read};
 use super::timeline::Timeline;
+use crate::duration::millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::status::{Mode, Status};
@@ -231,7 +232,7 @@ impl History {
             number: track.series.next(),
             moment: now,
             interval: now.since(&track.begun).unwrap_or_default(),
-            uptime_ms: u64::try_from(live.uptime().as_millis()).unwrap_or(u64::MAX),
+            uptime_ms: millis(live.uptime()),
             events: inside.events,
             requests: inside.latency.count(),
             failed: inside.failed(),
