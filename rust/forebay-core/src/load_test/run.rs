@@ -180,6 +180,7 @@ impl Run {
 
     pub(super) fn report(&self) -> LoadTestReport {
         let latency = self.latency.snapshot();
+        let [p50_micros, p95_micros, p99_micros] = latency.percentiles();
         let tally = self.tally.lock();
         let sending = if tally.is_running() { self.start.elapsed() } else { self.sending_time(&tally) };
         let elapsed = sending.max(tally.answered);
@@ -197,9 +198,9 @@ impl Run {
             in_flight: tally.in_flight,
             offered_per_second: per_second(tally.offered, sending),
             achieved_per_second: per_second(tally.accepted, elapsed),
-            p50_micros: latency.percentile(50.0),
-            p95_micros: latency.percentile(95.0),
-            p99_micros: latency.percentile(99.0),
+            p50_micros,
+            p95_micros,
+            p99_micros,
             max_micros: latency.max(),
             failure: tally.failure.clone(),
         }

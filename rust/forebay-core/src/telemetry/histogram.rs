@@ -169,6 +169,12 @@ impl Snapshot {
         reached.map_or(0, |index| middle(index).min(self.max))
     }
 
+    /// [`Snapshot::percentile`] of the three that are shown: 50, 95 and 99 %.
+    #[must_use]
+    pub fn percentiles(&self) -> [u64; 3] {
+        [50.0, 95.0, 99.0].map(|percent| self.percentile(percent))
+    }
+
     /// Adds what another histogram counted.
     pub fn merge(&mut self, other: &Self) {
         for (mine, other) in self.buckets.iter_mut().zip(&other.buckets) {

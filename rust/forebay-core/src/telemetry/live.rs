@@ -202,7 +202,7 @@ impl Live {
                 batches_per_second: per_second(sums.requests, WINDOW),
                 total_events: total.events,
             },
-            latency: latency(&total.latency),
+            latency: latency(total.latency.mean(), total.latency.percentiles()),
             errors: Errors {
                 error_rate: error_rate(sums.events, sums.failed),
                 total_errors: total.failed(),
@@ -252,17 +252,13 @@ pub(crate) fn by_type([validation_error, storage_error, processing_error]: [u64;
     ErrorsByType { validation_error, storage_error, processing_error }
 }
 
-fn latency(snapshot: &Snapshot) -> Latency {
-    let percentile = |percent| snapshot.percentile(percent) as f64 / MICROS_PER_MILLI;
-    Latency {
-        avg: snapshot.mean() / MICROS_PER_MILLI,
-        p50: percentile(50.0),
-        p95: percentile(95.0),
-        p99: percentile(99.0),
-    }
+/// Of [`Snapshot::mean`] and [`Snapshot::percentiles`].
+pub(crate) fn latency(mean: f64, percentiles: [u64; 3]) -> Latency {
+    let [p50, p95, p99] = percentiles.map(|micros| micros as f64 / MICROS_PER_MILLI);
+    Latency { avg: mean / MICROS_PER_MILLI, p50, p95, p99 }
 }
 
-pub(crate) const MICROS_PER_MILLI: f64 = 1000.0;
+const MICROS_PER_MILLI: f64 = 1000.0;
 
 #[cfg(test)]
 mod tests;

@@ -237,7 +237,7 @@ impl History {
             requests: inside.latency.count(),
             failed: inside.failed(),
             mean: inside.latency.mean(),
-            percentiles: [50.0, 95.0, 99.0].map(|percent| inside.latency.percentile(percent)),
+            percentiles: inside.latency.percentiles(),
             total_events: total.events,
             total_failures: total.failures,
             system: live.system(),
