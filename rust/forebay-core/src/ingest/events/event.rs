@@ -8,6 +8,7 @@ use super::id::{Series, Token};
 use crate::ids::Timestamp;
 use crate::ingest::fields::{integer, read_text};
 use crate::ingest::json::{JsonError, JsonStr, Scanner};
+use crate::ingest::list::read_object;
 use crate::ingest::problem::{FirstProblem, Problem};
 use crate::ingest::timestamp::from_millis;
 use crate::ingest::{Event, MAX_KEY_BYTES};
@@ -215,19 +216,11 @@ pub(super) type Checked<'a> = Result<(Event<'a>, Identity<&'a [u8]>), Box<Proble
 
 /// Reads one event to its end; `index` is its place in the batch.
 pub(super) fn read<'a>(scanner: &mut Scanner<'a>, index: usize, rules: &Rules<'_>) -> Result<Checked<'a>, JsonError> {
-    if scanner.peek() != Some(b'{') {
-        scanner.skip_value()?;
-        return Ok(Err(Problem::new("", "must be an object")));
-    }
-    let start = scanner.position();
     let mut fields = Fields::default();
-    scanner.open_object()?;
-    while let Some(name) = scanner.next_key()? {
-        let name = name.unescape();
-        match FIELDS.iter().position(|field| field.as_bytes() == &*name) {
-            Some(field) => fields.read(field, start, scanner)?,
-            None => drop(scanner.skip_value()?),
-        }
-    }
-    Ok(fields.finish(scanner.since(start), index, rules))
+    let span =
+        read_object(scanner, |name, start, scanner| match FIELDS.iter().position(|field| field.as_bytes() == name) {
+            Some(field) => fields.read(field, start, scanner),
+            None => scanner.skip_value().map(drop),
+        })?;
+    Ok(span.and_then(|span| fields.finish(span, index, rules)))
 }
