@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from harness import RunningServer, answer, batch, event, serving, wait_for
+from harness import RunningServer, answer, batch, event, processor_seconds, serving, wait_for
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +31,6 @@ def waiting_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
 def poll_request(group: str, **parameters: object) -> bytes:
     query = "&".join(f"{name}={value}" for name, value in {"consumerGroup": group, **parameters}.items())
     return f"GET /api/v1/streams/logs/events?{query} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
-
-
-def processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 def exists(running: RunningServer, group: str) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,11 +19,16 @@ from forebay.client import AsyncClient
 NOBODY = "http://127.0.0.1:1"
 
 
+TURNS = 100
+"""Of the loop: more than enough for whoever could go on to do so."""
+
+
 class Ticker:
-    """The longest time that the loop did nothing else."""
+    """The longest time that the loop did nothing else, and how often it came round."""
 
     def __init__(self) -> None:
         self.longest = 0.0
+        self.turns = 0
 
     async def run(self) -> None:
         last = time.monotonic()
@@ -30,6 +36,14 @@ class Ticker:
             await asyncio.sleep(0.001)
             now = time.monotonic()
             self.longest, last = max(self.longest, now - last), now
+            self.turns += 1
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("fsync", ["interval", "always", None])
@@ -73,7 +87,9 @@ def test_a_full_queue_is_awaited_while_the_loop_goes_on() -> None:
         async with AsyncClient(url, queue_events=50, batch_events=10, block_seconds=30) as client:
             sending = asyncio.gather(*(client.log(str(number)) for number in range(200)))
             many = asyncio.create_task(client.log_many(map(str, range(200))))
-            await asyncio.sleep(0.2)
+            await until(lambda: client.stats().pending == 50)
+            full = ticker.turns
+            await until(lambda: ticker.turns >= full + TURNS)
             assert not sending.done()
             assert client.stats().pending == 50
             gate.set()

@@ -14,7 +14,7 @@ use crate::ingest::json;
 use crate::ingest::parser::Parser;
 use crate::ingest::request::{Job, Request, Shape};
 use crate::ingest::worker::JobQueue;
-use crate::ingest::{CountedRequest, Event, LiveRequest, MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, count_refusal};
+use crate::ingest::{CountedRequest, Event, MAX_EVENTS_PER_BODY, MAX_KEY_BYTES};
 use crate::load_test::LoadTest;
 use crate::log::append::{Append, BATCH_OVERHEAD_BYTES, Completer, Receipt, Reply, Waiter};
 use crate::log::commit_queue::CommitQueue;
@@ -28,7 +28,7 @@ use crate::options::Options;
 use crate::report::{Report, StreamReport};
 use crate::start::{self, Threads};
 use crate::stream::{ANALYTICS, Catalog, EVENTS, LOGS, Stream, StreamDefinition, StreamMaker};
-use crate::telemetry::{Api, Counters, History};
+use crate::telemetry::{Api, Counters, Failure, History};
 
 /// A running log with everything around it. Dropping it closes it.
 #[derive(Debug)]
@@ -141,17 +141,17 @@ impl Engine {
         let (stream, permit) = admitted.inspect_err(|error| {
             self.counters.refused(api, error.kind());
             if request.shape.is_live() {
-                count_refusal(&self.counters, error.kind(), events);
+                self.counters.live.failed(Failure::of(error.kind()), events);
             }
         })?;
         let inline = request.is_inline(self.options.inline_body_bytes);
         let (arrival, admitted) =
             (Timestamp::now(), request.intended.map_or_else(Instant::now, |intended| intended.due));
-        let counted = CountedRequest::new(Arc::clone(&self.counters), api);
-        let mut reply = Reply::new(completer, ticket).of_request(counted).queued(self.counters.live.under_way());
+        let mut counted = CountedRequest::new(Arc::clone(&self.counters), api);
         if request.shape.is_live() {
-            reply = reply.counted(LiveRequest::new(Arc::clone(&self.counters), admitted, events));
+            counted = counted.live(admitted, events);
         }
+        let reply = Reply::new(completer, ticket).of_request(counted).queued(self.counters.live.under_way());
         let job = Job { request, stream, permit, reply, arrival, admitted };
         if !inline {
             self.jobs.push(job);
@@ -185,13 +185,19 @@ impl Engine {
         Ok((stream, permit))
     }
 
+    /// Refuses what would only begin now, once the engine closes.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.accepting.load(Ordering::Acquire) { Ok(()) } else { Err(closed()) }
+    }
+
+    /// Refuses what is to be stored, when nothing can be.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        self.status.refuse_write()
+    }
+
     fn reserve(&self, stream: &Stream, bytes: usize) -> Result<Permit> {
-        if !self.accepting.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "the server is shutting down"));
-        }
-        if let Some(refusal) = self.status.refusal() {
-            return Err(refusal);
-        }
+        self.check_writable()?;
         if bytes as u64 > stream.share().limit() {
             let limit = stream.share().limit();
             let detail = format!("the request needs {bytes} bytes of memory, more than the {limit} of its stream");
@@ -327,6 +333,11 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// The refusal of an engine that closes.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the server is shutting down")
 }
 
 /// In-process records of a built-in stream, as a body of its own API: one shape, one parser.

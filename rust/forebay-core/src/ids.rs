@@ -64,6 +64,12 @@ impl Timestamp {
         };
         Self(micros)
     }
+
+    /// Whole milliseconds since 1970, rounded down.
+    #[must_use]
+    pub fn millis(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
 }
 
 /// The id of a stream's event: `evt_<stream>_<partition>_<offset>`, where `<stream>` is the stream's own id. The same

@@ -2,10 +2,12 @@
 
 pub mod admission;
 pub mod consumer;
+mod duration;
 mod engine;
 mod error;
 pub mod filter;
 mod ids;
+mod inbox;
 pub mod ingest;
 pub mod load_test;
 pub mod log;
@@ -18,6 +20,7 @@ mod start;
 pub mod stream;
 mod tail;
 pub mod telemetry;
+mod thread;
 mod waiting;
 
 pub use admission::{Account, Charge, Cost, MAX_QUOTA, Quota, QuotaRates, Rate};
@@ -25,6 +28,7 @@ pub use engine::{Appended, Engine, NewRecord};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::Filter;
 pub use ids::{Generation, Offset, PartitionId, Sequence, StreamId, Ticket, Timestamp};
+pub use inbox::Inbox;
 pub use ingest::request::{AllowedKeys, Body, Request, Shape};
 pub use ingest::{Encoding, OnInvalid};
 pub use log::append::{Completer, Level, Placed, Receipt};

@@ -1,7 +1,8 @@
 //! The engine's side of `/api/metrics`.
 
 use crate::engine::Engine;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+use crate::options::check_range;
 use crate::telemetry::{HealthStatus, History, HistoryAnswer, MAX_HISTORY_HOURS, Metrics};
 
 impl Engine {
@@ -35,10 +36,7 @@ impl Engine {
     /// # Errors
     /// `InvalidRequest` for hours out of range.
     pub fn past_metrics(&self, hours: u32) -> Result<HistoryAnswer> {
-        if !(1..=MAX_HISTORY_HOURS).contains(&hours) {
-            let detail = format!("hours is {hours}, must be from 1 to {MAX_HISTORY_HOURS}");
-            return Err(Error::new(ErrorKind::InvalidRequest, detail));
-        }
+        check_range("hours", hours.into(), 1, MAX_HISTORY_HOURS.into())?;
         Ok(self.history.answer(hours))
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::duration::{micros, millis};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A request body up to this size is parsed on the caller's thread: a hand-over to a worker costs more than that.
@@ -171,7 +172,7 @@ impl Options {
         let keys = self.max_idempotency_keys as u64;
         check_range("max_idempotency_keys", keys, MIN_IDEMPOTENCY_KEYS, MAX_IDEMPOTENCY_KEYS)?;
         check_range("sync_interval_ms", millis(self.sync_interval), 1, 60_000)?;
-        check_range("commit_gather_us", u64::try_from(self.commit_gather.as_micros()).unwrap_or(u64::MAX), 0, 100_000)?;
+        check_range("commit_gather_us", micros(self.commit_gather), 0, 100_000)?;
         check_range("journal_file_age_ms", millis(self.journal_file_age), 100, 24 * 3_600_000)?;
         self.journal_file_bytes = self.journal_file_bytes.min(self.ring_bytes / RING_FILES).next_multiple_of(4096);
         Ok(self)
@@ -201,8 +202,4 @@ pub(crate) fn check_range(name: &str, value: u64, low: u64, high: u64) -> Result
         return Ok(());
     }
     Err(Error::new(ErrorKind::InvalidRequest, format!("{name} is {value}, must be from {low} to {high}")))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,5 @@
 //! The number of workers, changed while they run.
 
-use std::sync::atomic::Ordering;
-
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::table::{Changes, Table, TableOp, WORKERS};
@@ -18,12 +16,7 @@ impl Engine {
         check_range("instances", workers as u64, 1, MAX_WORKERS as u64)?;
         // Commit and change are one step: what is in force is what was stored last.
         let _one_at_a_time = self.scaling.lock();
-        if !self.accepting.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "the server is shutting down"));
-        }
-        if let Some(refusal) = self.status.refusal() {
-            return Err(refusal);
-        }
+        self.check_writable()?;
         let pool = &self.threads.workers;
         let before = pool.wanted();
         let refused = |error| {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -39,6 +39,7 @@ use crate::options::{Access, Options};
 use crate::scale;
 use crate::stream::{Catalog, StreamMaker};
 use crate::telemetry::{Counters, History};
+use crate::thread::{join, spawn};
 
 /// The background's pace: retention, and trying again what a full disk refused.
 const TICK: Duration = Duration::from_secs(1);
@@ -72,15 +73,6 @@ impl Threads {
         self.background.lock().drain(..).for_each(join);
         engine.status.set(Mode::Closed, "the engine is closed");
     }
-}
-
-fn join(thread: JoinHandle<()>) {
-    // A panic was reported by its own thread; what it left behind is answered by the drop of its queue's entries.
-    let _panicked = thread.join();
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(format!("forebay-{name}")).spawn(work)
 }
 
 /// Opens the data directory and starts the threads.

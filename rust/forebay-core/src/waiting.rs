@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Ticket};
 use crate::stream::{WatchId, Watcher};
@@ -28,9 +28,7 @@ impl Engine {
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
         // A stream that is made after this check, while the engine closes, is watched until its engine is dropped.
-        if !self.accepting.load(std::sync::atomic::Ordering::Acquire) {
-            return Err(closed());
-        }
+        self.check_open()?;
         let committed = |partition| stream.partition(partition).map_or(Offset(0), |log| log.committed());
         let number = stream.watches().add(positions, watcher, ticket, committed)?;
         Ok(WatchId { stream: stream.id(), number })
@@ -48,8 +46,4 @@ impl Engine {
             stream.watches().end(closed());
         }
     }
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the server is shutting down")
 }

@@ -21,7 +21,10 @@ pub trait Refusals: Send + Sync + Debug {
     fn answer(&self, path: &str, error: &Error) -> Answer;
 }
 
-/// The `date` of answers, formatted once a second (RFC 9110, section 6.6.1).
+/// How long a `date` is used. It has whole seconds, so it is never wrong by more than one of them and this.
+const DATE_TIME: Duration = Duration::from_millis(500);
+
+/// The `date` of answers (RFC 9110, section 6.6.1), formatted at most twice a second.
 #[derive(Debug)]
 pub(crate) struct Clock {
     text: String,
@@ -33,11 +36,10 @@ impl Clock {
         Self { text: String::new(), until: Instant::now() }
     }
 
-    pub(crate) fn date(&mut self) -> &str {
-        let now = Instant::now();
+    pub(crate) fn date(&mut self, now: Instant) -> &str {
         if now >= self.until {
             self.text = httpdate::fmt_http_date(SystemTime::now());
-            self.until = now + Duration::from_millis(500);
+            self.until = now + DATE_TIME;
         }
         &self.text
     }

@@ -276,7 +276,7 @@ impl Connection {
         let answer = shared.refusals.answer(path, error);
         self.linger = linger;
         self.close |= linger || shared.stopping;
-        write(&mut self.output, &answer, shared.clock.date(), self.close);
+        write(&mut self.output, &answer, shared.clock.date(now), self.close);
         self.stage = Stage::Answer;
         self.deadline = Some(now + ANSWER_TIME);
     }
@@ -289,7 +289,7 @@ impl Connection {
             Ok(((status, body), level)) => {
                 self.close |= shared.stopping;
                 let durability = (status < 300).then(|| level.durability().name());
-                let date = shared.clock.date();
+                let date = shared.clock.date(now);
                 write_acknowledgement(&mut self.output, (status, &body), durability, date, self.close);
                 self.stage = Stage::Answer;
                 self.deadline = Some(now + ANSWER_TIME);

@@ -7,8 +7,6 @@ use crate::limits::{MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::route;
 
 const METHOD: &[u8] = b"POST ";
-/// A key has visible ASCII and blanks, no more than this.
-const MAX_KEY_BYTES: usize = 128;
 
 /// What the first bytes of a request are.
 #[derive(Debug)]
@@ -112,7 +110,8 @@ impl<'h> Fields<'h> {
     /// The key, if there is one; `None` for one that is not allowed.
     fn key(&self, scope: &[u8], stream: &str) -> Option<Option<Key>> {
         let Some(key) = self.key else { return Some(None) };
-        if !(1..=MAX_KEY_BYTES).contains(&key.len()) || !key.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        // Visible ASCII and blanks; how many, the engine knows.
+        if !key.iter().all(|byte| matches!(byte, b' '..=b'~')) {
             return None;
         }
         Key::new(scope, stream, key).ok().map(Some)
@@ -189,6 +188,8 @@ const fn has_quarantine(shape: Shape) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use forebay_core::log::dedup::MAX_IDEMPOTENCY_KEY_BYTES;
+
     use super::*;
 
     const PLAIN: &str = "POST /v1/drain HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n";
@@ -257,6 +258,9 @@ mod tests {
         ] {
             assert!(matches!(read(head), Head::Unusual), "{head:?}");
         }
+        let key = |length: usize| format!("{PLAIN}Idempotency-Key: {}\r\n\r\n", "k".repeat(length));
+        assert!(matches!(read(&key(MAX_IDEMPOTENCY_KEY_BYTES)), Head::Ingest(_)));
+        assert!(matches!(read(&key(MAX_IDEMPOTENCY_KEY_BYTES + 1)), Head::Unusual));
         let long = format!("{PLAIN}X: {}\r\n\r\n", "x".repeat(MAX_HEAD_BYTES));
         assert!(matches!(read(&long), Head::Unusual));
         assert!(matches!(read(&long[..long.len() - 4]), Head::Unusual));

@@ -1,10 +1,9 @@
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use forebay_core::{Completer, Receipt, Result, Ticket};
+use forebay_core::{Completer, Inbox, Receipt, Result, Ticket};
 use parking_lot::Mutex;
-use rustix::event::{EventfdFlags, eventfd};
 
 /// What comes of a request that was submitted.
 #[derive(Debug)]
@@ -19,62 +18,47 @@ pub(crate) enum Outcome {
 /// requests under way.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
-    letters: Mutex<Vec<(Ticket, Outcome)>>,
-    signalled: AtomicBool,
+    letters: Inbox<(Ticket, Outcome)>,
     stop: Mutex<Option<Instant>>,
-    wake: OwnedFd,
 }
 
 impl Mailbox {
-    pub(crate) fn new() -> rustix::io::Result<Self> {
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { letters: Mutex::default(), signalled: AtomicBool::new(false), stop: Mutex::default(), wake })
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { letters: Inbox::new()?, stop: Mutex::default() })
     }
 
     /// Readable while there is something.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
+        self.letters.as_fd()
     }
 
     /// Swaps what has come for `into`, which is empty and keeps its memory.
     pub(crate) fn take(&self, into: &mut Vec<(Ticket, Outcome)>) {
-        let mut count = [0; 8];
-        // Nothing to read only means that nobody signalled.
-        let _spurious = rustix::io::read(&self.wake, &mut count);
-        // Before the letters are taken: one that comes after signals again.
-        self.signalled.store(false, Ordering::Release);
-        std::mem::swap(&mut *self.letters.lock(), into);
+        self.letters.take(into);
     }
 
     /// Asks the front to end, by `deadline` at the latest.
     pub(crate) fn ask_to_stop(&self, deadline: Instant) {
         *self.stop.lock() = Some(deadline);
-        self.signal();
+        self.letters.wake();
     }
 
     /// By when it has to end.
     pub(crate) fn stop_by(&self) -> Option<Instant> {
         *self.stop.lock()
     }
-
-    fn signal(&self) {
-        if !self.signalled.swap(true, Ordering::AcqRel) {
-            // Cannot fail: the counter is read long before 2^64 signals.
-            let _infallible = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
-        }
-    }
 }
 
 impl Completer for Mailbox {
     fn complete(&self, ticket: Ticket, outcome: Result<Receipt>) {
-        self.letters.lock().push((ticket, Outcome::Settled(outcome)));
+        self.letters.put((ticket, Outcome::Settled(outcome)));
     }
 
     fn due(&self, ticket: Ticket, due: Instant) {
-        self.letters.lock().push((ticket, Outcome::Due(due)));
+        self.letters.put((ticket, Outcome::Due(due)));
     }
 
     fn wake(&self) {
-        self.signal();
+        self.letters.wake();
     }
 }

@@ -2,17 +2,15 @@
 //! an eventfd, so that the committer never takes the GIL.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Instant;
 
 use forebay_core::ingest::Outline;
-use forebay_core::{Completer, Receipt, Result, Ticket, Watcher};
+use forebay_core::{Completer, Inbox, Receipt, Result, Ticket, Watcher};
 use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rustix::event::{EventfdFlags, eventfd};
 
 use crate::error::exception;
 
@@ -32,11 +30,7 @@ enum Outcome {
 
 /// Outcomes on their way from the engine's threads to the event loop. Bounded by the requests under way.
 #[derive(Debug)]
-pub struct Completions {
-    finished: Mutex<Vec<(Ticket, Result<Outcome>)>>,
-    signalled: AtomicBool,
-    wake: OwnedFd,
-}
+pub struct Completions(Inbox<(Ticket, Result<Outcome>)>);
 
 impl Completions {
     /// None yet.
@@ -44,55 +38,36 @@ impl Completions {
     /// # Errors
     /// When the operating system has no descriptor left.
     pub fn new() -> io::Result<Self> {
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { finished: Mutex::default(), signalled: AtomicBool::new(false), wake })
+        Inbox::new().map(Self)
     }
 
     /// Readable while there are outcomes.
     pub fn descriptor(&self) -> RawFd {
-        self.wake.as_raw_fd()
-    }
-
-    fn take(&self) -> Vec<(Ticket, Result<Outcome>)> {
-        let mut count = [0; 8];
-        // Nothing to read only means that nobody signalled.
-        let _spurious = rustix::io::read(&self.wake, &mut count);
-        // Before the outcomes are taken: one that comes after signals again.
-        self.signalled.store(false, Ordering::Release);
-        std::mem::take(&mut *self.finished.lock())
+        self.0.as_fd().as_raw_fd()
     }
 }
 
 impl Completer for Completions {
     fn complete(&self, ticket: Ticket, outcome: Result<Receipt>) {
-        self.finished.lock().push((ticket, outcome.map(Outcome::Appended)));
+        self.0.put((ticket, outcome.map(Outcome::Appended)));
     }
 
     fn due(&self, ticket: Ticket, due: Instant) {
-        self.finished.lock().push((ticket, Ok(Outcome::Due(due))));
+        self.0.put((ticket, Ok(Outcome::Due(due))));
     }
 
     fn wake(&self) {
-        self.signal();
+        self.0.wake();
     }
 }
 
 impl Watcher for Completions {
     fn due(&self, ticket: Ticket, outcome: Result<()>) {
-        self.finished.lock().push((ticket, outcome.map(|()| Outcome::Visible)));
+        self.0.put((ticket, outcome.map(|()| Outcome::Visible)));
     }
 
     fn wake(&self) {
-        self.signal();
-    }
-}
-
-impl Completions {
-    fn signal(&self) {
-        if !self.signalled.swap(true, Ordering::AcqRel) {
-            // Cannot fail: the counter is read long before 2^64 signals.
-            let _infallible = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
-        }
+        self.0.wake();
     }
 }
 
@@ -135,8 +110,9 @@ impl Futures {
 /// # Errors
 /// The first that a future raised; all others are completed none the less.
 pub fn deliver(py: Python<'_>, completions: &Completions, futures: &Mutex<Futures>) -> PyResult<()> {
-    let mut first_failure = Ok(());
-    for (ticket, outcome) in completions.take() {
+    let (mut finished, mut first_failure) = (Vec::new(), Ok(()));
+    completions.0.take(&mut finished);
+    for (ticket, outcome) in finished {
         let future = match outcome {
             Ok(Outcome::Due(_)) => futures.lock().get(py, ticket),
             Ok(Outcome::Appended(_) | Outcome::Visible) | Err(_) => futures.lock().remove(ticket),

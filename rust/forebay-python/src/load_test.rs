@@ -1,5 +1,6 @@
 //! The engine's own load test, and the number of its workers.
 
+use forebay_core::Timestamp;
 use forebay_core::load_test::{LoadTestReport, LoadTestSpec};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -17,7 +18,7 @@ fn row<'py>(py: Python<'py>, report: &LoadTestReport) -> PyResult<Bound<'py, PyD
     row.set_item("state", report.state.name())?;
     row.set_item("eventsPerSecond", report.spec.map(|spec| spec.events_per_second))?;
     row.set_item("durationSeconds", report.spec.map(|spec| spec.seconds))?;
-    row.set_item("startedAt", report.started.map(|started| started.0.div_euclid(1000)))?;
+    row.set_item("startedAt", report.started.map(Timestamp::millis))?;
     row.set_item("elapsedSeconds", report.elapsed.as_secs_f64())?;
     row.set_item("offeredEvents", report.offered)?;
     row.set_item("acceptedEvents", report.accepted)?;

@@ -111,9 +111,7 @@ impl Groups {
             completer.wake();
             return Ok(());
         }
-        if let Some(refusal) = self.status.refusal() {
-            return Err(refusal);
-        }
+        self.status.refuse_write()?;
         state.begin_commit(&offsets);
         drop(state);
         let ops = offsets.iter().map(|committed| committed.put(&group.name)).collect();

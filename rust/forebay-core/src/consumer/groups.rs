@@ -94,9 +94,7 @@ impl Groups {
             let detail = format!("there are {MAX_GROUPS} consumer groups, which is the limit; delete some");
             return Err(Error::new(ErrorKind::Saturated, detail));
         }
-        if let Some(refusal) = self.status.refusal() {
-            return Err(refusal);
-        }
+        self.status.refuse_write()?;
         let now = Timestamp::now().0;
         let row = GroupRow { created_us: now, used_us: now };
         self.commits.change(vec![row.put(name)])?;

@@ -46,7 +46,7 @@ pub(super) fn bind<'v>(
         context.add_variable_as_val("offset", Box::new(CelInt::from(i64::try_from(offset.0).unwrap_or(i64::MAX))));
     }
     if uses.timestamp {
-        context.add_variable_as_val("timestamp", Box::new(CelInt::from(record.timestamp.0.div_euclid(1000))));
+        context.add_variable_as_val("timestamp", Box::new(CelInt::from(record.timestamp.millis())));
     }
 }
 

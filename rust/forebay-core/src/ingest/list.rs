@@ -8,6 +8,25 @@ use crate::error::Result;
 /// An event that was read to its end, or what is wrong with it.
 pub(super) type Read<'a> = std::result::Result<std::result::Result<Event<'a>, Box<Problem>>, JsonError>;
 
+/// Reads an event, which has to be an object, to its end; `field` takes each value, by its name and where
+/// the event begins. Returns the event's bytes.
+#[inline(always)]
+pub(super) fn read_object<'a>(
+    scanner: &mut Scanner<'a>,
+    mut field: impl FnMut(&[u8], usize, &mut Scanner<'a>) -> std::result::Result<(), JsonError>,
+) -> std::result::Result<std::result::Result<&'a [u8], Box<Problem>>, JsonError> {
+    if scanner.peek() != Some(b'{') {
+        scanner.skip_value()?;
+        return Ok(Err(Problem::new("", "must be an object")));
+    }
+    let start = scanner.position();
+    scanner.open_object()?;
+    while let Some(name) = scanner.next_key()? {
+        field(&name.unescape(), start, scanner)?;
+    }
+    Ok(Ok(scanner.since(start)))
+}
+
 /// Enters a body that is an object with an array `events`.
 #[inline]
 pub(super) fn open_body(scanner: &mut Scanner<'_>) -> Result<()> {

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
 use super::parser::Parser;
 use super::worker::JobQueue;
+use crate::thread::{join, spawn};
 
 /// Starts workers, and joins those that ended.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl WorkerPool {
 
     fn start(&self, number: usize) -> io::Result<JoinHandle<()>> {
         let (jobs, parser) = (Arc::clone(&self.jobs), Arc::clone(&self.parser));
-        thread::Builder::new().name(format!("forebay-worker-{number}")).spawn(move || jobs.work(&parser))
+        spawn(&format!("worker-{number}"), move || jobs.work(&parser))
     }
 
     /// Closes the queue, and waits until what is in it is parsed and every worker has ended.
@@ -79,9 +80,4 @@ impl WorkerPool {
         self.jobs.close();
         self.threads.lock().running.drain(..).for_each(join);
     }
-}
-
-fn join(thread: JoinHandle<()>) {
-    // A panic was reported by its own thread.
-    let _panicked = thread.join();
 }

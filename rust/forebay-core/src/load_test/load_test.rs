@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
@@ -12,6 +11,7 @@ use super::schedule::Schedule;
 use super::spec::LoadTestSpec;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::thread::{join, spawn};
 
 /// The engine's load test: the one that runs, or the last one.
 #[derive(Debug, Default)]
@@ -44,11 +44,6 @@ impl LoadTest {
     }
 }
 
-fn join(thread: JoinHandle<()>) {
-    // A panic was reported by its own thread.
-    let _panicked = thread.join();
-}
-
 impl Engine {
     /// Starts a load test: an open loop of synthetic events of the source `load_test`, which go to the stream `events` as
     /// those of any sender do.
@@ -60,12 +55,7 @@ impl Engine {
         let spec = spec.validated()?;
         let mut current = self.load_test.current.lock();
         // Under the lock: a close that comes later finds the run and stops it.
-        if !self.accepting.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "the server is shutting down"));
-        }
-        if let Some(refusal) = self.status.refusal() {
-            return Err(refusal);
-        }
+        self.check_writable()?;
         if let Some(running) = current.as_ref().filter(|current| !current.run.is_over()) {
             let LoadTestSpec { events_per_second, seconds } = running.run.spec();
             let detail = format!(
@@ -78,8 +68,7 @@ impl Engine {
         let bodies = Bodies::of_sizes(schedule.sizes());
         let run = Arc::new(Run::new(spec));
         let generator = Generator::new(Arc::clone(&run), bodies, schedule, Arc::downgrade(self));
-        let thread = thread::Builder::new().name("forebay-load-test".to_owned()).spawn(move || generator.run());
-        let thread = thread.map_err(|error| {
+        let thread = spawn("load-test", move || generator.run()).map_err(|error| {
             let detail = format!("the operating system starts no thread for the load test: {error}");
             Error::new(ErrorKind::Internal, detail)
         })?;

@@ -28,7 +28,6 @@ pub(super) struct Run {
 #[derive(Debug, Default)]
 struct Tally {
     state: LoadTestState,
-    stop: bool,
     /// The generator waits for the last answer.
     draining: bool,
     /// By ticket. As long as there are requests at once, and never longer than [`MAX_IN_FLIGHT`].
@@ -47,6 +46,12 @@ struct Tally {
     /// When the generator ended.
     ended: Duration,
     failure: Option<String>,
+}
+
+impl Tally {
+    fn is_running(&self) -> bool {
+        self.state == LoadTestState::Running
+    }
 }
 
 impl fmt::Debug for Run {
@@ -85,8 +90,8 @@ impl Run {
     /// Sleeps until then; false when the run was stopped.
     pub(super) fn sleep_until(&self, until: Instant) -> bool {
         let mut tally = self.tally.lock();
-        while !tally.stop && !self.wake.wait_until(&mut tally, until).timed_out() {}
-        !tally.stop
+        while tally.is_running() && !self.wake.wait_until(&mut tally, until).timed_out() {}
+        tally.is_running()
     }
 
     /// Enters a request that is due; `None` when too many are under way: its events are counted as not sent.
@@ -114,34 +119,32 @@ impl Run {
     pub(super) fn finish(&self, limit: Instant) {
         let mut tally = self.tally.lock();
         tally.draining = true;
-        while tally.in_flight > 0 && !tally.stop {
+        while tally.in_flight > 0 && tally.is_running() {
             if self.wake.wait_until(&mut tally, limit).timed_out() {
                 break;
             }
         }
-        let state = if tally.stop { LoadTestState::Stopped } else { LoadTestState::Finished };
-        self.end(&mut tally, state);
+        self.end(&mut tally, LoadTestState::Finished);
     }
 
-    fn end(&self, tally: &mut Tally, state: LoadTestState) {
-        if tally.state == LoadTestState::Running {
+    /// False when it was over.
+    fn end(&self, tally: &mut Tally, state: LoadTestState) -> bool {
+        let ran = tally.is_running();
+        if ran {
             (tally.state, tally.ended) = (state, self.start.elapsed());
         }
+        ran
     }
 
     /// Ends the run where it is. What is under way is still counted when it is answered. False when it was over.
     pub(super) fn stop(&self) -> bool {
-        let mut tally = self.tally.lock();
-        let ran = tally.state == LoadTestState::Running;
-        tally.stop = true;
-        self.end(&mut tally, LoadTestState::Stopped);
-        drop(tally);
+        let ran = self.end(&mut self.tally.lock(), LoadTestState::Stopped);
         self.wake.notify_all();
         ran
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.tally.lock().state != LoadTestState::Running
+        !self.tally.lock().is_running()
     }
 
     fn answered(&self, ticket: Ticket, outcome: &Result<u64>) {
@@ -177,9 +180,9 @@ impl Run {
 
     pub(super) fn report(&self) -> LoadTestReport {
         let latency = self.latency.snapshot();
+        let [p50_micros, p95_micros, p99_micros] = latency.percentiles();
         let tally = self.tally.lock();
-        let running = tally.state == LoadTestState::Running;
-        let sending = if running { self.start.elapsed() } else { self.sending_time(&tally) };
+        let sending = if tally.is_running() { self.start.elapsed() } else { self.sending_time(&tally) };
         let elapsed = sending.max(tally.answered);
         let per_second = |events: u64, time: Duration| events as f64 / time.as_secs_f64().max(f64::EPSILON);
         LoadTestReport {
@@ -195,9 +198,9 @@ impl Run {
             in_flight: tally.in_flight,
             offered_per_second: per_second(tally.offered, sending),
             achieved_per_second: per_second(tally.accepted, elapsed),
-            p50_micros: latency.percentile(50.0),
-            p95_micros: latency.percentile(95.0),
-            p99_micros: latency.percentile(99.0),
+            p50_micros,
+            p95_micros,
+            p99_micros,
             max_micros: latency.max(),
             failure: tally.failure.clone(),
         }
@@ -213,8 +216,7 @@ impl Run {
 
 impl Completer for Run {
     fn complete(&self, ticket: Ticket, outcome: Result<Receipt>) {
-        let stored = |receipt: Receipt| receipt.placed.iter().map(|placed| u64::from(placed.records)).sum();
-        self.answered(ticket, &outcome.map(stored));
+        self.answered(ticket, &outcome.map(|receipt| receipt.records()));
     }
 
     fn wake(&self) {}

@@ -17,12 +17,6 @@ pub struct LoadTestSpec {
 }
 
 impl LoadTestSpec {
-    /// Every event of the run.
-    #[must_use]
-    pub fn events(self) -> u64 {
-        self.events_per_second * self.seconds
-    }
-
     /// Checks both ranges.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use super::storage::Synced;
 use super::table::TableOp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Ticket, Timestamp};
-use crate::ingest::{CountedRequest, LiveRequest, Outline};
+use crate::ingest::{CountedRequest, Outline};
 use crate::options::Durability;
 use crate::stream::Stream;
 use crate::telemetry::{Entered, UnderWay};
@@ -110,6 +110,12 @@ impl Receipt {
         }
     }
 
+    /// How many records it stands for.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.placed.iter().map(|placed| u64::from(placed.records)).sum()
+    }
+
     /// Where each record went, given the partition of each in the order of the request.
     #[must_use]
     pub fn places(&self, partitions: &[PartitionId]) -> Vec<(PartitionId, Offset)> {
@@ -146,7 +152,6 @@ pub struct Reply {
     ticket: Ticket,
     settlement: Option<Box<Settlement>>,
     outline: Option<Outline>,
-    live: Option<Box<LiveRequest>>,
     request: Option<CountedRequest>,
     under_way: Option<Entered>,
     /// The committer has it: when that fails, its records may be stored none the less.
@@ -162,7 +167,6 @@ impl Reply {
             ticket,
             settlement: None,
             outline: None,
-            live: None,
             request: None,
             under_way: None,
             committing: false,
@@ -190,17 +194,10 @@ impl Reply {
         self
     }
 
-    /// The same, counted when it is answered.
-    #[must_use]
-    pub(crate) fn counted(mut self, live: LiveRequest) -> Self {
-        self.live = Some(Box::new(live));
-        self
-    }
-
     /// The same, for a request whose commit stores that many events.
     #[must_use]
     pub(crate) fn expecting(mut self, events: usize) -> Self {
-        self.live.iter_mut().for_each(|live| live.expect(events));
+        self.request.iter_mut().for_each(|request| request.expect(events));
         self
     }
 
@@ -236,7 +233,11 @@ impl Reply {
     }
 
     /// Hands the outcome over; adds to `woken` whom to wake when the group is done.
-    pub fn finish(mut self, mut outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
+    pub fn finish(mut self, outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
+        self.hand_over(outcome, woken);
+    }
+
+    fn hand_over(&mut self, mut outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
         // Before the sender can hear of it: whoever has an answer is no longer counted.
         self.under_way = None;
         if let Some(settlement) = self.settlement.take() {
@@ -247,10 +248,7 @@ impl Reply {
             }
         }
         if let Some(request) = self.request.take() {
-            request.settle(&outcome);
-        }
-        if let Some(live) = self.live.take() {
-            live.settle(&mut outcome);
+            request.settle(&mut outcome);
         }
         if let Ok(receipt) = &mut outcome {
             receipt.outline = self.outline.take();
@@ -264,9 +262,13 @@ impl Reply {
     }
 
     /// Hands the outcome over and wakes at once.
-    pub fn finish_and_wake(self, outcome: Result<Receipt>) {
+    pub fn finish_and_wake(mut self, outcome: Result<Receipt>) {
+        self.hand_over_and_wake(outcome);
+    }
+
+    fn hand_over_and_wake(&mut self, outcome: Result<Receipt>) {
         let mut woken = Vec::new();
-        self.finish(outcome, &mut woken);
+        self.hand_over(outcome, &mut woken);
         woken.iter().for_each(|completer| completer.wake());
     }
 }
@@ -274,13 +276,7 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if self.completer.is_some() || self.settlement.is_some() {
-            let (completer, settlement, live) = (self.completer.take(), self.settlement.take(), self.live.take());
-            let request = self.request.take();
-            let (ticket, committing) = (self.ticket, self.committing);
-            let reply =
-                Self { completer, ticket, settlement, outline: None, live, request, under_way: None, committing };
-            self.under_way = None;
-            reply.finish_and_wake(Err(match std::thread::panicking() && !committing {
+            self.hand_over_and_wake(Err(match std::thread::panicking() && !self.committing {
                 true => {
                     Error::new(ErrorKind::Internal, "the request met a defect of the server, which its log tells of")
                 }

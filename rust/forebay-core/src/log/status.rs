@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Damages kept by name; a directory with more needs `forebay verify` anyway.
 pub const MAX_DAMAGES: usize = 1000;
@@ -98,15 +98,20 @@ impl Status {
         Some(Error::new(kind, self.reason()))
     }
 
+    /// Refuses a write.
+    ///
+    /// # Errors
+    /// [`Status::refusal`].
+    pub(crate) fn refuse_write(&self) -> Result<()> {
+        self.refusal().map_or(Ok(()), Err)
+    }
+
     /// Refuses a change that is still possible on a full disk: deleting gives it room.
     ///
     /// # Errors
     /// As [`Status::refusal`], but for a full disk.
-    pub(crate) fn refuse_change(&self) -> crate::error::Result<()> {
-        match self.refusal().filter(|_| self.mode() != Mode::Full) {
-            Some(refusal) => Err(refusal),
-            None => Ok(()),
-        }
+    pub(crate) fn refuse_change(&self) -> Result<()> {
+        self.refusal().filter(|_| self.mode() != Mode::Full).map_or(Ok(()), Err)
     }
 
     /// Changes the mode. Poison and the end are final, and read-only gives way to the end alone.

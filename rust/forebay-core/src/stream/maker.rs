@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{ANALYTICS, Catalog, Compression, EVENTS, LOGS, Stream, StreamDefinition, check_name};
 use crate::admission::QuotaRates;
+use crate::duration::millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::commit_queue::CommitQueue;
@@ -38,9 +39,7 @@ impl StreamMaker {
             let detail = format!("stream {:?} exists already", definition.name);
             return Err(Error::new(ErrorKind::StreamAlreadyExists, detail));
         }
-        if let Some(refusal) = self.status.refusal() {
-            return Err(refusal);
-        }
+        self.status.refuse_write()?;
         definition.id = self.catalog.next_id();
         let op = TableOp::put(Table::Catalog, definition.name.as_bytes(), definition.encode());
         self.commits.change(vec![op, self.catalog.next_id_row()])?;
@@ -123,7 +122,7 @@ impl StreamDefinition {
             name: name.to_owned(),
             partitions,
             compression: Compression::None,
-            retention_ms: retention.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+            retention_ms: retention.age.map(millis),
             retention_bytes: retention.bytes,
             max_record_bytes: max_record_bytes as u64,
             created_us: Timestamp::now().0,

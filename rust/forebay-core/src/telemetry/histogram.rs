@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::duration::micros;
+
 /// The largest value that is told apart, in microseconds: one hour. Nothing here waits longer; larger ones count as it.
 pub const MAX_MICROS: u64 = 3_600_000_000;
 
@@ -67,7 +69,7 @@ impl Histogram {
 
     /// Counts a duration, cut to whole microseconds.
     pub fn record(&self, duration: Duration) {
-        self.record_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        self.record_micros(micros(duration));
     }
 
     /// Counts a duration in microseconds. One above [`MAX_MICROS`] counts as that, and as clamped.
@@ -165,6 +167,12 @@ impl Snapshot {
             counted >= rank
         });
         reached.map_or(0, |index| middle(index).min(self.max))
+    }
+
+    /// [`Snapshot::percentile`] of the three that are shown: 50, 95 and 99 %.
+    #[must_use]
+    pub fn percentiles(&self) -> [u64; 3] {
+        [50.0, 95.0, 99.0].map(|percent| self.percentile(percent))
     }
 
     /// Adds what another histogram counted.

@@ -11,6 +11,7 @@ use super::metrics::{Errors, ErrorsByType, Health, HealthStatus, Latency, Metric
 use super::under_way::UnderWay;
 use super::vitals::Sampler;
 use super::window::{Sums, WINDOW, Window};
+use crate::duration::millis;
 use crate::error::ErrorKind;
 use crate::ids::Timestamp;
 
@@ -197,13 +198,13 @@ impl Live {
         let sums = self.window.sums(now);
         let total = self.since_reset(&self.tally());
         Metrics {
-            timestamp: wall.0.div_euclid(1000),
+            timestamp: wall.millis(),
             throughput: Throughput {
                 events_per_second: per_second(sums.events, WINDOW),
                 batches_per_second: per_second(sums.requests, WINDOW),
                 total_events: total.events,
             },
-            latency: latency(&total.latency),
+            latency: latency(total.latency.mean(), total.latency.percentiles()),
             errors: Errors {
                 error_rate: error_rate(sums.events, sums.failed),
                 total_errors: total.failed(),
@@ -239,10 +240,6 @@ impl Live {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// How many a second; 0 of no time.
 pub(crate) fn per_second(count: u64, span: Duration) -> f64 {
     if span.is_zero() { 0.0 } else { count as f64 / span.as_secs_f64() }
@@ -257,17 +254,13 @@ pub(crate) fn by_type([validation_error, storage_error, processing_error]: [u64;
     ErrorsByType { validation_error, storage_error, processing_error }
 }
 
-fn latency(snapshot: &Snapshot) -> Latency {
-    let percentile = |percent| snapshot.percentile(percent) as f64 / MICROS_PER_MILLI;
-    Latency {
-        avg: snapshot.mean() / MICROS_PER_MILLI,
-        p50: percentile(50.0),
-        p95: percentile(95.0),
-        p99: percentile(99.0),
-    }
+/// Of [`Snapshot::mean`] and [`Snapshot::percentiles`].
+pub(crate) fn latency(mean: f64, percentiles: [u64; 3]) -> Latency {
+    let [p50, p95, p99] = percentiles.map(|micros| micros as f64 / MICROS_PER_MILLI);
+    Latency { avg: mean / MICROS_PER_MILLI, p50, p95, p99 }
 }
 
-pub(crate) const MICROS_PER_MILLI: f64 = 1000.0;
+const MICROS_PER_MILLI: f64 = 1000.0;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ const BYTES_PER_MIB: u64 = 1024 * 1024;
 
 /// Memory and processor use.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Vitals {
+pub(super) struct Vitals {
     /// Resident memory of this process in MiB, rounded; 0 where proc(5) is not there.
     pub memory_mib: u64,
     /// Time in which the machine's processors were not idle and did not wait for a disk, in percent of all of it, over

@@ -3,8 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::event::{Identity, write_id};
-use super::id::Token;
+use super::event::Identity;
 use crate::error::Result;
 use crate::ids::Timestamp;
 use crate::ingest::outline::limits_changed;
@@ -13,32 +12,21 @@ use crate::log::append::Receipt;
 /// What the answer to a single event needs beside the receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventOutline {
-    /// The event's own id, as it was sent between its quotation marks.
-    given: Option<Box<[u8]>>,
-    /// The event's own time.
-    millis: Option<i64>,
+    identity: Identity<Box<[u8]>>,
     /// When the request came in.
     arrival: Timestamp,
-    token: Token,
 }
 
 impl EventOutline {
-    pub(super) fn new(identity: &Identity<'_>, arrival: Timestamp) -> Self {
-        let given = identity.given.map(|id| id.raw().into());
-        Self { given, millis: identity.millis, arrival, token: identity.token }
+    pub(super) fn new(identity: Identity<&[u8]>, arrival: Timestamp) -> Self {
+        Self { identity: identity.into_owned(), arrival }
     }
 
     pub(crate) fn answer(&self, receipt: &Receipt) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
         out.extend_from_slice(br#"{"success":true,"eventId":""#);
-        match &self.given {
-            Some(id) => out.extend_from_slice(id),
-            // A repeat names the event that is stored: that of the first request.
-            None => {
-                let arrival = receipt.repeats.unwrap_or(self.arrival).0.div_euclid(1000);
-                write_id(self.millis.unwrap_or(arrival), self.token, &mut out);
-            }
-        }
+        // A repeat names the event that is stored: that of the first request.
+        self.identity.write(receipt.repeats.unwrap_or(self.arrival).millis(), &mut out);
         out.extend_from_slice(br#"","processingTime":"#);
         write_millis(receipt.took, &mut out);
         out.push(b'}');
@@ -57,7 +45,7 @@ pub struct BatchOutline {
 
 impl BatchOutline {
     pub(crate) fn answer(&self, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
-        let stored: u64 = receipt.placed.iter().map(|placed| u64::from(placed.records)).sum();
+        let stored = receipt.records();
         if stored != self.stored {
             return Err(limits_changed());
         }

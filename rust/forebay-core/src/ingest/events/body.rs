@@ -17,7 +17,7 @@ pub const MAX_BATCH_EVENTS: usize = 1000;
 ///
 /// # Errors
 /// `Malformed` naming the field, or `PayloadTooLarge` for the whole. `out` is then empty.
-pub fn parse_event<'a>(body: &'a [u8], rules: &Rules<'_>, out: &mut Parsed<'a>) -> Result<Identity<'a>> {
+pub fn parse_event<'a>(body: &'a [u8], rules: &Rules<'_>, out: &mut Parsed<'a>) -> Result<Identity<&'a [u8]>> {
     out.clear();
     let mut scanner = Scanner::new(body).map_err(not_json)?;
     let read = event::read(&mut scanner, 0, rules).map_err(not_json)?;

@@ -8,6 +8,7 @@ use super::id::{Series, Token};
 use crate::ids::Timestamp;
 use crate::ingest::fields::{integer, read_text};
 use crate::ingest::json::{JsonError, JsonStr, Scanner};
+use crate::ingest::list::read_object;
 use crate::ingest::problem::{FirstProblem, Problem};
 use crate::ingest::timestamp::from_millis;
 use crate::ingest::{Event, MAX_KEY_BYTES};
@@ -38,38 +39,39 @@ pub struct Rules<'s> {
     pub max_value_bytes: usize,
 }
 
-impl Rules<'_> {
-    fn arrival_millis(&self) -> i64 {
-        self.arrival.0.div_euclid(1000)
-    }
+/// What an event's id is, or is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity<R> {
+    /// The event's own, as it was sent between its quotation marks.
+    Given(R),
+    /// It has none.
+    Made {
+        /// The event's own time.
+        millis: Option<i64>,
+        /// Tells it from others of that time.
+        token: Token,
+    },
 }
 
-/// What an event's id is made of.
-#[derive(Clone, Copy, Debug)]
-pub struct Identity<'a> {
-    /// The event's own.
-    pub given: Option<JsonStr<'a>>,
-    /// The event's own time.
-    pub millis: Option<i64>,
-    /// For one that has none.
-    pub token: Token,
-}
-
-impl Identity<'_> {
+impl<R: AsRef<[u8]>> Identity<R> {
     /// Appends the id as it stands between the quotation marks of a JSON string; `otherwise` is the time of an event
     /// without one.
     pub(super) fn write(&self, otherwise: i64, out: &mut Vec<u8>) {
-        match self.given {
-            Some(id) => out.extend_from_slice(id.raw()),
-            None => write_id(self.millis.unwrap_or(otherwise), self.token, out),
+        match self {
+            Self::Given(id) => out.extend_from_slice(id.as_ref()),
+            Self::Made { millis, token } => {
+                // Writing into memory cannot fail.
+                let _infallible = write!(out, "evt_{}_{}", millis.unwrap_or(otherwise), token.as_str());
+            }
         }
     }
-}
 
-/// Appends an id that is made here.
-pub(super) fn write_id(millis: i64, token: Token, out: &mut Vec<u8>) {
-    // Writing into memory cannot fail.
-    let _infallible = write!(out, "evt_{millis}_{}", token.as_str());
+    pub(super) fn into_owned(self) -> Identity<Box<[u8]>> {
+        match self {
+            Self::Given(id) => Identity::Given(id.as_ref().into()),
+            Self::Made { millis, token } => Identity::Made { millis, token },
+        }
+    }
 }
 
 #[derive(Default)]
@@ -150,7 +152,7 @@ impl<'a> Fields<'a> {
         span: &'a [u8],
         index: usize,
         rules: &Rules<'_>,
-    ) -> Result<(Event<'a>, Identity<'a>), Box<Problem>> {
+    ) -> Result<(Event<'a>, Identity<&'a [u8]>), Box<Problem>> {
         if let Some(problem) = self.problem.take() {
             return Err(problem);
         }
@@ -158,72 +160,67 @@ impl<'a> Fields<'a> {
         let Some(source) = self.source.filter(|_| missing.is_none()) else {
             return Err(Problem::new(missing.map_or("", |(_, name)| name), "missing"));
         };
-        let identity = Identity { given: self.id, millis: self.millis, token: rules.series.token(index) };
+        let identity = match self.id {
+            Some(id) => Identity::Given(id.raw()),
+            None => Identity::Made { millis: self.millis, token: rules.series.token(index) },
+        };
         let value = match (self.id, self.millis) {
             (Some(_), Some(_)) => Cow::Borrowed(span),
-            (None, _) | (_, None) => Cow::Owned(fill(span, &identity, &self.nulls, rules.arrival_millis())),
+            (None, _) | (_, None) => Cow::Owned(self.fill(span, &identity, rules.arrival.millis())),
         };
         if value.len() > rules.max_value_bytes {
             return Err(Problem::too_large("", value.len(), &format!("limit of {}", rules.max_value_bytes)));
         }
         // As exact as the value has it.
-        let timestamp = self.timestamp.unwrap_or(Timestamp(rules.arrival_millis() * 1000));
+        let timestamp = self.timestamp.unwrap_or(Timestamp(rules.arrival.millis() * 1000));
         Ok((Event { value, key: Some(source.unescape()), headers: Cow::Borrowed(&[]), timestamp }, identity))
     }
-}
 
-/// The event with what it lacks: in the place of a `null`, else behind its other fields, of which there are some.
-fn fill(span: &[u8], identity: &Identity<'_>, nulls: &[Option<Range<usize>>; 2], arrival: i64) -> Vec<u8> {
-    let mut value = Vec::with_capacity(span.len() + FILLED_BYTES);
-    let write = |index: usize, value: &mut Vec<u8>| {
-        if index == ID {
-            value.push(b'"');
-            identity.write(arrival, value);
-            value.push(b'"');
-        } else {
-            // Writing into memory cannot fail.
-            let _infallible = write!(value, "{arrival}");
+    /// The event with what it lacks: in the place of a `null`, else behind its other fields, of which there are some.
+    fn fill(&self, span: &[u8], identity: &Identity<&[u8]>, arrival: i64) -> Vec<u8> {
+        let mut value = Vec::with_capacity(span.len() + FILLED_BYTES);
+        let write = |index: usize, value: &mut Vec<u8>| {
+            if index == ID {
+                value.push(b'"');
+                identity.write(arrival, value);
+                value.push(b'"');
+            } else {
+                // Writing into memory cannot fail.
+                let _infallible = write!(value, "{arrival}");
+            }
+        };
+        let lacking = [(ID, self.id.is_none()), (TIMESTAMP, self.millis.is_none())];
+        let lacking = lacking.into_iter().filter(|(_, lacks)| *lacks).map(|(index, _)| index);
+        let mut places: Vec<_> =
+            lacking.clone().filter_map(|index| Some((self.nulls[index - REQUIRED].clone()?, index))).collect();
+        places.sort_by_key(|(place, _)| place.start);
+        let mut copied = 0;
+        for (place, index) in places {
+            value.extend_from_slice(span.get(copied..place.start).unwrap_or_default());
+            write(index, &mut value);
+            copied = place.end;
         }
-    };
-    let lacking = [(ID, identity.given.is_none()), (TIMESTAMP, identity.millis.is_none())];
-    let lacking = lacking.into_iter().filter(|(_, lacks)| *lacks).map(|(index, _)| index);
-    let mut places: Vec<_> =
-        lacking.clone().filter_map(|index| Some((nulls[index - REQUIRED].clone()?, index))).collect();
-    places.sort_by_key(|(place, _)| place.start);
-    let mut copied = 0;
-    for (place, index) in places {
-        value.extend_from_slice(span.get(copied..place.start).unwrap_or_default());
-        write(index, &mut value);
-        copied = place.end;
+        value.extend_from_slice(span.get(copied..span.len().saturating_sub(1)).unwrap_or_default());
+        for index in lacking.filter(|index| self.nulls[index - REQUIRED].is_none()) {
+            // Writing into memory cannot fail.
+            let _infallible = write!(value, ",\"{}\":", FIELDS[index]);
+            write(index, &mut value);
+        }
+        value.push(b'}');
+        value
     }
-    value.extend_from_slice(span.get(copied..span.len().saturating_sub(1)).unwrap_or_default());
-    for index in lacking.filter(|index| nulls[index - REQUIRED].is_none()) {
-        // Writing into memory cannot fail.
-        let _infallible = write!(value, ",\"{}\":", FIELDS[index]);
-        write(index, &mut value);
-    }
-    value.push(b'}');
-    value
 }
 
 /// An event, or what is wrong with it.
-pub(super) type Checked<'a> = Result<(Event<'a>, Identity<'a>), Box<Problem>>;
+pub(super) type Checked<'a> = Result<(Event<'a>, Identity<&'a [u8]>), Box<Problem>>;
 
 /// Reads one event to its end; `index` is its place in the batch.
 pub(super) fn read<'a>(scanner: &mut Scanner<'a>, index: usize, rules: &Rules<'_>) -> Result<Checked<'a>, JsonError> {
-    if scanner.peek() != Some(b'{') {
-        scanner.skip_value()?;
-        return Ok(Err(Problem::new("", "must be an object")));
-    }
-    let start = scanner.position();
     let mut fields = Fields::default();
-    scanner.open_object()?;
-    while let Some(name) = scanner.next_key()? {
-        let name = name.unescape();
-        match FIELDS.iter().position(|field| field.as_bytes() == &*name) {
-            Some(field) => fields.read(field, start, scanner)?,
-            None => drop(scanner.skip_value()?),
-        }
-    }
-    Ok(fields.finish(scanner.since(start), index, rules))
+    let span =
+        read_object(scanner, |name, start, scanner| match FIELDS.iter().position(|field| field.as_bytes() == name) {
+            Some(field) => fields.read(field, start, scanner),
+            None => scanner.skip_value().map(drop),
+        })?;
+    Ok(span.and_then(|span| fields.finish(span, index, rules)))
 }

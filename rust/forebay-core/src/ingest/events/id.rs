@@ -79,9 +79,10 @@ impl Series<'_> {
                 Token::of(half(0) << 64 | half(1))
             }
             Kind::Keyed { key, body } => {
-                let mut bytes = key.to_vec();
-                bytes.extend_from_slice(&body.to_le_bytes());
-                bytes.extend_from_slice(&(index as u64).to_le_bytes());
+                let mut bytes = [0; 32];
+                bytes[..16].copy_from_slice(&key);
+                bytes[16..24].copy_from_slice(&body.to_le_bytes());
+                bytes[24..].copy_from_slice(&(index as u64).to_le_bytes());
                 Token::of(xxh3_128(&bytes))
             }
         }

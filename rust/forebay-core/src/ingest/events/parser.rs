@@ -62,7 +62,7 @@ impl Parser {
 fn outlined<'a>(body: &'a [u8], single: bool, rules: &Rules<'_>, parsed: &mut Parsed<'a>) -> Result<Outline> {
     if single {
         let identity = parse_event(body, rules, parsed)?;
-        return Ok(Outline::Event(Box::new(EventOutline::new(&identity, rules.arrival))));
+        return Ok(Outline::Event(Box::new(EventOutline::new(identity, rules.arrival))));
     }
     parse_event_batch(body, rules, OnInvalid::Quarantine, MAX_BATCH_EVENTS, parsed)?;
     let failures = parsed.invalid.iter().map(|invalid| (invalid.index, invalid.reason.clone())).collect();

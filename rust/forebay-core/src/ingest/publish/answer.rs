@@ -47,7 +47,7 @@ impl PublishOutline {
     /// `IdempotencyMismatch` when a repeat would be accepted otherwise than the first request was, because the stream's
     /// limits were changed in between.
     pub fn answer(&self, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
-        let stored: u64 = receipt.placed.iter().map(|placed| u64::from(placed.records)).sum();
+        let stored = receipt.records();
         let expected = |partition: PartitionId| self.partitions.iter().filter(|of| **of == partition).count() as u64;
         let same = receipt.repeats.is_none()
             || receipt.placed.iter().all(|placed| expected(placed.partition) == u64::from(placed.records));

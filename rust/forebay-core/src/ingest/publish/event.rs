@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::ids::{PartitionId, Timestamp};
 use crate::ingest::fields::{integer, read_time};
 use crate::ingest::json::{JsonError, Scanner};
+use crate::ingest::list::read_object;
 use crate::ingest::problem::{FirstProblem, Problem, shown};
 use crate::ingest::{Event, MAX_KEY_BYTES};
 use crate::log::record::MAX_HEADER_BYTES;
@@ -152,14 +153,7 @@ impl<'a> Fields<'a> {
 
 /// Reads one event to its end.
 pub(super) fn read<'a>(scanner: &mut Scanner<'a>, rules: Rules<'_>) -> Read<Result<Addressed<'a>, Box<Problem>>> {
-    if scanner.peek() != Some(b'{') {
-        scanner.skip_value()?;
-        return Ok(Err(Problem::new("", "must be an object")));
-    }
     let mut fields = Fields::default();
-    scanner.open_object()?;
-    while let Some(name) = scanner.next_key()? {
-        fields.read(&name.unescape(), scanner, rules)?;
-    }
-    Ok(fields.finish(rules))
+    let span = read_object(scanner, |name, _, scanner| fields.read(name, scanner, rules))?;
+    Ok(span.and_then(|_| fields.finish(rules)))
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::ids::Timestamp;
 use crate::ingest::fields::{integer, read_text, read_time};
 use crate::ingest::json::{JsonError, JsonStr, Scanner};
-use crate::ingest::list::Read;
+use crate::ingest::list::{Read, read_object};
 use crate::ingest::problem::{FirstProblem, Problem};
 use crate::ingest::{Event, MAX_KEY_BYTES};
 
@@ -181,15 +181,7 @@ impl<'a> Fields<'a> {
 
 /// Reads one event to its end.
 pub(super) fn read<'a>(scanner: &mut Scanner<'a>, arrival: Timestamp, max_record_bytes: usize) -> Read<'a> {
-    if scanner.peek() != Some(b'{') {
-        scanner.skip_value()?;
-        return Ok(Err(Problem::new("", "must be an object")));
-    }
-    let start = scanner.position();
     let mut fields = Fields::default();
-    scanner.open_object()?;
-    while let Some(name) = scanner.next_key()? {
-        fields.read(&name.unescape(), scanner)?;
-    }
-    Ok(fields.finish(scanner.since(start), arrival, max_record_bytes))
+    let span = read_object(scanner, |name, _, scanner| fields.read(name, scanner))?;
+    Ok(span.and_then(|span| fields.finish(span, arrival, max_record_bytes)))
 }

@@ -7,7 +7,6 @@ mod series;
 mod timeline;
 
 pub use recorder::{History, HistoryAnswer};
-pub use series::{HISTORY_DIRECTORY, Resolution};
 
 /// The longest time that can be asked for: a week.
 pub const MAX_HISTORY_HOURS: u32 = 168;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::moment::{Boot, Moment};
+use crate::duration::micros;
 use crate::ids::Timestamp;
 use crate::log::frame::{u32_at, u64_at};
-use crate::telemetry::live::{Failure, MICROS_PER_MILLI, by_type, error_rate, per_second};
-use crate::telemetry::metrics::{Errors, Health, HealthStatus, Latency, Metrics, System, Throughput};
+use crate::telemetry::live::{Failure, by_type, error_rate, latency, per_second};
+use crate::telemetry::metrics::{Errors, Health, HealthStatus, Metrics, System, Throughput};
 
 /// Of one point on the disk.
 pub(super) const POINT_BYTES: usize = 192;
@@ -50,7 +51,7 @@ impl Point {
             self.moment.wall.0.cast_unsigned(),
             self.moment.boot.0,
             self.moment.clock,
-            u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX),
+            micros(self.interval),
             self.uptime_ms,
             self.events,
             self.requests,
@@ -111,15 +112,14 @@ impl Point {
 
     /// As `/api/metrics` has it, at `time`.
     pub(super) fn shown(self, time: Timestamp) -> Metrics {
-        let [p50, p95, p99] = self.percentiles.map(|micros| micros as f64 / MICROS_PER_MILLI);
         Metrics {
-            timestamp: time.0.div_euclid(1000),
+            timestamp: time.millis(),
             throughput: Throughput {
                 events_per_second: per_second(self.events, self.interval),
                 batches_per_second: per_second(self.requests, self.interval),
                 total_events: self.total_events,
             },
-            latency: Latency { avg: self.mean / MICROS_PER_MILLI, p50, p95, p99 },
+            latency: latency(self.mean, self.percentiles),
             errors: Errors {
                 error_rate: error_rate(self.events, self.failed),
                 total_errors: self.total_failures.iter().sum(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -13,6 +13,7 @@ use super::moment::{Boot, Moment};
 use super::point::Point;
 use super::series::{PointFile, Resolution, Series, read};
 use super::timeline::Timeline;
+use crate::duration::millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::status::{Mode, Status};
@@ -20,6 +21,7 @@ use crate::log::storage::Storage;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::live::Tally;
 use crate::telemetry::metrics::Metrics;
+use crate::thread::{join, spawn};
 
 /// Fine points to a coarse one, and between syncs: a power loss takes the last minute at most, a crash of the process
 /// only the interval that was not over.
@@ -104,8 +106,7 @@ impl History {
         }
         self.begin(Moment::now(self.boot));
         let history = Arc::clone(self);
-        let spawned = thread::Builder::new().name("forebay-history".to_owned()).spawn(move || history.run());
-        *thread = Some(spawned.map_err(|error| {
+        *thread = Some(spawn("history", move || history.run()).map_err(|error| {
             Error::new(ErrorKind::StorageUnavailable, format!("no thread for the metrics history: {error}"))
         })?);
         Ok(())
@@ -135,8 +136,7 @@ impl History {
     pub(crate) fn stop(&self) {
         *self.stopping.lock() = true;
         self.stop.notify_all();
-        // A panic was reported by its own thread.
-        let _panicked = self.thread.lock().take().map(JoinHandle::join);
+        self.thread.lock().take().into_iter().for_each(join);
     }
 
     /// Why points are skipped; `None` when they are not.
@@ -232,12 +232,12 @@ impl History {
             number: track.series.next(),
             moment: now,
             interval: now.since(&track.begun).unwrap_or_default(),
-            uptime_ms: u64::try_from(live.uptime().as_millis()).unwrap_or(u64::MAX),
+            uptime_ms: millis(live.uptime()),
             events: inside.events,
             requests: inside.latency.count(),
             failed: inside.failed(),
             mean: inside.latency.mean(),
-            percentiles: [50.0, 95.0, 99.0].map(|percent| inside.latency.percentile(percent)),
+            percentiles: inside.latency.percentiles(),
             total_events: total.events,
             total_failures: total.failures,
             system: live.system(),

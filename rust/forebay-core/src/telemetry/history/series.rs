@@ -10,7 +10,7 @@ use super::point::{POINT_BYTES, Point};
 use crate::log::storage::{Storage, StorageFile, read_exact_at, remove_if_there};
 
 /// Where the files are.
-pub const HISTORY_DIRECTORY: &str = "history";
+const HISTORY_DIRECTORY: &str = "history";
 
 /// Points in one file: an hour of fine ones, so that a day of them is few files and deleting one frees little at once.
 pub(super) const FILE_POINTS: u64 = 360;
@@ -20,7 +20,7 @@ const MAX_NUMBER: u64 = 1 << 48;
 
 /// How far apart the points of a series are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolution {
+pub(super) enum Resolution {
     /// 10 seconds, for a day.
     Fine,
     /// A minute, for a week.
@@ -30,13 +30,13 @@ pub enum Resolution {
 impl Resolution {
     /// The finest one that reaches back so many hours.
     #[must_use]
-    pub const fn reaching(hours: u32) -> Self {
+    pub(super) const fn reaching(hours: u32) -> Self {
         if hours <= 24 { Self::Fine } else { Self::Coarse }
     }
 
     /// The time from point to point.
     #[must_use]
-    pub const fn interval(self) -> Duration {
+    pub(super) const fn interval(self) -> Duration {
         match self {
             Self::Fine => Duration::from_secs(10),
             Self::Coarse => Duration::from_secs(60),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::super::series::FILE_POINTS;
+use super::super::super::series::{FILE_POINTS, Resolution};
 use super::{SECOND, World};
 use crate::log::status::Mode;
-use crate::telemetry::{Failure, HealthStatus, Resolution};
+use crate::telemetry::{Failure, HealthStatus};
 
 #[test]
 fn a_point_has_the_rates_and_latencies_of_its_interval_and_the_totals_of_its_time() {
