@@ -130,7 +130,8 @@ def test_quarantine_keeps_the_good_and_names_the_bad(shared_server: RunningServe
     mixed = batch(event("good", project=project), {"project_id": project}, event("also good", project=project))
     asked = {"forebay_on_invalid": "quarantine", "idempotency_key": project}
     response = send(shared_server, mixed, **asked)
-    assert (response.status_code, response.json()) == (202, {"status": "accepted", "quarantined": 1})
+    named = [{"index": 1, "error": "events[1].timestamp: missing"}]
+    assert (response.status_code, response.json()) == (202, {"status": "accepted", "quarantined": 1, "errors": named})
     assert response.headers["forebay-durability"] == "fsync"
     # The repeat gives the same answer, and stores neither again.
     assert send(shared_server, mixed, **asked).content == response.content

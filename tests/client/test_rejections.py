@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from client.proxy import Answer, Request, scripted
 from forebay.client import Client, Rejection
+from forebay.client.client import MAX_BATCH_EVENTS
 from forebay.client.lane import lane_of
 from harness import RunningServer
 
-BAD = {3, 4, 9}
+BAD = (3, 4, 9)
 
 
 def numbers(request: Request) -> list[int]:
@@ -50,8 +52,8 @@ def test_a_batch_that_is_whole_or_nothing_is_split_around_the_bad_ones(naming: s
         assert client.flush() == 0
         assert (client.stats().delivered, client.stats().rejected) == (9, 3)
     assert {request.path for request in server.seen} == {"/v1/analytics/track/batch"}
-    good = [number for request in server.seen if not BAD & set(numbers(request)) for number in numbers(request)]
-    assert sorted(good) == sorted(set(range(12)) - BAD)
+    good = [number for request in server.seen if not set(BAD) & set(numbers(request)) for number in numbers(request)]
+    assert sorted(good) == sorted(set(range(12)) - set(BAD))
     assert sorted(json.loads(row.event or b"")["user"]["n"] for row in told) == sorted(BAD)
     bodies: dict[str, bytes] = {}
     for request in server.seen:
@@ -119,20 +121,81 @@ def test_analytics_and_events_to_a_real_server(shared_server: RunningServer) -> 
             client.event("view", "" if number in BAD else "app", {"n": number})
         assert client.flush() == 0
         assert (client.stats().delivered, client.stats().rejected) == (14, 6)
-    good = sorted(set(range(10)) - BAD)
+    good = sorted(set(range(10)) - set(BAD))
     assert sorted(int(row["value"]["user"]["id"]) for row in shared_server.records("analytics")) == good
     assert sorted(row["value"]["data"]["n"] for row in shared_server.records("events")) == good
     assert {(row.lane, "must not be empty" in row.reason) for row in told} == {("track", True), ("events", True)}
 
 
-def test_a_bad_log_event_is_quarantined_by_the_server(shared_server: RunningServer) -> None:
+def test_bad_log_events_are_named_by_the_server(shared_server: RunningServer, tmp_path: Path) -> None:
     told: list[Rejection] = []
-    with Client(shared_server.url, on_rejected=told.append) as client:
-        client.log("good")
-        client.log("bad", timestamp="yesterday")
+    file = tmp_path / "rejected.ndjson"
+    with Client(
+        shared_server.url, project_id="named", on_rejected=told.append, rejected_file=file, linger_seconds=10
+    ) as client:
+        for number in range(10):
+            client.log(str(number), timestamp="yesterday" if number in BAD else None)
+        client.log("no level", level="")
         assert client.flush() == 0
-        assert (client.stats().delivered, client.stats().rejected) == (1, 1)
-    assert [(row.event, row.count) for row in told] == [(None, 1)]
+        stats = client.stats()
+    assert (stats.delivered, stats.rejected, stats.batches) == (7, 4, 1)
+    assert stats.accepted == stats.delivered + stats.pending + stats.rejected + stats.dropped
+    assert [json.loads(row.event or b"")["message"] for row in told] == ["3", "4", "9", "no level"]
+    assert [row.count for row in told] == [1] * 4
+    kept = [row["value"] for row in shared_server.records("logs.rejected") if "'named'" in str(row)]
+    assert [(row["event"], row["reason"]) for row in kept] == [(json.loads(r.event or b""), r.reason) for r in told]
+    assert all(row.reason.startswith("timestamp: is not an RFC 3339") for row in told[:3])
+    assert told[-1].reason == "level: must not be empty"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(row["lane"], row["reason"], row["event"]) for row in rows] == [
+        ("drain", row.reason, json.loads(row.event or b"")) for row in told
+    ]
+    stored = [row["value"]["message"] for row in shared_server.records() if row["key"] == "named"]
+    assert stored == [str(number) for number in range(10) if number not in BAD]
+
+
+def test_the_largest_batch_of_a_client_is_named_whole(shared_server: RunningServer) -> None:
+    told: list[Rejection] = []
+    with Client(shared_server.url, on_rejected=told.append, batch_events=MAX_BATCH_EVENTS, linger_seconds=10) as client:
+        client.log_many([{"message": str(number), "level": ""} for number in range(MAX_BATCH_EVENTS)])
+        assert client.flush() == 0
+        assert (client.stats().delivered, client.stats().rejected) == (0, MAX_BATCH_EVENTS)
+        assert client.stats().batches == 1
+    assert [json.loads(row.event or b"{}").get("message") for row in told] == [str(n) for n in range(MAX_BATCH_EVENTS)]
+
+
+@pytest.mark.parametrize(
+    ("quarantined", "errors", "named", "counted"),
+    [
+        (3, None, [], 3),
+        (3, [4], [4], 2),
+        (2, [1, 4], [1, 4], 0),
+        (0, [1], [1], 0),
+        (99, [1, 99, -1], [1], 9),
+        (-7, None, [], 0),
+    ],
+)
+def test_events_that_the_server_only_counts(
+    quarantined: int, errors: list[int] | None, named: list[int], counted: int
+) -> None:
+    """Of an older server, or beyond the number that an answer names; whatever it says, the account adds up."""
+    found: dict[str, Any] = {"status": "accepted", "quarantined": quarantined}
+    if errors is not None:
+        found["errors"] = [{"index": index, "error": f"reason {index}"} for index in errors]
+    told: list[Rejection] = []
+    with (
+        scripted(lambda _: Answer(202, json.dumps(found).encode())) as server,
+        Client(server.url, on_rejected=told.append, linger_seconds=10) as client,
+    ):
+        for number in range(10):
+            client.log(str(number))
+        assert client.flush() == 0
+        stats = client.stats()
+    assert (stats.accepted, stats.delivered) == (10, 10 - len(named) - counted)
+    assert stats.rejected == len(named) + counted
+    alone = [(json.loads(row.event)["message"], row.reason) for row in told if row.event is not None]
+    assert alone == [(str(index), f"reason {index}") for index in named]
+    assert [row.count for row in told if row.event is None] == ([counted] if counted else [])
 
 
 def test_lanes_have_names_and_nothing_else_does() -> None:

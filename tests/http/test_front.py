@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from forebay.api.drain import MAX_NAMED
 from forebay.http.router import Role, Route
 from harness import RunningServer, answer
 
@@ -110,6 +111,39 @@ def test_http_1_1_asks_for_a_host(both: RunningServer, way: Callable[..., bytes]
     request = way(DRAIN, json.dumps({"events": [LOG]}).encode()).replace(b"Host: x\r\n", b"")
     status, _headers, body = asked(both, request)
     assert (status, json.loads(body)["error"]) == (400, "the request has no Host header")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "bad"),
+    [
+        (DRAIN, {"events": [LOG, LOG | {"level": 1}, 7, LOG]}, [1, 2]),
+        (DRAIN, {"events": [LOG]}, []),
+        (DRAIN, {"events": [0] * (MAX_NAMED + 1)}, list(range(MAX_NAMED + 1))),
+        (DRAIN, {"events": []}, None),
+        (TRACK, VISIT, []),
+        (TRACK, VISIT | {"user": 1}, [0]),
+        (TRACK + "/batch", [{}, VISIT, {}], [0, 2]),
+        (TRACK + "/batch", [VISIT], []),
+    ],
+)
+def test_what_is_put_aside_is_named_alike_on_both(
+    both: RunningServer, path: str, body: Any, bad: list[int] | None
+) -> None:
+    text = json.dumps(body).encode()
+    key = f"Idempotency-Key: aside-{path}-{bad and len(bad)}"
+    asking = "Forebay-On-Invalid: quarantine"
+    answers = [asked(both, way(path, text, asking)) for way in (plain, chunked)]
+    # Three times under one key: each way answers as the first did, that of the other way too.
+    answers += [asked(both, way(path, text, asking, key)) for way in (plain, chunked, plain)]
+    status, _, first = answers[0]
+    assert all(answer == answers[0] for answer in answers)
+    found = json.loads(first)
+    if bad is None:
+        assert (status, found["code"]) == (400, "malformed_request")
+        return
+    assert (status, found["status"], found["quarantined"]) == (202, "accepted", len(bad))
+    assert [row["index"] for row in found.get("errors", [])] == bad[:MAX_NAMED]
+    assert ("errors" in found) == bool(bad)
 
 
 def test_a_key_is_the_same_on_both(both: RunningServer) -> None:

@@ -46,12 +46,34 @@ class LogBatch(msgspec.Struct):
     events: Annotated[list[LogEvent], msgspec.Meta(min_length=1)]
 
 
+MAX_NAMED = 1000
+"""Events that were put aside and are named in the answer; the engine holds it."""
+
+
+class PutAside(msgspec.Struct):
+    """An event that was put on the stream of rejected ones."""
+
+    index: Annotated[int, msgspec.Meta(ge=0, description="Its place in the body, from 0.")]
+    error: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1,
+            description="What the body would be refused with without the quarantine.",
+            examples=["events[3].timestamp: the month must be 01 to 12"],
+        ),
+    ]
+
+
 class Accepted(msgspec.Struct, omit_defaults=True):
     """The batch is stored as `Forebay-Durability` says. `quarantined` is there under `Forebay-On-Invalid: quarantine`
-    and counts the events that were put aside."""
+    and counts the events that were put aside; `errors` names them, the first 1000 if there are more, and is there when
+    there are any."""
 
     status: Literal["accepted"]
     quarantined: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
+    errors: Annotated[list[PutAside], msgspec.Meta(min_length=1, max_length=MAX_NAMED)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
 
 
 def routes(app: App) -> list[Route]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An event that is not stored, or, with `event` None, so many of a batch that the server put aside: it keeps them,
-    with their reasons, on a stream of rejected ones.
+    """An event that is not stored where it belongs. Log events are put on a stream of rejected ones by the server, with
+    their reasons; with `event` None this stands for so many of a batch of which the server does not say which they are.
 
     Attributes:
         lane: `drain`, `track`, `events` or `publish:<stream>`.

@@ -159,9 +159,8 @@ class Senders:
                 self.batches += 1
         count = len(refused)
         if found.quarantined:
-            aside = min(found.quarantined, end - start)
-            refused.append(Rejection(lane, None, "put on the server's stream of rejected events", aside))
-            count += aside
+            refused.append(Rejection(lane, None, "put on the server's stream of rejected events", found.quarantined))
+            count += found.quarantined
         # Told before it counts: who waits until nothing is pending finds what was rejected.
         self._reject(refused)
         self._queue.settle(batch, start, end, count)

@@ -23,9 +23,11 @@ _INDEX = re.compile(r"(?:events)?\[(\d+)\]")
 class Verdict:
     """What became of the events of a request that was answered for good.
 
-    `rejected` are the refused ones by their index, with the reasons. `quarantined` ones the server put aside without
-    saying which. With `whole` nothing of the request is stored, and `rejected` is empty; `index` is then the event
-    that it is owed to, as far as the answer names one, and `splits` whether its neighbours may be good on their own.
+    `rejected` are the refused ones by their index, with the reasons, those that the server put aside among them.
+    `quarantined` ones it put aside without saying which: beyond the number that one answer names, or because it is of
+    an older release, which only counts them. Together they are no more than were sent. With `whole` nothing of the
+    request is stored, and `rejected` is empty; `index` is then the event that it is owed to, as far as the answer names
+    one, and `splits` whether its neighbours may be good on their own.
     """
 
     rejected: dict[int, str] = field(default_factory=dict)
@@ -61,7 +63,7 @@ def verdict(answer: Answer, events: int) -> Verdict:
     good = 200 <= answer.status < 300
     listed = _listed(body, events)
     if good or (answer.status == 400 and len(listed) == events):
-        return Verdict(rejected=listed, quarantined=max(0, min(body.quarantined, events)))
+        return Verdict(rejected=listed, quarantined=max(0, min(body.quarantined, events) - len(listed)))
     why = reason(answer.body)
     found = _INDEX.match(why)
     index = int(found[1]) if found is not None else None
@@ -80,12 +82,12 @@ def reason(body: bytes) -> str:
 
 
 def _listed(body: _Body, events: int) -> dict[int, str]:
-    """The events that are refused on their own: of the events API `errors`, of a publication the errors in
-    `results`."""
+    """The events that are refused on their own, or put aside: of the drain, the analytics and the events API `errors`,
+    of a publication the errors in `results`."""
     found: dict[int, str] = {}
     for row in body.errors or ():
         if isinstance(row, dict) and isinstance(index := row.get("index"), int) and 0 <= index < events:
-            found[index] = _text(row.get("error"))
+            found[index] = _without_place(_text(row.get("error")), index)
     if body.results:
         for index, row in enumerate(body.results[:events]):
             if isinstance(row, dict) and row.get("error"):
@@ -97,6 +99,12 @@ def _text(error: Any) -> str:
     if isinstance(error, dict):
         return str(error.get("detail") or error.get("description") or error.get("message") or error)
     return str(error)
+
+
+def _without_place(why: str, index: int) -> str:
+    """Who is told of one event does not know its batch."""
+    place = _INDEX.match(why)
+    return why[place.end() :].lstrip(".: ") if place is not None and place[1] == str(index) else why
 
 
 def _raw(body: bytes) -> str:

@@ -34,7 +34,7 @@ HEADERS: tuple[Parameter[Any], ...] = (
         "refuse",
         ("refuse", "quarantine"),
         "What becomes of a body with invalid events: it is refused whole, or they are put on the stream "
-        "`<stream>.rejected` and the others stored.",
+        "`<stream>.rejected` and named in the answer, and the others stored.",
     ),
 )
 """The rows of OpenAPI for all of these. `terms_of` checks by hand: `get()` hides what is given twice or not ASCII."""

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Barrier};
 
+use forebay_core::ingest::MAX_NAMED_EVENTS;
 use forebay_core::log::dedup::MAX_IDEMPOTENCY_KEY_BYTES;
 use forebay_core::log::storage::{Disk, Storage, faulty::Faulty};
 use forebay_core::{
@@ -45,6 +46,16 @@ fn records(engine: &Engine, stream: &str) -> Vec<String> {
 fn keyed(body: Vec<u8>, key: &str) -> Request {
     let key = Some(Key::new(b"token", LOGS, key.as_bytes()).unwrap());
     Request { key, ..Request::new(Shape::Drain, Box::new(body)) }
+}
+
+fn quarantining(request: Request) -> Request {
+    Request { on_invalid: OnInvalid::Quarantine, ..request }
+}
+
+fn answer(engine: &Engine, request: Request) -> Result<String> {
+    let (status, body) = engine.ingest(request)?.answer()?;
+    assert_eq!(status, 202);
+    Ok(String::from_utf8(body).unwrap())
 }
 
 #[test]
@@ -135,12 +146,18 @@ fn quarantine_keeps_the_good_and_names_the_bad() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path());
     let events = [event("p", "good"), event("", "bad"), "7".to_owned(), event("p", "good too")];
-    let quarantine = |body| Request { on_invalid: OnInvalid::Quarantine, ..Request::new(Shape::Drain, Box::new(body)) };
+    let quarantine = |body| quarantining(Request::new(Shape::Drain, Box::new(body)));
     let error = engine.ingest(Request::new(Shape::Drain, Box::new(body(&events)))).unwrap_err();
     assert!(error.detail().starts_with("events[1].project_id"), "{error}");
     assert!(records(&engine, LOGS).is_empty());
     let receipt = engine.ingest(quarantine(body(&events))).unwrap();
     assert_eq!(receipt.quarantined, 2);
+    let named = concat!(
+        r#"{"status":"accepted","quarantined":2,"errors":["#,
+        r#"{"index":1,"error":"events[1].project_id: must not be empty"},"#,
+        r#"{"index":2,"error":"events[2]: must be an object"}]}"#
+    );
+    assert_eq!(receipt.answer().unwrap(), (202, named.as_bytes().to_vec()));
     assert_eq!(records(&engine, LOGS), [event("p", "good"), event("p", "good too")]);
     let rejected = records(&engine, "logs.rejected");
     assert_eq!(rejected.len(), 2);
@@ -153,6 +170,72 @@ fn quarantine_keeps_the_good_and_names_the_bad() {
     assert_eq!(error.kind(), ErrorKind::Malformed);
     drop(engine);
     assert_eq!(records(&open(directory.path()), "logs.rejected"), rejected);
+}
+
+#[test]
+fn a_repeat_names_the_same_events_also_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let events: Vec<_> = (0..40).map(|i| if i % 3 == 1 { "{}".to_owned() } else { event("p", "good") }).collect();
+    let ask = |engine: &Engine| answer(engine, quarantining(keyed(body(&events), "k"))).unwrap();
+    let engine = open(directory.path());
+    let barrier = Barrier::new(4);
+    let send = || {
+        barrier.wait();
+        ask(&engine)
+    };
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..4).map(|_| scope.spawn(send)).collect();
+        senders.into_iter().map(|sender| sender.join().unwrap()).collect()
+    });
+    let first = &answers[0];
+    assert!(first.starts_with(r#"{"status":"accepted","quarantined":13,"errors":[{"index":1,"#), "{first}");
+    assert!(answers.iter().all(|answer| answer == first));
+    assert_eq!(ask(&engine), *first);
+    drop(engine);
+    let engine = open(directory.path());
+    assert_eq!(ask(&engine), *first);
+    let plain = answer(&engine, keyed(body(&events), "k")).unwrap();
+    assert_eq!(plain, r#"{"status":"accepted"}"#, "whoever does not ask for it is not told");
+    assert_eq!((records(&engine, LOGS).len(), records(&engine, "logs.rejected").len()), (27, 13));
+    let other = answer(&engine, quarantining(keyed(body(&[event("p", "other")]), "k"))).unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::IdempotencyMismatch);
+}
+
+#[test]
+fn a_repeat_under_another_limit_is_refused_when_it_would_put_others_aside() {
+    let storage = Faulty::new(8);
+    let start = |max_record_bytes| {
+        let options = Options { max_record_bytes, ..options() };
+        Engine::open(Arc::new(storage.clone()) as Arc<dyn Storage>, options).unwrap()
+    };
+    let long = event("p", &"x".repeat(1000));
+    let ask = |engine: &Engine, key: &str, events: &[String]| answer(engine, quarantining(keyed(body(events), key)));
+    let engine = start(512);
+    ask(&engine, "short", &[event("p", "short"), "{}".to_owned()]).unwrap();
+    let refused = ask(&engine, "long", &[event("p", "short"), long.clone()]).unwrap();
+    assert!(refused.contains(r#""quarantined":1,"errors":[{"index":1,"error":"events[1]: has 10"#), "{refused}");
+    drop(engine);
+    let engine = start(4096);
+    ask(&engine, "short", &[event("p", "short"), "{}".to_owned()]).unwrap();
+    let error = ask(&engine, "long", &[event("p", "short"), long]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IdempotencyMismatch);
+    assert!(error.detail().contains("limits"), "{error}");
+}
+
+#[test]
+fn an_answer_names_the_first_events_and_counts_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path());
+    for bad in [MAX_NAMED_EVENTS, MAX_NAMED_EVENTS + 1] {
+        let named =
+            answer(&engine, quarantining(Request::new(Shape::Drain, Box::new(body(&vec!["0".to_owned(); bad])))));
+        let named: serde_json::Value = serde_json::from_str(&named.unwrap()).unwrap();
+        assert_eq!(named["quarantined"], bad);
+        let errors = named["errors"].as_array().unwrap();
+        assert_eq!(errors.len(), MAX_NAMED_EVENTS);
+        assert!(errors.iter().enumerate().all(|(index, row)| row["index"] == index), "in order, from the first");
+        assert_eq!(errors[MAX_NAMED_EVENTS - 1]["error"], "events[999]: must be an object");
+    }
 }
 
 #[test]

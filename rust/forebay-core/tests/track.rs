@@ -172,10 +172,13 @@ fn what_is_wrong_may_be_put_aside() {
     let asking = |shape, body: &str| Request { on_invalid: OnInvalid::Quarantine, ..request(shape, body) };
     let body = format!("[{EVENT},{{}},{EVENT}]");
     let put_aside = answer(&engine, asking(Shape::TrackBatch, &body)).unwrap();
-    assert_eq!(put_aside, r#"{"status":"accepted","quarantined":1}"#);
+    let expected = |row: &str| format!(r#"{{"status":"accepted","quarantined":1,"errors":[{row}]}}"#);
+    assert_eq!(put_aside, expected(r#"{"index":1,"error":"events[1].event: missing"}"#));
     let put_aside = answer(&engine, asking(Shape::Track, r#"{"event":7}"#)).unwrap();
-    assert_eq!(put_aside, r#"{"status":"accepted","quarantined":1}"#);
-    assert_eq!(records(&engine, ANALYTICS).len(), 2);
+    assert_eq!(put_aside, expected(r#"{"index":0,"error":"event: must be an object"}"#));
+    let put_aside = answer(&engine, asking(Shape::Track, EVENT)).unwrap();
+    assert_eq!(put_aside, r#"{"status":"accepted","quarantined":0}"#);
+    assert_eq!(records(&engine, ANALYTICS).len(), 3);
     let rejected: Vec<_> = records(&engine, "analytics.rejected").into_iter().map(|record| record.3).collect();
     assert_eq!(
         rejected,

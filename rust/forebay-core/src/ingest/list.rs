@@ -2,7 +2,7 @@
 
 use super::json::{JsonError, Scanner};
 use super::problem::{Problem, malformed, not_json};
-use super::{Event, InvalidEvent, OnInvalid, Parsed};
+use super::{Event, OnInvalid, Parsed};
 use crate::error::Result;
 
 /// An event that was read to its end, or what is wrong with it.
@@ -116,7 +116,7 @@ pub(super) fn take_in<'a>(
         if on_invalid == OnInvalid::Refuse {
             return Err(problem.error(Some(index)));
         }
-        out.invalid.push(InvalidEvent { index, span: scanner.since(start), reason: problem.text() });
+        out.invalid.push(problem.with(index, scanner.since(start)));
     }
     Ok(())
 }

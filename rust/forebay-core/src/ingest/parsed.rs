@@ -1,4 +1,5 @@
 use super::event::Event;
+use super::problem::placed;
 
 /// What becomes of a body in which some events are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +19,19 @@ pub struct InvalidEvent<'a> {
     pub span: &'a [u8],
     /// What is wrong with it, with the field's name.
     pub reason: String,
+    /// Whether it is one field that is wrong: the reason then begins with its name.
+    pub of_field: bool,
 }
 
 impl InvalidEvent<'_> {
+    /// What a refusal of the body would say of it; `alone` when it is the whole body.
+    #[must_use]
+    pub fn refusal(&self, alone: bool) -> String {
+        placed((!alone).then_some(self.index), self.of_field, &self.reason)
+    }
+
     fn without_span(self) -> InvalidEvent<'static> {
-        InvalidEvent { index: self.index, span: &[], reason: self.reason }
+        InvalidEvent { span: &[], ..self }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::events::{IdSource, MAX_BATCH_EVENTS, Rules, parse_event_batch};
 use super::request::{Job, Request, Shape};
 use super::track::{parse_track, parse_track_batch};
-use super::{Encoding, Event, InvalidEvent, OnInvalid, Outline, Parsed, inflate, parse_drain};
+use super::{Encoding, Event, InvalidEvent, OnInvalid, Outline, Parsed, QuarantineOutline, inflate, parse_drain};
 use crate::admission::{Account, Charge, Cost, Permit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
@@ -103,7 +103,18 @@ impl Parser {
             Ok(body) => body,
             Err(error) => return Err(refused(error, reply)),
         };
-        let reply = reply.outlined(Outline::Accepted { quarantining: request.on_invalid == OnInvalid::Quarantine });
+        let rules = (arrival, MAX_BATCH_EVENTS);
+        // What is put aside is in the answer, a repeat's too, and is read from the body again; no other repeat is parsed.
+        let early = match request.on_invalid {
+            OnInvalid::Refuse => None,
+            OnInvalid::Quarantine => match self.parsed(&request, &body, rules) {
+                Ok(parsed) => Some(parsed),
+                Err(error) => return Err(refused(error, reply)),
+            },
+        };
+        let reply = reply.outlined(early.as_ref().map_or(Outline::Accepted, |parsed| {
+            Outline::Quarantined(Box::new(QuarantineOutline::new(parsed, request.shape == Shape::Track)))
+        }));
         let reply = match request.key {
             None => reply,
             Some(key) => match self.dedup.begin(Claim::new(key, Keep::Status, &stream, arrival), &body, reply) {
@@ -112,7 +123,8 @@ impl Parser {
                 Err(refused) => return Err(refused),
             },
         };
-        match self.batch(&request, &body, &stream, permit, (arrival, MAX_BATCH_EVENTS)) {
+        let parsed = early.map_or_else(|| self.parsed(&request, &body, rules), Ok);
+        match parsed.and_then(|parsed| self.packed(&request, &body, &stream, permit, arrival, &parsed)) {
             Ok((batch, quarantined)) => {
                 let append = Append::records(batch, reply, admitted);
                 self.commits.push(Append { quarantined, ..append });
@@ -196,8 +208,13 @@ impl Parser {
         body: &[u8],
         stream: &Arc<Stream>,
         permit: Permit,
-        (arrival, most): (Timestamp, usize),
+        rules: (Timestamp, usize),
     ) -> Result<(Encoded, u32)> {
+        let parsed = self.parsed(request, body, rules)?;
+        self.packed(request, body, stream, permit, rules.0, &parsed)
+    }
+
+    fn parsed<'b>(&self, request: &Request, body: &'b [u8], (arrival, most): (Timestamp, usize)) -> Result<Parsed<'b>> {
         let mut parsed = Parsed::default();
         let (on_invalid, limit) = (request.on_invalid, self.max_record_bytes);
         match request.shape {
@@ -213,13 +230,26 @@ impl Parser {
                 return Err(Error::new(ErrorKind::Internal, detail));
             }
         }
-        request.check_keys(&parsed)?;
+        Ok(parsed)
+    }
+
+    /// As [`Parser::batch`], of a body that was read.
+    fn packed(
+        &self,
+        request: &Request,
+        body: &[u8],
+        stream: &Arc<Stream>,
+        permit: Permit,
+        arrival: Timestamp,
+        parsed: &Parsed<'_>,
+    ) -> Result<(Encoded, u32)> {
+        request.check_keys(parsed)?;
         let cost = Cost { events: (parsed.events.len() + parsed.invalid.len()) as u64, bytes: body.len() as u64 };
         let charge = Charge::take(request.account.as_deref(), stream.quota(), stream.name(), cost)
             .inspect_err(|error| self.counters.quota_refused(error))?;
-        self.counters.events_rejected.add(request.api(), parsed.invalid.len() as u64);
-        let encoded = self.encoded(&parsed, stream, permit, arrival)?;
+        let encoded = self.encoded(parsed, stream, permit, arrival)?;
         charge.settle();
+        self.counters.events_rejected.add(request.api(), parsed.invalid.len() as u64);
         Ok(encoded)
     }
 

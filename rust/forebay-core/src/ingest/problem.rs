@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::InvalidEvent;
 use super::json::JsonError;
 use crate::error::{Error, ErrorKind};
 
@@ -31,21 +32,32 @@ impl Problem {
         Box::new(Self { kind: ErrorKind::PayloadTooLarge, field: field.into(), reason: reason.into() })
     }
 
+    /// The event at `index`, of the bytes `span`, with what is wrong with it.
+    #[cold]
+    pub(super) fn with<'a>(&self, index: usize, span: &'a [u8]) -> InvalidEvent<'a> {
+        InvalidEvent { index, span, reason: self.text(), of_field: !self.field.is_empty() }
+    }
+
     /// The field and the reason.
-    pub(super) fn text(&self) -> String {
+    fn text(&self) -> String {
         if self.field.is_empty() { self.reason.to_string() } else { format!("{}: {}", self.field, self.reason) }
     }
 
     /// The same as an error; `index` is the event's in its batch.
     pub(super) fn error(&self, index: Option<usize>) -> Error {
-        let Self { kind, field, reason } = self;
-        let detail = match (index, field.is_empty()) {
-            (None, true) => format!("the event {reason}"),
-            (None, false) => format!("{field}: {reason}"),
-            (Some(index), true) => format!("events[{index}]: {reason}"),
-            (Some(index), false) => format!("events[{index}].{field}: {reason}"),
-        };
-        Error::new(*kind, detail)
+        Error::new(self.kind, placed(index, !self.field.is_empty(), &self.text()))
+    }
+}
+
+/// What is wrong with an event, with the place of it; `index` is the event's in its batch, and `of_field` says that the
+/// text begins with a field's name.
+#[cold]
+pub(super) fn placed(index: Option<usize>, of_field: bool, text: &str) -> String {
+    match (index, of_field) {
+        (None, false) => format!("the event {text}"),
+        (None, true) => text.to_owned(),
+        (Some(index), false) => format!("events[{index}]: {text}"),
+        (Some(index), true) => format!("events[{index}].{text}"),
     }
 }
 

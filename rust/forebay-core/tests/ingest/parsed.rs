@@ -14,7 +14,7 @@ fn recycling_keeps_the_memory_and_nothing_else() {
             headers: Cow::Borrowed(&[]),
             timestamp: Timestamp(0),
         });
-        parsed.invalid.push(InvalidEvent { index, span: &body, reason: String::new() });
+        parsed.invalid.push(InvalidEvent { index, span: &body, reason: String::new(), of_field: false });
     }
     let (events, invalid) = (parsed.events.capacity(), parsed.invalid.capacity());
     let recycled: Parsed<'static> = parsed.recycle();
@@ -27,7 +27,12 @@ fn the_place_of_an_accepted_event_counts_what_was_set_aside() {
     for pattern in 0_u32..1 << 10 {
         let (good, bad): (Vec<usize>, Vec<usize>) = (0..10).partition(|index| pattern & (1 << index) != 0);
         let mut parsed = Parsed::default();
-        parsed.invalid.extend(bad.iter().map(|index| InvalidEvent { index: *index, span: b"", reason: String::new() }));
+        parsed.invalid.extend(bad.iter().map(|index| InvalidEvent {
+            index: *index,
+            span: b"",
+            reason: String::new(),
+            of_field: false,
+        }));
         let places: Vec<usize> = (0..good.len()).map(|accepted| parsed.index_in_body(accepted)).collect();
         assert_eq!(places, good, "{pattern:b}");
     }

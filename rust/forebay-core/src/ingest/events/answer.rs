@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::event::Identity;
 use crate::error::Result;
 use crate::ids::Timestamp;
-use crate::ingest::outline::limits_changed;
+use crate::ingest::outline::{limits_changed, write_failures};
 use crate::log::append::Receipt;
 
 /// What the answer to a single event needs beside the receipt.
@@ -63,11 +63,7 @@ impl BatchOutline {
         write(format_args!(r#""processed":{stored},"failed":{failed},"totalProcessingTime":"#));
         write_millis(receipt.took, &mut out);
         out.extend_from_slice(br#","errors":["#);
-        for (place, (index, reason)) in self.failures.iter().enumerate() {
-            let comma = if place > 0 { "," } else { "" };
-            // Writing into memory cannot fail.
-            let _infallible = write!(out, r#"{comma}{{"index":{index},"error":{}}}"#, json(reason));
-        }
+        write_failures(self.failures.iter().map(|(index, reason)| (*index, reason)), &mut out);
         out.extend_from_slice(b"]}");
         Ok((if stored > 0 { 200 } else { 400 }, out))
     }

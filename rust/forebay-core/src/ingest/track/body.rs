@@ -6,7 +6,7 @@ use crate::ids::Timestamp;
 use crate::ingest::json::Scanner;
 use crate::ingest::list::parse_array_body;
 use crate::ingest::problem::not_json;
-use crate::ingest::{InvalidEvent, OnInvalid, Parsed};
+use crate::ingest::{OnInvalid, Parsed};
 
 /// Parses a body that is one event into `out`, which is emptied first.
 ///
@@ -33,7 +33,7 @@ pub fn parse_track<'a>(
     match read {
         Ok(event) => out.events.push(event),
         Err(problem) if on_invalid == OnInvalid::Refuse => return Err(problem.error(None)),
-        Err(problem) => out.invalid.push(InvalidEvent { index: 0, span, reason: problem.text() }),
+        Err(problem) => out.invalid.push(problem.with(0, span)),
     }
     Ok(())
 }
