@@ -38,6 +38,9 @@ ACCEPT_SECONDS = 10.0
 CLOSE_SECONDS = 1.0
 """How long a client is given to answer a close frame before its connection ends without."""
 
+RETRY_SECONDS = 0.01
+"""Until a close frame is tried again that something is in the way of."""
+
 MAX_LOOKS = 3
 """Where a descriptor was not found so often it will not be, and each look goes through all of them."""
 
@@ -102,12 +105,22 @@ class WebSocket:
 
     def close(self, code: int) -> None:
         """Begins the end with a close frame of that code: nothing is sent any more, and `receive` ends when the client
-        has answered it, or a moment later without."""
+        has answered it, or a moment later without. A message that is on its way goes out before."""
         if not self.open or self.closing:
             return
         self.closing = True
-        if self._write(_CLOSE.pack(_CLOSE_OPCODE, 2, code)):
-            asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.end)
+        until = asyncio.get_running_loop().time() + CLOSE_SECONDS
+        self._say_goodbye(_CLOSE.pack(_CLOSE_OPCODE, 2, code), until)
+
+    def _say_goodbye(self, frame: bytes, until: float) -> None:
+        if not self.open:
+            return
+        loop = asyncio.get_running_loop()
+        if self._write(frame):
+            loop.call_later(CLOSE_SECONDS, self.end)
+        elif self._connection is not None and loop.time() < until:
+            # The last message is still on the way.
+            loop.call_later(RETRY_SECONDS, self._say_goodbye, frame, until)
         else:
             # It does not read, or its descriptor is not known: the server below sends a frame without a code.
             self.end()
