@@ -65,3 +65,20 @@ fn few_senders_never_wait() {
     (0..50).for_each(|batch| drop(engine.ingest(Request::new(Shape::Drain, body(batch))).unwrap()));
     assert!(ended.elapsed() < 25 * GATHER, "50 commits took {:?}", ended.elapsed());
 }
+
+#[test]
+fn a_commit_that_has_everybody_waits_for_nobody() {
+    let storage = Faulty::new(3);
+    let engine = open(&storage, Durability::Fsync);
+    let answered: Arc<Answered> = Arc::default();
+    let ended = crowd(&storage, &engine, &answered, 20);
+    for round in 0..10 {
+        let before = answered.0.lock().len();
+        for batch in 0..20 {
+            let request = Request::new(Shape::Drain, body(100 * (round + 1) + batch));
+            engine.submit(request, answered.clone(), Ticket(0)).unwrap();
+        }
+        until("every answer", || answered.0.lock().len() == before + 20);
+    }
+    assert!(ended.elapsed() < 5 * GATHER, "10 commits took {:?}", ended.elapsed());
+}

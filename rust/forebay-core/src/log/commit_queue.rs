@@ -36,7 +36,8 @@ pub struct CommitQueue {
 #[derive(Debug, Default)]
 struct State {
     appends: VecDeque<Append>,
-    asleep: bool,
+    /// The committer sleeps until so many wait.
+    wanted: Option<usize>,
     closed: bool,
 }
 
@@ -51,8 +52,8 @@ impl CommitQueue {
             return;
         }
         state.appends.push_back(append);
-        if state.asleep {
-            state.asleep = false;
+        if state.wanted.is_some_and(|wanted| state.appends.len() >= wanted) {
+            state.wanted = None;
             drop(state);
             self.wake.notify_one();
         }
@@ -94,7 +95,7 @@ impl CommitQueue {
     pub fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
-        state.asleep = false;
+        state.wanted = None;
         drop(state);
         self.wake.notify_all();
     }
@@ -108,6 +109,18 @@ impl CommitQueue {
         drop(left);
     }
 
+    /// Waits until so many appends are queued, but not longer than until then, nor beyond the close.
+    pub fn wait_for(&self, appends: usize, until: Instant) {
+        let mut state = self.state.lock();
+        while state.appends.len() < appends && !state.closed {
+            state.wanted = Some(appends);
+            if self.wake.wait_until(&mut state, until).timed_out() {
+                break;
+            }
+        }
+        state.wanted = None;
+    }
+
     /// Moves what is queued into `batch`, up to `max_bytes` of records but at least one append.
     pub fn take(&self, batch: &mut Vec<Append>, max_bytes: usize, deadline: Option<Instant>) -> Taken {
         let mut state = self.state.lock();
@@ -115,12 +128,12 @@ impl CommitQueue {
             if state.closed {
                 return Taken::Closed;
             }
-            state.asleep = true;
+            state.wanted = Some(1);
             match deadline {
                 None => self.wake.wait(&mut state),
                 Some(deadline) => {
                     if self.wake.wait_until(&mut state, deadline).timed_out() && state.appends.is_empty() {
-                        state.asleep = false;
+                        state.wanted = None;
                         return if state.closed { Taken::Closed } else { Taken::Nothing };
                     }
                 }

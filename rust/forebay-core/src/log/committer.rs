@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::append::{Append, Chunk, Completer, Level, Placed, Receipt};
 use super::commit_queue::{CommitQueue, Taken};
 use super::frame::{FrameHead, FrameKind, FrameRow, frame_bytes};
+use super::gather::Gather;
 use super::journal::{Journal, JournalError, Room};
 use super::ring::Run;
 use super::seal_queue::{Contents, Full, SealQueue};
@@ -26,13 +27,6 @@ const RETENTION_SHARE: u32 = 10;
 const MIN_FILE_AGE: Duration = Duration::from_secs(1);
 /// An old file that could not be left, because the disk is full, is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
-/// From so many appends in the last commit the log is busy: fewer senders would wait for nobody.
-const BUSY_APPENDS: usize = 8;
-/// Or from so many, when they had this many bytes together: large requests keep their senders apart.
-const BUSY_LARGE_APPENDS: usize = 3;
-const BUSY_BYTES: usize = 64 * 1024;
-/// The wait grows with the square of the files that are not sealed yet, up to this many.
-const MAX_GATHER_BACKLOG: usize = 4;
 /// Records of one commit: more would not be cheaper, and each request of it waits for all.
 const MAX_COMMIT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -47,13 +41,11 @@ pub struct Committer {
     counters: Arc<Counters>,
     durability: Durability,
     sync_interval: Duration,
-    commit_gather: Duration,
+    gather: Gather,
     file_age: Duration,
     max_commit_bytes: usize,
     last_commit: Instant,
     last_sync: Instant,
-    /// Appends of the last commit, and their bytes.
-    last_group: (usize, usize),
     /// An old file is not left before this.
     next_rotation: Instant,
 }
@@ -86,12 +78,11 @@ impl Committer {
             counters: wiring.counters,
             durability: options.durability,
             sync_interval: options.sync_interval,
-            commit_gather: options.commit_gather,
+            gather: Gather::new(options.commit_gather),
             file_age: options.journal_file_age,
             max_commit_bytes: MAX_COMMIT_BYTES.min(largest),
             last_commit: now,
             last_sync: now,
-            last_group: (0, 0),
             next_rotation: now,
         }
     }
@@ -120,25 +111,17 @@ impl Committer {
         }
     }
 
-    /// Lets a commit of a busy log gather: each costs its write, its sync and half a dozen switches of threads, however
-    /// little is in it, and where senders share the core with us these keep more from arriving. When sealing lags
-    /// behind, all commits gather, and longer: what waits to be sealed leaves the processor's caches, and takes new
-    /// journal files and memory instead of used ones, so that a log that gets too far ahead only gets slower.
+    /// Waits for more to share the commit, where that pays.
     fn gather(&mut self, batch: &mut Vec<Append>) {
         let bytes = payload_bytes(batch);
-        let backlog = self.sealing.backlog().min(MAX_GATHER_BACKLOG);
-        let busy = match self.last_group {
-            (BUSY_APPENDS.., _) | (BUSY_LARGE_APPENDS.., BUSY_BYTES..) => batch.len() < 2 * self.last_group.0,
-            (_, _) => false,
-        };
-        let factor = if backlog > 1 { backlog * backlog } else { usize::from(busy) };
-        let due = self.last_commit + self.commit_gather * u32::try_from(factor).unwrap_or(1);
-        let wait = due.saturating_duration_since(Instant::now());
-        if self.durability == Durability::Fsync && !wait.is_zero() && bytes < self.max_commit_bytes {
-            std::thread::sleep(wait);
+        if self.durability == Durability::Fsync
+            && bytes < self.max_commit_bytes
+            && let Some(wait) = self.gather.wait(batch.len(), self.last_commit, self.sealing.backlog())
+        {
+            self.queue.wait_for(wait.appends - batch.len(), wait.until);
             let _more = self.queue.take(batch, self.max_commit_bytes - bytes, Some(Instant::now()));
         }
-        self.last_group = (batch.len(), payload_bytes(batch));
+        self.gather.note(batch.len(), payload_bytes(batch));
     }
 
     fn deadline(&self) -> Option<Instant> {

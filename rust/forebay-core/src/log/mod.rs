@@ -10,6 +10,7 @@ mod deletion;
 pub mod encode;
 pub mod event_json;
 pub mod frame;
+mod gather;
 mod intervals;
 pub mod journal;
 pub mod journal_files;
