@@ -180,14 +180,14 @@ def test_what_is_json_to_some_and_not_to_the_server_is_refused_alone(
     shared_server: RunningServer, tmp_path: Path
 ) -> None:
     good = lines(9, "near")
-    bad = json.dumps(event("bad", metadata={"a": "\ud800"})).encode()
+    bad = json.dumps(event("bad")).encode()[:-1] + b',"metadata":{"a":' + b"[" * 100 + b"]" * 100 + b"}}"
     rejected = tmp_path / "rejected"
     text = b"\n".join([*good[:5], bad, *good[5:]])
     ended = send("-", "--url", shared_server.url, "--rejected", rejected, text=text)
     assert b"acknowledged 9 events" in ended.stdout
     assert messages(shared_server, "near") == sorted(f"near{n}" for n in range(9))
     row = json.loads(rejected.read_text())
-    assert (row["line"], row["reason"]) == (6, "the body is not valid JSON: lone surrogate")
+    assert (row["line"], row["reason"]) == (6, "the body is not valid JSON: nested more than 64 deep")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from client.proxy import Answer, Request, Scripted, accepted, scripted
-from forebay.sender import Following, Line, drain_of
+from forebay.sender import Following, Line, drain_of, path_watch
 from forebay.sender.mark import Mark, MarkFile
 from harness import event, wait_for
 
@@ -67,6 +69,9 @@ class Run:
 
     def known(self) -> set[int]:
         return self.following._watch.known
+
+    def misses(self) -> bool:
+        return self.following._watch._misses
 
     def seen(self) -> int:
         file = self.following._file
@@ -143,6 +148,22 @@ def test_a_batch_that_may_have_arrived_is_repeated_under_its_key_before_all_else
     ]
 
 
+def test_what_may_have_arrived_is_kept_by_a_run_that_ends_before_it_is_sent(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    append(path, *range(3))
+    unanswered(path)
+    marks = Marks(path.with_suffix(".state"))
+    before = marks.mark
+    assert before is not None
+    assert before.pending is not None
+    nowhere = drain_of("http://127.0.0.1:1", None)
+    following = Following(path, marks, nowhere, patience_seconds=None, keep=lambda *_: True, notice=lambda _: None)
+    following.stop()
+    following.run()
+    marks.close()
+    assert marks.mark == before
+
+
 def test_a_batch_without_what_was_refused_is_repeated_so(tmp_path: Path) -> None:
     path = tmp_path / "log"
     append(path, *range(4))
@@ -200,6 +221,24 @@ def test_a_file_that_is_copied_and_truncated_while_a_batch_waits_is_read_on_in_t
     server, run = truncated_while_a_batch_waits(path, lambda: shutil.copyfile(path, tmp_path / "log.1"))
     assert (stored(server), run.rejected, run.outcome.lost_bytes) == (names(20), [], 0)
     assert run.notices == [f"{path} was truncated, and is read from its beginning, after the rest of its copy {path}.1"]
+
+
+def test_a_file_that_is_truncated_and_then_removed_while_a_batch_waits_is_read_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    append(path, 0, 1)
+    held = Held()
+    with scripted(held) as server, follow(path, server.url) as run:
+        wait_for("a request", held.asked.is_set)
+        append(path, 2)
+        shutil.copyfile(path, tmp_path / "log.1")
+        path.write_bytes(text(3, 4, 5))
+        path.rename(tmp_path / "away")
+        append(path, 6)
+        wait_for("a look", lambda: path.stat().st_ino in run.known())
+        (tmp_path / "away").unlink()
+        held.go.set()
+        arrived(server, 7)
+    assert (stored(server), run.outcome.lost_bytes) == (names(7), 0)
 
 
 def test_what_a_truncation_takes_is_said_and_counted(tmp_path: Path) -> None:
@@ -268,24 +307,48 @@ def test_files_that_are_compressed_while_a_batch_waits_are_read(tmp_path: Path) 
     assert (stored(server), run.notices, run.outcome.passed_over) == (names(7), [], 0)
 
 
-def test_files_that_are_compressed_while_nothing_runs_are_named(tmp_path: Path) -> None:
+def test_what_is_missed_since_too_many_files_wait_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(path_watch, "MAX_WAITING", 1)
     path = tmp_path / "log"
     append(path, 0)
+    held = Held()
+    with scripted(held) as server, follow(path, server.url) as run:
+        wait_for("a request", held.asked.is_set)
+        path.rename(tmp_path / "log.3")
+        append(path, 1)
+        wait_for("a look", lambda: path.stat().st_ino in run.known())
+        path.rename(tmp_path / "log.2")
+        append(path, 2)
+        wait_for("a miss", run.misses)
+        path.rename(tmp_path / "log.1")
+        append(path, 3)
+        modified = (tmp_path / "log.3").stat().st_mtime_ns
+        for age, name in enumerate(("log.2", "log.1", "log"), 1):
+            os.utime(tmp_path / name, ns=(modified + age, modified + age))
+        compress(tmp_path / "log.1")
+        held.go.set()
+        arrived(server, 3)
+    assert (stored(server), run.outcome.passed_over) == (["0", "1", "3"], 1)
+    assert run.notices[0].endswith("log.1.gz")
+
+
+@pytest.mark.parametrize("between", [["log.1"], []])
+def test_files_that_are_compressed_while_nothing_runs_are_named(between: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    append(path, "log.3")
     with scripted(accepted) as server:
         with follow(path, server.url) as run:
             arrived(server, 1)
-            wait_for("the mark", lambda: run.marks.mark is not None and run.marks.mark.offset == len(text(0)))
+            wait_for("the mark", lambda: run.marks.mark is not None and run.marks.mark.lines == 1)
         path.rename(tmp_path / "log.3")
-        for number in (2, 1):
-            append(tmp_path / f"log.{number}", 3 - number)
-        append(path, 3)
-        times = (tmp_path / "log.3").stat().st_mtime_ns
-        for age, name in enumerate(("log.2", "log.1", "log"), 1):
-            os.utime(tmp_path / name, ns=(times + age, times + age))
+        modified = (tmp_path / "log.3").stat().st_mtime_ns
+        for age, name in enumerate(("log.2", *between, "log"), 1):
+            append(tmp_path / name, name)
+            os.utime(tmp_path / name, ns=(modified + age, modified + age))
         compress(tmp_path / "log.2")
         with follow(path, server.url) as run:
-            arrived(server, 3)
-    assert stored(server) == ["0", "2", "3"]
+            arrived(server, 2 + len(between))
+    assert stored(server) == ["log.3", *between, "log"]
     assert (run.outcome.passed_over, len(run.notices)) == (1, 1)
     assert run.notices[0].startswith("passed over")
     assert run.notices[0].endswith("log.2.gz")

@@ -108,13 +108,14 @@ def test_a_file_that_begins_as_before_is_told_by_what_comes_before_the_rest(tmp_
 
 def test_one_that_is_smaller_at_a_look_was_truncated_though_it_looks_as_before_later(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    path.write_bytes(b"same\n" * 3)
+    lines = HEAD_BYTES // len(b"same\n") + 1
+    path.write_bytes(b"same\n" * 2 * lines)
     file = GrowingFile(path)
     while file.readline(100):
         pass
-    path.write_bytes(b"same\n")
+    path.write_bytes(b"same\n" * lines)
     file.look()
-    path.write_bytes(b"same\n" * 5)
+    path.write_bytes(b"same\n" * 3 * lines)
     assert (file.readline(100), file.truncated) == (b"", True)
     file.close()
 
