@@ -164,6 +164,32 @@ def test_a_refused_event_makes_a_new_body_with_a_new_key(tmp_path: Path) -> None
     assert (row["line"], row["reason"]) == (2, "level: must not be empty")
 
 
+def test_lines_of_a_project_that_is_refused_go_at_once_and_the_account_adds_up(tmp_path: Path) -> None:
+    refusal: Step = (403, {}, b'{"error":"events[1]: the token may not write this project","code":"forbidden"}')
+    mixed = [json.dumps(event(f"m{n}", "other" if n % 2 else "mine")).encode() for n in range(100)]
+    rejected = tmp_path / "rejected"
+    with scripted(refusal) as server:
+        ended = send("-", "--url", server.url, "--rejected", rejected, text=b"\n".join(mixed))
+        assert len(server.seen) == 2
+    assert b"acknowledged 50 events in 1 batches" in ended.stdout
+    assert b"50 rejected, 0 read but not delivered" in ended.stdout
+    assert [json.loads(line)["line"] for line in rejected.read_text().splitlines()] == list(range(2, 101, 2))
+
+
+def test_what_is_json_to_some_and_not_to_the_server_is_refused_alone(
+    shared_server: RunningServer, tmp_path: Path
+) -> None:
+    good = lines(9, "near")
+    bad = json.dumps(event("bad")).encode()[:-1] + b',"metadata":{"a":' + b"[" * 100 + b"]" * 100 + b"}}"
+    rejected = tmp_path / "rejected"
+    text = b"\n".join([*good[:5], bad, *good[5:]])
+    ended = send("-", "--url", shared_server.url, "--rejected", rejected, text=text)
+    assert b"acknowledged 9 events" in ended.stdout
+    assert messages(shared_server, "near") == sorted(f"near{n}" for n in range(9))
+    row = json.loads(rejected.read_text())
+    assert (row["line"], row["reason"]) == (6, "the body is not valid JSON: nested more than 64 deep")
+
+
 @pytest.mark.parametrize(
     ("step", "reason"),
     [

@@ -130,6 +130,43 @@ def test_bad_lines_are_put_aside_or_end_the_run(server: Start, tmp_path: Path) -
     assert [json.loads(line)["line"] for line in rejected.read_text().splitlines()] == [2, 3]
 
 
+def test_a_bad_line_is_on_the_disk_before_it_is_passed_over(server: Start, tmp_path: Path) -> None:
+    running = server()
+    path, rejected = tmp_path / "app.log", tmp_path / "rejected"
+    append(path, "a")
+    with following(running.url, path, "--rejected", rejected) as process:
+        arrived(running, "a")
+        with path.open("ab") as file:
+            file.write(b"{nonsense\n")
+        append(path, "b")
+        arrived(running, "a", "b")
+        state = path.with_name("app.log.forebay")
+        wait_for("the mark", lambda: json.loads(state.read_bytes())["offset"] == path.stat().st_size)
+        process.kill()
+    with path.open("ab") as file:
+        file.write(b"nonsense again\n")
+    with following(running.url, path, "--rejected", rejected) as process:
+        wait_for("the second", lambda: rejected.read_bytes().count(b"\n") == 2)
+        end(process)
+    assert [json.loads(line)["line"] for line in rejected.read_text().splitlines()] == [2, 4]
+
+
+def test_it_waits_for_a_file_that_is_being_rotated(server: Start, tmp_path: Path) -> None:
+    running = server()
+    path = tmp_path / "app.log"
+    with following(running.url, path) as process:
+        append(path, "a")
+        arrived(running, "a")
+        assert end(process)[0] == 0
+    append(path, "b")
+    path.rename(tmp_path / "app.log.1")
+    with following(running.url, path) as process:
+        arrived(running, "a", "b")
+        append(path, "c")
+        arrived(running, "a", "b", "c")
+        assert end(process)[0] == 0
+
+
 def test_two_do_not_follow_with_one_state(server: Start, tmp_path: Path) -> None:
     running = server()
     path = tmp_path / "app.log"

@@ -59,11 +59,18 @@ def test_a_line_without_an_end_is_not_held() -> None:
     assert (texts(batch), batch.lines[0].number) == ([one], 2)
 
 
-def test_what_is_left_of_a_batch_has_another_key() -> None:
-    lines = [Line(number, b"%d" % number, 0) for number in range(3)]
-    batch = Batch(lines)
-    line, rest = batch.without(1)
-    assert (line, rest.lines) == (lines[1], [lines[0], lines[2]])
-    assert rest.key != batch.key
-    assert rest.key == batch.without(1)[1].key != batch.without(0)[1].key
-    assert len(rest.key) <= 128
+def test_a_place_in_the_body_is_of_a_line() -> None:
+    batch = Batch([Line(number, b"%d" % number * 3, number) for number in range(3)])
+    body = batch.body()
+    assert [batch.index_at(body.index(line.text) + at) for line in batch.lines for at in (0, 2)] == [0, 0, 1, 1, 2, 2]
+    assert batch.index_at(len(body)) is None
+
+
+def test_a_reader_goes_on_counting_where_another_ended() -> None:
+    one = json.dumps(event()).encode()
+    reader = Reader(io.BytesIO(b"\n{\n" + one + b"\n\n"), 10, 100)
+    rejection, batch = reader
+    assert isinstance(rejection, Rejection)
+    assert isinstance(batch, Batch)
+    assert (rejection.line.number, rejection.line.end) == (12, 103)
+    assert (batch.lines[0].number, batch.lines[0].end, reader.last) == (13, 104 + len(one), 14)

@@ -1,9 +1,8 @@
-import os
 from pathlib import Path
 
 import pytest
 
-from forebay.sender.growing import CHUNK_BYTES, HEAD_BYTES, GrowingFile, is_replaced, rotated, successor
+from forebay.sender.growing import CHUNK_BYTES, HEAD_BYTES, TAIL_BYTES, GrowingFile
 from forebay.sender.mark import Mark, MarkFile, Pending
 
 
@@ -34,65 +33,103 @@ def test_a_longer_line_comes_in_pieces_and_a_limit_ends_the_reading(tmp_path: Pa
     file.close()
 
 
-def test_a_mark_is_of_its_file_only(tmp_path: Path) -> None:
+def test_a_mark_is_of_its_file_and_of_copies(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    path.write_bytes(b"x" * 2000)
-    file = GrowingFile(path)
-    mark = file.mark(1500)
-    assert file.was(mark)
+    path.write_bytes(b"x" * 2 * HEAD_BYTES)
+    (tmp_path / "copy").write_bytes(path.read_bytes())
+    file, copy = GrowingFile(path), GrowingFile(tmp_path / "copy")
+    mark = file.mark(HEAD_BYTES + 10, 1)
     assert mark.head_bytes == HEAD_BYTES
-    with path.open("r+b") as other:
-        other.truncate(100)
+    assert (file.was(mark), file.is_copy(mark)) == (True, False)
+    assert (copy.was(mark), copy.is_copy(mark)) == (False, True)
+    with path.open("r+b") as other, (tmp_path / "copy").open("r+b") as another:
+        for to in (other, another):
+            to.truncate(100)
         assert not file.was(mark)
-        other.write(b"y" * 2000)
+        assert not copy.is_copy(mark)
+        for to in (other, another):
+            to.write(b"y" * 2 * HEAD_BYTES)
         assert not file.was(mark)
-    assert file.was(file.mark(0)) is False, "its head was read before"
-    file.close()
+        assert not copy.is_copy(mark)
+    empty = GrowingFile(tmp_path / "copy")
+    empty.restart()
+    (tmp_path / "copy").write_bytes(b"")
+    empty.restart()
+    assert not file.is_copy(empty.mark(0, 0)), "anything begins with nothing"
+    for opened in (file, copy, empty):
+        opened.close()
 
 
-@pytest.mark.parametrize("after", [b"", b"n", b"new and longer than it was before\n"])
+@pytest.mark.parametrize("after", [b"", b"n", b"new\n" * 3, b"new and longer than it was before\n"])
 def test_truncation_is_seen_whatever_was_written_since(tmp_path: Path, after: bytes) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"old\n" * 3)
     file = GrowingFile(path)
     while file.readline(100):
         pass
-    assert not file.was_truncated()
+    old = file.mark(file.position, 3)
+    assert (old.offset, file.truncated) == (12, False)
     with path.open("r+b") as other:
         other.truncate(0)
         other.write(after)
-    assert file.was_truncated()
-    assert file.readline(100) == (after if after.endswith(b"\n") else b"")
-    assert not file.was_truncated()
+    assert (file.readline(100), file.truncated) == (b"", True), "this does not follow on what was read"
+    assert file.mark(file.position, 3).head == old.head
+    file.restart()
+    assert (file.readline(100), file.truncated) == (after[: after.find(b"\n") + 1], False)
     file.close()
 
 
-def test_files_that_were_rotated_away_are_told_by_their_names_and_times(tmp_path: Path) -> None:
+def test_lines_that_were_read_before_a_truncation_are_there_and_halves_are_not(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    times = {
-        "log": 50,
-        "log.1": 40,
-        "log-20240531": 30,
-        "log.2024-05-30": 20,
-        "log.forebay": 60,
-        "log.2.gz": 35,
-        "logs": 1,
-    }
-    for name, second in times.items():
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (second, second))
-    assert [other.name for other in rotated(path)] == ["log.1", "log-20240531", "log.2024-05-30"]
-    followers = {}
-    for name in ("log.2024-05-30", "log-20240531", "log.1"):
-        file = GrowingFile(tmp_path / name)
-        assert is_replaced(path, file)
-        followers[name] = successor(path, file).name
-        file.close()
-    assert followers == {"log.2024-05-30": "log-20240531", "log-20240531": "log.1", "log.1": "log"}
+    path.write_bytes(b"one\ntwo\nha")
     file = GrowingFile(path)
-    assert not is_replaced(path, file)
+    assert file.readline(100) == b"one\n"
+    with path.open("ab") as other:
+        other.write(b"lf")
+    file.look()
+    path.write_bytes(b"other\n" * 10)
+    file.takes_rest = True
+    assert [file.readline(100), file.readline(100)] == [b"two\n", b""]
+    assert (file.position, file.truncated, file.unread) == (8, True, 4)
+    file.close()
+
+
+def test_a_file_that_begins_as_before_is_told_by_what_comes_before_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    same = b"#" * HEAD_BYTES + b"\n"
+    path.write_bytes(same + b"a" * TAIL_BYTES + b"\n")
+    file = GrowingFile(path)
+    while file.readline(HEAD_BYTES * 2):
+        pass
+    path.write_bytes(same + b"b" * TAIL_BYTES + b"\nmore\n")
+    assert (file.readline(100), file.truncated) == (b"", True)
+    file.close()
+
+
+def test_one_that_is_smaller_at_a_look_was_truncated_though_it_looks_as_before_later(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    lines = HEAD_BYTES // len(b"same\n") + 1
+    path.write_bytes(b"same\n" * 2 * lines)
+    file = GrowingFile(path)
+    while file.readline(100):
+        pass
+    path.write_bytes(b"same\n" * lines)
+    file.look()
+    path.write_bytes(b"same\n" * 3 * lines)
+    assert (file.readline(100), file.truncated) == (b"", True)
+    file.close()
+
+
+def test_a_file_is_readable_wherever_it_went(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"one\n")
+    file = GrowingFile(path)
+    assert file.is_at(path)
     path.unlink()
-    assert is_replaced(path, file)
+    assert not file.is_at(path)
+    path.write_bytes(b"two\n")
+    assert not file.is_at(path)
+    assert file.readline(100) == b"one\n"
     file.close()
 
 
@@ -100,7 +137,7 @@ def test_a_mark_file_is_one_processs(tmp_path: Path) -> None:
     path = tmp_path / "state"
     marks = MarkFile(path)
     assert marks.mark is None
-    mark = Mark(1, 2, "head", 4, 100, Pending(200, "key"))
+    mark = Mark(1, 2, "head", 4, 100, 3, 5, Pending(200, "key", (150,)))
     marks.write(mark)
     with pytest.raises(BlockingIOError):
         MarkFile(path)

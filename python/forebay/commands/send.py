@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import click
 
@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 300.0
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"))
+@click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--url", envvar="FOREBAY_URL", default="http://127.0.0.1:8080", show_default=True, help="The server.")
 @click.option("--token", envvar="FOREBAY_TOKEN", help="Its token (also $FOREBAY_TOKEN).")
 @click.option("--connections", type=click.IntRange(1, MAX_CONNECTIONS), default=4, show_default=True)
@@ -53,7 +53,7 @@ PATIENCE_SECONDS = 300.0
     help=f"Where --follow keeps how far it is. [default: FILE{SUFFIX}]",
 )
 def send(
-    file: BinaryIO,
+    path: Path,
     url: str,
     token: str | None,
     connections: int,
@@ -68,7 +68,8 @@ def send(
     Idempotency-Key, so that it is stored once. Batches of several connections may be stored in any order.
 
     With --follow, lines go in their order, on one connection. A file that is renamed is read to its end before the
-    new one; of one that is copied and truncated, what was written between is lost. SIGTERM and ^C end it.
+    new one; of one that is copied and truncated, what was written between is lost. A FILE that is not there yet is
+    waited for. SIGTERM and ^C end it.
 
     Exit status: 0 every line was acknowledged; 1 some were rejected or not delivered, as the summary says; 2 wrong
     usage; 130 interrupted.
@@ -79,12 +80,23 @@ def send(
         raise click.UsageError(f"--url {error}") from None
     rejections = Rejections(rejected)
     if follow:
-        if file.name == "<stdin>":
+        if str(path) == "-":
             raise click.UsageError("--follow needs a file with a name")
-        sys.exit(follow_file(Path(file.name), Path(state or f"{file.name}{SUFFIX}"), target, rejections, patience))
+        state_path = Path(state) if state else path.with_name(f"{path.name}{SUFFIX}")
+        sys.exit(follow_file(path, state_path, target, rejections, patience))
     if state:
         raise click.UsageError("--state is for --follow")
     patience = PATIENCE_SECONDS if patience is None else patience
+    try:
+        file = click.open_file(str(path), "rb")
+    except OSError as error:
+        raise click.UsageError(f"cannot read {path}: {error.strerror}") from None
+    with file:
+        sys.exit(send_file(file, target, rejections, connections, patience))
+
+
+def send_file(file: IO[bytes], target: Target, rejections: Rejections, connections: int, patience: float) -> int:
+    """The exit status."""
     sending = Sending(file.fileno(), target, connections=connections, patience_seconds=patience, keep=rejections.keep)
     started = time.monotonic()
     with rejections:
@@ -97,15 +109,15 @@ def send(
         f"acknowledged {outcome.acknowledged:,} events in {outcome.batches:,} batches, {seconds:.1f} s, {rate:,.0f}/s; "
         f"{outcome.rejected:,} rejected, {outcome.undelivered:,} read but not delivered, {outcome.retries:,} retries"
     )
-    if rejected and (outcome.rejected or outcome.undelivered):
-        click.echo(f"those that are not stored are in {rejected}, with their reasons", err=True)
+    if rejections.path and (outcome.rejected or outcome.undelivered):
+        click.echo(f"those that are not stored are in {rejections.path}, with their reasons", err=True)
     if outcome.failure:
         click.echo(f"forebay: ended before the input did: {outcome.failure}", err=True)
         missing = f"lines {rejections.missing}, and " if rejections.missing else ""
         click.echo(f"forebay: not stored: {missing}whatever comes after line {outcome.last_line}", err=True)
     if outcome.failure == "interrupted":
-        sys.exit(INTERRUPTED)
-    sys.exit(0 if outcome.complete else 1)
+        return INTERRUPTED
+    return 0 if outcome.complete else 1
 
 
 def follow_file(path: Path, state: Path, target: Target, rejections: Rejections, patience: float | None) -> int:
@@ -117,7 +129,15 @@ def follow_file(path: Path, state: Path, target: Target, rejections: Rejections,
     ended: list[int] = []
     try:
         marks = MarkFile(state)
-        following = Following(path, marks, target, patience_seconds=patience, keep=rejections.keep, notice=notice)
+        following = Following(
+            path,
+            marks,
+            target,
+            patience_seconds=patience,
+            keep=rejections.keep,
+            sync=rejections.sync,
+            notice=notice,
+        )
 
         def end(number: int, _frame: object) -> None:
             ended.append(number)
@@ -135,34 +155,40 @@ def follow_file(path: Path, state: Path, target: Target, rejections: Rejections,
     click.echo(
         f"acknowledged {outcome.acknowledged:,} events in {outcome.batches:,} batches; {outcome.rejected:,} rejected, "
         f"{outcome.retries:,} retries"
+        + (f"; at least {outcome.lost_bytes:,} bytes lost by truncation" if outcome.lost_bytes else "")
+        + (f"; {outcome.passed_over:,} compressed files passed over" if outcome.passed_over else "")
     )
     if outcome.failure:
         notice(f"ended: {outcome.failure}; what is not stored is sent the next time")
         return 1
-    return INTERRUPTED if signal.SIGINT in ended else 1 if outcome.rejected else 0
+    if signal.SIGINT in ended:
+        return INTERRUPTED
+    return 1 if outcome.rejected or outcome.lost_bytes or outcome.passed_over else 0
 
 
 class Rejections:
     """Where lines go that are not stored: the file, or, without one, a list of their numbers."""
 
     def __init__(self, path: str | None) -> None:
-        self._path = path
+        self.path = path
         self._file: BinaryIO | None = None
         self._numbers: list[int] = []
+        self._unsynced = False
 
     def __enter__(self) -> Rejections:
-        if self._path:
+        if self.path:
             try:
-                self._file = Path(self._path).open("ab")
+                self._file = Path(self.path).open("ab")
             except OSError as error:
-                raise click.ClickException(f"cannot write {self._path}: {error.strerror}") from None
+                raise click.ClickException(f"cannot write {self.path}: {error.strerror}") from None
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            try:
+                self.sync()
+            finally:
+                self._file.close()
 
     def keep(self, line: Line, reason: str) -> bool:
         """False when there is no file. Called by one thread at a time."""
@@ -175,7 +201,15 @@ class Rejections:
         except UnicodeDecodeError:
             row["base64"] = base64.b64encode(line.text).decode()
         self._file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        self._unsynced = True
         return True
+
+    def sync(self) -> None:
+        """What was kept is on the disk when it returns. Raises OSError."""
+        if self._file is not None and self._unsynced:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._unsynced = False
 
     @property
     def missing(self) -> str:
@@ -192,7 +226,7 @@ class Rejections:
 class Display:
     """One line of progress on a terminal; nothing anywhere else."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: IO[bytes]) -> None:
         self._shows = sys.stderr.isatty()
         self._size = os.fstat(source.fileno()).st_size if source.seekable() else 0
         self._started = self._shown = time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -70,29 +69,32 @@ class Batch:
     def body(self) -> bytes:
         return _PREFIX + b",".join(line.text for line in self.lines) + _SUFFIX
 
-    def without(self, index: int) -> tuple[Line, Batch]:
-        """The line at `index`, and the others as a batch of its own: another body needs another key. It follows from
-        this one's: who sends the batch again, and is refused again, comes to the same."""
-        key = hashlib.blake2b(f"{self.key}-{index}".encode(), digest_size=16).hexdigest()
-        return self.lines[index], Batch(self.lines[:index] + self.lines[index + 1 :], key)
+    def index_at(self, byte: int) -> int | None:
+        """The line that has this byte of the body."""
+        end = len(_PREFIX)
+        for index, line in enumerate(self.lines):
+            end += len(line.text) + 1
+            if byte < end:
+                return index
+        return None
 
 
 class Reader:
     """Batches of at most `BATCH_EVENTS` and `BATCH_BYTES`, and each line that cannot be an event. Blank lines are
-    skipped."""
+    skipped. `number` lines and `position` bytes of the input were read before."""
 
-    def __init__(self, source: Lines) -> None:
+    def __init__(self, source: Lines, number: int = 0, position: int = 0) -> None:
         self._source = source
+        self._position = position
         self.held: list[Line] = []
         """Read, and not in a batch yet."""
-        self.last = 0
-        """The number of the last line read."""
+        self.last = number
+        """The number of the last line read, be it blank."""
 
     def __iter__(self) -> Iterator[Batch | Rejection]:
         size = 0
-        for found in _lines(self._source):
+        for found in self._lines():
             line = found.line if isinstance(found, Rejection) else found
-            self.last = line.number
             if isinstance(found, Rejection):
                 yield found
             elif reason := _not_an_event(line.text):
@@ -108,22 +110,26 @@ class Reader:
             last, self.held = Batch(self.held), []
             yield last
 
+    def _lines(self) -> Iterator[Line | Rejection]:
+        while text := self._source.readline(LINE_BYTES + 1):
+            self.last += 1
+            self._position += len(text)
+            if len(text) > LINE_BYTES:
+                start = text[:1024]
+                while text and not text.endswith(b"\n"):
+                    text = self._source.readline(LINE_BYTES)
+                    self._position += len(text)
+                line = Line(self.last, start, self._position)
+                yield Rejection(line, f"longer than {LINE_BYTES} bytes; only its start is kept")
+                continue
+            text = text.strip(b" \t\r\n")
+            if text:
+                yield Line(self.last, text, self._position)
 
-def _lines(source: Lines) -> Iterator[Line | Rejection]:
-    number = position = 0
-    while text := source.readline(LINE_BYTES + 1):
-        number += 1
-        position += len(text)
-        if len(text) > LINE_BYTES:
-            start = text[:1024]
-            while text and not text.endswith(b"\n"):
-                text = source.readline(LINE_BYTES)
-                position += len(text)
-            yield Rejection(Line(number, start, position), f"longer than {LINE_BYTES} bytes; only its start is kept")
-            continue
-        text = text.strip(b" \t\r\n")
-        if text:
-            yield Line(number, text, position)
+
+def project_of(line: Line) -> str:
+    """Of a line that may be an event."""
+    return _DECODER.decode(line.text).project_id
 
 
 def _not_an_event(text: bytes) -> str:

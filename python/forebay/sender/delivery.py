@@ -6,7 +6,10 @@ import re
 import threading
 from collections.abc import Callable
 
+import msgspec
+
 from forebay.client import delivery
+from forebay.client.connection import Answer
 from forebay.client.target import Target
 from forebay.client.verdict import reason
 from forebay.sender.batches import Batch
@@ -16,6 +19,10 @@ ANSWER_SECONDS = 90.0
 
 PATH = "/v1/drain"
 
+MALFORMED = 400
+FORBIDDEN = 403
+TOO_LARGE = 413
+
 
 def drain_of(url: str, token: str | None) -> Target:
     """The server at `url`, which may end with the drain's own path. Raises ValueError for anything but
@@ -24,10 +31,12 @@ def drain_of(url: str, token: str | None) -> Target:
 
 
 class Refused(Exception):
-    """The server refuses one event of the batch: nothing of the batch is stored."""
+    """The server refuses the batch, and nothing of it is stored. It is owed to the event at `index`; without one, to
+    any of them."""
 
-    def __init__(self, index: int, reason: str) -> None:
+    def __init__(self, status: int, index: int | None, reason: str) -> None:
         super().__init__(reason)
+        self.status = status
         self.index = index
         self.reason = reason
 
@@ -58,7 +67,7 @@ class Delivery:
         """Returns when the batch is acknowledged.
 
         Raises:
-            Refused: one event of the batch is invalid.
+            Refused: an event of the batch is.
             Gone: it was refused whole, or `patience_seconds` are over, or the run was stopped.
         """
         try:
@@ -67,10 +76,40 @@ class Delivery:
             raise Gone(str(error)) from None
         if 200 <= answer.status < 300:
             return
-        why = reason(answer.body)
-        if refused := re.match(r"events\[(\d+)\]", why):
-            index, what = int(refused[1]), why[refused.end() :].lstrip(".: ")
-            if index >= len(batch.lines):
-                raise Gone(f"the server refuses an event that was not sent: {what}")
-            raise Refused(index, what)
-        raise Gone(f"{answer.status}: {why}")
+        raise _refusal(answer, batch)
+
+
+class _Envelope(msgspec.Struct):
+    """What the drain says when it refuses. Whatever else answers 400 may mean the request and no event of it."""
+
+    error: str
+    code: str
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+
+
+def _refusal(answer: Answer, batch: Batch) -> Refused | Gone:
+    why = reason(answer.body)
+    if named := re.match(r"events\[(\d+)\]", why):
+        index, what = int(named[1]), why[named.end() :].lstrip(".: ")
+        if index >= len(batch.lines):
+            return Gone(f"the server refuses an event that was not sent: {what}")
+        return Refused(answer.status, index, what)
+    if answer.status == MALFORMED and _is_envelope(answer.body):
+        # What is no JSON to the server is told by its place in the body.
+        place = re.search(r" at byte (\d+)$", why)
+        if place is not None and (found := batch.index_at(int(place[1]))) is not None:
+            return Refused(answer.status, found, why[: place.start()])
+        return Refused(answer.status, None, f"{answer.status}: {why}")
+    if answer.status == TOO_LARGE:
+        return Refused(answer.status, None, f"{answer.status}: {why}")
+    return Gone(f"{answer.status}: {why}")
+
+
+def _is_envelope(body: bytes) -> bool:
+    try:
+        _ENVELOPE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True

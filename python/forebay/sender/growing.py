@@ -1,38 +1,53 @@
-"""A file that others append to and rotate, read line by line."""
+"""A file that others append to, cut off and rotate, read line by line."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
+import threading
 from pathlib import Path
 
-from forebay.sender.mark import Mark
+from forebay.sender.mark import Mark, Pending
 
 CHUNK_BYTES = 1 << 20
-HEAD_BYTES = 1024
+HEAD_BYTES = 4096
 """A file is told by so much of its beginning, beside its inode."""
 
-_ROTATED = re.compile(r"[.-][0-9][0-9.T_-]*")
-"""What is put behind the name of a file that is rotated away: `.1`, `-20240531`, `.2024-05-31`."""
+TAIL_BYTES = 1024
+"""So much of what was read last is read again with what comes next: it fits, or the file was written anew."""
 
 
 class GrowingFile:
-    """An open file and how much of it is read. `readline` gives whole lines only; the rest waits for its end."""
+    """An open file and how much of it is read. `readline` gives whole lines only; the rest waits for its end.
+
+    It stays readable when it is renamed or removed. One thread reads; any may `look`.
+    """
 
     def __init__(self, path: Path, position: int = 0) -> None:
+        self.path = path
+        """Where it was when it was opened."""
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.position = position
         self.limit: int | None = None
         """Nothing is read beyond it."""
         self.takes_rest = False
         """Whether what is behind the last line end counts as a line: nobody appends any more."""
+        self.truncated = False
+        """Somebody cut it off, and may have written more since: what is read of it by now is all that there will be of
+        the old content."""
+        self.seen = 0
+        """Bytes that it is known to have had."""
+        self.after_gap = False
+        """There may have been others between the one before and this one."""
         self._held = b""
         self._held_at = position
-        status = os.fstat(self._descriptor)
+        self._head = b""
+        tail = min(TAIL_BYTES, position)
+        self._tail = os.pread(self._descriptor, tail, position - tail)
+        self._guard = threading.Lock()
+        status = self.status
         self.device, self.inode = status.st_dev, status.st_ino
-        self._head_bytes, self._head = 0, ""
-        self._read_head()
+        self.look()
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -41,31 +56,54 @@ class GrowingFile:
     def status(self) -> os.stat_result:
         return os.fstat(self._descriptor)
 
-    def _read_head(self) -> None:
-        head = os.pread(self._descriptor, HEAD_BYTES, 0)
-        self._head_bytes, self._head = len(head), _digest(head)
+    @property
+    def unread(self) -> int:
+        """Bytes that it is known to have had behind what was read."""
+        return max(0, self.seen - self.position)
 
-    def mark(self, offset: int) -> Mark:
-        if self._head_bytes < HEAD_BYTES:
-            self._read_head()
-        return Mark(self.device, self.inode, self._head, self._head_bytes, offset)
+    def is_at(self, path: Path) -> bool:
+        """Whether the path leads to this file."""
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return False
+        return (status.st_dev, status.st_ino) == (self.device, self.inode)
+
+    def look(self) -> None:
+        """Notes how much there is, and whether somebody cut off what there was."""
+        with self._guard:
+            size, head = self.status.st_size, os.pread(self._descriptor, HEAD_BYTES, 0)
+            if size < self.seen or not head.startswith(self._head):
+                self.truncated = True
+            elif not self.truncated:
+                self.seen, self._head = size, head
+
+    def mark(self, offset: int, lines: int, modified: int = 0, pending: Pending | None = None) -> Mark:
+        """`lines` come before `offset`; no file that was read before was written to after `modified`."""
+        head = self._head
+        modified = max(modified, self.status.st_mtime_ns)
+        return Mark(self.device, self.inode, _digest(head), len(head), offset, lines, modified, pending)
 
     def was(self, mark: Mark) -> bool:
         """Whether the mark is of this file, and as much of it is still there."""
-        if (self.device, self.inode) != (mark.device, mark.inode) or self.status.st_size < mark.offset:
+        return (self.device, self.inode) == (mark.device, mark.inode) and self._has(mark)
+
+    def is_copy(self, mark: Mark) -> bool:
+        """Whether the mark may be of another file that this is a copy of."""
+        return (self.device, self.inode) != (mark.device, mark.inode) and mark.head_bytes > 0 and self._has(mark)
+
+    def _has(self, mark: Mark) -> bool:
+        if self.status.st_size < mark.offset:
             return False
         return _digest(os.pread(self._descriptor, mark.head_bytes, 0)) == mark.head
 
-    def was_truncated(self) -> bool:
-        """Whether somebody cut it off (and perhaps has written more since). It is then read from its beginning."""
-        size = self.status.st_size
-        same = size >= self.position and _digest(os.pread(self._descriptor, self._head_bytes, 0)) == self._head
-        if same:
-            return False
-        self.position = self._held_at = 0
-        self._held = b""
-        self._read_head()
-        return True
+    def restart(self) -> None:
+        """After a truncation: what is in it now is read from its beginning."""
+        with self._guard:
+            self.position = self._held_at = self.seen = 0
+            self._held = self._head = self._tail = b""
+            self.truncated = False
+        self.look()
 
     def readline(self, limit: int) -> bytes:
         """The next whole line with its end, or `limit` bytes of a longer one; empty when there is none yet."""
@@ -75,8 +113,8 @@ class GrowingFile:
             end = held.find(b"\n", at, stop) + 1
             if end or stop - at >= limit or not self._fill():
                 break
-        at_limit = self.limit is not None and self._held_at + stop == self.limit
-        if not end and (stop - at >= limit or self.takes_rest or at_limit):
+        is_last = self.takes_rest or (self.limit is not None and self._held_at + stop == self.limit)
+        if not end and (stop - at >= limit or (is_last and not self.truncated)):
             end = stop
         line = held[at : min(end, at + limit)]
         self.position += len(line)
@@ -84,49 +122,23 @@ class GrowingFile:
 
     def _fill(self) -> bool:
         """Reads more behind what is held, and lets go of what is read; False when there is no more yet."""
-        end = self._held_at + len(self._held)
+        end, tail = self._held_at + len(self._held), self._tail
         wanted = CHUNK_BYTES if self.limit is None else min(CHUNK_BYTES, self.limit - end)
-        more = os.pread(self._descriptor, wanted, end) if wanted > 0 else b""
-        if more:
-            self._held = self._held[self.position - self._held_at :] + more
-            self._held_at = self.position
-        return bool(more)
+        if wanted <= 0:
+            return False
+        read = os.pread(self._descriptor, len(tail) + wanted, end - len(tail))
+        # Only now, and not before: what was cut off and written anew in between would be taken for what comes next.
+        self.look()
+        if not read.startswith(tail):
+            self.truncated = True
+        more = read[len(tail) :]
+        if self.truncated or not more:
+            return False
+        self._tail = (tail + more[-TAIL_BYTES:])[-TAIL_BYTES:]
+        self._held = self._held[self.position - self._held_at :] + more
+        self._held_at = self.position
+        return True
 
 
 def _digest(head: bytes) -> str:
     return hashlib.blake2b(head, digest_size=16).hexdigest()
-
-
-def is_replaced(path: Path, file: GrowingFile) -> bool:
-    """Whether the path no longer leads to the file."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return True
-    return (status.st_dev, status.st_ino) != (file.device, file.inode)
-
-
-def rotated(path: Path) -> list[Path]:
-    """Files that were rotated away from the path, those last written to first. Compressed ones do not count."""
-    found = []
-    for other in path.parent.iterdir():
-        if other.name.startswith(path.name) and _ROTATED.fullmatch(other.name[len(path.name) :]):
-            try:
-                found.append((other.stat().st_mtime_ns, other))
-            except FileNotFoundError:
-                continue
-    return [other for _, other in sorted(found, reverse=True)]
-
-
-def successor(path: Path, file: GrowingFile) -> Path:
-    """What is to be read after a file that was rotated away: the oldest one written to later, which is `path` itself
-    unless it was rotated several times meanwhile."""
-    done = file.status
-    for other in reversed(rotated(path)):
-        try:
-            status = other.stat()
-        except FileNotFoundError:
-            continue
-        if status.st_ino != done.st_ino and status.st_mtime_ns > done.st_mtime_ns:
-            return other
-    return path

@@ -13,10 +13,12 @@ SUFFIX = ".forebay"
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """A batch that may or may not have arrived: what is before `end`, under this key."""
+    """A batch that may or may not have arrived: the lines before `end`, under this key."""
 
     end: int
     key: str
+    without: tuple[int, ...] = ()
+    """The ends of lines that are not in it, since the server refused them before."""
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -25,9 +27,13 @@ class Mark(msgspec.Struct, frozen=True):
     device: int
     inode: int
     head: str
-    """The digest of its first bytes: inodes are given again."""
+    """The digest of its first bytes: inodes are given again, and copies have others."""
     head_bytes: int
     offset: int
+    lines: int = 0
+    """That end there."""
+    modified: int = 0
+    """Files that were rotated away and written to after this time, in nanoseconds, were not read."""
     pending: Pending | None = None
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from forebay.client.target import Target
 from forebay.sender.batches import Batch, Line, Reader, Rejection
 from forebay.sender.delivery import Delivery, Gone, Refused
+from forebay.sender.division import Division, remaining
 from forebay.sender.source import Source
 
 QUEUED_BATCHES_A_CONNECTION = 2
@@ -32,6 +33,10 @@ class Outcome:
     """Of the input, whose lines have been dealt with."""
     last_line: int = 0
     """The last one read."""
+    lost_bytes: int = 0
+    """Of a followed file, cut off before they were read: those that are known of."""
+    passed_over: int = 0
+    """Rotated files that were compressed before they were read."""
     last_retry: str = ""
     failure: str = ""
     """Why the run ended before the input did."""
@@ -95,9 +100,9 @@ class Sending:
             except queue.Empty:
                 break
             if batch is not None:
-                self._give_up(batch, "the run was stopped")
+                self._give_up(batch.lines, "the run was stopped")
         if self._reader.held:
-            self._give_up(Batch(self._reader.held), "the run was stopped")
+            self._give_up(self._reader.held, "the run was stopped")
         self.outcome.last_line = self._reader.last
 
     def _read(self) -> None:
@@ -106,7 +111,7 @@ class Sending:
                 if isinstance(found, Rejection):
                     self._reject(found.line, found.reason)
                 elif not self._put(found):
-                    self._give_up(found, "the run was stopped")
+                    self._give_up(found.lines, "the run was stopped")
                 if self._stop.is_set():
                     return
         except (OSError, ValueError) as error:
@@ -126,12 +131,10 @@ class Sending:
 
     def _work(self) -> None:
         delivery = Delivery(self._target, patience_seconds=self._patience, stop=self._stop, on_retry=self._retried)
+        division = Division()
         try:
             while (batch := self._next()) is not None:
-                if self._stop.is_set():
-                    self._give_up(batch, "the run was stopped")
-                else:
-                    self._send(delivery, batch)
+                self._send(delivery, division, batch)
         finally:
             delivery.close()
 
@@ -143,36 +146,37 @@ class Sending:
                 if self._stop.is_set():
                     return None
 
-    def _send(self, delivery: Delivery, batch: Batch) -> None:
-        end = batch.lines[-1].end
-        while batch.lines:
+    def _send(self, delivery: Delivery, division: Division, batch: Batch) -> None:
+        end, lines = batch.lines[-1].end, batch.lines
+        while lines:
+            if self._stop.is_set():
+                self._give_up(lines, "the run was stopped")
+                return
+            part = Batch(lines[: division.size])
             try:
-                delivery.post(batch)
+                delivery.post(part)
             except Refused as refused:
-                line, batch = batch.without(refused.index)
-                self._reject(line, refused.reason)
-                if self._stop.is_set():
-                    self._give_up(batch, "the run was stopped")
-                    return
+                rejections = division.refused(lines, part, refused)
+                for rejection in rejections:
+                    self._reject(rejection.line, rejection.reason)
+                lines = remaining(lines, rejections)
             except Gone as gone:
-                self._fail(batch, str(gone))
+                self.stop(str(gone))
+                self._give_up(lines, str(gone))
                 return
             else:
+                division.accepted()
+                lines = lines[len(part.lines) :]
                 with self.outcome.lock:
-                    self.outcome.acknowledged += len(batch.lines)
+                    self.outcome.acknowledged += len(part.lines)
                     self.outcome.batches += 1
-                break
         with self.outcome.lock:
             self.outcome.done_bytes = max(self.outcome.done_bytes, end)
 
-    def _fail(self, batch: Batch, why: str) -> None:
-        self.stop(why)
-        self._give_up(batch, why)
-
-    def _give_up(self, batch: Batch, why: str) -> None:
+    def _give_up(self, lines: Sequence[Line], why: str) -> None:
         with self.outcome.lock:
-            self.outcome.undelivered += len(batch.lines)
-            for line in batch.lines:
+            self.outcome.undelivered += len(lines)
+            for line in lines:
                 self._keep(line, f"not delivered: {why}")
 
     def _reject(self, line: Line, reason: str) -> None:

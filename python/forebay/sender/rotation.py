@@ -1,0 +1,50 @@
+"""Files that were rotated away from a path, told by their names and times."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+_ROTATED = r"[.-][0-9][0-9.T_-]*"
+"""What is put behind the name of a file that is rotated away: `.1`, `-20240531`, `.2024-05-31`."""
+
+_COMPRESSED = _ROTATED + r"\.(?:gz|bz2|xz|zst|lz4|lzma|Z|zip)"
+
+
+def rotated(path: Path) -> list[Path]:
+    """Files that were rotated away from the path, those last written to first. Compressed ones do not count."""
+    return [other for _, other in sorted(_named(path, _ROTATED), reverse=True)]
+
+
+def later(path: Path, since: int, until: int | None = None, known: Collection[int] = ()) -> Path | None:
+    """The oldest file that was rotated away from the path, last written to after `since` and before `until`, in
+    nanoseconds. `known` are inodes that do not count."""
+    for other in _between(_named(path, _ROTATED), since, until):
+        try:
+            if other.stat().st_ino not in known:
+                return other
+        except FileNotFoundError:
+            continue
+    return None
+
+
+def compressed(path: Path, since: int, until: int | None = None) -> list[Path]:
+    """Compressed files that were rotated away from the path, last written to after `since` and before `until`, in
+    nanoseconds, in their order. Whoever compresses a file gives the result its time."""
+    return _between(_named(path, _COMPRESSED), since, until)
+
+
+def _between(found: list[tuple[int, Path]], since: int, until: int | None) -> list[Path]:
+    return [other for written, other in sorted(found) if written > since and (until is None or written < until)]
+
+
+def _named(path: Path, behind: str) -> list[tuple[int, Path]]:
+    found = []
+    for other in path.parent.iterdir():
+        if other.name.startswith(path.name) and re.fullmatch(behind, other.name[len(path.name) :]):
+            try:
+                found.append((other.stat().st_mtime_ns, other))
+            except FileNotFoundError:
+                continue
+    return found
