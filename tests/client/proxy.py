@@ -218,5 +218,14 @@ def faulty(server_url: str, seed: int = 1, stall_seconds: float = 1.0) -> Iterat
         proxy.close()
 
 
+DURABLE = {"Forebay-Durability": "fsync"}
+"""What every acknowledgement of a server has."""
+
+
+def stored(body: bytes, status: int = 202) -> Answer:
+    """As a forebay server acknowledges."""
+    return Answer(status, body, dict(DURABLE))
+
+
 def accepted(_request: Request) -> Answer:
-    return Answer(202, b'{"status":"accepted","quarantined":0}')
+    return stored(b'{"status":"accepted","quarantined":0}')

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,6 +14,11 @@ import structlog
 
 from client.proxy import Answer, Scripted, accepted, scripted
 from forebay.client import Client, LoggingHandler, Rejection, StructlogProcessor
+
+
+class Rude:
+    def __str__(self) -> str:
+        raise RuntimeError
 
 
 @pytest.fixture
@@ -60,10 +67,6 @@ def test_records_with_their_extra_fields_and_exceptions(server: Scripted, logger
 
 
 def test_what_cannot_be_put_as_json_is_put_as_text(server: Scripted, logger: logging.Logger) -> None:
-    class Rude:
-        def __str__(self) -> str:
-            raise RuntimeError
-
     circle: dict[Any, Any] = {}
     circle["again"] = circle
     with Client(server.url) as client:
@@ -142,7 +145,50 @@ def test_structlog(server: Scripted) -> None:
 def test_a_processor_does_not_raise_into_the_application(server: Scripted) -> None:
     with Client(server.url) as client:
         processor = StructlogProcessor(client)
-        event: dict[str, Any] = {"event": "x", "timestamp": object()}
+        event: dict[str, Any] = {"event": Rude()}
         assert processor(None, "info", event) is event
         assert processor.failures == 1
-        assert "TypeError" in processor.last_error
+        assert "RuntimeError" in processor.last_error
+
+
+FORMATS = [
+    {"fmt": "%Y-%m-%d %H:%M:%S", "utc": False},
+    {"fmt": "%Y-%m-%d %H:%M:%S"},
+    {"fmt": "iso"},
+    {"fmt": "iso", "utc": False},
+    {"fmt": "%Y-%m-%d %H:%M:%S %z", "utc": False},
+    {},
+]
+UNREADABLE = [{"fmt": "%H:%M:%S"}, {"fmt": "%Y-%m-%d"}, {"fmt": "%Y-%m-%d %H:%M.%S"}, {"fmt": "%c", "utc": False}]
+
+
+def stamped(server: Scripted, **options: Any) -> tuple[dict[str, Any], str]:
+    """An event, and the time that the stamper gave it."""
+    stamper = structlog.processors.TimeStamper(**options)
+    with Client(server.url) as client:
+        processor = StructlogProcessor(client)
+        given = processor(None, "info", stamper(None, "info", {"event": "x"}))["timestamp"]
+        assert processor.failures == 0
+        (event,) = events(server, client)
+    return event, given
+
+
+@pytest.mark.parametrize("options", [*FORMATS, *UNREADABLE], ids=str)
+def test_the_time_of_structlog_s_formats_is_now(
+    server: Scripted, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        event, given = stamped(server, **options)
+    time.tzset()
+    assert abs(datetime.fromisoformat(event["timestamp"]).timestamp() - time.time()) < 5
+    # What could not be read is kept.
+    assert event.get("metadata") == ({"timestamp": given} if options in UNREADABLE else None)
+
+
+def test_a_time_that_is_nothing_of_the_kind_is_kept_as_its_text(server: Scripted) -> None:
+    with Client(server.url) as client:
+        StructlogProcessor(client)(None, "info", {"event": "x", "timestamp": [1]})
+        StructlogProcessor(client)(None, "info", {"event": "x", "timestamp": float("inf")})
+        assert [event["metadata"] for event in events(server, client)] == [{"timestamp": [1]}, {"timestamp": None}]

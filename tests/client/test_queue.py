@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from client.proxy import Answer, Request, accepted, scripted
+from client.proxy import Answer, Request, accepted, scripted, stored
 from client.test_storm import adds_up
 from forebay.client import Client
 from forebay.client.queue import EVENT_OVERHEAD, Policy
@@ -121,7 +121,7 @@ def test_handing_over_after_close_is_counted() -> None:
 @pytest.mark.parametrize("spooled", [False, True])
 def test_the_account_adds_up_at_any_instant_under_threads(tmp_path: Path, spooled: bool) -> None:
     def answer(request: Request) -> Answer:
-        return Answer(202, b'{"quarantined":1}') if len(request.body) % 2 else accepted(request)
+        return stored(b'{"quarantined":1}') if len(request.body) % 2 else accepted(request)
 
     with scripted(answer) as server:
         client = Client(server.url, queue_events=500, batch_events=20, spool=tmp_path / "spool" if spooled else None)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from client.proxy import Answer, Request, scripted
+from client.proxy import Answer, Request, accepted, scripted, stored
 from forebay.client import Client, Rejection
 from forebay.client.client import MAX_BATCH_EVENTS
 from forebay.client.lane import lane_of
@@ -35,7 +35,7 @@ def whole(naming: str) -> Callable[[Request], Answer]:
         for index, number in enumerate(numbers(request)):
             if number in BAD:
                 return Answer(400, json.dumps({"error": naming.format(index=index, wrong=99)}).encode())
-        return Answer(202, b'{"status":"accepted"}')
+        return accepted(request)
 
     return answer
 
@@ -65,7 +65,7 @@ def test_a_named_neighbour_is_not_lost_to_a_wrong_index() -> None:
     def misleading(request: Request) -> Answer:
         if 5 in numbers(request):
             return Answer(403, b'{"error":"events[0]: the token may not write this project"}')
-        return Answer(202, b'{"status":"accepted"}')
+        return accepted(request)
 
     told: list[Rejection] = []
     with scripted(misleading) as server, Client(server.url, on_rejected=told.append) as client:
@@ -184,7 +184,7 @@ def test_events_that_the_server_only_counts(
         found["errors"] = [{"index": index, "error": f"reason {index}"} for index in errors]
     told: list[Rejection] = []
     with (
-        scripted(lambda _: Answer(202, json.dumps(found).encode())) as server,
+        scripted(lambda _: stored(json.dumps(found).encode())) as server,
         Client(server.url, on_rejected=told.append, linger_seconds=10) as client,
     ):
         for number in range(10):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import socket
 import threading
 import time
@@ -78,7 +79,7 @@ def test_a_retry_has_the_same_key_and_body_and_obeys_retry_after() -> None:
     assert headers["forebay-on-invalid"] == "quarantine"
 
 
-@pytest.mark.parametrize("status", [401, 404, 415, 422, 302])
+@pytest.mark.parametrize("status", [401, 404, 415, 422])
 def test_other_refusals_are_final_and_told(status: int, tmp_path: Path) -> None:
     told: list[Rejection] = []
     refusal = Answer(status, b'{"error":"no such thing","code":"x"}')
@@ -98,17 +99,43 @@ def test_other_refusals_are_final_and_told(status: int, tmp_path: Path) -> None:
     assert [(row["lane"], row["event"]["message"]) for row in rows] == [("drain", "a"), ("drain", "b")]
 
 
-def test_a_callback_that_raises_does_not_end_the_sender() -> None:
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_callback_that_raises_does_not_end_the_sender(error: type[BaseException]) -> None:
     def raises(_: Rejection) -> None:
-        raise RuntimeError("the application's")
+        raise error("the application's")
 
     with scripted(steps(Answer(401))) as server, Client(server.url, on_rejected=raises) as client:
         client.log("refused")
         assert client.flush() == 0
+        assert (client.stats().rejected, client.stats().pending) == (1, 0)
         assert "the application's" in client.stats().last_error
         client.log("taken")
         assert client.flush() == 0
         assert client.stats().delivered == 1
+
+
+def test_what_fails_in_telling_of_a_rejection_does_not_keep_it_pending(
+    tmp_path: Path,
+) -> None:
+    """The file cannot be written, and the application's own logging raises when it is told."""
+
+    class Raises(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError(record.getMessage())
+
+    log, raises = logging.getLogger("forebay.client"), Raises()
+    log.addHandler(raises)
+    try:
+        with scripted(steps(Answer(401))) as server, Client(server.url, rejected_file=tmp_path) as client:
+            client.log("refused")
+            assert client.flush() == 0
+            assert (client.stats().rejected, client.stats().pending) == (1, 0)
+            client.log("taken")
+            assert client.flush() == 0
+            assert client.stats().delivered == 1
+            assert len(server.seen) == 2, "the refused one is not sent again"
+    finally:
+        log.removeHandler(raises)
 
 
 def test_close_gives_up_in_time_and_tells_what_is_left() -> None:
@@ -128,7 +155,7 @@ def test_a_connection_that_was_closed_for_being_idle_costs_no_wait() -> None:
         nonlocal taken
         taken += 1
         answer = accepted(request)
-        return Answer(answer.status, answer.body, {"Connection": "close"} if taken % 2 else {})
+        return Answer(answer.status, answer.body, answer.headers | ({"Connection": "close"} if taken % 2 else {}))
 
     with scripted(once_a_connection) as server, Client(server.url, linger_seconds=0) as client:
         for number in range(5):
@@ -201,7 +228,7 @@ def test_retry_after_holds_for_every_connection() -> None:
         with lock:
             status = 429 if len(times) == 40 else 202
             times.append((time.monotonic(), status))
-        return Answer(status, b"{}", {"Retry-After": "1"} if status == 429 else {})
+        return accepted(request) if status == 202 else Answer(status, b"{}", {"Retry-After": "1"})
 
     with scripted(answer) as server, Client(server.url, batch_events=1, connections=3) as client:
         client.log_many(["x"] * 100)

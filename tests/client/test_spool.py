@@ -92,7 +92,7 @@ def test_parts_of_a_split_batch_keep_their_keys(tmp_path: Path) -> None:
         numbers = [int(event["user"]["id"]) for event in json.loads(request.body)]
         if len(numbers) > 1 and 3 in numbers:
             return Answer(400, json.dumps({"error": f"[{numbers.index(3)}].x: bad"}).encode())
-        return None if 4 in numbers else Answer(202)
+        return None if 4 in numbers else accepted(request)
 
     with scripted(answer) as server:
         client = Client(server.url, spool=tmp_path, connections=1)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from client.proxy import DURABLE
 from forebay.server_process import clean_environment
 from harness import RunningServer, event, run_bytes, wait_for
 
@@ -61,7 +62,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
         with self.server.guard:
             named = {name.lower(): value for name, value in self.headers.items()}
             self.server.seen.append((self.headers["idempotency-key"], body, named))
-            step = self.server.steps.pop(0) if self.server.steps else (202, {}, b"{}")
+            step = self.server.steps.pop(0) if self.server.steps else (202, DURABLE, b"{}")
         if step is None:
             self.close_connection = True
             return

@@ -1,4 +1,7 @@
-"""Answers 200 to every POST and forgets it: what is measured is the sender. Usage: sink.py PORT"""
+"""Answers 200 to every POST and forgets it: what is measured is the sender. Usage: sink.py PORT
+
+forebay's client takes nothing for an acknowledgement that has no `Forebay-Durability`.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ class Sink(asyncio.Protocol):
 
     def answer(self) -> None:
         self.transport.write(
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n" + b'{"status":"ok"}'
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nforebay-durability: none\r\n"
+            b'content-length: 15\r\n\r\n{"status":"ok"}'
         )
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
-from forebay.client.client import MANY, Client
+from forebay.client.client import Client
 from forebay.client.events import Fields, Moment
+from forebay.client.feed import MANY
 from forebay.client.lane import PUBLISH, Lane
 from forebay.client.stats import Stats
 
 ROOM_SECONDS = 0.005
 """How often a full queue is looked at again."""
+
+TURN_SECONDS = 0.005
+"""So long `log_many` takes rows before others run, if it has not had its number before."""
 
 
 class AsyncClient:
@@ -54,21 +58,31 @@ class AsyncClient:
         return await self._offer(client._drain, text)
 
     async def log_many(self, events: Iterable[Fields | str]) -> int:
-        """Encodes and hands over some hundred at a time, and lets others run between."""
-        texts = self._client._encoder.logs(events)
+        """As `Client.log_many`. Encodes and hands over some hundred at a time, or what came within some milliseconds,
+        and lets others run between."""
+        encode = self._client._encoder.row
+        some: list[bytes] = []
+        done, began = 0, time.monotonic()
+        try:
+            for event in events:
+                some.append(encode(event))
+                if len(some) >= MANY or time.monotonic() - began > TURN_SECONDS:
+                    texts, some = some, []
+                    done += await self._offer_all(texts)
+                    await asyncio.sleep(0)
+                    began = time.monotonic()
+        finally:
+            done += await self._offer_all(some)
+        return done
+
+    async def _offer_all(self, texts: list[bytes]) -> int:
+        lane = self._client._drain
+        if self._syncs:
+            return await asyncio.to_thread(self._queue.offer_all, lane, texts)
         done = 0
-        while some := list(islice(texts, MANY)):
-            if self._syncs:
-                done += await asyncio.to_thread(self._queue.offer_all, self._client._drain, some)
-                continue
-            at = 0
-            while at < len(some):
-                at += self._queue.offer_all(self._client._drain, some[at:], False)
-                if at < len(some):
-                    await self._offer(self._client._drain, some[at])
-                    at += 1
-            done += at
-            await asyncio.sleep(0)
+        while (done := done + self._queue.offer_all(lane, texts[done:], False)) < len(texts):
+            await self._offer(lane, texts[done])
+            done += 1
         return done
 
     async def track(

@@ -6,7 +6,6 @@ import os
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -14,6 +13,7 @@ from typing import Any, Literal, Self
 from forebay.client import lifetime
 from forebay.client.clock import rfc3339
 from forebay.client.events import Encoder, Fields, Moment, Publication
+from forebay.client.feed import MANY, Feed
 from forebay.client.lane import PUBLISH, Lane, lane_of
 from forebay.client.queue import Limits, Policy, Queue
 from forebay.client.rejection import Rejection, Rejections
@@ -32,9 +32,6 @@ MAX_BATCH_EVENTS = 1000
 
 MAX_LANES = 10_000
 """Streams that one client publishes to: each has a batch of its own."""
-
-MANY = 256
-"""Events of `log_many` that are encoded before they are handed over."""
 
 
 class Client:
@@ -158,18 +155,33 @@ class Client:
         metadata: Fields | None = None,
     ) -> bool:
         """Hands over a log event. False when it is dropped, as `stats()` counts. What JSON cannot hold becomes its
-        text; only a `timestamp` that is no moment raises, ValueError or TypeError."""
+        text; only a `timestamp` that is no moment raises, ValueError or TypeError, but a text that is none is the
+        server's to refuse. A time without a zone is local time."""
         text = self._encode_log(message, level, project_id, service, timestamp, metadata)
         return self._offer(self._drain, text) is True
 
     def log_many(self, events: Iterable[Fields | str]) -> int:
         """Hands over log events: mappings with the fields of `log` and any further ones, or messages. How many of them
-        were handed over; `stats()` counts those that the policy drops. Cheaper than as many calls of `log`."""
-        texts = self._encoder.logs(events)
-        done = 0
-        while some := list(islice(texts, MANY)):
-            done += self._queue.offer_all(self._drain, some)
-        return done
+        were handed over; `stats()` counts those that the policy drops. Cheaper than as many calls of `log`.
+
+        An event has the time at which it is taken, and of an iterator that takes its time what came is sent meanwhile.
+        No row raises: a `timestamp` that is no moment goes as its text, and the server refuses that row alone. What the
+        iterator itself raises comes out when everything before is handed over."""
+        feed = Feed(self._queue, self._drain)
+        rows, encode = feed.rows, self._encoder.row
+        # The first one tells a sender that there is something to come; a list does not keep anybody waiting.
+        enough = MANY if isinstance(events, list | tuple) else 1
+        self._senders.feeds.add(feed)
+        try:
+            for event in events:
+                rows.append(encode(event))
+                if len(rows) >= enough:
+                    feed.hand_over()
+                    enough = MANY
+        finally:
+            self._senders.feeds.discard(feed)
+            feed.hand_over()
+        return feed.done
 
     def track(
         self,
@@ -188,7 +200,7 @@ class Client:
     def event(
         self, kind: str, source: str, data: Fields, *, event_id: str | None = None, timestamp: Moment | None = None
     ) -> bool:
-        """Hands over an event of the events API."""
+        """Hands over an event of the events API. Raises ValueError or TypeError for a `timestamp` that is no moment."""
         return self._offer(self._lane("events"), self._encoder.event(kind, source, data, event_id, timestamp)) is True
 
     def publish(

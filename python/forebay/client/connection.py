@@ -21,6 +21,8 @@ class Answer:
     status: int
     retry_after: str | None
     body: bytes
+    location: str | None = None
+    durability: str | None = None
 
 
 class Connection:
@@ -83,7 +85,10 @@ class Connection:
         self.used = True
         if response.will_close or failure is not None:
             self.close()
-        return Answer(response.status, response.headers.get("retry-after"), read)
+        found = response.headers
+        return Answer(
+            response.status, found.get("retry-after"), read, found.get("location"), found.get("forebay-durability")
+        )
 
 
 def _body(response: http.client.HTTPResponse) -> bytes:

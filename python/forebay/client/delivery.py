@@ -10,7 +10,7 @@ from typing import Protocol
 from forebay.client.connection import Answer, Connection
 from forebay.client.retry import backoff, is_retried, retry_after
 from forebay.client.target import Target
-from forebay.client.verdict import is_readable, reason
+from forebay.client.verdict import doubt, reason
 
 
 class Pause(Protocol):
@@ -49,8 +49,8 @@ class Delivery:
         self._connection.close()
 
     def post(self, path: str, headers: str, body: bytes) -> Answer:
-        """The answer, which is neither 408, 429 nor 5xx. `headers` are whole lines, the idempotency key among them:
-        it is what makes another try harmless when the outcome of one is unknown.
+        """An acknowledgement, or a 4xx that is neither 408 nor 429. `headers` are whole lines, the idempotency key
+        among them: it is what makes another try harmless when the outcome of one is unknown.
 
         Raises:
             Undelivered: the patience is over, or `pause` said so.
@@ -67,12 +67,12 @@ class Delivery:
                     continue
                 why, asked = f"no answer: {str(error) or type(error).__name__}", 0.0
             else:
-                if not is_retried(answer.status):
-                    if is_readable(answer):
-                        return answer
-                    why, asked = f"{answer.status}: the answer is not a forebay server's", 0.0
-                else:
+                if is_retried(answer.status):
                     why, asked = f"{answer.status}: {reason(answer.body)}", retry_after(answer.retry_after)
+                elif why := doubt(answer):
+                    asked = 0.0
+                else:
+                    return answer
             wait = max(backoff(attempt), asked)
             attempt += 1
             if deadline is not None and time.monotonic() + wait > deadline:

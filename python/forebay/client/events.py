@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ LAST_SECOND = 253_402_300_799
 """Of the year 9999."""
 
 Moment = str | datetime | float
-"""A text in a form that the server knows, a `datetime`, or seconds since 1970 UTC."""
+"""A text in a form that the server knows, a `datetime`, or seconds since 1970 UTC. Without a zone it is local time."""
 
 Fields = Mapping[str, Any]
 
@@ -65,14 +65,21 @@ class Encoder:
     def __init__(self, project_id: str, service: str) -> None:
         self._project = project_id
         self._service = service
+        self._defaults: dict[str, Any] = {
+            "project_id": project_id,
+            "timestamp": None,
+            "level": "info",
+            "service": service,
+            "message": "",
+        }
         clock = Clock()
-        self._now, self._at = clock.now, clock.at
+        self._now, self._at, self._recently = clock.now, clock.at, clock.recently
         self._encode = msgspec.json.Encoder(enc_hook=_text).encode
 
     def log(
         self,
         message: str,
-        level: str,
+        level: str | None,
         project_id: str | None,
         service: str | None,
         timestamp: Moment | None,
@@ -87,9 +94,9 @@ class Encoder:
         event = LogEvent(
             project_id or self._project,
             moment,
-            level,
+            "info" if level is None else level,
             service or self._service,
-            message if type(message) is str else str(message),
+            message if type(message) is str else _text(message),
             metadata,
         )
         try:
@@ -97,24 +104,27 @@ class Encoder:
         except Exception:
             return self.plain(event)
 
-    def logs(self, events: Iterable[Fields | str]) -> Iterator[bytes]:
-        """Each a mapping with the drain's fields, all but `message` optional and further ones kept, or a message."""
-        defaults = {
-            "project_id": self._project,
-            "timestamp": self._now(),
-            "level": "info",
-            "service": self._service,
-            "message": "",
-        }
-        encode = self._encode
-        for event in events:
-            row = {**defaults, "message": event} if isinstance(event, str) else {**defaults, **event}
-            if type(row["timestamp"]) is not str:
-                row["timestamp"] = self._now() if row["timestamp"] is None else rfc3339(row["timestamp"])
-            try:
-                yield encode(row)
-            except Exception:
-                yield self.plain(row)
+    def row(self, event: Fields | str) -> bytes:
+        """A mapping with the drain's fields, all optional and taken as `log` takes them, and further ones kept; or a
+        message. It has this moment, or one less than a millisecond ago, unless it says another. Nothing raises, so that
+        a row does not take its neighbours along: what is neither becomes a message, and a time that is none goes as
+        its text, which the server refuses."""
+        try:
+            row = {**self._defaults, "message": event} if isinstance(event, str) else {**self._defaults, **event}
+        except Exception:
+            row = {**self._defaults, "message": event}
+        try:
+            moment = row["timestamp"]
+            row["timestamp"] = self._recently() if moment is None else _readable(moment)
+            if type(row["message"]) is not str:
+                row["message"] = _text(row["message"])
+            if row["level"] is None:
+                row["level"] = "info"
+            row["project_id"] = row["project_id"] or self._project
+            row["service"] = row["service"] or self._service
+            return self._encode(row)
+        except Exception:
+            return self.plain(row)
 
     def track(
         self,
@@ -147,19 +157,30 @@ class Encoder:
         return self._encode(_plain(kept, MAX_DEPTH))
 
 
+def _readable(moment: Any) -> Any:
+    try:
+        return rfc3339(moment)
+    except Exception:
+        return _text(moment)
+
+
 def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return str.__str__(value).encode(errors="replace").decode()
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
-        return int(value) if -(1 << 63) <= value < 1 << 64 else str(value)
+        return int(value) if -(1 << 63) <= value < 1 << 64 else _text(value)
     if depth <= 0:
         return _plain(_text(value), 1)
-    if isinstance(value, Mapping):
-        return {_plain(_text(key), 1): _plain(entry, depth - 1) for key, entry in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(entry, depth - 1) for entry in value]
+    try:
+        if isinstance(value, Mapping):
+            return {_plain(_text(key), 1): _plain(entry, depth - 1) for key, entry in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [_plain(entry, depth - 1) for entry in value]
+    except Exception as error:
+        # A stranger's mapping, or one that another thread changes.
+        return f"<{type(value).__name__}: {type(error).__name__}>"
     return _plain(_text(value), 1)
 
 

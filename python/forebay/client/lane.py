@@ -33,6 +33,10 @@ class Lane:
 
 PUBLISH = "publish:"
 
+QUARANTINE = "Forebay-On-Invalid: quarantine\r\n"
+"""Of routes that else store a batch whole or not at all, and name but the first bad event: with it one answer names
+them all, and the others are stored. Routes that answer for each event refuse it."""
+
 
 def lane_of(name: str) -> Lane:
     """The lane with that name: `drain`, `track`, `events`, or `publish:<stream>`.
@@ -41,9 +45,9 @@ def lane_of(name: str) -> Lane:
         ValueError: there is none.
     """
     if name == "drain":
-        return Lane(name, "/v1/drain", b'{"events":[', b"]}", "Forebay-On-Invalid: quarantine\r\n")
+        return Lane(name, "/v1/drain", b'{"events":[', b"]}", QUARANTINE)
     if name == "track":
-        return Lane(name, "/v1/analytics/track/batch", b"[", b"]")
+        return Lane(name, "/v1/analytics/track/batch", b"[", b"]", QUARANTINE)
     if name == "events":
         return Lane(name, "/api/events/batch", b"[", b"]")
     if name.startswith(PUBLISH):

@@ -224,10 +224,10 @@ class Queue:
         """Whether a wait for room was in vain and nothing has been settled since."""
         return self._stalled
 
-    def give_up(self) -> bool:
-        """An event that `offer` did not take for want of room is dropped."""
+    def give_up(self, *, in_vain: bool = True) -> bool:
+        """An event that `offer` did not take for want of room is dropped; `in_vain` when that was waited for."""
         with self.lock:
-            self._stalled = True
+            self._stalled |= in_vain
             self.accepted += 1
             self.dropped += 1
         return False

@@ -48,10 +48,12 @@ class Rejections:
                 self._write(self._path, found)
             except OSError as error:
                 failure = f"cannot write {self._path}: {error.strerror}"
+            except Exception as error:
+                failure = f"cannot write {self._path}: {type(error).__name__}: {error}"
         for rejection in found if self._call is not None else ():
             try:
                 self._call(rejection)  # type: ignore[misc]
-            except Exception as error:
+            except BaseException as error:  # sys.exit() ends no process from here, but would end the sender
                 failure = f"on_rejected raised {type(error).__name__}: {error}"
         return failure
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from forebay.client.batch import Batch
 from forebay.client.delivery import Delivery, Undelivered
+from forebay.client.feed import Feed
 from forebay.client.queue import IDLE_SECONDS, Queue
+from forebay.client.refusal import split
 from forebay.client.rejection import Rejection, Rejections
 from forebay.client.retry import backoff
 from forebay.client.target import Target
@@ -18,6 +22,15 @@ logger = logging.getLogger("forebay.client")
 
 WAITING_BATCHES = 2
 """With more than these waiting after a delivery, one more connection is worth its thread."""
+
+FEED_SECONDS = 0.05
+"""How often at most feeds are looked at that their callers leave lying."""
+
+
+def _tell(log: Callable[..., None], *words: str) -> None:
+    """Whatever the application's logging does with it, the sender goes on."""
+    with contextlib.suppress(Exception):
+        log(*words)
 
 
 class SenderThread(threading.Thread):
@@ -54,6 +67,8 @@ class Senders:
         self.batches = 0
         self.retries = 0
         self.last_error = ""
+        self.feeds: set[Feed] = set()
+        """Those whose callers are at it."""
 
     def start(self) -> None:
         """The first one, if there is none. Cheap when there is."""
@@ -95,9 +110,9 @@ class Senders:
         batch: Batch | None = None
         try:
             while not self._stopped:
-                batch = batch or self._queue.take(IDLE_SECONDS)
+                batch = batch or self._take()
                 if batch is None:
-                    if not first or self._queue.closed:
+                    if not (first or self.feeds) or self._queue.closed:
                         break
                     continue
                 try:
@@ -106,7 +121,7 @@ class Senders:
                     break  # stopped; what is left stays pending
                 except Exception as error:
                     # Whatever it is, a thread that ended would leave its batch and all that follow lying.
-                    logger.exception("a batch is tried again")
+                    _tell(logger.exception, "a batch is tried again")
                     failures += 1
                     self._retried(f"{type(error).__name__}: {error}")
                     self._pause(backoff(failures), 0.0)
@@ -117,7 +132,17 @@ class Senders:
             with wake:
                 self.running -= 1
 
+    def _take(self) -> Batch | None:
+        """The next batch; None when there is none for a while."""
+        if not self.feeds:
+            return self._queue.take(IDLE_SECONDS)
+        for feed in tuple(self.feeds):
+            feed.hand_over_what_fits()
+        return self._queue.take(min(max(self._queue.limits.linger_seconds, FEED_SECONDS), IDLE_SECONDS))
+
     def _send(self, delivery: Delivery, batch: Batch) -> None:
+        if not batch.left:
+            return  # all of it was settled before something else went wrong
         try:
             events = batch.held()
         except OSError as error:
@@ -127,7 +152,8 @@ class Senders:
             return
         self._queue.sync(batch)
         parts = batch.parts()
-        while parts:
+        # A spool that is closed takes no notes: what is refused would be left, and sent, for ever.
+        while parts and not self._stopped:
             start, end = parts.pop(0)
             if self._not_before > time.monotonic():
                 self._pause(0.0, 0.0)
@@ -136,15 +162,22 @@ class Senders:
             answer = delivery.post(lane.path, lane.headers(batch.part_key(start, end)), lane.body(some))
             found = verdict(answer, end - start)
             if found.whole and found.splits and end - start > 1:
-                self._queue.cut(batch, cuts(found, start, end))
+                self._split(batch, start, end, some, found)
                 parts = batch.parts()
             else:
                 self._settle(batch, start, end, some, found)
         if self._failing:
             self._failing = False
-            logger.info("forebay takes events again")
+            _tell(logger.info, "forebay takes events again")
         if self._queue.waits > WAITING_BATCHES and self.running < self._max:
             self._add(self.running)
+
+    def _split(self, batch: Batch, start: int, end: int, events: list[bytes], found: Verdict) -> None:
+        """Refuses what is refused for sure, and leaves the rest in parts."""
+        made = split(found, events)
+        self._queue.cut(batch, {start + cut for cut in made.cuts} - batch.cuts - {start, end})
+        for low, high in made.refused:
+            self._settle(batch, start + low, start + high, events[low:high], found)
 
     def _settle(self, batch: Batch, start: int, end: int, events: list[bytes], found: Verdict) -> None:
         lane = batch.lane.name
@@ -161,9 +194,12 @@ class Senders:
         if found.quarantined:
             refused.append(Rejection(lane, None, "put on the server's stream of rejected events", found.quarantined))
             count += found.quarantined
-        # Told before it counts: who waits until nothing is pending finds what was rejected.
-        self._reject(refused)
-        self._queue.settle(batch, start, end, count)
+        try:
+            # Told before it counts: who waits until nothing is pending finds what was rejected.
+            self._reject(refused)
+        finally:
+            # Whatever came of telling: the server has had its say, and is not asked again.
+            self._queue.settle(batch, start, end, count)
 
     def _reject(self, refused: list[Rejection]) -> None:
         if not refused:
@@ -171,7 +207,7 @@ class Senders:
         self.last_error = refused[-1].reason
         if failure := self._rejections.keep(refused):
             self.last_error = failure
-            logger.error("%s", failure)
+            _tell(logger.error, "%s", failure)
 
     def _retried(self, why: str) -> None:
         with self._wake:
@@ -179,7 +215,7 @@ class Senders:
             self.last_error = why
             news, self._failing = not self._failing, True
         if news:
-            logger.warning("forebay does not take events, they wait: %s", why)
+            _tell(logger.warning, "forebay does not take events, they wait: %s", why)
 
     def _pause(self, seconds: float, asked: float) -> bool:
         """Waits, up to `seconds` but for what the server asked for: that holds for every connection."""
@@ -194,11 +230,3 @@ class Senders:
                     return True
                 self._wake.wait(left)
             return False
-
-
-def cuts(found: Verdict, start: int, end: int) -> list[int]:
-    """Where to split a part that is refused whole: around the event that is named, else in halves. The named one goes
-    alone rather than out, so that a wrong name costs a request and not an event."""
-    if found.index is None:
-        return [(start + end) // 2]
-    return [start + found.index, start + found.index + 1]

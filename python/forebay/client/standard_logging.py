@@ -6,8 +6,9 @@ import logging
 import traceback
 from typing import Any
 
+from forebay.client.async_client import AsyncClient
 from forebay.client.client import Client
-from forebay.client.sender import is_sender
+from forebay.client.outlet import Outlet
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; the rest came by `extra`."""
@@ -20,20 +21,24 @@ class StandardLogging(logging.Handler):
     logger and the place in the code are in `metadata`, and an exception with its trace in `metadata.exception`.
 
     Nothing it does raises into the application (`logging.raiseExceptions` governs what is printed), and what a
-    client's own threads log is left out. The client is the caller's to close.
+    client's own threads log is left out. The client is the caller's to close. On a thread that runs an event loop it
+    does not wait for room in the queue: what finds none is dropped and counted. An `AsyncClient` is as good.
+
+    Raises:
+        TypeError: what is given is no client.
     """
 
-    def __init__(self, client: Client, level: int | str = logging.NOTSET) -> None:
+    def __init__(self, client: Client | AsyncClient, level: int | str = logging.NOTSET) -> None:
         super().__init__(level)
-        self._client = client
+        self._outlet = Outlet(client)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if is_sender():
+        if not self._outlet.is_open:
             return
         try:
             level = _LEVELS.get(record.levelname) or record.levelname.lower() or "info"
             message = self.format(record) if self.formatter is not None else record.getMessage()
-            self._client.log(message, level, timestamp=record.created, metadata=_metadata(record))
+            self._outlet.log(message, level, record.created, _metadata(record))
         except RecursionError:
             raise
         except Exception:

@@ -7,23 +7,38 @@ import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
+from forebay.client.async_client import AsyncClient
 from forebay.client.client import Client
-from forebay.client.sender import is_sender
+from forebay.client.clock import local_or_utc, written
+from forebay.client.outlet import Outlet
+
+DATE_CHARACTERS = len("2024-05-31")
+"""A longer text may have a time of day as well."""
 
 
 class StructlogProcessor:
-    """Hands events to a client and passes them on as they are: put it before the renderer. The time is `timestamp`
-    when an earlier processor has set it; everything but the event's text and its level is in `metadata`, an exception
-    with its trace in `metadata.exception`. Nothing it does raises into the application; what goes wrong is in
-    `last_error`, and `failures` counts it."""
+    """Hands events to a client and passes them on as they are: put it before the renderer. Everything but the event's
+    text, its level and its time is in `metadata`, an exception with its trace in `metadata.exception`. Nothing it does
+    raises into the application; what goes wrong is in `last_error`, and `failures` counts it.
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    The time is `timestamp` when an earlier processor has set it, in any form of ISO 8601 or as a number. Without a zone
+    it is local time, or UTC when that is now: `TimeStamper` writes either, and does not say which. What cannot be read,
+    or is only a date or only a time of day, stays in `metadata`, and the time is that of the call.
+
+    On a thread that runs an event loop it does not wait for room in the queue: what finds none is dropped and counted.
+    An `AsyncClient` is as good as a `Client`.
+
+    Raises:
+        TypeError: what is given is no client.
+    """
+
+    def __init__(self, client: Client | AsyncClient) -> None:
+        self._outlet = Outlet(client)
         self.failures = 0
         self.last_error = ""
 
     def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        if not is_sender():
+        if self._outlet.is_open:
             try:
                 self._hand_over(method, event)
             except Exception as error:
@@ -35,10 +50,21 @@ class StructlogProcessor:
         fields = dict(event)
         message = str(fields.pop("event", ""))
         level = str(fields.pop("level", "") or ("error" if method == "exception" else method)).lower() or "info"
-        timestamp = fields.pop("timestamp", None)
+        moment = _moment(fields.get("timestamp"))
+        if moment is not None:
+            del fields["timestamp"]
         if (found := _exception(fields.pop("exc_info", None))) is not None:
             fields["exception"] = found
-        self._client.log(message, level, timestamp=timestamp, metadata=fields or None)
+        self._outlet.log(message, level, moment, fields or None)
+
+
+def _moment(given: Any) -> str | None:
+    if given is None or (isinstance(given, str) and len(given) <= DATE_CHARACTERS):
+        return None
+    try:
+        return written(local_or_utc(given))
+    except (ValueError, TypeError):
+        return None
 
 
 def _exception(given: Any) -> dict[str, str] | None:

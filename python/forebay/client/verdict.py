@@ -16,6 +16,8 @@ REASON_CHARACTERS = 500
 SPLIT = frozenset({400, 403, 413})
 """A refusal of the whole that may be owed to one event: its shape, its project, its size."""
 
+_ROUTE = re.compile(r"/(v1/drain|v1/analytics/track/batch|api/events/batch|api/v1/streams/[^/]+/events/batch)/?\Z")
+
 _INDEX = re.compile(r"(?:events)?\[(\d+)\]")
 
 
@@ -37,6 +39,7 @@ class Verdict:
     splits: bool = False
     mismatch: bool = False
     """The key was taken before, by another body."""
+    status: int = 0
 
 
 class _Body(msgspec.Struct):
@@ -46,15 +49,43 @@ class _Body(msgspec.Struct):
     errors: list[Any] | msgspec.UnsetType = msgspec.UNSET
     results: list[Any] | msgspec.UnsetType = msgspec.UNSET
     quarantined: int = 0
+    status: Any = None
+    processed: Any = None
+    failed: Any = None
+
+    @property
+    def is_acknowledgement(self) -> bool:
+        """Of the drain and the analytics, of a publication, or of the events API."""
+        counted = type(self.processed) is int and type(self.failed) is int
+        return self.status == "accepted" or bool(self.results) or counted
 
 
 _DECODER = msgspec.json.Decoder(_Body)
 
 
-def is_readable(answer: Answer) -> bool:
-    """Whether it may be a forebay server's. A page that something in between answers with 200 acknowledges nothing; an
-    empty body does."""
-    return not 200 <= answer.status < 300 or not answer.body or _decoded(answer.body) is not None
+def doubt(answer: Answer) -> str:
+    """Why an answer with no error of its own says nothing of the events; empty for one that is for good. What
+    acknowledges has the header that every acknowledgement of a server has, or, since something in between may drop
+    headers, a body of the shape of one. A redirection is not followed, since the token would go along."""
+    if 200 <= answer.status < 300:
+        body = _decoded(answer.body)
+        if body is not None and (answer.durability or body.is_acknowledgement):
+            return ""
+        return f"{answer.status}: the answer is not a forebay server's"
+    if answer.status < 400:
+        return f"{answer.status}: {_directions(answer.location)}"
+    return ""
+
+
+def _directions(location: str | None) -> str:
+    if not location:
+        return "the answer is not a forebay server's; check the client's url"
+    location = location[:REASON_CHARACTERS]
+    # One of the same path is what a server says that has moved, or wants https.
+    url = _ROUTE.sub("", location)
+    if url != location and url.startswith(("http://", "https://")):
+        return f"the server redirects; make the client's url {url}"
+    return f"the server redirects to {location}, which is not followed; check the client's url"
 
 
 def verdict(answer: Answer, events: int) -> Verdict:
@@ -68,10 +99,12 @@ def verdict(answer: Answer, events: int) -> Verdict:
     found = _INDEX.match(why)
     index = int(found[1]) if found is not None else None
     return Verdict(
-        whole=f"{answer.status}: {why}",
+        # Who is told of one event does not know its batch.
+        whole=f"{answer.status}: {why if found is None else why[found.end() :].lstrip('.: ')}",
         index=index if index is not None and index < events else None,
         splits=answer.status in SPLIT and (answer.status != 403 or index is not None),
         mismatch=answer.status == 422,
+        status=answer.status,
     )
 
 

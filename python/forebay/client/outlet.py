@@ -1,0 +1,39 @@
+"""Where loggers hand their events over."""
+
+from __future__ import annotations
+
+from asyncio.events import _get_running_loop  # for those who look for a loop: it does not raise when there is none
+
+from forebay.client.async_client import AsyncClient
+from forebay.client.client import Client
+from forebay.client.events import Fields, Moment
+from forebay.client.sender import is_sender
+
+
+class Outlet:
+    """To a client's queue as `Client.log` does it, with two exceptions: what a client's own threads log is left out,
+    since it would go round; and on a thread that runs an event loop nothing waits for room, since a logger cannot
+    await: with the policy `block` an event that finds the queue full is then dropped, and counted.
+
+    Raises:
+        TypeError: what is given is no client.
+    """
+
+    def __init__(self, client: Client | AsyncClient) -> None:
+        if isinstance(client, AsyncClient):
+            client = client._client
+        if not isinstance(client, Client):
+            raise TypeError(f"a Client or an AsyncClient is needed, not {type(client).__name__}")
+        self._queue = client._queue
+        self._lane = client._drain
+        self._encode = client._encode_log
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what this thread logs is taken."""
+        return not is_sender()
+
+    def log(self, message: str, level: str, timestamp: Moment | None, metadata: Fields | None) -> None:
+        text = self._encode(message, level, None, None, timestamp, metadata)
+        if self._queue.offer(self._lane, text, _get_running_loop() is None) is None:
+            self._queue.give_up(in_vain=False)
