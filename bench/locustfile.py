@@ -140,12 +140,13 @@ class SdkBatches(Sender):
     def batch(self) -> None:
         numbers = self.writer.take(SDK_EVENTS)
         key = f"{self.writer.run}-{self.writer.number}-{numbers.start}"
-        rows = self.encoder.logs(
-            {"message": "order was shipped after two tries", "metadata": {"region": "eu-central-1", "mark": mark}}
+        message = "order was shipped after two tries"
+        rows = [
+            self.encoder.row({"message": message, "metadata": {"region": "eu-central-1", "mark": mark}})
             for mark in self.writer.marks(numbers)
-        )
+        ]
         headers = dict(line.split(": ", 1) for line in self.lane.headers(key).splitlines())
-        self.send("sdk batch", self.lane.path, self.lane.body(list(rows)), numbers, key, **headers)
+        self.send("sdk batch", self.lane.path, self.lane.body(rows), numbers, key, **headers)
 
 
 class SingleEvents(Sender):
