@@ -102,7 +102,9 @@ def test_parts_of_a_split_batch_keep_their_keys(tmp_path: Path) -> None:
     first = dict(seen)
     with scripted(lambda request: seen.__setitem__(request.key, request.body)) as server:
         seen.clear()
-        Client(server.url, spool=tmp_path).close(0.3)
+        client = Client(server.url, spool=tmp_path)
+        wait_for("the part", lambda: len(seen) > 0)
+        client.close(0)
     assert len(seen) == 1
     assert seen.items() <= first.items()
 
