@@ -69,6 +69,7 @@ impl Gather {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects")]
 mod tests {
     use super::*;
 

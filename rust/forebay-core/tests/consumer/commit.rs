@@ -1,10 +1,10 @@
 //! Committing offsets.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use forebay_core::consumer::{MAX_COMMIT_OFFSETS, OffsetCommit};
 use forebay_core::log::storage::faulty::{Fault, Operation};
-use forebay_core::{ErrorKind, Offset, PartitionId};
+use forebay_core::{Engine, ErrorKind, Offset, PartitionId};
 
 use crate::common;
 use crate::world::*;
@@ -59,11 +59,26 @@ fn a_repeat_is_answered_and_not_written_again() {
     assert_eq!(consume(&engine).count(), 1, "reads go on");
 }
 
+/// Returns when the marker of a quiet log was synced: then no sync comes but that of a commit.
+fn until_quiet(engine: &Engine) {
+    let marked = || {
+        append(engine, 0, 1);
+        let synced = engine.counters().syncs.get();
+        let patience = Instant::now() + Duration::from_secs(1);
+        while engine.counters().syncs.get() == synced && Instant::now() < patience {
+            std::thread::yield_now();
+        }
+        engine.counters().syncs.get() > synced
+    };
+    common::until("the marker", marked);
+}
+
 #[test]
 fn commits_of_one_group_share_a_sync_and_keep_their_order() {
     let (storage, engine) = with_stream(1);
     append(&engine, 0, 100);
     consume(&engine);
+    until_quiet(&engine);
     storage.stall_syncs(true);
     std::thread::scope(|scope| {
         let first = scope.spawn(|| commit(&engine, &[(0, 1)]));
