@@ -18,7 +18,7 @@ from client.proxy import Answer, Request, accepted, scripted
 from client.test_storm import adds_up
 from forebay.client import Client, Rejection
 from forebay.client.frame import HEAD_BYTES
-from forebay.client.queue import Policy
+from forebay.client.limits import Policy
 from forebay.client.spool import MAKING_SECONDS, Spool
 from harness import wait_for
 
@@ -305,7 +305,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_batch_is_synced_before_it_is_sent(
     tmp_path: Path, synced: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forebay.client.spooled.SYNC_SECONDS", 60)
+    monkeypatch.setattr("forebay.client.keeper.SYNC_SECONDS", 60)
     before: list[int] = []
 
     def answer(request: Request) -> Answer:

@@ -6,6 +6,7 @@ import os
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,8 @@ from forebay.client import lifetime
 from forebay.client.clock import rfc3339
 from forebay.client.events import Encoder, Fields, Moment, Publication
 from forebay.client.lane import PUBLISH, Lane, lane_of
-from forebay.client.queue import Limits, Policy, Queue
+from forebay.client.limits import Limits, Policy
+from forebay.client.queue import Queue
 from forebay.client.rejection import Rejection, Rejections
 from forebay.client.sender import Senders
 from forebay.client.spooled import SpooledQueue
@@ -124,6 +126,8 @@ class Client:
             answer_seconds=answer_seconds,
         )
         self._queue.on_work = self._senders.start
+        self._queue.on_refused = self._senders.refuse
+        self._queue.on_fork = partial(lifetime.renew, self)
         self._lanes: dict[str, Lane] = {}
         self._drain = self._lane("drain")
         self._offer = self._queue.offer
@@ -222,9 +226,10 @@ class Client:
 
     def stats(self) -> Stats:
         queue, senders = self._queue, self._senders
+        queue.look_around()
         with queue.lock:
             spool = queue.spool_account()
-            return Stats(
+            stats = Stats(
                 accepted=queue.accepted,
                 delivered=queue.delivered,
                 pending=queue.pending,
@@ -239,6 +244,8 @@ class Client:
                 spool_errors=spool.errors,
                 last_error=spool.last_error or senders.last_error,
             )
+        queue.take_late()
+        return stats
 
     def look_for_orphans(self) -> None:
         """Takes over, soon, what processes that are gone have left in the spool; it happens now and then anyway."""
@@ -263,15 +270,17 @@ class Client:
     # Called around a fork: see lifetime.py
 
     def before_fork(self) -> None:
-        self._queue.lock.acquire()
+        self._queue.hold()
 
     def after_fork_in_parent(self) -> None:
-        self._queue.lock.release()
+        self._queue.let_go()
 
     def after_fork_in_child(self) -> None:
-        self._queue.forget()
-        self._senders.reset()
-        self._rejections.reset_lock()
+        if not self._queue.is_here:
+            self._senders.reset()
+            self._rejections.reset_lock()
+            # The last step: with it this is the child's.
+            self._queue.forget()
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

@@ -45,7 +45,10 @@ class Senders:
 
     def reset(self) -> None:
         """To none, as at first: in the child of a fork there are no threads."""
-        self._wake = threading.Condition()
+        # What the application's threads call takes the lock itself: the condition's own way may leave it taken when a
+        # signal's handler raises.
+        self._lock = threading.RLock()
+        self._wake = threading.Condition(self._lock)
         self._stopped = False
         self._not_before = 0.0
         self._hurried = 0
@@ -61,36 +64,50 @@ class Senders:
             self._add(0)
 
     def _add(self, running: int) -> None:
-        with self._wake:
+        """One more than so many. It counts itself: whoever starts it may be broken off by a signal's handler, and then
+        nobody knows whether it runs. Of two that are started for that reason, one ends at once."""
+        with self._lock:
             if self.running != running or self._stopped:
                 return
-            self.running += 1
-        thread = SenderThread(target=self._run, args=(running == 0,), name=f"forebay-sender-{running}", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:
-            # The interpreter is ending, or there are too many threads: those that run are enough.
-            with self._wake:
-                self.running -= 1
-            self.last_error = str(error)
+            thread = SenderThread(target=self._run, args=(running,), name=f"forebay-sender-{running}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # The interpreter is ending, or there are too many threads: those that run are enough.
+                self.last_error = str(error)
 
     def hurry(self) -> None:
         """Ends the waits between tries, but for those the server asked for: somebody waits for the outcome."""
-        with self._wake:
+        with self._lock:
             self._hurried += 1
             self._wake.notify_all()
 
     def stop(self) -> None:
         """What is under way is not waited for, and nothing is tried again."""
-        with self._wake:
+        with self._lock:
             self._stopped = True
             self._wake.notify_all()
 
-    def _run(self, first: bool) -> None:
+    def refuse(self, rejection: Rejection) -> None:
+        """An event that is not even tried."""
+        self._reject([rejection])
+
+    def _run(self, running: int) -> None:
+        lock = self._lock
+        with lock:
+            if self.running != running:
+                return
+            self.running += 1
+        try:
+            self._deliver(first=not running)
+        finally:
+            with lock:
+                self.running -= 1
+
+    def _deliver(self, *, first: bool) -> None:
         delivery = Delivery(
             self._target, answer_seconds=self._answer_seconds, pause=self._pause, on_retry=self._retried
         )
-        wake = self._wake
         failures = 0
         batch: Batch | None = None
         try:
@@ -114,8 +131,6 @@ class Senders:
                     batch, failures = None, 0
         finally:
             delivery.close()
-            with wake:
-                self.running -= 1
 
     def _send(self, delivery: Delivery, batch: Batch) -> None:
         try:
