@@ -149,7 +149,7 @@ def test_damage_anywhere_never_ends_a_client_and_never_makes_events_up(
 ) -> None:
     spool = tmp_path_factory.mktemp("spool")
     messages = [f"message {number}" for number in range(12)]
-    left_behind(spool, *messages, batch_events=5)
+    left_behind(spool, *messages, batch_events=5, linger_seconds=60)
     (path,) = spool.glob("*.spool")
     text = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):

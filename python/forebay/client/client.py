@@ -261,11 +261,12 @@ class Client:
         """Ends the client: nothing further is accepted, what is left is sent for up to `timeout` seconds
         (`exit_seconds` if not given). How many events are left: in the spool for the next process, or else lost."""
         self._queue.close()
-        left = self.flush(self.exit_seconds if timeout is None else timeout)
+        self.flush(self.exit_seconds if timeout is None else timeout)
         self._senders.stop()
         self._queue.end()
         lifetime.dismiss(self)
-        return left
+        # Now, since until the end events of others are found in a spool.
+        return self._queue.pending
 
     # Called around a fork: see lifetime.py
 

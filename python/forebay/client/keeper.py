@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from forebay.client.sender import SenderThread
+from forebay.client.sender import launch
 
 SYNC_SECONDS = 0.1
 """So much is lost with the machine at most, beside what the sync itself takes."""
@@ -24,7 +24,8 @@ class Keeper:
     do, since those may stay locked when that happens.
     """
 
-    def __init__(self, sync: Callable[[], None], look: Callable[[], None]) -> None:
+    def __init__(self, sync: Callable[[], None], look: Callable[[], None], failed: Callable[[str], None]) -> None:
+        self._failed = failed
         self._sync = sync
         self._look = look
         self.wake = _locked()
@@ -40,17 +41,19 @@ class Keeper:
         self._starting = threading.Lock()
         self._look_at = 0.0
 
-    def start(self) -> str:
-        """Cheap when it runs. Why it cannot, when that is so: the interpreter is ending."""
+    def start(self) -> None:
+        """Cheap when it runs."""
         if self.runs or self.stopped:
-            return ""
+            return
         self.asked = True
         try:
-            SenderThread(target=self._run, name="forebay-spool", daemon=True).start()
+            launch(self._run, name="forebay-spool", failed=self._not_started)
         except RuntimeError as error:
-            self.looked = True
-            return str(error)
-        return ""
+            self._not_started(str(error))
+
+    def _not_started(self, why: str) -> None:
+        self.looked = True
+        self._failed(why)
 
     def look(self) -> None:
         """Soon."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from forebay.client.batch import Batch
 from forebay.client.delivery import Delivery, Undelivered
@@ -27,6 +29,23 @@ class SenderThread(threading.Thread):
 def is_sender() -> bool:
     """Whether this thread is a client's own."""
     return isinstance(threading.current_thread(), SenderThread)
+
+
+def launch(target: Callable[..., None], *args: object, name: str, failed: Callable[[str], None]) -> None:
+    """Starts a `SenderThread`, or says why not. By another thread: `Thread.start` waits for what it has started, and
+    when a signal's handler raises meanwhile, what is started may end or be stuck.
+
+    Raises:
+        RuntimeError: there can be no further thread, since there are too many or the interpreter is ending.
+    """
+    _thread.start_new_thread(_launch, (target, args, name, failed))
+
+
+def _launch(target: Callable[..., None], args: tuple[object, ...], name: str, failed: Callable[[str], None]) -> None:
+    try:
+        SenderThread(target=target, args=args, name=name, daemon=True).start()
+    except RuntimeError as error:
+        failed(str(error))
 
 
 class Senders:
@@ -65,16 +84,19 @@ class Senders:
 
     def _add(self, running: int) -> None:
         """One more than so many. It counts itself: whoever starts it may be broken off by a signal's handler, and then
-        nobody knows whether it runs. Of two that are started for that reason, one ends at once."""
+        nobody knows whether it runs. Of two that are started for that reason, or before the first has counted itself,
+        one ends at once."""
         with self._lock:
             if self.running != running or self._stopped:
                 return
-            thread = SenderThread(target=self._run, args=(running,), name=f"forebay-sender-{running}", daemon=True)
             try:
-                thread.start()
+                launch(self._run, running, name=f"forebay-sender-{running}", failed=self._not_started)
             except RuntimeError as error:
-                # The interpreter is ending, or there are too many threads: those that run are enough.
-                self.last_error = str(error)
+                self._not_started(str(error))
+
+    def _not_started(self, why: str) -> None:
+        # Those that run are enough.
+        self.last_error = why
 
     def hurry(self) -> None:
         """Ends the waits between tries, but for those the server asked for: somebody waits for the outcome."""

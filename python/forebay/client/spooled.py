@@ -34,7 +34,7 @@ class SpooledQueue(Queue):
 
     def __init__(self, limits: Limits, directory: Path, limit: int, *, always: bool) -> None:
         self._spool = Spool(directory, limit)
-        self._keeper = Keeper(self._spool.sync, self._look)
+        self._keeper = self._new_keeper()
         self._always = always
         super().__init__(limits)
         self._max_events = self._max_bytes = UNBOUNDED
@@ -49,15 +49,20 @@ class SpooledQueue(Queue):
     def start(self) -> None:
         """The thread that syncs and that looks for files of others. Without it the files outlive the process, too, and
         `end` syncs them."""
-        if why := self._keeper.start():
-            self._spool.account.last_error = why
+        self._keeper.start()
+
+    def _new_keeper(self) -> Keeper:
+        return Keeper(self._spool.sync, self._look, self._not_kept)
+
+    def _not_kept(self, why: str) -> None:
+        self._spool.account.last_error = why
 
     def spool_account(self) -> SpoolAccount:
         return self._spool.account
 
     def forget(self) -> None:
         self._spool.forget()
-        ended, self._keeper = self._keeper.stopped, Keeper(self._spool.sync, self._look)
+        ended, self._keeper = self._keeper.stopped, self._new_keeper()
         if ended:
             self._keeper.stop()
         super().forget()
@@ -274,12 +279,14 @@ class SpooledQueue(Queue):
         """What others left counts as handed over before."""
         deadline = time.monotonic() + seconds
         while True:
+            found = not self._keeper.asked or self._keeper.stopped or (self._keeper.looked and not self._more)
             left = super().flush(max(0.0, deadline - time.monotonic()))
             with self.lock:
                 rest = deadline - time.monotonic()
-                keeper = self._keeper
-                if not keeper.asked or keeper.stopped or (keeper.looked and not self._more) or rest <= 0:
+                if found or rest <= 0:
                     return left
+                if self._keeper.looked and not self._more:
+                    continue
                 bell = self._settled.hang()
             self.start()
             self._await(self._settled, bell, min(rest, IDLE_SECONDS))
