@@ -44,7 +44,7 @@ def interrupted(call: Callable[[], Any], at: int) -> bool:
             places -= 1
             if places == -1:
                 sys.settrace(None)
-                +sending
+                +sending  # noqa: B018
         return trace
 
     handled, traced = signal.signal(signal.SIGUSR1, handler), sys.gettrace()

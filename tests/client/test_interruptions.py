@@ -1,4 +1,4 @@
-"""A signal's handler that raises, wherever it comes in a call, costs that call's event at most; one that waits, nothing."""
+"""A signal's handler that raises, wherever it does, costs that call's event at most; one that waits, nothing."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[Client], None], Callable[[Clien
     ),
 }
 SPOOLED = CASES | {
+    "read back": ({"batch_events": 3, "queue_bytes": 1}, fill("", 1), lambda client: client.log("interrupted")),
     "full file": (
         {"spool_bytes": SMALL_SPOOL, "batch_events": 2},
         fill(LARGE, 1),
@@ -82,7 +83,7 @@ SPOOLED = CASES | {
     ),
     "drop_oldest": (
         {"spool_bytes": SMALL_SPOOL, "batch_events": 1, "policy": "drop_oldest"},
-        fill(LARGE, 11),
+        fill(LARGE, 12),
         lambda client: client.log(f"interrupted {LARGE}"),
     ),
     "always": ({"spool_fsync": "always"}, fill("", 0), lambda client: client.log("interrupted")),
@@ -91,6 +92,7 @@ STUCK = ("drop_oldest", "block")
 """Cases in which the server takes nothing meanwhile."""
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # a file that nobody knew yet closes itself
 @pytest.mark.parametrize(("name", "spooled"), [*((name, False) for name in CASES), *((name, True) for name in SPOOLED)])
 def test_an_exception_anywhere_costs_one_event_at_most(
     server: Scripted, gate: Gate, tmp_path: Path, name: str, spooled: bool

@@ -101,11 +101,13 @@ class Backlog:
         # A sender that sleeps has to learn by when a batch is due. It looks when the lock is free.
         self._work.ring()
 
-    def _opened(self, lane: Lane) -> Batch:
-        """A new open batch."""
+    def _opened(self, lane: Lane) -> Batch | None:
+        """A new open batch; None when there is to be none any more."""
         self._tell()
         batch = Batch(lane, time.monotonic())
         # Whole.
+        if self.closed:
+            return None
         self._live[batch] = self._open[batch] = None
         lane.open = batch
         return batch

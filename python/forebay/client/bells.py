@@ -10,7 +10,8 @@ class Bells:
     the lock meanwhile, and that an exception from a signal's handler, wherever it comes, leaves neither a lock taken
     nor a ring that goes to nobody: in a `Condition` it may do both.
 
-    `hang` and what rings are called with the lock held, and `wait` without.
+    `hang` is called with the lock held under which was found that there is something to wait for, or before that is
+    looked for; and the bell waited for without it. Each step here is one for the interpreter.
     """
 
     def __init__(self) -> None:
@@ -20,7 +21,6 @@ class Bells:
         return len(self._hung)
 
     def hang(self) -> threading.Lock:
-        """Before the lock is released under which was found that there is something to wait for."""
         bell = threading.Lock()
         bell.acquire()
         self._hung[bell] = None

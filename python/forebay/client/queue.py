@@ -79,7 +79,8 @@ class Queue(Backlog):
         if batch is None or self._events >= self._max_events or self._bytes + size > self._max_bytes:
             if not (kept := self._admit(size)):
                 return kept
-            batch = lane.open or self._opened(lane)
+            if (batch := lane.open or self._opened(lane)) is None:
+                return self._dropped()
         # Whole: the account and the event. Nothing more is added to a full batch, also should it not get closed.
         batch.size += size
         batch.count += 1
@@ -166,7 +167,7 @@ class Queue(Backlog):
         if batch is None:
             batch = self._opened(lane)
         # Whole, as in `_put`.
-        if lane.open is not batch:
+        if batch is None or lane.open is not batch:
             return 0
         batch.size += size
         batch.count += count
@@ -196,6 +197,9 @@ class Queue(Backlog):
             if self.limits.policy == "block" and not self._stalled:
                 self.close_open()
                 return None
+        return self._dropped()
+
+    def _dropped(self) -> bool:
         # Whole.
         self.accepted += 1
         self.dropped += 1
@@ -209,11 +213,8 @@ class Queue(Backlog):
     def give_up(self) -> bool:
         """An event that `offer` did not take for want of room is dropped."""
         with self.lock:
-            # Whole.
             self._stalled = True
-            self.accepted += 1
-            self.dropped += 1
-        return False
+            return self._dropped()
 
     def _make_room(self, size: int) -> bool:
         """Drops the oldest events that nobody has tried to send."""

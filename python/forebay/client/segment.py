@@ -160,21 +160,24 @@ class Segment:
 
     def sync(self, upto: int) -> None:
         """To the disk, at least the bytes before `upto`. Raises OSError."""
-        if self._synced >= upto:
+        if self._synced >= upto or self._descriptor < 0:
             return
-        with self._guard:
-            if self._synced >= upto or self._descriptor < 0:
-                return
-            end = self.size
+        # Without the guard: a signal's handler may wait for a sender, in the middle of this, and the sender for this.
+        end = self.size
+        try:
             os.fdatasync(self._descriptor)
-            if not self._synced:
-                # Its name, too.
-                directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                try:
-                    os.fsync(directory)
-                finally:
-                    os.close(directory)
-            self._synced = end
+        except OSError:
+            if self._descriptor < 0:
+                return
+            raise
+        if not self._synced:
+            # Its name, too.
+            directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        self._synced = max(self._synced, end)
 
     def settle(self, number: int, start: int, end: int) -> None:
         self._note(pack_entry(SETTLED, number, start, end))

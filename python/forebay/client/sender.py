@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from forebay.client.batch import Batch
+from forebay.client.bells import Bells
 from forebay.client.delivery import Delivery, Undelivered
 from forebay.client.queue import IDLE_SECONDS, Queue
 from forebay.client.rejection import Rejection, Rejections
@@ -64,10 +65,10 @@ class Senders:
 
     def reset(self) -> None:
         """To none, as at first: in the child of a fork there are no threads."""
-        # What the application's threads call takes the lock itself: the condition's own way may leave it taken when a
-        # signal's handler raises.
-        self._lock = threading.RLock()
-        self._wake = threading.Condition(self._lock)
+        # For the senders alone. What the application's threads call takes no lock: a signal's handler may raise there,
+        # or wait for a sender.
+        self._lock = threading.Lock()
+        self._pauses = Bells()
         self._stopped = False
         self._not_before = 0.0
         self._hurried = 0
@@ -86,13 +87,12 @@ class Senders:
         """One more than so many. It counts itself: whoever starts it may be broken off by a signal's handler, and then
         nobody knows whether it runs. Of two that are started for that reason, or before the first has counted itself,
         one ends at once."""
-        with self._lock:
-            if self.running != running or self._stopped:
-                return
-            try:
-                launch(self._run, running, name=f"forebay-sender-{running}", failed=self._not_started)
-            except RuntimeError as error:
-                self._not_started(str(error))
+        if self.running != running or self._stopped:
+            return
+        try:
+            launch(self._run, running, name=f"forebay-sender-{running}", failed=self._not_started)
+        except RuntimeError as error:
+            self._not_started(str(error))
 
     def _not_started(self, why: str) -> None:
         # Those that run are enough.
@@ -100,15 +100,13 @@ class Senders:
 
     def hurry(self) -> None:
         """Ends the waits between tries, but for those the server asked for: somebody waits for the outcome."""
-        with self._lock:
-            self._hurried += 1
-            self._wake.notify_all()
+        self._hurried += 1
+        self._pauses.ring_all()
 
     def stop(self) -> None:
         """What is under way is not waited for, and nothing is tried again."""
-        with self._lock:
-            self._stopped = True
-            self._wake.notify_all()
+        self._stopped = True
+        self._pauses.ring_all()
 
     def refuse(self, rejection: Rejection) -> None:
         """An event that is not even tried."""
@@ -192,7 +190,7 @@ class Senders:
             refused = [Rejection(lane, event, found.whole) for event in events]
         else:
             refused = [Rejection(lane, events[index], why) for index, why in sorted(found.rejected.items())]
-            with self._wake:
+            with self._lock:
                 self.batches += 1
         count = len(refused)
         if found.quarantined:
@@ -211,7 +209,7 @@ class Senders:
             logger.error("%s", failure)
 
     def _retried(self, why: str) -> None:
-        with self._wake:
+        with self._lock:
             self.retries += 1
             self.last_error = why
             news, self._failing = not self._failing, True
@@ -220,17 +218,20 @@ class Senders:
 
     def _pause(self, seconds: float, asked: float) -> bool:
         """Waits, up to `seconds` but for what the server asked for: that holds for every connection."""
-        with self._wake:
-            now = time.monotonic()
+        now = time.monotonic()
+        with self._lock:
             self._not_before = max(self._not_before, now + asked)
-            hurried, own = self._hurried, now + seconds
-            while not self._stopped:
-                until = max(self._not_before, own) if self._hurried == hurried else self._not_before
-                left = until - time.monotonic()
-                if left <= 0:
-                    return True
-                self._wake.wait(left)
-            return False
+        hurried, own = self._hurried, now + seconds
+        while not self._stopped:
+            bell = self._pauses.hang()
+            until = max(self._not_before, own) if self._hurried == hurried else self._not_before
+            left = until - time.monotonic()
+            if left > 0 and not self._stopped:
+                bell.acquire(timeout=left)
+            self._pauses.take_down(bell)
+            if left <= 0:
+                return True
+        return False
 
 
 def cuts(found: Verdict, start: int, end: int) -> list[int]:

@@ -126,16 +126,18 @@ class Spool:
                 place.segment.cut(place.number, index)
 
     def remove_if_settled(self, segment: Segment) -> None:
-        if segment.retired and not segment.unsettled and segment in self._segments:
-            # Whole.
+        if not segment.retired or segment.unsettled or segment not in self._segments:
+            return
+        with self.errors("a finished file cannot be removed"):
+            segment.remove()
+        # Whole.
+        if segment in self._segments:
             del self._segments[segment]
             self.account.bytes -= segment.size
             if segment.adopted:
                 self.adopted_files -= 1
             else:
                 self.own -= segment.size
-            with self.errors("a finished file cannot be removed"):
-                segment.remove()
 
     def tidy(self) -> None:
         """Removes what should have been: that may have been broken off."""
@@ -190,6 +192,7 @@ class Spool:
 
     def close(self) -> None:
         self.retire()
+        self.tidy()
         for segment in list(self._segments):
             segment.close()
         self._segments.clear()

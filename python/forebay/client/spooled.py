@@ -90,10 +90,7 @@ class SpooledQueue(Queue):
                 batch = lane.open or self._begun(lane)
             end = self._written(batch, (text,)) if batch is not None else 0
             if batch is None or not end:
-                # Whole.
-                self.accepted += 1
-                self.dropped += 1
-                return False
+                return self._dropped()
             if self._add(batch, (text,), end):
                 return True
 
@@ -109,7 +106,7 @@ class SpooledQueue(Queue):
         return len(some) if batch is not None and end and self._add(batch, some, end) else 0
 
     def _begun(self, lane: Lane) -> Batch | None:
-        """A new open batch; None when the spool cannot be written."""
+        """A new open batch; None when the spool cannot be written, or is to be no more."""
         if not self._keeper.runs:
             self.start()
         self._tell()
@@ -121,6 +118,8 @@ class SpooledQueue(Queue):
             if place is None:
                 return None
             # Whole.
+            if self.closed:
+                return None
             if place.segment is self._spool.current:
                 batch.place = place
                 place.segment.unsettled |= {place.number}
@@ -182,10 +181,10 @@ class SpooledQueue(Queue):
 
     def _close(self, batch: Batch) -> None:
         super()._close(batch)
-        if batch.key:
+        if batch.key and not batch.weight:
             if self._held + batch.size > self.limits.bytes:
                 batch.items = None
-            else:
+            elif batch in self._live:
                 # Whole.
                 self._held += batch.size
                 batch.weight = batch.size
