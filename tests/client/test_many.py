@@ -17,7 +17,8 @@ from forebay.client import AsyncClient, Client, Rejection
 from forebay.client.events import Encoder
 from forebay.client.feed import Feed
 from forebay.client.lane import lane_of
-from forebay.client.queue import Limits, Queue
+from forebay.client.limits import Limits
+from forebay.client.queue import Queue
 from harness import RunningServer, wait_for
 
 FEW = 10

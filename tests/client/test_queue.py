@@ -15,7 +15,8 @@ import pytest
 from client.proxy import Answer, Request, accepted, scripted, stored
 from client.test_storm import adds_up
 from forebay.client import Client
-from forebay.client.queue import EVENT_OVERHEAD, Policy
+from forebay.client.limits import Policy
+from forebay.client.queue import EVENT_OVERHEAD
 from harness import resident_bytes, wait_for
 
 NOBODY = "http://127.0.0.1:1"

@@ -18,7 +18,7 @@ from client.proxy import Answer, Request, accepted, scripted
 from client.test_storm import adds_up
 from forebay.client import Client, Rejection
 from forebay.client.frame import HEAD_BYTES
-from forebay.client.queue import Policy
+from forebay.client.limits import Policy
 from forebay.client.spool import MAKING_SECONDS, Spool
 from harness import wait_for
 
@@ -151,7 +151,7 @@ def test_damage_anywhere_never_ends_a_client_and_never_makes_events_up(
 ) -> None:
     spool = tmp_path_factory.mktemp("spool")
     messages = [f"message {number}" for number in range(12)]
-    left_behind(spool, *messages, batch_events=5)
+    left_behind(spool, *messages, batch_events=5, linger_seconds=60)
     (path,) = spool.glob("*.spool")
     text = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
@@ -307,7 +307,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_batch_is_synced_before_it_is_sent(
     tmp_path: Path, synced: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forebay.client.spooled.SYNC_SECONDS", 60)
+    monkeypatch.setattr("forebay.client.keeper.SYNC_SECONDS", 60)
     before: list[int] = []
 
     def answer(request: Request) -> Answer:

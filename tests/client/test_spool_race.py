@@ -27,5 +27,6 @@ def test_a_file_that_is_being_made_is_not_taken_for_an_orphan(tmp_path: Path, mo
 
     monkeypatch.setattr(os, "open", opened)
     place = made.open("drain")
-    made.add_one(place, b"{}")
+    assert made.extend(place, made.write(place, [b"{}"]))
     assert place.segment.path.exists()
+    made.close()

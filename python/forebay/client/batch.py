@@ -14,18 +14,33 @@ class Batch:
     """Events of one lane, in the order they came. Open while events are added; once it is closed it has its key, and
     what it holds stays.
 
-    `items` are the encoded events, or None when they are only in the spool; `cuts` are the indices at which it was
-    split after a refusal, `settled` the ranges that are dealt with. A part is sent under a key of its own that follows
-    from the batch's and its range, so that whoever sends it again, also after a crash, sends the same under the same
-    key.
+    `count` is the number of its events and, once it is closed, `left` of those that are not settled. `items` are the
+    encoded events, or None when they are only in the spool; `cuts` are the indices at which it was split after a
+    refusal, `settled` the ranges that are dealt with. A part is sent under a key of its own that follows from the
+    batch's and its range, so that whoever sends it again, also after a crash, sends the same under the same key.
     """
 
-    __slots__ = ("count", "cuts", "items", "key", "lane", "left", "opened", "place", "recovered", "settled", "size")
+    __slots__ = (
+        "count",
+        "cuts",
+        "items",
+        "key",
+        "lane",
+        "left",
+        "opened",
+        "place",
+        "recovered",
+        "settled",
+        "size",
+        "weight",
+    )
 
     def __init__(self, lane: Lane, opened: float, place: Place | None = None) -> None:
         self.lane = lane
         self.items: list[bytes] | None = []
         self.size = 0
+        self.weight = 0
+        """What it counts in the memory that closed batches of a spool take."""
         self.opened = opened
         self.key = ""
         self.count = 0
@@ -35,15 +50,10 @@ class Batch:
         self.place = place
         self.recovered = False
 
-    def close(self, key: str) -> None:
-        assert self.items is not None  # noqa: S101
-        self.key = key
-        self.count = self.left = len(self.items)
-
     @property
     def pending(self) -> int:
         """Its events that are not settled."""
-        return self.left if self.key else len(self.items or ())
+        return self.left if self.key else self.count
 
     def held(self) -> list[bytes]:
         """Its events. Raises OSError when they are in the spool and that cannot be read."""

@@ -6,6 +6,7 @@ import os
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -15,7 +16,8 @@ from forebay.client.clock import rfc3339
 from forebay.client.events import Encoder, Fields, Moment, Publication
 from forebay.client.feed import MANY, Feed
 from forebay.client.lane import PUBLISH, Lane, lane_of
-from forebay.client.queue import Limits, Policy, Queue
+from forebay.client.limits import Limits, Policy
+from forebay.client.queue import Queue
 from forebay.client.rejection import Rejection, Rejections
 from forebay.client.sender import Senders
 from forebay.client.spooled import SpooledQueue
@@ -45,7 +47,7 @@ class Client:
         project_id, service: of log events that do not say; the service is the program's name if not given.
         spool: a directory. Every event is in a file there before its call returns, until the server has it, so that
             it outlives the process; a later client with the same directory sends what is left.
-        spool_bytes: the most that this process keeps there.
+        spool_bytes: the most that this process writes there; what others left takes no room.
         spool_fsync: `interval` syncs the spool to the disk every 100 ms, so that up to that much is lost with the
             machine; `always` before each call returns.
         policy: what gives when the queue (or the spool) is full. `block` waits for room, up to `block_seconds` and
@@ -55,7 +57,8 @@ class Client:
         batch_events, batch_bytes, linger_seconds: a batch is closed by number, by bytes or by age.
         connections: the most that send at once. With 1 events are stored in the order they were handed over.
         answer_seconds: how long an answer may take before the request is tried again.
-        on_rejected: called on a sender's thread for events that the server refuses for good.
+        on_rejected: called on a sender's thread for events that the server refuses for good, and by the call itself for
+            one of more than 64 MiB.
         rejected_file: where they are appended as NDJSON; with a spool `rejected.ndjson` in it.
         exit_seconds: how long the end of the process waits for events that are left.
 
@@ -121,6 +124,8 @@ class Client:
             answer_seconds=answer_seconds,
         )
         self._queue.on_work = self._senders.start
+        self._queue.on_refused = self._senders.refuse
+        self._queue.on_fork = partial(lifetime.renew, self)
         self._lanes: dict[str, Lane] = {}
         self._drain = self._lane("drain")
         self._offer = self._queue.offer
@@ -234,9 +239,10 @@ class Client:
 
     def stats(self) -> Stats:
         queue, senders = self._queue, self._senders
+        queue.look_around()
         with queue.lock:
             spool = queue.spool_account()
-            return Stats(
+            stats = Stats(
                 accepted=queue.accepted,
                 delivered=queue.delivered,
                 pending=queue.pending,
@@ -251,6 +257,8 @@ class Client:
                 spool_errors=spool.errors,
                 last_error=spool.last_error or senders.last_error,
             )
+        queue.take_late()
+        return stats
 
     def look_for_orphans(self) -> None:
         """Takes over, soon, what processes that are gone have left in the spool; it happens now and then anyway."""
@@ -266,24 +274,27 @@ class Client:
         """Ends the client: nothing further is accepted, what is left is sent for up to `timeout` seconds
         (`exit_seconds` if not given). How many events are left: in the spool for the next process, or else lost."""
         self._queue.close()
-        left = self.flush(self.exit_seconds if timeout is None else timeout)
+        self.flush(self.exit_seconds if timeout is None else timeout)
         self._senders.stop()
         self._queue.end()
         lifetime.dismiss(self)
-        return left
+        # Now, since until the end events of others are found in a spool.
+        return self._queue.pending
 
     # Called around a fork: see lifetime.py
 
     def before_fork(self) -> None:
-        self._queue.lock.acquire()
+        self._queue.hold()
 
     def after_fork_in_parent(self) -> None:
-        self._queue.lock.release()
+        self._queue.let_go()
 
     def after_fork_in_child(self) -> None:
-        self._queue.forget()
-        self._senders.reset()
-        self._rejections.reset_lock()
+        if not self._queue.is_here:
+            self._senders.reset()
+            self._rejections.reset_lock()
+            # The last step: with it this is the child's.
+            self._queue.forget()
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

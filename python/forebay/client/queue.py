@@ -1,20 +1,20 @@
-"""Events that wait, in batches, within a bound; and the account of them."""
+"""Events that wait, within a bound, until they are sent."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
+from forebay.client.backlog import Backlog
 from forebay.client.batch import Batch
+from forebay.client.bells import Bells
+from forebay.client.frame import MAX_PAYLOAD
 from forebay.client.lane import Lane
+from forebay.client.limits import Limits
+from forebay.client.rejection import Rejection
 from forebay.client.stats import SpoolAccount
-
-Policy = Literal["block", "drop_newest", "drop_oldest"]
 
 EVENT_OVERHEAD = 64
 """Bytes that an event takes beside its JSON: the object around it, and its place in a list."""
@@ -22,39 +22,21 @@ EVENT_OVERHEAD = 64
 IDLE_SECONDS = 10.0
 """A wait for work ends after this at the latest, and is begun again."""
 
+MAX_EVENT_BYTES = MAX_PAYLOAD
+"""What a frame of the spool holds. The same without one, or a program would lose events when it is given one."""
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much waits, how it is cut into batches, and what gives when there is no room."""
-
-    events: int
-    bytes: int
-    policy: Policy
-    block_seconds: float
-    batch_events: int
-    batch_bytes: int
-    linger_seconds: float
+_getpid = os.getpid
 
 
-class Queue:
-    """In memory. Every method may be called by any thread.
-
-    A batch is `live` from its first event until the last one is settled; `ready` ones are closed and taken by nobody
-    yet. The lock may be taken again by its own thread, since a signal's handler or a finalizer that logs runs in the
-    middle of anything: what it hands over while its own thread is `inside` waits until that is done.
-    """
+class Queue(Backlog):
+    """In memory. Every method may be called by any thread."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+        super().__init__(limits)
         self._batch_events = limits.batch_events
         self._batch_bytes = limits.batch_bytes
         self._max_events = limits.events
         self._max_bytes = limits.bytes
-        self.closed = False
-        self.on_work: Callable[[], None] = _nothing
-        """Called when there is something to send."""
-        self.reset_lock()
-        self._clear()
 
     def start(self) -> None:
         """Called once, when `on_work` is set."""
@@ -65,83 +47,107 @@ class Queue:
     def end(self) -> None:
         """Called once, after `close`, when nobody sends any more."""
 
-    def reset_lock(self) -> None:
-        """New ones: after a fork those of the parent are in whatever state."""
-        self.lock = threading.RLock()
-        self._work = threading.Condition(self.lock)
-        self._room = threading.Condition(self.lock)
-        self._settled = threading.Condition(self.lock)
-
-    def _clear(self) -> None:
-        self.accepted = self.delivered = self.rejected = self.dropped = self.recovered = 0
-        self._ready: deque[Batch] = deque()
-        self._live: dict[Batch, None] = {}
-        self._open: dict[Batch, None] = {}
-        self._events = self._bytes = 0
-        self._waiting = 0
-        # Set when a wait for room was in vain, until something is settled: one caller waits for a dead server, the
-        # others do not wait as well.
-        self._stalled = False
-        self._inside = False
-        self._late: deque[tuple[Lane, bytes]] = deque()
-        self._name = os.urandom(12).hex()
-        self._closed_batches = 0
-
-    def forget(self) -> None:
-        """Empties it, in the child of a fork: what waits is the parent's."""
-        for batch in self._open:
-            batch.lane.open = None
-        self.reset_lock()
-        self._clear()
-
     # Handing over
 
     def offer(self, lane: Lane, text: bytes, wait: bool = True) -> bool | None:
-        """Adds an event. True when it is kept; False when the policy drops it; None, and it is not accepted, when it
-        would have to wait for room and `wait` is not set."""
-        size = len(text) + EVENT_OVERHEAD
+        """Adds an event. True when it is kept; False when the policy drops it or it is too large; None, and it is not
+        accepted, when it would have to wait for room and `wait` is not set."""
+        if self._pid != _getpid():
+            self.on_fork()
+        if len(text) > MAX_EVENT_BYTES:
+            return self._refuse(lane, text)
+        if (self._away or self._is_inside()) and self._is_late():
+            self._late.append((lane, text))
+            return True
         with self.lock:
-            if self._inside:
-                self._late.append((lane, text))
-                return True
-            self._inside = True
-            kept: bool | None = True
-            try:
-                batch = lane.open
-                if batch is None or self._events >= self._max_events or self._bytes + size > self._max_bytes:
-                    kept = self._admit(size, wait)
-                    batch = (lane.open or self._opened(lane)) if kept else None
-                if batch is not None:
-                    # Not typed as optional: only a spool takes the events of a batch away, and of a closed one.
-                    batch.items.append(text)  # type: ignore[union-attr]
-                    batch.size += size
-                    self._bytes += size
-                    self._events += 1
-                    self.accepted += 1
-                    if batch.size >= self._batch_bytes or len(batch.items) >= self._batch_events:  # type: ignore[arg-type]
-                        self._close(batch)
-            finally:
-                self._inside = False
+            kept = self._put(lane, text)
             if self._late:
-                self._catch_up()
-            return kept
+                self.catch_up()
+        return self._put_waiting(lane, text) if kept is None and wait else kept
 
-    def _catch_up(self) -> None:
-        while self._late:
+    def _is_late(self) -> bool:
+        if self._is_inside():
+            return True
+        if self._away == threading.get_ident():
+            # The handler that waited is gone, by an exception.
+            self._away = 0
+        return bool(self._away)
+
+    def _put(self, lane: Lane, text: bytes) -> bool | None:
+        size = len(text) + EVENT_OVERHEAD
+        batch = lane.open
+        if batch is None or self._events >= self._max_events or self._bytes + size > self._max_bytes:
+            if not (kept := self._admit(size)):
+                return kept
+            if (batch := lane.open or self._opened(lane)) is None:
+                return self._dropped()
+        # Whole: the account and the event. Nothing more is added to a full batch, also should it not get closed.
+        batch.size += size
+        batch.count += 1
+        self._bytes += size
+        self._events += 1
+        self.accepted += 1
+        if full := batch.size >= self._batch_bytes or batch.count >= self._batch_events:
+            lane.open = None
+        # Not typed as optional: only a spool takes the events of a batch away, and of a closed one.
+        batch.items.append(text)  # type: ignore[union-attr]
+        if full:
+            self._close(batch)
+        return True
+
+    def _put_waiting(self, lane: Lane, text: bytes) -> bool:
+        deadline = time.monotonic() + self.limits.block_seconds
+        while True:
+            with self.lock:
+                kept = self._put(lane, text)
+                if kept is not None:
+                    return kept
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return self.give_up()
+                bell = self._room.hang()
+            if not bell.acquire(timeout=left):
+                with self.lock:
+                    self._room.take_down(bell)
+
+    def _refuse(self, lane: Lane, text: bytes) -> bool:
+        why = f"the event has {len(text)} bytes, a client takes at most {MAX_EVENT_BYTES}"
+        self.on_refused(Rejection(lane.name, text, why))
+        with self.lock:
+            self.accepted += 1
+            self.rejected += 1
+        return False
+
+    def catch_up(self) -> None:
+        """With the lock, and in the middle of nothing."""
+        while self._late and not self._away:
             lane, text = self._late.popleft()
-            if self.offer(lane, text, False) is None:
+            if self._put(lane, text) is None:
                 self.give_up()
+
+    def take_late(self) -> None:
+        """After the lock was held by who does not hand over."""
+        if self._late and not self._is_inside():
+            with self.lock:
+                self.catch_up()
+
+    def let_go(self) -> None:
+        super().let_go()
+        self.take_late()
 
     def offer_all(self, lane: Lane, texts: Sequence[bytes], wait: bool = True) -> int:
         """Adds events, at once as far as they fit; how many of them are dealt with, kept or dropped by the policy. It
         is fewer than all of them when `wait` is not set and there is no room."""
+        self.look_around()
         done = 0
         while done < len(texts):
-            with self.lock:
-                if some := 0 if self._inside else self._offer_some(lane, texts, done):
-                    done += some
+            if not (self._away or self._is_inside()):
+                with self.lock:
+                    some = self._put_some(lane, texts, done)
                     if self._late:
-                        self._catch_up()
+                        self.catch_up()
+                if some:
+                    done += some
                     continue
             # At the edge of a bound, one at a time.
             if self.offer(lane, texts[done], wait) is None:
@@ -149,54 +155,31 @@ class Queue:
             done += 1
         return done
 
-    def _offer_some(self, lane: Lane, texts: Sequence[bytes], start: int) -> int:
+    def _put_some(self, lane: Lane, texts: Sequence[bytes], start: int) -> int:
         """Adds events from `start` on to the open batch, or to a new one; how many, 0 at the edge of any bound."""
-        self._inside = True
-        try:
-            batch = lane.open
-            free = min(self._batch_events - (len(batch.items or ()) if batch else 0), self._max_events - self._events)
-            some = texts[start : start + max(free, 0)]
-            size = sum(map(len, some)) + EVENT_OVERHEAD * len(some)
-            fits = self._bytes + size <= self._max_bytes and (batch.size if batch else 0) + size <= self._batch_bytes
-            if not some or not fits or self.closed:
-                return 0
-            return self._extend(batch or self._opened(lane), some, size)
-        finally:
-            self._inside = False
-
-    def _extend(self, batch: Batch, texts: Sequence[bytes], size: int) -> int:
-        batch.items.extend(texts)  # type: ignore[union-attr]
+        batch = lane.open
+        free = min(self._batch_events - (batch.count if batch else 0), self._max_events - self._events)
+        some = texts[start : start + max(free, 0)]
+        size, count = sum(map(len, some)) + EVENT_OVERHEAD * len(some), len(some)
+        fits = self._bytes + size <= self._max_bytes and (batch.size if batch else 0) + size <= self._batch_bytes
+        if not count or not fits or self.closed:
+            return 0
+        if batch is None:
+            batch = self._opened(lane)
+        # Whole, as in `_put`.
+        if batch is None or lane.open is not batch:
+            return 0
         batch.size += size
+        batch.count += count
         self._bytes += size
-        self._events += len(texts)
-        self.accepted += len(texts)
-        if batch.size >= self._batch_bytes or len(batch.items) >= self._batch_events:  # type: ignore[arg-type]
+        self._events += count
+        self.accepted += count
+        if full := batch.size >= self._batch_bytes or batch.count >= self._batch_events:
+            lane.open = None
+        batch.items.extend(some)  # type: ignore[union-attr]
+        if full:
             self._close(batch)
-        return len(texts)
-
-    def _opened(self, lane: Lane) -> Batch:
-        """A new open batch."""
-        lane.open = batch = Batch(lane, time.monotonic())
-        self._live[batch] = self._open[batch] = None
-        self.on_work()
-        # A sender that sleeps has to learn by when the batch is due.
-        self._work.notify()
-        return batch
-
-    def _close(self, batch: Batch) -> None:
-        batch.lane.open = None
-        self._open.pop(batch)
-        batch.close(self._key(batch))
-        self._ready.append(batch)
-        self._work.notify()
-
-    def _key(self, _batch: Batch) -> str:
-        self._closed_batches += 1
-        return f"{self._name}-{self._closed_batches}"
-
-    def close_open(self) -> None:
-        for batch in list(self._open):
-            self._close(batch)
+        return count
 
     # No room
 
@@ -204,17 +187,20 @@ class Queue:
         # An event that is larger than the whole bound goes when it is alone.
         return not self._events or (self._events < self._max_events and self._bytes + size <= self._max_bytes)
 
-    def _admit(self, size: int, wait: bool) -> bool | None:
-        if not self.closed and self._has_room(size):
-            return True
-        if not self.closed and self.limits.policy == "drop_oldest" and self._make_room(size):
-            return True
-        if not self.closed and self.limits.policy == "block":
-            self.close_open()
-            if not wait:
-                return None
-            if self._await_room(size):
+    def _admit(self, size: int) -> bool | None:
+        """Whether there is room, or is made; None when the event may wait for it."""
+        if not self.closed:
+            if self._has_room(size):
                 return True
+            if self.limits.policy == "drop_oldest" and self._make_room(size):
+                return True
+            if self.limits.policy == "block" and not self._stalled:
+                self.close_open()
+                return None
+        return self._dropped()
+
+    def _dropped(self) -> bool:
+        # Whole.
         self.accepted += 1
         self.dropped += 1
         return False
@@ -228,63 +214,58 @@ class Queue:
         """An event that `offer` did not take for want of room is dropped; `in_vain` when that was waited for."""
         with self.lock:
             self._stalled |= in_vain
-            self.accepted += 1
-            self.dropped += 1
-        return False
+            return self._dropped()
 
     def _make_room(self, size: int) -> bool:
         """Drops the oldest events that nobody has tried to send."""
         while not self._has_room(size):
-            batch = self._ready[0] if self._ready else next(iter(self._open), None)
+            batch = self._ready[0] if self._ready else next((batch for batch in self._open if batch.count), None)
             if batch is None or not batch.items:
                 return False
-            gone = len(batch.items.pop(0)) + EVENT_OVERHEAD
+            gone = len(batch.items[0]) + EVENT_OVERHEAD
+            # Whole.
+            if batch not in self._open and not (self._ready and self._ready[0] is batch):
+                continue
+            del batch.items[0]
             batch.size -= gone
+            batch.count -= 1
             self._bytes -= gone
             self._events -= 1
             self.dropped += 1
             if batch.key:
-                batch.count = batch.left = len(batch.items)
-            if not batch.items:
-                self._live.pop(batch)
+                batch.left = batch.count
+            if not batch.count:
+                del self._live[batch]
                 if batch.key:
-                    self._ready.popleft()
+                    del self._ready[0]
                 else:
-                    self._open.pop(batch)
-                    batch.lane.open = None
+                    del self._open[batch]
+                    if batch.lane.open is batch:
+                        batch.lane.open = None
         return True
-
-    def _await_room(self, size: int) -> bool:
-        deadline = time.monotonic() + self.limits.block_seconds
-        self._waiting += 1
-        try:
-            while not self._has_room(size) and not self.closed:
-                left = deadline - time.monotonic()
-                if self._stalled or left <= 0:
-                    self._stalled = True
-                    return False
-                # Others come in while this one waits.
-                self._inside = False
-                self._room.wait(left)
-                self._inside = True
-        finally:
-            self._waiting -= 1
-        return not self.closed
 
     # Sending
 
     def take(self, seconds: float = IDLE_SECONDS) -> Batch | None:
         """The next batch; None when there is none within `seconds`, or for ever."""
         deadline = time.monotonic() + seconds
-        with self.lock:
-            while True:
+        while True:
+            with self.lock:
+                if self._late:
+                    self.catch_up()
                 now = time.monotonic()
                 due = self._close_due(now)
-                if self._ready:
-                    return self._ready.popleft()
+                if (batch := self._next()) is not None:
+                    return batch
                 if self.closed or now >= deadline:
                     return None
-                self._work.wait(min(due, deadline) - now)
+                bell = self._work.hang()
+            if not bell.acquire(timeout=max(0.0, min(due, deadline) - now)):
+                with self.lock:
+                    self._work.take_down(bell)
+
+    def _next(self) -> Batch | None:
+        return self._ready.popleft() if self._ready else None
 
     def _close_due(self, now: float) -> float:
         """Closes the open batches that have waited; by when the next one is due."""
@@ -296,11 +277,6 @@ class Queue:
             else:
                 due = min(due, at)
         return due
-
-    @property
-    def waits(self) -> int:
-        """Batches that nobody has taken."""
-        return len(self._ready)
 
     def sync(self, batch: Batch) -> None:
         """Called before a batch is sent for the first time."""
@@ -320,7 +296,7 @@ class Queue:
             self._stalled = False
             if not batch.left:
                 self._release(batch)
-            self._settled.notify_all()
+            self._settled.ring_all()
 
     def _release(self, batch: Batch) -> None:
         if self._live.pop(batch, batch) is batch:
@@ -328,8 +304,8 @@ class Queue:
         self._events -= batch.count
         self._bytes -= batch.size
         # Half empty, not one event's worth: a caller that fills it would else be woken for every batch.
-        if self._waiting and self._events * 2 <= self._max_events and self._bytes * 2 <= self._max_bytes:
-            self._room.notify_all()
+        if self._room and self._events * 2 <= self._max_events and self._bytes * 2 <= self._max_bytes:
+            self._room.ring_all()
 
     # Waiting and counting
 
@@ -339,29 +315,47 @@ class Queue:
     def flush(self, seconds: float) -> int:
         """Waits until everything accepted so far is settled; how many events are not."""
         deadline = time.monotonic() + seconds
+        self.look_around()
+        self.take_late()
         with self.lock:
             self.close_open()
             awaited = set(self._live)
-            while awaited := awaited & self._live.keys():
+            if awaited:
+                # Once more: the first time may have been broken off.
+                self.on_work()
+                self._work.ring_all()
+        while True:
+            with self.lock:
+                awaited &= self._live.keys()
                 left = deadline - time.monotonic()
-                if left <= 0:
-                    break
-                self._settled.wait(min(left, IDLE_SECONDS))
-            return sum(batch.pending for batch in awaited)
+                if not awaited or left <= 0:
+                    return sum(batch.pending for batch in awaited)
+                bell = self._settled.hang()
+            self._await(self._settled, bell, min(left, IDLE_SECONDS))
+
+    def _await(self, bells: Bells, bell: threading.Lock, seconds: float) -> None:
+        if not self._is_inside():
+            rung = bell.acquire(timeout=seconds)
+        else:
+            # A signal's handler in the middle of a call of this thread: the senders need the lock, and what others
+            # hand over is late.
+            self._away = threading.get_ident()
+            taken = self.lock._release_save()  # type: ignore[attr-defined]
+            try:
+                rung = bell.acquire(timeout=seconds)
+            finally:
+                self.lock._acquire_restore(taken)  # type: ignore[attr-defined]
+                self._away = 0
+        if not rung:
+            with self.lock:
+                bells.take_down(bell)
 
     def close(self) -> None:
         """Nothing further is accepted; what waits is still sent."""
+        self.look_around()
+        self.take_late()
         with self.lock:
             self.closed = True
             self.close_open()
-            self._work.notify_all()
-            self._room.notify_all()
-
-    @property
-    def pending(self) -> int:
-        """Counted anew, not kept: the account is checked against it."""
-        with self.lock:
-            return sum(batch.pending for batch in list(self._live))
-
-
-def _nothing() -> None: ...
+            self._work.ring_all()
+            self._room.ring_all()

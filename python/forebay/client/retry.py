@@ -19,13 +19,17 @@ RETRIED = frozenset({408, 429})
 """And every 5xx. What other 4xx say stays so."""
 
 
+_random = random.SystemRandom()
+"""Not the program's generator, which it may have seeded, and which after a fork from C two processes have."""
+
+
 def is_retried(status: int) -> bool:
     return status in RETRIED or status >= 500
 
 
 def backoff(attempt: int) -> float:
     """Seconds to wait before try `attempt` + 1."""
-    return random.uniform(0, min(BACKOFF_LIMIT_SECONDS, BACKOFF_SECONDS * 2.0 ** min(attempt, 32)))  # noqa: S311
+    return _random.uniform(0, min(BACKOFF_LIMIT_SECONDS, BACKOFF_SECONDS * 2.0 ** min(attempt, 32)))
 
 
 def retry_after(value: str | None) -> float:

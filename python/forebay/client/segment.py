@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from forebay.client.frame import (
@@ -32,9 +35,6 @@ SUFFIX = ".spool"
 LEDGER = ".ledger"
 CORRUPT = ".corrupt"
 MAKING = ".making"
-
-_MODE = 0o600
-"""Events are nobody else's."""
 
 
 @dataclass(slots=True)
@@ -78,18 +78,27 @@ class Place:
 
 
 class Segment:
-    """An open and locked file. `append` and what changes the ledger are for one thread at a time, the queue's lock
-    sees to that; `sync` and `read` are for any."""
+    """An open and locked file. What changes it or the ledger is for one thread at a time, the queue's lock sees to
+    that; `sync` and `read` are for any.
 
-    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+    Its descriptors belong to objects that close them, also when a signal's handler raises before anybody knows them.
+    """
+
+    def __init__(self, path: Path, file: io.FileIO, size: int) -> None:
         self.path = path
         self.name = path.name.removesuffix(SUFFIX)
         self.size = size
+        """As far as it goes. What is written beyond is not part of it, until this says so."""
+        self.written = size
+        """As far as it is written; -1 when that is not known."""
         self.unsettled: set[int] = set()
         self.retired = False
         """Nothing is appended any more: when everything is settled, it goes."""
-        self._descriptor = descriptor
-        self._ledger = -1
+        self.adopted = False
+        """Another process wrote it."""
+        self._file = file
+        self._descriptor = file.fileno()
+        self._ledger: io.FileIO | None = None
         self._synced = 0
         self._guard = threading.RLock()
 
@@ -97,42 +106,48 @@ class Segment:
     def create(cls, directory: Path, name: str) -> Segment:
         """Under another name until it is locked: nobody must take it for an orphan before."""
         making = directory / f"{name}{MAKING}"
-        descriptor = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, _MODE)
+        path = directory / f"{name}{SUFFIX}"
+        file = io.FileIO(making, "a+", opener=_opener())
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.write(descriptor, MAGIC)
-            path = directory / f"{name}{SUFFIX}"
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(file.fileno(), MAGIC)
             making.rename(path)
+            return cls(path, file, len(MAGIC))
         except BaseException:
-            os.close(descriptor)
             making.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            file.close()
             raise
-        return cls(path, descriptor, len(MAGIC))
 
     @classmethod
     def adopt(cls, path: Path) -> Segment | None:
-        """None when its process lives, or another has taken it."""
+        """None when its process lives, or another has taken it. Raises OSError."""
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            file = io.FileIO(path, "r+")
         except FileNotFoundError:
             return None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever had it may have finished it in the meantime.
-            status = os.fstat(descriptor)
+            status = os.fstat(file.fileno())
             if status.st_nlink:
-                segment = cls(path, descriptor, status.st_size)
-                segment.retired = True
+                segment = cls(path, file, status.st_size)
+                segment.adopted = True
                 return segment
         except BlockingIOError:
             pass
-        os.close(descriptor)
+        file.close()
         return None
 
     # Writing
 
-    def append(self, text: bytes) -> None:
-        """Raises OSError, and then nothing of it is in the file."""
+    def write(self, text: bytes) -> int:
+        """Behind what belongs to the file; where it then ends. Raises OSError, and then nothing of it is there."""
+        if self.written != self.size:
+            # An earlier one was broken off, or not wanted.
+            os.ftruncate(self._descriptor, self.size)
+        self.written = -1
+        end = self.size + len(text)
         rest = text
         try:
             while rest:
@@ -140,25 +155,29 @@ class Segment:
         except OSError:
             os.ftruncate(self._descriptor, self.size)
             raise
-        self.size += len(text)
+        self.written = end
+        return end
 
     def sync(self, upto: int) -> None:
         """To the disk, at least the bytes before `upto`. Raises OSError."""
-        if self._synced >= upto:
+        if self._synced >= upto or self._descriptor < 0:
             return
-        with self._guard:
-            if self._synced >= upto or self._descriptor < 0:
-                return
-            end = self.size
+        # Without the guard: a signal's handler may wait for a sender, in the middle of this, and the sender for this.
+        end = self.size
+        try:
             os.fdatasync(self._descriptor)
-            if not self._synced:
-                # Its name, too.
-                directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                try:
-                    os.fsync(directory)
-                finally:
-                    os.close(directory)
-            self._synced = end
+        except OSError:
+            if self._descriptor < 0:
+                return
+            raise
+        if not self._synced:
+            # Its name, too.
+            directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        self._synced = max(self._synced, end)
 
     def settle(self, number: int, start: int, end: int) -> None:
         self._note(pack_entry(SETTLED, number, start, end))
@@ -170,13 +189,13 @@ class Segment:
         with self._guard:
             if self._descriptor < 0:
                 return
-            if self._ledger < 0:
-                path = self.path.with_suffix(LEDGER)
-                self._ledger = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _MODE)
-                size = os.fstat(self._ledger).st_size
+            if self._ledger is None:
+                ledger = io.FileIO(self.path.with_suffix(LEDGER), "a+", opener=_opener())
+                size = os.fstat(ledger.fileno()).st_size
                 if torn := size % ENTRY_BYTES:
-                    os.ftruncate(self._ledger, size - torn)
-            os.write(self._ledger, entry)
+                    os.ftruncate(ledger.fileno(), size - torn)
+                self._ledger = ledger
+            os.write(self._ledger.fileno(), entry)
 
     # Reading
 
@@ -253,16 +272,22 @@ class Segment:
         """Gives the file up to whoever locks it. In the child of a fork its own descriptors only: the lock belongs to
         the open file, which the parent has as well."""
         with self._guard:
-            for descriptor in (self._descriptor, self._ledger):
-                if descriptor >= 0:
+            self._descriptor = -1
+            for file in (self._file, self._ledger):
+                if file is not None:
                     with contextlib.suppress(OSError):
-                        os.close(descriptor)
-            self._descriptor = self._ledger = -1
+                        file.close()
+            self._ledger = None
 
     def forget(self) -> None:
         """`close` in the child of a fork, where a thread that is not there may hold the guard."""
         self._guard = threading.RLock()
         self.close()
+
+
+def _opener() -> Callable[[str, int], int]:
+    # Events are nobody else's.
+    return partial(os.open, mode=0o600)
 
 
 def _is_settled(batch: Found) -> bool:

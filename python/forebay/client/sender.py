@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import logging
 import threading
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from forebay.client.batch import Batch
+from forebay.client.bells import Bells
 from forebay.client.delivery import Delivery, Undelivered
 from forebay.client.feed import Feed
 from forebay.client.queue import IDLE_SECONDS, Queue
@@ -42,6 +44,23 @@ def is_sender() -> bool:
     return isinstance(threading.current_thread(), SenderThread)
 
 
+def launch(target: Callable[..., None], *args: object, name: str, failed: Callable[[str], None]) -> None:
+    """Starts a `SenderThread`, or says why not. By another thread: `Thread.start` waits for what it has started, and
+    when a signal's handler raises meanwhile, what is started may end or be stuck.
+
+    Raises:
+        RuntimeError: there can be no further thread, since there are too many or the interpreter is ending.
+    """
+    _thread.start_new_thread(_launch, (target, args, name, failed))
+
+
+def _launch(target: Callable[..., None], args: tuple[object, ...], name: str, failed: Callable[[str], None]) -> None:
+    try:
+        SenderThread(target=target, args=args, name=name, daemon=True).start()
+    except RuntimeError as error:
+        failed(str(error))
+
+
 class Senders:
     """One thread a connection: the first with the first event, more when batches wait while deliveries succeed. All
     but the first end when they idle."""
@@ -58,7 +77,10 @@ class Senders:
 
     def reset(self) -> None:
         """To none, as at first: in the child of a fork there are no threads."""
-        self._wake = threading.Condition()
+        # For the senders alone. What the application's threads call takes no lock: a signal's handler may raise there,
+        # or wait for a sender.
+        self._lock = threading.Lock()
+        self._pauses = Bells()
         self._stopped = False
         self._not_before = 0.0
         self._hurried = 0
@@ -76,36 +98,50 @@ class Senders:
             self._add(0)
 
     def _add(self, running: int) -> None:
-        with self._wake:
-            if self.running != running or self._stopped:
-                return
-            self.running += 1
-        thread = SenderThread(target=self._run, args=(running == 0,), name=f"forebay-sender-{running}", daemon=True)
+        """One more than so many. It counts itself: whoever starts it may be broken off by a signal's handler, and then
+        nobody knows whether it runs. Of two that are started for that reason, or before the first has counted itself,
+        one ends at once."""
+        if self.running != running or self._stopped:
+            return
         try:
-            thread.start()
+            launch(self._run, running, name=f"forebay-sender-{running}", failed=self._not_started)
         except RuntimeError as error:
-            # The interpreter is ending, or there are too many threads: those that run are enough.
-            with self._wake:
-                self.running -= 1
-            self.last_error = str(error)
+            self._not_started(str(error))
+
+    def _not_started(self, why: str) -> None:
+        # Those that run are enough.
+        self.last_error = why
 
     def hurry(self) -> None:
         """Ends the waits between tries, but for those the server asked for: somebody waits for the outcome."""
-        with self._wake:
-            self._hurried += 1
-            self._wake.notify_all()
+        self._hurried += 1
+        self._pauses.ring_all()
 
     def stop(self) -> None:
         """What is under way is not waited for, and nothing is tried again."""
-        with self._wake:
-            self._stopped = True
-            self._wake.notify_all()
+        self._stopped = True
+        self._pauses.ring_all()
 
-    def _run(self, first: bool) -> None:
+    def refuse(self, rejection: Rejection) -> None:
+        """An event that is not even tried."""
+        self._reject([rejection])
+
+    def _run(self, running: int) -> None:
+        lock = self._lock
+        with lock:
+            if self.running != running:
+                return
+            self.running += 1
+        try:
+            self._deliver(first=not running)
+        finally:
+            with lock:
+                self.running -= 1
+
+    def _deliver(self, *, first: bool) -> None:
         delivery = Delivery(
             self._target, answer_seconds=self._answer_seconds, pause=self._pause, on_retry=self._retried
         )
-        wake = self._wake
         failures = 0
         batch: Batch | None = None
         try:
@@ -129,8 +165,6 @@ class Senders:
                     batch, failures = None, 0
         finally:
             delivery.close()
-            with wake:
-                self.running -= 1
 
     def _take(self) -> Batch | None:
         """The next batch; None when there is none for a while."""
@@ -188,7 +222,7 @@ class Senders:
             refused = [Rejection(lane, event, found.whole) for event in events]
         else:
             refused = [Rejection(lane, events[index], why) for index, why in sorted(found.rejected.items())]
-            with self._wake:
+            with self._lock:
                 self.batches += 1
         count = len(refused)
         if found.quarantined:
@@ -210,7 +244,7 @@ class Senders:
             _tell(logger.error, "%s", failure)
 
     def _retried(self, why: str) -> None:
-        with self._wake:
+        with self._lock:
             self.retries += 1
             self.last_error = why
             news, self._failing = not self._failing, True
@@ -219,14 +253,17 @@ class Senders:
 
     def _pause(self, seconds: float, asked: float) -> bool:
         """Waits, up to `seconds` but for what the server asked for: that holds for every connection."""
-        with self._wake:
-            now = time.monotonic()
+        now = time.monotonic()
+        with self._lock:
             self._not_before = max(self._not_before, now + asked)
-            hurried, own = self._hurried, now + seconds
-            while not self._stopped:
-                until = max(self._not_before, own) if self._hurried == hurried else self._not_before
-                left = until - time.monotonic()
-                if left <= 0:
-                    return True
-                self._wake.wait(left)
-            return False
+        hurried, own = self._hurried, now + seconds
+        while not self._stopped:
+            bell = self._pauses.hang()
+            until = max(self._not_before, own) if self._hurried == hurried else self._not_before
+            left = until - time.monotonic()
+            if left > 0 and not self._stopped:
+                bell.acquire(timeout=left)
+            self._pauses.take_down(bell)
+            if left <= 0:
+                return True
+        return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +19,13 @@ from forebay.client.stats import SpoolAccount
 SEGMENT_BYTES = 8 << 20
 """A file of at most about this, and an eighth of the whole at most: a file goes when all of it is delivered."""
 
+OWN_FILES = 64
+"""Of a large spool the files are larger, so that there are about this many: each takes a descriptor, or two with its
+ledger, of the 1024 that a process has by default."""
+
+ADOPTED_FILES = 32
+"""So many files of other processes are taken over at a time, for the same reason: there may be thousands. The next ones
+when half of these are delivered."""
 
 MAKING_SECONDS = 60.0
 """A file is made within milliseconds; one that is still being made after this belongs to nobody."""
@@ -31,8 +38,12 @@ class Spool:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.account = SpoolAccount()
         self.limit = limit
+        """For `own`."""
+        self.own = 0
+        """Bytes in files of this process. What others left was within their limits, and takes no room from it."""
+        self.adopted_files = 0
         self._directory = directory
-        self._segment_bytes = min(SEGMENT_BYTES, limit // 8)
+        self._segment_bytes = max(min(SEGMENT_BYTES, limit // 8), limit // OWN_FILES)
         self._segments: dict[Segment, None] = {}
         self.current: Segment | None = None
         """The file that batches are begun in."""
@@ -40,17 +51,21 @@ class Spool:
         self._named = 0
 
     def open(self, lane: str) -> Place:
-        """Begins a batch. Raises OSError."""
+        """A place for a new batch. Raises OSError."""
         if self.current is None:
-            self.current = Segment.create(self._directory, self._name())
-            self._segments[self.current] = None
+            segment = Segment.create(self._directory, self._name())
+            # Whole: see the queue's backlog.
+            self.current = segment
+            self._segments[segment] = None
             self._batches = 0
-            self.account.bytes += self.current.size
+            self.own += segment.size
+            self.account.bytes += segment.size
         segment = self.current
         self._batches += 1
-        place = Place(segment, self._batches, segment.size, segment.size)
-        self._append(place, pack(OPEN, place.number, lane.encode()))
-        segment.unsettled.add(place.number)
+        number = self._batches
+        end = segment.write(pack(OPEN, number, lane.encode()))
+        place = Place(segment, number, segment.size, end)
+        self.extend(place, end)
         return place
 
     def _name(self) -> str:
@@ -58,31 +73,43 @@ class Spool:
         self._named = max(self._named + 1, time.time_ns())
         return f"{self._named:020d}-{uuid.uuid4().hex}"
 
-    def add(self, place: Place, texts: Iterable[bytes]) -> None:
-        """Adds events to a batch, all or none. Raises OSError."""
+    def write(self, place: Place, texts: Sequence[bytes]) -> int:
+        """Writes events, all or none, of which the file then has no knowledge before `extend`. Where they end. Raises
+        OSError."""
         number = place.number
-        self._append(place, b"".join([pack(EVENT, number, text) for text in texts]))
+        if len(texts) == 1:
+            return place.segment.write(pack(EVENT, number, texts[0]))
+        return place.segment.write(b"".join([pack(EVENT, number, text) for text in texts]))
 
-    def add_one(self, place: Place, text: bytes) -> None:
-        self._append(place, pack(EVENT, place.number, text))
-
-    def _append(self, place: Place, text: bytes) -> None:
+    def extend(self, place: Place, end: int) -> bool:
+        """Takes what was written up to `end` for a part of the file; False when it is not there any more."""
         segment = place.segment
-        segment.append(text)
-        place.end = segment.size
-        self.account.bytes += len(text)
+        # Whole.
+        if segment.written != end:
+            return False
+        grown = end - segment.size
+        segment.size = place.end = end
+        self.own += grown
+        self.account.bytes += grown
+        return True
 
     @property
     def is_full(self) -> bool:
         """Whether the current file is to be the last batches' that are open in it."""
         return self.current is not None and self.current.size >= self._segment_bytes
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing that this process wrote waits."""
+        return not any(segment.unsettled for segment in self._segments if not segment.adopted)
+
     def retire(self) -> None:
         """The next batch begins a new file. No batch is open."""
+        # Whole.
         segment, self.current = self.current, None
         if segment is not None:
             segment.retired = True
-            self._remove_if_settled(segment)
+            self.remove_if_settled(segment)
 
     def settle(self, place: Place, start: int, end: int, *, whole: bool) -> None:
         """Notes that a part is dealt with; `whole`: with it the batch is."""
@@ -91,19 +118,31 @@ class Spool:
             segment.settle(place.number, start, end)
         if whole:
             segment.unsettled.discard(place.number)
-            self._remove_if_settled(segment)
+            self.remove_if_settled(segment)
 
     def cut(self, place: Place, indices: Iterable[int]) -> None:
         with self.errors("the ledger cannot be written"):
             for index in indices:
                 place.segment.cut(place.number, index)
 
-    def _remove_if_settled(self, segment: Segment) -> None:
-        if segment.retired and not segment.unsettled and segment in self._segments:
+    def remove_if_settled(self, segment: Segment) -> None:
+        if not segment.retired or segment.unsettled or segment not in self._segments:
+            return
+        with self.errors("a finished file cannot be removed"):
+            segment.remove()
+        # Whole.
+        if segment in self._segments:
             del self._segments[segment]
             self.account.bytes -= segment.size
-            with self.errors("a finished file cannot be removed"):
-                segment.remove()
+            if segment.adopted:
+                self.adopted_files -= 1
+            else:
+                self.own -= segment.size
+
+    def tidy(self) -> None:
+        """Removes what should have been: that may have been broken off."""
+        for segment in list(self._segments):
+            self.remove_if_settled(segment)
 
     def errors(self, what: str) -> Errors:
         return Errors(self.account, what)
@@ -123,15 +162,27 @@ class Spool:
                 ledger.unlink(missing_ok=True)
         return sorted(path for path in self._directory.glob(f"*{SUFFIX}") if path.name not in mine)
 
-    def adopted(self, segment: Segment, damaged: int, *, empty: bool) -> None:
-        """Takes a file over that `Segment.adopt` has locked."""
-        self._segments[segment] = None
+    def adopt(self, path: Path) -> Segment | None:
+        """Locks a file that nobody holds. It is kept track of from then on, so that the child of a fork finds it, and
+        is not removed before `adopted`. Raises OSError."""
+        segment = Segment.adopt(path)
+        if segment is not None:
+            self._segments[segment] = None
+        return segment
+
+    def leave(self, segment: Segment) -> None:
+        """One that cannot be read."""
+        self._segments.pop(segment, None)
+        segment.close()
+
+    def adopted(self, segment: Segment, damaged: int) -> None:
+        segment.retired = True
+        self.adopted_files += 1
         self.account.bytes += segment.size
         self.account.corrupt_bytes += damaged
         if damaged:
             self.account.last_error = f"{segment.path.name}: {damaged} damaged bytes were put aside"
-        if empty:
-            self._remove_if_settled(segment)
+        self.remove_if_settled(segment)
 
     def sync(self) -> None:
         """What is written so far, to the disk."""
@@ -141,16 +192,18 @@ class Spool:
 
     def close(self) -> None:
         self.retire()
+        self.tidy()
         for segment in list(self._segments):
             segment.close()
         self._segments.clear()
 
     def forget(self) -> None:
         """In the child of a fork: the files are the parent's."""
-        for segment in self._segments:
+        for segment in list(self._segments):
             segment.forget()
         self._segments.clear()
         self.current = None
+        self.own = self.adopted_files = 0
         self.account = SpoolAccount()
 
 

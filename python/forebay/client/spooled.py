@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from forebay.client.batch import Batch
 from forebay.client.frame import HEAD_BYTES
+from forebay.client.keeper import Keeper
 from forebay.client.lane import Lane, lane_of
-from forebay.client.queue import EVENT_OVERHEAD, Limits, Queue
+from forebay.client.limits import Limits
+from forebay.client.queue import EVENT_OVERHEAD, IDLE_SECONDS, Queue
 from forebay.client.segment import Found, Segment
-from forebay.client.sender import SenderThread
-from forebay.client.spool import Spool
+from forebay.client.spool import ADOPTED_FILES, Spool
 from forebay.client.stats import SpoolAccount
-
-SYNC_SECONDS = 0.1
-"""So much is lost with the machine at most, beside what the sync itself takes."""
-
-ADOPT_SECONDS = 15.0
-"""How often files of processes that are gone are looked for."""
 
 UNBOUNDED = 1 << 62
 
 
 class SpooledQueue(Queue):
-    """Bounded by the bytes of the spool; closed batches beyond `queue_bytes` are only in the files.
+    """Bounded by the bytes of the spool; closed batches beyond `queue_bytes` are only in the files. What others left
+    there is sent first, and takes no room.
 
     Why an event is stored once, whatever ends the process: a batch's events carry its number in the file, and nothing
     is added to a batch once it is closed, which is before it is sent. So whoever finds the file makes the same body of
@@ -38,155 +34,173 @@ class SpooledQueue(Queue):
 
     def __init__(self, limits: Limits, directory: Path, limit: int, *, always: bool) -> None:
         self._spool = Spool(directory, limit)
+        self._keeper = self._new_keeper()
         self._always = always
-        self._held = 0
-        self._dirty = False
-        self._look_at = 0.0
-        self._stop = threading.Event()
-        self._wake = threading.Event()
-        self._looked = threading.Event()
-        self._keeper: threading.Thread | None = None
         super().__init__(limits)
         self._max_events = self._max_bytes = UNBOUNDED
 
+    def _clear(self) -> None:
+        super()._clear()
+        self._held = 0
+        self._found: deque[Batch] = deque()
+        self._more = False
+        """Whether there may be files of others that are not taken over yet."""
+
     def start(self) -> None:
-        """The thread that syncs and that looks for files of others."""
-        with self.lock:
-            if self._keeper is None and not self._stop.is_set():
-                self._keeper = SenderThread(target=self._keep, name="forebay-spool", daemon=True)
-                try:
-                    self._keeper.start()
-                except RuntimeError as error:
-                    # The interpreter is ending. The files outlive it, and `end` syncs them.
-                    self._spool.account.last_error = str(error)
-                    self._looked.set()
+        """The thread that syncs and that looks for files of others. Without it the files outlive the process, too, and
+        `end` syncs them."""
+        self._keeper.start()
+
+    def _new_keeper(self) -> Keeper:
+        return Keeper(self._spool.sync, self._look, self._not_kept)
+
+    def _not_kept(self, why: str) -> None:
+        self._spool.account.last_error = why
 
     def spool_account(self) -> SpoolAccount:
         return self._spool.account
 
     def forget(self) -> None:
         self._spool.forget()
-        self._held = 0
-        self._dirty = False
-        self._keeper = None
-        self._look_at = 0.0
-        self._wake, self._looked = threading.Event(), threading.Event()
-        ended, self._stop = self._stop.is_set(), threading.Event()
+        ended, self._keeper = self._keeper.stopped, self._new_keeper()
         if ended:
-            self._stop.set()
+            self._keeper.stop()
         super().forget()
 
     # Handing over
 
     def offer(self, lane: Lane, text: bytes, wait: bool = True) -> bool | None:
-        with self.lock:
-            if self._inside:
-                self._late.append((lane, text))
-                return True
-            self._inside = True
-            try:
-                kept = self._offer(lane, text, wait)
-            finally:
-                self._inside = False
-            if self._late:
-                self._catch_up()
-            segment = self._spool.current
-        return self._synced(segment) if self._always and kept and segment is not None else kept
-
-    def _offer(self, lane: Lane, text: bytes, wait: bool) -> bool | None:
-        size = len(text) + HEAD_BYTES
-        spool = self._spool
-        if lane.open is None or spool.account.bytes + size > spool.limit:
-            kept = self._admit(size, wait)
-            if not kept:
-                return kept
-        batch = lane.open or self._begun(lane)
-        if batch is None or not self._write(batch, (text,)):
-            self.accepted += 1
-            self.dropped += 1
-            return False
-        self._extend(batch, (text,), size)
-        return True
+        kept = super().offer(lane, text, wait)
+        return self._synced() if self._always and kept else kept
 
     def offer_all(self, lane: Lane, texts: Sequence[bytes], wait: bool = True) -> int:
         done = super().offer_all(lane, texts, wait)
         if self._always:
-            with self.lock:
-                segment = self._spool.current
-            if segment is not None:
-                self._synced(segment)
+            self._synced()
         return done
 
-    def _offer_some(self, lane: Lane, texts: Sequence[bytes], start: int) -> int:
-        self._inside = True
-        try:
+    def _put(self, lane: Lane, text: bytes) -> bool | None:
+        size = len(text) + HEAD_BYTES
+        spool = self._spool
+        while True:
             batch = lane.open
-            some = texts[start : start + self._batch_events - (len(batch.items or ()) if batch else 0)]
-            size = sum(map(len, some)) + HEAD_BYTES * len(some)
-            fits = self._spool.account.bytes + size <= self._spool.limit
-            if not fits or (batch.size if batch else 0) + size > self._batch_bytes or self.closed:
-                return 0
-            batch = batch or self._begun(lane)
-            return self._extend(batch, some, size) if batch is not None and self._write(batch, some) else 0
-        finally:
-            self._inside = False
+            if batch is None or spool.own + size > spool.limit:
+                if not (kept := self._admit(size)):
+                    return kept
+                batch = lane.open or self._begun(lane)
+            end = self._written(batch, (text,)) if batch is not None else 0
+            if batch is None or not end:
+                return self._dropped()
+            if self._add(batch, (text,), end):
+                return True
+
+    def _put_some(self, lane: Lane, texts: Sequence[bytes], start: int) -> int:
+        batch = lane.open
+        some = texts[start : start + self._batch_events - (batch.count if batch else 0)]
+        size = sum(map(len, some)) + HEAD_BYTES * len(some)
+        fits = self._spool.own + size <= self._spool.limit
+        if not some or not fits or (batch.size if batch else 0) + size > self._batch_bytes or self.closed:
+            return 0
+        batch = batch or self._begun(lane)
+        end = self._written(batch, some) if batch is not None else 0
+        return len(some) if batch is not None and end and self._add(batch, some, end) else 0
 
     def _begun(self, lane: Lane) -> Batch | None:
-        """A new open batch; None when the spool cannot be written."""
-        place = None
-        with self._spool.errors("the spool cannot be written"):
-            place = self._spool.open(lane.name)
-        if place is None:
-            return None
-        batch = self._opened(lane)
-        batch.place = place
-        if self._keeper is None:
+        """A new open batch; None when the spool cannot be written, or is to be no more."""
+        if not self._keeper.runs:
             self.start()
-        return batch
+        self._tell()
+        batch = Batch(lane, time.monotonic())
+        while True:
+            place = None
+            with self._spool.errors("the spool cannot be written"):
+                place = self._spool.open(lane.name)
+            if place is None:
+                return None
+            # Whole.
+            if self.closed:
+                return None
+            if place.segment is self._spool.current:
+                batch.place = place
+                place.segment.unsettled |= {place.number}
+                self._live[batch] = self._open[batch] = None
+                lane.open = batch
+                return batch
 
-    def _write(self, batch: Batch, texts: Sequence[bytes]) -> bool:
+    def _written(self, batch: Batch, texts: Sequence[bytes]) -> int:
+        """Where the events end in the batch's file; 0 when it cannot be written."""
         assert batch.place is not None  # noqa: S101
         try:
-            if len(texts) == 1:
-                self._spool.add_one(batch.place, texts[0])
-            else:
-                self._spool.add(batch.place, texts)
+            end = self._spool.write(batch.place, texts)
         except OSError as error:
             self._spool.account.errors += 1
             self._spool.account.last_error = f"the spool cannot be written: {error.strerror or error}"
+            return 0
+        keeper = self._keeper
+        if not keeper.dirty:
+            # Whole, so without the calls of a context manager.
+            keeper.dirty = True
+            try:  # noqa: SIM105
+                keeper.wake.release()
+            except RuntimeError:
+                pass
+        return end
+
+    def _add(self, batch: Batch, texts: Sequence[bytes], end: int) -> bool:
+        """Events that were written; False when the batch was closed in the meantime, by a signal's handler."""
+        lane, place, spool, count = batch.lane, batch.place, self._spool, len(texts)
+        segment = place.segment  # type: ignore[union-attr]
+        # Whole.
+        if lane.open is not batch or segment.written != end:
             return False
-        if not self._dirty:
-            self._dirty = True
-            self._wake.set()
+        grown = end - segment.size
+        segment.size = place.end = end  # type: ignore[union-attr]
+        spool.own += grown
+        spool.account.bytes += grown
+        batch.size += grown
+        batch.count += count
+        self.accepted += count
+        if full := batch.size >= self._batch_bytes or batch.count >= self._batch_events:
+            lane.open = None
+        batch.items += texts  # type: ignore[operator]
+        if full:
+            self._close(batch)
         return True
 
-    def _synced(self, segment: Segment) -> bool:
+    def _synced(self) -> bool:
+        """What was handed over is on the disk. A file that is full was synced before there was another."""
+        segment = self._spool.current
         errors = self._spool.account.errors
-        with self._spool.errors("the spool cannot be synced"):
-            segment.sync(segment.size)
+        if segment is not None:
+            self._sync(segment, segment.size)
         return errors == self._spool.account.errors
 
+    def _sync(self, segment: Segment, upto: int) -> None:
+        with self._spool.errors("the spool cannot be synced"):
+            segment.sync(upto)
+
     def _close(self, batch: Batch) -> None:
-        if not batch.items:
-            # Its first event could not be written.
-            batch.lane.open = None
-            self._open.pop(batch)
-            self._live.pop(batch)
-            if batch.place is not None:
-                batch.place.segment.unsettled.discard(batch.place.number)
-            return
         super()._close(batch)
-        if self._held + batch.size > self.limits.bytes:
-            batch.items = None
-        else:
-            self._held += batch.size
+        if batch.key and not batch.weight:
+            if self._held + batch.size > self.limits.bytes:
+                batch.items = None
+            elif batch in self._live:
+                # Whole.
+                self._held += batch.size
+                batch.weight = batch.size
         if self._spool.is_full:
             self.close_open()
-            segment = self._spool.current
-            self._spool.retire()
-            if self._always and segment is not None:
+            if self._always:
                 # Whoever handed an event over for it looks at the next file.
-                self._synced(segment)
+                self._synced()
+            self._spool.retire()
+
+    def _discard(self, batch: Batch) -> None:
+        # Whole.
+        if batch in self._open:
+            if batch.place is not None:
+                batch.place.segment.unsettled -= {batch.place.number}
+            super()._discard(batch)
 
     def _key(self, batch: Batch) -> str:
         assert batch.place is not None  # noqa: S101
@@ -195,29 +209,46 @@ class SpooledQueue(Queue):
     # No room
 
     def _has_room(self, size: int) -> bool:
-        return not self._live or self._spool.account.bytes + size <= self._spool.limit
+        return self._spool.own + size <= self._spool.limit or self._spool.is_idle
 
     def _make_room(self, size: int) -> bool:
         """Drops the oldest file, as far as nobody sends its events; the next one when that makes no room, since one
-        that somebody sends stays."""
+        that somebody sends stays. What others left is not dropped."""
         while not self._has_room(size):
             if not self._ready:
                 return False
-            segment = self._ready[0].place.segment if self._ready[0].place else None
-            while self._ready and self._ready[0].place and self._ready[0].place.segment is segment:
-                batch = self._ready.popleft()
-                for start, end in batch.parts():
-                    self.dropped += end - start
-                    self._note(batch, start, end)
-                self._release(batch)
+            place = self._ready[0].place
+            while self._ready and self._ready[0].place and place and self._ready[0].place.segment is place.segment:
+                self._drop(self._ready[0])
         return True
+
+    def _drop(self, batch: Batch) -> None:
+        place, parts = batch.place, batch.parts()
+        # Whole.
+        if place is None or not self._ready or self._ready[0] is not batch:
+            return
+        del self._ready[0]
+        del self._live[batch]
+        self.dropped += batch.left
+        batch.left = 0
+        self._held -= batch.weight
+        place.segment.unsettled -= {place.number}
+        for start, end in parts:
+            self._spool.settle(place, start, end, whole=False)
+        self._spool.remove_if_settled(place.segment)
 
     # Sending
 
+    def _next(self) -> Batch | None:
+        return self._found.popleft() if self._found else super()._next()
+
+    @property
+    def waits(self) -> int:
+        return len(self._found) + super().waits
+
     def sync(self, batch: Batch) -> None:
         if batch.place is not None:
-            with self._spool.errors("the spool cannot be synced"):
-                batch.place.segment.sync(batch.place.end)
+            self._sync(batch.place.segment, batch.place.end)
 
     def cut(self, batch: Batch, indices: Iterable[int]) -> None:
         indices = list(indices)
@@ -231,74 +262,68 @@ class SpooledQueue(Queue):
             # After the end the files are whoever's who adopts them.
             if batch in self._live:
                 super().settle(batch, start, end, rejected)
-                self._note(batch, start, end)
-
-    def _note(self, batch: Batch, start: int, end: int) -> None:
-        batch.settled.add((start, end))
-        if batch.place is not None:
-            left = sum(high - low for low, high in batch.settled) < batch.count
-            self._spool.settle(batch.place, start, end, whole=not left)
+                if batch.place is not None:
+                    self._spool.settle(batch.place, start, end, whole=not batch.left)
+                self._look_for_more()
 
     def _release(self, batch: Batch) -> None:
         if self._live.pop(batch, batch) is batch:
             return
-        if batch.items is not None:
-            self._held -= batch.size
-        if self._waiting:
-            self._room.notify_all()
+        self._held -= batch.weight
+        self._room.ring_all()
 
     # Beside
 
     def flush(self, seconds: float) -> int:
+        """What others left counts as handed over before."""
         deadline = time.monotonic() + seconds
-        if self._keeper is not None:
-            # What others left counts as handed over before.
-            self._looked.wait(seconds)
-        return super().flush(max(0.0, deadline - time.monotonic()))
+        while True:
+            found = not self._keeper.asked or self._keeper.stopped or (self._keeper.looked and not self._more)
+            left = super().flush(max(0.0, deadline - time.monotonic()))
+            with self.lock:
+                rest = deadline - time.monotonic()
+                if found or rest <= 0:
+                    return left
+                if self._keeper.looked and not self._more:
+                    continue
+                bell = self._settled.hang()
+            self.start()
+            self._await(self._settled, bell, min(rest, IDLE_SECONDS))
 
     def end(self) -> None:
-        self._stop.set()
-        self._wake.set()
+        self._keeper.stop()
         self._spool.sync()
         with self.lock:
             self._spool.close()
 
     def look(self) -> None:
-        self._look_at = 0.0
-        self._wake.set()
+        self._keeper.look()
 
-    def _keep(self) -> None:
-        wake, looked, stop = self._wake, self._looked, self._stop
-        while not stop.is_set():
-            if time.monotonic() >= self._look_at:
-                self._look_at = time.monotonic() + ADOPT_SECONDS
-                self._look()
-                looked.set()
-            if wake.wait(max(0.0, self._look_at - time.monotonic())):
-                stop.wait(SYNC_SECONDS)
-                wake.clear()
-                # Before the sync: what is written from now on sets it anew.
-                self._dirty = False
-                self._spool.sync()
+    def _look_for_more(self) -> None:
+        if self._more and self._spool.adopted_files * 2 <= ADOPTED_FILES:
+            self._keeper.look()
 
     def _look(self) -> None:
-        """Adopts what processes that are gone have left: all of it at once, so that the oldest is sent first."""
+        """Adopts what processes that are gone have left, the oldest first, as far as there may be so many files."""
         adopted: list[tuple[Segment, list[Batch], int]] = []
+        more = False
+        free = ADOPTED_FILES - self._spool.adopted_files
         with self._spool.errors("the spool cannot be read"):
             for path in self._spool.orphans():
-                if self._stop.is_set():
+                if more := len(adopted) >= free:
                     break
-                if (segment := Segment.adopt(path)) is None:
+                if self._keeper.stopped:
+                    break
+                if (segment := self._spool.adopt(path)) is None:
                     continue
                 try:
                     found, damaged = segment.found()
                     adopted.append((segment, [self._batch(one) for one in found], damaged))
                 except (ValueError, OSError) as error:
-                    segment.close()
+                    self._spool.leave(segment)
                     self._spool.account.errors += 1
                     self._spool.account.last_error = f"{path.name} is left as it is: {error}"
-        if adopted:
-            self._adopt(adopted)
+        self._adopt(adopted, more)
 
     def _batch(self, found: Found) -> Batch:
         batch = Batch(lane_of(found.lane), 0.0, found.place)
@@ -311,20 +336,26 @@ class SpooledQueue(Queue):
         batch.recovered = True
         return batch
 
-    def _adopt(self, adopted: list[tuple[Segment, list[Batch], int]]) -> None:
+    def _adopt(self, adopted: list[tuple[Segment, list[Batch], int]], more: bool) -> None:
         with self.lock:
-            if self._stop.is_set():
+            if not self._away:
+                self._spool.tidy()
+            if self._keeper.stopped:
                 for segment, _, _ in adopted:
-                    segment.close()
+                    self._spool.leave(segment)
                 return
-            for segment, batches, damaged in adopted:
-                self._spool.adopted(segment, damaged, empty=not batches)
+            for segment, _, damaged in adopted:
+                self._spool.adopted(segment, damaged)
             found = [batch for _, batches, _ in adopted for batch in batches]
-            self._ready.extendleft(reversed(found))
+            self._found.extend(found)
             self._live |= dict.fromkeys(found)
             count = sum(batch.left for batch in found)
             self.accepted += count
             self.recovered += count
             if found:
                 self.on_work()
-                self._work.notify_all()
+                self._work.ring_all()
+            self._keeper.looked = True
+            self._more = more
+            self._look_for_more()
+            self._settled.ring_all()
