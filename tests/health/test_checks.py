@@ -188,6 +188,12 @@ def test_commits_that_stand_still_are_noticed(tmp_path: Path) -> None:
     assert checks("commit_latency").level is Level.PASS
 
 
+def test_without_any_stream_no_queue_is_full(tmp_path: Path) -> None:
+    there = world(tmp_path)
+    there.engine.rings = {}
+    assert Checks(there)("queue_depth").level is Level.PASS
+
+
 def test_queues_are_as_full_as_the_fullest_of_them(tmp_path: Path) -> None:
     there = world(tmp_path)
     there.engine.rings = {"logs": 34 * MIB, "orders": 1}

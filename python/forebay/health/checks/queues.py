@@ -20,7 +20,9 @@ class QueueDepth:
         engine, settings, allowance = self._sources.engine, self._sources.settings, self._sources.allowance
         status, pulse = engine.status(), engine.pulse()
         used, limit = status["ring_used_bytes"], status["ring_limit_bytes"]
-        stream, taken = max(((row.name, row.ring_bytes) for row in engine.streams()), key=lambda row: row[1])
+        # On a disk that is full from the start there are no streams.
+        rings = [(row.name, row.ring_bytes) for row in engine.streams()]
+        stream, taken = max(rings, key=lambda row: row[1], default=("", 0))
         found = Finding(
             metadata={
                 "ringUsedBytes": used,
