@@ -16,6 +16,10 @@ ADOPT_SECONDS = 15.0
 """How often files of processes that are gone are looked for."""
 
 
+STOP_SECONDS = 1.0
+"""An end waits so long for a look or a sync that is under way: whoever comes next finds no file locked for nothing."""
+
+
 class Keeper:
     """A thread that syncs soon after `dirty` was set and `wake` released, and that looks for files of others.
 
@@ -39,6 +43,7 @@ class Keeper:
         self.stopped = False
         self._ended = _locked()
         self._starting = threading.Lock()
+        self._gone = _locked()
         self._look_at = 0.0
 
     def start(self) -> None:
@@ -67,6 +72,11 @@ class Keeper:
             with suppress(RuntimeError):
                 lock.release()
 
+    def join(self) -> None:
+        """After `stop`."""
+        if self.runs:
+            self._gone.acquire(timeout=STOP_SECONDS)
+
     def _run(self) -> None:
         with self._starting:
             if self.runs:
@@ -87,6 +97,8 @@ class Keeper:
                     self.wake.acquire(timeout=max(0.0, self._look_at - time.monotonic()))
         finally:
             self.runs = False
+            with suppress(RuntimeError):
+                self._gone.release()
 
 
 def _locked() -> threading.Lock:

@@ -269,20 +269,27 @@ class Segment:
         self.close()
 
     def close(self) -> None:
-        """Gives the file up to whoever locks it. In the child of a fork its own descriptors only: the lock belongs to
-        the open file, which the parent has as well."""
+        """Gives the file up to whoever locks it: by itself the lock would stay as long as another thread is in the
+        middle of a sync."""
         with self._guard:
-            self._descriptor = -1
-            for file in (self._file, self._ledger):
-                if file is not None:
-                    with contextlib.suppress(OSError):
-                        file.close()
-            self._ledger = None
+            if self._descriptor >= 0:
+                with contextlib.suppress(OSError):
+                    fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._let_go()
 
     def forget(self) -> None:
-        """`close` in the child of a fork, where a thread that is not there may hold the guard."""
+        """In the child of a fork, where a thread that is not there may hold the guard. The lock belongs to the open
+        file, which is its parent's as well."""
         self._guard = threading.RLock()
-        self.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._descriptor = -1
+        for file in (self._file, self._ledger):
+            if file is not None:
+                with contextlib.suppress(OSError):
+                    file.close()
+        self._ledger = None
 
 
 def _opener() -> Callable[[str, int], int]:

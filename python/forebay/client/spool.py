@@ -49,6 +49,8 @@ class Spool:
         """The file that batches are begun in."""
         self._batches = 0
         self._named = 0
+        self._names: set[str] = set()
+        """Of the files that it made, also when they are closed: it is not who takes them over."""
 
     def open(self, lane: str) -> Place:
         """A place for a new batch. Raises OSError."""
@@ -71,7 +73,9 @@ class Spool:
     def _name(self) -> str:
         # In the order of their making, whatever the clock does.
         self._named = max(self._named + 1, time.time_ns())
-        return f"{self._named:020d}-{uuid.uuid4().hex}"
+        name = f"{self._named:020d}-{uuid.uuid4().hex}"
+        self._names.add(name)
+        return name
 
     def write(self, place: Place, texts: Sequence[bytes]) -> int:
         """Writes events, all or none, of which the file then has no knowledge before `extend`. Where they end. Raises
@@ -138,6 +142,7 @@ class Spool:
                 self.adopted_files -= 1
             else:
                 self.own -= segment.size
+                self._names.discard(segment.name)
 
     def tidy(self) -> None:
         """Removes what should have been: that may have been broken off."""
@@ -149,7 +154,6 @@ class Spool:
 
     def orphans(self) -> list[Path]:
         """The files that are not this process's, oldest first. Raises OSError."""
-        mine = {segment.path.name for segment in list(self._segments)}
         for making in self._directory.glob(f"*{MAKING}"):
             # Cut off between its making and its naming: there is nothing in it. One that is being made may not be
             # locked yet, so its age decides.
@@ -160,7 +164,9 @@ class Spool:
             # It is made after its file and goes after it: alone it is of a file that is finished.
             if not ledger.with_suffix(SUFFIX).exists():
                 ledger.unlink(missing_ok=True)
-        return sorted(path for path in self._directory.glob(f"*{SUFFIX}") if path.name not in mine)
+        found = sorted(self._directory.glob(f"*{SUFFIX}"))
+        mine = self._names | {segment.name for segment in list(self._segments)}
+        return [path for path in found if path.stem not in mine]
 
     def adopt(self, path: Path) -> Segment | None:
         """Locks a file that nobody holds. It is kept track of from then on, so that the child of a fork finds it, and
@@ -202,6 +208,7 @@ class Spool:
         for segment in list(self._segments):
             segment.forget()
         self._segments.clear()
+        self._names.clear()
         self.current = None
         self.own = self.adopted_files = 0
         self.account = SpoolAccount()

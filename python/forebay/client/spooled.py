@@ -292,6 +292,8 @@ class SpooledQueue(Queue):
 
     def end(self) -> None:
         self._keeper.stop()
+        if not self._is_inside():
+            self._keeper.join()
         self._spool.sync()
         with self.lock:
             self._spool.close()
