@@ -12,6 +12,7 @@ from client.test_spool import NOBODY, delivered, left_behind
 from client.test_storm import adds_up
 from forebay.client import Client
 from forebay.client.limits import Policy
+from forebay.client.segment import Segment
 from forebay.client.spool import ADOPTED_FILES, OWN_FILES, SEGMENT_BYTES, Spool
 from harness import wait_for
 
@@ -109,3 +110,17 @@ def test_what_could_not_be_removed_is_removed_with_the_next_look(
         client.look_for_orphans()
         wait_for("its removal", lambda: list(tmp_path.iterdir()) == [])
         assert client.stats().spool_bytes == 0
+
+
+def test_a_file_is_given_up_at_once_but_not_by_the_child_of_a_fork(tmp_path: Path) -> None:
+    """As long as another thread is in the middle of a sync the open file is there, as with a copy of its descriptor; so
+    it is in a child."""
+    for gives_up in (True, False):
+        segment = Segment.create(tmp_path, str(gives_up))
+        copy = os.dup(segment._descriptor)
+        (segment.close if gives_up else segment.forget)()
+        taken = Segment.adopt(segment.path)
+        assert (taken is not None) is gives_up
+        if taken is not None:
+            taken.close()
+        os.close(copy)
