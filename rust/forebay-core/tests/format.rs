@@ -17,7 +17,8 @@ use forebay_core::log::storage::{Disk, Storage};
 use forebay_core::log::table::{Changes, Table, TableOp};
 use forebay_core::stream::{Compression, StreamDefinition};
 use forebay_core::{
-    Access, Engine, Generation, LOGS, NewRecord, Offset, Options, PartitionId, Request, Sequence, Shape, Timestamp,
+    Access, Engine, Generation, LOGS, NewRecord, Offset, Options, PartitionId, Request, Retention, Sequence, Shape,
+    Timestamp,
 };
 
 const STREAMS: [(&str, Compression); 3] =
@@ -30,8 +31,10 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
 }
 
+/// Nothing expires: the directory gets older than any retention.
 fn options() -> Options {
-    Options { workers: 1, ..common::small() }
+    let logs_retention = Retention { age: None, bytes: None };
+    Options { workers: 1, logs_retention, ..common::small() }
 }
 
 /// Puts the kept directory onto a storage in memory.
@@ -249,7 +252,7 @@ fn write_the_directory() {
     storage.create_directory(Path::new("state")).unwrap();
     let mut catalog = Changes::default();
     for ((name, compression), id) in STREAMS.into_iter().zip(1..) {
-        let retention = forebay_core::Retention { age: None, bytes: None };
+        let retention = Retention { age: None, bytes: None };
         let new = StreamDefinition::new(name, 2, retention, 1 << 20);
         let definition = StreamDefinition { id, compression, created_us: 0, ..new };
         catalog.apply(TableOp::put(Table::Catalog, name.as_bytes(), definition.encode()));
