@@ -1,5 +1,6 @@
 """`forebay token`, and `--token` of the reading commands."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,27 @@ def test_mistakes_are_one_line_and_a_status(
     ended = run("token", *arguments, "--data-dir", tmp_path)
     assert (ended.returncode, message in ended.stderr) == (status, True), ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_who_revokes_the_last_operator_has_to_mean_it_and_is_told_the_way_back(server: Start) -> None:
+    running = server(auth=True)
+    place = ("--data-dir", str(running.data_dir))
+    refused = run("token", "revoke", "first", *place)
+    assert refused.returncode == 1
+    assert "forebay token create --role ops" in refused.stderr
+    assert "--force" in refused.stderr
+    forced = run("token", "revoke", "first", "--force", *place)
+    assert (forced.returncode, forced.stderr) == (0, "")
+    [told] = [line for line in forced.stdout.splitlines() if "forebay token create" in line]
+    with running.client() as client:
+        wait_for("its end", lambda: client.get("/api/load-test").status_code == 401)
+        # The command as it was told, word for word.
+        back = run(*shlex.split(told.partition("forebay ")[2]))
+        assert back.returncode == 0, back.stderr
+        header = {"authorization": back.stdout.strip()}
+        wait_for("the way back", lambda: client.get("/api/load-test", headers=header).status_code == 200)
+    events = [line["event"] for line in running.log_lines()]
+    assert any("no token has the role ops" in text for text in events), events
 
 
 def test_places_that_are_not_there(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+import structlog
 
 from forebay import errors
 from forebay.config import ConfigError
@@ -131,6 +132,33 @@ def test_a_first_token_is_made_once(tmp_path: Path) -> None:
     before = (tmp_path / "tokens.json").read_bytes()
     guard(str(tmp_path), no_auth=False)
     assert (tmp_path / "tokens.json").read_bytes() == before
+
+
+def test_without_an_operator_the_log_says_the_way_back(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path)
+    store.create("reader", ["read"])
+    with structlog.testing.capture_logs() as logged:
+        asked = guard(str(tmp_path), no_auth=False)
+    [told] = [line for line in logged if line["log_level"] == "warning"]
+    assert told["event"] == "no token has the role ops for all projects"
+    assert told["repair"] == f"forebay token create --role ops --name ops --data-dir {tmp_path}"
+    store.create("ops", ["ops"])
+    with structlog.testing.capture_logs() as logged:
+        assert asked.refresh()
+    assert [line["log_level"] for line in logged] == ["info"]
+    # However it came about: somebody's editor, or a file that was put back.
+    store.path.write_text(store.path.read_text().replace('"ops"', '"read"'))
+    with structlog.testing.capture_logs() as logged:
+        assert asked.refresh()
+    assert [line["log_level"] for line in logged] == ["warning", "info"]
+
+
+def test_the_first_token_takes_nobodys_place(tmp_path: Path) -> None:
+    """A token that `forebay token create` makes while the server looks whether there is one is kept."""
+    secret = TokenStore(tmp_path).create("quick", ["read"])
+    assert TokenStore(tmp_path).create_first() is False
+    assert Guard(TokenStore(tmp_path)).find(bearer(secret)) is not None
+    assert not (tmp_path / "token").exists()
 
 
 def test_a_broken_file_stops_the_start(tmp_path: Path) -> None:

@@ -78,6 +78,48 @@ def test_a_name_is_taken_once_and_revoked_once(tmp_path: Path) -> None:
         store.revoke("a")
 
 
+def test_the_last_token_of_operators_is_revoked_by_force_alone(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path)
+    store.create_first()
+    store.create("reader", ["read"])
+    # It may not create or delete a stream: see Grant.check_all_projects.
+    store.create("limited", ["ops"], ["mine"])
+    with pytest.raises(InvalidRequest, match="'first' is the last one with the role ops for all projects"):
+        store.revoke("first")
+    assert [row.name for row in store.read()] == ["first", "reader", "limited"]
+    store.create("next", ["ops"])
+    assert store.revoke("first") is True
+    with pytest.raises(InvalidRequest, match="'next' is the last"):
+        store.revoke("next")
+    assert store.revoke("next", force=True) is False
+    with pytest.raises(InvalidRequest, match="'limited' is the last one with the role ops;"):
+        store.revoke("limited")
+    assert store.revoke("reader") is False, "who has no operator already loses none"
+
+
+def test_of_revocations_at_the_same_time_one_operator_is_left(tmp_path: Path) -> None:
+    names = [f"ops-{number}" for number in range(8)]
+    for name in names:
+        TokenStore(tmp_path).create(name, ["ops"])
+    refused: list[str] = []
+    together = threading.Barrier(len(names))
+
+    def revoke(name: str) -> None:
+        together.wait()
+        try:
+            TokenStore(tmp_path).revoke(name)
+        except InvalidRequest:
+            refused.append(name)
+
+    threads = [threading.Thread(target=revoke, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [row.name for row in TokenStore(tmp_path).read()] == refused
+    assert len(refused) == 1
+
+
 def test_changes_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     def work(worker: int) -> None:
         for number in range(10):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from forebay.errors import StorageUnavailable
-from forebay.http.tokens import ALL_ROLES, MAX_QUOTA, Quota, Rate, RoleName, TokenStore
+from forebay.http.tokens import ALL_ROLES, MAX_QUOTA, Quota, Rate, RoleName, TokenStore, way_back
 
 BURST_SECONDS = 10
 """What a limit lets through at once when nothing is said: senders gather for some seconds and then send."""
@@ -96,12 +96,18 @@ def _limits(quota: Quota) -> str:
 
 @token.command()
 @click.argument("name")
+@click.option("--force", is_flag=True, help="Also when it is the last one with the role ops.")
 @_data_dir_option
-def revoke(name: str, data_dir: str) -> None:
-    """Take the token NAME away: requests with it are answered with 401 from then on."""
+def revoke(name: str, force: bool, data_dir: str) -> None:
+    """Take the token NAME away: requests with it are answered with 401 from then on.
+
+    The last token with the role ops stays, unless --force is given.
+    """
     with _store(data_dir) as store:
-        store.revoke(name)
+        operated = store.revoke(name, force=force)
     click.echo(f"revoked {name}; a running server stops taking it within two seconds")
+    if not operated:
+        click.echo(f"no token has the role ops for all projects now; to come back in: {way_back(data_dir)}")
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from forebay.config import ConfigError
 from forebay.errors import StorageUnavailable
 from forebay.http.router import Role
 from forebay.http.rsgi import Headers
-from forebay.http.tokens import Quota, Rate, Token, TokenStore
+from forebay.http.tokens import Quota, Rate, Token, TokenStore, operates, way_back
 
 log = structlog.get_logger("forebay.auth")
 
@@ -153,11 +153,14 @@ class Guard:
         # Before the content: a change in between is then seen the next time.
         seen = _fingerprint(store)
         grants: dict[bytes, Grant] = {}
-        for token in store.read():
+        tokens = store.read()
+        for token in tokens:
             digest = bytes.fromhex(token.sha256)
             grants[digest] = _grant(token, digest, self._account(token, digest))
         self._grants = grants
         self._seen = seen
+        if not any(map(operates, tokens)):
+            log.warning("no token has the role ops for all projects", repair=way_back(store.directory))
 
 
 def guard(data_dir: str, *, no_auth: bool) -> Guard:
@@ -170,9 +173,7 @@ def guard(data_dir: str, *, no_auth: bool) -> Guard:
         return Guard(None)
     store = TokenStore(data_dir)
     try:
-        created = not store.exists()
-        if created:
-            store.create_first()
+        created = not store.exists() and store.create_first()
     except OSError as error:
         raise ConfigError(f"the first token cannot be made in {data_dir}: {error.strerror}") from None
     made = Guard(store)

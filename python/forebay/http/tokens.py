@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -125,27 +126,44 @@ class TokenStore:
             self._write((*tokens, row))
         return secret
 
-    def create_first(self) -> None:
-        """A token with every role, its secret in `first_path` for the owner of the directory alone."""
+    def create_first(self) -> bool:
+        """A token with every role, its secret in `first_path` for the owner of the directory alone; False, and nothing
+        is changed, where there is a token file already."""
         secret = SECRET_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
         with self._locked():
+            # Under the lock: a token that was made meanwhile must not be replaced.
+            if self.exists():
+                return False
             # The secret first: a crash between the two leaves no token that nobody knows.
             self._replace(self.first_path, secret.encode() + b"\n")
             self._write((_row(FIRST_TOKEN_NAME, secret, ALL_ROLES, None, None),))
+        return True
 
-    def revoke(self, name: str) -> None:
-        """Removes a token, durably.
+    def revoke(self, name: str, *, force: bool = False) -> bool:
+        """Removes a token, durably, and says whether there is still one that operates the server.
+
+        `force` removes the last of those too. That is looked at under the lock, so of two that are removed at the same
+        time one is left.
 
         Raises:
             NotFound: there is none of that name.
+            InvalidRequest: it is the last one of its kind with the role ops, and `force` is not given.
             OSError, StorageUnavailable: as `read`.
         """
         with self._locked():
             tokens = self.read()
+            removed = [token for token in tokens if token.name == name]
             left = tuple(token for token in tokens if token.name != name)
-            if len(left) == len(tokens):
+            if not removed:
                 raise NotFound(f"there is no token {name!r}")
+            for kind, held in (("the role ops for all projects", operates), ("the role ops", _may_operate)):
+                if not force and held(removed[0]) and not any(map(held, left)):
+                    raise InvalidRequest(
+                        f"{name!r} is the last one with {kind}; nobody could change the server any more: make another "
+                        "first, with 'forebay token create --role ops', or revoke it with --force"
+                    )
             self._write(left)
+        return any(map(operates, left))
 
     def _write(self, tokens: tuple[Token, ...]) -> None:
         text = msgspec.json.format(msgspec.json.encode(TokenFile(tokens=tokens)), indent=2)
@@ -185,6 +203,22 @@ class TokenStore:
             yield
         finally:
             os.close(directory)
+
+
+def operates(token: Token) -> bool:
+    """Whether the token may do all that the role ops is for: routes that change something refuse one that is limited to
+    projects."""
+    return _may_operate(token) and token.projects is None
+
+
+def _may_operate(token: Token) -> bool:
+    return "ops" in token.roles
+
+
+def way_back(data_dir: str | os.PathLike[str]) -> str:
+    """The command that makes a token for the operator of a server without one, whether it runs or not. It needs the
+    right to write in the data directory, and no token."""
+    return f"forebay token create --role ops --name ops --data-dir {shlex.quote(os.fspath(data_dir))}"
 
 
 def digest_of(secret: str) -> bytes:
