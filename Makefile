@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TEST_WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 export VIRTUAL_ENV := $(abspath $(VENV))
 export PYO3_PYTHON := $(abspath $(BIN)/python)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -13,13 +14,18 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null) 
 serve: build ## serve on 127.0.0.1:8080 with the log in ./data
 	$(BIN)/forebay serve --data-dir data
 
-test: test-rust test-python ## every test
+# Both halves run, also when the first one fails: a failure in one says nothing of the other.
+test: ## every test
+	@failed=; $(MAKE) test-rust || failed="$$failed test-rust"; $(MAKE) test-python || failed="$$failed test-python"; \
+		[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
 test-rust: $(VENV)/.created
-	cargo test --workspace --exclude forebay-python
+	cargo test --workspace --exclude forebay-python --no-fail-fast
 
+# Tests wait for servers, disks and clocks more than they compute, so there are more workers than processors. A file
+# stays with one worker: its tests share a server.
 test-python: build
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile
 
 lint: build ## what CI refuses
 	cargo fmt --all --check

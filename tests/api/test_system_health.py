@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from forebay.health.checks.storage import PROBE_FILE
+from forebay.health.service import SHARED_SECONDS
 from harness import RunningServer, batch, event, wait_for
 from health.scripted import NAMES
 from small_disk import fill, small_disk
@@ -85,8 +86,10 @@ def test_it_needs_a_token_that_may_read(server: Start) -> None:
 
 def test_many_who_ask_share_a_probe(server: Start) -> None:
     running = server(health_interval_seconds=300)
+    began = time.monotonic()
     reports = {ask(running)[1]["timestamp"] for _ in range(50)}
-    assert len(reports) <= 3
+    # The one from the start, and one for each time that a report is shared.
+    assert len(reports) <= 2 + (time.monotonic() - began) / SHARED_SECONDS
 
 
 def test_the_metrics_show_the_same_status_without_anybody_asking_for_it(server: Start) -> None:

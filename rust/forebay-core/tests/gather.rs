@@ -44,41 +44,52 @@ fn crowd(storage: &Faulty, engine: &Engine, answered: &Arc<Answered>, appends: u
     ended.unwrap()
 }
 
-fn open(storage: &Faulty, durability: Durability) -> Engine {
-    common::open(storage, &Options { commit_gather: GATHER, durability, ..small() }).unwrap()
+fn open(storage: &Faulty, commit_gather: Duration) -> Engine {
+    common::open(storage, &Options { commit_gather, durability: Durability::Fsync, ..small() }).unwrap()
 }
 
 #[test]
 fn the_commit_after_a_shared_one_gathers() {
     let storage = Faulty::new(1);
-    let engine = open(&storage, Durability::Fsync);
+    let engine = open(&storage, GATHER);
     let ended = crowd(&storage, &engine, &Arc::default(), 20);
     engine.ingest(Request::new(Shape::Drain, body(100))).unwrap();
     assert!(ended.elapsed() > GATHER / 2, "it waited for {:?}", ended.elapsed());
 }
 
+/// How many of `commits` end within half of the time that a waiting one takes at least: all of them on a quiet machine,
+/// none where each waits.
+fn quick(commits: u32, mut commit: impl FnMut(u32)) -> usize {
+    let took = (0..commits).map(|number| {
+        let before = Instant::now();
+        commit(number);
+        before.elapsed()
+    });
+    took.filter(|took| *took < GATHER / 2).count()
+}
+
 #[test]
 fn few_senders_never_wait() {
     let storage = Faulty::new(2);
-    let engine = open(&storage, Durability::Fsync);
-    let ended = crowd(&storage, &engine, &Arc::default(), 4);
-    (0..50).for_each(|batch| drop(engine.ingest(Request::new(Shape::Drain, body(batch))).unwrap()));
-    assert!(ended.elapsed() < 25 * GATHER, "50 commits took {:?}", ended.elapsed());
+    let engine = open(&storage, GATHER);
+    crowd(&storage, &engine, &Arc::default(), 4);
+    let quick = quick(50, |batch| drop(engine.ingest(Request::new(Shape::Drain, body(batch))).unwrap()));
+    assert!(quick >= 10, "{quick} of 50 commits were quick");
 }
 
 #[test]
 fn a_commit_that_has_everybody_waits_for_nobody() {
     let storage = Faulty::new(3);
-    let engine = open(&storage, Durability::Fsync);
+    let engine = open(&storage, GATHER);
     let answered: Arc<Answered> = Arc::default();
-    let ended = crowd(&storage, &engine, &answered, 20);
-    for round in 0..10 {
+    crowd(&storage, &engine, &answered, 20);
+    let quick = quick(10, |round| {
         let before = answered.0.lock().len();
         for batch in 0..20 {
             let request = Request::new(Shape::Drain, body(100 * (round + 1) + batch));
             engine.submit(request, answered.clone(), Ticket(0)).unwrap();
         }
         until("every answer", || answered.0.lock().len() == before + 20);
-    }
-    assert!(ended.elapsed() < 5 * GATHER, "10 commits took {:?}", ended.elapsed());
+    });
+    assert!(quick >= 3, "{quick} of 10 commits were quick");
 }
