@@ -130,7 +130,7 @@ fn a_damaged_commit_loses_that_commit_only() {
 #[test]
 fn a_journal_without_a_header_loses_what_was_in_it_and_no_offset_is_used_twice() {
     let world = World::new();
-    let (journal, _) = world.journal();
+    let (journal, frames) = world.journal();
     let one = world.check("one copy of the header", |storage| {
         assert!(storage.flip(&journal, 12, 1));
     });
@@ -139,8 +139,10 @@ fn a_journal_without_a_header_loses_what_was_in_it_and_no_offset_is_used_twice()
         assert!(storage.flip(&journal, 12, 1) && storage.flip(&journal, 2048 + 12, 1));
     });
     assert_eq!(both.lost_records, world.unsealed);
+    // Whether a marker lies between two commits depends on how quickly they came.
+    let page = frames[1].0 as u64;
     let unreadable = world.check("unreadable pages", |storage| {
-        assert!(storage.break_reads(&journal, 8192..12288));
+        assert!(storage.break_reads(&journal, page..page + 4096));
     });
     assert!((1..=30).contains(&unreadable.lost_records), "{unreadable:?}");
 }

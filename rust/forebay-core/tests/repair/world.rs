@@ -86,6 +86,8 @@ impl World {
         engine.create_stream("clicks", 1).unwrap();
         for round in 1..=3 {
             until("sealing", || {
+                // A sealer that lags behind would have the ring refuse.
+                until("the sealer", || engine.report().seal_backlog_files == 0);
                 fill(&engine, 3, 60);
                 engine.stream_reports().iter().map(|stream| stream.segments).max() >= Some(round)
             });
