@@ -13,11 +13,11 @@ from typing import Any, Literal, Self
 
 from forebay.client import lifetime
 from forebay.client.clock import rfc3339
-from forebay.client.events import Encoder, Fields, Moment, Publication
+from forebay.client.events import EVENT_BYTES, MIN_EVENT_BYTES, Encoder, Fields, Moment, Publication
 from forebay.client.feed import MANY, Feed
 from forebay.client.lane import PUBLISH, Lane, lane_of
 from forebay.client.limits import Limits, Policy
-from forebay.client.queue import Queue
+from forebay.client.queue import MAX_EVENT_BYTES, Queue
 from forebay.client.rejection import Rejection, Rejections
 from forebay.client.sender import Senders
 from forebay.client.spooled import SpooledQueue
@@ -53,6 +53,7 @@ class Client:
         policy: what gives when the queue (or the spool) is full. `block` waits for room, up to `block_seconds` and
             only while the server takes anything, and then drops the event; `drop_newest` drops it at once;
             `drop_oldest` drops the oldest ones that are not under way.
+        event_bytes: log and analytics events that would be larger are cut: their longest texts and last parts go.
         queue_events, queue_bytes: the bound of what waits in memory.
         batch_events, batch_bytes, linger_seconds: a batch is closed by number, by bytes or by age.
         connections: the most that send at once. With 1 events are stored in the order they were handed over.
@@ -79,6 +80,7 @@ class Client:
         spool_fsync: Literal["interval", "always"] = "interval",
         policy: Policy = "block",
         block_seconds: float = 5.0,
+        event_bytes: int = EVENT_BYTES,
         queue_events: int = 100_000,
         queue_bytes: int = 64 * MIB,
         batch_events: int = BATCH_EVENTS,
@@ -93,6 +95,7 @@ class Client:
     ) -> None:
         _check("batch_events", batch_events, 1, MAX_BATCH_EVENTS)
         _check("batch_bytes", batch_bytes, 1, 16 * MIB)
+        _check("event_bytes", event_bytes, MIN_EVENT_BYTES, MAX_EVENT_BYTES)
         _check("queue_events", queue_events, 1, 1 << 40)
         _check("queue_bytes", queue_bytes, 1, 1 << 50)
         _check("connections", connections, 1, 64)
@@ -105,7 +108,8 @@ class Client:
         if spool_fsync not in ("interval", "always"):
             raise ValueError(f"spool_fsync is {spool_fsync!r}; it may be 'interval' or 'always'")
         self.exit_seconds = exit_seconds
-        self._encoder = Encoder(project_id, service or Path(sys.argv[0] if sys.argv else "").stem or "python")
+        service = service or Path(sys.argv[0] if sys.argv else "").stem or "python"
+        self._encoder = Encoder(project_id, service, event_bytes)
         self._encode_log = self._encoder.log
         limits = Limits(
             queue_events, queue_bytes, policy, block_seconds, batch_events, batch_bytes, float(linger_seconds)
@@ -160,8 +164,8 @@ class Client:
         metadata: Fields | None = None,
     ) -> bool:
         """Hands over a log event. False when it is dropped, as `stats()` counts. What JSON cannot hold becomes its
-        text; only a `timestamp` that is no moment raises, ValueError or TypeError, but a text that is none is the
-        server's to refuse. A time without a zone is local time."""
+        text, also what holds itself, is endless or too large; only a `timestamp` that is no moment raises, ValueError
+        or TypeError, but a text that is none is the server's to refuse. A time without a zone is local time."""
         text = self._encode_log(message, level, project_id, service, timestamp, metadata)
         return self._offer(self._drain, text) is True
 

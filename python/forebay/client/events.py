@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,9 +11,19 @@ from typing import Any
 import msgspec
 
 from forebay.client.clock import Clock, millis, rfc3339
+from forebay.client.value import FOREIGN_PARTS, Plain, Scale, is_flat
 
-MAX_DEPTH = 60
-"""The server refuses more than 64 levels, and the event itself is some of them. What is deeper becomes its text."""
+EVENT_BYTES = 960 << 10
+"""A log or analytics event that would be larger is cut: a server takes 1 MiB by default, with what it adds."""
+
+MIN_EVENT_BYTES = 16 << 10
+"""The last of `CUTS` fits."""
+
+LOG_PARTS = 10_000
+"""Parts of a log or analytics event that is not taken as it is: some tens of milliseconds at the most."""
+
+CUTS = ((64 << 10, LOG_PARTS), (4 << 10, LOG_PARTS), (256, 1_000), (48, 20))
+"""Characters that are kept of a text, and parts of a value, until the event is not too large."""
 
 LAST_SECOND = 253_402_300_799
 """Of the year 9999."""
@@ -59,12 +70,14 @@ class Publication(msgspec.Struct, omit_defaults=True, gc=False, rename="camel"):
 
 
 class Encoder:
-    """Makes the JSON of events. What JSON cannot hold is put as its text rather than refused: a log line is worth more
-    than its form."""
+    """Makes the JSON of events. What JSON cannot hold, or not within the bounds of `value.py`, is put as text rather
+    than refused: a log line is worth more than its form. Log and analytics events are cut to `event_bytes`; the others
+    are data, which is whole or refused."""
 
-    def __init__(self, project_id: str, service: str) -> None:
+    def __init__(self, project_id: str, service: str, event_bytes: int = EVENT_BYTES) -> None:
         self._project = project_id
         self._service = service
+        self._event_bytes = event_bytes
         self._defaults: dict[str, Any] = {
             "project_id": project_id,
             "timestamp": None,
@@ -92,17 +105,23 @@ class Encoder:
         else:
             moment = rfc3339(timestamp)
         event = LogEvent(
-            project_id or self._project,
+            _name(project_id, self._project),
             moment,
-            "info" if level is None else level,
-            service or self._service,
+            "info" if level is None else level if type(level) is str else _text(level),
+            _name(service, self._service),
             message if type(message) is str else _text(message),
             metadata,
         )
-        try:
-            return self._encode(event)
-        except Exception:
-            return self.plain(event)
+        if len(event.message) > self._event_bytes:
+            return self._cut(event)
+        if metadata is None or (type(metadata) is dict and is_flat(metadata)) or self._is_simple(metadata):
+            try:
+                text = self._encode(event)
+            except Exception:
+                return self._cut(event)
+            if len(text) <= self._event_bytes:
+                return text
+        return self._cut(event)
 
     def row(self, event: Fields | str) -> bytes:
         """A mapping with the drain's fields, all optional and taken as `log` takes them, and further ones kept; or a
@@ -110,7 +129,7 @@ class Encoder:
         a row does not take its neighbours along: what is neither becomes a message, and a time that is none goes as
         its text, which the server refuses."""
         try:
-            row = {**self._defaults, "message": event} if isinstance(event, str) else {**self._defaults, **event}
+            row = {**self._defaults, "message": event} if isinstance(event, str) else {**self._defaults, **_own(event)}
         except Exception:
             row = {**self._defaults, "message": event}
         try:
@@ -122,9 +141,13 @@ class Encoder:
                 row["level"] = "info"
             row["project_id"] = row["project_id"] or self._project
             row["service"] = row["service"] or self._service
-            return self._encode(row)
+            if is_flat(row) or self._is_simple(row):
+                text = self._encode(row)
+                if len(text) <= self._event_bytes:
+                    return text
         except Exception:
-            return self.plain(row)
+            return self._cut(row)
+        return self._cut(row)
 
     def track(
         self,
@@ -137,24 +160,67 @@ class Encoder:
     ) -> bytes:
         moment = self._now() if timestamp is None else rfc3339(timestamp)
         person = {"id": user} if isinstance(user, str) else user
-        return self.any(TrackEvent({"type": kind}, moment, person, device, context, metrics))
+        event = TrackEvent({"type": kind}, moment, person, device, context, metrics)
+        text = self._fast(event, Scale(self._event_bytes))
+        return text if text is not None and len(text) <= self._event_bytes else self._cut(event)
 
     def event(self, kind: str, source: str, data: Fields, event_id: str | None, timestamp: Moment | None) -> bytes:
         moment = time.time_ns() // 1_000_000 if timestamp is None else millis(timestamp)
         return self.any(Event(kind, source, data, moment, event_id))
 
-    def any(self, event: object) -> bytes:
-        try:
-            return self._encode(event)
-        except Exception:
-            return self.plain(event)
+    def any(self, event: msgspec.Struct) -> bytes:
+        """Whole: what makes it too large is not cut off."""
+        text = self._fast(event, Scale())
+        return self._plain(event, Plain()) if text is None else text
 
-    def plain(self, event: object) -> bytes:
-        """The slow way, for what the fast one cannot: keys that are no texts, lone surrogates, huge numbers."""
-        fields = event if isinstance(event, dict) else msgspec.structs.asdict(event)  # type: ignore[arg-type]
-        rename = {"partition_key": "partitionKey"} if isinstance(event, Publication) else {}
-        kept = {rename.get(name, name): value for name, value in fields.items() if value is not None or name == "value"}
-        return self._encode(_plain(kept, MAX_DEPTH))
+    def _fast(self, event: msgspec.Struct, scale: Scale) -> bytes | None:
+        """None for what is to be taken the slow way: what is strange or endless, keys that are no texts, lone
+        surrogates, huge numbers."""
+        try:
+            if scale.takes([getattr(event, name) for name in event.__struct_fields__]):
+                return self._encode(event)
+        except Exception:
+            return None
+        return None
+
+    def _is_simple(self, value: Any) -> bool:
+        """Whether it can be encoded as it is."""
+        try:
+            return Scale(self._event_bytes).takes(value)
+        except Exception:
+            return False
+
+    def _cut(self, event: msgspec.Struct | dict[str, Any]) -> bytes:
+        """The slow way, and no larger than an event may be."""
+        room = self._event_bytes
+        text = self._plain(event, Plain(room, room, LOG_PARTS))
+        for characters, parts in CUTS:
+            if len(text) <= room:
+                break
+            text = self._plain(event, Plain(characters, room, parts))
+        return text
+
+    def _plain(self, event: msgspec.Struct | dict[str, Any], plain: Plain) -> bytes:
+        if isinstance(event, dict):
+            # Its own fields first: of further ones the last are left out.
+            fields = {name: event[name] for name in self._defaults} | event
+        else:
+            fields = {name: getattr(event, name) for name in event.__struct_fields__}
+        if isinstance(event, Publication):
+            fields["partitionKey"] = fields.pop("partition_key")
+        kept = {name: value for name, value in fields.items() if value is not None or name == "value"}
+        return self._encode(plain.whole(kept))
+
+
+def _name(given: Any, default: str) -> str:
+    if type(given) is str:
+        return given or default
+    return default if given is None else _text(given) or default
+
+
+def _own(event: Fields) -> Fields:
+    """A mapping of Python's own; of another one the first entries, since it may make them for ever."""
+    return event if type(event) is dict else dict(itertools.islice(event.items(), FOREIGN_PARTS))
 
 
 def _readable(moment: Any) -> Any:
@@ -164,29 +230,5 @@ def _readable(moment: Any) -> Any:
         return _text(moment)
 
 
-def _plain(value: Any, depth: int) -> Any:
-    if isinstance(value, str):
-        return str.__str__(value).encode(errors="replace").decode()
-    if value is None or isinstance(value, bool | float):
-        return value
-    if isinstance(value, int):
-        return int(value) if -(1 << 63) <= value < 1 << 64 else _text(value)
-    if depth <= 0:
-        return _plain(_text(value), 1)
-    try:
-        if isinstance(value, Mapping):
-            return {_plain(_text(key), 1): _plain(entry, depth - 1) for key, entry in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [_plain(entry, depth - 1) for entry in value]
-    except Exception as error:
-        # A stranger's mapping, or one that another thread changes.
-        return f"<{type(value).__name__}: {type(error).__name__}>"
-    return _plain(_text(value), 1)
-
-
 def _text(value: Any) -> str:
-    """Whatever it is: `str` of a stranger's object may raise anything."""
-    try:
-        return str(value)
-    except Exception as error:
-        return f"<{type(value).__name__}: {type(error).__name__}>"
+    return Plain().text(value)

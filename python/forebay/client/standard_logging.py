@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import traceback
 from typing import Any
 
 from forebay.client.async_client import AsyncClient
 from forebay.client.client import Client
+from forebay.client.failure import can_be_written, failure
 from forebay.client.outlet import Outlet
+from forebay.client.value import Plain, Scale
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; the rest came by `extra`."""
@@ -16,13 +18,18 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 _LEVELS = {"WARNING": "warning", "CRITICAL": "critical", "ERROR": "error", "INFO": "info", "DEBUG": "debug"}
 
 
+class Endless(Exception):
+    """A message that is not to be made."""
+
+
 class StandardLogging(logging.Handler):
     """Hands log records to a client: the time is the record's, the level its name in lower case, `extra` fields, the
     logger and the place in the code are in `metadata`, and an exception with its trace in `metadata.exception`.
 
-    Nothing it does raises into the application (`logging.raiseExceptions` governs what is printed), and what a
-    client's own threads log is left out. The client is the caller's to close. On a thread that runs an event loop it
-    does not wait for room in the queue: what finds none is dropped and counted. An `AsyncClient` is as good.
+    Nothing it does raises into the application (`logging.raiseExceptions` governs what is printed). A record whose
+    message cannot be made of its arguments is reported as by any other, and sent with both. What a client's own threads
+    log is left out. The client is the caller's to close. On a thread that runs an event loop it does not wait for room
+    in the queue: what finds none is dropped and counted. An `AsyncClient` is as good.
 
     Raises:
         TypeError: what is given is no client.
@@ -36,12 +43,31 @@ class StandardLogging(logging.Handler):
         if not self._outlet.is_open:
             return
         try:
-            level = _LEVELS.get(record.levelname) or record.levelname.lower() or "info"
-            message = self.format(record) if self.formatter is not None else record.getMessage()
-            self._outlet.log(message, level, record.created, _metadata(record))
-        except RecursionError:
-            raise
+            level = _LEVELS.get(record.levelname) or str(record.levelname).lower() or "info"
+            fields = _metadata(record)
+            try:
+                message = self._message(record)
+            except Exception as error:
+                message = Plain().text(record.msg)
+                fields["arguments"] = record.args
+                fields["formatting"] = f"{type(error).__name__}: {Plain().text(error)}"
+                # Printing the arguments would take as long.
+                if not isinstance(error, Endless):
+                    self._report(record)
+            self._outlet.log(message, level, record.created, fields)
         except Exception:
+            self._report(record)
+
+    def _message(self, record: logging.LogRecord) -> str:
+        if not Scale().is_bounded([record.msg, record.args]):
+            raise Endless("the arguments hold too much")
+        if self.formatter is not None and can_be_written(record.exc_info[1] if record.exc_info else None):
+            return self.format(record)
+        return record.getMessage()
+
+    def _report(self, record: logging.LogRecord) -> None:
+        # Near the end of the stack this fails as well.
+        with contextlib.suppress(Exception):
             self.handleError(record)
 
     def flush(self) -> None:
@@ -59,13 +85,8 @@ def _metadata(record: logging.LogRecord) -> dict[str, Any]:
         "process": record.process,
     }
     fields |= {name: value for name, value in vars(record).items() if name not in _OWN}
-    if record.exc_info and record.exc_info[0] is not None:
-        kind, error, trace = record.exc_info
-        fields["exception"] = {
-            "type": f"{kind.__module__}.{kind.__qualname__}",
-            "message": str(error),
-            "trace": "".join(traceback.format_exception(kind, error, trace)),
-        }
+    if record.exc_info and record.exc_info[1] is not None:
+        fields["exception"] = failure(record.exc_info[1])
     elif record.exc_text:
         fields["exception"] = {"trace": record.exc_text}
     if record.stack_info:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
 from forebay.client.async_client import AsyncClient
 from forebay.client.client import Client
 from forebay.client.clock import local_or_utc, written
+from forebay.client.failure import failure
 from forebay.client.outlet import Outlet
+from forebay.client.value import Plain
 
 DATE_CHARACTERS = len("2024-05-31")
 """A longer text may have a time of day as well."""
@@ -48,14 +49,16 @@ class StructlogProcessor:
 
     def _hand_over(self, method: str, event: MutableMapping[str, Any]) -> None:
         fields = dict(event)
-        message = str(fields.pop("event", ""))
-        level = str(fields.pop("level", "") or ("error" if method == "exception" else method)).lower() or "info"
+        message = Plain().text(fields.pop("event", ""))
+        given = fields.pop("level", None)
+        level = "" if given is None else Plain().text(given)
+        level = level or ("error" if method == "exception" else method)
         moment = _moment(fields.get("timestamp"))
         if moment is not None:
             del fields["timestamp"]
         if (found := _exception(fields.pop("exc_info", None))) is not None:
             fields["exception"] = found
-        self._outlet.log(message, level, moment, fields or None)
+        self._outlet.log(message, level.lower() or "info", moment, fields or None)
 
 
 def _moment(given: Any) -> str | None:
@@ -63,7 +66,7 @@ def _moment(given: Any) -> str | None:
         return None
     try:
         return written(local_or_utc(given))
-    except (ValueError, TypeError):
+    except Exception:
         return None
 
 
@@ -75,9 +78,4 @@ def _exception(given: Any) -> dict[str, str] | None:
         given = sys.exc_info()[1]
     if not isinstance(given, BaseException):
         return None
-    kind = type(given)
-    return {
-        "type": f"{kind.__module__}.{kind.__qualname__}",
-        "message": str(given),
-        "trace": "".join(traceback.format_exception(given)),
-    }
+    return failure(given)
