@@ -46,6 +46,19 @@ def test_the_number_is_in_force_and_outlives_a_kill(server: Callable[..., Runnin
         assert client.post("/v1/drain", content=LARGE).status_code == 202
 
 
+def test_whoever_looks_next_sees_the_new_number(shared_server: RunningServer) -> None:
+    """However soon, and whoever looked just before: `/api/metrics` shares its figures for a moment."""
+    with shared_server.client() as client:
+
+        def shown() -> int:
+            return int(client.get("/api/metrics").raise_for_status().json()["system"]["processingInstances"])
+
+        for instances in [5, 2] * 10:
+            shown()
+            client.post("/api/scale", json={"instances": instances}).raise_for_status()
+            assert shown() == instances
+
+
 @pytest.mark.parametrize(
     "body",
     [

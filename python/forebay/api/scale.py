@@ -50,6 +50,9 @@ def routes(app: App) -> list[Route]:
             raise errors.Timeout(
                 f"the number was not durable within {SCALE_SECONDS:g} seconds; scale again, it is the same then"
             ) from None
+        finally:
+            # Whatever came of it: what `/api/metrics` shares may say the old number.
+            app.live.forget()
         return json_response(200, ScaleAnswer(True, f"Scaled to {asked.instances} processing instances"))
 
     return [

@@ -70,5 +70,5 @@ class LiveMetrics:
             self._told = status
 
     def forget(self) -> None:
-        """After a reset: what was shared until now is no longer true."""
+        """After a reset or a scaling: what was shared until now is no longer true."""
         self._until = 0.0

@@ -60,7 +60,7 @@ impl WorkerPool {
             match self.start(threads.started) {
                 Ok(thread) => threads.running.push(thread),
                 Err(error) => {
-                    self.jobs.not_started(missing - started, live);
+                    self.jobs.not_started(missing - started);
                     self.jobs.want(before.min(self.jobs.live()), live);
                     return Err(error);
                 }

@@ -73,7 +73,8 @@ impl JobQueue {
     }
 
     /// Sets how many workers there should be, and returns how many the caller has to start for it: they count as live
-    /// from now on. Surplus ones end by themselves, each after its job. None is started after the close.
+    /// from now on. Surplus ones end by themselves, each after its job. None is started after the close. `live` is told
+    /// how many there should be, so that who has set the number sees it at once.
     pub fn want(&self, workers: usize, live: &Live) -> usize {
         let mut state = self.state.lock();
         if state.closed {
@@ -82,7 +83,7 @@ impl JobQueue {
         state.wanted = workers;
         let missing = workers.saturating_sub(state.live);
         state.live += missing;
-        live.set_instances(state.live);
+        live.set_instances(workers);
         drop(state);
         // All of them: one that was woken for a job and finds itself surplus leaves the job to somebody who looks.
         self.wake.notify_all();
@@ -90,22 +91,20 @@ impl JobQueue {
     }
 
     /// Takes back workers that could not be started.
-    pub fn not_started(&self, workers: usize, live: &Live) {
-        let mut state = self.state.lock();
-        state.live -= workers;
-        live.set_instances(state.live);
+    pub fn not_started(&self, workers: usize) {
+        self.state.lock().live -= workers;
     }
 
     /// One worker's thread: parses until it is surplus, or the queue is closed and empty.
     pub fn work(&self, parser: &Parser) {
-        while let Some(job) = self.next(&parser.counters.live) {
+        while let Some(job) = self.next() {
             // A defect costs the request that met it, which is answered and counted by the drop of its reply, and not the worker.
             // What the workers share stays whole: its locks are held for single steps, and are free after a panic.
             let _panicked = catch_unwind(AssertUnwindSafe(|| parser.process(job)));
         }
     }
 
-    fn next(&self, live: &Live) -> Option<Job> {
+    fn next(&self) -> Option<Job> {
         let mut state = self.state.lock();
         loop {
             if state.live > state.wanted {
@@ -122,7 +121,6 @@ impl JobQueue {
             state.idle -= 1;
         }
         state.live -= 1;
-        live.set_instances(state.live);
         None
     }
 }

@@ -154,7 +154,7 @@ impl Live {
         &self.under_way
     }
 
-    /// Says how many threads decode and process requests now.
+    /// Says how many threads are to decode and process requests.
     pub fn set_instances(&self, instances: usize) {
         self.instances.store(instances, Relaxed);
     }
