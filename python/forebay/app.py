@@ -21,6 +21,7 @@ from forebay.http.request import Request, linger, shown
 from forebay.http.response import Header
 from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import WEBSOCKET, HttpProtocol, Scope, Watcher, WebSocketProtocol
+from forebay.http.sessions import Sessions
 from forebay.http.streaming import Streaming
 from forebay.http.tickets import TICKET, Tickets, ticket_in
 from forebay.http.websocket import refuse
@@ -38,7 +39,8 @@ READ_THREADS = 4
 
 
 TEND_SECONDS = 0.5
-"""How often the token file is looked at, and so how long a revoked token is still good for."""
+"""How often the token file is looked at, and so how long a revoked token is still good for. What it holds open ends
+within `CLOSE_SECONDS` of WebSockets more: two seconds in all."""
 
 
 class App:
@@ -49,6 +51,7 @@ class App:
         self.settings = settings
         self.guard = guard
         self.tickets = Tickets(guard)
+        self.sessions = Sessions(guard)
         self.allowance = Allowance(settings.max_reading_bytes)
         self.stopping = asyncio.Event()
         self.polls = Polls(engine, self.stopping)
@@ -175,7 +178,9 @@ class App:
             return EVERYTHING
         ticket = ticket_in(scope.query_string) if scope.query_string and TICKET in route.parameters else None
         if ticket is not None:
-            return self.tickets.require(ticket, route.role)
+            if route.upgrade is not None:
+                return self.tickets.require(ticket, route.role)
+            return self.tickets.reopen(ticket, route.role, f"{scope.path}?{scope.query_string}")
         return self.guard.require(scope.headers, route.role)
 
     async def _refuse(
@@ -193,13 +198,22 @@ class App:
     async def tend(self) -> None:
         """Takes in changed tokens and looks after the live figures, until the server stops."""
         while not self.stopping.is_set():
-            if self.guard.refresh() and self.front is not None:
-                self.front.set_grants(self.guard.ingesting())
-            self.live.watch()
+            try:
+                self._take_in_tokens()
+                self.live.watch()
+            except Exception as error:
+                # The next round may work; without one, a token that is revoked later would be good for ever.
+                log.exception("what is looked at regularly failed", error=str(error))
             try:
                 await asyncio.wait_for(self.stopping.wait(), TEND_SECONDS)
             except TimeoutError:
                 continue
+
+    def _take_in_tokens(self) -> None:
+        if self.guard.refresh():
+            if self.front is not None:
+                self.front.set_grants(self.guard.ingesting())
+            self.sessions.recheck()
 
     async def close(self) -> None:
         """Cancels what is left, after the gateway has stopped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from forebay import errors
@@ -31,10 +32,10 @@ class Polls:
         seconds: float,
         *,
         group: str | None = None,
-        gone: asyncio.Future[None] | None = None,
+        ends: Iterable[asyncio.Future[None]] = (),
     ) -> None:
         """Returns when there may be a record at or beyond one of the positions, at the latest after `seconds`; for a
-        member of `group`, also when its partitions may have changed. Returns at once when `gone` completes.
+        member of `group`, also when its partitions may have changed. Returns at once when one of `ends` completes.
 
         Raises:
             StreamNotFound: the stream is deleted.
@@ -56,8 +57,8 @@ class Polls:
             members.add(future)
         try:
             # Does not raise what the future holds, and a future that somebody cancels only ends the wait.
-            ends: set[asyncio.Future[Any]] = {future, gone} if gone is not None else {future}
-            await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            first: set[asyncio.Future[Any]] = {future, *ends}
+            await asyncio.wait(first, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._waiting.discard(future)
             if members is not None and group is not None:

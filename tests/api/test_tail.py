@@ -137,6 +137,42 @@ def test_last_event_ids_are_checked(shared_server: RunningServer, last: str, sta
     assert follow(shared_server, last=last).status == status
 
 
+def test_a_position_stands_in_the_address_too(running: RunningServer, follow: Follow) -> None:
+    """For a page that makes its `EventSource` anew, which can send no header."""
+    send(running, "one", "two", "three")
+    first = follow(running, query="?from=earliest")
+    first.messages(3)
+    after_one, after_two = first.ids[:2]
+    assert [data["value"]["message"] for data in follow(running, query=f"?position={after_one}").messages(2)] == [
+        "two",
+        "three",
+    ]
+    both = follow(running, query=f"?from=earliest&position={after_one}", last=after_two)
+    assert [data["value"]["message"] for data in both.messages(1)] == ["three"], "a browser's own header is newer"
+    # One that has had nothing yet.
+    none = follow(running, query=f"?position={after_two}", last="")
+    assert [data["value"]["message"] for data in none.messages(1)] == ["three"]
+
+
+@pytest.mark.parametrize(
+    ("position", "detail"),
+    [
+        ("nonsense", "position is 'nonsense'"),
+        ("", "position is ''"),
+        ("1:0", "position is '1:0', which is beyond the end"),
+        ("1:9999999.0.0.0", "position is '1:9999999.0.0.0', which is beyond the end"),
+        ("99999999999:0", "position is '99999999999:0'"),
+        ("9999999999:0", "position is '9999999999:0', which is not the id"),
+    ],
+)
+def test_positions_in_the_address_are_checked(
+    shared_server: RunningServer, position: str, detail: str, follow: Follow
+) -> None:
+    tail = follow(shared_server, query=f"?position={position}")
+    assert tail.status == 400
+    assert detail in json.loads(tail.body)["error"]["detail"]
+
+
 def test_there_has_to_be_a_stream(shared_server: RunningServer, follow: Follow) -> None:
     tail = follow(shared_server, stream="nothing")
     assert (tail.status, json.loads(tail.body)["error"]["code"]) == (404, 1001)

@@ -60,11 +60,31 @@ def test_a_ticket_opens_one_tail(guarded: RunningServer) -> None:
     guarded.drain(batch(event("seen"))).raise_for_status()
     assert tail.messages(1)[-1]["value"]["message"] == "seen"
     tail.close()
-    again = browse(guarded, f"?ticket={ticket}")
+    again = browse(guarded, f"?from=now&ticket={ticket}")
     assert again.status == 401
     assert b"UNAUTHORIZED" in again.body
     assert ticket.encode() not in again.body
     again.close()
+
+
+def test_an_event_source_comes_back_by_itself_without_loss(guarded: RunningServer) -> None:
+    """It asks for the same address again, and sends the id of the last event that it has had."""
+    query = f"?ticket={made(guarded)}"
+    tail, seen = browse(guarded, query), []
+    for number in range(30):
+        guarded.drain(batch(event(f"back {number}"))).raise_for_status()
+        if number % 3 == 0:
+            tail.messages(1)
+            seen += [data["value"]["message"] for data in tail.data()]
+            # Not closed: its network is gone, and the server does not know it yet.
+            lost, tail = tail, browse(guarded, query, **{"last-event-id": tail.id})
+            assert tail.status == 200
+            lost.to_the_end()
+            lost.close()
+    tail.messages(30 - len(seen))
+    seen += [data["value"]["message"] for data in tail.data()]
+    assert seen == [f"back {number}" for number in range(30)]
+    tail.close()
 
 
 def test_a_ticket_is_limited_as_its_token_is(guarded: RunningServer) -> None:
@@ -148,8 +168,8 @@ def test_it_is_described(guarded: RunningServer) -> None:
 def test_it_works_without_authentication_and_is_not_logged(server: Start) -> None:
     running = server(log_level="debug")
     ticket = made(running)
-    for expected in (200, 401):
-        tail = browse(running, f"?ticket={ticket}")
+    for query, expected in ((f"?ticket={ticket}", 200), (f"?ticket={ticket}&from=now", 401)):
+        tail = browse(running, query)
         assert tail.status == expected
         tail.close()
     assert running.terminate() == 0

@@ -5,7 +5,15 @@ import pytest
 from forebay import errors
 from forebay.http.auth import EVERYTHING, Grant, Guard
 from forebay.http.router import Role
-from forebay.http.tickets import MAX_TICKETS, TICKET_BYTES, TICKET_CHARACTERS, TICKET_SECONDS, Tickets, ticket_in
+from forebay.http.tickets import (
+    MAX_TICKETS,
+    REJOIN_SECONDS,
+    TICKET_BYTES,
+    TICKET_CHARACTERS,
+    TICKET_SECONDS,
+    Tickets,
+    ticket_in,
+)
 from forebay.http.tokens import TokenStore
 
 
@@ -68,6 +76,96 @@ def test_it_has_no_more_than_its_token_has_by_then(store: TokenStore) -> None:
     guard.refresh()
     with pytest.raises(errors.Unauthorized, match="no more"):
         made.require(second, Role.READ)
+
+
+HERE, THERE = "/tail?ticket=1", "/tail?ticket=1&filter=true"
+
+
+def test_the_tail_that_it_opened_may_come_back_with_it_and_nothing_else(clock: Clock) -> None:
+    made = Tickets(Guard(None), clock)
+    ticket = made.make(EVERYTHING)
+    for _ in range(3):
+        assert made.reopen(ticket, Role.READ, HERE) is EVERYTHING
+        with made.connected(ticket, lambda: None):
+            clock.now += 10 * REJOIN_SECONDS
+        clock.now += REJOIN_SECONDS - 0.001
+    with pytest.raises(errors.Unauthorized, match="used"):
+        made.reopen(ticket, Role.READ, THERE)
+    with pytest.raises(errors.Unauthorized, match="used"):
+        made.require(ticket, Role.READ)
+    clock.now += 0.001
+    with pytest.raises(errors.Unauthorized, match="expired"):
+        made.reopen(ticket, Role.READ, HERE)
+
+
+@pytest.mark.parametrize("wrong", ["", "x", "x" * TICKET_CHARACTERS])
+def test_no_tail_opens_with_what_is_no_ticket(wrong: str, clock: Clock) -> None:
+    made = Tickets(Guard(None), clock)
+    late = made.make(EVERYTHING)
+    clock.now += TICKET_SECONDS
+    for ticket in (wrong, late):
+        with pytest.raises(errors.Unauthorized):
+            made.reopen(ticket, Role.READ, HERE)
+        with made.connected(ticket, lambda: None):
+            pass
+        with pytest.raises(errors.Unauthorized):
+            made.reopen(ticket, Role.READ, HERE)
+
+
+def test_a_tail_that_comes_back_has_no_more_than_its_token_has_by_then(store: TokenStore) -> None:
+    guard = Guard(store)
+    made = Tickets(guard)
+    ticket, other = (made.make(grant(store, guard)) for _ in range(2))
+    made.reopen(ticket, Role.READ, HERE)
+    with pytest.raises(errors.Forbidden):
+        made.reopen(ticket, Role.OPS, HERE)
+    store.revoke("page")
+    guard.refresh()
+    for each in (ticket, other):
+        with pytest.raises(errors.Unauthorized, match="no more"):
+            made.reopen(each, Role.READ, HERE)
+
+
+def test_a_ticket_has_one_connection_at_a_time(clock: Clock) -> None:
+    made = Tickets(Guard(None), clock)
+    ticket, ended = made.make(EVERYTHING), []
+    made.reopen(ticket, Role.READ, HERE)
+    with made.connected(ticket, lambda: ended.append("first")):
+        made.reopen(ticket, Role.READ, HERE)
+        second = made.connected(ticket, lambda: ended.append("second"))
+        second.__enter__()
+        assert ended == ["first"]
+    # The first one's end says nothing of the second.
+    clock.now += REJOIN_SECONDS
+    made.reopen(ticket, Role.READ, HERE)
+    second.__exit__(None, None, None)
+    clock.now += REJOIN_SECONDS
+    with pytest.raises(errors.Unauthorized):
+        made.reopen(ticket, Role.READ, HERE)
+
+
+def test_only_so_many_tails_may_come_back(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forebay.http.tickets.MAX_TAILS", 3)
+    made = Tickets(Guard(None), clock)
+    tickets = [made.make(EVERYTHING) for _ in range(5)]
+    with made.connected(None, lambda: None):
+        for ticket in tickets:
+            made.reopen(ticket, Role.READ, HERE)
+    for ticket in tickets[:2]:
+        with pytest.raises(errors.Unauthorized):
+            made.reopen(ticket, Role.READ, HERE)
+    connections = [made.connected(ticket, lambda: None) for ticket in tickets[2:]]
+    for connection in connections:
+        connection.__enter__()
+    more = [made.make(EVERYTHING) for _ in range(3)]
+    for ticket in more:
+        made.reopen(ticket, Role.READ, HERE)
+    for connection in connections:
+        connection.__exit__(None, None, None)
+    for ticket in more:
+        with pytest.raises(errors.Unauthorized):
+            made.reopen(ticket, Role.READ, HERE)
+    assert all(made.reopen(ticket, Role.READ, HERE) for ticket in tickets[2:]), "those that were away last"
 
 
 @pytest.mark.parametrize(

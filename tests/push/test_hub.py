@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from forebay.http.websocket import POLICY, TOO_BIG
+from forebay.http.websocket import TOO_BIG
 from forebay.push.hub import CREDIT_BYTES, CREDIT_PER_PUSH, HEADER_BYTES, STALL_SECONDS, Client
 
 PING = 15.0
@@ -41,16 +41,8 @@ class Socket:
         return done
 
 
-class Permission:
-    def __init__(self) -> None:
-        self.given = True
-
-    def __call__(self) -> bool:
-        return self.given
-
-
-def client(socket: Socket, permission: Permission | None = None) -> Client:
-    return Client(cast("Any", socket), permission or Permission(), PING, 0.0)
+def client(socket: Socket) -> Client:
+    return Client(cast("Any", socket), PING, 0.0)
 
 
 def test_what_it_has_not_taken_is_not_added_to() -> None:
@@ -161,11 +153,3 @@ def test_one_that_sends_a_little_for_long_is_closed_too() -> None:
         polite.received = (polite.received or 0) + CREDIT_PER_PUSH
         there.push("x", now)
     assert "end" not in polite.noted()
-
-
-def test_one_whose_token_is_no_more_is_closed() -> None:
-    socket, permission = Socket(), Permission()
-    there = client(socket, permission)
-    permission.given = False
-    there.push("a", PING)
-    assert socket.noted() == [POLICY, "a"]

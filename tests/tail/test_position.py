@@ -6,8 +6,8 @@ from forebay.tail import Position, parse, written
 
 @pytest.mark.parametrize("position", [(1, [0]), (4294967295, [0, 9223372036854775807, 7])])
 def test_an_id_is_read_as_it_was_written(position: Position) -> None:
-    assert parse(written(position)) == position
-    assert parse(f" {written(position)} ") == position
+    assert parse(written(position), "position") == position
+    assert parse(f" {written(position)} ", "position") == position
 
 
 @pytest.mark.parametrize(
@@ -33,5 +33,5 @@ def test_an_id_is_read_as_it_was_written(position: Position) -> None:
     ],
 )
 def test_what_is_no_id_is_refused(text: str) -> None:
-    with pytest.raises(InvalidRequest, match="last-event-id"):
-        parse(text)
+    with pytest.raises(InvalidRequest, match="position is"):
+        parse(text, "position")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from forebay._forebay import Consumed
     from forebay.app import App
     from forebay.http.request import Request
-    from forebay.http.rsgi import HttpProtocol
 
 MAX_LIMIT = 10_000
 """Records of one answer, which is held whole in memory."""
@@ -121,7 +120,7 @@ def routes(app: App) -> list[Route]:
         request.grant.check_all_projects(NO_GROUPS)
         expression = request.value(FILTER)
         chosen = None if expression is None else await app.blocking(Filter, expression)
-        return await _poll(app, request.bound["name"], _call(request, chosen), request.protocol)
+        return await _poll(app, request, _call(request, chosen))
 
     return [
         Route(
@@ -143,24 +142,32 @@ def routes(app: App) -> list[Route]:
     ]
 
 
-async def _poll(app: App, stream: str, call: Call, protocol: HttpProtocol) -> Response:
-    loop = asyncio.get_running_loop()
+async def _poll(app: App, request: Request, call: Call) -> Response:
+    """Waits for what the call asks for, as long as its client is there and its token is good."""
+    revoked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    with app.sessions.held(request.grant, revoked.cancel):
+        return await _wait(app, request, call, revoked)
+
+
+async def _wait(app: App, request: Request, call: Call, revoked: asyncio.Future[None]) -> Response:
+    loop, stream = asyncio.get_running_loop(), request.bound["name"]
     deadline = loop.time() + call.seconds
     resume: list[tuple[int, int]] = []
     gone: asyncio.Future[None] | None = None
     try:
         while True:
+            app.sessions.check(request.grant, Role.READ)
             consumed = await _consume(app, stream, call, resume, max(0.0, deadline - loop.time()))
             if consumed.rebalanced:
                 app.polls.rebalanced(call.group, stream)
             left = deadline - loop.time()
             if consumed.count or left <= 0 or app.stopping.is_set():
                 return Response(200, consumed.body)
-            gone = gone or asyncio.ensure_future(protocol.client_disconnect())
+            gone = gone or asyncio.ensure_future(request.protocol.client_disconnect())
             resume = consumed.positions
             until = left if consumed.recheck_ms is None else min(left, consumed.recheck_ms / 1000)
             group = call.group if call.member is not None else None
-            await app.polls.wait(stream, resume, until, group=group, gone=gone)
+            await app.polls.wait(stream, resume, until, group=group, ends=(gone, revoked))
             if gone.done():
                 # Nobody reads the answer: what it held must not be committed as read.
                 return Response(200, consumed.body)

@@ -13,7 +13,7 @@ from forebay.http.request import shown
 from forebay.http.router import Role, Route
 from forebay.http.streaming import EVENT_STREAM, Streaming
 from forebay.http.tickets import TICKET
-from forebay.tail import MAX_ID_CHARACTERS, Choice, Hubs, Position, parse
+from forebay.tail import ID, MAX_ID_CHARACTERS, Choice, Hubs, Position, parse
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -26,7 +26,15 @@ LAST_EVENT_ID = "last-event-id"
 MAX_EXPRESSION = 4096
 """The engine's own limit, in bytes."""
 
-FROM = choice("from", "now", ("now", "earliest"), "Where to begin when there is no `Last-Event-ID`.")
+FROM = choice("from", "now", ("now", "earliest"), "Where to begin when no position is given.")
+POSITION = text(
+    "position",
+    None,
+    "The id of the last event that the client has, as `Last-Event-ID`, for who cannot send that header. Where both are "
+    "sent the header holds: a browser that comes back by itself asks for the same address, and its header is newer.",
+    high=MAX_ID_CHARACTERS,
+    pattern=ID,
+)
 FILTER = text(
     "filter",
     None,
@@ -44,7 +52,8 @@ RESUME = text(
 EVENTS = (
     "Events, one a record, until the client goes away. The id is the position behind the record; the data is "
     '`{"eventId","partition","offset","timestamp","key","headers","value"}`. An event of type `gap` names records that '
-    "retention has deleted, one of type `end` why the server ends the tail."
+    "retention has deleted, one of type `end` why the server ends the tail: `deleted`, `closed`, `unauthorized` (the "
+    "token was revoked or changed, within two seconds), or the name of an error."
 )
 
 
@@ -54,16 +63,18 @@ def routes(app: App) -> list[Route]:
     def start(name: str, request: Request) -> Position:
         """Where the tail begins: behind the last event that the client has, or where it asks to."""
         now = app.engine.position(name, False)
-        last = request.scope.headers.get(LAST_EVENT_ID)
+        last, sent_as = request.scope.headers.get(LAST_EVENT_ID), LAST_EVENT_ID
         # A browser that has seen no id yet sends an empty one, or none.
         if last is None or not last.strip():
+            last, sent_as = request.value(POSITION), POSITION.name
+        if last is None:
             return app.engine.position(name, True) if request.value(FROM) == "earliest" else now
-        resumed = parse(last)
+        resumed = parse(last, sent_as)
         if resumed[0] != now[0]:
             # The stream was deleted and made anew since: all of this one is new to the client.
             return app.engine.position(name, True)
         if len(resumed[1]) != len(now[1]) or any(here > end for here, end in zip(resumed[1], now[1], strict=True)):
-            raise errors.InvalidOffset(f"last-event-id is {shown(last)}, which is beyond the end of stream {name!r}")
+            raise errors.InvalidOffset(f"{sent_as} is {shown(last)}, which is beyond the end of stream {name!r}")
         return resumed
 
     async def tail(request: Request) -> Streaming:
@@ -76,9 +87,13 @@ def routes(app: App) -> list[Route]:
         compiled = hubs.filter_of(choice)
         if expression is not None and compiled is None:
             compiled = await app.blocking(Filter, expression)
+            # Others may have come in meanwhile; from here to `serve` nothing is awaited.
+            hubs.check_room()
 
         async def feed(outlet: Outlet) -> None:
-            await hubs.serve(choice, compiled, position, outlet)
+            held = app.sessions.held(grant, lambda: hubs.dismiss(outlet))
+            with held, app.tickets.connected(request.value(TICKET), outlet.close):
+                await hubs.serve(choice, compiled, position, outlet)
 
         return Streaming(EVENT_STREAM, feed)
 
@@ -88,7 +103,7 @@ def routes(app: App) -> list[Route]:
             "/api/v1/streams/{name}/tail",
             tail,
             Role.READ,
-            parameters=Parameters(FILTER, FROM, TICKET),
+            parameters=Parameters(FILTER, FROM, POSITION, TICKET),
             summary="What comes in, as it comes in (Server-Sent Events).",
             headers=(RESUME,),
             replies={200: Reply(None, EVENTS, media="text/event-stream")},

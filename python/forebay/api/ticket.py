@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 class MadeTicket(msgspec.Struct, rename="camel"):
-    """Good for one request, as `?ticket=`, if it comes within so many seconds."""
+    """Good for one request, as `?ticket=`, if it comes within so many seconds; one that opens a tail also for its own
+    reconnects."""
 
     ticket: str
     expires_in_seconds: int

@@ -22,8 +22,8 @@ UPGRADED = (
     "A WebSocket (RFC 6455). It is sent a text message at once and every second: "
     '`{"type":"metrics","data":{…},"timestamp":ms}` with the answer of `GET /api/metrics` as `data`. What the client '
     "sends is ignored, beyond pings, which are answered; binary messages end the connection with 1003, long ones with "
-    "1009. A client that takes nothing, or answers no ping, is cut off; 1001 says that the server stops, 1008 that the "
-    "token is no more."
+    "1009. A client that takes nothing, or answers no ping, is cut off; 1001 says that the server stops, 1008, within "
+    "two seconds, that the token was revoked or changed."
 )
 
 
@@ -35,12 +35,7 @@ def routes(app: App) -> list[Route]:
 
     async def upgrade(scope: Scope, protocol: WebSocketProtocol, grant: Grant) -> None:
         check_origin(scope.headers, allowed)
-
-        def permitted() -> bool:
-            known = app.guard.known(grant.digest)
-            return known is not None and Role.READ in known.roles
-
-        await app.websockets.serve(scope, protocol, permitted)
+        await app.websockets.serve(scope, protocol, grant)
 
     return [
         Route(

@@ -30,7 +30,8 @@ class Grant:
     """What one token may do.
 
     `digest` is the token's SHA-256, and empty without authentication: it is also the scope of idempotency keys.
-    `projects` is None when all projects are granted. `account` is what the token's events are charged to.
+    `projects` is None when all projects are granted. `account` is what the token's events are charged to. As long as a
+    token grants the same, its grant is the same object.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Guard:
         """
         self._store = store
         self._grants: dict[bytes, Grant] = {}
+        self._tokens: dict[bytes, Token] = {}
         self._seen: tuple[int, ...] = ()
         if store is not None:
             try:
@@ -92,6 +94,10 @@ class Guard:
     def known(self, digest: bytes) -> Grant | None:
         """The grant of the token with that digest as it is now; None when it was removed."""
         return EVERYTHING if self._store is None else self._grants.get(digest)
+
+    def holds(self, grant: Grant) -> bool:
+        """Whether the grant's token still grants just that."""
+        return self.known(grant.digest) is grant
 
     def require(self, headers: Headers, role: Role) -> Grant:
         """The grant of the request's token, which has `role`.
@@ -153,13 +159,16 @@ class Guard:
         # Before the content: a change in between is then seen the next time.
         seen = _fingerprint(store)
         grants: dict[bytes, Grant] = {}
-        tokens = store.read()
-        for token in tokens:
-            digest = bytes.fromhex(token.sha256)
-            grants[digest] = _grant(token, digest, self._account(token, digest))
+        tokens = {bytes.fromhex(token.sha256): token for token in store.read()}
+        for digest, token in tokens.items():
+            account = self._account(token, digest)
+            before = self._tokens.get(digest)
+            same = before is not None and _granted(before) == _granted(token)
+            grants[digest] = self._grants[digest] if same else _grant(token, digest, account)
         self._grants = grants
+        self._tokens = tokens
         self._seen = seen
-        if not any(map(operates, tokens)):
+        if not any(map(operates, tokens.values())):
             log.warning("no token has the role ops for all projects", repair=way_back(store.directory))
 
 
@@ -193,6 +202,10 @@ def _pair(rate: Rate | None) -> tuple[int, int] | None:
 def _grant(token: Token, digest: bytes, account: Account) -> Grant:
     projects = None if token.projects is None else Projects(list(token.projects))
     return Grant(token.name, digest, frozenset(map(Role, token.roles)), projects, account)
+
+
+def _granted(token: Token) -> tuple[object, ...]:
+    return token.name, token.roles, token.projects
 
 
 def _fingerprint(store: TokenStore) -> tuple[int, ...]:

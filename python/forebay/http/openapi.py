@@ -15,7 +15,7 @@ from forebay.http.dialects import ENVELOPES, error_name, status_of
 from forebay.http.parameters import Parameter
 from forebay.http.reply import Reply
 from forebay.http.router import Role, Route
-from forebay.http.tickets import TICKET, TICKET_SECONDS
+from forebay.http.tickets import REJOIN_SECONDS, TICKET, TICKET_SECONDS
 
 VERSION = "3.1.0"
 
@@ -104,7 +104,9 @@ def document(routes: Iterable[Route], version: str) -> JsonObject:
                     "in": "query",
                     "name": TICKET.name,
                     "description": "Made by `POST /api/ticket` for a browser's `WebSocket` or `EventSource`, which "
-                    f"cannot send a token; good for one request within {TICKET_SECONDS} seconds.",
+                    f"cannot send a token; good for one request within {TICKET_SECONDS} seconds, and then for the same "
+                    "tail again, as `EventSource` asks for it when its connection is lost, until it was away for "
+                    f"{REJOIN_SECONDS} seconds.",
                 },
             },
         },

@@ -28,6 +28,7 @@ from forebay.http.websocket import (
 
 if TYPE_CHECKING:
     from forebay.app import App
+    from forebay.http.auth import Grant
     from forebay.http.rsgi import Scope, WebSocketProtocol
 
 log = structlog.get_logger("forebay.push")
@@ -63,10 +64,9 @@ class Client:
     messages for many minutes more. Browsers answer pings by themselves.
     """
 
-    def __init__(self, socket: WebSocket, permitted: Callable[[], bool], ping_seconds: float, now: float) -> None:
+    def __init__(self, socket: WebSocket, ping_seconds: float, now: float) -> None:
         self.socket = socket
         self._ping_seconds = ping_seconds
-        self._permitted = permitted
         self._sent = now
         self._pinged = now
         self._received_at_ping: int | None = None
@@ -100,9 +100,7 @@ class Client:
         return True
 
     def _ping(self, received: int | None, now: float) -> None:
-        if not self._permitted():
-            self.socket.close(POLICY)
-        elif received is None:
+        if received is None:
             # The system does not tell what it sends, so there is nothing to ask for.
             self._pinged = now
         elif received == self._received_at_ping:
@@ -131,9 +129,9 @@ class Hub:
         """How many clients there are."""
         return self._taken
 
-    async def serve(self, scope: Scope, protocol: WebSocketProtocol, permitted: Callable[[], bool]) -> None:
-        """Accepts one client and sends it the figures at once and every second, until it goes, is cut off, or the
-        server stops. `permitted` tells whether it may still read.
+    async def serve(self, scope: Scope, protocol: WebSocketProtocol, grant: Grant) -> None:
+        """Accepts one client and sends it the figures at once and every second, until it goes, is cut off, its token
+        may not read any more, or the server stops.
 
         Raises:
             Saturated: there are as many clients as there may be.
@@ -147,7 +145,8 @@ class Hub:
         try:
             socket = await accept(scope, protocol)
             if socket is not None:
-                await self._follow(Client(socket, permitted, self._ping_seconds, self._clock()))
+                with self._app.sessions.held(grant, lambda: self._close(socket, POLICY)):
+                    await self._follow(Client(socket, self._ping_seconds, self._clock()))
         finally:
             self._taken -= 1
 

@@ -1,6 +1,6 @@
 """Live tails of streams."""
 
 from forebay.tail.hub import MAX_WAIT_SECONDS, Choice, Hub, Hubs
-from forebay.tail.position import MAX_ID_CHARACTERS, Position, parse, written
+from forebay.tail.position import ID, MAX_ID_CHARACTERS, Position, parse, written
 
-__all__ = ["MAX_ID_CHARACTERS", "MAX_WAIT_SECONDS", "Choice", "Hub", "Hubs", "Position", "parse", "written"]
+__all__ = ["ID", "MAX_ID_CHARACTERS", "MAX_WAIT_SECONDS", "Choice", "Hub", "Hubs", "Position", "parse", "written"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 
 from forebay._forebay import Engine, Filter, Projects, TailChunk
-from forebay.errors import ForebayError, Saturated, StreamNotFound
+from forebay.errors import ForebayError, Saturated, StreamNotFound, Unauthorized
 from forebay.http.outlet import Outlet
 from forebay.tail.position import Position, written
 
@@ -230,6 +230,14 @@ class Hubs:
         """
         if self._tails >= self._limit:
             raise Saturated(f"there are {self._limit} tails already, half of the connections that the server takes")
+
+    def dismiss(self, outlet: Outlet) -> None:
+        """Ends one tail whose reader may not read any more. What it has not taken goes nowhere."""
+        if outlet.full:
+            outlet.cut()
+            return
+        outlet.send(_last_event(Unauthorized.name))
+        outlet.close()
 
     async def serve(self, choice: Choice, predicate: Filter | None, position: Position, outlet: Outlet) -> None:
         """Sends one tail, from its start to its end."""

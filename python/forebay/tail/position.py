@@ -13,7 +13,10 @@ Position = tuple[int, list[int]]
 MAX_ID_CHARACTERS = 32 << 10
 """An offset of 20 digits in each of 1024 partitions fits."""
 
-_ID = re.compile(r"([0-9]{1,10}):([0-9]{1,19}(?:\.[0-9]{1,19})*)")
+ID = r"([0-9]{1,10}):([0-9]{1,19}(?:\.[0-9]{1,19})*)"
+"""The stream's identity and the offsets, as a regular expression."""
+
+_ID = re.compile(ID)
 
 
 def written(position: Position) -> str:
@@ -21,16 +24,16 @@ def written(position: Position) -> str:
     return f"{stream}:{'.'.join(map(str, offsets))}"
 
 
-def parse(text: str) -> Position:
-    """The position that an event's id names.
+def parse(text: str, sent_as: str) -> Position:
+    """The position that an event's id names, which was sent as the header or parameter `sent_as`.
 
     Raises:
         InvalidRequest: it is no such id.
     """
     found = _ID.fullmatch(text.strip()) if len(text) <= MAX_ID_CHARACTERS else None
     if found is None:
-        raise InvalidRequest(f"last-event-id is {shown(text)}, which is not the id of an event of a tail")
+        raise InvalidRequest(f"{sent_as} is {shown(text)}, which is not the id of an event of a tail")
     stream, offsets = int(found[1]), list(map(int, found[2].split(".")))
     if stream >= 1 << 32 or any(offset >= 1 << 63 for offset in offsets):
-        raise InvalidRequest(f"last-event-id is {shown(text)}, which is not the id of an event of a tail")
+        raise InvalidRequest(f"{sent_as} is {shown(text)}, which is not the id of an event of a tail")
     return stream, offsets
