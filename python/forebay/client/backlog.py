@@ -31,7 +31,7 @@ class Backlog:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.closed = False
-        self.on_work: Callable[[], None] = _nothing
+        self.on_work: Callable[[], object] = _nothing
         """Called when there is something to send."""
         self.on_fork: Callable[[], None] = _nothing
         """Called when this is found to be another process: not every fork calls Python's hooks."""
@@ -92,6 +92,11 @@ class Backlog:
         self._reset_lock()
         self._clear()
         self._pid = os.getpid()
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether this is a signal's handler in the middle of a call."""
+        return self._is_inside() or bool(self._away)
 
     # Batches
 

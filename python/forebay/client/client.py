@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -271,8 +272,15 @@ class Client:
     def flush(self, timeout: float = 30.0) -> int:
         """Waits until everything handed over before is delivered or rejected, up to `timeout` seconds; how many events
         are not."""
-        self._senders.hurry()
-        return self._queue.flush(timeout)
+        deadline = time.monotonic() + timeout
+        queue, senders = self._queue, self._senders
+        queue.look_around()
+        senders.hurry()
+        if queue.pending and not senders.start() and not queue.is_inside:
+            # There can be no thread, as when the interpreter ends: whoever waits sends.
+            queue.flush(0.0)
+            senders.send_here(deadline)
+        return queue.flush(max(0.0, deadline - time.monotonic()))
 
     def close(self, timeout: float | None = None) -> int:
         """Ends the client: nothing further is accepted, what is left is sent for up to `timeout` seconds

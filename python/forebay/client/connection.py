@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import math
 import socket
 import time
 from dataclasses import dataclass
@@ -28,9 +29,10 @@ class Answer:
 class Connection:
     """Connects when it has to. Not to be shared between threads."""
 
-    def __init__(self, target: Target, seconds: float) -> None:
+    def __init__(self, target: Target, seconds: float, until: float = math.inf) -> None:
         self._target = target
         self._seconds = seconds
+        self._until = until
         self._head = target.head()
         self._socket: socket.socket | None = None
         self.used = False
@@ -50,10 +52,10 @@ class Connection:
         Raises:
             OSError, http.client.HTTPException: no answer. The outcome is unknown and the connection closed.
         """
-        deadline = time.monotonic() + self._seconds
+        deadline = min(time.monotonic() + self._seconds, self._until)
         try:
             if self._socket is None:
-                self._socket = self._target.connect(self._seconds)
+                self._socket = self._target.connect(_left(deadline))
             return self._exchange(self._socket, path, headers, body, deadline)
         except BaseException:
             self.close()

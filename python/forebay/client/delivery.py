@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -28,7 +29,8 @@ class Undelivered(Exception):
 class Delivery:
     """Posts on one kept-alive connection. Not to be shared between threads.
 
-    `pause` is how it waits; `on_retry` is told why each time; `patience_seconds` bounds the tries for one body.
+    `pause` is how it waits; `on_retry` is told why each time; `patience_seconds` bounds the tries for one body, and no
+    exchange goes on after `until`, of `time.monotonic`.
     """
 
     def __init__(
@@ -39,8 +41,9 @@ class Delivery:
         pause: Pause,
         on_retry: Callable[[str], None],
         patience_seconds: float | None = None,
+        until: float = math.inf,
     ) -> None:
-        self._connection = Connection(target, answer_seconds)
+        self._connection = Connection(target, answer_seconds, until)
         self._pause = pause
         self._on_retry = on_retry
         self._patience = patience_seconds

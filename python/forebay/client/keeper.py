@@ -52,7 +52,7 @@ class Keeper:
             return
         self.asked = True
         try:
-            launch(self._run, name="forebay-spool", failed=self._not_started)
+            launch(self._run, name="forebay-spool")
         except RuntimeError as error:
             self._not_started(str(error))
 

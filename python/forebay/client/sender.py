@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -35,30 +36,33 @@ def _tell(log: Callable[..., None], *words: str) -> None:
         log(*words)
 
 
-class SenderThread(threading.Thread):
-    """What it logs is not sent: that would go round."""
+_own = threading.local()
 
 
 def is_sender() -> bool:
-    """Whether this thread is a client's own."""
-    return isinstance(threading.current_thread(), SenderThread)
+    """Whether this thread is a client's own: what it logs is not sent, since that would go round."""
+    return getattr(_own, "is_sender", False)
 
 
-def launch(target: Callable[..., None], *args: object, name: str, failed: Callable[[str], None]) -> None:
-    """Starts a `SenderThread`, or says why not. By another thread: `Thread.start` waits for what it has started, and
-    when a signal's handler raises meanwhile, what is started may end or be stuck.
+def launch(target: Callable[..., None], *args: object, name: str) -> None:
+    """Starts a thread of the client's own. Not by `Thread.start`, for two reasons: that waits for what it has started,
+    and when a signal's handler raises meanwhile, what is started may end or be stuck. And what is started here runs,
+    though the interpreter may begin to end before, from when on some releases of Python refuse further threads.
 
     Raises:
         RuntimeError: there can be no further thread, since there are too many or the interpreter is ending.
     """
-    _thread.start_new_thread(_launch, (target, args, name, failed))
+    _thread.start_new_thread(_launched, (target, args, name))
 
 
-def _launch(target: Callable[..., None], args: tuple[object, ...], name: str, failed: Callable[[str], None]) -> None:
+def _launched(target: Callable[..., None], args: tuple[object, ...], name: str) -> None:
+    _own.is_sender = True
+    threading.current_thread().name = name
     try:
-        SenderThread(target=target, args=args, name=name, daemon=True).start()
-    except RuntimeError as error:
-        failed(str(error))
+        target(*args)
+    finally:
+        # Before Python 3.13 `threading` keeps those for ever that it has not started.
+        threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
 
 
 class Senders:
@@ -82,6 +86,7 @@ class Senders:
         self._lock = threading.Lock()
         self._pauses = Bells()
         self._stopped = False
+        self._until = math.inf
         self._not_before = 0.0
         self._hurried = 0
         self._failing = False
@@ -92,25 +97,37 @@ class Senders:
         self.feeds: set[Feed] = set()
         """Those whose callers are at it."""
 
-    def start(self) -> None:
-        """The first one, if there is none. Cheap when there is."""
-        if not self.running:
-            self._add(0)
+    def start(self) -> bool:
+        """The first one, if there is none. Cheap when there is. False when there can be no thread."""
+        return bool(self.running) or self._add(0)
 
-    def _add(self, running: int) -> None:
+    def _add(self, running: int) -> bool:
         """One more than so many. It counts itself: whoever starts it may be broken off by a signal's handler, and then
         nobody knows whether it runs. Of two that are started for that reason, or before the first has counted itself,
         one ends at once."""
         if self.running != running or self._stopped:
-            return
+            return True
         try:
-            launch(self._run, running, name=f"forebay-sender-{running}", failed=self._not_started)
+            launch(self._run, running, name=f"forebay-sender-{running}")
         except RuntimeError as error:
-            self._not_started(str(error))
+            # Those that run are enough.
+            self.last_error = str(error)
+            return False
+        return True
 
-    def _not_started(self, why: str) -> None:
-        # Those that run are enough.
-        self.last_error = why
+    def send_here(self, until: float) -> None:
+        """Sends what waits on the calling thread, up to that time, unless a thread does."""
+        before, _own.is_sender = is_sender(), True
+        self._until = until
+        try:
+            self._run(0)
+        finally:
+            self._until = math.inf
+            _own.is_sender = before
+
+    @property
+    def _is_over(self) -> bool:
+        return self._stopped or time.monotonic() >= self._until
 
     def hurry(self) -> None:
         """Ends the waits between tries, but for those the server asked for: somebody waits for the outcome."""
@@ -140,15 +157,19 @@ class Senders:
 
     def _deliver(self, *, first: bool) -> None:
         delivery = Delivery(
-            self._target, answer_seconds=self._answer_seconds, pause=self._pause, on_retry=self._retried
+            self._target,
+            answer_seconds=self._answer_seconds,
+            pause=self._pause,
+            on_retry=self._retried,
+            until=self._until,
         )
         failures = 0
         batch: Batch | None = None
         try:
-            while not self._stopped:
+            while not self._is_over:
                 batch = batch or self._take()
                 if batch is None:
-                    if not (first or self.feeds) or self._queue.closed:
+                    if self._until < math.inf or not (first or self.feeds) or self._queue.closed:
                         break
                     continue
                 try:
@@ -168,6 +189,8 @@ class Senders:
 
     def _take(self) -> Batch | None:
         """The next batch; None when there is none for a while."""
+        if self._until < math.inf:
+            return self._queue.take(0.0)
         if not self.feeds:
             return self._queue.take(IDLE_SECONDS)
         for feed in tuple(self.feeds):
@@ -187,10 +210,10 @@ class Senders:
         self._queue.sync(batch)
         parts = batch.parts()
         # A spool that is closed takes no notes: what is refused would be left, and sent, for ever.
-        while parts and not self._stopped:
+        while parts and not self._is_over:
+            if self._not_before > time.monotonic() and not self._pause(0.0, 0.0):
+                break
             start, end = parts.pop(0)
-            if self._not_before > time.monotonic():
-                self._pause(0.0, 0.0)
             some = events[start:end]
             lane = batch.lane
             answer = delivery.post(lane.path, lane.headers(batch.part_key(start, end)), lane.body(some))
@@ -257,12 +280,12 @@ class Senders:
         with self._lock:
             self._not_before = max(self._not_before, now + asked)
         hurried, own = self._hurried, now + seconds
-        while not self._stopped:
+        while not self._is_over:
             bell = self._pauses.hang()
             until = max(self._not_before, own) if self._hurried == hurried else self._not_before
             left = until - time.monotonic()
             if left > 0 and not self._stopped:
-                bell.acquire(timeout=left)
+                bell.acquire(timeout=max(0.0, min(left, self._until - time.monotonic())))
             self._pauses.take_down(bell)
             if left <= 0:
                 return True
