@@ -87,6 +87,7 @@ impl Engine {
         let engine = start::open(storage, options.validated()?)?;
         // When it cannot be made now, because the disk is full, the first request makes it.
         let _later = engine.follow_options();
+        engine.threads.begin();
         Ok(engine)
     }
 

@@ -69,7 +69,7 @@ pub enum Access {
 pub struct Retention {
     /// Records whose append time is older may be deleted; `None` keeps them forever.
     pub age: Option<Duration>,
-    /// The oldest segments beyond this many stored bytes are deleted; `None` keeps all.
+    /// The oldest segments are deleted as long as at least this many stored bytes are left; `None` keeps all.
     pub bytes: Option<u64>,
 }
 

@@ -80,7 +80,7 @@ pub struct StreamReport {
 
 impl StreamReport {
     pub(crate) fn of(stream: &Stream, options: &Options) -> Self {
-        let parts = stream.parts();
+        let sums = stream.sums();
         let partition = |(index, log): (u32, &crate::log::ring::Partition)| {
             // Read in this order, since both bounds only grow.
             let start = log.start();
@@ -93,10 +93,10 @@ impl StreamReport {
             definition: stream.definition(),
             dedup_window: stream.dedup_window().unwrap_or(options.dedup_window),
             partitions: (0..).zip(stream.partitions()).map(partition).collect(),
-            stored_bytes: parts.iter().map(|part| part.stored_bytes).sum(),
-            raw_bytes: parts.iter().map(|part| part.raw_bytes).sum(),
+            stored_bytes: sums.stored_bytes,
+            raw_bytes: sums.raw_bytes,
             ring_bytes: stream.share().used(),
-            segments: parts.len(),
+            segments: sums.parts,
         }
     }
 }

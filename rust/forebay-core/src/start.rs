@@ -19,9 +19,11 @@ use crate::ingest::parser::Parser;
 use crate::ingest::pool::WorkerPool;
 use crate::ingest::worker::JobQueue;
 use crate::load_test::LoadTest;
+use crate::log::bell::Bell;
 use crate::log::commit_queue::CommitQueue;
 use crate::log::committer::{Committer, Wiring};
 use crate::log::dedup::Dedup;
+use crate::log::deletion::leftovers;
 use crate::log::journal::{JOURNAL_DIRECTORY, Journal};
 use crate::log::journal_files::JournalFiles;
 use crate::log::read::Reader;
@@ -41,7 +43,7 @@ use crate::stream::{Catalog, StreamMaker};
 use crate::telemetry::{Counters, History};
 use crate::thread::{join, spawn};
 
-/// The background's pace: retention, and trying again what a full disk refused.
+/// The background's pace: retention by age, and trying again what a full disk refused.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Consumer groups that nobody calls are looked for this often: they expire after days.
@@ -55,11 +57,17 @@ pub(crate) struct Threads {
     background: Mutex<Vec<JoinHandle<()>>>,
     sealing: Arc<SealQueue>,
     spares: Arc<Spares>,
+    bell: Arc<Bell>,
 }
 
 impl Threads {
     pub(crate) fn seal_backlog(&self) -> usize {
         self.sealing.backlog()
+    }
+
+    /// Lets what is sealed be looked after: the options are followed, or could not be.
+    pub(crate) fn begin(&self) {
+        self.bell.begin();
     }
 
     /// Stops in the order of the way of the data, so that nothing admitted is left behind.
@@ -69,6 +77,7 @@ impl Threads {
         engine.commits.close();
         self.committer.lock().take().into_iter().for_each(join);
         self.sealing.close();
+        self.bell.close();
         self.spares.close();
         self.background.lock().drain(..).for_each(join);
         engine.status.set(Mode::Closed, "the engine is closed");
@@ -168,15 +177,11 @@ impl Parts {
         };
         let reader = Arc::new(Reader::new(Arc::clone(storage), Arc::clone(&status), Arc::clone(&counters)));
         let sealing: Arc<SealQueue> = Arc::default();
-        let retention = retention::Retention {
-            storage: Arc::clone(storage),
-            catalog: Arc::clone(&catalog),
-            commits: Arc::clone(&commits),
-            reader: Arc::clone(&reader),
-            counters: Arc::clone(&counters),
-            status: Arc::clone(&status),
-            sealing: Arc::clone(&sealing),
-        };
+        let retention = retention::Retention::new(
+            (Arc::clone(storage), Arc::clone(&catalog), Arc::clone(&commits)),
+            (Arc::clone(&reader), Arc::clone(&counters), Arc::clone(&status)),
+            (Arc::clone(&sealing), Arc::default()),
+        );
         let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
         let groups = Groups::new(catalog_, commits_, status_, Arc::clone(&reader), options.durability);
         Self {
@@ -225,6 +230,7 @@ impl Parts {
             background: Mutex::default(),
             sealing: Arc::clone(&self.sealing),
             spares: Arc::clone(&spares),
+            bell: Arc::clone(&self.retention.bell),
         };
         if self.status.mode() == Mode::ReadOnly {
             return Ok(threads);
@@ -245,9 +251,11 @@ impl Parts {
         *threads.committer.lock() = Some(spawn("committer", move || committer.run())?);
         let mut background = threads.background.lock();
         background.push(spawn("spares", move || spares.run())?);
-        let (sealing, retention) = (Arc::clone(&self.sealing), Arc::clone(&self.retention));
-        let groups = Arc::clone(&self.groups);
-        background.push(spawn("sealer", move || seal_and_retain(sealer, &sealing, &retention, &groups))?);
+        self.retention.leave_over(leftovers(&recovered.rows, &self.catalog));
+        let (sealing, bell) = (Arc::clone(&self.sealing), Arc::clone(&self.retention.bell));
+        background.push(spawn("sealer", move || seal(sealer, &sealing, &bell))?);
+        let (retention, groups) = (Arc::clone(&self.retention), Arc::clone(&self.groups));
+        background.push(spawn("retention", move || retain(&retention, &groups))?);
         drop(background);
         // A machine may have become smaller: one is enough to start.
         threads.workers.resize(workers).or_else(|_| threads.workers.resize(1))?;
@@ -255,22 +263,28 @@ impl Parts {
     }
 }
 
-fn seal_and_retain(mut sealer: Sealer, queue: &SealQueue, retention: &retention::Retention, groups: &Groups) {
+fn seal(mut sealer: Sealer, queue: &SealQueue, bell: &Bell) {
+    while let Ok(full) = queue.take(TICK) {
+        if let Some(full) = full {
+            if !sealer.seal(full, bell) {
+                return;
+            }
+            bell.ring();
+        }
+        sealer.look_for_room();
+    }
+}
+
+/// Deletes what is due after each sealing, and each tick: sealing never waits for it.
+fn retain(retention: &retention::Retention, groups: &Groups) {
     let mut next_sweep = Instant::now() + SWEEP;
-    let mut retain = || {
+    let mut heard = 0;
+    while let Some(rings) = retention.bell.wait(heard, TICK) {
+        heard = rings;
         retention.apply(Timestamp::now());
         if Instant::now() >= next_sweep {
             groups.sweep(Timestamp::now(), groups.uptime());
             next_sweep = Instant::now() + SWEEP;
         }
-    };
-    while let Ok(full) = queue.take(TICK) {
-        if let Some(full) = full
-            && !sealer.seal(full, &mut retain)
-        {
-            return;
-        }
-        sealer.look_for_room();
-        retain();
     }
 }

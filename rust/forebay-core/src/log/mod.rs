@@ -2,11 +2,13 @@
 
 pub mod aligned;
 pub mod append;
+pub mod bell;
 pub mod block;
 pub mod commit_queue;
 pub mod committer;
 pub mod dedup;
-mod deletion;
+pub(crate) mod deletion;
+mod discard;
 pub mod encode;
 pub mod event_json;
 pub mod frame;

@@ -226,8 +226,8 @@ impl Reader {
     }
 
     fn read_sealed(&self, stream: &Stream, batch: &mut RecordBatch, limits: Limits) -> Result<()> {
-        let Some(part) = stream.part_at(batch.partition, batch.next_offset) else { return Ok(()) };
-        let reader = match self.open(&part, stream) {
+        let Some((part, opened)) = self.find(stream, batch.partition, batch.next_offset) else { return Ok(()) };
+        let reader = match opened {
             Ok(reader) => reader,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Retention may have removed it after the look-up; then the range is below the start by now.
@@ -275,6 +275,28 @@ impl Reader {
         Ok(())
     }
 
+    /// The part that holds `offset`, or the first one after it, and its file. A merge may remove the file after the
+    /// look-up; then another part holds the offset, and is looked for again: each round takes a further merge.
+    fn find(
+        &self,
+        stream: &Stream,
+        partition: PartitionId,
+        offset: Offset,
+    ) -> Option<(Arc<SegmentPart>, io::Result<Arc<SegmentReader>>)> {
+        let mut part = stream.part_at(partition, offset)?;
+        loop {
+            let opened = self.open(&part, stream);
+            if !opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                return Some((part, opened));
+            }
+            let now = stream.part_at(partition, offset)?;
+            if now.name == part.name {
+                return Some((part, opened));
+            }
+            part = now;
+        }
+    }
+
     fn open(&self, part: &SegmentPart, stream: &Stream) -> io::Result<Arc<SegmentReader>> {
         let mut open = self.open.lock();
         if let Some(at) = open.iter().position(|reader| reader.name() == part.name)
@@ -296,6 +318,12 @@ impl Reader {
         let mut open = self.open.lock();
         open.push_front(Arc::clone(&reader));
         open.truncate(OPEN_SEGMENTS);
+        drop(open);
+        // Retention or a merge may have removed the file meanwhile, and told the cache before it was in there: kept open,
+        // it would take its space until so many others were read. Each forgets the part before it tells the cache.
+        if stream.part_named(part.name).is_none() {
+            self.forget(part.name);
+        }
         Ok(reader)
     }
 

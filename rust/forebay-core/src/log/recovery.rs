@@ -1,7 +1,6 @@
 //! From a data directory to a log: tables, then the journal on top of them. The process always starts: what is damaged
 //! is named and left as it is, and the log is opened read-only then.
 
-use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use super::replay::{Replay, Step, Tail};
 use super::ring::{Payload, Run, Times};
 use super::seal_queue::{Contents, Full};
 use super::sealer::Sealer;
-use super::segment::SEGMENT_DIRECTORY;
+use super::segment::{SEGMENT_DIRECTORY, SegmentName};
 use super::spares::{Spares, UNFINISHED};
 use super::state::{STATE_DIRECTORY, State};
 use super::status::{Damage, Mode, Status};
@@ -218,10 +217,7 @@ impl<'a> Recovery<'a> {
                             stream.add_part(&Arc::new(part));
                         }
                     }
-                    None => {
-                        let part = stream.parts().into_iter().find(|part| part.key(stream.id()) == op.key);
-                        part.iter().for_each(|part| stream.remove_part(part));
-                    }
+                    None => SegmentPart::name_of(name).into_iter().for_each(|name| stream.remove_part(name)),
                 }
             }
             (Table::Counters, Some(value)) if op.key == NEXT_STREAM_ID => {
@@ -320,6 +316,7 @@ impl<'a> Recovery<'a> {
             let op = TableOp::delete(Table::Segments, part.key(stream.id()));
             self.rows.apply(op.clone());
             contents.changes.apply(op);
+            stream.remove_part(part.name);
         }
         stream.delete();
         self.catalog.remove(&stream);
@@ -364,14 +361,13 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    /// Removes segments that no row names: of a sealing or a deletion that a crash interrupted.
+    /// Removes segments that no row names: of a sealing, a merge or a deletion that a crash interrupted.
     fn remove_orphans(&self) -> io::Result<()> {
-        let streams = self.catalog.all();
-        let named: BTreeSet<_> =
-            streams.iter().flat_map(|stream| stream.parts()).map(|part| part.name.path()).collect();
         for entry in self.storage.list(Path::new(SEGMENT_DIRECTORY))? {
             let path = Path::new(SEGMENT_DIRECTORY).join(&entry.name);
-            if entry.name.ends_with(".segment") && !named.contains(&path) {
+            let name = SegmentName::parse(&entry.name).filter(|name| name.path() == path);
+            let is_used = name.is_some_and(|name| self.catalog.files().is_used(name));
+            if entry.name.ends_with(".segment") && !is_used {
                 self.storage.remove(&path)?;
             }
         }

@@ -1,22 +1,28 @@
 //! Deleting what is older or more than a stream keeps: whole segments, oldest first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
+use super::bell::Bell;
 use super::commit_queue::{CommitQueue, OPS_BYTES};
+use super::discard::Discard;
 use super::read::Reader;
 use super::seal_queue::SealQueue;
-use super::sealer::deletion;
 use super::segment::{SEGMENT_DIRECTORY, SegmentName};
 use super::status::Status;
 use super::storage::Storage;
 use super::table::TableOp;
 use crate::ids::Timestamp;
 use crate::stream::{Catalog, SegmentPart, Stream};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counter, Counters};
 
-/// Applies every stream's retention.
+/// Applies every stream's retention, in a thread of its own.
+///
+/// A call costs one comparison a stream, and what it deletes: each stream knows the sum of its parts and their order, so
+/// nothing that stays is looked at, however many segments and partitions there are.
 #[derive(Debug)]
 pub struct Retention {
     /// Where segments are.
@@ -33,33 +39,85 @@ pub struct Retention {
     pub status: Arc<Status>,
     /// Who makes segments meanwhile.
     pub sealing: Arc<SealQueue>,
+    /// Wakes the thread.
+    pub bell: Arc<Bell>,
+    /// Held while parts of streams are deleted or replaced by merged ones: look-up, commit and change are one step.
+    /// It is taken before [`SealQueue::alone`], and never held for more than one commit.
+    pub(super) changing: Mutex<()>,
+    /// Rows of deleted streams that no commit deletes yet, in the order in which they are to be deleted. There are at
+    /// most as many as the streams' parts and partitions had.
+    pub(super) leftovers: Mutex<VecDeque<TableOp>>,
+    /// Parts that were looked at, for the tests: those that stay must not be, but for one a stream.
+    pub(crate) looked_at: Counter,
 }
 
 impl Retention {
-    /// Deletes what is due at `now`. What fails is tried again at the next call.
+    /// With nothing left over.
+    #[must_use]
+    pub fn new(
+        (storage, catalog, commits): (Arc<dyn Storage>, Arc<Catalog>, Arc<CommitQueue>),
+        (reader, counters, status): (Arc<Reader>, Arc<Counters>, Arc<Status>),
+        (sealing, bell): (Arc<SealQueue>, Arc<Bell>),
+    ) -> Self {
+        let (changing, leftovers, looked_at) = (Mutex::default(), Mutex::default(), Counter::default());
+        Self { storage, catalog, commits, reader, counters, status, sealing, bell, changing, leftovers, looked_at }
+    }
+
+    /// Deletes all that is due at `now`, in as many commits as that takes. What fails is tried again at the next call.
     pub fn apply(&self, now: Timestamp) {
-        let _alone = self.sealing.alone();
-        let mut due: Vec<(Arc<Stream>, Arc<SegmentPart>)> = Vec::new();
-        let mut ops: Vec<TableOp> = Vec::new();
-        let mut bytes = 0;
-        let streams = self.catalog.all();
-        for (stream, part) in
-            streams.iter().flat_map(|stream| expired(stream, now).into_iter().map(move |p| (stream, p)))
-        {
-            let deletion = deletion(stream.id(), &part);
-            bytes += deletion.iter().map(TableOp::encoded_bytes).sum::<usize>();
-            if bytes > OPS_BYTES && !due.is_empty() {
+        self.delete_leftovers();
+        let mut due = VecDeque::from(self.catalog.all_that(|stream| self.is_due(stream, now)));
+        while !due.is_empty() && !self.bell.is_closed() && self.delete_some(&mut due, now) {}
+    }
+
+    /// Deletes what one commit can delete of these streams, and takes those that are done off the list. `false` when
+    /// nothing can be deleted now.
+    fn delete_some(&self, due: &mut VecDeque<Arc<Stream>>, now: Timestamp) -> bool {
+        let _one_at_a_time = self.changing.lock();
+        let mut discard = Discard::default();
+        while let Some(stream) = due.front() {
+            if !self.take_expired(stream, now, &mut discard) {
                 break;
             }
-            ops.extend(deletion);
-            due.push((Arc::clone(stream), part));
+            due.pop_front();
         }
-        if due.is_empty() {
-            return;
+        if discard.is_empty() {
+            return true;
         }
-        if self.commits.change(ops).is_ok() {
-            self.forget(&due);
+        let deleted = self.commits.change(discard.ops()).is_ok();
+        if deleted {
+            self.forget(&discard.parts);
         }
+        deleted
+    }
+
+    fn is_due(&self, stream: &Stream, now: Timestamp) -> bool {
+        let Some(keeps) = Keeps::of(stream, now) else { return false };
+        let stored = stream.sums().stored_bytes;
+        let mut due = false;
+        stream.each_part(|oldest| {
+            self.looked_at.increment();
+            due = !keeps.keeps(oldest, stored);
+            false
+        });
+        due
+    }
+
+    /// Takes the oldest parts of a stream that it no longer keeps. `false` when there was no room for all of them.
+    fn take_expired(&self, stream: &Arc<Stream>, now: Timestamp, discard: &mut Discard) -> bool {
+        let Some(keeps) = Keeps::of(stream, now).filter(|_| !stream.is_deleted()) else { return true };
+        let mut stored = stream.sums().stored_bytes;
+        let mut fits = true;
+        stream.each_part(|part| {
+            self.looked_at.increment();
+            if keeps.keeps(part, stored) {
+                return false;
+            }
+            fits = discard.take(stream, part);
+            stored = stored.saturating_sub(part.stored_bytes);
+            fits
+        });
+        fits
     }
 
     /// The deletion is durable: readers stop at the new start, then the files go.
@@ -70,40 +128,154 @@ impl Retention {
                     log.advance_start(base.plus(*records));
                 }
             }
-            stream.remove_part(part);
+            stream.remove_part(part.name);
             self.counters.segments_deleted.increment();
             self.counters.segment_bytes_deleted.add(part.stored_bytes);
         }
-        let streams = self.catalog.all();
-        let named: BTreeSet<SegmentName> =
-            streams.iter().flat_map(|stream| stream.parts()).map(|part| part.name).collect();
-        let files: BTreeSet<SegmentName> = deleted.iter().map(|(_, part)| part.name).collect();
-        for name in files.difference(&named) {
-            self.reader.forget(*name);
+        self.remove_unused(deleted.iter().map(|(_, part)| part.name));
+    }
+
+    /// Removes those of the files that no stream has a part in any more.
+    pub(super) fn remove_unused(&self, files: impl Iterator<Item = SegmentName>) {
+        let files: BTreeSet<SegmentName> = files.filter(|name| !self.catalog.files().is_used(*name)).collect();
+        if files.is_empty() {
+            return;
+        }
+        for name in files {
+            self.reader.forget(name);
             // A file that stays behind is an orphan, which the next start removes.
             let _ignored = self.storage.remove(&name.path());
         }
         let _ignored = self.storage.sync_directory(Path::new(SEGMENT_DIRECTORY));
     }
+
+    /// Deletes the rows that deleted streams have left, in as many commits as that takes.
+    fn delete_leftovers(&self) {
+        while !self.bell.is_closed() {
+            let (mut ops, mut bytes) = (Vec::new(), 0);
+            for op in self.leftovers.lock().iter() {
+                bytes += op.encoded_bytes();
+                if bytes > OPS_BYTES {
+                    break;
+                }
+                ops.push(op.clone());
+            }
+            let count = ops.len();
+            if count == 0 || self.commits.change(ops).is_err() {
+                return;
+            }
+            // Others only append meanwhile.
+            self.leftovers.lock().drain(..count);
+        }
+    }
 }
 
-/// The oldest segments of a stream that it no longer keeps.
-fn expired(stream: &Stream, now: Timestamp) -> Vec<Arc<SegmentPart>> {
-    let definition = stream.definition();
-    let parts = stream.parts();
-    let mut excess = match definition.retention_bytes {
-        Some(limit) => parts.iter().map(|part| part.stored_bytes).sum::<u64>().saturating_sub(limit),
-        None => 0,
-    };
-    let oldest_kept = definition.retention_ms.map(|ms| now.0.saturating_sub_unsigned(ms.saturating_mul(1000)));
-    let mut expired = Vec::new();
-    for part in parts {
-        let old = oldest_kept.is_some_and(|kept| part.newest_append.0 < kept);
-        if !old && excess == 0 {
-            break;
-        }
-        excess = excess.saturating_sub(part.stored_bytes);
-        expired.push(part);
+/// What a stream keeps at one moment.
+struct Keeps {
+    /// Parts whose newest record was appended before are too old.
+    since: Option<Timestamp>,
+    /// There are at least so many stored bytes, if there ever were.
+    bytes: Option<u64>,
+}
+
+impl Keeps {
+    /// `None` for everything.
+    fn of(stream: &Stream, now: Timestamp) -> Option<Self> {
+        let (ms, bytes) = stream.retention();
+        let since = ms.map(|ms| Timestamp(now.0.saturating_sub_unsigned(ms.saturating_mul(1000))));
+        (since.is_some() || bytes.is_some()).then_some(Self { since, bytes })
     }
-    expired
+
+    /// Whether the oldest part of a stream that has `stored` bytes stays. A part is not cut: it goes when what is left
+    /// without it is as much as was asked for, so there may be up to one part more, and never less.
+    fn keeps(&self, oldest: &SegmentPart, stored: u64) -> bool {
+        let is_old = self.since.is_some_and(|since| oldest.newest_append < since);
+        let is_excess = self.bytes.is_some_and(|bytes| stored.saturating_sub(oldest.stored_bytes) >= bytes);
+        !is_old && !is_excess
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Generation, Offset, PartitionId};
+    use crate::log::storage::faulty::Faulty;
+    use crate::options;
+    use crate::stream::StreamDefinition;
+
+    const PARTITIONS: u32 = 64;
+
+    /// Retention without a thread or a committer: what it would commit is refused.
+    fn retention() -> Retention {
+        let storage: Arc<dyn Storage> = Arc::new(Faulty::new(1));
+        let (status, counters, commits): (Arc<Status>, Arc<Counters>, Arc<CommitQueue>) = Default::default();
+        commits.close();
+        let reader = Arc::new(Reader::new(Arc::clone(&storage), Arc::clone(&status), Arc::clone(&counters)));
+        let catalog = Arc::new(Catalog::new(1 << 20));
+        Retention::new((storage, catalog, commits), (reader, counters, status), Default::default())
+    }
+
+    /// A stream of parts that were appended a second each after the other.
+    fn stream(retention: &Retention, id: u32, kept: options::Retention, parts: u64) -> Arc<Stream> {
+        let definition = StreamDefinition::new(&format!("s{id}"), PARTITIONS, kept, 1024);
+        let stream = retention.catalog.insert(StreamDefinition { id, ..definition });
+        for second in 0..parts {
+            let name = SegmentName { generation: Generation(second + 1), ordinal: 0 };
+            let spans = (0..PARTITIONS).map(|partition| (PartitionId(partition), Offset(second * 10), 10));
+            stream.add_part(&Arc::new(SegmentPart {
+                stored_bytes: 100,
+                newest_append: Timestamp(second.cast_signed() * 1_000_000),
+                spans: spans.collect(),
+                ..SegmentPart::new(name)
+            }));
+        }
+        stream
+    }
+
+    fn looks(retention: &Retention, seconds: i64) -> u64 {
+        let before = retention.looked_at.get();
+        retention.apply(Timestamp(seconds * 1_000_000));
+        retention.looked_at.get() - before
+    }
+
+    /// However many segments and partitions there are, a second without anything due looks at one part a stream that
+    /// has a retention.
+    #[test]
+    fn what_stays_is_not_looked_at() {
+        let retention = retention();
+        let age = Some(std::time::Duration::from_secs(3600));
+        for id in 1..=3 {
+            stream(&retention, id, options::Retention { age, bytes: Some(1 << 40) }, 500);
+        }
+        stream(&retention, 4, options::Retention { age: None, bytes: None }, 500);
+        assert_eq!(looks(&retention, 3600), 3);
+        assert_eq!(looks(&retention, 3599), 3);
+        // What is due is looked at, and what the first of each stream is that is not.
+        assert_eq!(looks(&retention, 3605), 3 + 3 * 6);
+    }
+
+    #[test]
+    fn as_much_is_due_as_leaves_what_was_asked_for() {
+        let retention = retention();
+        let bytes = |bytes| options::Retention { age: None, bytes: Some(bytes) };
+        for (id, (limit, due)) in (1..).zip([(1, 9), (100, 9), (101, 8), (999, 0), (1000, 0), (5000, 0)]) {
+            let stream = stream(&retention, id, bytes(limit), 10);
+            let mut discard = Discard::default();
+            assert!(retention.take_expired(&stream, Timestamp(0), &mut discard));
+            assert_eq!(discard.parts.len(), due, "of ten parts of 100 bytes, {limit} kept");
+        }
+    }
+
+    /// A commit has one row a part, and one a partition of each stream, however many parts it deletes.
+    #[test]
+    fn a_commit_moves_each_start_once_and_is_bounded() {
+        let retention = retention();
+        let stream = stream(&retention, 1, options::Retention { age: None, bytes: Some(1) }, 5000);
+        let mut discard = Discard::default();
+        assert!(!retention.take_expired(&stream, Timestamp(0), &mut discard), "they do not all fit");
+        let ops = discard.ops();
+        let bytes: usize = ops.iter().map(TableOp::encoded_bytes).sum();
+        assert!(bytes <= OPS_BYTES && bytes > OPS_BYTES - 100, "{bytes}");
+        assert_eq!(ops.len(), discard.parts.len() + PARTITIONS as usize);
+    }
 }

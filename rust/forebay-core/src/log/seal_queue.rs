@@ -111,7 +111,7 @@ impl SealQueue {
         self.wake.notify_all();
     }
 
-    /// Held while segments are made or deleted: who deletes knows every row there is.
+    /// Held while a file is sealed, and by who has to know that none is: a stream is deleted, or parts are compared.
     pub(crate) fn alone(&self) -> MutexGuard<'_, ()> {
         self.alone.lock()
     }
@@ -154,6 +154,18 @@ impl SealQueue {
 
     pub(super) fn finished(&self) {
         self.state.lock().sealing = false;
+        self.wake.notify_all();
+    }
+
+    /// Waits until no file waits or is being sealed, but not longer than `limit`.
+    pub(super) fn wait_for_idle(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mut state = self.state.lock();
+        while (state.sealing || !state.files.is_empty()) && !state.closed {
+            if self.wake.wait_until(&mut state, deadline).timed_out() {
+                return;
+            }
+        }
     }
 
     /// Waits out a retry. `false` when closed.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bell::Bell;
 use super::block::{BLOCK_BYTES, BlockRow, Compressor};
 use super::record::Records;
 use super::ring::{Run, Times};
@@ -22,7 +23,7 @@ use crate::telemetry::Counters;
 
 /// A stream with this much in one journal file gets a segment of its own; smaller ones share one, or every quiet
 /// stream would cost a file a journal file.
-const OWN_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const OWN_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 /// Percent of a stream's share of the ring from which LZ4 stands in for its compression: a slow sealer must not become
 /// an outage. To compress nothing would be slower still: it writes four times as many fresh pages.
 const LZ4_PERCENT: u64 = 60;
@@ -57,15 +58,15 @@ impl Sealer {
         Self { storage, queue, spares, status, counters, state, dedup_window, compressor: Compressor::new(), raw }
     }
 
-    /// Seals one file, trying again while the disk is full; `retain` is called between tries, since deleting is what
-    /// may make room. `false` when it could not be sealed: the file stays, and the next start seals it.
-    pub fn seal(&mut self, full: Full, retain: &mut dyn FnMut()) -> bool {
+    /// Seals one file, trying again while the disk is full; the bell is rung between tries, since deleting is what may
+    /// make room. `false` when it could not be sealed: the file stays, and the next start seals it.
+    pub fn seal(&mut self, full: Full, bell: &Bell) -> bool {
         let sealed = loop {
             match self.write(&full.contents) {
                 Ok(()) => break true,
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                     self.status.set_sealer_stuck(Some(format!("cannot write a segment: {error}")));
-                    retain();
+                    bell.ring();
                     if !self.queue.pause() {
                         break false;
                     }
@@ -189,16 +190,15 @@ impl Sealer {
         }
         let rows = writer.finish()?;
         let mut parts: Vec<(Arc<Stream>, SegmentPart)> = Vec::new();
-        for (stream, partition, _) in runs {
-            let rows = rows.iter().filter(|row| row.stream == stream.id() && row.partition == *partition);
-            match parts.last_mut().filter(|(last, _)| last.id() == stream.id()) {
-                Some((_, part)) => part.add_rows(rows),
-                None => {
-                    let mut part = SegmentPart::new(name);
-                    part.add_rows(rows);
-                    parts.push((Arc::clone(stream), part));
-                }
-            }
+        // Runs and blocks are both in the order of their streams.
+        for runs in runs.chunk_by(|(a, ..), (b, ..)| a.id() == b.id()) {
+            let Some((stream, ..)) = runs.first() else { continue };
+            let from = rows.partition_point(|row| row.stream < stream.id());
+            let mut part = SegmentPart::new(name);
+            part.add_rows(rows[from..].iter().take_while(|row| row.stream == stream.id()));
+            let appends = runs.iter().flat_map(|(.., runs)| *runs).map(|run| run.append_time);
+            appends.min().into_iter().for_each(|oldest| part.appended_at(oldest));
+            parts.push((Arc::clone(stream), part));
         }
         for (_, part) in &parts {
             self.counters.sealed_bytes_raw.add(part.raw_bytes);
@@ -270,14 +270,3 @@ impl Sealer {
 }
 
 type PartitionRuns<'a> = (&'a Arc<Stream>, PartitionId, &'a Vec<Run>);
-
-/// The changes that retention makes when it deletes a part.
-#[must_use]
-pub fn deletion(stream: StreamId, part: &SegmentPart) -> Vec<TableOp> {
-    let mut ops = vec![TableOp::delete(Table::Segments, part.key(stream))];
-    ops.extend(part.spans.iter().map(|(partition, base, records)| {
-        let key = number_key(stream.0, &[partition.0.into()]);
-        TableOp::put(Table::Starts, key, base.plus(*records).0.to_le_bytes())
-    }));
-    ops
-}

@@ -32,6 +32,13 @@ impl SegmentName {
     pub fn path(self) -> PathBuf {
         PathBuf::from(format!("{SEGMENT_DIRECTORY}/{:020}-{:04}.segment", self.generation.0, self.ordinal))
     }
+
+    /// Whose file it is, by its name inside of the directory.
+    #[must_use]
+    pub fn parse(file: &str) -> Option<Self> {
+        let (generation, ordinal) = file.strip_suffix(".segment")?.split_once('-')?;
+        Some(Self { generation: Generation(generation.parse().ok()?), ordinal: ordinal.parse().ok()? })
+    }
 }
 
 /// Writes one segment file, past the page cache where that can be had: filling fresh pages of the cache costs more than

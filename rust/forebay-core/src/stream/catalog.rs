@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use super::{REJECTED_SUFFIX, Stream, StreamDefinition};
+use super::{REJECTED_SUFFIX, SegmentFiles, Stream, StreamDefinition};
 use crate::admission::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::StreamId;
@@ -31,6 +31,7 @@ pub struct Catalog {
     changing: Mutex<()>,
     /// One stream's share of the ring's budget.
     share_bytes: u64,
+    files: Arc<SegmentFiles>,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +43,7 @@ struct Streams {
 
 impl Catalog {
     pub(crate) fn new(share_bytes: u64) -> Self {
-        Self { streams: RwLock::default(), changing: Mutex::default(), share_bytes }
+        Self { streams: RwLock::default(), changing: Mutex::default(), share_bytes, files: Arc::default() }
     }
 
     /// Held while a stream is created or deleted: look-up, commit and change are one step.
@@ -65,6 +66,17 @@ impl Catalog {
     #[must_use]
     pub fn by_id(&self, id: StreamId) -> Option<Arc<Stream>> {
         self.streams.read().by_id.get(&id).cloned()
+    }
+
+    /// Which segment files are in use.
+    pub(crate) fn files(&self) -> &SegmentFiles {
+        &self.files
+    }
+
+    /// The streams of which that holds, in no order.
+    pub(crate) fn all_that(&self, holds: impl Fn(&Stream) -> bool) -> Vec<Arc<Stream>> {
+        let streams = self.streams.read();
+        streams.by_id.values().filter(|stream| !stream.is_deleted() && holds(stream)).cloned().collect()
     }
 
     /// All streams, by name.
@@ -110,7 +122,7 @@ impl Catalog {
             stream.redefine(definition);
             return stream;
         }
-        let stream = Arc::new(Stream::new(definition, Budget::new(self.share_bytes)));
+        let stream = Arc::new(Stream::new(definition, Budget::new(self.share_bytes), Arc::clone(&self.files)));
         let mut streams = self.streams.write();
         streams.next_id = streams.next_id.max(stream.id().0);
         streams.by_name.insert(stream.name().to_owned(), Arc::clone(&stream));

@@ -18,7 +18,7 @@ const MAX_RETENTION_BYTES: u64 = 1 << 50;
 pub struct StreamChange {
     /// Milliseconds after which records may be deleted; 0 keeps them.
     pub retention_ms: Option<u64>,
-    /// Stored bytes beyond which the oldest segments are deleted; 0 keeps them.
+    /// Stored bytes that are kept at least: the oldest segments beyond them are deleted; 0 keeps all.
     pub retention_bytes: Option<u64>,
     /// How segments that are sealed from now on are compressed.
     pub compression: Option<Compression>,

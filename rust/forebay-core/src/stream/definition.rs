@@ -58,7 +58,7 @@ pub struct StreamDefinition {
     pub compression: Compression,
     /// Milliseconds after which records may be deleted, by append time; `None` keeps them.
     pub retention_ms: Option<u64>,
-    /// Stored bytes beyond which the oldest segments are deleted; `None` keeps them.
+    /// Stored bytes that are kept at least: the oldest segments beyond them are deleted; `None` keeps all.
     pub retention_bytes: Option<u64>,
     /// Largest value of one record, in bytes.
     pub max_record_bytes: u64,

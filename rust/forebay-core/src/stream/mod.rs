@@ -5,6 +5,7 @@ mod control;
 mod definition;
 mod maker;
 mod part;
+mod parts;
 #[allow(clippy::module_inception)] // the noun is the module's own
 mod stream;
 mod watch;
@@ -15,5 +16,6 @@ pub use control::StreamChange;
 pub use definition::{Compression, StreamDefinition};
 pub use maker::{REJECTED_SUFFIX, StreamMaker};
 pub use part::SegmentPart;
+pub(crate) use parts::SegmentFiles;
 pub use stream::Stream;
 pub use watch::{Due, MAX_WATCHES, WatchId, Watcher, Watches};

@@ -1,6 +1,5 @@
 //! A stream: its definition, its partitions, and the sealed segments that hold its past.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,13 +7,13 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::parts::{Parts, SegmentFiles, Sums};
 use super::{SegmentPart, StreamDefinition, Watches, is_reserved};
 use crate::admission::{Budget, Quota};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Offset, PartitionId, StreamId};
 use crate::log::ring::Partition;
-
-type SegmentMap = BTreeMap<(PartitionId, Offset), (Arc<SegmentPart>, u64)>;
+use crate::log::segment::SegmentName;
 
 /// A named set of partitions.
 #[derive(Debug)]
@@ -25,14 +24,17 @@ pub struct Stream {
     partitions: Box<[Partition]>,
     share: Arc<Budget>,
     quota: Quota,
-    segments: RwLock<SegmentMap>,
+    parts: RwLock<Parts>,
+    files: Arc<SegmentFiles>,
+    /// Parts came that merging has not looked at.
+    news: AtomicBool,
     deleted: AtomicBool,
     watches: Watches,
     next_partition: AtomicU32,
 }
 
 impl Stream {
-    pub(crate) fn new(definition: StreamDefinition, share: Arc<Budget>) -> Self {
+    pub(crate) fn new(definition: StreamDefinition, share: Arc<Budget>, files: Arc<SegmentFiles>) -> Self {
         Self {
             id: StreamId(definition.id),
             name: definition.name.clone(),
@@ -40,7 +42,9 @@ impl Stream {
             share,
             quota: Quota::new(definition.quota),
             definition: RwLock::new(definition),
-            segments: RwLock::default(),
+            parts: RwLock::default(),
+            files,
+            news: AtomicBool::new(false),
             deleted: AtomicBool::new(false),
             watches: Watches::default(),
             next_partition: AtomicU32::new(0),
@@ -68,6 +72,12 @@ impl Stream {
     pub(crate) fn redefine(&self, definition: StreamDefinition) {
         self.quota.set(definition.quota);
         *self.definition.write() = definition;
+    }
+
+    /// What it keeps: milliseconds, and stored bytes.
+    pub(crate) fn retention(&self) -> (Option<u64>, Option<u64>) {
+        let definition = self.definition.read();
+        (definition.retention_ms, definition.retention_bytes)
     }
 
     /// What senders together may write to it; without limits until some are set.
@@ -138,40 +148,69 @@ impl Stream {
         PartitionId(turn % u32::try_from(self.partitions.len()).unwrap_or(1))
     }
 
-    /// Makes a sealed segment readable.
+    /// Makes a sealed part readable.
     pub(crate) fn add_part(&self, part: &Arc<SegmentPart>) {
-        let mut segments = self.segments.write();
-        for (partition, base, records) in &part.spans {
-            segments.insert((*partition, *base), (Arc::clone(part), *records));
+        if self.parts.write().insert(part) {
+            self.files.take(part.name);
+        }
+        self.has_news();
+    }
+
+    /// Puts a merged part in the place of its sources: a reader finds it or them, and never neither.
+    pub(crate) fn swap_parts(&self, sources: &[Arc<SegmentPart>], merged: &Arc<SegmentPart>) {
+        let mut parts = self.parts.write();
+        self.files.take(merged.name);
+        for source in sources.iter().filter(|source| parts.remove(source.name)) {
+            self.files.release(source.name);
+        }
+        parts.insert(merged);
+    }
+
+    /// Has merging look at the stream.
+    pub(crate) fn has_news(&self) {
+        self.news.store(true, Ordering::Release);
+    }
+
+    /// Whether merging has to look at it; asked once, it does not until there is more.
+    pub(crate) fn takes_news(&self) -> bool {
+        self.news.swap(false, Ordering::AcqRel)
+    }
+
+    /// The parts after that one, or all, oldest first, and not more than `count`.
+    pub(crate) fn parts_after(&self, name: Option<SegmentName>, count: usize) -> Vec<Arc<SegmentPart>> {
+        self.parts.read().after(name).take(count).cloned().collect()
+    }
+
+    /// Forgets a part; what it held is below the start already.
+    pub(crate) fn remove_part(&self, name: SegmentName) {
+        if self.parts.write().remove(name) {
+            self.files.release(name);
         }
     }
 
-    /// Forgets a segment; what it held is below the start already.
-    pub(crate) fn remove_part(&self, part: &SegmentPart) {
-        let mut segments = self.segments.write();
-        for (partition, base, _) in &part.spans {
-            segments.remove(&(*partition, *base));
-        }
-    }
-
-    /// The segment that holds `offset`, or the first one after it.
+    /// The part that holds `offset`, or the first one after it.
     pub(crate) fn part_at(&self, partition: PartitionId, offset: Offset) -> Option<Arc<SegmentPart>> {
-        let segments = self.segments.read();
-        let before = segments.range((partition, Offset(0))..=(partition, offset)).next_back();
-        if let Some(((_, base), (part, records))) = before
-            && offset < base.plus(*records)
-        {
-            return Some(Arc::clone(part));
-        }
-        let after = segments.range((partition, offset)..=(partition, Offset(u64::MAX))).next();
-        after.map(|(_, (part, _))| Arc::clone(part))
+        self.parts.read().at(partition, offset).cloned()
     }
 
-    /// Every segment, oldest first.
-    #[must_use]
-    pub fn parts(&self) -> Vec<Arc<SegmentPart>> {
-        let segments = self.segments.read();
-        let by_name: BTreeMap<_, _> = segments.values().map(|(part, _)| (part.name, Arc::clone(part))).collect();
-        by_name.into_values().collect()
+    /// The part in that segment file.
+    pub(crate) fn part_named(&self, name: SegmentName) -> Option<Arc<SegmentPart>> {
+        self.parts.read().named(name).cloned()
+    }
+
+    /// What its parts have together.
+    pub(crate) fn sums(&self) -> Sums {
+        self.parts.read().sums()
+    }
+
+    /// Gives the parts to `each`, oldest first, as long as it wants more.
+    pub(crate) fn each_part(&self, mut each: impl FnMut(&Arc<SegmentPart>) -> bool) {
+        let parts = self.parts.read();
+        let _stopped = parts.after(None).all(|part| each(part));
+    }
+
+    /// Every part, oldest first: for what concerns the whole stream, and never done each second.
+    pub(crate) fn parts(&self) -> Vec<Arc<SegmentPart>> {
+        self.parts.read().after(None).cloned().collect()
     }
 }

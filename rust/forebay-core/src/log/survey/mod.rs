@@ -238,7 +238,7 @@ impl Survey {
 
     fn read_segments(&mut self, storage: &dyn Storage) -> io::Result<()> {
         for entry in storage.list(Path::new(SEGMENT_DIRECTORY))? {
-            let Some(name) = segment_name(&entry.name) else { continue };
+            let Some(name) = SegmentName::parse(&entry.name) else { continue };
             self.newest = self.newest.max(name.generation);
             self.count(entry.bytes);
             let file = storage.open_read(&name.path())?;
@@ -265,10 +265,16 @@ impl Survey {
                 }
             }
         }
+        // A deletion that was interrupted leaves rows of a stream that has no name any more, nor files. Where tables are
+        // damaged it may be the name alone that is missing.
+        let whole = self.damaged_state.is_empty() && self.undefined.is_empty() && !self.commits_lost;
         for (key, value) in self.rows.rows(Table::Segments) {
             let Some((stream, name)) = key.split_first_chunk::<4>() else { continue };
-            if let Some(part) = SegmentPart::decode(name, value) {
-                self.parts.push((StreamId(u32::from_be_bytes(*stream)), part));
+            let stream = StreamId(u32::from_be_bytes(*stream));
+            if let Some(part) =
+                SegmentPart::decode(name, value).filter(|_| !whole || self.definitions.contains_key(&stream))
+            {
+                self.parts.push((stream, part));
             }
         }
     }
@@ -278,11 +284,6 @@ impl Survey {
         let named: BTreeSet<SegmentName> = self.parts.iter().map(|(_, part)| part.name).collect();
         self.segments.keys().filter(|name| !named.contains(name)).copied().collect()
     }
-}
-
-fn segment_name(file: &str) -> Option<SegmentName> {
-    let (generation, ordinal) = file.strip_suffix(".segment")?.split_once('-')?;
-    Some(SegmentName { generation: Generation(generation.parse().ok()?), ordinal: ordinal.parse().ok()? })
 }
 
 pub(crate) fn path_of(name: SegmentName) -> String {
