@@ -26,6 +26,7 @@ use crate::log::dedup::Dedup;
 use crate::log::deletion::leftovers;
 use crate::log::journal::{JOURNAL_DIRECTORY, Journal};
 use crate::log::journal_files::JournalFiles;
+use crate::log::merge::Merger;
 use crate::log::read::Reader;
 use crate::log::recovery::{Recovered, Recovery};
 use crate::log::retention;
@@ -256,6 +257,8 @@ impl Parts {
         background.push(spawn("sealer", move || seal(sealer, &sealing, &bell))?);
         let (retention, groups) = (Arc::clone(&self.retention), Arc::clone(&self.groups));
         background.push(spawn("retention", move || retain(&retention, &groups))?);
+        let merger = Merger::new(Arc::clone(&self.retention));
+        background.push(spawn("merger", move || merger.run(TICK))?);
         drop(background);
         // A machine may have become smaller: one is enough to start.
         threads.workers.resize(workers).or_else(|_| threads.workers.resize(1))?;

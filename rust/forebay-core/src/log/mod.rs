@@ -16,6 +16,7 @@ mod gather;
 mod intervals;
 pub mod journal;
 pub mod journal_files;
+pub(crate) mod merge;
 pub mod ndjson;
 pub mod quarantine;
 pub mod read;

@@ -153,6 +153,8 @@ counters! {
         sealed_bytes_stored = "forebay_sealed_stored_bytes_total", "Bytes of segments written, after compression.";
         segments_deleted = "forebay_segments_deleted_total", "Segments deleted by retention or with their stream.";
         segment_bytes_deleted = "forebay_segments_deleted_bytes_total", "Bytes of the segments deleted.";
+        segments_merged = "forebay_segments_merged_total", "Parts of streams in small segments that were merged into larger ones.";
+        segment_bytes_merged = "forebay_segments_merged_bytes_total", "Bytes of merged segments written, after compression.";
         damaged_reads = "forebay_segment_damaged_reads_total", "Reads that met a damaged segment and left out what is damaged.";
     }
     by_api {
