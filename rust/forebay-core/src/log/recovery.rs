@@ -367,6 +367,7 @@ impl<'a> Recovery<'a> {
             let path = Path::new(SEGMENT_DIRECTORY).join(&entry.name);
             let name = SegmentName::parse(&entry.name).filter(|name| name.path() == path);
             let is_used = name.is_some_and(|name| self.catalog.files().is_used(name));
+            name.iter().for_each(|name| self.catalog.files().has_bytes(*name, entry.bytes));
             if entry.name.ends_with(".segment") && !is_used {
                 self.storage.remove(&path)?;
             }

@@ -1,4 +1,4 @@
-//! Turns full journal files into segments, in the background: the only writer of segments and state files.
+//! Turns full journal files into segments, in the background: the only writer of state files.
 
 use std::collections::BTreeMap;
 use std::io;

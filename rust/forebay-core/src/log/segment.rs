@@ -17,12 +17,13 @@ const WRITE_BYTES: usize = 1024 * 1024;
 /// Synced after so many bytes: one large writeback would stall the commits' own syncs.
 const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 
-/// A segment file's name: the journal file it was sealed from, and a number within that.
+/// A segment file's name: the journal file it was sealed from, and a number within that. A merged one is named after the
+/// last of its sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentName {
     /// The journal file's generation.
     pub generation: Generation,
-    /// From 0 within the generation.
+    /// From 0 within the generation; of a merged file, from 1,024 on and of no other file.
     pub ordinal: u32,
 }
 

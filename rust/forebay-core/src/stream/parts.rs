@@ -1,6 +1,6 @@
 //! A stream's sealed parts: in the order of their age, by offset, and summed up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -32,21 +32,21 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Takes in a part; one of the same name gives way. Returns whether the stream did not have one of that name.
-    pub(super) fn insert(&mut self, part: &Arc<SegmentPart>) -> bool {
-        let is_new = !self.remove(part.name);
+    /// Takes in a part; one of the same name gives way, and is returned.
+    pub(super) fn insert(&mut self, part: &Arc<SegmentPart>) -> Option<Arc<SegmentPart>> {
+        let before = self.remove(part.name);
         for (partition, base, records) in &part.spans {
             self.by_offset.insert((*partition, *base), (Arc::clone(part), *records));
         }
         self.stored_bytes += part.stored_bytes;
         self.raw_bytes += part.raw_bytes;
         self.by_name.insert(part.name, Arc::clone(part));
-        is_new
+        before
     }
 
-    /// Forgets a part; `false` when there is none of that name. What another part took over meanwhile stays.
-    pub(super) fn remove(&mut self, name: SegmentName) -> bool {
-        let Some(part) = self.by_name.remove(&name) else { return false };
+    /// Forgets a part, and returns it. What another part took over meanwhile stays.
+    pub(super) fn remove(&mut self, name: SegmentName) -> Option<Arc<SegmentPart>> {
+        let part = self.by_name.remove(&name)?;
         for (partition, base, _) in &part.spans {
             let key = (*partition, *base);
             if self.by_offset.get(&key).is_some_and(|(holds, _)| holds.name == name) {
@@ -55,7 +55,7 @@ impl Parts {
         }
         self.stored_bytes = self.stored_bytes.saturating_sub(part.stored_bytes);
         self.raw_bytes = self.raw_bytes.saturating_sub(part.raw_bytes);
-        true
+        Some(part)
     }
 
     pub(super) fn named(&self, name: SegmentName) -> Option<&Arc<SegmentPart>> {
@@ -85,27 +85,64 @@ impl Parts {
     }
 }
 
-/// How many streams have a part in each segment file: a file goes with the last of them.
+/// What is in use of each segment file: it goes with the last stream that has a part in it.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentFiles {
-    uses: Mutex<HashMap<SegmentName, u32>>,
+    uses: Mutex<HashMap<SegmentName, Use>>,
+    /// Files that streams have given up more than half of, since they were asked for last: at most one entry a file.
+    sparse: Mutex<BTreeSet<SegmentName>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Use {
+    streams: u32,
+    /// Stored bytes of their parts.
+    used: u64,
+    /// The file's bytes, as far as they are known.
+    all: u64,
 }
 
 impl SegmentFiles {
     /// One more stream has a part in the file.
-    pub(super) fn take(&self, name: SegmentName) {
-        *self.uses.lock().entry(name).or_default() += 1;
+    pub(super) fn take(&self, part: &SegmentPart) {
+        let mut uses = self.uses.lock();
+        let file = uses.entry(part.name).or_default();
+        file.streams += 1;
+        file.used += part.stored_bytes;
+        file.all = file.all.max(file.used);
     }
 
     /// One stream less.
-    pub(super) fn release(&self, name: SegmentName) {
+    pub(super) fn release(&self, part: &SegmentPart) {
         let mut uses = self.uses.lock();
-        if let Some(count) = uses.get_mut(&name) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                uses.remove(&name);
+        let Some(file) = uses.get_mut(&part.name) else { return };
+        file.streams = file.streams.saturating_sub(1);
+        file.used = file.used.saturating_sub(part.stored_bytes);
+        if file.streams == 0 {
+            uses.remove(&part.name);
+        } else if file.is_sparse() {
+            self.sparse.lock().insert(part.name);
+        }
+    }
+
+    /// Says how many bytes a file has: streams may have given up some of it before the start.
+    pub(crate) fn has_bytes(&self, name: SegmentName, bytes: u64) {
+        if let Some(file) = self.uses.lock().get_mut(&name) {
+            file.all = file.all.max(bytes);
+            if file.is_sparse() {
+                self.sparse.lock().insert(name);
             }
         }
+    }
+
+    /// Files that are mostly of no use. Each is named once, until a stream gives up more of it.
+    pub(crate) fn take_sparse(&self) -> BTreeSet<SegmentName> {
+        std::mem::take(&mut self.sparse.lock())
+    }
+
+    /// Names a file again: not all could be moved out of it.
+    pub(crate) fn put_back(&self, name: SegmentName) {
+        self.sparse.lock().insert(name);
     }
 
     /// Whether any stream has a part in the file.
@@ -116,6 +153,13 @@ impl SegmentFiles {
     /// The highest ordinal of all files in use.
     pub(crate) fn highest_ordinal(&self) -> Option<u32> {
         self.uses.lock().keys().map(|name| name.ordinal).max()
+    }
+}
+
+impl Use {
+    /// A copy of what is used costs less than what it frees. An index and a footer are no streams' own.
+    fn is_sparse(self) -> bool {
+        self.used < self.all / 2
     }
 }
 
@@ -139,7 +183,8 @@ mod tests {
     fn sums_and_look_ups_follow_what_comes_and_goes() {
         let mut parts = Parts::default();
         let (first, second) = (part(1, 0, 5), part(2, 5, 5));
-        assert!(parts.insert(&second) && parts.insert(&first) && !parts.insert(&first));
+        assert_eq!((parts.insert(&second), parts.insert(&first)), (None, None));
+        assert_eq!(parts.insert(&first), Some(Arc::clone(&first)));
         assert_eq!(parts.sums(), Sums { parts: 2, stored_bytes: 20, raw_bytes: 200 });
         assert_eq!(parts.after(None).map(|part| part.name.generation.0).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(parts.after(Some(first.name)).count(), 1);
@@ -148,23 +193,31 @@ mod tests {
         assert_eq!(parts.at(PartitionId(1), Offset(0)), None);
         // A part that takes over what two held before is there when they go.
         let both = part(3, 0, 10);
-        assert!(parts.insert(&both) && parts.remove(first.name) && parts.remove(second.name));
+        assert_eq!(parts.insert(&both), None);
+        assert!(parts.remove(first.name).is_some() && parts.remove(second.name).is_some());
         assert_eq!(parts.at(PartitionId(0), Offset(0)), Some(&both));
         assert_eq!(parts.sums(), Sums { parts: 1, stored_bytes: 10, raw_bytes: 100 });
-        assert!(!parts.remove(first.name));
+        assert_eq!(parts.remove(first.name), None);
     }
 
     #[test]
     fn a_file_is_used_until_the_last_stream_gives_it_up() {
         let files = SegmentFiles::default();
-        let name = part(1, 0, 1).name;
-        files.take(name);
-        files.take(name);
-        files.release(name);
-        assert!(files.is_used(name));
+        let part = part(1, 0, 1);
+        files.take(&part);
+        files.take(&part);
+        files.take(&part);
         assert_eq!(files.highest_ordinal(), Some(0));
-        files.release(name);
-        files.release(name);
-        assert!(!files.is_used(name));
+        files.release(&part);
+        assert!(files.take_sparse().is_empty(), "two thirds are used");
+        files.release(&part);
+        assert_eq!(files.take_sparse(), BTreeSet::from([part.name]));
+        assert!(files.take_sparse().is_empty(), "it is named once");
+        files.has_bytes(part.name, 32);
+        assert_eq!(files.take_sparse(), BTreeSet::from([part.name]));
+        assert!(files.is_used(part.name));
+        files.release(&part);
+        files.release(&part);
+        assert!(!files.is_used(part.name) && files.take_sparse().is_empty());
     }
 }

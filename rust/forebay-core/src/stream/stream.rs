@@ -150,19 +150,17 @@ impl Stream {
 
     /// Makes a sealed part readable.
     pub(crate) fn add_part(&self, part: &Arc<SegmentPart>) {
-        if self.parts.write().insert(part) {
-            self.files.take(part.name);
-        }
+        let before = self.parts.write().insert(part);
+        self.files.take(part);
+        before.iter().for_each(|before| self.files.release(before));
         self.has_news();
     }
 
     /// Puts a merged part in the place of its sources: a reader finds it or them, and never neither.
     pub(crate) fn swap_parts(&self, sources: &[Arc<SegmentPart>], merged: &Arc<SegmentPart>) {
         let mut parts = self.parts.write();
-        self.files.take(merged.name);
-        for source in sources.iter().filter(|source| parts.remove(source.name)) {
-            self.files.release(source.name);
-        }
+        self.files.take(merged);
+        sources.iter().filter_map(|source| parts.remove(source.name)).for_each(|part| self.files.release(&part));
         parts.insert(merged);
     }
 
@@ -183,9 +181,8 @@ impl Stream {
 
     /// Forgets a part; what it held is below the start already.
     pub(crate) fn remove_part(&self, name: SegmentName) {
-        if self.parts.write().remove(name) {
-            self.files.release(name);
-        }
+        let removed = self.parts.write().remove(name);
+        removed.iter().for_each(|part| self.files.release(part));
     }
 
     /// The part that holds `offset`, or the first one after it.
@@ -204,9 +201,9 @@ impl Stream {
     }
 
     /// Gives the parts to `each`, oldest first, as long as it wants more.
-    pub(crate) fn each_part(&self, mut each: impl FnMut(&Arc<SegmentPart>) -> bool) {
+    pub(crate) fn each_part(&self, each: impl FnMut(&Arc<SegmentPart>) -> bool) {
         let parts = self.parts.read();
-        let _stopped = parts.after(None).all(|part| each(part));
+        let _stopped = parts.after(None).all(each);
     }
 
     /// Every part, oldest first: for what concerns the whole stream, and never done each second.

@@ -79,7 +79,7 @@ impl Merger {
             if candidates.is_empty() {
                 return true;
             }
-            let streams: Vec<_> = candidates.iter().map(|candidate| Arc::clone(&candidate.stream)).collect();
+            let all = candidates.clone();
             let is_own = |candidate: &Candidate| candidate.raw_bytes() >= OWN_SEGMENT_BYTES as u64;
             let (own, mut shared): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_own);
             let mut done = own.into_iter().all(|candidate| self.merge(vec![candidate]));
@@ -88,7 +88,14 @@ impl Merger {
                 done = self.merge(job);
             }
             // There may be more to merge then, or what was left alone now ends what its neighbours are.
-            streams.iter().for_each(|stream| stream.has_news());
+            for candidate in all {
+                candidate.stream.has_news();
+                if let [alone] = &candidate.parts[..]
+                    && candidate.is_there()
+                {
+                    self.retention.catalog.files().put_back(alone.name);
+                }
+            }
             if !done {
                 return false;
             }
@@ -101,11 +108,33 @@ impl Merger {
         let retention = Arc::clone(&self.retention);
         let _alone = retention.sealing.alone();
         let streams = retention.catalog.all_that(Stream::takes_news);
+        let sparse = retention.catalog.files().take_sparse();
         if !streams.is_empty() {
             self.settled.retain(|stream, _| retention.catalog.by_id(*stream).is_some());
             self.unreadable.retain(|name| retention.catalog.files().is_used(*name));
         }
-        streams.iter().filter_map(|stream| self.candidate(stream)).collect()
+        let mut candidates: Vec<_> = streams.iter().filter_map(|stream| self.candidate(stream)).collect();
+        for name in sparse.into_iter().filter(|name| !self.unreadable.contains(name)) {
+            self.add_moves(name, &mut candidates);
+        }
+        candidates
+    }
+
+    /// Moves what is left in a file that is mostly of no use any more: streams share it, and most of them have deleted
+    /// or merged what they had in there. A stream that is to be merged anyhow has its turn first.
+    fn add_moves(&self, name: SegmentName, candidates: &mut Vec<Candidate>) {
+        let busy: BTreeSet<StreamId> = candidates.iter().map(|candidate| candidate.stream.id()).collect();
+        for stream in self.retention.catalog.all_that(|_| true) {
+            let Some(part) = stream.part_named(name) else { continue };
+            if busy.contains(&stream.id()) {
+                self.retention.catalog.files().put_back(name);
+                continue;
+            }
+            let next = stream.parts_after(Some(name), 1).first().map(|part| part.name.generation);
+            if next != Some(name.generation) {
+                candidates.push(Candidate { stream, parts: vec![part], next });
+            }
+        }
     }
 
     /// What is to be merged of a stream. Parts that are settled are not looked at again.
