@@ -3,6 +3,7 @@
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 const SHOWN_CHARACTERS = 100000;
+const SHOWN_DEPTH = 100;
 const at = (id) => document.getElementById(id);
 let spec = null;
 
@@ -15,6 +16,18 @@ function make(tag, attributes, ...children) {
   }
   element.append(...children.filter((child) => child != null));
   return element;
+}
+
+// A bound of 64 bits is more than a JavaScript number has: it is kept as it was written, where the browser tells.
+class Exact {
+  constructor(source) { this.source = source; }
+  toString() { return this.source; }
+  toJSON() { return JSON.rawJSON ? JSON.rawJSON(this.source) : Number(this.source); }
+}
+
+function exact(name, value, context) {
+  const inexact = typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
+  return inexact && context && context.source ? new Exact(context.source) : value;
 }
 
 function prose(text) {
@@ -114,14 +127,14 @@ function requestOf(path, method, controls, body) {
 async function firstCharacters(response, cancel) {
   // A stream may never end: what has come within two seconds is shown, and it is closed.
   const reader = response.body.getReader();
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const deadline = setTimeout(cancel, 40000);
   let text = "";
   let quiet = null;
   try {
     while (text.length < SHOWN_CHARACTERS) {
       const { done, value } = await reader.read();
-      if (done) return text;
+      if (done) return text + decoder.decode();
       text += decoder.decode(value, { stream: true });
       quiet = quiet || setTimeout(cancel, 2000);
     }
@@ -135,12 +148,33 @@ async function firstCharacters(response, cancel) {
   return text.slice(0, SHOWN_CHARACTERS) + "\n…";
 }
 
+// JSON with line breaks and indents between its tokens. Each token stands as it came: JSON.parse would lose the digits of
+// large integers, 1.0, -0, repeated keys and the order of keys that look like numbers. What is no JSON stays whole.
 function pretty(text) {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
+  const token = /[ \t\n\r]*("(?:[^"\\\u0000-\u001f]|\\.)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:])/y;
+  const open = [];
+  let out = "";
+  let before = "";
+  for (const end = text.trimEnd().length; token.lastIndex < end; ) {
+    const found = token.exec(text);
+    if (!found) return text;
+    const part = found[1];
+    if (part === "}" || part === "]") {
+      if ((open.pop() === "{") !== (part === "}")) return text;
+      if (before !== "{" && before !== "[") out += "\n" + "  ".repeat(open.length);
+    } else if (before === "{" || before === "[" || before === ",") {
+      out += "\n" + "  ".repeat(open.length);
+    } else if (before !== "" && before !== ":" && part !== ":" && part !== ",") {
+      // A second text follows: lines of JSON are shown as they are.
+      return text;
+    }
+    out += part === ":" ? ": " : part;
+    if (part === "{" || part === "[") open.push(part);
+    // Deeper than the server takes, and indents would be most of the text.
+    if (open.length > SHOWN_DEPTH) return text;
+    before = part;
   }
+  return open.length ? text : out;
 }
 
 function tryForm(path, method, operation) {
@@ -165,7 +199,9 @@ function tryForm(path, method, operation) {
       const headers = [...response.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
       const text = await firstCharacters(response, () => stop.abort());
       const took = (performance.now() - started).toFixed(1);
-      answer.textContent = `${request.method} ${url}\n${response.status} in ${took} ms\n${headers}\n\n${pretty(text)}`;
+      const json = (response.headers.get("content-type") || "").startsWith("application/json");
+      const shown = json ? pretty(text) : text;
+      answer.textContent = `${request.method} ${url}\n${response.status} in ${took} ms\n${headers}\n\n${shown}`;
     } catch (error) {
       answer.textContent = String(error);
     }
@@ -221,7 +257,7 @@ at("access").addEventListener("submit", async (event) => {
   try {
     const response = await fetch("openapi.json", { headers: authorization(), cache: "no-store" });
     if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
-    spec = await response.json();
+    spec = JSON.parse(await response.text(), exact);
     show();
     state.textContent = "";
   } catch (error) {
