@@ -9,11 +9,13 @@ import msgspec
 
 from forebay._forebay import SHAPE_TRACK, SHAPE_TRACK_BATCH
 from forebay.api.drain import Accepted
+from forebay.api.events import FIRST_MS, LAST_MS
 from forebay.http.ingest import DURABLE, Ingest
 from forebay.http.reply import Reply
 from forebay.http.response import Response
 from forebay.http.router import Role, Route
 from forebay.http.terms import HEADERS
+from forebay.http.times import TIME
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -24,7 +26,16 @@ MAX_EVENTS = 1000
 
 _BITS = 63
 Whole = Annotated[int, msgspec.Meta(ge=-(1 << _BITS), le=(1 << _BITS) - 1)]
-KeyText = Annotated[str, msgspec.Meta(description="At most 1024 bytes of UTF-8.")]
+KeyText = Annotated[str, msgspec.Meta(max_length=1024, description="At most 1024 bytes of UTF-8.")]
+
+Moment = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=f"^(?:{TIME})$", description="RFC 3339, ISO 8601 or SQL.", examples=["2024-05-31T15:30:45.123Z"]
+    ),
+]
+Millis = Annotated[int, msgspec.Meta(ge=FIRST_MS, le=LAST_MS, description="Milliseconds since 1970 UTC.")]
+"""An event's own time is either."""
 
 
 class Happening(msgspec.Struct):
@@ -68,9 +79,7 @@ class AnalyticsEvent(msgspec.Struct):
     device: Device | None = None
     context: Context | None = None
     metrics: Measures | None = None
-    timestamp: Annotated[
-        str | int | None, msgspec.Meta(description="The event's time: RFC 3339, or milliseconds since 1970 UTC.")
-    ] = None
+    timestamp: Moment | Millis | None = None
 
 
 def routes(app: App) -> list[Route]:

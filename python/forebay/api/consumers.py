@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from forebay import errors
 from forebay.api.consume import NO_GROUPS
 from forebay.api.streams import MAX_OFFSET, MAX_PARTITION, rfc3339
+from forebay.http.body import decode
 from forebay.http.reply import Reply
 from forebay.http.response import Response, json_response
 from forebay.http.router import Role, Route
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from forebay._forebay import GroupDescription
     from forebay.app import App
     from forebay.http.request import Request
+
+MAX_OFFSETS = 1024
+"""Of one commit; the engine holds it."""
 
 MAX_COMMIT_BYTES = 512 << 10
 """A commit of as many offsets as the engine takes in one, with the longest names."""
@@ -32,15 +36,16 @@ class CommittedOffset(msgspec.Struct, forbid_unknown_fields=True):
     """The next offset to read of one partition."""
 
     stream: str
-    partition: int
-    offset: int
+    # In the schema alone: what is out of range has errors of its own.
+    partition: Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 0, "maximum": MAX_PARTITION})]
+    offset: Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 0, "maximum": MAX_OFFSET})]
 
 
 class CommitRequest(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """Offsets to commit, at most 1,024, all or none. `memberId` is needed while members hold the group, and holds the
+    """Offsets to commit, all or none. `memberId` is needed while members hold the group, and holds the
     partitions; `force` lets offsets move back."""
 
-    offsets: list[CommittedOffset]
+    offsets: Annotated[list[CommittedOffset], msgspec.Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_OFFSETS})]
     member_id: str | None = None
     force: bool = False
 
@@ -143,7 +148,7 @@ def _row(group: GroupDescription) -> ConsumerGroupRow:
 
 def _offsets(body: bytes) -> tuple[CommitRequest, list[tuple[str, int, int]]]:
     try:
-        request = msgspec.json.decode(body, type=CommitRequest)
+        request = decode(body, CommitRequest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.Malformed(f"the body is not a commit: {error}") from None
     rows = []

@@ -12,6 +12,7 @@ from forebay.http.reply import Reply
 from forebay.http.response import Response
 from forebay.http.router import Role, Route
 from forebay.http.terms import HEADERS
+from forebay.http.times import TIME
 
 if TYPE_CHECKING:
     from forebay.app import App
@@ -22,7 +23,7 @@ Text = Annotated[str, msgspec.Meta(min_length=1)]
 Time = Annotated[
     str,
     msgspec.Meta(
-        min_length=1,
+        pattern=f"^(?:{TIME})$",
         description="RFC 3339, ISO 8601 or SQL; without a zone it is UTC; fractions beyond microseconds are cut off.",
         examples=["2024-05-31T15:30:45Z", "2024-05-31 15:30:45.123456+00"],
     ),
@@ -32,7 +33,7 @@ Time = Annotated[
 class LogEvent(msgspec.Struct):
     """One log event. Further fields are kept as they are."""
 
-    project_id: Text
+    project_id: Annotated[str, msgspec.Meta(min_length=1, max_length=1024, description="At most 1024 bytes of UTF-8.")]
     timestamp: Time
     level: Text
     service: Text

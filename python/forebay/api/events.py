@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from forebay._forebay import SHAPE_EVENT, SHAPE_EVENT_BATCH
+from forebay.http.body import at_least_one
 from forebay.http.ingest import DURABLE, WITHOUT_QUARANTINE, Ingest, terms_without_quarantine
 from forebay.http.reply import Reply
 from forebay.http.response import Response
@@ -51,9 +52,18 @@ class Event(msgspec.Struct):
         ]
         | None
     ) = None
-    id: Annotated[
-        str | None, msgspec.Meta(description="At most 256 bytes of UTF-8, not empty.", examples=["optional-custom-id"])
-    ] = None
+    id: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                min_length=1,
+                max_length=256,
+                description="At most 256 bytes of UTF-8.",
+                examples=["optional-custom-id"],
+            ),
+        ]
+        | None
+    ) = None
 
 
 class Taken(msgspec.Struct, rename="camel"):
@@ -119,7 +129,7 @@ def routes(app: App) -> list[Route]:
             Role.INGEST,
             app.settings.max_body_bytes,
             summary="Stores up to 1000 events on the stream `events`; invalid ones are named, the others stored.",
-            shape=Annotated[list[Any], msgspec.Meta(min_length=1, max_length=MAX_EVENTS, description="Events.")],
+            shape=Annotated[list[Any], at_least_one("Event", MAX_EVENTS)],
             headers=WITHOUT_QUARANTINE,
             replies={
                 200: Reply(TakenBatch, "At least one event is stored.", DURABLE),

@@ -9,7 +9,9 @@ import msgspec
 
 from forebay import errors
 from forebay._forebay import SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH
+from forebay.api.analytics import Millis, Moment
 from forebay.api.streams import known_name
+from forebay.http.body import at_least_one
 from forebay.http.ingest import DURABLE, WITHOUT_QUARANTINE, Ingest, terms_without_quarantine
 from forebay.http.reply import Reply
 from forebay.http.response import Response
@@ -39,9 +41,7 @@ class NewEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     headers: dict[str, str] | None = None
     partition_key: Key | None = None
     partition: Annotated[int, msgspec.Meta(ge=0, le=1023)] | None = None
-    timestamp: Annotated[
-        str | int | None, msgspec.Meta(description="The event's time: RFC 3339, or milliseconds since 1970 UTC.")
-    ] = None
+    timestamp: Moment | Millis | None = None
 
 
 class BatchOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,7 +55,7 @@ class BatchOptions(msgspec.Struct, forbid_unknown_fields=True):
 class NewBatch(msgspec.Struct, forbid_unknown_fields=True):
     """Events as for a single one. An invalid one is refused in its place, and the others are stored."""
 
-    events: Annotated[list[Any], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
+    events: Annotated[list[Any], at_least_one("NewEvent", MAX_EVENTS)]
     options: BatchOptions | None = None
 
 

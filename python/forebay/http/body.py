@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 import msgspec
@@ -15,6 +17,17 @@ MAX_BODY_BYTES = 64 * 1024
 T = TypeVar("T", bound=msgspec.Struct)
 
 
+def at_least_one(item: str, most: int) -> msgspec.Meta:
+    """Of a list of events each of which has an answer of its own: any item is taken, and named when it is wrong, but
+    one has to be good. `item` is the schema of a good one, which another route has as its shape."""
+    return msgspec.Meta(
+        min_length=1,
+        max_length=most,
+        description="Events. One that is invalid is named in the answer, and the others are stored.",
+        extra_json_schema={"contains": {"$ref": f"#/components/schemas/{item}"}},
+    )
+
+
 def read(body: bytes, shape: type[T]) -> T:
     """The body as a struct.
 
@@ -23,29 +36,86 @@ def read(body: bytes, shape: type[T]) -> T:
         InvalidRequest: a field is missing, unknown or of another type or range.
     """
     try:
-        return msgspec.json.decode(body, type=shape)
+        return decode(body, shape)
     except msgspec.ValidationError as error:
-        raise errors.InvalidRequest(_range(str(error), shape) or _detail(str(error))) from None
+        raise errors.InvalidRequest(_refusal(str(error), shape)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.Malformed(f"the body is not valid JSON: {_detail(str(error))}") from None
 
 
-_OUT_OF_RANGE = re.compile(r"Expected `int` [<>]=? -?\d+ - at `\$\.(\w+)`")
+def decode(body: bytes, shape: type[T]) -> T:
+    """The same, with the exceptions of `msgspec.json.decode`.
+
+    A whole number may be written with a fraction or an exponent (`13.0`, `1e3`), as the engine takes it: JSON knows one
+    kind of number.
+    """
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        if _A_FRACTION not in str(error):
+            raise
+    return msgspec.convert(_UNTYPED.decode(body), shape)
 
 
-def _range(text: str, shape: type[msgspec.Struct]) -> str | None:
+_A_FRACTION = "got `float`"
+
+_MAX_WHOLE_DIGITS = 20
+"""More than every range of a field has. Of a larger exponent not even the number is made: it may be of any size."""
+
+
+def _number(text: str) -> int | float:
+    """The number, exact when it is whole."""
+    try:
+        exact = Decimal(text)
+        if exact.is_zero():
+            return 0
+        if exact.adjusted() < _MAX_WHOLE_DIGITS and exact == exact.to_integral_value():
+            return int(exact)
+    except InvalidOperation:
+        # An exponent beyond what even decimals have.
+        pass
+    return float(text)
+
+
+_UNTYPED = msgspec.json.Decoder(float_hook=_number)
+
+
+_PLACE = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
+_OUT_OF_RANGE = re.compile(r"Expected `int` [<>]=? -?\d+")
+
+
+def _refusal(text: str, shape: type[msgspec.Struct]) -> str:
+    """What msgspec says, after the place: the field's name as it was sent, from the body's top on."""
+    found = _PLACE.fullmatch(text)
+    what, place = (found[1], found[2]) if found else (text, "")
+    if _OUT_OF_RANGE.fullmatch(what):
+        what = _range(shape, place) or what
+    return f"{place}: {_detail(what)}" if place else _detail(what)
+
+
+def _range(shape: type[msgspec.Struct], place: str) -> str | None:
     """Both bounds of a whole number that is out of range; msgspec names the one that it broke."""
-    found = _OUT_OF_RANGE.fullmatch(text)
-    inspected = msgspec.inspect.type_info(shape)
-    if found is None or not isinstance(inspected, msgspec.inspect.StructType):
-        return None
-    for field in inspected.fields:
-        kind = field.type
-        if field.encode_name != found[1] or not isinstance(kind, msgspec.inspect.IntType):
-            continue
-        if kind.ge is not None and kind.le is not None:
-            return f"{field.encode_name}: must be a whole number from {kind.ge} to {kind.le}"
+    kinds: list[msgspec.inspect.Type] = [msgspec.inspect.type_info(shape)]
+    for name in re.findall(r"\w+", place):
+        fields = [field for kind in kinds for field in getattr(kind, "fields", ()) if field.encode_name == name]
+        kinds = [kind for field in fields for kind in _members(field.type)]
+    for kind in kinds:
+        if isinstance(kind, msgspec.inspect.IntType) and kind.ge is not None and kind.le is not None:
+            return f"must be a whole number from {kind.ge} to {kind.le}"
     return None
+
+
+def _members(kind: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type]:
+    """The types that a value may have; of a list, those of its items."""
+    if isinstance(kind, msgspec.inspect.Metadata):
+        yield from _members(kind.type)
+    elif isinstance(kind, msgspec.inspect.UnionType):
+        for member in kind.types:
+            yield from _members(member)
+    elif isinstance(kind, msgspec.inspect.ListType):
+        yield from _members(kind.item_type)
+    else:
+        yield kind
 
 
 def _detail(text: str) -> str:

@@ -21,7 +21,8 @@ KEY = "idempotency-key"
 ON_INVALID = "forebay-on-invalid"
 
 HEADERS: tuple[Parameter[Any], ...] = (
-    choice("Content-Encoding", "identity", ("identity", "gzip", "deflate", "zstd"), "The body's content coding."),
+    # An empty one is none, as the engine has it.
+    choice("Content-Encoding", "identity", ("identity", "gzip", "deflate", "zstd", ""), "The body's content coding."),
     text(
         "Idempotency-Key",
         None,

@@ -87,6 +87,20 @@ fn partitions_follow_the_number_then_the_partition_key_then_the_key() {
 }
 
 #[test]
+fn whole_numbers_may_be_written_with_a_fraction_or_an_exponent() {
+    let engine = ready(&Faulty::new(3));
+    for (body, partition, micros) in [
+        (r#"{"value":1,"partition":1.0,"timestamp":1640995200000.0}"#, 1, 1_640_995_200_000_000),
+        (r#"{"value":1,"partition":0.2e1,"timestamp":1.6409952e12}"#, 2, 1_640_995_200_000_000),
+        (r#"{"value":1,"partition":3,"timestamp":1e3}"#, 3, 1_000_000),
+    ] {
+        single(&engine, body).unwrap();
+        let read = engine.fetch("s", PartitionId(partition), Offset(0), Limits { records: 1, bytes: 1 }).unwrap();
+        assert_eq!(read.get(0).unwrap().timestamp.0, micros, "{body}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named_and_nothing_is_stored() {
     let engine = ready(&Faulty::new(3));
     let long = "x".repeat(1025);
@@ -99,14 +113,16 @@ fn what_is_wrong_is_named_and_nothing_is_stored() {
         (format!(r#"{{"value":1,"partitionKey":"{long}"}}"#), "partitionKey: has 1025 bytes"),
         (r#"{"value":1,"partition":4}"#.to_owned(), "partition: must be a whole number from 0 to 3"),
         (r#"{"value":1,"partition":-1}"#.to_owned(), "partition: "),
-        (r#"{"value":1,"partition":1.0}"#.to_owned(), "partition: "),
+        (r#"{"value":1,"partition":1.5}"#.to_owned(), "partition: "),
+        (r#"{"value":1,"partition":4.0}"#.to_owned(), "partition: must be a whole number from 0 to 3"),
         (r#"{"value":1,"partition":"1"}"#.to_owned(), "partition: "),
         (r#"{"value":1,"partition":99999999999999999999}"#.to_owned(), "partition: "),
         (r#"{"value":1,"headers":[]}"#.to_owned(), "headers: must be an object"),
         (r#"{"value":1,"headers":{"a":null}}"#.to_owned(), "headers.a: must be a string"),
         (format!(r#"{{"value":1,"headers":{{"a":"{}"}}}}"#, "x".repeat(33_000)), "headers: have 3"),
         (r#"{"value":1,"timestamp":"yesterday"}"#.to_owned(), "timestamp: "),
-        (r#"{"value":1,"timestamp":1e3}"#.to_owned(), "timestamp: "),
+        (r#"{"value":1,"timestamp":1e-3}"#.to_owned(), "timestamp: "),
+        (r#"{"value":1,"timestamp":1640995200000.5}"#.to_owned(), "timestamp: "),
         (r#"{"value":1,"timestamp":9223372036854775807}"#.to_owned(), "timestamp: "),
         (r#"{"value":1,"timestamp":{}}"#.to_owned(), "timestamp: "),
         (r#"{"value":1,"tipo":1}"#.to_owned(), "tipo: there is no such field"),

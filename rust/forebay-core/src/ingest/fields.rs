@@ -2,14 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::integer::integer;
 use super::json::{JsonError, JsonStr, Scanner};
 use super::timestamp::{from_millis, parse_timestamp};
 use crate::ids::Timestamp;
-
-/// A JSON number that is written as a whole one.
-pub(super) fn integer(text: &[u8]) -> Option<i64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
 
 /// Reads the next value if it is a string, and skips it otherwise.
 #[inline]

@@ -6,6 +6,7 @@ mod event;
 pub mod events;
 mod fields;
 mod inflate;
+mod integer;
 pub mod json;
 mod list;
 mod outline;

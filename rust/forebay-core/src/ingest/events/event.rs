@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use super::id::{Series, Token};
 use crate::ids::Timestamp;
-use crate::ingest::fields::{integer, read_text};
+use crate::ingest::fields::read_text;
+use crate::ingest::integer::integer;
 use crate::ingest::json::{JsonError, JsonStr, Scanner};
 use crate::ingest::list::read_object;
 use crate::ingest::problem::{FirstProblem, Problem};

@@ -7,7 +7,7 @@ use super::event::{self, Addressed, Rules};
 use crate::error::Result;
 use crate::ids::PartitionId;
 use crate::ingest::Event;
-use crate::ingest::fields::integer;
+use crate::ingest::integer::integer;
 use crate::ingest::json::Scanner;
 use crate::ingest::list::{open_body, read_events};
 use crate::ingest::problem::{Problem, malformed, not_json, shown};

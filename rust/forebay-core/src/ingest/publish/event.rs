@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::ids::{PartitionId, Timestamp};
-use crate::ingest::fields::{integer, read_time};
+use crate::ingest::fields::read_time;
+use crate::ingest::integer::integer;
 use crate::ingest::json::{JsonError, Scanner};
 use crate::ingest::list::read_object;
 use crate::ingest::problem::{FirstProblem, Problem, shown};

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::ids::Timestamp;
-use crate::ingest::fields::{integer, read_text, read_time};
+use crate::ingest::fields::{read_text, read_time};
+use crate::ingest::integer::integer;
 use crate::ingest::json::{JsonError, JsonStr, Scanner};
 use crate::ingest::list::{Read, read_object};
 use crate::ingest::problem::{FirstProblem, Problem};
