@@ -9,5 +9,6 @@ from forebay.client.rejection import Rejection
 from forebay.client.standard_logging import StandardLogging as LoggingHandler
 from forebay.client.stats import Stats
 from forebay.client.structured_logging import StructlogProcessor
+from forebay.client.token_refused import TokenRefused
 
-__all__ = ["AsyncClient", "Client", "LoggingHandler", "Rejection", "Stats", "StructlogProcessor"]
+__all__ = ["AsyncClient", "Client", "LoggingHandler", "Rejection", "Stats", "StructlogProcessor", "TokenRefused"]

@@ -55,12 +55,12 @@ class AsyncClient:
     ) -> bool:
         client = self._client
         text = client._encode_log(message, level, project_id, service, timestamp, metadata)
-        return await self._offer(client._drain, text)
+        return await self._offer_and_tell(client._drain, text)
 
     async def log_many(self, events: Iterable[Fields | str]) -> int:
         """As `Client.log_many`. Encodes and hands over some hundred at a time, or what came within some milliseconds,
         and lets others run between."""
-        encode = self._client._encoder.row
+        encode, lane = self._client._encoder.row, self._client._drain
         some: list[bytes] = []
         done, began = 0, time.monotonic()
         try:
@@ -73,7 +73,8 @@ class AsyncClient:
                     began = time.monotonic()
         finally:
             done += await self._offer_all(some)
-        return done
+            self._client._losses.notice()
+        return done if self._client._told(lane, True) else 0
 
     async def _offer_all(self, texts: list[bytes]) -> int:
         lane = self._client._drain
@@ -96,13 +97,13 @@ class AsyncClient:
         timestamp: Moment | None = None,
     ) -> bool:
         text = self._client._encoder.track(kind, user, device, context, metrics, timestamp)
-        return await self._offer(self._client._lane("track"), text)
+        return await self._offer_and_tell(self._client._lane("track"), text)
 
     async def event(
         self, kind: str, source: str, data: Fields, *, event_id: str | None = None, timestamp: Moment | None = None
     ) -> bool:
         text = self._client._encoder.event(kind, source, data, event_id, timestamp)
-        return await self._offer(self._client._lane("events"), text)
+        return await self._offer_and_tell(self._client._lane("events"), text)
 
     async def publish(
         self,
@@ -117,7 +118,10 @@ class AsyncClient:
     ) -> bool:
         lane = self._client._lane(f"{PUBLISH}{stream}")
         text = self._client._publication(value, key, headers, partition_key, partition, timestamp)
-        return await self._offer(lane, text)
+        return await self._offer_and_tell(lane, text)
+
+    async def _offer_and_tell(self, lane: Lane, text: bytes) -> bool:
+        return self._client._told(lane, await self._offer(lane, text))
 
     async def _offer(self, lane: Lane, text: bytes) -> bool:
         if self._syncs:

@@ -18,12 +18,14 @@ from forebay.client.events import EVENT_BYTES, MIN_EVENT_BYTES, Encoder, Fields,
 from forebay.client.feed import MANY, Feed
 from forebay.client.lane import PUBLISH, Lane, lane_of
 from forebay.client.limits import Limits, Policy
+from forebay.client.losses import Losses
 from forebay.client.queue import MAX_EVENT_BYTES, Queue
 from forebay.client.rejection import Rejection, Rejections
 from forebay.client.sender import Senders
 from forebay.client.spooled import SpooledQueue
 from forebay.client.stats import Stats
 from forebay.client.target import Target
+from forebay.client.token_refused import TokenRefused
 
 MIB = 1 << 20
 
@@ -61,6 +63,8 @@ class Client:
         answer_seconds: how long an answer may take before the request is tried again.
         on_rejected: called on a sender's thread for events that the server refuses for good, and by the call itself for
             one of more than 64 MiB.
+        when_refused: what calls do once the server has refused the token (401, 403) and until it takes something
+            again: `return` False, or 0, or `raise` TokenRefused. Loggers never raise.
         rejected_file: where they are appended as NDJSON; with a spool `rejected.ndjson` in it.
         exit_seconds: how long the end of the process waits for events that are left.
 
@@ -91,6 +95,7 @@ class Client:
         answer_seconds: float = 10.0,
         on_rejected: Callable[[Rejection], None] | None = None,
         rejected_file: str | os.PathLike[str] | None = None,
+        when_refused: Literal["return", "raise"] = "return",
         exit_seconds: float = 5.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -104,10 +109,9 @@ class Client:
         _check("linger_seconds", linger_seconds, 0, 3600)
         _check("answer_seconds", answer_seconds, 0.001, 3600)
         _check("block_seconds", block_seconds, 0, 3600)
-        if policy not in ("block", "drop_newest", "drop_oldest"):
-            raise ValueError(f"policy is {policy!r}; it may be 'block', 'drop_newest' or 'drop_oldest'")
-        if spool_fsync not in ("interval", "always"):
-            raise ValueError(f"spool_fsync is {spool_fsync!r}; it may be 'interval' or 'always'")
+        _check_one_of("policy", policy, "block", "drop_newest", "drop_oldest")
+        _check_one_of("spool_fsync", spool_fsync, "interval", "always")
+        _check_one_of("when_refused", when_refused, "return", "raise")
         self.exit_seconds = exit_seconds
         service = service or Path(sys.argv[0] if sys.argv else "").stem or "python"
         self._encoder = Encoder(project_id, service, event_bytes)
@@ -121,10 +125,15 @@ class Client:
             self._queue = SpooledQueue(limits, Path(spool), spool_bytes, always=spool_fsync == "always")
             rejected_file = rejected_file or Path(spool) / "rejected.ndjson"
         self._rejections = Rejections(on_rejected, rejected_file)
+        target = Target.parse(url, token, tls)
+        spool_path, rejected_path = (None if path is None else Path(path) for path in (spool, rejected_file))
+        self._losses = Losses(self._queue, target.url, spool_path, rejected_path)
+        self._raises = when_refused == "raise"
         self._senders = Senders(
             self._queue,
-            Target.parse(url, token, tls),
+            target,
             self._rejections,
+            self._losses,
             connections=connections,
             answer_seconds=answer_seconds,
         )
@@ -168,7 +177,7 @@ class Client:
         text, also what holds itself, is endless or too large; only a `timestamp` that is no moment raises, ValueError
         or TypeError, but a text that is none is the server's to refuse. A time without a zone is local time."""
         text = self._encode_log(message, level, project_id, service, timestamp, metadata)
-        return self._offer(self._drain, text) is True
+        return self._told(self._drain, self._offer(self._drain, text))
 
     def log_many(self, events: Iterable[Fields | str]) -> int:
         """Hands over log events: mappings with the fields of `log` and any further ones, or messages. How many of them
@@ -191,7 +200,18 @@ class Client:
         finally:
             self._senders.feeds.discard(feed)
             feed.hand_over()
-        return feed.done
+            self._losses.notice()
+        return feed.done if self._told(self._drain, True) else 0
+
+    def _told(self, lane: Lane, kept: bool | None) -> bool:
+        """What a call returns for an event that was handed over."""
+        if not kept:
+            self._losses.notice()
+        if not self._senders.refused or not self._senders.is_refused(lane):
+            return kept is True
+        if self._raises:
+            raise TokenRefused(self._senders.why_refused(lane))
+        return False
 
     def track(
         self,
@@ -205,13 +225,15 @@ class Client:
     ) -> bool:
         """Hands over an analytics event; `user` may be an id."""
         text = self._encoder.track(kind, user, device, context, metrics, timestamp)
-        return self._offer(self._lane("track"), text) is True
+        lane = self._lane("track")
+        return self._told(lane, self._offer(lane, text))
 
     def event(
         self, kind: str, source: str, data: Fields, *, event_id: str | None = None, timestamp: Moment | None = None
     ) -> bool:
         """Hands over an event of the events API. Raises ValueError or TypeError for a `timestamp` that is no moment."""
-        return self._offer(self._lane("events"), self._encoder.event(kind, source, data, event_id, timestamp)) is True
+        lane, text = self._lane("events"), self._encoder.event(kind, source, data, event_id, timestamp)
+        return self._told(lane, self._offer(lane, text))
 
     def publish(
         self,
@@ -226,7 +248,8 @@ class Client:
     ) -> bool:
         """Hands over a record for a stream. Raises ValueError for what cannot be a stream's name."""
         lane = self._lane(f"{PUBLISH}{stream}")
-        return self._offer(lane, self._publication(value, key, headers, partition_key, partition, timestamp)) is True
+        text = self._publication(value, key, headers, partition_key, partition, timestamp)
+        return self._told(lane, self._offer(lane, text))
 
     def _publication(
         self,
@@ -290,6 +313,7 @@ class Client:
         self._senders.stop()
         self._queue.end()
         lifetime.dismiss(self)
+        self._losses.close(self._queue.pending, self._senders.last_error)
         # Now, since until the end events of others are found in a spool.
         return self._queue.pending
 
@@ -304,6 +328,7 @@ class Client:
     def after_fork_in_child(self) -> None:
         if not self._queue.is_here:
             self._senders.reset()
+            self._losses.reset()
             self._rejections.reset_lock()
             # The last step: with it this is the child's.
             self._queue.forget()
@@ -312,3 +337,9 @@ class Client:
 def _check(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ValueError(f"{name} is {value}, must be from {low} to {high}")
+
+
+def _check_one_of(name: str, value: str, *words: str) -> None:
+    if value not in words:
+        listed = ", ".join(map(repr, words[:-1]))
+        raise ValueError(f"{name} is {value!r}; it may be {listed} or {words[-1]!r}")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from forebay.client.sender import launch
+from forebay.client.own_thread import launch
 
 SYNC_SECONDS = 0.1
 """So much is lost with the machine at most, beside what the sync itself takes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging  # noqa: F401 - what it does at the end comes after what is registered here
 import os
 import sys
 import threading

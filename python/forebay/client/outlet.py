@@ -7,7 +7,7 @@ from asyncio.events import _get_running_loop  # for those who look for a loop: i
 from forebay.client.async_client import AsyncClient
 from forebay.client.client import Client
 from forebay.client.events import Fields, Moment
-from forebay.client.sender import is_sender
+from forebay.client.own_thread import is_sender
 
 
 class Outlet:
@@ -25,6 +25,7 @@ class Outlet:
         if not isinstance(client, Client):
             raise TypeError(f"a Client or an AsyncClient is needed, not {type(client).__name__}")
         self._queue = client._queue
+        self._losses = client._losses
         self._lane = client._drain
         self._encode = client._encode_log
 
@@ -35,5 +36,8 @@ class Outlet:
 
     def log(self, message: str, level: str, timestamp: Moment | None, metadata: Fields | None) -> None:
         text = self._encode(message, level, None, None, timestamp, metadata)
-        if self._queue.offer(self._lane, text, _get_running_loop() is None) is None:
+        kept = self._queue.offer(self._lane, text, _get_running_loop() is None)
+        if kept is None:
             self._queue.give_up(in_vain=False)
+        if not kept:
+            self._losses.notice()

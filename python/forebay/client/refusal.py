@@ -7,7 +7,7 @@ from itertools import groupby
 
 import msgspec
 
-from forebay.client.verdict import Verdict
+from forebay.client.verdict import FORBIDDEN, Verdict
 
 
 class _Row(msgspec.Struct):
@@ -15,8 +15,6 @@ class _Row(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Row)
-
-FORBIDDEN = 403
 
 
 @dataclass(frozen=True, slots=True)

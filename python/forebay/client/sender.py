@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import _thread
-import contextlib
 import logging
 import math
 import threading
 import time
-from collections.abc import Callable
 
 from forebay.client.batch import Batch
 from forebay.client.bells import Bells
 from forebay.client.delivery import Delivery, Undelivered
 from forebay.client.feed import Feed
+from forebay.client.lane import Lane
+from forebay.client.losses import Losses
+from forebay.client.own_thread import Own, launch, unsent
 from forebay.client.queue import IDLE_SECONDS, Queue
 from forebay.client.refusal import split
 from forebay.client.rejection import Rejection, Rejections
 from forebay.client.retry import backoff
 from forebay.client.target import Target
-from forebay.client.verdict import Verdict, verdict
+from forebay.client.verdict import UNAUTHORIZED, Verdict, verdict
 
 logger = logging.getLogger("forebay.client")
 
@@ -30,51 +30,24 @@ FEED_SECONDS = 0.05
 """How often at most feeds are looked at that their callers leave lying."""
 
 
-def _tell(log: Callable[..., None], *words: str) -> None:
-    """Whatever the application's logging does with it, the sender goes on."""
-    with contextlib.suppress(Exception):
-        log(*words)
-
-
-_own = threading.local()
-
-
-def is_sender() -> bool:
-    """Whether this thread is a client's own: what it logs is not sent, since that would go round."""
-    return getattr(_own, "is_sender", False)
-
-
-def launch(target: Callable[..., None], *args: object, name: str) -> None:
-    """Starts a thread of the client's own. Not by `Thread.start`, for two reasons: that waits for what it has started,
-    and when a signal's handler raises meanwhile, what is started may end or be stuck. And what is started here runs,
-    though the interpreter may begin to end before, from when on some releases of Python refuse further threads.
-
-    Raises:
-        RuntimeError: there can be no further thread, since there are too many or the interpreter is ending.
-    """
-    _thread.start_new_thread(_launched, (target, args, name))
-
-
-def _launched(target: Callable[..., None], args: tuple[object, ...], name: str) -> None:
-    _own.is_sender = True
-    threading.current_thread().name = name
-    try:
-        target(*args)
-    finally:
-        # Before Python 3.13 `threading` keeps those for ever that it has not started.
-        threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
-
-
 class Senders:
     """One thread a connection: the first with the first event, more when batches wait while deliveries succeed. All
     but the first end when they idle."""
 
     def __init__(
-        self, queue: Queue, target: Target, rejections: Rejections, *, connections: int, answer_seconds: float
+        self,
+        queue: Queue,
+        target: Target,
+        rejections: Rejections,
+        losses: Losses,
+        *,
+        connections: int,
+        answer_seconds: float,
     ) -> None:
         self._queue = queue
         self._target = target
         self._rejections = rejections
+        self._losses = losses
         self._max = connections
         self._answer_seconds = answer_seconds
         self.reset()
@@ -94,6 +67,8 @@ class Senders:
         self.batches = 0
         self.retries = 0
         self.last_error = ""
+        self.refused: dict[str, str] = {}
+        """Why the server refuses the token, by the lane, or for "" in all of them, until it takes something again."""
         self.feeds: set[Feed] = set()
         """Those whose callers are at it."""
 
@@ -117,13 +92,12 @@ class Senders:
 
     def send_here(self, until: float) -> None:
         """Sends what waits on the calling thread, up to that time, unless a thread does."""
-        before, _own.is_sender = is_sender(), True
         self._until = until
         try:
-            self._run(0)
+            with Own():
+                self._run(0)
         finally:
             self._until = math.inf
-            _own.is_sender = before
 
     @property
     def _is_over(self) -> bool:
@@ -142,6 +116,13 @@ class Senders:
     def refuse(self, rejection: Rejection) -> None:
         """An event that is not even tried."""
         self._reject([rejection])
+
+    def is_refused(self, lane: Lane) -> bool:
+        """Whether the server refused the token, and has taken nothing since."""
+        return "" in self.refused or lane.name in self.refused
+
+    def why_refused(self, lane: Lane) -> str:
+        return self.refused.get("") or self.refused.get(lane.name, "")
 
     def _run(self, running: int) -> None:
         lock = self._lock
@@ -178,7 +159,7 @@ class Senders:
                     break  # stopped; what is left stays pending
                 except Exception as error:
                     # Whatever it is, a thread that ended would leave its batch and all that follow lying.
-                    _tell(logger.exception, "a batch is tried again")
+                    unsent(logger.exception, "a batch is tried again")
                     failures += 1
                     self._retried(f"{type(error).__name__}: {error}")
                     self._pause(backoff(failures), 0.0)
@@ -225,7 +206,7 @@ class Senders:
                 self._settle(batch, start, end, some, found)
         if self._failing:
             self._failing = False
-            _tell(logger.info, "forebay takes events again")
+            unsent(logger.info, "forebay takes events again")
         if self._queue.waits > WAITING_BATCHES and self.running < self._max:
             self._add(self.running)
 
@@ -238,6 +219,7 @@ class Senders:
 
     def _settle(self, batch: Batch, start: int, end: int, events: list[bytes], found: Verdict) -> None:
         lane = batch.lane.name
+        self._note_token(lane, found)
         if found.mismatch and batch.recovered:
             # Its key was taken by the whole of what the spool holds only a part of any more: the server has it all.
             found = Verdict()
@@ -253,26 +235,37 @@ class Senders:
             count += found.quarantined
         try:
             # Told before it counts: who waits until nothing is pending finds what was rejected.
-            self._reject(refused)
+            self._reject(refused, of_token=found.is_of_token)
         finally:
             # Whatever came of telling: the server has had its say, and is not asked again.
             self._queue.settle(batch, start, end, count)
 
-    def _reject(self, refused: list[Rejection]) -> None:
+    def _note_token(self, lane: str, found: Verdict) -> None:
+        with self._lock:
+            if found.is_of_token:
+                self.refused["" if found.status == UNAUTHORIZED else lane] = found.whole
+            elif not found.whole:
+                self.refused.pop("", None)
+                self.refused.pop(lane, None)
+
+    def _reject(self, refused: list[Rejection], *, of_token: bool = False) -> None:
+        self._losses.notice()
         if not refused:
             return
         self.last_error = refused[-1].reason
         if failure := self._rejections.keep(refused):
             self.last_error = failure
-            _tell(logger.error, "%s", failure)
+            unsent(logger.error, "%s", failure)
+        self._losses.refused(sum(one.count for one in refused), refused[-1].reason, of_token=of_token)
 
     def _retried(self, why: str) -> None:
         with self._lock:
             self.retries += 1
             self.last_error = why
             news, self._failing = not self._failing, True
+        self._losses.notice()
         if news:
-            _tell(logger.warning, "forebay does not take events, they wait: %s", why)
+            unsent(logger.warning, "forebay does not take events, they wait: %s", why)
 
     def _pause(self, seconds: float, asked: float) -> bool:
         """Waits, up to `seconds` but for what the server asked for: that holds for every connection."""

@@ -38,6 +38,14 @@ class Target:
             tls = ssl.create_default_context()
         return cls(parts.hostname, port, parts.path.rstrip("/"), secure, token, tls)
 
+    @property
+    def url(self) -> str:
+        return f"http{'s' * self.secure}://{self._host}:{self.port}{self.path}"
+
+    @property
+    def _host(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
     def connect(self, seconds: float) -> socket.socket:
         """Raises OSError."""
         connected = socket.create_connection((self.host, self.port), seconds)
@@ -52,8 +60,7 @@ class Target:
 
     def head(self) -> str:
         """The lines that every request has."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        lines = [f"Host: {host}:{self.port}", "Content-Type: application/json"]
+        lines = [f"Host: {self._host}:{self.port}", "Content-Type: application/json"]
         if self.token:
             lines.append(f"Authorization: Bearer {self.token}")
         return "".join(f"{line}\r\n" for line in lines)

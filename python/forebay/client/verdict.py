@@ -16,6 +16,9 @@ REASON_CHARACTERS = 500
 SPLIT = frozenset({400, 403, 413})
 """A refusal of the whole that may be owed to one event: its shape, its project, its size."""
 
+UNAUTHORIZED = 401
+FORBIDDEN = 403
+
 _ROUTE = re.compile(r"/(v1/drain|v1/analytics/track/batch|api/events/batch|api/v1/streams/[^/]+/events/batch)/?\Z")
 
 _INDEX = re.compile(r"(?:events)?\[(\d+)\]")
@@ -40,6 +43,11 @@ class Verdict:
     mismatch: bool = False
     """The key was taken before, by another body."""
     status: int = 0
+
+    @property
+    def is_of_token(self) -> bool:
+        """Whether the token is refused, rather than what was sent with it."""
+        return self.status == UNAUTHORIZED or (self.status == FORBIDDEN and self.index is None)
 
 
 class _Body(msgspec.Struct):

@@ -114,6 +114,10 @@ def bench(
         hdr.write_text(distribution)
     report = msgspec.json.decode(text, type=Report)
     click.echo(text if as_json else summary(report))
+    if refused := [status for status in ("401", "403") if report.statuses.get(status)]:
+        role = "read" if content == "fetch" else "ingest"
+        what = f"the server answered {refused[0]}; give a token with the role {role} by --token or FOREBAY_TOKEN"
+        click.echo(f"forebay: {what}", err=True)
     if interrupted:
         sys.exit(130)
     sys.exit(0 if report.acknowledged_requests else 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http
 import http.client
 import json
 import os
@@ -22,6 +23,9 @@ PAGE_RECORDS = 1_000
 """Records asked for at once. A page is at most `MAX_PAGE_BYTES`, whatever the records' size."""
 
 TIMEOUT_SECONDS = 30.0
+
+TOKEN_REFUSED = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN})
+TOKEN_HINT = "give a token with the role read by --token or FOREBAY_TOKEN"  # noqa: S105
 
 
 class Source(Protocol):
@@ -110,7 +114,8 @@ def _refusal(status: int, body: bytes) -> Exception:
     try:
         error = json.loads(body)["error"]
         if isinstance(error, dict):
-            return errors.from_kind(error["code"], error["detail"])
+            hint = f"; {TOKEN_HINT}" if status in TOKEN_REFUSED else ""
+            return errors.from_kind(error["code"], f"{error['detail']}{hint}")
     except (ValueError, KeyError, TypeError):
         pass
     return click.ClickException(f"the server answered {status}: {body[:200].decode(errors='replace')}")

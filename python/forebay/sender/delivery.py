@@ -20,6 +20,7 @@ ANSWER_SECONDS = 90.0
 PATH = "/v1/drain"
 
 MALFORMED = 400
+UNAUTHORIZED = 401
 FORBIDDEN = 403
 TOO_LARGE = 413
 
@@ -104,6 +105,8 @@ def _refusal(answer: Answer, batch: Batch) -> Refused | Gone:
         return Refused(answer.status, None, f"{answer.status}: {why}")
     if answer.status == TOO_LARGE:
         return Refused(answer.status, None, f"{answer.status}: {why}")
+    if answer.status in (UNAUTHORIZED, FORBIDDEN):
+        return Gone(f"{answer.status}: {why}; give a token with the role ingest by --token or FOREBAY_TOKEN")
     return Gone(f"{answer.status}: {why}")
 
 
