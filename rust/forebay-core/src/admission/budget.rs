@@ -35,22 +35,58 @@ impl Budget {
         self.used().saturating_mul(100) / self.limit.max(1)
     }
 
-    fn take(&self, bytes: u64) -> bool {
+    pub(super) fn take(&self, bytes: u64) -> bool {
         // In one step: adding first and giving back would refuse small requests beside a large one that is refused.
         let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+        self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, fits).is_ok()
     }
 
-    fn give_back(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    /// Takes, also beyond the limit.
+    pub(super) fn force(&self, bytes: u64) {
+        self.used.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    pub(super) fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::AcqRel);
+    }
+}
+
+/// The ring's budget and one stream's share of it.
+///
+/// The ring never holds more than the streams together, at any moment: what is taken is taken of the share first, and
+/// what is given back is given back to the ring first. So a stream has no more of the ring than its share also while
+/// other threads take what this one gives back: whoever reads the share's new level (acquire) sees the ring's (release).
+#[derive(Debug)]
+struct Both {
+    ring: Arc<Budget>,
+    stream: Arc<Budget>,
+}
+
+impl Both {
+    /// Takes of both, or of neither; `between` is called when the one is changed and the other is not.
+    fn take(&self, bytes: u64, between: impl FnOnce()) -> bool {
+        if !self.stream.take(bytes) {
+            return false;
+        }
+        between();
+        let taken = self.ring.take(bytes);
+        if !taken {
+            self.stream.give_back(bytes);
+        }
+        taken
+    }
+
+    fn give_back(&self, bytes: u64, between: impl FnOnce()) {
+        self.ring.give_back(bytes);
+        between();
+        self.stream.give_back(bytes);
     }
 }
 
 /// Bytes reserved on the ring's budget and on one stream's share of it; given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
-    ring: Arc<Budget>,
-    stream: Arc<Budget>,
+    of: Both,
     bytes: u64,
 }
 
@@ -58,22 +94,17 @@ impl Permit {
     /// Reserves `bytes` on both budgets, or on neither.
     #[must_use]
     pub fn reserve(ring: &Arc<Budget>, stream: &Arc<Budget>, bytes: u64) -> Option<Self> {
-        if !stream.take(bytes) {
-            return None;
-        }
-        if !ring.take(bytes) {
-            stream.give_back(bytes);
-            return None;
-        }
-        Some(Self { ring: Arc::clone(ring), stream: Arc::clone(stream), bytes })
+        let of = Both { ring: Arc::clone(ring), stream: Arc::clone(stream) };
+        let taken = of.take(bytes, || ());
+        taken.then(|| Self { of, bytes })
     }
 
     /// Reserves `bytes` even beyond the limit: recovery has to hold what the journal holds.
     #[must_use]
     pub fn force(ring: &Arc<Budget>, stream: &Arc<Budget>, bytes: u64) -> Self {
-        ring.used.fetch_add(bytes, Ordering::Relaxed);
-        stream.used.fetch_add(bytes, Ordering::Relaxed);
-        Self { ring: Arc::clone(ring), stream: Arc::clone(stream), bytes }
+        stream.force(bytes);
+        ring.force(bytes);
+        Self { of: Both { ring: Arc::clone(ring), stream: Arc::clone(stream) }, bytes }
     }
 
     /// How much is reserved.
@@ -92,17 +123,11 @@ impl Permit {
     #[must_use]
     pub fn resize(&mut self, bytes: u64) -> bool {
         if bytes > self.bytes {
-            let more = bytes - self.bytes;
-            if !self.stream.take(more) {
-                return false;
-            }
-            if !self.ring.take(more) {
-                self.stream.give_back(more);
+            if !self.of.take(bytes - self.bytes, || ()) {
                 return false;
             }
         } else {
-            self.stream.give_back(self.bytes - bytes);
-            self.ring.give_back(self.bytes - bytes);
+            self.of.give_back(self.bytes - bytes, || ());
         }
         self.bytes = bytes;
         true
@@ -111,8 +136,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.ring.give_back(self.bytes);
-        self.stream.give_back(self.bytes);
+        self.of.give_back(self.bytes, || ());
     }
 }
 
@@ -130,6 +154,47 @@ mod tests {
         assert!(Permit::reserve(&ring, &other, 51).is_none(), "the ring is used up");
         assert_eq!((ring.used(), stream.used(), other.used()), (50, 50, 0));
         drop(permit);
+        assert_eq!((ring.used(), stream.used()), (0, 0));
+    }
+
+    /// Between the two steps of every change, which is where another thread may look and take.
+    #[test]
+    fn the_ring_never_has_more_than_the_share() {
+        let of = Both { ring: Budget::new(100), stream: Budget::new(60) };
+        let looks = || assert!(of.ring.used() <= of.stream.used(), "{of:?}");
+        assert!(of.take(40, looks));
+        assert!(of.take(20, looks));
+        of.give_back(50, looks);
+        assert_eq!((of.ring.used(), of.stream.used()), (10, 10));
+    }
+
+    /// The same, also while permits grow, shrink, are refused and are dropped.
+    #[test]
+    fn a_stream_has_no_more_of_the_ring_than_its_share_at_any_moment() {
+        const SHARE: u64 = 100;
+        let (ring, stream) = (Budget::new(2 * SHARE), Budget::new(SHARE));
+        let looks = |held: &Permit| {
+            let used = ring.used();
+            assert!(used <= SHARE, "the ring has {used} of a stream whose share is {SHARE}; one permit is {held:?}");
+        };
+        // All begin together, and only a permit that was had counts: threads that took turns would prove nothing.
+        let together = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut permits = 0;
+                    together.wait();
+                    while permits < 100_000 {
+                        let Some(mut permit) = Permit::reserve(&ring, &stream, SHARE - 1) else { continue };
+                        permits += 1;
+                        looks(&permit);
+                        assert!(permit.resize(1));
+                        let _may_have_no_room = permit.resize(SHARE / 2);
+                        looks(&permit);
+                    }
+                });
+            }
+        });
         assert_eq!((ring.used(), stream.used()), (0, 0));
     }
 

@@ -2,8 +2,10 @@
 
 mod account;
 mod budget;
+mod hold;
 mod quota;
 
 pub use account::{Account, Charge};
 pub use budget::{Budget, Permit};
+pub use hold::Hold;
 pub use quota::{Cost, MAX_QUOTA, Quota, QuotaRates, Rate, Shortage};
