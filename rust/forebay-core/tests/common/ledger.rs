@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use forebay_core::{Durability, Placed, Receipt};
+use forebay_core::{Durability, Placed, REJECTED_SUFFIX, Receipt};
 
 use super::{Log, Mark, Place, assert_dense};
 
@@ -153,7 +153,9 @@ impl Ledger {
             assert_dense(place, log);
             for (offset, mark) in &log.records {
                 let batch = self.batches.get(&mark.batch).unwrap_or_else(|| panic!("{mark:?} was never sent"));
-                assert_eq!(batch.stream, place.0, "{mark:?} is on another stream");
+                // What is put aside of a batch is a part of it: all of both is there, or none of either.
+                let stream = place.0.strip_suffix(REJECTED_SUFFIX).unwrap_or(&place.0);
+                assert_eq!(batch.stream, stream, "{mark:?} is on another stream");
                 seen.entry(mark.batch).or_default().push((place.clone(), *offset, *mark));
             }
         }
@@ -196,7 +198,8 @@ impl Batch {
             wanted.extend((0..placed.records).map(|i| (placed.partition.0, placed.base.0 + u64::from(i))));
         }
         wanted.sort_unstable();
-        let found: Vec<(u32, u64)> = records.iter().map(|((_, partition), offset, _)| (*partition, *offset)).collect();
+        let mut found: Vec<_> = records.iter().map(|((_, partition), offset, _)| (*partition, *offset)).collect();
+        found.sort_unstable();
         assert_eq!(found, wanted, "batch {number} is not where its receipt says");
     }
 
@@ -205,13 +208,12 @@ impl Batch {
         if !self.placed.is_empty() {
             return;
         }
-        for ((stream, partition), _) in found.iter().filter(|((stream, _), _)| *stream == self.stream) {
-            let own: Vec<u64> = records.iter().filter(|(p, _, _)| p.1 == *partition).map(|(_, o, _)| *o).collect();
+        for place in found.keys() {
+            let own: Vec<u64> = records.iter().filter(|(at, _, _)| at == place).map(|(_, o, _)| *o).collect();
             if let Some(base) = own.first() {
-                let _ = stream;
                 self.placed.push(Placed {
                     stream: forebay_core::StreamId(0),
-                    partition: forebay_core::PartitionId(*partition),
+                    partition: forebay_core::PartitionId(place.1),
                     base: forebay_core::Offset(*base),
                     records: u32::try_from(own.len()).unwrap(),
                 });

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use forebay_core::log::storage::faulty::Faulty;
 use forebay_core::{
-    Body, Engine, LOGS, Limits, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, NewRecord, Offset, Options, PartitionId, Result,
+    Body, Engine, LOGS, Limits, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, NewRecord, Offset, Options, PartitionId,
+    REJECTED_SUFFIX, Result,
 };
 
 /// What a test waits for comes within this, on a slow machine too.
@@ -73,9 +74,17 @@ impl Mark {
         format!("#{}.{}.{}.{}#{padding}", self.batch, self.index, self.records, self.padding)
     }
 
-    /// The value as it is stored.
+    /// An event of the drain that lacks its project, and is put aside: every second one of its batch.
+    pub fn invalid(self) -> String {
+        format!(r#"{{"timestamp":"2024-05-31T15:30:45Z","level":"info","service":"s","message":"{}"}}"#, self.token())
+    }
+
+    /// The value as it is stored; of what was put aside, as far as a test knows it.
     pub fn value(self, stream: &str) -> String {
         let token = self.token();
+        if stream.ends_with(REJECTED_SUFFIX) {
+            return format!(r#","event":{}}}"#, self.invalid());
+        }
         if stream != LOGS {
             return format!(r#"{{"mark":"{token}"}}"#);
         }
@@ -91,7 +100,11 @@ impl Mark {
         let mut numbers = text.split('#').nth(1)?.split('.').map(|number| number.parse().ok());
         let mut next = || numbers.next().flatten();
         let mark = Self { batch: next()?, index: next()?, records: next()?, padding: next()? };
-        (mark.value(stream) == text).then_some(mark)
+        let same = match stream.ends_with(REJECTED_SUFFIX) {
+            true => text.starts_with(&format!(r#"{{"index":{},"#, mark.index)) && text.ends_with(&mark.value(stream)),
+            false => mark.value(stream) == text,
+        };
+        same.then_some(mark)
     }
 
     pub fn batch(batch: u32, records: u32, padding: u32) -> Vec<Self> {
@@ -101,6 +114,13 @@ impl Mark {
 
 pub fn drain(marks: &[Mark]) -> Body {
     let events: Vec<_> = marks.iter().map(|mark| mark.value(LOGS)).collect();
+    Box::new(format!(r#"{{"events":[{}]}}"#, events.join(",")).into_bytes())
+}
+
+/// A body whose every second event is invalid.
+pub fn half_invalid(marks: &[Mark]) -> Body {
+    let event = |mark: &Mark| if mark.index % 2 == 0 { mark.value(LOGS) } else { mark.invalid() };
+    let events: Vec<_> = marks.iter().map(event).collect();
     Box::new(format!(r#"{{"events":[{}]}}"#, events.join(",")).into_bytes())
 }
 

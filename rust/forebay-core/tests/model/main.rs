@@ -14,6 +14,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod ops;
+mod quarantine;
 mod world;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use forebay_core::log::storage::faulty::{Effect, Operation};
-use forebay_core::{Durability, PartitionId, Retention, StreamReport};
+use forebay_core::{Durability, OnInvalid, PartitionId, Retention, StreamReport};
 use proptest::prelude::*;
 
 use crate::common::ledger::After;
@@ -54,6 +54,23 @@ pub struct Size {
     pub padding: u16,
 }
 
+/// What a batch with a key consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Events {
+    Valid,
+    /// Every second one is put aside, on a stream of its own.
+    HalfInvalid,
+}
+
+impl Events {
+    pub fn on_invalid(self) -> OnInvalid {
+        match self {
+            Events::Valid => OnInvalid::Refuse,
+            Events::HalfInvalid => OnInvalid::Quarantine,
+        }
+    }
+}
+
 /// Where a failure is injected.
 #[derive(Clone, Copy, Debug)]
 pub enum Weakness {
@@ -91,6 +108,7 @@ pub enum Op {
     Keyed {
         threads: u8,
         again: bool,
+        events: Events,
     },
     Seal,
     Check,
@@ -163,6 +181,10 @@ fn target() -> impl Strategy<Value = Target> {
     prop_oneof![Just(Target::Logs), (0..4_u8, prop::option::of(0..4_u8)).prop_map(|(s, p)| Target::Other(s, p))]
 }
 
+fn events() -> impl Strategy<Value = Events> {
+    prop_oneof![Just(Events::Valid), Just(Events::HalfInvalid)]
+}
+
 fn size() -> impl Strategy<Value = Size> {
     prop_oneof![
         4 => (1..5_u8, 0..50_u16),
@@ -196,7 +218,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (1..4_u8).prop_map(|partitions| Op::Create { partitions }),
         4 => (target(), any::<u8>(), 0..600_u16, any::<u16>())
             .prop_map(|(target, from, records, bytes)| Op::Read { target, from, records, bytes }),
-        5 => (1..4_u8, any::<bool>()).prop_map(|(threads, again)| Op::Keyed { threads, again }),
+        5 => (1..4_u8, any::<bool>(), events())
+            .prop_map(|(threads, again, events)| Op::Keyed { threads, again, events }),
         4 => Just(Op::Seal),
         2 => Just(Op::Check),
         6 => ending().prop_map(Op::Restart),

@@ -1,5 +1,6 @@
 //! One data directory on the faulty storage, the engine on it, and the model beside them.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use forebay_core::{Engine, Error, ErrorKind, LOGS, Limits, Options, PartitionId,
 
 use crate::common::ledger::{After, Ledger};
 use crate::common::{self, Mark, offset_at, read_all, until};
-use crate::ops::{Case, Deletes, Ending, Op, Size, Target, Weakness};
+use crate::ops::{Case, Deletes, Ending, Events, Op, Size, Target, Weakness};
 
 pub struct World {
     storage: Faulty,
@@ -18,7 +19,9 @@ pub struct World {
     ledger: Mutex<Ledger>,
     options: Options,
     streams: u32,
-    last_keyed: Option<u32>,
+    last_keyed: Option<(u32, Events)>,
+    /// The answers to batches that were sent with a key: a repeat gets the same.
+    answers: Mutex<BTreeMap<u32, (u16, Vec<u8>)>>,
     /// A fault was injected that may poison the log or make it refuse.
     weakened: bool,
 }
@@ -34,7 +37,8 @@ impl World {
         let storage = Faulty::new(case.seed);
         let ledger = Ledger::new(case.retention.options().deletes());
         let engine = Some(common::open(&storage, &options).expect("a new directory opens"));
-        Self { storage, engine, ledger: Mutex::new(ledger), options, streams: 0, last_keyed: None, weakened: false }
+        let (ledger, answers) = (Mutex::new(ledger), Mutex::default());
+        Self { storage, engine, ledger, options, streams: 0, last_keyed: None, answers, weakened: false }
     }
 
     fn engine(&self) -> &Engine {
@@ -52,7 +56,9 @@ impl World {
                 self.read(*target, *from, limits);
             }
             // What retention deleted is not looked for, so a repeat would tell nothing.
-            Op::Keyed { threads, again } if !self.ledger.get_mut().unwrap().deletes => self.keyed(*threads, *again),
+            Op::Keyed { threads, again, events } if !self.ledger.get_mut().unwrap().deletes => {
+                self.keyed(*threads, *again, *events);
+            }
             Op::Keyed { .. } => {}
             Op::Seal => self.seal(),
             Op::Check => self.check(After::Running),
@@ -60,6 +66,9 @@ impl World {
             Op::HaltAfter { changes, ending } => {
                 self.storage.halt_after(u64::from(*changes));
                 self.weakened = true;
+                if !self.ledger.get_mut().unwrap().deletes && changes.is_multiple_of(2) {
+                    self.keyed(1, false, Events::HalfInvalid);
+                }
                 self.burst(2, 3, Size { records: 10, padding: 300 });
                 self.restart(*ending);
             }
@@ -70,13 +79,13 @@ impl World {
     }
 
     /// Sends one batch with a key from several threads at once, the last one again or a new one.
-    fn keyed(&mut self, threads: u8, again: bool) {
+    fn keyed(&mut self, threads: u8, again: bool, events: Events) {
         let size = Size { records: 5, padding: 100 };
         let number = match self.last_keyed {
-            Some(number) if again => number,
+            Some((number, same)) if again && same == events => number,
             _ => self.ledger.lock().unwrap().send(LOGS, size.records.into()),
         };
-        self.last_keyed = Some(number);
+        self.last_keyed = Some((number, events));
         self.ledger.lock().unwrap().repeat(number);
         let marks = Mark::batch(number, size.records.into(), size.padding.into());
         let this = &*self;
@@ -84,9 +93,17 @@ impl World {
             for _ in 0..threads {
                 scope.spawn(|| {
                     let key = Key::new(b"model", LOGS, &number.to_le_bytes()).unwrap();
-                    let plain = Request::new(Shape::Drain, common::drain(&marks));
-                    match this.engine().ingest(Request { key: Some(key), ..plain }) {
+                    let body = match events {
+                        Events::Valid => common::drain(&marks),
+                        Events::HalfInvalid => common::half_invalid(&marks),
+                    };
+                    let request = Request { key: Some(key), ..Request::new(Shape::Drain, body) };
+                    match this.engine().ingest(Request { on_invalid: events.on_invalid(), ..request }) {
                         Ok(receipt) => {
+                            let answer = receipt.answer().unwrap();
+                            let mut answers = this.answers.lock().unwrap();
+                            assert_eq!(answers.entry(number).or_insert_with(|| answer.clone()), &answer);
+                            drop(answers);
                             let mut ledger = this.ledger.lock().unwrap();
                             ledger.acknowledge_keyed(number, &receipt, this.options.durability);
                         }
