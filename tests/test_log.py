@@ -180,3 +180,14 @@ def test_streams_are_changed_and_deleted(tmp_path: Path) -> None:
                 log.create_stream("other", **options)
         with pytest.raises(errors.Forbidden):
             log.delete_stream("logs")
+
+
+def test_streams_are_limited_in_all(tmp_path: Path) -> None:
+    with forebay.open(tmp_path / "data", max_streams=1, max_partitions=3) as log:
+        with pytest.raises(errors.StreamLimitReached, match="max_partitions"):
+            log.create_stream("wide", partitions=4)
+        log.create_stream("orders", partitions=3)
+        with pytest.raises(errors.StreamLimitReached, match="max_streams"):
+            log.create_stream("other")
+    with forebay.open(tmp_path / "data", max_streams=1, max_partitions=1) as log:
+        log.append("orders", {"still": "there"})

@@ -57,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     analytics_retention_bytes: int = 0
     dedup_window_seconds: int = 600
     max_idempotency_keys: int = 2_000_000
+    max_streams: int = 10_000
+    max_partitions: int = 10_000
     max_body_bytes: int = 16 * MIB
     max_record_bytes: int = 1 * MIB
     max_reading_bytes: int = 256 * MIB
@@ -123,6 +125,8 @@ ENGINE_OPTIONS = (
     "analytics_retention_bytes",
     "dedup_window_seconds",
     "max_idempotency_keys",
+    "max_streams",
+    "max_partitions",
     "max_body_bytes",
     "max_record_bytes",
 )
@@ -151,6 +155,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "dedup_window_seconds": (1, 24 * 3600),
     # Each takes 64 bytes: 128 MB for the default. Beyond it keyed requests are answered with 429.
     "max_idempotency_keys": (1_000, 50_000_000),
+    # Without the streams that the engine makes itself. Beyond it a stream is refused with 409; what is there stays.
+    "max_streams": (1, 100_000),
+    # Of all those streams together. Each takes up to 640 bytes beside its records: 6 MB for the default.
+    "max_partitions": (1, 1_000_000),
     "max_body_bytes": (1 * KIB, 1 * GIB),
     "max_record_bytes": (256, 1 * GIB),
     "max_reading_bytes": (1 * KIB, 1 << 40),

@@ -178,6 +178,12 @@ class Conflict(ForebayError):
     number = 1022
 
 
+class StreamLimitReached(ForebayError):
+    """There are as many streams or partitions as the limits allow."""
+
+    number = 1023
+
+
 def from_kind(number: int, detail: str, retry_after: float | None = None) -> ForebayError:
     """The exception for a row of the table; a row without a class is a defect and says so."""
     kind = _CLASSES.get(number)

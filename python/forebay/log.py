@@ -115,6 +115,7 @@ class Log:
 
         Raises:
             StreamAlreadyExists, InvalidRequest
+            StreamLimitReached: there are `max_streams` streams, or `max_partitions` partitions.
             Forbidden: the name is one that the engine keeps for itself.
         """
         self._engine.create_stream(name, partitions, options)

@@ -163,6 +163,24 @@ def test_a_deleted_stream_is_gone_and_its_name_is_free(server: Callable[..., Run
     assert [record["value"] for record in again.records("orders")] == [3]
 
 
+def test_streams_and_partitions_are_limited_in_all(server: Callable[..., RunningServer]) -> None:
+    running = server(max_streams=2, max_partitions=10)
+    assert ask(running, "POST", "", {"name": "a", "partitions": 4}).status_code == 201
+    wide = ask(running, "POST", "", {"name": "b", "partitions": 7})
+    assert code(wide) == (409, 1023)
+    assert wide.json()["error"]["message"] == "STREAM_LIMIT_REACHED"
+    assert "max_partitions" in wide.json()["error"]["detail"]
+    assert ask(running, "POST", "", {"name": "b", "partitions": 6}).status_code == 201
+    more = ask(running, "POST", "", {"name": "c"})
+    assert code(more) == (409, 1023)
+    assert "max_streams" in more.json()["error"]["detail"]
+    # What the engine makes itself still has a place.
+    put_aside = running.post("/v1/drain", {"events": [{"no": "event"}]}, **{"Forebay-On-Invalid": "quarantine"})
+    assert (put_aside.status_code, put_aside.json()["quarantined"]) == (202, 1)
+    assert ask(running, "DELETE", "/a").status_code == 200
+    assert ask(running, "POST", "", {"name": "c"}).status_code == 201
+
+
 def test_the_engines_own_streams_stay(shared_server: RunningServer) -> None:
     assert code(ask(shared_server, "DELETE", "/logs")) == (403, 1010)
 

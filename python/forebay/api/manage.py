@@ -189,7 +189,7 @@ def routes(app: App) -> list[Route]:
             summary="Creates a stream.",
             shape=new_stream,
             replies={201: Reply(StreamMetadata, "It is there, and durable.")},
-            errors=(errors.StreamAlreadyExists,),
+            errors=(errors.StreamAlreadyExists, errors.StreamLimitReached),
         ),
         Route(
             "PATCH",

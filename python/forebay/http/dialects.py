@@ -44,6 +44,7 @@ _STREAMS_TEXT: dict[int, tuple[str, str]] = {
     1020: ("DIRECTORY_LOCKED", "The data directory belongs to another running process"),
     1021: ("CLOSED", "The server is shutting down"),
     1022: ("CONFLICT", "Another operation that excludes this one is under way"),
+    1023: ("STREAM_LIMIT_REACHED", "There are as many streams or partitions as the limits allow"),
 }
 
 

@@ -78,6 +78,8 @@ error_table! {
     Closed = 1021, "closed", 503, true;
     /// Another operation that excludes this one is under way.
     Conflict = 1022, "conflict", 409, true;
+    /// There are as many streams or partitions as the limits allow.
+    StreamLimitReached = 1023, "stream_limit_reached", 409, false;
 }
 
 /// A failure: its row of the table, and what exactly went wrong, where, and what to do.

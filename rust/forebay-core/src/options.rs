@@ -29,6 +29,11 @@ pub(crate) const MAX_IDEMPOTENCY_KEYS: u64 = 50_000_000;
 /// The contract's limit for partitions of one stream.
 pub const MAX_PARTITIONS: u32 = 1024;
 
+/// More streams than this are more files, metrics and rows than one process is made for.
+pub(crate) const MAX_STREAMS: u64 = 100_000;
+/// Beside what it holds, a partition takes up to [`crate::log::ring::PARTITION_BYTES`]: 630 MB for so many.
+pub(crate) const MAX_ALL_PARTITIONS: u64 = 1_000_000;
+
 /// What an acknowledgement promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -117,6 +122,11 @@ pub struct Options {
     /// Idempotency keys remembered at once, of all streams. Beyond it keyed requests are refused, because forgetting a
     /// key early would break what it promises.
     pub max_idempotency_keys: usize,
+    /// Streams at once, those not counted that the engine makes itself: the built-in ones, and those of rejected events
+    /// and failed records. What there is already is kept when this is lowered.
+    pub max_streams: usize,
+    /// Partitions of all those streams together.
+    pub max_partitions: usize,
     /// Largest (decompressed) request body.
     pub max_body_bytes: usize,
     /// Largest value of one record.
@@ -147,6 +157,10 @@ impl Default for Options {
             analytics_retention: Retention::default(),
             dedup_window: Duration::from_secs(600),
             max_idempotency_keys: 2_000_000,
+            // As many as partitions, of which each stream has one: it is a stream's partitions that take the memory.
+            max_streams: 10_000,
+            // 6 MB of memory that no budget covers, and state files that are merged within a second.
+            max_partitions: 10_000,
             max_body_bytes: 16 * 1024 * 1024,
             max_record_bytes: 1024 * 1024,
             access: Access::ReadWrite,
@@ -171,6 +185,8 @@ impl Options {
         check_dedup_window(self.dedup_window.as_secs())?;
         let keys = self.max_idempotency_keys as u64;
         check_range("max_idempotency_keys", keys, MIN_IDEMPOTENCY_KEYS, MAX_IDEMPOTENCY_KEYS)?;
+        check_range("max_streams", self.max_streams as u64, 1, MAX_STREAMS)?;
+        check_range("max_partitions", self.max_partitions as u64, 1, MAX_ALL_PARTITIONS)?;
         check_range("sync_interval_ms", millis(self.sync_interval), 1, 60_000)?;
         check_range("commit_gather_us", micros(self.commit_gather), 0, 100_000)?;
         check_range("journal_file_age_ms", millis(self.journal_file_age), 100, 24 * 3_600_000)?;

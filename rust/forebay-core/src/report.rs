@@ -25,6 +25,12 @@ pub struct Report {
     pub ring_used_bytes: u64,
     /// The ring's budget.
     pub ring_limit_bytes: u64,
+    /// Memory of changes of offsets, groups and streams that are not sealed yet.
+    pub unsealed_changes_bytes: u64,
+    /// Memory of readers that wait.
+    pub waiting_readers_bytes: u64,
+    /// Memory of consumer groups.
+    pub groups_bytes: u64,
     /// Full journal files that are not sealed yet.
     pub seal_backlog_files: usize,
     /// Appends that wait for the committer.
@@ -45,6 +51,9 @@ impl Report {
             damages: engine.status.damages(),
             ring_used_bytes: engine.ring.used(),
             ring_limit_bytes: engine.ring.limit(),
+            unsealed_changes_bytes: engine.commits.rows().used(),
+            waiting_readers_bytes: engine.catalog.watching().used(),
+            groups_bytes: engine.groups.memory.used(),
             seal_backlog_files: engine.threads.seal_backlog(),
             commit_queue: engine.commits.len(),
             workers: engine.threads.workers.live(),

@@ -58,6 +58,8 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
         "analytics_retention_ms" => options.analytics_retention.age = optional(value)?.map(Duration::from_millis),
         "analytics_retention_bytes" => options.analytics_retention.bytes = optional(value)?,
         "max_idempotency_keys" => options.max_idempotency_keys = value.extract()?,
+        "max_streams" => options.max_streams = value.extract()?,
+        "max_partitions" => options.max_partitions = value.extract()?,
         "dedup_window_seconds" => options.dedup_window = Duration::from_secs(value.extract()?),
         "max_body_bytes" => options.max_body_bytes = value.extract()?,
         "max_record_bytes" => options.max_record_bytes = value.extract()?,

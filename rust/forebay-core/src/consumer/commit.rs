@@ -42,7 +42,8 @@ impl Groups {
     /// # Errors
     /// `ConsumerGroupNotFound`, `StreamNotFound`, `FencedMember` when the lease of one of the partitions is gone or
     /// others hold the group, `InvalidOffset` for one out of range or moving back, `InvalidRequest` for a partition
-    /// that is not there or given twice, or why nothing can be written.
+    /// that is not there or given twice, `Saturated` when too much is not sealed
+    /// yet or groups take up their memory, or why nothing can be written.
     pub fn commit(&self, request: &OffsetCommit<'_>, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
         let count = request.offsets.len();
         if !(1..=MAX_COMMIT_OFFSETS).contains(&count) {
@@ -112,11 +113,14 @@ impl Groups {
             return Ok(());
         }
         self.status.refuse_write()?;
+        let ops: Vec<_> = offsets.iter().map(|committed| committed.put(&group.name)).collect();
+        let held = Some(self.commits.reserve(&ops)?);
+        state.reserve_offsets(&offsets)?;
         state.begin_commit(&offsets);
         drop(state);
-        let ops = offsets.iter().map(|committed| committed.put(&group.name)).collect();
         let settling = Settling { group: Arc::clone(group), offsets, then: completer, ticket };
-        self.commits.push(Append::control(ops, Reply::new(Arc::new(settling), ticket)));
+        let reply = Reply::new(Arc::new(settling), ticket);
+        self.commits.push(Append { held, ..Append::control(ops, reply) });
         drop(order);
         Ok(())
     }

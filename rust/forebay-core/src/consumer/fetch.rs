@@ -329,6 +329,7 @@ fn positions(group: &Group, stream: &Stream, lease: &Lease, request: &Consume<'_
         return Err(Error::new(ErrorKind::FencedMember, detail));
     }
     state.used = state.used.max(Timestamp::now());
+    state.reserve_stream(stream.id())?;
     let of = state.stream(stream.id());
     let next_expiry = of.leases.as_ref().zip(request.member).and_then(|(leases, member)| leases.next_expiry(member));
     // Who lost its lease begins at what is committed again, whatever it has been given before.

@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::lease::Leases;
 use super::rows::{Committed, GroupRow};
+use crate::admission::{Budget, Hold};
 use crate::error::Result;
 use crate::ids::{Offset, PartitionId, StreamId, Timestamp};
 use crate::stream::Stream;
@@ -33,6 +34,8 @@ pub(crate) struct GroupState {
     pub(crate) noted: Timestamp,
     pub(crate) deleted: bool,
     pub(crate) streams: HashMap<StreamId, GroupStream>,
+    /// What covers all of this.
+    pub(super) memory: Hold,
     commits_under_way: usize,
 }
 
@@ -65,15 +68,17 @@ impl GroupStream {
 }
 
 impl Group {
-    pub(crate) fn new(name: &str, row: GroupRow) -> Self {
-        let state = GroupState {
+    pub(crate) fn new(name: &str, row: GroupRow, memory: &Arc<Budget>) -> Self {
+        let mut state = GroupState {
             created: Timestamp(row.created_us),
             used: Timestamp(row.used_us),
             noted: Timestamp(row.used_us),
             deleted: false,
             streams: HashMap::new(),
+            memory: Hold::force(memory, 0),
             commits_under_way: 0,
         };
+        state.recount();
         Self { name: name.into(), order: Mutex::new(()), state: Mutex::new(state), settled: Condvar::new() }
     }
 
@@ -114,22 +119,25 @@ impl Group {
     /// Renews a member's lease until `until`; leases that have run out are shared anew.
     ///
     /// # Errors
-    /// `Saturated` when there are too many members.
+    /// `Saturated` when there are too many members, or groups take up their memory.
     pub(crate) fn lease(&self, stream: &Stream, member: &str, now: Instant, until: Instant) -> Result<Lease> {
         {
             let mut state = self.state.lock();
-            let leases = state.leases(stream);
-            if leases.is_live(member, now) && !leases.any_expired(now) {
+            let leases = state.streams.get_mut(&stream.id()).and_then(|of| of.leases.as_mut());
+            if let Some(leases) = leases.filter(|leases| leases.is_live(member, now) && !leases.any_expired(now)) {
                 leases.renew(member, until);
                 return Ok(Lease { partitions: leases.owned(member), rebalanced: false, continuous: true });
             }
         }
         let order = self.order();
         let mut state = self.settled_state(&order);
+        state.reserve_member(stream, member)?;
         let leases = state.leases(stream);
         let continuous = leases.is_live(member, now);
-        leases.join(member, now, until)?;
-        Ok(Lease { partitions: leases.owned(member), rebalanced: true, continuous })
+        let joined = leases.join(member, now, until).map(|()| leases.owned(member));
+        // Members whose leases ran out are gone.
+        state.recount();
+        Ok(Lease { partitions: joined?, rebalanced: true, continuous })
     }
 
     /// Gives a member's leases back, on all streams; `false` when it had none.

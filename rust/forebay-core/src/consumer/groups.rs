@@ -7,8 +7,10 @@ use std::time::Instant;
 use parking_lot::{Mutex, RwLock};
 
 use super::group::Group;
+use super::memory::GROUPS_BYTES;
 use super::names::check_group;
 use super::rows::{Committed, GroupRow};
+use crate::admission::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::commit_queue::{CommitQueue, OPS_BYTES};
@@ -33,6 +35,8 @@ pub struct Groups {
     pub(super) changing: Mutex<()>,
     pub(super) groups: RwLock<HashMap<Arc<str>, Arc<Group>>>,
     pub(super) started: Instant,
+    /// Covers all of them.
+    pub(crate) memory: Arc<Budget>,
 }
 
 impl Groups {
@@ -43,15 +47,17 @@ impl Groups {
         reader: Arc<Reader>,
         durability: Durability,
     ) -> Self {
-        let (changing, groups) = (Mutex::default(), RwLock::default());
-        Self { catalog, commits, status, reader, durability, changing, groups, started: Instant::now() }
+        let (changing, groups, started) = (Mutex::default(), RwLock::default(), Instant::now());
+        let memory = Budget::new(GROUPS_BYTES);
+        Self { catalog, commits, status, reader, durability, changing, groups, started, memory }
     }
 
     /// Recovery's groups. An offset whose group's row was lost by a damage brings its group back.
     pub(crate) fn restore(&self, rows: &Changes, now: Timestamp) {
         let mut groups = self.groups.write();
+        let memory = &self.memory;
         let mut insert = |name: &str, row| {
-            let group = groups.entry(name.into()).or_insert_with(|| Arc::new(Group::new(name, row)));
+            let group = groups.entry(name.into()).or_insert_with(|| Arc::new(Group::new(name, row, memory)));
             Arc::clone(group)
         };
         let lost = GroupRow { created_us: now.0, used_us: now.0 };
@@ -65,6 +71,7 @@ impl Groups {
                 insert(name, lost).state().take_in(committed);
             }
         }
+        groups.values().for_each(|group| group.state().recount());
     }
 
     /// The group of that name.
@@ -97,8 +104,8 @@ impl Groups {
         self.status.refuse_write()?;
         let now = Timestamp::now().0;
         let row = GroupRow { created_us: now, used_us: now };
-        self.commits.change(vec![row.put(name)])?;
-        let group = Arc::new(Group::new(name, row));
+        self.commits.change_if_room(vec![row.put(name)])?;
+        let group = Arc::new(Group::new(name, row, &self.memory));
         self.groups.write().insert(Arc::clone(&group.name), Arc::clone(&group));
         Ok(group)
     }

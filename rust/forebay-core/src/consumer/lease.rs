@@ -92,6 +92,11 @@ impl Leases {
         left
     }
 
+    /// How many partitions are shared.
+    pub(crate) fn partitions(&self) -> usize {
+        self.owners.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.until.is_empty()
     }

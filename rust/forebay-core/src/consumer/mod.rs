@@ -6,6 +6,7 @@ mod fetch;
 mod group;
 mod groups;
 mod lease;
+mod memory;
 mod names;
 mod position;
 mod report;

@@ -68,10 +68,12 @@ impl Groups {
         }
         let gone: Vec<_> = state.streams.keys().copied().filter(|id| self.catalog.by_id(*id).is_none()).collect();
         if gone.is_empty() || state.deleted {
+            state.recount();
             return Vec::new();
         }
         let offsets = state.offsets();
         gone.iter().for_each(|id| drop(state.streams.remove(id)));
+        state.recount();
         let of_gone = |committed: &&Committed| gone.contains(&committed.stream);
         offsets.iter().filter(of_gone).map(|committed| committed.delete(&group.name)).collect()
     }

@@ -13,15 +13,13 @@ use super::encode::Encoded;
 use super::ring::{Payload, Times};
 use super::storage::Synced;
 use super::table::TableOp;
+use crate::admission::Hold;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Ticket, Timestamp};
 use crate::ingest::{CountedRequest, Outline};
 use crate::options::Durability;
 use crate::stream::Stream;
 use crate::telemetry::{Entered, UnderWay};
-
-/// Memory of a batch beside its records: the structures that refer to it until it is sealed.
-pub const BATCH_OVERHEAD_BYTES: usize = 512;
 
 /// The level that an acknowledgement was really given at.
 ///
@@ -354,6 +352,8 @@ pub struct Append {
     pub payload: Option<Arc<Payload>>,
     /// Changes of tables that belong to the same commit.
     pub ops: Vec<TableOp>,
+    /// What covers the memory of the changes; the queue adds it where it is missing.
+    pub held: Option<Hold>,
     /// The stream that this commit deletes. No record of it is in the same commit or a later one.
     pub deletes: Option<Arc<Stream>>,
     /// Events that were put on the stream of rejected ones.
@@ -368,21 +368,21 @@ impl Append {
     /// A change of tables alone.
     #[must_use]
     pub fn control(ops: Vec<TableOp>, reply: Reply) -> Self {
-        Self { chunks: Vec::new(), payload: None, ops, deletes: None, quarantined: 0, admitted: None, reply }
+        let (chunks, payload, held, deletes, admitted) = (Vec::new(), None, None, None, None);
+        Self { chunks, payload, ops, held, deletes, quarantined: 0, admitted, reply }
     }
 
     /// A request's records.
     #[must_use]
     pub fn records(batch: Encoded, reply: Reply, admitted: Instant) -> Self {
         let Encoded { chunks, payload, partitions: _ } = batch;
-        let (payload, admitted) = (Some(payload), Some(admitted));
-        Self { chunks, payload, ops: Vec::new(), deletes: None, quarantined: 0, admitted, reply }
+        Self { chunks, payload: Some(payload), admitted: Some(admitted), ..Self::control(Vec::new(), reply) }
     }
 
     /// Bytes of table operations, the row of an idempotency key included.
     #[must_use]
     pub fn ops_bytes(&self) -> usize {
-        let ops: usize = self.ops.iter().map(TableOp::encoded_bytes).sum();
+        let ops = self.ops.iter().map(TableOp::encoded_bytes).sum::<usize>();
         ops + self.reply.settlement().map_or(0, |_| settlement_bytes(self.chunks.len()))
     }
 

@@ -7,8 +7,10 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use super::append::{Append, Receipt, Waiter};
+use super::footprint::BATCH_OVERHEAD_BYTES;
 use super::table::TableOp;
-use crate::error::Result;
+use crate::admission::{Budget, Hold};
+use crate::error::{Error, ErrorKind, Result};
 use crate::stream::Stream;
 
 /// Table operations of one commit that removes rows: a few such commits have to fit the journal's reserve when the disk
@@ -27,10 +29,12 @@ pub enum Taken {
 }
 
 /// Many producers, one committer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CommitQueue {
     state: Mutex<State>,
     wake: Condvar,
+    /// Covers changes of tables from here until they are sealed.
+    rows: Arc<Budget>,
 }
 
 #[derive(Debug, Default)]
@@ -42,9 +46,38 @@ struct State {
 }
 
 impl CommitQueue {
+    /// An empty queue; `rows` covers changes of tables from here until they are sealed.
+    #[must_use]
+    pub fn new(rows: Arc<Budget>) -> Self {
+        Self { state: Mutex::default(), wake: Condvar::default(), rows }
+    }
+
+    /// What covers changes of tables until they are sealed.
+    #[must_use]
+    pub fn rows(&self) -> &Arc<Budget> {
+        &self.rows
+    }
+
+    /// Reserves the memory of changes that may be refused.
+    ///
+    /// # Errors
+    /// `Saturated` when those that are not sealed yet take up their budget.
+    pub(crate) fn reserve(&self, ops: &[TableOp]) -> Result<Hold> {
+        Hold::reserve(&self.rows, held_bytes(ops)).ok_or_else(|| {
+            let (used, limit) = (self.rows.used(), self.rows.limit());
+            let detail = format!(
+                "changes of offsets, groups and streams that are not sealed yet take {used} of {limit} bytes of memory: \
+                 come back later"
+            );
+            Error::new(ErrorKind::Saturated, detail)
+        })
+    }
     /// Hands an append to the committer. After the close it is dropped, which answers it.
     pub fn push(&self, mut append: Append) {
         append.reply.begin_commit();
+        if append.held.is_none() && !append.ops.is_empty() {
+            append.held = Some(Hold::force(&self.rows, held_bytes(&append.ops)));
+        }
         let mut state = self.state.lock();
         if state.closed {
             drop(state);
@@ -66,6 +99,17 @@ impl CommitQueue {
     pub fn change(&self, ops: Vec<TableOp>) -> Result<Receipt> {
         let (waiter, reply) = Waiter::pair();
         self.push(Append::control(ops, reply));
+        waiter.wait()
+    }
+
+    /// The same, for changes that clients can make more and more of.
+    ///
+    /// # Errors
+    /// `Saturated` when those that are not sealed yet take up their budget, and whatever became of the commit.
+    pub fn change_if_room(&self, ops: Vec<TableOp>) -> Result<Receipt> {
+        let held = Some(self.reserve(&ops)?);
+        let (waiter, reply) = Waiter::pair();
+        self.push(Append { held, ..Append::control(ops, reply) });
         waiter.wait()
     }
 
@@ -149,4 +193,9 @@ impl CommitQueue {
         }
         Taken::Appends
     }
+}
+
+/// Memory of a change of tables from here until it is sealed.
+fn held_bytes(ops: &[TableOp]) -> u64 {
+    (BATCH_OVERHEAD_BYTES + ops.iter().map(TableOp::held_bytes).sum::<usize>()) as u64
 }

@@ -27,6 +27,11 @@ const RETENTION_SHARE: u32 = 10;
 const MIN_FILE_AGE: Duration = Duration::from_secs(1);
 /// An old file that could not be left, because the disk is full, is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
+/// A file is left before it is full only while fewer than this wait for the sealer: a sealer that stands still must not
+/// be handed files for ever. As many as a ring full of records fills.
+const MAX_WAITING_FILES: usize = 8;
+/// A file is left when its changes of tables have this part of their budget, so that sealing gives it back in time.
+const HEAVY_SHARE: u64 = 4;
 /// Records of one commit: more would not be cheaper, and each request of it waits for all.
 const MAX_COMMIT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -161,7 +166,11 @@ impl Committer {
         if self.journal.is_unmarked() && self.marks() && now >= self.last_commit + QUIET {
             let _synced = self.journal.mark(FrameKind::Marker)?;
         }
-        if now >= self.next_rotation && self.journal.opened().is_some_and(|opened| now >= opened + self.file_age()) {
+        if now >= self.next_rotation && self.is_due(now) {
+            if self.sealing.backlog() >= MAX_WAITING_FILES {
+                self.next_rotation = now + RETRY;
+                return Ok(());
+            }
             match self.rotate() {
                 Ok(()) => {}
                 // Without a further file the old one serves on.
@@ -172,10 +181,17 @@ impl Committer {
         Ok(())
     }
 
+    /// Whether the file is to be left before it is full: it is old, or what its commits changed takes much memory.
+    fn is_due(&self, now: Instant) -> bool {
+        let heavy = self.contents.changes.bytes() as u64 > self.queue.rows().limit() / HEAVY_SHARE;
+        heavy || self.journal.opened().is_some_and(|opened| now >= opened + self.file_age())
+    }
+
     fn rotate(&mut self) -> Result<(), JournalError> {
         let file = self.journal.rotate()?;
         let next = Contents::new(self.journal.generation());
         let mut contents = std::mem::replace(&mut self.contents, next);
+        contents.charge(self.queue.rows());
         contents.last_sequence = self.journal.sequence();
         if let Some(file) = file {
             self.sealing.push(Full { file, contents });
@@ -287,14 +303,18 @@ impl Committer {
                     let (base, records) = (place.base, place.records);
                     let payload = Arc::clone(&payload);
                     let (range, times) = (chunk.range, chunk.times);
-                    let run = Run { base, records, generation, append_time, payload, range, times };
-                    chunk.stream.partitions()[chunk.partition.0 as usize].publish(run.clone());
+                    let run = Arc::new(Run { base, records, generation, append_time, payload, range, times });
+                    chunk.stream.partitions()[chunk.partition.0 as usize].publish(Arc::clone(&run));
                     chunk.stream.watches().published(chunk.partition, run.end(), &mut due);
                     self.contents.add(chunk.stream, chunk.partition, run);
                 }
             }
             for op in append.ops {
                 self.contents.changes.apply(op);
+            }
+            if let Some(queued) = append.held {
+                self.contents.charge(self.queue.rows());
+                drop(queued);
             }
             if let Some(stream) = append.deletes {
                 stream.delete();

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::append::{BATCH_OVERHEAD_BYTES, Chunk};
+use super::append::Chunk;
+use super::footprint::batch_bytes;
 use super::record;
 use super::ring::{Payload, Times};
 use crate::admission::Permit;
@@ -43,14 +44,17 @@ pub fn encode(destinations: &[Destination<'_, '_>], max_bytes: usize, mut permit
         let detail = format!("the batch takes {total} bytes in the log, more than the {max_bytes} of one commit");
         return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
     }
-    if !permit.resize((total + BATCH_OVERHEAD_BYTES) as u64) {
+    let grouped: Vec<Grouped> = destinations.iter().map(Grouped::new).collect();
+    let runs = grouped.iter().map(|grouped| grouped.runs).sum();
+    if !permit.resize((total + batch_bytes(runs)) as u64) {
         return Err(Error::new(ErrorKind::Saturated, "server saturated"));
     }
     let mut bytes = Vec::with_capacity(total);
-    let mut chunks = Vec::new();
+    let mut chunks = Vec::with_capacity(runs);
     let mut partitions = Vec::new();
-    for destination in destinations {
-        encode_destination(destination, &mut bytes, &mut chunks, &mut partitions);
+    for (destination, grouped) in destinations.iter().zip(grouped) {
+        encode_destination(destination, &grouped, &mut bytes, &mut chunks);
+        partitions.extend_from_slice(&grouped.partitions);
     }
     Ok(Encoded { chunks, partitions, payload: Arc::new(Payload::new(bytes, permit)) })
 }
@@ -66,47 +70,58 @@ pub struct Encoded {
     pub payload: Arc<Payload>,
 }
 
-/// The events' indices, partition by partition, in order within each; and where the indices of each partition end.
-fn by_partition(partitions: &[PartitionId], count: usize) -> (Vec<u32>, Vec<usize>) {
-    let mut ends = vec![0; count];
-    for partition in partitions {
-        ends[partition.0 as usize] += 1;
-    }
-    // The counts become where each begins; putting the indices in moves that on to where it ends.
-    let mut next = 0;
-    for end in &mut ends {
-        next += std::mem::replace(end, next);
-    }
-    let mut indices = vec![0; partitions.len()];
-    for (partition, index) in partitions.iter().zip(0..) {
-        let end = &mut ends[partition.0 as usize];
-        indices[*end] = index;
-        *end += 1;
-    }
-    (indices, ends)
+/// A destination's events by partition: how many runs they make is known before any is encoded.
+struct Grouped {
+    /// The partition of each event.
+    partitions: Vec<PartitionId>,
+    /// The events' indices, partition by partition, in order within each.
+    indices: Vec<u32>,
+    /// Where the indices of each partition end.
+    ends: Vec<usize>,
+    /// Partitions that have events.
+    runs: usize,
 }
 
-fn encode_destination(
-    to: &Destination<'_, '_>,
-    bytes: &mut Vec<u8>,
-    chunks: &mut Vec<Chunk>,
-    partitions: &mut Vec<PartitionId>,
-) {
-    let from = partitions.len();
+impl Grouped {
+    fn new(to: &Destination<'_, '_>) -> Self {
+        let partitions = partitions(to);
+        let mut ends = vec![0; to.stream.partitions().len()];
+        for partition in &partitions {
+            ends[partition.0 as usize] += 1;
+        }
+        let runs = ends.iter().filter(|count| **count > 0).count();
+        // The counts become where each begins; putting the indices in moves that on to where it ends.
+        let mut next = 0;
+        for end in &mut ends {
+            next += std::mem::replace(end, next);
+        }
+        let mut indices = vec![0; partitions.len()];
+        for (partition, index) in partitions.iter().zip(0..) {
+            let end = &mut ends[partition.0 as usize];
+            indices[*end] = index;
+            *end += 1;
+        }
+        Self { partitions, indices, ends, runs }
+    }
+}
+
+fn partitions(to: &Destination<'_, '_>) -> Vec<PartitionId> {
     match to.placement {
-        Placement::One(partition) => partitions.extend(to.events.iter().map(|_| partition)),
-        Placement::Each(each) => partitions.extend_from_slice(each),
+        Placement::One(partition) => to.events.iter().map(|_| partition).collect(),
+        Placement::Each(each) => each.to_vec(),
         Placement::ByKey => {
             let without = to.events.iter().any(|event| event.key.is_none());
             let in_turn = if without { to.stream.partition_in_turn() } else { PartitionId(0) };
             let of = |event: &Event<'_>| event.key.as_ref().map_or(in_turn, |key| to.stream.partition_of(key));
-            partitions.extend(to.events.iter().map(of));
+            to.events.iter().map(of).collect()
         }
     }
-    let (indices, ends) = by_partition(&partitions[from..], to.stream.partitions().len());
+}
+
+fn encode_destination(to: &Destination<'_, '_>, grouped: &Grouped, bytes: &mut Vec<u8>, chunks: &mut Vec<Chunk>) {
     let mut start = 0;
-    for (partition, end) in (0..).map(PartitionId).zip(ends) {
-        let group = &indices[std::mem::replace(&mut start, end)..end];
+    for (partition, end) in (0..).map(PartitionId).zip(&grouped.ends) {
+        let group = &grouped.indices[std::mem::replace(&mut start, *end)..*end];
         if group.is_empty() {
             continue;
         }

@@ -11,6 +11,7 @@ pub(crate) mod deletion;
 mod discard;
 pub mod encode;
 pub mod event_json;
+pub mod footprint;
 pub mod frame;
 mod gather;
 mod intervals;

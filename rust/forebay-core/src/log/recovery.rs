@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::footprint::batch_bytes;
 use super::frame::{Decoded, FrameHead, PAGE_BYTES};
 use super::journal::{JOURNAL_DIRECTORY, JournalFile};
 use super::journal_files::JournalFiles;
@@ -284,7 +285,7 @@ impl<'a> Recovery<'a> {
         let mut at = 0;
         let streams: Vec<_> = frame.head.rows.iter().map(|row| self.catalog.by_id(row.stream)).collect();
         let Some(first) = streams.iter().flatten().next() else { return };
-        let permit = Permit::force(self.ring, first.share(), frame.payload.len() as u64);
+        let permit = Permit::force(self.ring, first.share(), (frame.payload.len() + batch_bytes(streams.len())) as u64);
         let payload = Arc::new(Payload::new(frame.payload.to_vec(), permit));
         for (row, stream) in frame.head.rows.iter().zip(streams) {
             let range = at..at + row.bytes as usize;
@@ -302,8 +303,9 @@ impl<'a> Recovery<'a> {
             let mut times = Times::default();
             let stored = payload.bytes().get(range.clone()).unwrap_or_default();
             Records::new(stored).for_each(|(record, _)| times.take_in(record.timestamp));
-            let run = Run { base, records, generation, append_time, payload: Arc::clone(&payload), range, times };
-            log.publish(run.clone());
+            let payload = Arc::clone(&payload);
+            let run = Arc::new(Run { base, records, generation, append_time, payload, range, times });
+            log.publish(Arc::clone(&run));
             contents.add(stream, row.partition, run);
         }
     }

@@ -198,20 +198,22 @@ impl Keeps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::Budget;
     use crate::ids::{Generation, Offset, PartitionId};
     use crate::log::storage::faulty::Faulty;
     use crate::options;
-    use crate::stream::StreamDefinition;
+    use crate::stream::{StreamDefinition, StreamLimits};
 
     const PARTITIONS: u32 = 64;
 
     /// Retention without a thread or a committer: what it would commit is refused.
     fn retention() -> Retention {
         let storage: Arc<dyn Storage> = Arc::new(Faulty::new(1));
-        let (status, counters, commits): (Arc<Status>, Arc<Counters>, Arc<CommitQueue>) = Default::default();
+        let (status, counters): (Arc<Status>, Arc<Counters>) = Default::default();
+        let commits = Arc::new(CommitQueue::new(Budget::new(1 << 20)));
         commits.close();
         let reader = Arc::new(Reader::new(Arc::clone(&storage), Arc::clone(&status), Arc::clone(&counters)));
-        let catalog = Arc::new(Catalog::new(1 << 20));
+        let catalog = Arc::new(Catalog::new(1 << 20, StreamLimits { streams: 10, partitions: 1000 }));
         Retention::new((storage, catalog, commits), (reader, counters, status), Default::default())
     }
 

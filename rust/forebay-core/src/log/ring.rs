@@ -10,6 +10,12 @@ use parking_lot::Mutex;
 use crate::admission::Permit;
 use crate::ids::{Generation, Offset, Timestamp};
 
+/// References that a partition's ring keeps room for while it is quiet.
+const KEPT_REFERENCES: usize = 64;
+/// Memory of a partition beside its runs.
+pub const PARTITION_BYTES: usize = 640;
+const _: () = assert!(size_of::<Partition>() + KEPT_REFERENCES * size_of::<Arc<Run>>() <= PARTITION_BYTES);
+
 /// One request's encoded records. Charged to the budget, whole, until nothing refers to it any more.
 #[derive(Debug)]
 pub struct Payload {
@@ -96,7 +102,7 @@ impl Run {
 /// One ordered log. start ≤ committed ≤ appended; readers see only what is committed.
 #[derive(Debug, Default)]
 pub struct Partition {
-    ring: Mutex<VecDeque<Run>>,
+    ring: Mutex<VecDeque<Arc<Run>>>,
     start: AtomicU64,
     committed: AtomicU64,
     appended: AtomicU64,
@@ -133,7 +139,7 @@ impl Partition {
     }
 
     /// Makes a run visible. Runs come in order of their offsets.
-    pub(crate) fn publish(&self, run: Run) {
+    pub(crate) fn publish(&self, run: Arc<Run>) {
         let end = run.end();
         let mut ring = self.ring.lock();
         ring.push_back(run);
@@ -143,12 +149,10 @@ impl Partition {
 
     /// Forgets the runs of journal files up to `generation`; their segments are visible already.
     pub(crate) fn evict(&self, generation: Generation) {
-        let mut evicted = Vec::new();
         let mut ring = self.ring.lock();
-        while ring.front().is_some_and(|run| run.generation <= generation) {
-            evicted.extend(ring.pop_front());
-        }
-        if ring.capacity() > 64 && ring.len() < ring.capacity() / 4 {
+        let count = ring.partition_point(|run| run.generation <= generation);
+        let evicted: Vec<_> = ring.drain(..count).collect();
+        if ring.capacity() > KEPT_REFERENCES && ring.len() < ring.capacity() / 4 {
             ring.shrink_to_fit();
         }
         drop(ring);
@@ -165,7 +169,7 @@ impl Partition {
 
     /// The ring's runs from `offset` on, as many as it takes for `max_records`; empty when the ring does not hold
     /// `offset` (it may be sealed, or beyond the end).
-    pub(crate) fn runs_from(&self, offset: Offset, max_records: usize) -> Vec<Run> {
+    pub(crate) fn runs_from(&self, offset: Offset, max_records: usize) -> Vec<Arc<Run>> {
         let ring = self.ring.lock();
         if ring.front().is_none_or(|run| offset < run.base) {
             return Vec::new();
@@ -178,7 +182,7 @@ impl Partition {
                 break;
             }
             records += (run.end().0 - offset.0.max(run.base.0)) as usize;
-            runs.push(run.clone());
+            runs.push(Arc::clone(run));
         }
         runs
     }

@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::journal::JournalFile;
 use super::ring::Run;
 use super::table::{Changes, Table, TableOp, number_key};
+use crate::admission::{Budget, Hold};
 use crate::ids::{Generation, PartitionId, Sequence, StreamId};
 use crate::stream::Stream;
 
@@ -24,7 +25,9 @@ pub struct Contents {
     pub last_sequence: Sequence,
     /// The last change of every row that its commits touched.
     pub changes: Changes,
-    pub(super) runs: BTreeMap<(StreamId, PartitionId), (Arc<Stream>, Vec<Run>)>,
+    /// What covers the memory of the changes.
+    held: Option<Hold>,
+    pub(super) runs: BTreeMap<(StreamId, PartitionId), (Arc<Stream>, Vec<Arc<Run>>)>,
     /// The shortest retention of the streams that the file has records of, as it was when the first came.
     pub(super) shortest_retention: Option<Duration>,
 }
@@ -34,11 +37,17 @@ impl Contents {
     #[must_use]
     pub fn new(generation: Generation) -> Self {
         let (changes, runs) = (Changes::default(), BTreeMap::new());
-        Self { generation, last_sequence: Sequence(0), changes, runs, shortest_retention: None }
+        Self { generation, last_sequence: Sequence(0), changes, held: None, runs, shortest_retention: None }
+    }
+
+    /// Charges the changes as they are now to the budget of those that are not sealed.
+    pub fn charge(&mut self, rows: &Arc<Budget>) {
+        let held = self.held.get_or_insert_with(|| Hold::force(rows, 0));
+        held.set(self.changes.bytes() as u64);
     }
 
     /// Takes in a published run. Runs of one partition come in order.
-    pub fn add(&mut self, stream: Arc<Stream>, partition: PartitionId, run: Run) {
+    pub fn add(&mut self, stream: Arc<Stream>, partition: PartitionId, run: Arc<Run>) {
         let shortest = &mut self.shortest_retention;
         let mut first = |stream: Arc<Stream>| {
             let retention = stream.definition().retention_ms.map(Duration::from_millis);
@@ -60,12 +69,14 @@ impl Contents {
             self.changes.apply(op);
         }
         self.drop_stream(stream);
+        let bytes = self.changes.bytes() as u64;
+        self.held.iter_mut().for_each(|held| held.set(bytes));
     }
 
     /// The rows that say how far the partitions of some streams go in this file.
     pub(super) fn ends(&self, of: impl Fn(&Stream) -> bool) -> Vec<TableOp> {
         let chosen = self.runs.iter().filter(|(_, (stream, _))| of(stream));
-        let end = |((stream, partition), (_, runs)): (&(StreamId, PartitionId), &(_, Vec<Run>))| {
+        let end = |((stream, partition), (_, runs)): (&(StreamId, PartitionId), &(_, Vec<Arc<Run>>))| {
             let key = number_key(stream.0, &[partition.0.into()]);
             runs.last().map(|run| TableOp::put(Table::Ends, key, run.end().0.to_le_bytes()))
         };

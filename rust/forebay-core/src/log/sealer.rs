@@ -221,7 +221,7 @@ impl Sealer {
         writer: &mut SegmentWriter,
         (stream, partition): (StreamId, PartitionId),
         compression: Compression,
-        runs: &[Run],
+        runs: &[Arc<Run>],
     ) -> io::Result<()> {
         let Some(first) = runs.first() else { return Ok(()) };
         let mut row = BlockRow::empty(stream, partition, first.base);
@@ -269,4 +269,4 @@ impl Sealer {
     }
 }
 
-type PartitionRuns<'a> = (&'a Arc<Stream>, PartitionId, &'a Vec<Run>);
+type PartitionRuns<'a> = (&'a Arc<Stream>, PartitionId, &'a Vec<Arc<Run>>);

@@ -89,6 +89,12 @@ impl TableOp {
         Self { table, key: key.into(), value: None }
     }
 
+    /// Memory that it takes until it is sealed.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        ROW_BYTES + self.key.len() + self.value.as_ref().map_or(0, Vec::len)
+    }
+
     /// How many bytes [`TableOp::encode`] appends.
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
@@ -130,26 +136,51 @@ impl TableOp {
     }
 }
 
+/// Memory of a row in [`Changes`] beside the bytes of its key and value: 56 bytes in a tree whose nodes are at least half
+/// full, and two allocations.
+pub const ROW_BYTES: usize = 160;
+
 /// The last change of each row in some span of the log, deletes included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     rows: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+    bytes: usize,
+}
+
+/// What a row counts for. Idempotency keys come with records, whose permits cover them.
+fn charged((table, key): &(Table, Vec<u8>), value: Option<&Vec<u8>>) -> usize {
+    let bytes = ROW_BYTES + key.len() + value.map_or(0, Vec::len);
+    if *table == Table::Idempotency { 0 } else { bytes }
 }
 
 impl Changes {
     /// Takes in a later change.
     pub fn apply(&mut self, op: TableOp) {
-        self.rows.insert((op.table, op.key), op.value);
+        self.set((op.table, op.key), op.value);
+    }
+
+    fn set(&mut self, key: (Table, Vec<u8>), value: Option<Vec<u8>>) {
+        let charge = charged(&key, value.as_ref());
+        let before = self.rows.get(&key).map_or(0, |value| charged(&key, value.as_ref()));
+        self.bytes = self.bytes + charge - before;
+        self.rows.insert(key, value);
     }
 
     /// Takes in everything of a later span.
     pub fn merge(&mut self, later: Changes) {
-        self.rows.extend(later.rows);
+        later.rows.into_iter().for_each(|(key, value)| self.set(key, value));
     }
 
     /// Forgets deleted rows: right for a base, which has nothing below it that a delete would have to hide.
     pub fn drop_deleted(&mut self) {
         self.rows.retain(|_, value| value.is_some());
+        self.bytes = self.rows.iter().map(|(key, value)| charged(key, value.as_ref())).sum();
+    }
+
+    /// Memory of the rows that no record's permit covers, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The rows of one table that exist, in key order.
@@ -226,7 +257,14 @@ mod tests {
         let rows: Vec<_> = changes.rows(Table::Starts).collect();
         assert_eq!(rows, [(&b"a"[..], &b"2"[..])]);
         assert_eq!(changes.len(), 3);
+        assert_eq!(changes.bytes(), 3 * ROW_BYTES + 3 + 2, "keys of a byte each, two values of one");
         changes.drop_deleted();
-        assert_eq!(changes.len(), 2);
+        assert_eq!((changes.len(), changes.bytes()), (2, 2 * (ROW_BYTES + 2)));
+        changes.apply(TableOp::put(Table::Idempotency, *b"k", *b"receipt"));
+        assert_eq!(changes.bytes(), 2 * (ROW_BYTES + 2), "records' permits cover keys");
+        let mut later = Changes::default();
+        later.apply(TableOp::delete(Table::Ends, *b"a"));
+        changes.merge(later);
+        assert_eq!(changes.bytes(), 2 * ROW_BYTES + 3);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use super::{REJECTED_SUFFIX, SegmentFiles, Stream, StreamDefinition};
+use super::{REJECTED_SUFFIX, SegmentFiles, Stream, StreamDefinition, WATCHES_BYTES};
 use crate::admission::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::StreamId;
@@ -32,6 +32,19 @@ pub struct Catalog {
     /// One stream's share of the ring's budget.
     share_bytes: u64,
     files: Arc<SegmentFiles>,
+    limits: StreamLimits,
+    /// What those who wait for records may take, of all streams.
+    watching: Arc<Budget>,
+}
+
+/// How many streams and partitions there may be, those not counted that the engine makes itself: how many of these there
+/// are follows from the others, and events must have a place to be put aside when no user's stream has room any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Streams.
+    pub streams: usize,
+    /// Partitions of all of them.
+    pub partitions: usize,
 }
 
 #[derive(Debug, Default)]
@@ -42,8 +55,44 @@ struct Streams {
 }
 
 impl Catalog {
-    pub(crate) fn new(share_bytes: u64) -> Self {
-        Self { streams: RwLock::default(), changing: Mutex::default(), share_bytes, files: Arc::default() }
+    pub(crate) fn new(share_bytes: u64, limits: StreamLimits) -> Self {
+        let (streams, changing) = (RwLock::default(), Mutex::default());
+        let (files, watching) = (Arc::default(), Budget::new(WATCHES_BYTES));
+        Self { streams, changing, share_bytes, files, limits, watching }
+    }
+
+    /// What covers those who wait for records.
+    pub(crate) fn watching(&self) -> &Budget {
+        &self.watching
+    }
+
+    /// Refuses a stream that there is no room for. The caller holds [`Catalog::changing`] until the stream is there.
+    ///
+    /// # Errors
+    /// `StreamLimitReached` naming the option.
+    pub(crate) fn check_room(&self, name: &str, partitions: u32) -> Result<()> {
+        if is_reserved(name) {
+            return Ok(());
+        }
+        let streams = self.streams.read();
+        let counted = streams.by_name.values().filter(|stream| !stream.is_deleted() && !stream.is_engine_made());
+        let (count, taken) =
+            counted.fold((0, 0), |(count, taken), stream| (count + 1, taken + stream.partitions().len()));
+        let StreamLimits { streams: most, partitions: most_partitions } = self.limits;
+        if count >= most {
+            let detail = format!(
+                "there are {count} streams, and max_streams is {most}: delete one, or raise it and start the server again"
+            );
+            return Err(Error::new(ErrorKind::StreamLimitReached, detail));
+        }
+        if taken + partitions as usize > most_partitions {
+            let detail = format!(
+                "the streams have {taken} partitions, {partitions} more do not fit max_partitions, which is \
+                 {most_partitions}: choose fewer, delete a stream, or raise it and start the server again"
+            );
+            return Err(Error::new(ErrorKind::StreamLimitReached, detail));
+        }
+        Ok(())
     }
 
     /// Held while a stream is created or deleted: look-up, commit and change are one step.
@@ -122,7 +171,8 @@ impl Catalog {
             stream.redefine(definition);
             return stream;
         }
-        let stream = Arc::new(Stream::new(definition, Budget::new(self.share_bytes), Arc::clone(&self.files)));
+        let share = Budget::new(self.share_bytes);
+        let stream = Arc::new(Stream::new(definition, share, Arc::clone(&self.files), Arc::clone(&self.watching)));
         let mut streams = self.streams.write();
         streams.next_id = streams.next_id.max(stream.id().0);
         streams.by_name.insert(stream.name().to_owned(), Arc::clone(&stream));

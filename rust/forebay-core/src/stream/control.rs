@@ -74,8 +74,8 @@ impl Engine {
     /// Creates a stream; durable when this returns.
     ///
     /// # Errors
-    /// `InvalidRequest` for a bad name, number of partitions or choice, `StreamAlreadyExists`, `Forbidden` for a name
-    /// that the engine keeps for itself, and as [`Engine::submit`].
+    /// `InvalidRequest` for a bad name, number of partitions or choice, `StreamAlreadyExists`, `StreamLimitReached`,
+    /// `Forbidden` for a name that the engine keeps for itself, and as [`Engine::submit`].
     pub fn create_stream_with(&self, name: &str, partitions: u32, choice: StreamChange) -> Result<Arc<Stream>> {
         if is_reserved(name) && self.catalog.named(name).is_err() {
             let detail = format!("the engine makes the stream {name:?} itself when it is needed; choose another name");

@@ -30,7 +30,8 @@ impl StreamMaker {
     /// Creates a stream; durable when this returns.
     ///
     /// # Errors
-    /// `InvalidRequest` for a bad name or number of partitions, `StreamAlreadyExists`, or why nothing can be written.
+    /// `InvalidRequest` for a bad name or number of partitions, `StreamAlreadyExists`, `StreamLimitReached`, or why
+    /// nothing can be written.
     pub fn create(&self, mut definition: StreamDefinition) -> Result<Arc<Stream>> {
         check_name("stream name", &definition.name)?;
         check_range("partitions", definition.partitions.into(), 1, MAX_PARTITIONS.into())?;
@@ -39,10 +40,11 @@ impl StreamMaker {
             let detail = format!("stream {:?} exists already", definition.name);
             return Err(Error::new(ErrorKind::StreamAlreadyExists, detail));
         }
+        self.catalog.check_room(&definition.name, definition.partitions)?;
         self.status.refuse_write()?;
         definition.id = self.catalog.next_id();
         let op = TableOp::put(Table::Catalog, definition.name.as_bytes(), definition.encode());
-        self.commits.change(vec![op, self.catalog.next_id_row()])?;
+        self.commits.change_if_room(vec![op, self.catalog.next_id_row()])?;
         Ok(self.catalog.insert(definition))
     }
 

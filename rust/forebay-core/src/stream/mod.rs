@@ -10,7 +10,7 @@ mod parts;
 mod stream;
 mod watch;
 
-pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS, is_builtin, is_name};
+pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS, StreamLimits, is_builtin, is_name};
 pub(crate) use catalog::{check_name, is_reserved};
 pub use control::StreamChange;
 pub use definition::{Compression, StreamDefinition};
@@ -18,4 +18,4 @@ pub use maker::{REJECTED_SUFFIX, StreamMaker};
 pub use part::SegmentPart;
 pub(crate) use parts::SegmentFiles;
 pub use stream::Stream;
-pub use watch::{Due, MAX_WATCHES, WatchId, Watcher, Watches};
+pub use watch::{Due, MAX_WATCHES, WATCHES_BYTES, WatchId, Watcher, Watches};

@@ -34,7 +34,12 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(definition: StreamDefinition, share: Arc<Budget>, files: Arc<SegmentFiles>) -> Self {
+    pub(crate) fn new(
+        definition: StreamDefinition,
+        share: Arc<Budget>,
+        files: Arc<SegmentFiles>,
+        watching: Arc<Budget>,
+    ) -> Self {
         Self {
             id: StreamId(definition.id),
             name: definition.name.clone(),
@@ -46,7 +51,7 @@ impl Stream {
             files,
             news: AtomicBool::new(false),
             deleted: AtomicBool::new(false),
-            watches: Watches::default(),
+            watches: Watches::new(watching),
             next_partition: AtomicU32::new(0),
         }
     }

@@ -7,12 +7,19 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use parking_lot::Mutex;
 
+use crate::admission::{Budget, Hold};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Ticket};
 
-/// Watches of one stream at once; each takes about 150 bytes and 50 more a position. Ten thousand long polls and as
-/// many tails fit several times.
+/// Watches of one stream at once: a commit may have to end them all.
 pub const MAX_WATCHES: usize = 65_536;
+/// Memory of the watches of all streams: ten thousand long polls and as many tails of streams of four partitions fit twice
+/// times.
+pub const WATCHES_BYTES: u64 = 32 * 1024 * 1024;
+/// Memory of a watch beside its positions: its row, its ticket, and the box of its positions.
+const WATCH_BYTES: usize = 192;
+/// Memory of one position: itself, and its place among all that are due.
+const POSITION_BYTES: usize = 80;
 
 /// Takes the ends of watches, from the committer's and other threads.
 pub trait Watcher: Send + Sync + Debug {
@@ -54,8 +61,10 @@ impl Due {
 ///
 /// None misses a commit: a watch is counted before it looks at what is committed, a commit is visible before it looks at
 /// the count, and a fence on either side keeps both from looking too early.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watches {
+    /// Covers the watches of all streams.
+    memory: Arc<Budget>,
     /// How many there are: all that a commit looks at when there are none.
     count: AtomicUsize,
     waiting: Mutex<Waiting>,
@@ -76,6 +85,7 @@ struct Watch {
     positions: Box<[(PartitionId, Offset)]>,
     watcher: Arc<dyn Watcher>,
     ticket: Ticket,
+    _memory: Hold,
 }
 
 impl Waiting {
@@ -97,11 +107,16 @@ impl Waiting {
 }
 
 impl Watches {
+    /// No watches; `memory` is what those of all streams may take.
+    pub(crate) fn new(memory: Arc<Budget>) -> Self {
+        Self { memory, count: AtomicUsize::new(0), waiting: Mutex::default() }
+    }
+
     /// Watches for a record at or beyond one of the positions; `committed` tells the end of a partition. The watcher
     /// gets exactly one end for the ticket, also at once, unless the watch is taken back.
     ///
     /// # Errors
-    /// `Saturated` beyond [`MAX_WATCHES`], and why there will be no more records.
+    /// `Saturated` beyond [`MAX_WATCHES`] of one stream and [`WATCHES_BYTES`] of all, and why there will be no more records.
     pub(crate) fn add(
         &self,
         positions: &[(PartitionId, Offset)],
@@ -117,10 +132,16 @@ impl Watches {
             let detail = format!("the stream has {MAX_WATCHES} readers that wait already; come back later");
             return Err(Error::new(ErrorKind::Saturated, detail));
         }
+        let bytes = WATCH_BYTES + positions.len() * POSITION_BYTES;
+        let Some(memory) = Hold::reserve(&self.memory, bytes as u64) else {
+            let detail =
+                format!("readers that wait take up their {} bytes of memory; come back later", self.memory.limit());
+            return Err(Error::new(ErrorKind::Saturated, detail));
+        };
         let number = waiting.next_number;
         waiting.next_number += 1;
         waiting.places.extend(positions.iter().map(|(partition, offset)| (*partition, *offset, number)));
-        waiting.watches.insert(number, Watch { positions: positions.into(), watcher, ticket });
+        waiting.watches.insert(number, Watch { positions: positions.into(), watcher, ticket, _memory: memory });
         self.count.store(waiting.watches.len(), Ordering::Relaxed);
         // Pairs with the one in `published`.
         fence(Ordering::SeqCst);
@@ -201,7 +222,7 @@ mod tests {
     #[test]
     fn no_commit_falls_between_registering_and_looking() {
         const ROUNDS: u64 = 100_000;
-        let watches = Watches::default();
+        let watches = Watches::new(Budget::new(WATCHES_BYTES));
         let (committed, started) = (AtomicU64::new(0), AtomicU64::new(0));
         let ends = Arc::new(Ends::default());
         std::thread::scope(|scope| {
@@ -235,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_stream_is_told_to_all_and_to_those_who_come_later() {
-        let (watches, ends) = (Watches::default(), Arc::new(Ends::default()));
+        let (watches, ends) = (Watches::new(Budget::new(WATCHES_BYTES)), Arc::new(Ends::default()));
         let add = |ticket| watches.add(&[], ends.clone(), Ticket(ticket), |_| Offset(0));
         add(1).unwrap();
         add(2).unwrap();
@@ -250,8 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn the_positions_of_all_streams_watches_are_bounded() {
+        let budget = Budget::new(WATCHES_BYTES);
+        let (one, other) = (Watches::new(Arc::clone(&budget)), Watches::new(Arc::clone(&budget)));
+        let ends = Arc::new(Ends::default());
+        let wide: Vec<_> = (0..1024).map(|partition| (PartitionId(partition), Offset(0))).collect();
+        let add = |watches: &Watches| watches.add(&wide, ends.clone(), Ticket(0), |_| Offset(0));
+        let added = (0..).take_while(|_| add(&one).is_ok()).count();
+        assert!((100..1000).contains(&added), "{added} tails of 1,024 partitions");
+        assert_eq!(add(&other).unwrap_err().kind(), ErrorKind::Saturated, "the memory is that of all streams");
+        assert_eq!(one.remove(0), Some(Ticket(0)));
+        assert!(add(&other).is_ok(), "one that went makes room");
+        drop((one, other));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
     fn watches_are_bounded() {
-        let (watches, ends) = (Watches::default(), Arc::new(Ends::default()));
+        let (watches, ends) = (Watches::new(Budget::new(WATCHES_BYTES)), Arc::new(Ends::default()));
         let add = || watches.add(&[(PartitionId(0), Offset(0))], ends.clone(), Ticket(0), |_| Offset(0));
         let first = add().unwrap();
         (1..MAX_WATCHES).for_each(|_| assert!(add().is_ok()));

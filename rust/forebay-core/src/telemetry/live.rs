@@ -45,6 +45,7 @@ impl Failure {
             | ErrorKind::ConsumerGroupNotFound
             | ErrorKind::Saturated
             | ErrorKind::StreamAlreadyExists
+            | ErrorKind::StreamLimitReached
             | ErrorKind::Unauthorized
             | ErrorKind::Forbidden
             | ErrorKind::FencedMember

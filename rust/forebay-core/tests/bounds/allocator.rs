@@ -1,0 +1,37 @@
+//! The system's allocator, and how much of it is in use: resident memory alone does not say what a thing costs.
+#![allow(unsafe_code)] // an allocator is unsafe by nature
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+struct Counting;
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What glibc takes for an allocation: a word before it, in steps of two words, and four words at least.
+fn taken(bytes: usize) -> usize {
+    (bytes + 8).next_multiple_of(16).max(32)
+}
+
+// SAFETY: all is the system allocator's own; counting changes nothing of it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        IN_USE.fetch_add(taken(layout.size()), Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(taken(layout.size()), Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// Bytes in use now.
+pub fn in_use() -> usize {
+    IN_USE.load(Ordering::Relaxed)
+}
