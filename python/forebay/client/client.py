@@ -137,12 +137,15 @@ class Client:
             connections=connections,
             answer_seconds=answer_seconds,
         )
-        self._queue.on_work = self._senders.start
-        self._queue.on_refused = self._senders.refuse
-        self._queue.on_fork = partial(lifetime.renew, self)
         self._lanes: dict[str, Lane] = {}
         self._drain = self._lane("drain")
         self._offer = self._queue.offer
+        self._begin()
+
+    def _begin(self) -> None:
+        self._queue.on_work = self._senders.start
+        self._queue.on_refused = self._senders.refuse
+        self._queue.on_fork = partial(lifetime.renew, self)
         lifetime.enrol(self)
         self._queue.start()
 
