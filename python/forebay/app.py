@@ -37,6 +37,8 @@ T = TypeVar("T")
 READ_THREADS = 4
 """Reads block on the disk; more of them than this only take the processor from ingestion."""
 
+BLOCKING_SECONDS = 60.0
+"""As long as a sender waits for a commit: whoever reads from a disk that hangs is told so as well."""
 
 TEND_SECONDS = 0.5
 """How often the token file is looked at, and so how long a revoked token is still good for. What it holds open ends
@@ -192,8 +194,20 @@ class App:
             await linger(protocol)
 
     async def blocking(self, call: Callable[..., T], *arguments: object) -> T:
-        """Runs a blocking engine call on the read pool."""
-        return await self._loop.run_in_executor(self.readers, call, *arguments)
+        """Runs a blocking engine call on the read pool. A request or a hub waits for one at a time, so that no more of
+        them wait for a thread than there are connections.
+
+        Raises:
+            Timeout: a disk hangs, or the calls before this one wait for one. A call that waits for a thread is given
+                up; one that has begun goes on, and what becomes of it is unknown.
+        """
+        try:
+            async with asyncio.timeout(BLOCKING_SECONDS):
+                return await self._loop.run_in_executor(self.readers, call, *arguments)
+        except TimeoutError:
+            raise errors.Timeout(
+                f"the log did not answer within {BLOCKING_SECONDS:g} seconds; the outcome is unknown"
+            ) from None
 
     async def tend(self) -> None:
         """Takes in changed tokens and looks after the live figures, until the server stops."""

@@ -284,6 +284,23 @@ def test_tokens_with_projects_see_only_theirs(server: Start, follow: Follow) -> 
     assert forbidden.status == 403
 
 
+def test_no_more_tails_come_in_together_than_one_after_the_other(server: Start, follow: Follow) -> None:
+    """The filters of all of them are compiled at the same time, elsewhere."""
+    running = server(max_connections=8)
+    begin, found = threading.Barrier(8), []
+
+    def open_one(number: int) -> None:
+        begin.wait()
+        found.append(follow(running, query="?filter=" + quote(f"value.n == {number}")).status)
+
+    threads = [threading.Thread(target=open_one, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [200] * 4 + [429] * 4
+
+
 def test_many_tails_share_what_is_serialised(running: RunningServer, follow: Follow) -> None:
     tails = [follow(running) for _ in range(50)]
     for number in range(100):

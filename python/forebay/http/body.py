@@ -20,11 +20,13 @@ T = TypeVar("T", bound=msgspec.Struct)
 def at_least_one(item: str, most: int) -> msgspec.Meta:
     """Of a list of events each of which has an answer of its own: any item is taken, and named when it is wrong, but
     one has to be good. `item` is the schema of a good one, which another route has as its shape."""
+    good = {"$ref": f"#/components/schemas/{item}"}
     return msgspec.Meta(
         min_length=1,
         max_length=most,
         description="Events. One that is invalid is named in the answer, and the others are stored.",
-        extra_json_schema={"contains": {"$ref": f"#/components/schemas/{item}"}},
+        # `items` forbids nothing; it shows people and generators what an item is meant to be.
+        extra_json_schema={"contains": good, "items": {"anyOf": [good, {"not": good}]}},
     )
 
 

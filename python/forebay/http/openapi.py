@@ -53,7 +53,7 @@ _TOKEN = "token"  # noqa: S105 # a scheme's name
 
 _TICKET = "ticket"
 
-_ANY_ROUTE: tuple[type[ForebayError], ...] = (errors.InvalidRequest, errors.Internal, errors.Closed)
+_ANY_ROUTE: tuple[type[ForebayError], ...] = (errors.InvalidRequest, errors.Internal, errors.Closed, errors.Timeout)
 _WITH_ROLE: tuple[type[ForebayError], ...] = (errors.Unauthorized, errors.Forbidden)
 _WITH_SEGMENT: tuple[type[ForebayError], ...] = (errors.NotFound,)
 _WITH_BODY: tuple[type[ForebayError], ...] = (
@@ -63,7 +63,6 @@ _WITH_BODY: tuple[type[ForebayError], ...] = (
     errors.RequestTimeout,
     errors.Saturated,
     errors.StorageUnavailable,
-    errors.Timeout,
 )
 _WITH_KEY: tuple[type[ForebayError], ...] = (errors.IdempotencyMismatch,)
 
