@@ -320,7 +320,7 @@ fn a_stream_that_grows_has_few_segments_of_the_size_that_is_aimed_at() {
     }
     // Its records are not compressed.
     let is_large = |(path, bytes): &(PathBuf, u64)| path.to_string_lossy().ends_with(".segment") && *bytes >= 32 << 20;
-    until("merging", || storage.files().iter().any(|file| is_large(file)));
+    until("merging", || storage.files().iter().any(is_large));
     until("merging", || report(&engine, "big").segments <= 16);
     let log = read_partition(&engine, "big", 0).unwrap();
     assert_dense(&("big".to_owned(), 0), &log);
