@@ -1,14 +1,19 @@
 """`forebay.open`."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import numpy
 import pytest
 
 import forebay
-from forebay import errors
+from forebay import config, errors
+from forebay.times import TimeUnit
 
 
 @pytest.fixture
@@ -40,9 +45,121 @@ def test_many_records_are_one_receipt(log: forebay.Log) -> None:
         records[50]
 
 
-def test_a_list_is_a_value_unless_it_holds_records(log: forebay.Log) -> None:
-    log.append("orders", [1, 2], partition=0)
-    assert list(log.read("orders", 0)) == [[1, 2]]
+def test_each_item_of_a_list_is_a_record(log: forebay.Log) -> None:
+    for items in ([1, "a"], (1, "a"), iter([1, "a"]), [forebay.Record(1), "a"]):
+        receipt = log.append("orders", items, partition=0)
+        assert log.read("orders", receipt.offsets[0])[:] == [1, "a"]
+    log.append("orders", forebay.Record([1, 2]), partition=1)
+    log.append("orders", {"a": [1, 2]}, partition=1)
+    assert list(log.read("orders", 0, partition=1)) == [[1, 2], {"a": [1, 2]}]
+    with pytest.raises(errors.InvalidRequest, match="wrap an empty list"):
+        log.append("orders", [])
+
+
+NOT_NUMBERS = [float("nan"), float("inf"), {"a": [None, {"b": -float("inf")}]}, (1.0, float("nan")), {"k": numpy.nan}]
+
+
+@pytest.mark.parametrize("value", NOT_NUMBERS, ids=repr)
+def test_what_is_no_json_number_is_refused(log: forebay.Log, value: object) -> None:
+    with pytest.raises(errors.InvalidRequest, match="NaN and infinities"):
+        log.append("orders", forebay.Record(value))
+    assert [log.read("orders", 0, partition=partition)[:] for partition in (0, 1)] == [[], []]
+
+
+TIMES = [
+    (datetime(2024, 5, 31, 15, 30, 45, 123456, tzinfo=UTC), None),
+    (datetime(2024, 5, 31, 17, 30, 45, 123456, tzinfo=timezone(timedelta(hours=2))), None),
+    (datetime(2024, 5, 31, 15, 30, 45, 123456, tzinfo=UTC).astimezone().replace(tzinfo=None), None),
+    (numpy.datetime64("2024-05-31T15:30:45.123456"), None),
+    (numpy.datetime64("2024-05-31T15:30:45.123456789"), None),
+    (1_717_169_445_123_456, None),
+    (1_717_169_445_123_456, "us"),
+    (1_717_169_445_123_456_789, "ns"),
+    (1_717_169_445_123.456, "ms"),
+    (1_717_169_445.123456, "s"),
+]
+
+
+@pytest.mark.parametrize(("time", "unit"), TIMES)
+def test_times_of_every_kind(log: forebay.Log, time: Any, unit: TimeUnit | None) -> None:
+    log.append("orders", forebay.Record(1, timestamp=time, unit=unit), partition=0)
+    [stored] = log.read("orders", 0).timestamps.tolist()
+    # A float of seconds has about a quarter of a microsecond.
+    assert abs(stored - 1_717_169_445_123_456) <= (1 if isinstance(time, float) else 0)
+    assert log.seek("orders", time, unit=unit, partition=0) == {0: 0}
+
+
+def test_times_before_1970_and_whole_ones_of_coarse_units(log: forebay.Log) -> None:
+    for number, unit, wanted in ((-1, "ns", -1), (-1.5, "s", -1_500_000), (13, "s", 13_000_000), (-7, "ms", -7_000)):
+        log.append("orders", forebay.Record(1, timestamp=number, unit=unit), partition=0)  # type: ignore[arg-type]
+        assert log.read("orders", 0).timestamps.tolist()[-1] == wanted
+
+
+@pytest.mark.parametrize(
+    ("time", "unit", "message"),
+    [
+        (1.5, None, "unit has to be named"),
+        (float("nan"), "s", "is none"),
+        (float("inf"), "s", "is none"),
+        (1, "h", "none of s, ms, us and ns"),
+        (1 << 63, None, "out of the range"),
+        (1e30, "s", "out of the range"),
+        (True, None, "no time"),
+        ("2024-05-31", None, "no time"),
+        (numpy.datetime64("NaT"), None, "NaT"),
+    ],
+)
+def test_what_is_no_time_is_refused(log: forebay.Log, time: Any, unit: Any, message: str) -> None:
+    with pytest.raises(errors.InvalidRequest, match=message):
+        log.append("orders", forebay.Record(1, timestamp=time, unit=unit))
+    with pytest.raises(errors.InvalidRequest, match=message):
+        log.seek("orders", time, unit=unit)
+
+
+def test_reading_from_a_time(log: forebay.Log) -> None:
+    for partition in (0, 1):
+        records = [forebay.Record(n, timestamp=datetime.fromtimestamp(n, UTC)) for n in range(partition, 100, 2)]
+        log.append("orders", records, partition=partition)
+    assert log.seek("orders", 50, unit="s") == {0: 25, 1: 25}
+    since = log.read_since("orders", datetime.fromtimestamp(97, UTC))
+    assert [(records.partition, records[:]) for records in since] == [(0, [98]), (1, [97, 99])]
+    assert [records[:] for records in log.read_since("orders", 97, unit="s", partition=0)] == [[98]]
+    assert log.seek("orders", 100, unit="s") == {0: 50, 1: 50}
+    assert log.read_since("orders", 100, unit="s") == []
+    with pytest.raises(errors.InvalidRequest, match="no partition"):
+        log.seek("orders", 0, partition=2)
+    with pytest.raises(errors.StreamNotFound):
+        log.seek("nothing", 0)
+
+
+def test_everything_shows_what_it_is(log: forebay.Log) -> None:
+    assert "streams, running" in repr(log)
+    assert repr(log.append("orders", [1, 2], partition=0)) == "<Receipt of 2 records, offsets 0 to 1, durability fsync>"
+    assert repr(log.read("orders", 0)) == "<Records of partition 0, 2 of them, next offset 2>"
+    consumer = log.consumer("g", "orders", member="m")
+    assert repr(consumer) == "<Consumer of stream 'orders' in group 'g', member 'm'>"
+    consumer.poll()
+    consumer.close()
+    assert repr(consumer).endswith(", closed>")
+    shown = [repr(found) for found in (*log.streams(), *log.groups())]
+    assert '<StreamDescription "orders", 2 partitions, 2 records>' in shown
+    assert any(text.startswith('<GroupDescription "g", ') for text in shown)
+    log.close()
+    assert repr(log) == "<Log, closed>"
+
+
+def test_the_options_are_typed_as_the_settings_are() -> None:
+    hints = get_type_hints(forebay.LogOptions)
+    assert tuple(hints) == config.ENGINE_OPTIONS
+    settings = get_type_hints(config.Settings)
+    assert {name: settings[name] for name in hints} == hints
+
+
+def test_a_message_has_what_its_record_has(log: forebay.Log) -> None:
+    log.append("orders", forebay.Record({"n": 1}, key="k", headers={"h": "1"}, timestamp=7), partition=1)
+    with log.consumer("g", "orders") as consumer:
+        message = next(consumer.messages())
+    assert message == forebay.Message(1, 0, b"k", {"n": 1}, {"h": "1"}, 7)
 
 
 def test_offsets_and_timestamps_are_views(log: forebay.Log) -> None:
@@ -99,12 +216,17 @@ def test_errors_have_their_classes(log: forebay.Log, tmp_path: Path) -> None:
     with pytest.raises(errors.InvalidRequest):
         log.append("orders", [])
     with pytest.raises(errors.InvalidRequest, match="unknown option"):
-        forebay.open(tmp_path / "other", ring_byte=1)
+        forebay.open(tmp_path / "other", ring_byte=1)  # type: ignore[call-arg]
 
 
 def test_a_directory_belongs_to_one(log: forebay.Log, tmp_path: Path) -> None:
-    with pytest.raises(errors.DirectoryLocked):
+    with pytest.raises(errors.DirectoryLocked, match="open in this process already; use that log, or close it first"):
         forebay.open(tmp_path / "data")
+    program = "import forebay, sys; forebay.open(sys.argv[1])"
+    other = subprocess.run([sys.executable, "-c", program, str(tmp_path / "data")], capture_output=True, check=False)
+    assert b"belongs to another running process; stop it first" in other.stderr
+    log.close()
+    forebay.open(tmp_path / "data").close()
 
 
 def test_closed_means_closed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from forebay._forebay import Receipt, StreamDescription
     from forebay.consumer import Consumer, Message
     from forebay.errors import ForebayError
-    from forebay.log import Log, Record, open
+    from forebay.log import Log, LogOptions, Record, StreamOptions, open
     from forebay.records import Records
 
     __version__: str
@@ -18,11 +18,13 @@ __all__ = [
     "Consumer",
     "ForebayError",
     "Log",
+    "LogOptions",
     "Message",
     "Receipt",
     "Record",
     "Records",
     "StreamDescription",
+    "StreamOptions",
     "__version__",
     "open",
 ]
@@ -31,11 +33,13 @@ _HOMES = {
     "Consumer": "forebay.consumer",
     "ForebayError": "forebay.errors",
     "Log": "forebay.log",
+    "LogOptions": "forebay.log",
     "Message": "forebay.consumer",
     "Receipt": "forebay._forebay",
     "Record": "forebay.log",
     "Records": "forebay.records",
     "StreamDescription": "forebay._forebay",
+    "StreamOptions": "forebay.log",
     "open": "forebay.log",
 }
 

@@ -129,6 +129,8 @@ class Engine:
         """Appends (key, value JSON, headers JSON or empty, timestamp) records as one atomic batch and waits for the
         commit."""
     def fetch(self, stream: str, partition: int, offset: int, max_records: int, max_bytes: int) -> RecordBatch: ...
+    def seek(self, stream: str, partition: int | None, time_us: int) -> list[tuple[int, int]]:
+        """(partition, offset) of the first record at `time_us` or later, or the end; of one partition or of each."""
     def create_stream(self, name: str, partitions: int, options: dict[str, object] | None = None) -> None:
         """`options`: `retention_ms`, `retention_bytes` (0 for no limit), `compression` (none, gzip, snappy, lz4, zstd),
         `max_record_bytes`, `quota` (events and bytes, each (a second, at once) or None), `dedup_window_seconds` (0 for

@@ -24,12 +24,14 @@ lease needs a call."""
 
 
 class Message(NamedTuple):
-    """One record with its place."""
+    """One record with its place. `timestamp` is its event time in microseconds since 1970 UTC."""
 
     partition: int
     offset: int
     key: bytes | None
     value: Any
+    headers: dict[str, str]
+    timestamp: int
 
 
 class Consumer:
@@ -70,6 +72,10 @@ class Consumer:
         self._recheck = 0.0
         self._closed = False
 
+    def __repr__(self) -> str:
+        of = "" if self.member is None else f", member {self.member!r}"
+        return f"<Consumer of stream {self.stream!r} in group {self.group!r}{of}{', closed' * self._closed}>"
+
     def poll(self, timeout: float = 0.0) -> list[Records]:
         """What comes next, one `Records` a partition; empty when nothing comes within `timeout` seconds.
 
@@ -105,9 +111,11 @@ class Consumer:
         """The same, record by record; `commit()` then counts the records that were given."""
         for records in self:
             partition = records.partition
-            for index, offset in enumerate(records.offsets.tolist()):
+            places = zip(records.offsets.tolist(), records.timestamps.tolist(), strict=True)
+            for index, (offset, timestamp) in enumerate(places):
                 self._given[partition] = offset + 1
-                yield Message(partition, offset, records.key(index), records[index])
+                key, value, headers = records.key(index), records[index], records.headers(index)
+                yield Message(partition, offset, key, value, headers, timestamp)
 
     def commit(self, *, force: bool = False) -> dict[int, int]:
         """Commits what was given so far, durably, and returns the next offset of each partition. Does nothing when

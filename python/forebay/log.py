@@ -2,22 +2,67 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 import msgspec
 
 from forebay._forebay import Engine, GroupDescription, Receipt, StreamDescription
-from forebay.config import check_options
+from forebay.config import Durability, check_options
 from forebay.consumer import Consumer
 from forebay.errors import Closed, InvalidRequest
 from forebay.records import Records
+from forebay.times import TimeUnit, microseconds
+
+if TYPE_CHECKING:
+    import numpy
 
 DEFAULT_READ_RECORDS = 10_000
 DEFAULT_READ_BYTES = 8 << 20
+
+
+class StreamOptions(TypedDict, total=False):
+    """What can be chosen for a stream."""
+
+    retention_ms: int
+    """Age in milliseconds from which records may be deleted; 0 for no limit, a week when not given."""
+    retention_bytes: int
+    """Stored bytes beyond which the oldest segments are deleted; 0, the default, for no limit."""
+    compression: str
+    """Of sealed segments: none, gzip, snappy, lz4 or zstd."""
+    max_record_bytes: int
+    dedup_window_seconds: int
+    """How long idempotency keys are remembered; 0, the default, for the log's own."""
+
+
+class LogOptions(TypedDict, total=False):
+    """The server's settings of the same names that concern the engine."""
+
+    durability: Durability
+    interval_ms: int
+    commit_gather_us: int
+    ring_bytes: int
+    journal_file_bytes: int
+    journal_file_age_seconds: int
+    workers: int
+    logs_partitions: int
+    logs_retention_ms: int
+    logs_retention_bytes: int
+    events_partitions: int
+    events_retention_ms: int
+    events_retention_bytes: int
+    analytics_partitions: int
+    analytics_retention_ms: int
+    analytics_retention_bytes: int
+    dedup_window_seconds: int
+    max_idempotency_keys: int
+    max_body_bytes: int
+    max_record_bytes: int
 
 
 @dataclass(slots=True, frozen=True)
@@ -28,22 +73,51 @@ class Record:
         value: any value that JSON can hold.
         key: chooses the partition: equal keys, equal partition. None spreads whole batches over the partitions.
         headers: names and texts kept beside the value.
-        timestamp: event time in microseconds since 1970 UTC; None takes the time of the append.
+        timestamp: event time: a datetime (local without a zone), a numpy.datetime64, or a number of `unit`s since 1970
+            UTC; None takes the time of the append.
+        unit: of a `timestamp` that is a number: s, ms, us or ns. None takes whole numbers as microseconds and refuses
+            floats.
     """
 
     value: Any
     key: str | bytes | None = None
     headers: Mapping[str, str] | None = None
-    timestamp: int | None = None
+    timestamp: int | float | datetime | numpy.datetime64 | None = None
+    unit: TimeUnit | None = None
 
     def packed(self) -> tuple[bytes | None, bytes, bytes, int | None]:
+        """Key, value and headers as they are stored, and the time in microseconds.
+
+        Raises:
+            InvalidRequest: the value or a header is not JSON, or the timestamp no time.
+        """
         key = self.key.encode() if isinstance(self.key, str) else self.key
-        try:
-            value = msgspec.json.encode(self.value)
-            headers = msgspec.json.encode(self.headers) if self.headers else b""
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidRequest(f"the value or a header cannot be written as JSON: {error}") from None
-        return key, value, headers, self.timestamp
+        timestamp = None if self.timestamp is None else microseconds(self.timestamp, self.unit)
+        return key, _json(self.value), _json(self.headers) if self.headers else b"", timestamp
+
+
+def _json(value: object) -> bytes:
+    try:
+        text = msgspec.json.encode(value)
+        # msgspec writes NaN and the infinities, which JSON does not have, as null.
+        if b"null" in text and _has_non_finite(msgspec.to_builtins(value)):
+            raise ValueError("NaN and infinities are no JSON numbers; send None or a text instead")
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidRequest(f"the value or a header cannot be written as JSON: {error}") from None
+    return text
+
+
+def _has_non_finite(value: object) -> bool:
+    rest = [value]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            return True
+        if isinstance(value, dict):
+            rest.extend(value.values())
+        elif isinstance(value, list | tuple):
+            rest.extend(value)
+    return False
 
 
 class Log:
@@ -62,29 +136,27 @@ class Log:
             raise Closed("the log is closed")
         return engine
 
-    def append(self, stream: str, records: Any | Record | Iterable[Record], *, partition: int | None = None) -> Receipt:
-        """Appends one value, one `Record`, or a list or tuple of `Record`s, as one atomic batch: after a crash all of
-        it is there or none.
+    def append(self, stream: str, records: Any, *, partition: int | None = None) -> Receipt:
+        """Appends as one atomic batch, after a crash all of it is there or none: each item of a list, tuple or iterator
+        is a record of its own, anything else is one record. An item is a `Record`, or the value of one; a value that is
+        a list itself needs `Record(value=[...])`.
 
         Returns when the batch is as durable as the log's `durability` says.
 
         Raises:
             StreamNotFound: create it first.
-            InvalidRequest: no such partition, no records, or a value that is not JSON.
+            InvalidRequest: no such partition, no records, a value that is not JSON (NaN and infinities are not), or a
+                timestamp that is no time.
             PayloadTooLarge: a record or the batch is beyond its limit.
             Saturated: the ring is full; try again.
             StorageUnavailable: the disk is full or failed.
         """
-        if isinstance(records, Record):
-            batch = [records]
-        elif isinstance(records, list | tuple) and all(isinstance(record, Record) for record in records):
-            batch = list(records)
-        else:
-            batch = [Record(records)]
-        if not batch:
+        items = list(records) if isinstance(records, list | tuple | Iterator) else [records]
+        if not items:
             raise InvalidRequest(
                 "there are no records to append; wrap an empty list in a Record to append it as a value"
             )
+        batch = [item if isinstance(item, Record) else Record(item) for item in items]
         return self._engine.append(stream, [record.packed() for record in batch], partition)
 
     def read(
@@ -105,29 +177,71 @@ class Log:
         """
         return Records(self._engine.fetch(stream, partition, offset, max_records, max_bytes))
 
-    def create_stream(self, name: str, *, partitions: int = 1, **options: object) -> None:
-        """Creates a stream; it is durable when this returns.
+    def seek(
+        self,
+        stream: str,
+        time: int | float | datetime | numpy.datetime64,
+        *,
+        unit: TimeUnit | None = None,
+        partition: int | None = None,
+    ) -> dict[int, int]:
+        """Where `time` begins: for each partition, or the one that is named, the offset of the first record whose event
+        time is `time` or later, or the end of the partition. What follows it may be older again where events came out
+        of order.
+
+        It looks at the time ranges of segments and reads one block of each partition, however long the stream is.
 
         Args:
-            options: `retention_ms` and `retention_bytes` (0 for no limit; a week and no limit when not given),
-                `compression` of sealed segments (none, gzip, snappy, lz4, zstd), `max_record_bytes`,
-                `dedup_window_seconds` (0 for the log's own).
+            time, unit: as `Record.timestamp` and `Record.unit`.
+
+        Raises:
+            StreamNotFound
+            InvalidRequest: no such partition, or no time.
+            StorageUnavailable: a segment cannot be read now.
+        """
+        return dict(self._engine.seek(stream, partition, microseconds(time, unit)))
+
+    def read_since(
+        self,
+        stream: str,
+        time: int | float | datetime | numpy.datetime64,
+        *,
+        unit: TimeUnit | None = None,
+        partition: int | None = None,
+        max_records: int = DEFAULT_READ_RECORDS,
+        max_bytes: int = DEFAULT_READ_BYTES,
+    ) -> list[Records]:
+        """The records from where `time` begins (see `seek`): a `Records` for each partition that has some, within
+        `max_records` and `max_bytes`. `Records.next_offset` is where `read` goes on.
+
+        Raises:
+            as `seek` and `read`
+        """
+        found = self.seek(stream, time, unit=unit, partition=partition)
+        batches = (
+            self.read(stream, offset, partition=at, max_records=max_records, max_bytes=max_bytes)
+            for at, offset in found.items()
+        )
+        return [records for records in batches if records]
+
+    def create_stream(self, name: str, *, partitions: int = 1, **options: Unpack[StreamOptions]) -> None:
+        """Creates a stream; it is durable when this returns. `StreamOptions` says what can be chosen.
 
         Raises:
             StreamAlreadyExists, InvalidRequest
             StreamLimitReached: there are `max_streams` streams, or `max_partitions` partitions.
             Forbidden: the name is one that the engine keeps for itself.
         """
-        self._engine.create_stream(name, partitions, options)
+        self._engine.create_stream(name, partitions, {**options})
 
-    def alter_stream(self, name: str, **options: object) -> None:
+    def alter_stream(self, name: str, **options: Unpack[StreamOptions]) -> None:
         """Changes what `create_stream` takes, but for the partitions; durable when this returns.
 
         Raises:
             StreamNotFound, InvalidRequest
             Forbidden: what the log's own options say of the stream `logs`.
         """
-        self._engine.alter_stream(name, options)
+        self._engine.alter_stream(name, {**options})
 
     def delete_stream(self, name: str) -> None:
         """Deletes a stream and everything in it; durable when this returns.
@@ -192,6 +306,11 @@ class Log:
         """Durability, readiness, ring, backlog: the engine's status by name."""
         return self._engine.status()
 
+    def __repr__(self) -> str:
+        if self._open is None:
+            return "<Log, closed>"
+        return f"<Log of {len(self._open.streams())} streams, {self._open.status()['mode']}>"
+
     def close(self) -> None:
         """Commits what is under way and gives the directory free. May be called again."""
         engine, self._open = self._open, None
@@ -207,7 +326,7 @@ class Log:
         self.close()
 
 
-def open(path: str | os.PathLike[str], *, read_only: bool = False, **options: object) -> Log:
+def open(path: str | os.PathLike[str], *, read_only: bool = False, **options: Unpack[LogOptions]) -> Log:
     """Opens the log in the directory `path`, and creates it when there is none.
 
     Args:
@@ -215,7 +334,7 @@ def open(path: str | os.PathLike[str], *, read_only: bool = False, **options: ob
         options: the server's settings of the same names, e.g. `durability="interval"`, `ring_bytes=64 << 20`.
 
     Raises:
-        DirectoryLocked: another process has it open.
+        DirectoryLocked: it is open already; the message says whether in this process or in another one.
         InvalidRequest: an option is unknown or out of range.
         StorageUnavailable: the directory cannot be read or written.
     """

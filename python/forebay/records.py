@@ -45,6 +45,9 @@ class Records(Sequence[Any]):
 
         return numpy.frombuffer(self._batch.timestamps, dtype=numpy.int64)
 
+    def __repr__(self) -> str:
+        return f"<Records of partition {self.partition}, {len(self)} of them, next offset {self.next_offset}>"
+
     def __len__(self) -> int:
         return len(self._batch)
 

@@ -280,6 +280,24 @@ impl Engine {
         self.reader.fetch(&stream, partition, offset, limits)
     }
 
+    /// Where a time begins: per partition, or of one of them, the offset of the first record whose time is `time` or
+    /// later, or the end.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `InvalidRequest` for a partition that is not there, `StorageUnavailable` when a segment cannot
+    /// be read now.
+    pub fn seek(
+        &self,
+        stream: &str,
+        partition: Option<PartitionId>,
+        time: Timestamp,
+    ) -> Result<Vec<(PartitionId, Offset)>> {
+        let stream = self.catalog.named(stream)?;
+        let all = (0..stream.partitions().len() as u32).map(PartitionId);
+        let chosen: Vec<_> = partition.map_or_else(|| all.collect(), |partition| vec![partition]);
+        chosen.into_iter().map(|partition| Ok((partition, self.reader.seek(&stream, partition, time)?))).collect()
+    }
+
     /// The consumer groups.
     #[must_use]
     pub fn groups(&self) -> &Groups {

@@ -36,7 +36,7 @@ use crate::log::segment::SEGMENT_DIRECTORY;
 use crate::log::spares::Spares;
 use crate::log::state::{STATE_DIRECTORY, State};
 use crate::log::status::{Mode, Status};
-use crate::log::storage::Storage;
+use crate::log::storage::{Storage, locked};
 use crate::log::table::{Table, TableOp};
 use crate::options::{Access, Options};
 use crate::scale;
@@ -96,11 +96,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         let detail = format!("data directory {} cannot be used: {error}", root.display());
         Error::new(ErrorKind::StorageUnavailable, detail)
     };
-    let lock = storage.lock().map_err(unusable)?.ok_or_else(|| {
-        let root = storage.root();
-        let detail = format!("data directory {} belongs to another running process", root.display());
-        Error::new(ErrorKind::DirectoryLocked, detail)
-    })?;
+    let lock = storage.lock().map_err(unusable)?.ok_or_else(|| locked(storage.as_ref()))?;
     let parts = Parts::new(&storage, &options);
     let now = Timestamp::now();
     let (state, files) = parts.find(&storage, &options, now).map_err(unusable)?;

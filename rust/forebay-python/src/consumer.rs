@@ -221,3 +221,11 @@ impl GroupDescription {
         }
     }
 }
+
+#[pymethods]
+impl GroupDescription {
+    fn __repr__(&self) -> String {
+        let (members, offsets) = (self.members.len(), self.offsets.len());
+        format!("<GroupDescription {:?}, {members} members, {offsets} committed offsets>", self.name)
+    }
+}

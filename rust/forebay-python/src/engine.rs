@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use forebay_core::log::storage::Disk;
 use forebay_core::{
     AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, Limits, Offset, OnInvalid, PartitionId, Request,
-    Shape,
+    Shape, Timestamp,
 };
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -82,6 +82,20 @@ pub struct Receipt {
     partitions: Vec<u32>,
     offsets: Vec<u64>,
     durability: &'static str,
+}
+
+#[pymethods]
+impl Receipt {
+    fn __repr__(&self) -> String {
+        let shown = |numbers: &[u64]| match numbers {
+            [] => "none".to_owned(),
+            [one] => one.to_string(),
+            [first, .., last] => format!("{first} to {last}"),
+        };
+        let count = self.offsets.len();
+        let offsets = shown(&self.offsets);
+        format!("<Receipt of {count} records, offsets {offsets}, durability {}>", self.durability)
+    }
 }
 
 #[pymethods]
@@ -213,6 +227,12 @@ impl Engine {
         let limits = Limits { records: max_records, bytes: max_bytes };
         let fetched = py.detach(|| self.core.fetch(stream, PartitionId(partition), Offset(offset), limits));
         fetched.map(|batch| RecordBatch { batch }).map_err(|error| raise(py, &error))
+    }
+
+    fn seek(&self, py: Python<'_>, stream: &str, partition: Option<u32>, time_us: i64) -> PyResult<Vec<(u32, u64)>> {
+        let found = py.detach(|| self.core.seek(stream, partition.map(PartitionId), Timestamp(time_us)));
+        let found = found.map_err(|error| raise(py, &error))?;
+        Ok(found.into_iter().map(|(partition, offset)| (partition.0, offset.0)).collect())
     }
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {

@@ -58,6 +58,15 @@ impl StreamDescription {
     }
 }
 
+#[pymethods]
+impl StreamDescription {
+    fn __repr__(&self) -> String {
+        let records: u64 = self.partitions.iter().map(|(start, end)| end - start).sum();
+        let (name, partitions) = (&self.name, self.partitions.len());
+        format!("<StreamDescription {name:?}, {partitions} partitions, {records} records>")
+    }
+}
+
 /// What a dictionary chooses for a stream.
 fn change(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<StreamChange> {
     let mut change = StreamChange::default();

@@ -31,6 +31,7 @@ pub mod ring;
 mod salvage;
 pub mod seal_queue;
 pub mod sealer;
+mod seek;
 pub mod segment;
 pub mod spares;
 pub mod sse;

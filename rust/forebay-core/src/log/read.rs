@@ -277,7 +277,7 @@ impl Reader {
 
     /// The part that holds `offset`, or the first one after it, and its file. A merge may remove the file after the
     /// look-up; then another part holds the offset, and is looked for again: each round takes a further merge.
-    fn find(
+    pub(super) fn find(
         &self,
         stream: &Stream,
         partition: PartitionId,
@@ -343,7 +343,7 @@ impl Reader {
     }
 }
 
-fn part_end(part: &SegmentPart, partition: PartitionId) -> Offset {
+pub(super) fn part_end(part: &SegmentPart, partition: PartitionId) -> Offset {
     let ends = part.spans.iter().filter(|(of, _, _)| *of == partition).map(|(_, base, records)| base.plus(*records));
     ends.max().unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::quarantine::OffsetRange;
-use super::storage::{DirectoryLock, Storage};
+use super::storage::{DirectoryLock, Storage, locked};
 pub use super::survey::Finding;
 use super::survey::{Survey, path_of};
 use crate::error::{Error, ErrorKind, Result};
@@ -78,11 +78,7 @@ pub fn verify(storage: &Arc<dyn Storage>) -> Result<VerifyReport> {
 }
 
 pub(crate) fn lock(storage: &Arc<dyn Storage>) -> Result<Box<dyn DirectoryLock>> {
-    storage.lock().map_err(|error| unusable(storage, &error))?.ok_or_else(|| {
-        let root = storage.root();
-        let detail = format!("data directory {} belongs to another running process; stop it first", root.display());
-        Error::new(ErrorKind::DirectoryLocked, detail)
-    })
+    storage.lock().map_err(|error| unusable(storage, &error))?.ok_or_else(|| locked(storage.as_ref()))
 }
 
 pub(crate) fn unusable(storage: &Arc<dyn Storage>, error: &io::Error) -> Error {

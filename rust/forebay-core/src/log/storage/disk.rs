@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, OFlags, fdatasync, flock, statvfs};
 
 use rustix::io::Errno;
@@ -138,10 +139,19 @@ impl Storage for Disk {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.root.join("LOCK"))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Box::new(DiskLock { _file: file }))),
+            Ok(()) => {
+                let inode = inode(&file)?;
+                HELD.lock().push(inode);
+                Ok(Some(Box::new(DiskLock { inode, _file: file })))
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn is_locked_here(&self) -> bool {
+        let found = File::open(self.root.join("LOCK")).and_then(|file| inode(&file));
+        found.is_ok_and(|inode| HELD.lock().contains(&inode))
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
@@ -152,10 +162,27 @@ impl Storage for Disk {
 
 #[derive(Debug)]
 struct DiskLock {
+    inode: Inode,
     _file: File,
 }
 
 impl DirectoryLock for DiskLock {}
+
+impl Drop for DiskLock {
+    fn drop(&mut self) {
+        HELD.lock().retain(|held| *held != self.inode);
+    }
+}
+
+/// Device and number of a file.
+type Inode = (u64, u64);
+
+/// The lock files that this process holds: the operating system says that a lock is taken, not by whom.
+static HELD: Mutex<Vec<Inode>> = Mutex::new(Vec::new());
+
+fn inode(file: &File) -> io::Result<Inode> {
+    file.metadata().map(|metadata| (metadata.dev(), metadata.ino()))
+}
 
 #[derive(Debug)]
 struct DiskFile {

@@ -11,6 +11,8 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::error::{Error, ErrorKind};
+
 pub use disk::Disk;
 
 /// Proof that everything written to one file before the call is on stable storage.
@@ -110,6 +112,11 @@ pub trait Storage: Send + Sync + Debug {
     /// Whatever the operating system says.
     fn lock(&self) -> io::Result<Option<Box<dyn DirectoryLock>>>;
 
+    /// Whether this very process holds the lock, by another handle.
+    fn is_locked_here(&self) -> bool {
+        false
+    }
+
     /// Bytes that can still be written, by the operating system's word.
     ///
     /// # Errors
@@ -165,6 +172,17 @@ pub fn read_exact_at(file: &dyn StorageFile, buffer: &mut [u8], position: u64) -
         filled += read;
     }
     Ok(())
+}
+
+/// The error of a directory whose lock somebody else has.
+pub(crate) fn locked(storage: &dyn Storage) -> Error {
+    let root = storage.root();
+    let detail = if storage.is_locked_here() {
+        format!("data directory {} is open in this process already; use that log, or close it first", root.display())
+    } else {
+        format!("data directory {} belongs to another running process; stop it first", root.display())
+    };
+    Error::new(ErrorKind::DirectoryLocked, detail)
 }
 
 /// Removes a file that an interrupted attempt may have left.
