@@ -194,6 +194,9 @@ class Engine:
     def scale(self, instances: int) -> None:
         """Sets how many workers parse bodies, from 1 to 64; waits for the commit. Raises `InvalidRequest`,
         `StorageUnavailable`."""
+    def release_clock(self) -> bool:
+        """Believes the wall clock about how long the machine was off; `False` when that is not in doubt. Writes to the
+        disk."""
     def start_load_test(self, events_per_second: int, seconds: int) -> None:
         """Raises `Conflict` while one runs, `InvalidRequest`, `StorageUnavailable`."""
     def load_test(self) -> dict[str, object]:

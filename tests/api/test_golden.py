@@ -100,6 +100,7 @@ EXCHANGES: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
     "scale": ("POST", "/api/scale", b'{"instances":10}', {}),
     "scale_range": ("POST", "/api/scale", b'{"instances":65}', {}),
     "scale_type": ("POST", "/api/scale", b'{"instances":"10"}', {}),
+    "clock_release": ("POST", "/api/clock/release", b"", {}),
     "load_test_start": ("POST", "/api/load-test", b'{"eventsPerSecond":5000,"durationSeconds":30}', {}),
     "load_test_conflict": ("POST", "/api/load-test", b'{"eventsPerSecond":1,"durationSeconds":1}', {}),
     "load_test_stop": ("DELETE", "/api/load-test", b"", {}),

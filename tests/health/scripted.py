@@ -52,6 +52,8 @@ class Engine:
             "mode": "running",
             "reason": "",
             "sealer_stuck": None,
+            "clock_doubt": None,
+            "clock_problem": None,
             "damages": [],
             "ring_used_bytes": 0,
             "ring_limit_bytes": 100 * MIB,

@@ -90,6 +90,21 @@ def test_storage_leaves_nothing_behind(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere").read_bytes() == b"kept"
 
 
+def test_storage_says_that_the_clock_is_not_believed(tmp_path: Path) -> None:
+    there = world(tmp_path)
+    assert Checks(there)("log_storage").metadata["clockUnprovenSeconds"] is None
+    for unproven, said in ((691_200.0, "8 days, 0:00:00 ahead of"), (-3_661.0, "1:01:01 behind")):
+        there.engine.state["clock_doubt"] = (unproven, 86_399.6)
+        found = Checks(there)("log_storage")
+        assert found.level is Level.WARNING
+        for part in (said, "POST /api/clock/release", "or 1 day, 0:00:00 have passed"):
+            assert part in found.message
+        assert found.metadata["clockUnprovenSeconds"] == unproven
+    there.engine.state["clock_doubt"] = None
+    there.engine.state["clock_problem"] = "the file cannot be written"
+    assert "the file cannot be written" in Checks(there)("log_storage").message
+
+
 def test_storage_names_what_is_wrong(tmp_path: Path) -> None:
     there = world(tmp_path / "missing")
     found = Checks(there)("log_storage")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from forebay.api import (
     analytics,
+    clock,
     consume,
     consumers,
     docs,
@@ -45,6 +46,7 @@ def routes(app: App) -> list[Route]:
         *ticket.routes(app),
         *load_test.routes(app),
         *scale.routes(app),
+        *clock.routes(app),
         *health.routes(app),
         *metrics.routes(app),
         *live.routes(app),

@@ -7,6 +7,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::admission::{Budget, Charge, Cost, Permit};
+use crate::clock::LogClock;
 use crate::consumer::Groups;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
@@ -35,6 +36,7 @@ use crate::telemetry::{Api, Counters, Failure, History};
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) options: Options,
+    pub(crate) clock: Arc<LogClock>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) ring: Arc<Budget>,
     pub(crate) status: Arc<Status>,
@@ -148,7 +150,7 @@ impl Engine {
         })?;
         let inline = request.is_inline(self.options.inline_body_bytes);
         let (arrival, admitted) =
-            (Timestamp::now(), request.intended.map_or_else(Instant::now, |intended| intended.due));
+            (self.clock.wall(), request.intended.map_or_else(Instant::now, |intended| intended.due));
         let mut counted = CountedRequest::new(Arc::clone(&self.counters), api);
         if request.shape.is_live() {
             counted = counted.live(admitted, events);
@@ -242,7 +244,7 @@ impl Engine {
         let (stream, permit) = self.admit(shape, None, body.len())?;
         self.counters.bytes_in.add(Api::Library, body.len() as u64);
         let request = Request::new(shape, Box::new(Vec::new()));
-        let rules = (Timestamp::now(), MAX_EVENTS_PER_BODY);
+        let rules = (self.clock.wall(), MAX_EVENTS_PER_BODY);
         Ok(self.parser.batch(&request, &body, &stream, permit, rules)?.0)
     }
 
@@ -252,7 +254,7 @@ impl Engine {
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
         let limit = stream.definition().max_record_bytes;
-        let arrival = Timestamp::now();
+        let arrival = self.clock.wall();
         let events: Vec<Event<'_>> = records
             .iter()
             .zip(0..)

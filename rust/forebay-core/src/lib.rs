@@ -1,6 +1,7 @@
 //! forebay's engine. See `docs/ARCHITECTURE.md` for the way of the data.
 
 pub mod admission;
+pub mod clock;
 pub mod consumer;
 mod duration;
 mod engine;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock::ClockDoubt;
 use crate::engine::Engine;
 use crate::ids::{Offset, PartitionId};
 use crate::log::status::{Damage, Mode};
@@ -21,6 +22,11 @@ pub struct Report {
     pub sealer_stuck: Option<String>,
     /// Everything found damaged.
     pub damages: Vec<Damage>,
+    /// How long the machine was off, if that is not known: nothing is deleted for its age meanwhile but what is old
+    /// without that time.
+    pub clock_doubt: Option<ClockDoubt>,
+    /// Why the time cannot be kept over a restart of the machine.
+    pub clock_problem: Option<String>,
     /// Bytes of the ring in use.
     pub ring_used_bytes: u64,
     /// The ring's budget.
@@ -49,6 +55,8 @@ impl Report {
             reason: engine.status.reason(),
             sealer_stuck: engine.status.sealer_stuck(),
             damages: engine.status.damages(),
+            clock_doubt: engine.clock.doubt(),
+            clock_problem: engine.clock.problem(),
             ring_used_bytes: engine.ring.used(),
             ring_limit_bytes: engine.ring.limit(),
             unsealed_changes_bytes: engine.commits.rows().used(),

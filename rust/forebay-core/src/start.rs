@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::admission::Budget;
+use crate::clock::LogClock;
 use crate::consumer::Groups;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Generation, Timestamp};
+use crate::ids::Generation;
 use crate::ingest::events::IdSource;
 use crate::ingest::parser::Parser;
 use crate::ingest::pool::WorkerPool;
@@ -85,6 +86,9 @@ impl Threads {
         self.bell.close();
         self.spares.close();
         self.background.lock().drain(..).for_each(join);
+        if engine.status.refuse_change().is_ok() {
+            engine.clock.write();
+        }
         engine.status.set(Mode::Closed, "the engine is closed");
     }
 }
@@ -98,8 +102,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     };
     let lock = storage.lock().map_err(unusable)?.ok_or_else(|| locked(storage.as_ref()))?;
     let parts = Parts::new(&storage, &options);
-    let now = Timestamp::now();
-    let (state, files) = parts.find(&storage, &options, now).map_err(unusable)?;
+    let (state, files) = parts.find(&storage, &options).map_err(unusable)?;
     let spares = Spares::new(Arc::clone(&storage), &options, Generation(files.newest.0 + 1));
     let mut sealer = Sealer::new(
         Arc::clone(&storage),
@@ -107,19 +110,20 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         Arc::clone(&spares),
         Arc::clone(&parts.status),
         Arc::clone(&parts.counters),
-        state.writer(),
-        options.dedup_window,
+        state.writer(options.dedup_window, Arc::clone(&parts.clock)),
     );
     let recovery = Recovery::new(&storage, &parts.catalog, &parts.ring, &parts.status, options.access, state);
     let recovered = recovery.replay(files, &mut sealer, &spares).map_err(unusable)?;
     // After those of the state files, since they are later.
     for (key, value) in recovered.rows.rows(Table::Idempotency) {
-        parts.parser.dedup.restore(key, value, now);
+        parts.parser.dedup.restore(key, value, parts.clock.window());
     }
-    parts.groups.restore(&recovered.rows, now);
+    parts.clock.seen(recovered.newest_append);
+    parts.groups.restore(&recovered.rows);
     let threads = parts.start(&options, recovered, sealer, spares).map_err(unusable)?;
     Ok(Engine {
         options,
+        clock: parts.clock,
         catalog: parts.catalog,
         streams: parts.streams,
         ring: parts.ring,
@@ -143,6 +147,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
 
 /// What the threads share.
 struct Parts {
+    clock: Arc<LogClock>,
     catalog: Arc<Catalog>,
     streams: Arc<StreamMaker>,
     ring: Arc<Budget>,
@@ -159,6 +164,7 @@ struct Parts {
 
 impl Parts {
     fn new(storage: &Arc<dyn Storage>, options: &Options) -> Self {
+        let clock = Arc::new(LogClock::open(storage));
         let status = Arc::new(Status::new());
         let counters = Arc::new(Counters::default());
         let commits = Arc::new(CommitQueue::new(Budget::new(options.ring_bytes / ROWS_SHARE)));
@@ -185,8 +191,10 @@ impl Parts {
             (Arc::clone(&sealing), Arc::default()),
         );
         let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
-        let groups = Groups::new(catalog_, commits_, status_, Arc::clone(&reader), options.durability);
+        let clock_ = Arc::clone(&clock);
+        let groups = Groups::new(catalog_, commits_, status_, Arc::clone(&reader), clock_, options.durability);
         Self {
+            clock,
             catalog,
             streams,
             ring: Budget::new(options.ring_bytes),
@@ -202,13 +210,13 @@ impl Parts {
         }
     }
 
-    fn find(&self, storage: &Arc<dyn Storage>, options: &Options, now: Timestamp) -> io::Result<(State, JournalFiles)> {
+    fn find(&self, storage: &Arc<dyn Storage>, options: &Options) -> io::Result<(State, JournalFiles)> {
         if options.access == Access::ReadWrite {
             for directory in [JOURNAL_DIRECTORY, SEGMENT_DIRECTORY, STATE_DIRECTORY] {
                 storage.create_directory(Path::new(directory))?;
             }
         }
-        let dedup = &self.parser.dedup;
+        let (dedup, now) = (&self.parser.dedup, self.clock.window());
         let mut restore = |op: TableOp| dedup.restore(&op.key, op.value.as_deref().unwrap_or_default(), now);
         let state = State::load_apart(storage.as_ref(), &mut restore)?;
         let files = JournalFiles::find(storage.as_ref(), state.generation, &self.status, options.access)?;
@@ -251,8 +259,11 @@ impl Parts {
             sealing: Arc::clone(&self.sealing),
             status: Arc::clone(&self.status),
             counters: Arc::clone(&self.counters),
+            clock: Arc::clone(&self.clock),
         };
         let committer = Committer::new(journal, wiring, options);
+        // Last of all that is written before the first request: what recovery still needs stays as it was.
+        self.clock.keep(true);
         *threads.committer.lock() = Some(spawn("committer", move || committer.run())?);
         let mut background = threads.background.lock();
         background.push(spawn("spares", move || spares.run())?);
@@ -288,9 +299,10 @@ fn retain(retention: &retention::Retention, groups: &Groups) {
     let mut heard = 0;
     while let Some(rings) = retention.bell.wait(heard, TICK) {
         heard = rings;
-        retention.apply(Timestamp::now());
+        groups.clock.keep(groups.status.refuse_change().is_ok());
+        retention.apply(groups.clock.time());
         if Instant::now() >= next_sweep {
-            groups.sweep(Timestamp::now(), groups.uptime());
+            groups.sweep(groups.uptime());
             next_sweep = Instant::now() + SWEEP;
         }
     }

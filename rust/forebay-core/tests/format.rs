@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{Mark, frames, read_all, until};
+use forebay_core::clock::{CLOCK_FILE, LogClock};
 use forebay_core::log::state::State;
 use forebay_core::log::status::Mode;
 use forebay_core::log::storage::faulty::Faulty;
@@ -257,7 +258,9 @@ fn write_the_directory() {
         let definition = StreamDefinition { id, compression, created_us: 0, ..new };
         catalog.apply(TableOp::put(Table::Catalog, name.as_bytes(), definition.encode()));
     }
-    let mut state = State::default().writer();
+    let machine: Arc<dyn Storage> = Arc::new(storage.clone());
+    let clock = Arc::new(LogClock::open(&machine));
+    let mut state = State::default().writer(options().dedup_window, clock);
     state.write_delta(&storage, Generation(0), Sequence(0), &catalog).unwrap();
     let next = |batch: Option<u32>| {
         let engine = common::open(&storage, &options()).unwrap();
@@ -279,7 +282,7 @@ fn write_the_directory() {
             let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
             bytes.truncate(used.next_multiple_of(4096));
         }
-        if path != Path::new("LOCK") {
+        if !["LOCK", CLOCK_FILE].map(Path::new).contains(&path.as_path()) {
             let target = golden().join(path);
             fs::create_dir_all(target.parent().unwrap()).unwrap();
             fs::write(target, bytes).unwrap();

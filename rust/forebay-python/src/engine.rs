@@ -246,6 +246,9 @@ impl Engine {
         status.set_item("mode", report.mode.name())?;
         status.set_item("reason", report.reason)?;
         status.set_item("sealer_stuck", report.sealer_stuck)?;
+        let doubt = report.clock_doubt.map(|doubt| (metrics::seconds(doubt.unproven), doubt.left.as_secs_f64()));
+        status.set_item("clock_doubt", doubt)?;
+        status.set_item("clock_problem", report.clock_problem)?;
         let damages = PyList::empty(py);
         for damage in report.damages {
             damages.append(damage_row(py, damage)?)?;
@@ -258,6 +261,10 @@ impl Engine {
         status.set_item("workers", report.workers)?;
         status.set_item("free_disk_bytes", report.free_disk_bytes)?;
         Ok(status)
+    }
+
+    fn release_clock(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.core.release_clock())
     }
 
     fn pulse(&self, py: Python<'_>) -> Pulse {

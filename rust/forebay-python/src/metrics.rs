@@ -62,8 +62,14 @@ fn sample<'py>(py: Python<'py>, row: &Row) -> PyResult<Bound<'py, PyTuple>> {
     }
 }
 
+/// Microseconds as seconds.
+#[allow(clippy::cast_precision_loss)] // a clock that is centuries off need not be known to the microsecond
+pub fn seconds(micros: i64) -> f64 {
+    micros as f64 / MICROS_PER_SECOND
+}
+
 #[allow(clippy::cast_precision_loss)] // Prometheus values are doubles
-fn gauges(report: &Report) -> [(&'static str, &'static str, f64); 6] {
+fn gauges(report: &Report) -> [(&'static str, &'static str, f64); 7] {
     [
         ("forebay_ring_used_bytes", "Bytes of the ring's budget in use.", report.ring_used_bytes as f64),
         ("forebay_ring_limit_bytes", "The ring's budget.", report.ring_limit_bytes as f64),
@@ -74,6 +80,11 @@ fn gauges(report: &Report) -> [(&'static str, &'static str, f64); 6] {
             "forebay_damages",
             "Damaged places that were found in the data directory since the start.",
             report.damages.len() as f64,
+        ),
+        (
+            "forebay_clock_unproven_seconds",
+            "How far the wall clock is ahead of the time that is known to have passed; nothing is deleted for it.",
+            report.clock_doubt.map_or(0.0, |doubt| seconds(doubt.unproven)),
         ),
     ]
 }

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class LogStorage:
                 "durability": settings.durability,
                 "sealBacklogFiles": backlog,
                 "sealerStuck": status["sealer_stuck"],
+                "clockUnprovenSeconds": None if status["clock_doubt"] is None else round(status["clock_doubt"][0], 3),
                 "damagesTotal": len(damages),
                 "damages": [dict(damage) for damage in damages[:LISTED_DAMAGES]],
             }
@@ -53,6 +55,10 @@ class LogStorage:
             self._probe(found)
         if status["sealer_stuck"]:
             found.find(Level.WARNING, f"sealing does not get on: {status['sealer_stuck']}")
+        if status["clock_doubt"] is not None:
+            found.find(Level.WARNING, doubted(*status["clock_doubt"]))
+        if status["clock_problem"]:
+            found.find(Level.WARNING, status["clock_problem"])
         if backlog >= settings.health_seal_backlog_warning_files:
             limit = settings.health_seal_backlog_warning_files
             found.find(Level.WARNING, f"{backlog} full journal files are not sealed yet, at or beyond {limit}")
@@ -97,6 +103,16 @@ def write_probe(directory: Path) -> None:
         with contextlib.suppress(OSError):
             os.unlink(path)
         os.close(descriptor)
+
+
+def doubted(unproven: float, left: float) -> str:
+    """What it means that the wall clock is not believed, both in seconds."""
+    way = "ahead of" if unproven >= 0 else "behind"
+    return (
+        f"after a restart of the machine the wall clock is {timedelta(seconds=abs(round(unproven)))} {way} what is proven: "
+        f"nothing is deleted for that time until the clock is set, POST /api/clock/release says that it is right, or "
+        f"{timedelta(seconds=round(left))} have passed"
+    )
 
 
 def damaged(damages: Sequence[Mapping[str, Any]]) -> str:

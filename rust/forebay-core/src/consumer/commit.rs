@@ -10,7 +10,7 @@ use super::lease::LEASE;
 use super::position::check_inside;
 use super::rows::Committed;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Offset, PartitionId, StreamId, Ticket, Timestamp};
+use crate::ids::{Offset, PartitionId, StreamId, Ticket};
 use crate::log::append::{Append, Completer, Level, Receipt, Reply, Waiter};
 use crate::options::MAX_PARTITIONS;
 use crate::stream::Stream;
@@ -101,7 +101,7 @@ impl Groups {
         }
         check_leases(&mut state, request, places)?;
         let offsets = check_offsets(&state, places, request.force)?;
-        state.used = state.used.max(Timestamp::now());
+        state.used = state.used.max(self.clock.stamp());
         let stored = |it: &Committed| state.committed(it.stream, it.partition) == Some(it.offset);
         if state.is_settled() && offsets.iter().all(stored) {
             // They are durable already: a repeat is answered like the first.

@@ -128,7 +128,8 @@ impl Groups {
 
     fn consume_as(&self, group: &Group, stream: Arc<Stream>, request: &Consume<'_>) -> Result<Option<Fetched>> {
         let lease = lease(group, &stream, request)?;
-        let Some((mut readings, turn, next_expiry)) = positions(group, &stream, &lease, request)? else {
+        let Some((mut readings, turn, next_expiry)) = positions(group, &stream, &lease, (request, self.clock.stamp()))?
+        else {
             return Ok(None);
         };
         let batches = self.read(&stream, &mut readings, request, turn)?;
@@ -319,7 +320,12 @@ fn end_call(group: &Group, stream: &Stream, request: &Consume<'_>, turn: usize, 
 type Positions = (Vec<Reading>, usize, Option<Instant>);
 
 /// Where each partition is read on, whose turn it is, and when leases change; `None` when the group was deleted.
-fn positions(group: &Group, stream: &Stream, lease: &Lease, request: &Consume<'_>) -> Result<Option<Positions>> {
+fn positions(
+    group: &Group,
+    stream: &Stream,
+    lease: &Lease,
+    (request, called): (&Consume<'_>, Timestamp),
+) -> Result<Option<Positions>> {
     let mut state = group.state();
     if state.deleted {
         return Ok(None);
@@ -328,7 +334,7 @@ fn positions(group: &Group, stream: &Stream, lease: &Lease, request: &Consume<'_
         let detail = format!("members hold the group {:?}: consume with a memberId to commit", request.group);
         return Err(Error::new(ErrorKind::FencedMember, detail));
     }
-    state.used = state.used.max(Timestamp::now());
+    state.used = state.used.max(called);
     state.reserve_stream(stream.id())?;
     let of = state.stream(stream.id());
     let next_expiry = of.leases.as_ref().zip(request.member).and_then(|(leases, member)| leases.next_expiry(member));

@@ -28,7 +28,7 @@ pub(crate) struct Group {
 #[derive(Debug)]
 pub(crate) struct GroupState {
     pub(crate) created: Timestamp,
-    /// The last call.
+    /// The last call, in the log's time.
     pub(crate) used: Timestamp,
     /// The call that the group's row knows of.
     pub(crate) noted: Timestamp,

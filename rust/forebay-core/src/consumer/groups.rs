@@ -11,8 +11,8 @@ use super::memory::GROUPS_BYTES;
 use super::names::check_group;
 use super::rows::{Committed, GroupRow};
 use crate::admission::Budget;
+use crate::clock::LogClock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::Timestamp;
 use crate::log::commit_queue::{CommitQueue, OPS_BYTES};
 use crate::log::read::Reader;
 use crate::log::status::Status;
@@ -30,6 +30,7 @@ pub struct Groups {
     pub(crate) commits: Arc<CommitQueue>,
     pub(crate) status: Arc<Status>,
     pub(crate) reader: Arc<Reader>,
+    pub(crate) clock: Arc<LogClock>,
     pub(crate) durability: Durability,
     /// Held while a group is created or deleted: look-up, commit and change are one step.
     pub(super) changing: Mutex<()>,
@@ -45,22 +46,23 @@ impl Groups {
         commits: Arc<CommitQueue>,
         status: Arc<Status>,
         reader: Arc<Reader>,
+        clock: Arc<LogClock>,
         durability: Durability,
     ) -> Self {
         let (changing, groups, started) = (Mutex::default(), RwLock::default(), Instant::now());
         let memory = Budget::new(GROUPS_BYTES);
-        Self { catalog, commits, status, reader, durability, changing, groups, started, memory }
+        Self { catalog, commits, status, reader, clock, durability, changing, groups, started, memory }
     }
 
     /// Recovery's groups. An offset whose group's row was lost by a damage brings its group back.
-    pub(crate) fn restore(&self, rows: &Changes, now: Timestamp) {
+    pub(crate) fn restore(&self, rows: &Changes) {
         let mut groups = self.groups.write();
         let memory = &self.memory;
         let mut insert = |name: &str, row| {
             let group = groups.entry(name.into()).or_insert_with(|| Arc::new(Group::new(name, row, memory)));
             Arc::clone(group)
         };
-        let lost = GroupRow { created_us: now.0, used_us: now.0 };
+        let lost = GroupRow { created_us: self.clock.wall().0, used_us: self.clock.stamp().0 };
         for (key, value) in rows.rows(Table::Groups) {
             if let Ok(name) = std::str::from_utf8(key) {
                 insert(name, GroupRow::decode(value).unwrap_or(lost));
@@ -102,8 +104,7 @@ impl Groups {
             return Err(Error::new(ErrorKind::Saturated, detail));
         }
         self.status.refuse_write()?;
-        let now = Timestamp::now().0;
-        let row = GroupRow { created_us: now, used_us: now };
+        let row = GroupRow { created_us: self.clock.wall().0, used_us: self.clock.stamp().0 };
         self.commits.change_if_room(vec![row.put(name)])?;
         let group = Arc::new(Group::new(name, row, &self.memory));
         self.groups.write().insert(Arc::clone(&group.name), Arc::clone(&group));

@@ -16,7 +16,7 @@ pub struct GroupReport {
     pub name: String,
     /// When it was created.
     pub created: Timestamp,
-    /// Its last call.
+    /// Its last call, as the wall clock has it now.
     pub used: Timestamp,
     /// The members of each stream.
     pub members: Vec<MemberReport>,
@@ -82,7 +82,7 @@ impl Groups {
         let mut report = GroupReport {
             name: group.name.as_ref().to_owned(),
             created: state.created,
-            used: state.used,
+            used: self.clock.shown(state.used),
             members: Vec::new(),
             offsets: Vec::new(),
         };

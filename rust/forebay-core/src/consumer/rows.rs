@@ -10,7 +10,7 @@ use crate::log::table::{Table, TableOp};
 pub(crate) struct GroupRow {
     /// When the group was created, microseconds since 1970 UTC.
     pub(crate) created_us: i64,
-    /// A call of the group not long before its last one, from which idleness counts after a restart.
+    /// A call of the group not long before its last one, in the log's time, from which idleness counts after a restart.
     pub(crate) used_us: i64,
 }
 

@@ -17,8 +17,9 @@ pub const IDLE_GRACE: Duration = Duration::from_secs(3600);
 const NOTE_EVERY: Duration = Duration::from_secs(3600);
 
 impl Groups {
-    /// Does what is due at `now`, `uptime` after the start; what fails is tried again at the next call.
-    pub fn sweep(&self, now: Timestamp, uptime: Duration) {
+    /// Does what is due by the log's time, `uptime` after the start; what fails is tried again at the next call.
+    pub fn sweep(&self, uptime: Duration) {
+        let now = self.clock.now();
         let mut ops = Vec::new();
         let mut noted = Vec::new();
         for group in self.all() {

@@ -13,6 +13,7 @@ use super::journal::{Journal, JournalError, Room};
 use super::ring::Run;
 use super::seal_queue::{Contents, Full, SealQueue};
 use super::status::{Mode, Status};
+use crate::clock::LogClock;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Sequence, Timestamp};
 use crate::options::{Durability, Options};
@@ -44,6 +45,7 @@ pub struct Committer {
     sealing: Arc<SealQueue>,
     status: Arc<Status>,
     counters: Arc<Counters>,
+    clock: Arc<LogClock>,
     durability: Durability,
     sync_interval: Duration,
     gather: Gather,
@@ -66,6 +68,8 @@ pub struct Wiring {
     pub status: Arc<Status>,
     /// What is counted.
     pub counters: Arc<Counters>,
+    /// What append times are of.
+    pub clock: Arc<LogClock>,
 }
 
 impl Committer {
@@ -81,6 +85,7 @@ impl Committer {
             sealing: wiring.sealing,
             status: wiring.status,
             counters: wiring.counters,
+            clock: wiring.clock,
             durability: options.durability,
             sync_interval: options.sync_interval,
             gather: Gather::new(options.commit_gather),
@@ -270,7 +275,7 @@ impl Committer {
             append.ops.iter().for_each(|op| op.encode(&mut ops));
             placed.push(places);
         }
-        let append_time = Timestamp::now();
+        let append_time = self.clock.stamp();
         // The journal fills in both numbers.
         let (sequence, synced_through) = (Sequence(0), Sequence(0));
         let head = FrameHead { kind: FrameKind::Commit, sequence, synced_through, append_time, rows, ops };

@@ -21,7 +21,7 @@ use super::status::{Damage, Mode, Status};
 use super::storage::{Storage, Synced, remove_if_there};
 use super::table::{Changes, NEXT_STREAM_ID, Table, TableOp, number_key};
 use crate::admission::{Budget, Permit};
-use crate::ids::{Offset, PartitionId, Sequence, StreamId};
+use crate::ids::{Offset, PartitionId, Sequence, StreamId, Timestamp};
 use crate::options::Access;
 use crate::stream::{Catalog, SegmentPart, StreamDefinition};
 
@@ -40,6 +40,7 @@ pub struct Recovery<'a> {
     pub access: Access,
     rows: Changes,
     sequence: Sequence,
+    newest_append: Timestamp,
     damaged: bool,
 }
 
@@ -52,6 +53,8 @@ pub struct Recovered {
     pub unsealed: Vec<Full>,
     /// Every row of every table.
     pub rows: Changes,
+    /// When the newest record was appended.
+    pub newest_append: Timestamp,
 }
 
 impl<'a> Recovery<'a> {
@@ -68,7 +71,8 @@ impl<'a> Recovery<'a> {
         let damaged = !state.damages.is_empty() || !status.damages().is_empty();
         state.damages.into_iter().for_each(|damage| status.report(damage));
         let (rows, sequence) = (state.rows, state.sequence);
-        let mut recovery = Self { storage, catalog, ring, status, access, rows, sequence, damaged };
+        let newest_append = Timestamp(i64::MIN);
+        let mut recovery = Self { storage, catalog, ring, status, access, rows, sequence, newest_append, damaged };
         recovery.take_in_tables();
         recovery
     }
@@ -123,7 +127,8 @@ impl<'a> Recovery<'a> {
             // An orphan only takes room; the next start tries again.
             let _ignored = self.remove_orphans();
         }
-        Ok(Recovered { sequence: self.sequence, unsealed, rows: self.rows })
+        let (sequence, rows, newest_append) = (self.sequence, self.rows, self.newest_append);
+        Ok(Recovered { sequence, unsealed, rows, newest_append })
     }
 
     /// Seals in order, and stops at the first file that cannot be sealed now: a delta stands for every file before it.
@@ -215,6 +220,7 @@ impl<'a> Recovery<'a> {
                 match value {
                     Some(value) => {
                         if let Some(part) = SegmentPart::decode(name, value) {
+                            self.newest_append = self.newest_append.max(part.newest_append);
                             stream.add_part(&Arc::new(part));
                         }
                     }
@@ -282,6 +288,7 @@ impl<'a> Recovery<'a> {
             self.rows.apply(op.clone());
             contents.changes.apply(op);
         }
+        self.newest_append = self.newest_append.max(frame.head.append_time);
         let mut at = 0;
         let streams: Vec<_> = frame.head.rows.iter().map(|row| self.catalog.by_id(row.stream)).collect();
         let Some(first) = streams.iter().flatten().next() else { return };

@@ -15,6 +15,7 @@ use super::segment::{SEGMENT_DIRECTORY, SegmentName};
 use super::status::Status;
 use super::storage::Storage;
 use super::table::TableOp;
+use crate::clock::LogTime;
 use crate::ids::Timestamp;
 use crate::stream::{Catalog, SegmentPart, Stream};
 use crate::telemetry::{Counter, Counters};
@@ -63,8 +64,8 @@ impl Retention {
         Self { storage, catalog, commits, reader, counters, status, sealing, bell, changing, leftovers, looked_at }
     }
 
-    /// Deletes all that is due at `now`, in as many commits as that takes. What fails is tried again at the next call.
-    pub fn apply(&self, now: Timestamp) {
+    /// Deletes all that is due at `now`, in the log's time, in as many commits as that takes. What fails is tried again at the next call.
+    pub fn apply(&self, now: LogTime) {
         self.delete_leftovers();
         let mut due = VecDeque::from(self.catalog.all_that(|stream| self.is_due(stream, now)));
         while !due.is_empty() && !self.bell.is_closed() && self.delete_some(&mut due, now) {}
@@ -72,7 +73,7 @@ impl Retention {
 
     /// Deletes what one commit can delete of these streams, and takes those that are done off the list. `false` when
     /// nothing can be deleted now.
-    fn delete_some(&self, due: &mut VecDeque<Arc<Stream>>, now: Timestamp) -> bool {
+    fn delete_some(&self, due: &mut VecDeque<Arc<Stream>>, now: LogTime) -> bool {
         let _one_at_a_time = self.changing.lock();
         let mut discard = Discard::default();
         while let Some(stream) = due.front() {
@@ -91,33 +92,50 @@ impl Retention {
         deleted
     }
 
-    fn is_due(&self, stream: &Stream, now: Timestamp) -> bool {
-        let Some(keeps) = Keeps::of(stream, now) else { return false };
-        let stored = stream.sums().stored_bytes;
+    fn is_due(&self, stream: &Stream, now: LogTime) -> bool {
         let mut due = false;
-        stream.each_part(|oldest| {
-            self.looked_at.increment();
-            due = !keeps.keeps(oldest, stored);
+        self.each_expired(stream, now, |_| {
+            due = true;
             false
         });
         due
     }
 
     /// Takes the oldest parts of a stream that it no longer keeps. `false` when there was no room for all of them.
-    fn take_expired(&self, stream: &Arc<Stream>, now: Timestamp, discard: &mut Discard) -> bool {
-        let Some(keeps) = Keeps::of(stream, now).filter(|_| !stream.is_deleted()) else { return true };
-        let mut stored = stream.sums().stored_bytes;
+    fn take_expired(&self, stream: &Arc<Stream>, now: LogTime, discard: &mut Discard) -> bool {
         let mut fits = true;
+        if !stream.is_deleted() {
+            self.each_expired(stream, now, |part| {
+                fits = discard.take(stream, part);
+                fits
+            });
+        }
+        fits
+    }
+
+    /// Gives the parts that a stream no longer keeps to `each`, oldest first, as long as it wants more. A part whose age is
+    /// not known waits for the next one whose age is.
+    fn each_expired(&self, stream: &Stream, now: LogTime, mut each: impl FnMut(&Arc<SegmentPart>) -> bool) {
+        let Some(keeps) = Keeps::of(stream, now) else { return };
+        let mut stored = stream.sums().stored_bytes;
+        let mut waiting: Vec<Arc<SegmentPart>> = Vec::new();
         stream.each_part(|part| {
             self.looked_at.increment();
-            if keeps.keeps(part, stored) {
-                return false;
+            let excess = waiting.is_empty() && keeps.is_excess(part, stored);
+            match keeps.is_old(part) {
+                Some(false) if !excess => return false,
+                None if !excess => {
+                    waiting.push(Arc::clone(part));
+                    return true;
+                }
+                Some(_) | None => {}
             }
-            fits = discard.take(stream, part);
-            stored = stored.saturating_sub(part.stored_bytes);
-            fits
+            waiting.push(Arc::clone(part));
+            waiting.drain(..).all(|part| {
+                stored = stored.saturating_sub(part.stored_bytes);
+                each(&part)
+            })
         });
-        fits
     }
 
     /// The deletion is durable: readers stop at the new start, then the files go.
@@ -172,6 +190,7 @@ impl Retention {
 
 /// What a stream keeps at one moment.
 struct Keeps {
+    now: LogTime,
     /// Parts whose newest record was appended before are too old.
     since: Option<Timestamp>,
     /// There are at least so many stored bytes, if there ever were.
@@ -180,18 +199,24 @@ struct Keeps {
 
 impl Keeps {
     /// `None` for everything.
-    fn of(stream: &Stream, now: Timestamp) -> Option<Self> {
+    fn of(stream: &Stream, now: LogTime) -> Option<Self> {
         let (ms, bytes) = stream.retention();
-        let since = ms.map(|ms| Timestamp(now.0.saturating_sub_unsigned(ms.saturating_mul(1000))));
-        (since.is_some() || bytes.is_some()).then_some(Self { since, bytes })
+        let since = ms.map(|ms| Timestamp(now.proven.0.saturating_sub_unsigned(ms.saturating_mul(1000))));
+        (since.is_some() || bytes.is_some()).then_some(Self { now, since, bytes })
     }
 
-    /// Whether the oldest part of a stream that has `stored` bytes stays. A part is not cut: it goes when what is left
+    /// Whether a part is too old. `None` when its age is not known.
+    fn is_old(&self, part: &SegmentPart) -> Option<bool> {
+        match self.since {
+            Some(since) => Some(self.now.of_stamp(part.newest_append)? < since),
+            None => Some(false),
+        }
+    }
+
+    /// Whether the oldest part of a stream that has `stored` bytes is too much. A part is not cut: it goes when what is left
     /// without it is as much as was asked for, so there may be up to one part more, and never less.
-    fn keeps(&self, oldest: &SegmentPart, stored: u64) -> bool {
-        let is_old = self.since.is_some_and(|since| oldest.newest_append < since);
-        let is_excess = self.bytes.is_some_and(|bytes| stored.saturating_sub(oldest.stored_bytes) >= bytes);
-        !is_old && !is_excess
+    fn is_excess(&self, oldest: &SegmentPart, stored: u64) -> bool {
+        self.bytes.is_some_and(|bytes| stored.saturating_sub(oldest.stored_bytes) >= bytes)
     }
 }
 
@@ -234,9 +259,14 @@ mod tests {
         stream
     }
 
+    fn certain(seconds: i64) -> LogTime {
+        let proven = Timestamp(seconds * 1_000_000);
+        LogTime { proven, latest: proven }
+    }
+
     fn looks(retention: &Retention, seconds: i64) -> u64 {
         let before = retention.looked_at.get();
-        retention.apply(Timestamp(seconds * 1_000_000));
+        retention.apply(certain(seconds));
         retention.looked_at.get() - before
     }
 
@@ -263,7 +293,7 @@ mod tests {
         for (id, (limit, due)) in (1..).zip([(1, 9), (100, 9), (101, 8), (999, 0), (1000, 0), (5000, 0)]) {
             let stream = stream(&retention, id, bytes(limit), 10);
             let mut discard = Discard::default();
-            assert!(retention.take_expired(&stream, Timestamp(0), &mut discard));
+            assert!(retention.take_expired(&stream, certain(0), &mut discard));
             assert_eq!(discard.parts.len(), due, "of ten parts of 100 bytes, {limit} kept");
         }
     }
@@ -274,7 +304,7 @@ mod tests {
         let retention = retention();
         let stream = stream(&retention, 1, options::Retention { age: None, bytes: Some(1) }, 5000);
         let mut discard = Discard::default();
-        assert!(!retention.take_expired(&stream, Timestamp(0), &mut discard), "they do not all fit");
+        assert!(!retention.take_expired(&stream, certain(0), &mut discard), "they do not all fit");
         let ops = discard.ops();
         let bytes: usize = ops.iter().map(TableOp::encoded_bytes).sum();
         assert!(bytes <= OPS_BYTES && bytes > OPS_BYTES - 100, "{bytes}");

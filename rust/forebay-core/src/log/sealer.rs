@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::bell::Bell;
 use super::block::{BLOCK_BYTES, BlockRow, Compressor};
@@ -37,7 +36,6 @@ pub struct Sealer {
     status: Arc<Status>,
     counters: Arc<Counters>,
     state: StateWriter,
-    dedup_window: Duration,
     compressor: Compressor,
     raw: Vec<u8>,
 }
@@ -52,10 +50,9 @@ impl Sealer {
         status: Arc<Status>,
         counters: Arc<Counters>,
         state: StateWriter,
-        dedup_window: Duration,
     ) -> Self {
         let raw = Vec::with_capacity(BLOCK_BYTES * 2);
-        Self { storage, queue, spares, status, counters, state, dedup_window, compressor: Compressor::new(), raw }
+        Self { storage, queue, spares, status, counters, state, compressor: Compressor::new(), raw }
     }
 
     /// Seals one file, trying again while the disk is full; the bell is rung between tries, since deleting is what may
@@ -142,7 +139,7 @@ impl Sealer {
 
     /// The file is sealed already: a merge that fails must not make it be sealed again, over what readers use.
     fn merge_state(&mut self) {
-        match self.state.merge_when_due(self.storage.as_ref(), self.dedup_window) {
+        match self.state.merge_when_due(self.storage.as_ref()) {
             Ok(()) => {}
             // The deltas stay, and the next sealing tries again.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}

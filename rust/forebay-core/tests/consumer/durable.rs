@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use forebay_core::ErrorKind;
 use forebay_core::consumer::{Consume, GROUP_IDLE, IDLE_GRACE, MAX_GROUPS};
 use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
-use forebay_core::{ErrorKind, Timestamp};
 
 use crate::common;
 use crate::world::*;
@@ -74,15 +74,21 @@ fn groups_expire_when_nobody_calls_them() {
     append(&opened, 0, 3);
     consume(&opened);
     commit(&opened, &[(0, 2)]).unwrap();
-    let days = |number: u64| Timestamp(Timestamp::now().0 + (number * 24 * 3600 * 1_000_000).cast_signed());
+    let pass_days = |days: u64| storage.pass(Duration::from_secs(days * 24 * 3600));
     let exists = |engine: &forebay_core::Engine| engine.groups().report(GROUP, Instant::now()).is_ok();
-    opened.groups().sweep(days(6), IDLE_GRACE);
+    pass_days(6);
+    opened.groups().sweep(IDLE_GRACE);
     assert!(exists(&opened));
-    opened.groups().sweep(days(8), IDLE_GRACE - Duration::from_secs(1));
+    // The wall clock says nothing.
+    storage.set_wall_clock(8 * 24 * 3600 * 1_000_000);
+    opened.groups().sweep(IDLE_GRACE);
+    assert!(exists(&opened));
+    pass_days(2);
+    opened.groups().sweep(IDLE_GRACE - Duration::from_secs(1));
     assert!(exists(&opened), "not so soon after a start");
     drop(opened);
     let opened = engine(&storage);
-    opened.groups().sweep(days(8), IDLE_GRACE);
+    opened.groups().sweep(IDLE_GRACE);
     assert!(!exists(&opened));
     drop(opened);
     assert!(!exists(&engine(&storage)), "durably");

@@ -17,6 +17,7 @@ mod file;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use file::{Reader, Span, Writer};
@@ -25,7 +26,8 @@ use super::dedup::Dedup;
 use super::status::Damage;
 use super::storage::Storage;
 use super::table::{Changes, Table, TableOp};
-use crate::ids::{Generation, Sequence, Timestamp};
+use crate::clock::LogClock;
+use crate::ids::{Generation, Sequence};
 
 /// The directory of state files.
 pub const STATE_DIRECTORY: &str = "state";
@@ -79,6 +81,9 @@ pub struct StateWriter {
     sequence: Sequence,
     base: Option<(Generation, u64)>,
     deltas: Vec<(Generation, u64)>,
+    /// How long a key is kept whose row does not say it, and by which clock.
+    dedup_window: Duration,
+    clock: Arc<LogClock>,
 }
 
 impl State {
@@ -162,8 +167,9 @@ impl State {
 
     /// The writer that goes on from here.
     #[must_use]
-    pub fn writer(&self) -> StateWriter {
-        StateWriter { sequence: self.sequence, base: self.base, deltas: self.deltas.clone() }
+    pub fn writer(&self, dedup_window: Duration, clock: Arc<LogClock>) -> StateWriter {
+        let (sequence, base, deltas) = (self.sequence, self.base, self.deltas.clone());
+        StateWriter { sequence, base, deltas, dedup_window, clock }
     }
 }
 
@@ -190,7 +196,7 @@ impl StateWriter {
     ///
     /// # Errors
     /// Whatever the storage says; then the old files stay valid.
-    pub fn merge_when_due(&mut self, storage: &dyn Storage, dedup_window: Duration) -> io::Result<()> {
+    pub fn merge_when_due(&mut self, storage: &dyn Storage) -> io::Result<()> {
         let delta_bytes: u64 = self.deltas.iter().map(|(_, bytes)| bytes).sum();
         let base_bytes = self.base.map_or(0, |(_, bytes)| bytes);
         let due = delta_bytes >= base_bytes.max(MERGE_BYTES)
@@ -199,7 +205,7 @@ impl StateWriter {
         if !due {
             return Ok(());
         }
-        let now = Timestamp::now();
+        let (dedup_window, now) = (self.dedup_window, self.clock.window());
         let mut writer = Writer::create(storage)?;
         let mut written = Ok(());
         let mut state = State::load_apart(storage, &mut |op| {

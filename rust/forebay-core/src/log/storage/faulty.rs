@@ -22,7 +22,12 @@
 //! al., USENIX ATC 2020): the bytes are read back, the next sync succeeds, and a crash loses them, unless another write
 //! makes the same 4096-byte page dirty again. That is what [`Effect::Nothing`] of a [`Fault`] on [`Operation::Sync`]
 //! does.
+//!
+//! # Clocks
+//! The machine has clocks of its own, which a test moves ([`Faulty::pass`], [`Faulty::set_wall_clock`]). A crash is another
+//! life of the machine, whose boot clock begins anew; a killed process comes back in the same one.
 
+mod clocks;
 mod fault;
 mod file;
 mod filesystem;

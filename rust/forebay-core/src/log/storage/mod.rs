@@ -11,6 +11,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 
 pub use disk::Disk;
@@ -122,6 +123,11 @@ pub trait Storage: Send + Sync + Debug {
     /// # Errors
     /// Whatever the operating system says.
     fn free_bytes(&self) -> io::Result<u64>;
+
+    /// This moment, by the clocks of the machine that the storage belongs to.
+    fn moment(&self) -> Moment {
+        Moment::now()
+    }
 }
 
 /// An open file. Positions are explicit, so one handle serves many threads.

@@ -1,6 +1,5 @@
 //! The history of `/api/metrics`, on the disk: a point every 10 seconds for a day, and every minute for a week.
 
-mod moment;
 mod point;
 mod recorder;
 mod series;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::moment::{Boot, Moment};
+use crate::clock::{Boot, Moment};
 use crate::duration::micros;
 use crate::ids::Timestamp;
 use crate::log::frame::{u32_at, u64_at};

@@ -9,10 +9,10 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
 
-use super::moment::{Boot, Moment};
 use super::point::Point;
 use super::series::{PointFile, Resolution, Series, read};
 use super::timeline::Timeline;
+use crate::clock::Moment;
 use crate::duration::millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
@@ -36,7 +36,6 @@ pub struct History {
     storage: Arc<dyn Storage>,
     status: Arc<Status>,
     counters: Arc<Counters>,
-    boot: Boot,
     /// Held over file I/O; `None` until history is begun.
     writer: Mutex<Option<Writer>>,
     /// What readers may look at: fine and coarse.
@@ -83,7 +82,6 @@ impl History {
             storage,
             status,
             counters,
-            boot: Boot::current(),
             writer: Mutex::default(),
             published: Mutex::default(),
             problem: Mutex::default(),
@@ -104,7 +102,7 @@ impl History {
         if thread.is_some() || *self.stopping.lock() {
             return Ok(());
         }
-        self.begin(Moment::now(self.boot));
+        self.begin(self.storage.moment());
         let history = Arc::clone(self);
         *thread = Some(spawn("history", move || history.run()).map_err(|error| {
             Error::new(ErrorKind::StorageUnavailable, format!("no thread for the metrics history: {error}"))
@@ -123,7 +121,7 @@ impl History {
                 break;
             }
             drop(stopping);
-            self.record(Moment::now(self.boot));
+            self.record(self.storage.moment());
             // After a pause of the whole process there is one long interval, and not many of no length.
             next = (next + Resolution::Fine.interval()).max(Instant::now());
         }
@@ -268,7 +266,7 @@ impl History {
         }
         self.counters.live.reset();
         if let Some(writer) = held.as_mut() {
-            let (now, tally) = (Moment::now(self.boot), self.counters.live.tally());
+            let (now, tally) = (self.storage.moment(), self.counters.live.tally());
             for track in [&mut writer.fine, &mut writer.coarse] {
                 track.begun = now;
                 track.tally.clone_from(&tally);
@@ -280,7 +278,7 @@ impl History {
     /// The points of the last `hours`, which are at least 1: of 10 seconds up to a day, of a minute beyond.
     #[must_use]
     pub fn answer(&self, hours: u32) -> HistoryAnswer {
-        self.answer_at(hours, Moment::now(self.boot))
+        self.answer_at(hours, self.storage.moment())
     }
 
     pub(super) fn answer_at(&self, hours: u32, now: Moment) -> HistoryAnswer {

@@ -1,7 +1,7 @@
 //! When a point was, whatever was done to the wall clock since.
 
-use super::moment::Moment;
 use super::point::Point;
+use crate::clock::Moment;
 use crate::ids::Timestamp;
 
 /// The two clocks run at one speed, so they drift apart by steps only. What is less is no step worth following.

@@ -13,6 +13,7 @@ use super::inode::Inode;
 use super::names::{InodeId, normal};
 use super::state::State;
 use super::universe::{Faulty, Universe};
+use crate::clock::Moment;
 
 /// What `free_bytes` says while there is no capacity: 1 TiB.
 const UNLIMITED: u64 = 1 << 40;
@@ -149,6 +150,10 @@ impl Storage for Faulty {
     fn free_bytes(&self) -> io::Result<u64> {
         let state = self.universe.state();
         if state.halted() { Err(Errno::IO.into()) } else { Ok(state.free().min(UNLIMITED)) }
+    }
+
+    fn moment(&self) -> Moment {
+        self.universe.state().clocks.moment()
     }
 }
 

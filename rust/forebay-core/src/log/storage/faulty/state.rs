@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use super::clocks::Clocks;
 use super::fault::{Armed, Operation, Strike};
 use super::inode::Inode;
 use super::names::{InodeId, Names};
@@ -30,6 +31,7 @@ pub(super) struct State {
     /// Changes that still succeed before the machine halts.
     pub(super) halt_after: Option<u64>,
     pub(super) garble: bool,
+    pub(super) clocks: Clocks,
 }
 
 impl State {
@@ -49,6 +51,7 @@ impl State {
             waiting: 0,
             halt_after: None,
             garble: true,
+            clocks: Clocks::new(),
         }
     }
 
@@ -63,6 +66,7 @@ impl State {
             stamp: self.stamp,
             capacity: self.capacity,
             garble: self.garble,
+            clocks: self.clocks,
             ..Self::new(seed)
         };
         next.collect();
@@ -75,8 +79,8 @@ impl State {
         let names = self.names.survive(&mut random);
         let garble = self.garble;
         let inodes = self.inodes.iter().map(|(id, inode)| (*id, inode.survive(&mut random, garble))).collect();
-        let (next_inode, capacity) = (self.next_inode, self.capacity);
-        let mut next = Self { names, inodes, next_inode, capacity, garble, ..Self::new(random.next()) };
+        let (next_inode, capacity, clocks) = (self.next_inode, self.capacity, self.clocks.restarted());
+        let mut next = Self { names, inodes, next_inode, capacity, garble, clocks, ..Self::new(random.next()) };
         next.collect();
         next
     }

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Boot, History, Moment};
+use super::{History, Moment};
+use crate::clock::Boot;
 use crate::ids::Timestamp;
 use crate::log::status::Status;
 use crate::log::storage::Storage;

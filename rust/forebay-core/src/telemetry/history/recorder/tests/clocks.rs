@@ -1,7 +1,7 @@
 //! The wall clock is set while points are recorded, and between processes.
 
 use super::{HOUR, World};
-use crate::telemetry::history::moment::Boot;
+use crate::clock::Boot;
 
 fn set_clock(world: &mut World, micros: i64) {
     world.now.wall.0 += micros;
