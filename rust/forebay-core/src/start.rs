@@ -23,7 +23,7 @@ use crate::load_test::LoadTest;
 use crate::log::bell::Bell;
 use crate::log::commit_queue::CommitQueue;
 use crate::log::committer::{Committer, Wiring};
-use crate::log::dedup::Dedup;
+use crate::log::dedup::{Dedup, DedupLimits};
 use crate::log::deletion::leftovers;
 use crate::log::journal::{JOURNAL_DIRECTORY, Journal};
 use crate::log::journal_files::JournalFiles;
@@ -35,10 +35,10 @@ use crate::log::seal_queue::SealQueue;
 use crate::log::sealer::Sealer;
 use crate::log::segment::SEGMENT_DIRECTORY;
 use crate::log::spares::Spares;
-use crate::log::state::{STATE_DIRECTORY, State};
+use crate::log::state::{KeyFiles, STATE_DIRECTORY, State};
 use crate::log::status::{Mode, Status};
 use crate::log::storage::{Storage, locked};
-use crate::log::table::{Table, TableOp};
+use crate::log::table::TableOp;
 use crate::options::{Access, Options};
 use crate::scale;
 use crate::stream::{Catalog, StreamLimits, StreamMaker};
@@ -85,6 +85,7 @@ impl Threads {
         self.sealing.close();
         self.bell.close();
         self.spares.close();
+        engine.parser.dedup.close();
         self.background.lock().drain(..).for_each(join);
         if engine.status.refuse_change().is_ok() {
             engine.clock.write();
@@ -110,14 +111,11 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         Arc::clone(&spares),
         Arc::clone(&parts.status),
         Arc::clone(&parts.counters),
-        state.writer(options.dedup_window, Arc::clone(&parts.clock)),
+        state.writer(Arc::clone(&parts.parser.dedup)),
     );
-    let recovery = Recovery::new(&storage, &parts.catalog, &parts.ring, &parts.status, options.access, state);
+    let (dedup, access) = (&parts.parser.dedup, options.access);
+    let recovery = Recovery::new(&storage, &parts.catalog, &parts.ring, &parts.status, dedup, access, state);
     let recovered = recovery.replay(files, &mut sealer, &spares).map_err(unusable)?;
-    // After those of the state files, since they are later.
-    for (key, value) in recovered.rows.rows(Table::Idempotency) {
-        parts.parser.dedup.restore(key, value, parts.clock.window());
-    }
     parts.clock.seen(recovered.newest_append);
     parts.groups.restore(&recovered.rows);
     let threads = parts.start(&options, recovered, sealer, spares).map_err(unusable)?;
@@ -172,7 +170,13 @@ impl Parts {
         let catalog = Arc::new(Catalog::new(options.ring_bytes / 2, limits));
         let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
         let streams = Arc::new(StreamMaker { catalog: catalog_, commits: commits_, status: status_ });
-        let dedup = Dedup::new(options.dedup_window, options.max_idempotency_keys, options.durability);
+        let ring = Budget::new(options.ring_bytes);
+        let limits = DedupLimits {
+            window: options.dedup_window,
+            keys: options.max_idempotency_keys,
+            durability: options.durability,
+        };
+        let dedup = Dedup::new(limits, Arc::clone(&clock), Arc::clone(&ring), KeyFiles::new(Arc::clone(storage)));
         let parser = Parser {
             commits: Arc::clone(&commits),
             dedup,
@@ -197,7 +201,7 @@ impl Parts {
             clock,
             catalog,
             streams,
-            ring: Budget::new(options.ring_bytes),
+            ring,
             reader,
             groups: Arc::new(groups),
             status,
@@ -216,8 +220,8 @@ impl Parts {
                 storage.create_directory(Path::new(directory))?;
             }
         }
-        let (dedup, now) = (&self.parser.dedup, self.clock.window());
-        let mut restore = |op: TableOp| dedup.restore(&op.key, op.value.as_deref().unwrap_or_default(), now);
+        let dedup = &self.parser.dedup;
+        let mut restore = |op: TableOp, generation| dedup.restore(&op, generation);
         let state = State::load_apart(storage.as_ref(), &mut restore)?;
         let files = JournalFiles::find(storage.as_ref(), state.generation, &self.status, options.access)?;
         Ok((state, files))
@@ -274,6 +278,8 @@ impl Parts {
         background.push(spawn("retention", move || retain(&retention, &groups))?);
         let merger = Merger::new(Arc::clone(&self.retention));
         background.push(spawn("merger", move || merger.run(TICK))?);
+        let dedup = Arc::clone(&self.parser.dedup);
+        background.push(spawn("dedup", move || dedup.run())?);
         drop(background);
         // A machine may have become smaller: one is enough to start.
         threads.workers.resize(workers).or_else(|_| threads.workers.resize(1))?;

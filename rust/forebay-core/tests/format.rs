@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{Mark, frames, read_all, until};
+use forebay_core::admission::Budget;
 use forebay_core::clock::{CLOCK_FILE, LogClock};
-use forebay_core::log::state::State;
+use forebay_core::log::dedup::{Dedup, DedupLimits};
+use forebay_core::log::state::{KeyFiles, State};
 use forebay_core::log::status::Mode;
 use forebay_core::log::storage::faulty::Faulty;
 use forebay_core::log::storage::{Disk, Storage};
@@ -260,7 +262,9 @@ fn write_the_directory() {
     }
     let machine: Arc<dyn Storage> = Arc::new(storage.clone());
     let clock = Arc::new(LogClock::open(&machine));
-    let mut state = State::default().writer(options().dedup_window, clock);
+    let limits = DedupLimits { window: options().dedup_window, keys: 1000, durability: options().durability };
+    let dedup = Dedup::new(limits, clock, Budget::new(1 << 20), KeyFiles::new(machine));
+    let mut state = State::default().writer(dedup);
     state.write_delta(&storage, Generation(0), Sequence(0), &catalog).unwrap();
     let next = |batch: Option<u32>| {
         let engine = common::open(&storage, &options()).unwrap();

@@ -109,7 +109,7 @@ def doubted(unproven: float, left: float) -> str:
     """What it means that the wall clock is not believed, both in seconds."""
     way = "ahead of" if unproven >= 0 else "behind"
     return (
-        f"after a restart of the machine the wall clock is {timedelta(seconds=abs(round(unproven)))} {way} what is proven: "
+        f"after a restart of the machine its clock is {timedelta(seconds=abs(round(unproven)))} {way} what is proven: "
         f"nothing is deleted for that time until the clock is set, POST /api/clock/release says that it is right, or "
         f"{timedelta(seconds=round(left))} have passed"
     )

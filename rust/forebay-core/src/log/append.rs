@@ -10,54 +10,15 @@ use parking_lot::{Condvar, Mutex};
 
 use super::dedup::{Settlement, settlement_bytes};
 use super::encode::Encoded;
+pub use super::level::Level;
 use super::ring::{Payload, Times};
-use super::storage::Synced;
 use super::table::TableOp;
 use crate::admission::Hold;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Offset, PartitionId, StreamId, Ticket, Timestamp};
+use crate::ids::{Generation, Offset, PartitionId, StreamId, Ticket, Timestamp};
 use crate::ingest::{CountedRequest, Outline};
-use crate::options::Durability;
 use crate::stream::Stream;
 use crate::telemetry::{Entered, UnderWay};
-
-/// The level that an acknowledgement was really given at.
-///
-/// `Fsync` cannot be made without a [`Synced`], which only a successful `fdatasync` hands out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level(Durability);
-
-impl Level {
-    /// On stable storage.
-    #[must_use]
-    pub fn fsync(_proof: &Synced) -> Self {
-        Self(Durability::Fsync)
-    }
-
-    /// With the operating system, synced within the interval.
-    #[must_use]
-    pub fn interval() -> Self {
-        Self(Durability::Interval)
-    }
-
-    /// With the operating system.
-    #[must_use]
-    pub fn memory() -> Self {
-        Self(Durability::Memory)
-    }
-
-    /// Of a request that was acknowledged before: its commit stands at the level that the log has now, or was synced
-    /// since by the start of the process.
-    pub(crate) fn repeated(durability: Durability) -> Self {
-        Self(durability)
-    }
-
-    /// The promise.
-    #[must_use]
-    pub fn durability(self) -> Durability {
-        self.0
-    }
-}
 
 /// Where one run of a batch's records went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +46,8 @@ pub struct Receipt {
     pub repeats: Option<Timestamp>,
     /// How long it took from the request's admission to here, where the answer says it.
     pub took: Option<Duration>,
+    /// The journal file that holds it; of no meaning in a repeat.
+    pub generation: Generation,
     /// What the answer is made of, beside this; `None` when nobody answers a request with it.
     pub outline: Option<Outline>,
 }
@@ -93,7 +56,8 @@ impl Receipt {
     /// Of a request that was answered for the first time.
     #[must_use]
     pub fn new(level: Level, placed: Vec<Placed>, quarantined: u32) -> Self {
-        Self { level, placed, quarantined, repeats: None, took: None, outline: None }
+        let generation = Generation::default();
+        Self { level, placed, quarantined, repeats: None, took: None, generation, outline: None }
     }
 
     /// The answer to the request: its status and JSON body.
@@ -222,6 +186,12 @@ impl Reply {
     /// The key that the outcome settles.
     pub(crate) fn settlement(&self) -> Option<&Settlement> {
         self.settlement.as_deref()
+    }
+
+    /// The row that makes its key durable, if it has one.
+    #[must_use]
+    pub fn row_of_key(&self, placed: &[Placed], quarantined: u32) -> Option<TableOp> {
+        self.settlement.as_ref().map(|settlement| settlement.row(placed, quarantined))
     }
 
     /// The caller answers for itself; only repeats that wait for the request are told of the refusal.

@@ -269,9 +269,7 @@ impl Committer {
                 payload.push(records);
                 places.push(Placed { stream, partition, base, records: chunk.records });
             }
-            if let Some(settlement) = append.reply.settlement() {
-                append.ops.push(settlement.row(&places, append.quarantined));
-            }
+            append.ops.extend(append.reply.row_of_key(&places, append.quarantined));
             append.ops.iter().for_each(|op| op.encode(&mut ops));
             placed.push(places);
         }
@@ -329,7 +327,7 @@ impl Committer {
             if let Some(admitted) = append.admitted {
                 self.counters.ack_latency.record(admitted.elapsed());
             }
-            let receipt = Receipt::new(level, placed, append.quarantined);
+            let receipt = Receipt { generation, ..Receipt::new(level, placed, append.quarantined) };
             append.reply.finish(Ok(receipt), &mut woken);
         }
         woken.iter().for_each(|completer| completer.wake());

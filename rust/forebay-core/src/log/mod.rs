@@ -17,6 +17,7 @@ mod gather;
 mod intervals;
 pub mod journal;
 pub mod journal_files;
+mod level;
 pub(crate) mod merge;
 pub mod ndjson;
 pub mod quarantine;

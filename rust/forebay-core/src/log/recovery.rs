@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::dedup::Dedup;
 use super::footprint::batch_bytes;
 use super::frame::{Decoded, FrameHead, PAGE_BYTES};
 use super::journal::{JOURNAL_DIRECTORY, JournalFile};
@@ -36,6 +37,8 @@ pub struct Recovery<'a> {
     pub ring: &'a Arc<Budget>,
     /// Where damages are named.
     pub status: &'a Status,
+    /// Where idempotency keys go.
+    pub dedup: &'a Dedup,
     /// Whether anything may be written.
     pub access: Access,
     rows: Changes,
@@ -51,7 +54,7 @@ pub struct Recovered {
     pub sequence: Sequence,
     /// Files that are replayed and still have to be sealed, oldest first.
     pub unsealed: Vec<Full>,
-    /// Every row of every table.
+    /// Every row of every table but those of idempotency keys.
     pub rows: Changes,
     /// When the newest record was appended.
     pub newest_append: Timestamp,
@@ -65,6 +68,7 @@ impl<'a> Recovery<'a> {
         catalog: &'a Catalog,
         ring: &'a Arc<Budget>,
         status: &'a Status,
+        dedup: &'a Dedup,
         access: Access,
         state: State,
     ) -> Self {
@@ -72,7 +76,8 @@ impl<'a> Recovery<'a> {
         state.damages.into_iter().for_each(|damage| status.report(damage));
         let (rows, sequence) = (state.rows, state.sequence);
         let newest_append = Timestamp(i64::MIN);
-        let mut recovery = Self { storage, catalog, ring, status, access, rows, sequence, newest_append, damaged };
+        let mut recovery =
+            Self { storage, catalog, ring, status, dedup, access, rows, sequence, newest_append, damaged };
         recovery.take_in_tables();
         recovery
     }
@@ -240,7 +245,8 @@ impl<'a> Recovery<'a> {
                 }
             }
             (Table::Catalog | Table::Starts, None)
-            | (Table::Ends | Table::Idempotency | Table::Counters | Table::Groups | Table::Offsets, _) => {}
+            | (Table::Ends | Table::Idempotency | Table::Counters | Table::Groups | Table::Offsets | Table::Keys, _) => {
+            }
         }
     }
 
@@ -281,6 +287,11 @@ impl<'a> Recovery<'a> {
             return self.damage(file, None, what);
         };
         for op in ops {
+            if op.table.is_of_keys() {
+                self.dedup.restore_unsealed(&op, contents.generation);
+                contents.changes.apply(op);
+                continue;
+            }
             self.take_in(&op);
             if op.table == Table::Catalog && op.value.is_none() {
                 self.delete_stream(&op.key, contents);

@@ -64,7 +64,8 @@ impl Retention {
         Self { storage, catalog, commits, reader, counters, status, sealing, bell, changing, leftovers, looked_at }
     }
 
-    /// Deletes all that is due at `now`, in the log's time, in as many commits as that takes. What fails is tried again at the next call.
+    /// Deletes all that is due at `now`, in the log's time, in as many commits as that takes. What fails is tried again at
+    /// the next call.
     pub fn apply(&self, now: LogTime) {
         self.delete_leftovers();
         let mut due = VecDeque::from(self.catalog.all_that(|stream| self.is_due(stream, now)));

@@ -19,7 +19,7 @@ pub enum Table {
     Starts,
     /// (stream, partition) → offset after the last sealed record.
     Ends,
-    /// Idempotency key hash → receipt.
+    /// Idempotency key hash → receipt, as earlier versions wrote it.
     Idempotency,
     /// Name → u64: numbers of the whole engine.
     Counters,
@@ -27,11 +27,13 @@ pub enum Table {
     Groups,
     /// (consumer group, stream, partition) → next offset to read.
     Offsets,
+    /// Idempotency key hash → receipt.
+    Keys,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 8] = [
+    pub const ALL: [Table; 9] = [
         Table::Catalog,
         Table::Segments,
         Table::Starts,
@@ -40,6 +42,7 @@ impl Table {
         Table::Counters,
         Table::Groups,
         Table::Offsets,
+        Table::Keys,
     ];
 
     /// The table's number in files.
@@ -54,7 +57,13 @@ impl Table {
             Table::Counters => 6,
             Table::Groups => 7,
             Table::Offsets => 8,
+            Table::Keys => 9,
         }
+    }
+
+    /// Whether its rows are those of idempotency keys, of which there may be more than fit in memory.
+    pub(crate) fn is_of_keys(self) -> bool {
+        matches!(self, Table::Idempotency | Table::Keys)
     }
 
     fn from_number(number: u8) -> Option<Self> {

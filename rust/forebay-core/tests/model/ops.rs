@@ -129,6 +129,10 @@ pub enum Op {
     FullDisk {
         spare: u32,
     },
+    /// Somebody sets the wall clock, by so many hours.
+    SetClock {
+        hours: i16,
+    },
 }
 
 /// How much is kept of the drain's stream.
@@ -227,6 +231,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (pieces(), ending()).prop_map(|(steps, ending)| Op::RecoverInPieces { steps, ending }),
         4 => (weakness(), 0..6_u8, size()).prop_map(|(weakness, nth, size)| Op::Weaken { weakness, nth, size }),
         1 => (0..3_000_000_u32).prop_map(|spare| Op::FullDisk { spare }),
+        3 => prop::sample::select(vec![-200, -1, 1, 200, 9000]).prop_map(|hours| Op::SetClock { hours }),
     ]
 }
 

@@ -75,6 +75,8 @@ impl World {
             Op::RecoverInPieces { steps, ending } => self.recover_in_pieces(steps, *ending),
             Op::Weaken { weakness, nth, size } => self.weaken(*weakness, *nth, *size),
             Op::FullDisk { spare } => self.full_disk(*spare),
+            // Nothing comes of it: a repeat is a repeat, and nothing is older than it is.
+            Op::SetClock { hours } => self.storage.set_wall_clock(i64::from(*hours) * 3_600_000_000),
         }
     }
 

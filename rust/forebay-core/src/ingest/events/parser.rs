@@ -43,7 +43,7 @@ impl Parser {
         }
         let parcel = Parcel {
             // How many of a batch were stored is part of its answer.
-            key: request.key.map(|key| (key, if single { Keep::Status } else { Keep::Places })),
+            key: request.key.map(|key| (key, if single { Keep::Status } else { Keep::Count })),
             account: request.account.as_deref(),
             stream: &stream,
             body: &body,

@@ -9,7 +9,7 @@ use crate::ids::StreamId;
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
 
 /// A client's key, hashed together with whom and what it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(u128);
 
 impl Key {

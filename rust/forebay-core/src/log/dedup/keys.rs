@@ -1,77 +1,256 @@
-//! The keys that are remembered, in memory that is bounded by their number and given back.
+//! The keys that are remembered: a hash table that grows and shrinks by one chain at a time (linear hashing: Litwin, VLDB
+//! 1980), over slabs of entries that are given back when they are empty. So no call does more than a bounded amount of work,
+//! and a key takes its entry of 52 bytes and a head of 4, whatever their number.
 
-use std::collections::HashMap;
-
-use super::{Key, Remembered};
+use super::Key;
+use super::entry::{Entry, NONE};
 use crate::ids::Timestamp;
 
-/// A place's keys when the limit is reached. A table of so many has 8,192 slots of 49 bytes and is nearly full, so that a
-/// key costs 64 bytes; and no table that grows holds a request up for more than some tens of microseconds.
-const KEYS_OF_A_PLACE: usize = 6_250;
-/// How long it takes until every place was looked at for keys whose window has passed, in microseconds.
-const ROUND_MICROS: i64 = 10_000_000;
+/// Entries of a slab: 52 KiB. The first keys cost that much.
+const SLAB: usize = 1024;
+/// Heads of a segment of the table.
+const SEGMENT: usize = 1024;
 
 /// Acknowledged requests by their key.
 #[derive(Debug)]
 pub(super) struct Keys {
-    places: Box<[HashMap<Key, Remembered>]>,
-    remembered: usize,
-    /// The place that is looked at next, and when the last one was.
-    next: usize,
-    looked: Timestamp,
+    /// The first entry of each chain, by segments.
+    heads: Vec<Box<[u32; SEGMENT]>>,
+    /// Chains that there are.
+    chains: usize,
+    slabs: Vec<Slab>,
+    /// Slabs that have room, those given back included: each once.
+    open: Vec<u32>,
+    keys: usize,
+    /// Bytes of receipts that are on the disk.
+    bytes_elsewhere: u64,
+    /// The entry that is looked at next for whether its window has passed.
+    cursor: usize,
+}
+
+#[derive(Debug, Default)]
+struct Slab {
+    /// None when the slab was given back.
+    entries: Box<[Entry]>,
+    /// The first free entry.
+    free: u32,
+    used: usize,
+    is_open: bool,
 }
 
 impl Keys {
-    pub(super) fn new(limit: usize) -> Self {
-        let places = limit.div_ceil(KEYS_OF_A_PLACE).max(1);
-        let places = (0..places).map(|_| HashMap::new()).collect();
-        Self { places, remembered: 0, next: 0, looked: Timestamp(0) }
+    pub(super) fn new() -> Self {
+        Self {
+            heads: Vec::new(),
+            chains: 0,
+            slabs: Vec::new(),
+            open: Vec::new(),
+            keys: 0,
+            bytes_elsewhere: 0,
+            cursor: 0,
+        }
     }
 
     /// How many there are, those included that are past and were not looked at since.
     pub(super) fn len(&self) -> usize {
-        self.remembered
+        self.keys
+    }
+
+    /// Bytes of their receipts on the disk.
+    pub(super) fn bytes_elsewhere(&self) -> u64 {
+        self.bytes_elsewhere
     }
 
     /// For how many there is memory.
     #[cfg(test)]
     pub(super) fn slots(&self) -> usize {
-        self.places.iter().map(HashMap::capacity).sum()
+        self.slabs.iter().map(|slab| slab.entries.len()).sum()
     }
 
     /// What is remembered of the key's request at that time.
-    pub(super) fn get(&self, key: Key, now: Timestamp) -> Option<&Remembered> {
-        self.places[key.place(self.places.len())].get(&key).filter(|remembered| !remembered.is_past(now))
+    pub(super) fn get(&self, key: Key, now: Timestamp) -> Option<&Entry> {
+        self.find(key).map(|at| self.entry(at)).filter(|entry| !entry.is_past(now))
     }
 
-    pub(super) fn insert(&mut self, key: Key, remembered: Remembered) {
-        let place = key.place(self.places.len());
-        if self.places[place].insert(key, remembered).is_none() {
-            self.remembered += 1;
-        }
-    }
-
-    /// Forgets some of the keys that are past: all of them within ten seconds of calls.
-    pub(super) fn forget_past(&mut self, now: Timestamp) {
-        let round = i64::try_from(self.places.len()).unwrap_or(i64::MAX);
-        // A clock that was set back does not stop it.
-        let passed = now.0.saturating_sub(self.looked.0).clamp(0, ROUND_MICROS);
-        let due = if now < self.looked { 1 } else { passed.saturating_mul(round) / ROUND_MICROS };
-        if due == 0 {
+    pub(super) fn insert(&mut self, key: Key, mut entry: Entry) {
+        self.bytes_elsewhere += entry.bytes_elsewhere();
+        if let Some(at) = self.find(key) {
+            entry.next = self.entry(at).next;
+            self.bytes_elsewhere -= self.entry(at).bytes_elsewhere();
+            *self.entry_mut(at) = entry;
             return;
         }
-        let step = ROUND_MICROS / round;
-        self.looked =
-            if passed < ROUND_MICROS && now > self.looked { Timestamp(self.looked.0 + due * step) } else { now };
-        for _ in 0..due {
-            let place = &mut self.places[self.next];
-            let before = place.len();
-            place.retain(|_, remembered| !remembered.is_past(now));
-            self.remembered -= before - place.len();
-            if place.len() * 4 < place.capacity() {
-                place.shrink_to(place.len() * 2);
-            }
-            self.next = (self.next + 1) % self.places.len();
+        self.keys += 1;
+        if self.keys > self.chains {
+            self.split();
         }
+        let chain = self.chain(key);
+        entry.next = *self.head(chain);
+        let at = self.allocate();
+        *self.entry_mut(at) = entry;
+        *self.head(chain) = at;
+    }
+
+    /// Looks at up to `entries` of them, and forgets those that are past.
+    pub(super) fn forget_past(&mut self, now: Timestamp, entries: usize) {
+        for _ in 0..entries {
+            let (slab, slot) = (self.cursor / SLAB, self.cursor % SLAB);
+            let Some(there) = self.slabs.get(slab) else {
+                self.cursor = 0;
+                return;
+            };
+            let Some(entry) = there.entries.get(slot).copied() else {
+                self.cursor = (slab + 1) * SLAB;
+                continue;
+            };
+            self.cursor += 1;
+            if !entry.is_free() && entry.is_past(now) {
+                self.remove((slab * SLAB + slot) as u32);
+            }
+        }
+    }
+
+    /// How many entries a look at all of them takes.
+    pub(super) fn round(&self) -> usize {
+        self.slabs.len() * SLAB
+    }
+
+    fn remove(&mut self, at: u32) {
+        let entry = *self.entry(at);
+        let chain = self.chain(entry.key());
+        let mut before = *self.head(chain);
+        if before == at {
+            *self.head(chain) = entry.next;
+        } else {
+            while self.entry(before).next != at {
+                before = self.entry(before).next;
+            }
+            self.entry_mut(before).next = entry.next;
+        }
+        self.bytes_elsewhere -= entry.bytes_elsewhere();
+        self.keys -= 1;
+        self.release(at);
+        // Two, so that it shrinks faster than it can grow.
+        for _ in 0..2 {
+            if self.keys < self.chains / 2 {
+                self.join();
+            }
+        }
+    }
+
+    fn find(&self, key: Key) -> Option<u32> {
+        if self.chains == 0 {
+            return None;
+        }
+        let chain = self.chain(key);
+        let mut at = self.heads[chain / SEGMENT][chain % SEGMENT];
+        while at != NONE {
+            let entry = self.entry(at);
+            if entry.is_of(key) {
+                return Some(at);
+            }
+            at = entry.next;
+        }
+        None
+    }
+
+    /// The chain of a key: by as many bits of it as tell all chains apart, and one fewer where that one is not there yet.
+    fn chain(&self, key: Key) -> usize {
+        let bits = self.chains.next_power_of_two();
+        let chain = key.place(bits);
+        if chain < self.chains { chain } else { chain - bits / 2 }
+    }
+
+    fn head(&mut self, chain: usize) -> &mut u32 {
+        &mut self.heads[chain / SEGMENT][chain % SEGMENT]
+    }
+
+    /// One more chain, which takes its keys from the one that had them until now.
+    fn split(&mut self) {
+        let new = self.chains;
+        if new / SEGMENT == self.heads.len() {
+            self.heads.push(Box::new([NONE; SEGMENT]));
+        }
+        self.chains += 1;
+        *self.head(new) = NONE;
+        if new == 0 {
+            return;
+        }
+        let old = new - self.chains.next_power_of_two() / 2;
+        let mut at = std::mem::replace(self.head(old), NONE);
+        while at != NONE {
+            let chain = self.chain(self.entry(at).key());
+            let next = self.entry(at).next;
+            self.entry_mut(at).next = *self.head(chain);
+            *self.head(chain) = at;
+            at = next;
+        }
+    }
+
+    /// One chain fewer, the other way round.
+    fn join(&mut self) {
+        let last = self.chains - 1;
+        let mut at = std::mem::replace(self.head(last), NONE);
+        let into = last.checked_sub(self.chains.next_power_of_two() / 2);
+        self.chains = last;
+        while let (true, Some(into)) = (at != NONE, into) {
+            let next = self.entry(at).next;
+            self.entry_mut(at).next = *self.head(into);
+            *self.head(into) = at;
+            at = next;
+        }
+        self.heads.truncate(last.div_ceil(SEGMENT));
+    }
+
+    fn entry(&self, at: u32) -> &Entry {
+        let at = at as usize;
+        &self.slabs[at / SLAB].entries[at % SLAB]
+    }
+
+    fn entry_mut(&mut self, at: u32) -> &mut Entry {
+        let at = at as usize;
+        &mut self.slabs[at / SLAB].entries[at % SLAB]
+    }
+
+    fn allocate(&mut self) -> u32 {
+        if self.open.is_empty() {
+            self.open.push(self.slabs.len() as u32);
+            self.slabs.push(Slab { is_open: true, ..Slab::default() });
+        }
+        let number = self.open[self.open.len() - 1];
+        let slab = &mut self.slabs[number as usize];
+        if slab.entries.is_empty() {
+            slab.fill();
+        }
+        let slot = slab.free;
+        slab.free = slab.entries[slot as usize].next;
+        slab.used += 1;
+        if slab.free == NONE {
+            slab.is_open = false;
+            self.open.pop();
+        }
+        number * SLAB as u32 + slot
+    }
+
+    fn release(&mut self, at: u32) {
+        let (number, slot) = (at / SLAB as u32, at % SLAB as u32);
+        let slab = &mut self.slabs[number as usize];
+        slab.entries[slot as usize] = Entry::free(slab.free);
+        slab.free = slot;
+        slab.used -= 1;
+        if !std::mem::replace(&mut slab.is_open, true) {
+            self.open.push(number);
+        }
+        if slab.used == 0 {
+            slab.entries = Box::default();
+        }
+    }
+}
+
+impl Slab {
+    fn fill(&mut self) {
+        let next = |slot: u32| if slot as usize == SLAB { NONE } else { slot };
+        self.entries = (1..=SLAB as u32).map(|slot| Entry::free(next(slot))).collect();
+        self.free = 0;
     }
 }

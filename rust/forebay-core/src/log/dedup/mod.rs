@@ -1,15 +1,21 @@
 //! Idempotency keys: a request that is repeated with its key is stored once and answered again.
 //!
 //! Keys are rows of a table, written in the same commit as the request's records, so they are exactly as durable as
-//! those. Each is remembered for the window that its stream had when the request came in. Refusals are not remembered.
+//! those. Each is remembered for the window that its stream had when the request came in, counted while the machine runs.
+//! Refusals are not remembered.
+//!
+//! In memory a key takes 64 bytes whatever its request was. A receipt that does not fit is in its row: in memory, charged
+//! to the ring, until the row's journal file is sealed; then on the disk, where a thread of its own reads it.
 
+mod entry;
 mod key;
 mod keys;
+mod recall;
 mod remembered;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,20 +23,36 @@ use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::append::{Placed, Receipt, Reply};
-use super::table::TableOp;
+use super::state::KeyFiles;
+use super::table::{Changes, Table, TableOp};
+use crate::admission::{Budget, Permit};
+use crate::clock::LogClock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::Timestamp;
+use crate::ids::{Generation, Timestamp};
 use crate::ingest::parser::Refused;
 use crate::options::Durability;
 use crate::stream::Stream;
 
+use entry::{Entry, INLINE_BYTES};
 pub use key::{Key, MAX_IDEMPOTENCY_KEY_BYTES};
 use keys::Keys;
+use recall::{Recall, Recalls};
+pub use remembered::Keep;
 pub(crate) use remembered::settlement_bytes;
-use remembered::{Remembered, mismatch};
+use remembered::{Remembered, answer, encode, end, mismatch};
 
 /// Repeats that wait for one request under way; more is a client that does not wait for answers.
 pub const MAX_WAITING_REPEATS: usize = 64;
+/// Entries that one step looks at for keys that are past: some tens of microseconds under the lock.
+const STEP: usize = 128;
+/// On the disk, receipts take this much a key at most, on average over as many keys as may be remembered: 1 GB of two
+/// million. One of 1024 partitions has 8 KiB.
+pub(crate) const RECEIPT_BYTES: u64 = 512;
+/// What a receipt in memory takes beside its bytes, which are there twice: in the row and to be looked up.
+const UNSEALED_OVERHEAD_BYTES: usize = 256;
+
+/// Rows are kept so much longer than their windows: who looked in memory just before the end may read them now.
+const KEPT_MICROS: i64 = 60_000_000;
 
 #[derive(Debug)]
 struct Pending {
@@ -38,10 +60,20 @@ struct Pending {
     waiting: Vec<Reply>,
 }
 
+/// A receipt that is not in a state file yet.
+#[derive(Debug)]
+struct Unsealed {
+    bytes: Box<[u8]>,
+    _charge: Permit,
+}
+
+/// Its tables grow by little steps: who waits for the lock waits for no rehashing.
 #[derive(Debug)]
 struct State {
-    pending: HashMap<Key, Pending>,
+    pending: BTreeMap<Key, Pending>,
     keys: Keys,
+    /// Receipts that do not fit their keys, until they are sealed.
+    unsealed: BTreeMap<Key, Unsealed>,
 }
 
 /// All keys whose window has not passed.
@@ -50,16 +82,25 @@ pub struct Dedup {
     window: Duration,
     limit: usize,
     durability: Durability,
+    clock: Arc<LogClock>,
+    ring: Arc<Budget>,
+    /// Receipts are of no stream's share.
+    share: Arc<Budget>,
+    files: KeyFiles,
+    recalls: Recalls,
+    /// Never held over file I/O.
     state: Mutex<State>,
 }
 
-/// Which of a receipt's parts an answer is made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// The status alone.
-    Status,
-    /// Where the records are.
-    Places,
+/// What all keys have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct DedupLimits {
+    /// How long a key is remembered where its stream does not say it.
+    pub window: Duration,
+    /// How many are.
+    pub keys: usize,
+    /// What repeats are answered with.
+    pub durability: Durability,
 }
 
 /// A request's key, and what is to be remembered with it.
@@ -71,15 +112,15 @@ pub struct Claim {
     pub keep: Keep,
     /// For how long; `None` for the window that all streams have.
     pub window: Option<Duration>,
-    /// When the request came in.
-    pub now: Timestamp,
+    /// When the request came in, by the wall clock.
+    pub arrival: Timestamp,
 }
 
 impl Claim {
     /// Of a request for that stream.
     #[must_use]
-    pub fn new(key: Key, keep: Keep, stream: &Stream, now: Timestamp) -> Self {
-        Self { key, keep, window: stream.dedup_window(), now }
+    pub fn new(key: Key, keep: Keep, stream: &Stream, arrival: Timestamp) -> Self {
+        Self { key, keep, window: stream.dedup_window(), arrival }
     }
 }
 
@@ -93,17 +134,20 @@ pub enum Begun {
 }
 
 impl Dedup {
-    /// Remembers `limit` keys, for `window` where a stream has none of its own; repeats are answered with `durability`.
+    /// Remembers keys whose receipts are charged to `ring`, and sealed into `files`.
     #[must_use]
-    pub fn new(window: Duration, limit: usize, durability: Durability) -> Arc<Self> {
-        let state = Mutex::new(State { pending: HashMap::new(), keys: Keys::new(limit) });
-        Arc::new(Self { window, limit, durability, state })
+    pub fn new(limits: DedupLimits, clock: Arc<LogClock>, ring: Arc<Budget>, files: KeyFiles) -> Arc<Self> {
+        let state = State { pending: BTreeMap::new(), keys: Keys::new(), unsealed: BTreeMap::new() };
+        let DedupLimits { window, keys, durability } = limits;
+        let (share, recalls, state) = (Budget::new(u64::MAX), Recalls::default(), Mutex::new(state));
+        Arc::new(Self { window, limit: keys, durability, clock, ring, share, files, recalls, state })
     }
 
     /// Begins a keyed request, or answers a repeat.
     ///
     /// # Errors
-    /// `IdempotencyMismatch` when the key came with another body; `Saturated` when no further key can be remembered.
+    /// `IdempotencyMismatch` when the key came with another body; `Saturated` when no further key can be remembered, or
+    /// too many repeats wait.
     pub fn begin(
         self: &Arc<Self>,
         claim: Claim,
@@ -111,12 +155,21 @@ impl Dedup {
         reply: Reply,
     ) -> std::result::Result<Begun, Box<Refused>> {
         let body = xxh3_64(body);
+        let now = self.clock.window();
         let mut state = self.state.lock();
-        state.keys.forget_past(claim.now);
-        if let Some(remembered) = state.keys.get(claim.key, claim.now) {
-            let outcome = remembered.answer(body, self.durability);
+        if let Some(entry) = state.keys.get(claim.key, now).copied() {
+            if entry.body() != body {
+                drop(state);
+                return self.repeat(reply, Err(mismatch()));
+            }
+            let unsealed = || state.unsealed.get(&claim.key).map(|unsealed| &*unsealed.bytes);
+            let here = entry.receipt().or_else(unsealed);
+            let outcome = here.map(|bytes| answer(bytes, entry.accepted(), self.durability));
             drop(state);
-            return self.repeat(reply, outcome);
+            return match outcome {
+                Some(outcome) => self.repeat(reply, outcome),
+                None => self.recalls.push(Recall { key: claim.key, entry, reply }).map(|()| Begun::Repeat),
+            };
         }
         if let Some(pending) = state.pending.get_mut(&claim.key) {
             if pending.body != body {
@@ -131,16 +184,32 @@ impl Dedup {
             pending.waiting.push(reply);
             return Ok(Begun::Repeat);
         }
-        if state.keys.len() + state.pending.len() >= self.limit {
+        if let Some(full) = self.full(&mut state, now) {
             drop(state);
-            let detail = format!(
-                "{} idempotency keys are remembered, and no more fit; see max_idempotency_keys and dedupWindow",
-                self.limit
-            );
-            return self.repeat(reply, Err(Error::new(ErrorKind::Saturated, detail)));
+            return self.repeat(reply, Err(full));
         }
         state.pending.insert(claim.key, Pending { body, waiting: Vec::new() });
-        Ok(Begun::New(reply.settling(Settlement { dedup: Arc::clone(self), claim, body })))
+        let end = end(now, claim.window.unwrap_or(self.window));
+        let dedup = Arc::clone(self);
+        Ok(Begun::New(reply.settling(Settlement { dedup, claim, body, end })))
+    }
+
+    /// Why no further key can be remembered.
+    fn full(&self, state: &mut State, now: Timestamp) -> Option<Error> {
+        if state.keys.len() + state.pending.len() >= self.limit {
+            // Those that are past are forgotten in the background; a request takes a step of it.
+            state.keys.forget_past(now, STEP);
+        }
+        let most = RECEIPT_BYTES * self.limit as u64;
+        let what = if state.keys.len() + state.pending.len() >= self.limit {
+            format!("{} idempotency keys", self.limit)
+        } else if state.keys.bytes_elsewhere() >= most {
+            format!("{most} bytes of answers to requests with idempotency keys")
+        } else {
+            return None;
+        };
+        let detail = format!("{what} are remembered, and no more fit; see max_idempotency_keys and dedupWindow");
+        Some(Error::new(ErrorKind::Saturated, detail))
     }
 
     fn repeat(&self, reply: Reply, outcome: Result<Receipt>) -> std::result::Result<Begun, Box<Refused>> {
@@ -153,20 +222,76 @@ impl Dedup {
         }
     }
 
-    /// Takes in a row of the table, at recovery. Those that come later replace the earlier ones of their key.
-    pub fn restore(&self, key: &[u8], value: &[u8], now: Timestamp) {
-        let key = key.first_chunk().map(|key| Key::from_bytes(*key));
-        if let (Some(key), Some(remembered)) = (key, Remembered::decode(value, self.window))
-            && !remembered.is_past(now)
+    /// Takes in a row that a state file holds, at recovery. Those that come later replace the earlier ones of their key.
+    pub fn restore(&self, op: &TableOp, generation: Generation) {
+        if let Some((key, remembered)) = self.row(op)
+            && !remembered.is_past(self.clock.window())
         {
-            self.state.lock().keys.insert(key, remembered);
+            self.state.lock().keys.insert(key, Entry::new(key, &remembered, generation));
         }
     }
 
-    /// Whether a row need not be kept: its window has passed. Rows without one have `default`.
-    #[must_use]
-    pub fn is_past(value: &[u8], default: Duration, now: Timestamp) -> bool {
-        Remembered::decode(value, default).is_none_or(|remembered| remembered.is_past(now))
+    /// The same, of a row of a journal file that is not sealed yet.
+    pub(crate) fn restore_unsealed(&self, op: &TableOp, generation: Generation) {
+        if let Some((key, remembered)) = self.row(op) {
+            let unsealed = self.unsealed(&remembered.receipt);
+            self.state.lock().insert(key, &remembered, generation, unsealed);
+        }
+    }
+
+    fn row(&self, op: &TableOp) -> Option<(Key, Remembered)> {
+        let key = Key::from_bytes(*op.key.first_chunk()?);
+        Some((key, Remembered::decode(op.table, op.value.as_deref()?, self.window)?))
+    }
+
+    /// A receipt that has to be kept beside its key, charged.
+    fn unsealed(&self, receipt: &[u8]) -> Option<Unsealed> {
+        (receipt.len() > INLINE_BYTES).then(|| {
+            let bytes = (2 * receipt.len() + UNSEALED_OVERHEAD_BYTES) as u64;
+            Unsealed { bytes: receipt.into(), _charge: Permit::force(&self.ring, &self.share, bytes) }
+        })
+    }
+
+    /// These rows are in a state file now, which is among [`Dedup::files`].
+    pub fn sealed(&self, changes: &Changes) {
+        for table in [Table::Keys, Table::Idempotency] {
+            for (key, value) in changes.rows(table) {
+                let Some(key) = key.first_chunk().map(|key| Key::from_bytes(*key)) else { continue };
+                let Some(remembered) = Remembered::decode(table, value, self.window) else { continue };
+                if remembered.receipt.len() > INLINE_BYTES {
+                    self.state.lock().forget_unsealed(key, &remembered.receipt);
+                }
+            }
+        }
+    }
+
+    /// Where rows are on the disk.
+    pub(crate) fn files(&self) -> &KeyFiles {
+        &self.files
+    }
+
+    /// A row as it is written to a base: as the newest version has it. `None` for one whose window has passed for so long
+    /// that nobody can still be reading it.
+    pub(crate) fn kept(&self, op: &TableOp) -> Option<TableOp> {
+        let (key, remembered) = self.row(op)?;
+        let still_read = Timestamp(self.clock.window().0.saturating_sub(KEPT_MICROS));
+        (!remembered.is_past(still_read)).then(|| remembered.row(key))
+    }
+}
+
+impl State {
+    fn insert(&mut self, key: Key, remembered: &Remembered, generation: Generation, unsealed: Option<Unsealed>) {
+        self.keys.insert(key, Entry::new(key, remembered, generation));
+        if let Some(unsealed) = unsealed {
+            self.unsealed.insert(key, unsealed);
+        }
+    }
+
+    fn forget_unsealed(&mut self, key: Key, receipt: &[u8]) {
+        // A later request of the same key has another one.
+        if self.unsealed.get(&key).is_some_and(|unsealed| *unsealed.bytes == *receipt) {
+            self.unsealed.remove(&key);
+        }
     }
 }
 
@@ -176,21 +301,26 @@ pub struct Settlement {
     dedup: Arc<Dedup>,
     claim: Claim,
     body: u64,
+    end: Timestamp,
 }
 
 impl Settlement {
     /// When the request came in.
     pub(crate) fn accepted(&self) -> Timestamp {
-        self.claim.now
+        self.claim.arrival
     }
 
     /// Remembers an acknowledgement, or forgets the request. Returns the repeats that waited for it.
     pub(crate) fn settle(self, outcome: &Result<Receipt>) -> Vec<Reply> {
-        let remembered = outcome.as_ref().map(|receipt| self.remembered(&receipt.placed, receipt.quarantined));
+        let remembered = outcome.as_ref().ok().map(|receipt| {
+            let remembered = self.remembered(&receipt.placed, receipt.quarantined);
+            let unsealed = self.dedup.unsealed(&remembered.receipt);
+            (remembered, receipt.generation, unsealed)
+        });
         let mut state = self.dedup.state.lock();
         let waiting = state.pending.remove(&self.claim.key).map_or_else(Vec::new, |pending| pending.waiting);
-        if let Ok(remembered) = remembered {
-            state.keys.insert(self.claim.key, remembered);
+        if let Some((remembered, generation, unsealed)) = remembered {
+            state.insert(self.claim.key, &remembered, generation, unsealed);
         }
         waiting
     }
@@ -201,13 +331,7 @@ impl Settlement {
     }
 
     fn remembered(&self, placed: &[Placed], quarantined: u32) -> Remembered {
-        let window = self.claim.window.unwrap_or(self.dedup.window);
-        Remembered {
-            body: self.body,
-            accepted: self.claim.now,
-            quarantined,
-            window_seconds: u32::try_from(window.as_secs()).unwrap_or(u32::MAX),
-            placed: Remembered::keep(self.claim.keep, placed),
-        }
+        let receipt = encode(self.claim.keep, placed, quarantined);
+        Remembered { body: self.body, accepted: self.claim.arrival, end: self.end, receipt }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::key_files::KeyMarks;
 use super::{Kind, STATE_DIRECTORY};
 use crate::ids::{Generation, Sequence};
 use crate::log::frame::{u32_at, u64_at};
@@ -16,6 +17,8 @@ const HEADER_BYTES: usize = 48;
 const UNFINISHED: &str = "state/unfinished";
 /// What is read or written at a time.
 const PIECE_BYTES: usize = 1 << 20;
+/// The same for one of many files that are read together.
+const WALK_BYTES: usize = 64 * 1024;
 
 /// What a file stands for.
 #[derive(Clone, Copy, Debug)]
@@ -37,16 +40,18 @@ pub(super) struct Writer<'a> {
     /// Bytes of the body that are written, and their checksum.
     written: u64,
     crc: u32,
+    marks: KeyMarks,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn create(storage: &'a dyn Storage) -> io::Result<Self> {
         remove_if_there(storage, Path::new(UNFINISHED))?;
         let file = storage.create(Path::new(UNFINISHED))?;
-        Ok(Self { storage, file, piece: Vec::new(), written: 0, crc: 0 })
+        Ok(Self { storage, file, piece: Vec::new(), written: 0, crc: 0, marks: KeyMarks::default() })
     }
 
     pub(super) fn put(&mut self, op: &TableOp) -> io::Result<()> {
+        self.marks.note(op, self.written + self.piece.len() as u64);
         op.encode(&mut self.piece);
         if self.piece.len() < PIECE_BYTES {
             return Ok(());
@@ -62,8 +67,8 @@ impl<'a> Writer<'a> {
         self.written += self.piece.len() as u64;
     }
 
-    /// Makes the file durable under its name; how many bytes it has.
-    pub(super) fn finish(mut self, kind: Kind, span: Span) -> io::Result<u64> {
+    /// Makes the file durable under its name; how many bytes it has, and where its keys are.
+    pub(super) fn finish(mut self, kind: Kind, span: Span) -> io::Result<(u64, KeyMarks)> {
         let before = self.written;
         self.take_in_piece();
         let mut header = MAGIC.to_vec();
@@ -82,11 +87,11 @@ impl<'a> Writer<'a> {
         self.storage.rename(Path::new(UNFINISHED), &kind.path(span.generation))?;
         // Whether the file is there is unknown when this fails, also for want of room: nothing may be tried again.
         self.storage.sync_directory(Path::new(STATE_DIRECTORY)).map_err(io::Error::other)?;
-        Ok(HEADER_BYTES as u64 + self.written)
+        Ok((HEADER_BYTES as u64 + self.written, self.marks))
     }
 }
 
-/// A file whose checksums match.
+/// A file whose header is sound.
 pub(super) struct Reader {
     file: Arc<dyn StorageFile>,
     body_bytes: u64,
@@ -96,15 +101,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Reads all of a file; `None` when it is not what was written.
     pub(super) fn open(storage: &dyn Storage, path: &Path) -> io::Result<Option<Self>> {
-        let file = storage.open_read(path)?;
-        let length = file.length()?;
-        let mut header = [0; HEADER_BYTES];
-        if length < HEADER_BYTES as u64 {
-            return Ok(None);
-        }
-        read_exact_at(file.as_ref(), &mut header, 0)?;
-        let Some((span, crc)) = parse(&header, length) else { return Ok(None) };
-        let reader = Self { file, body_bytes: length - HEADER_BYTES as u64, span };
+        let Some((reader, crc)) = Self::open_header(storage, path)? else { return Ok(None) };
         let mut found = 0;
         reader.pieces(|piece| {
             found = crc32c::crc32c_append(found, piece);
@@ -113,14 +110,39 @@ impl Reader {
         Ok((found == crc).then_some(reader))
     }
 
-    /// Gives every operation to `each`, in the order in which they were written. Returns whether the body is of nothing
-    /// else.
-    pub(super) fn ops(&self, mut each: impl FnMut(TableOp)) -> io::Result<bool> {
+    fn open_header(storage: &dyn Storage, path: &Path) -> io::Result<Option<(Self, u32)>> {
+        let file = storage.open_read(path)?;
+        let length = file.length()?;
+        let mut header = [0; HEADER_BYTES];
+        if length < HEADER_BYTES as u64 {
+            return Ok(None);
+        }
+        read_exact_at(file.as_ref(), &mut header, 0)?;
+        let sound = parse(&header, length);
+        Ok(sound.map(|(span, crc)| (Self { file, body_bytes: length - HEADER_BYTES as u64, span }, crc)))
+    }
+
+    /// Walks the operations from the one that stands at `position` of the body on, without looking at the checksum of all
+    /// of them.
+    ///
+    /// # Errors
+    /// `InvalidData` when the header is damaged; else whatever the storage says.
+    pub(super) fn walk(storage: &dyn Storage, path: &Path, position: u64) -> io::Result<Cursor> {
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the state file's header is damaged");
+        let (Self { file, body_bytes, .. }, _) = Self::open_header(storage, path)?.ok_or_else(damaged)?;
+        Ok(Cursor { file, body_bytes, position: position.min(body_bytes), piece: Vec::new(), used: 0 })
+    }
+
+    /// Gives every operation and its position to `each`, in the order in which they were written. Returns whether the body
+    /// is of nothing else.
+    pub(super) fn ops(&self, mut each: impl FnMut(TableOp, u64)) -> io::Result<bool> {
+        let mut position = 0;
         let left = self.pieces(|piece| {
             let mut used = 0;
             while let Some((op, bytes)) = TableOp::decode(&piece[used..]) {
-                each(op);
+                each(op, position);
                 used += bytes;
+                position += bytes as u64;
             }
             used
         })?;
@@ -141,6 +163,44 @@ impl Reader {
             piece.drain(..used);
         }
         Ok(piece.len())
+    }
+}
+
+/// Reads a file operation by operation.
+pub(super) struct Cursor {
+    file: Arc<dyn StorageFile>,
+    body_bytes: u64,
+    /// Of what is read next.
+    position: u64,
+    piece: Vec<u8>,
+    /// Bytes of the piece that were given out.
+    used: usize,
+}
+
+impl Cursor {
+    /// The next operation; `None` at the end.
+    ///
+    /// # Errors
+    /// `InvalidData` for bytes that are none; else whatever the storage says.
+    pub(super) fn next(&mut self) -> io::Result<Option<TableOp>> {
+        loop {
+            if let Some((op, bytes)) = self.piece.get(self.used..).and_then(TableOp::decode) {
+                self.used += bytes;
+                return Ok(Some(op));
+            }
+            self.piece.drain(..self.used);
+            self.used = 0;
+            let left = usize::try_from(self.body_bytes - self.position).unwrap_or(usize::MAX);
+            if left == 0 {
+                let what = "the state file holds something else than operations";
+                let rest = io::Error::new(io::ErrorKind::InvalidData, what);
+                return if self.piece.is_empty() { Ok(None) } else { Err(rest) };
+            }
+            let kept = self.piece.len();
+            self.piece.resize(kept + left.min(WALK_BYTES), 0);
+            read_exact_at(self.file.as_ref(), &mut self.piece[kept..], HEADER_BYTES as u64 + self.position)?;
+            self.position += (self.piece.len() - kept) as u64;
+        }
     }
 }
 

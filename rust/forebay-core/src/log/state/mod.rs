@@ -14,19 +14,21 @@
 //! The rename of a delta to its name is the moment at which its journal file counts as sealed.
 
 mod file;
+mod key_files;
+mod merge;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use file::{Reader, Span, Writer};
+pub use key_files::KeyFiles;
+use key_files::KeyMarks;
 
 use super::dedup::Dedup;
 use super::status::Damage;
 use super::storage::Storage;
-use super::table::{Changes, Table, TableOp};
-use crate::clock::LogClock;
+use super::table::{Changes, TableOp};
 use crate::ids::{Generation, Sequence};
 
 /// The directory of state files.
@@ -71,6 +73,8 @@ pub struct State {
     pub damages: Vec<Damage>,
     base: Option<(Generation, u64)>,
     deltas: Vec<(Generation, u64)>,
+    /// Where idempotency keys are.
+    keys: Vec<(Kind, Generation, KeyMarks)>,
     /// What a merge that was interrupted did not come to remove.
     superseded: Vec<PathBuf>,
 }
@@ -81,9 +85,7 @@ pub struct StateWriter {
     sequence: Sequence,
     base: Option<(Generation, u64)>,
     deltas: Vec<(Generation, u64)>,
-    /// How long a key is kept whose row does not say it, and by which clock.
-    dedup_window: Duration,
-    clock: Arc<LogClock>,
+    dedup: Arc<Dedup>,
 }
 
 impl State {
@@ -93,17 +95,17 @@ impl State {
     /// When the directory itself cannot be read.
     pub fn load(storage: &dyn Storage) -> io::Result<Self> {
         let mut keys = Vec::new();
-        let mut state = Self::load_apart(storage, &mut |op| keys.push(op))?;
+        let mut state = Self::load_apart(storage, &mut |op, _| keys.push(op))?;
         keys.into_iter().for_each(|op| state.rows.apply(op));
         Ok(state)
     }
 
-    /// The same, but rows of idempotency keys go to `keys` as they are read, later ones of the same key after earlier
-    /// ones: there may be more of them than fit in memory.
+    /// The same, but rows of idempotency keys go to `keys` as they are read, with the generation of their file, later ones
+    /// of the same key after earlier ones: there may be more of them than fit in memory.
     ///
     /// # Errors
     /// When the directory itself cannot be read.
-    pub fn load_apart(storage: &dyn Storage, keys: &mut dyn FnMut(TableOp)) -> io::Result<Self> {
+    pub fn load_apart(storage: &dyn Storage, keys: &mut dyn FnMut(TableOp, Generation)) -> io::Result<Self> {
         let mut state = Self::default();
         let entries = storage.list(Path::new(STATE_DIRECTORY))?;
         let named = |kind: Kind| {
@@ -134,7 +136,7 @@ impl State {
         &mut self,
         storage: &dyn Storage,
         (kind, generation): (Kind, Generation),
-        keys: &mut dyn FnMut(TableOp),
+        keys: &mut dyn FnMut(TableOp, Generation),
     ) -> bool {
         let path = kind.path(generation);
         let file = path.to_string_lossy().into_owned();
@@ -155,8 +157,12 @@ impl State {
             damage(format!("a state file before this one is missing: it builds on commit {}", reader.span.builds_on));
         }
         (self.generation, self.sequence) = (reader.span.generation, reader.span.sequence);
-        let rows = &mut self.rows;
-        let read = reader.ops(|op| if op.table == Table::Idempotency { keys(op) } else { rows.apply(op) });
+        let (rows, mut marks) = (&mut self.rows, KeyMarks::default());
+        let read = reader.ops(|op, position| {
+            marks.note(&op, position);
+            if op.table.is_of_keys() { keys(op, generation) } else { rows.apply(op) }
+        });
+        self.keys.push((kind, generation, marks));
         match read {
             Ok(true) => {}
             Ok(false) => damage("the state file holds something else than operations".to_owned()),
@@ -167,9 +173,11 @@ impl State {
 
     /// The writer that goes on from here.
     #[must_use]
-    pub fn writer(&self, dedup_window: Duration, clock: Arc<LogClock>) -> StateWriter {
-        let (sequence, base, deltas) = (self.sequence, self.base, self.deltas.clone());
-        StateWriter { sequence, base, deltas, dedup_window, clock }
+    pub fn writer(&self, dedup: Arc<Dedup>) -> StateWriter {
+        for (kind, generation, marks) in &self.keys {
+            dedup.files().add(*kind, *generation, marks.clone());
+        }
+        StateWriter { sequence: self.sequence, base: self.base, deltas: self.deltas.clone(), dedup }
     }
 }
 
@@ -186,9 +194,11 @@ impl StateWriter {
         changes: &Changes,
     ) -> io::Result<()> {
         let span = Span { generation, sequence, builds_on: self.sequence };
-        let bytes = write(storage, Kind::Delta, span, changes)?;
+        let (bytes, marks) = write(storage, Kind::Delta, span, changes)?;
         self.sequence = sequence;
         self.deltas.push((generation, bytes));
+        self.dedup.files().add(Kind::Delta, generation, marks);
+        self.dedup.sealed(changes);
         Ok(())
     }
 
@@ -205,23 +215,18 @@ impl StateWriter {
         if !due {
             return Ok(());
         }
-        let (dedup_window, now) = (self.dedup_window, self.clock.window());
-        let mut writer = Writer::create(storage)?;
-        let mut written = Ok(());
-        let mut state = State::load_apart(storage, &mut |op| {
-            let kept = op.value.as_deref().is_some_and(|value| !Dedup::is_past(value, dedup_window, now));
-            if kept && written.is_ok() {
-                written = writer.put(&op);
-            }
-        })?;
-        written?;
+        let mut state = State::load_apart(storage, &mut |_, _| {})?;
         if !state.damages.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the state files are damaged"));
         }
+        let mut writer = Writer::create(storage)?;
+        let files = state.keys.iter().map(|(kind, generation, marks)| (kind.path(*generation), marks.is_unordered()));
+        merge::merge(storage, files, |op| self.dedup.kept(&op).map_or(Ok(()), |op| writer.put(&op)))?;
         state.rows.drop_deleted();
         state.rows.ops().try_for_each(|op| writer.put(&op))?;
         let span = Span { generation: state.generation, sequence: state.sequence, builds_on: Sequence(0) };
-        let bytes = writer.finish(Kind::Base, span)?;
+        let (bytes, marks) = writer.finish(Kind::Base, span)?;
+        self.dedup.files().add(Kind::Base, state.generation, marks);
         for (generation, _) in &self.deltas {
             storage.remove(&Kind::Delta.path(*generation))?;
         }
@@ -251,7 +256,7 @@ pub(crate) fn write_base(
     Ok(Kind::Base.path(generation))
 }
 
-fn write(storage: &dyn Storage, kind: Kind, span: Span, changes: &Changes) -> io::Result<u64> {
+fn write(storage: &dyn Storage, kind: Kind, span: Span, changes: &Changes) -> io::Result<(u64, KeyMarks)> {
     let mut writer = Writer::create(storage)?;
     changes.ops().try_for_each(|op| writer.put(&op))?;
     writer.finish(kind, span)

@@ -11,6 +11,8 @@ const START_MICROS: i64 = 10_000_000;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clocks {
     boot: Boot,
+    /// What the real ones said when they were stopped.
+    stopped: Option<Moment>,
     /// What they are ahead of the real ones, in microseconds.
     wall: i64,
     clock: i64,
@@ -19,17 +21,21 @@ pub(super) struct Clocks {
 impl Clocks {
     /// Those of a machine that has run for as long as the real one.
     pub(super) fn new() -> Self {
-        Self { boot: Boot(1), wall: 0, clock: 0 }
+        Self { boot: Boot(1), stopped: None, wall: 0, clock: 0 }
     }
 
     /// After the machine has started again.
     pub(super) fn restarted(self) -> Self {
-        let clock = START_MICROS.saturating_sub(Moment::now().clock.cast_signed());
-        Self { boot: Boot(self.boot.0 + 1), wall: self.wall + START_MICROS, clock }
+        let clock = START_MICROS.saturating_sub(self.real().clock.cast_signed());
+        Self { boot: Boot(self.boot.0 + 1), wall: self.wall + START_MICROS, clock, ..self }
+    }
+
+    fn real(self) -> Moment {
+        self.stopped.unwrap_or_else(Moment::now)
     }
 
     pub(super) fn moment(self) -> Moment {
-        let mut now = Moment::now();
+        let mut now = self.real();
         now.wall.0 += self.wall;
         Moment { boot: self.boot, clock: now.clock.saturating_add_signed(self.clock), ..now }
     }
@@ -42,6 +48,11 @@ impl Faulty {
         let clocks = &mut self.universe.state().clocks;
         clocks.wall += micros;
         clocks.clock += micros;
+    }
+
+    /// From here on no time passes but what the test lets pass.
+    pub fn stop_clocks(&self) {
+        self.universe.state().clocks.stopped = Some(Moment::now());
     }
 
     /// Sets the wall clock that many microseconds forward, or back; no time passes.
