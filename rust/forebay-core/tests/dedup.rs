@@ -5,10 +5,12 @@
 mod common;
 
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use common::{sealing_soon, until, wait_sealed};
 use forebay_core::log::dedup::Key;
+use forebay_core::log::storage::Storage;
 use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{Engine, ErrorKind, Options, Request, Result, Shape};
 
@@ -137,4 +139,40 @@ fn a_clock_that_is_set_stores_nothing_twice_also_over_restarts() {
         storage.pass(Duration::from_secs(601));
         assert_ne!(publish(&engine, 1, 4).unwrap(), first, "and the window ends");
     }
+}
+
+/// A crash at every change of sealing and merging: what was acknowledged has its first answer, what was not is stored once.
+#[test]
+fn a_crash_at_any_step_of_sealing_and_merging_keeps_first_answers() {
+    let made = Faulty::new(5);
+    let engine = open(&made);
+    engine.create_stream(STREAM, PARTITIONS).unwrap();
+    // Enough of them that the next sealing merges.
+    let first: Vec<_> = (0..40).map(|number| publish(&engine, number, PARTITIONS).unwrap()).collect();
+    drop(engine);
+    let mut merged = 0;
+    for changes in 0..90 {
+        let storage = made.kill();
+        storage.halt_after(changes);
+        let mut acknowledged = Vec::new();
+        if let Ok(engine) = common::open(&storage, &options()) {
+            let halted = || storage.list(Path::new("")).is_err();
+            acknowledged.extend((100..103).filter_map(|number| Some((number, publish(&engine, number, 3).ok()?))));
+            let rests =
+                || engine.report().seal_backlog_files == 0 && engine.stream_report(STREAM).unwrap().ring_bytes == 0;
+            until("the end of the work", || halted() || rests());
+        }
+        let after = if changes % 3 == 0 { storage.kill() } else { storage.crash_seeded(changes) };
+        merged += bases(&after);
+        let engine = open(&after);
+        for (number, answer) in (0..).zip(&first) {
+            assert_eq!(&publish(&engine, number, PARTITIONS).unwrap(), answer, "{number} after {changes} changes");
+        }
+        for (number, answer) in &acknowledged {
+            assert_eq!(&publish(&engine, *number, 3).unwrap(), answer, "{number} after {changes} changes");
+        }
+        (100..103).for_each(|number| drop(publish(&engine, number, 3).unwrap()));
+        assert_eq!(stored(&engine), 40 * u64::from(PARTITIONS) + 9, "after {changes} changes");
+    }
+    assert!(merged > 0, "nothing was merged");
 }
