@@ -49,18 +49,18 @@ impl Remembered {
         TableOp::put(Table::Keys, key.bytes(), value)
     }
 
-    /// What a row's value says. Rows of the older table may say no window: theirs is `default`, counted from their time.
+    /// What the value of a row of one of the two tables says. Rows of the older one may say no window: theirs is
+    /// `default`, counted from their time.
     pub(super) fn decode(table: Table, value: &[u8], default: Duration) -> Option<Self> {
-        match table {
-            Table::Keys => Some(Self {
-                accepted: Timestamp(u64_at(value, 0)?.cast_signed()),
-                end: Timestamp(u64_at(value, 8)?.cast_signed()),
-                body: u64_at(value, 16)?,
-                receipt: value.get(FIXED_BYTES..)?.into(),
-            }),
-            Table::Idempotency => Self::decode_old(value, default),
-            _ => None,
+        if table == Table::Idempotency {
+            return Self::decode_old(value, default);
         }
+        Some(Self {
+            accepted: Timestamp(u64_at(value, 0)?.cast_signed()),
+            end: Timestamp(u64_at(value, 8)?.cast_signed()),
+            body: u64_at(value, 16)?,
+            receipt: value.get(FIXED_BYTES..)?.into(),
+        })
     }
 
     /// Time i64, body hash u64, quarantined u32, perhaps a window in seconds u32, then runs of records: stream u32,
