@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{open, read_partition, sealing_soon, until, wait_sealed};
 use forebay_core::log::storage::Storage;
 use forebay_core::log::storage::faulty::Faulty;
-use forebay_core::{Engine, MAX_PARTITIONS, NewRecord, StreamChange, StreamReport};
+use forebay_core::{Engine, MAX_PARTITIONS, NewRecord, Options, StreamChange, StreamReport};
 
 const STREAMS: u32 = 10;
 const FILES: u32 = 12;
@@ -55,7 +55,7 @@ fn names(count: u32) -> Vec<String> {
 #[test]
 fn what_is_due_is_deleted_at_once_however_much_it_is() {
     let storage = Faulty::new(21);
-    let engine = open(&storage, &sealing_soon()).unwrap();
+    let engine = open(&storage, &Options { max_partitions: 20_000, ..sealing_soon() }).unwrap();
     let streams = names(STREAMS);
     for stream in &streams {
         engine.create_stream(stream, MAX_PARTITIONS).unwrap();

@@ -16,6 +16,9 @@ use crate::stream::Stream;
 /// A sealing that found the disk full is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// A partition's runs in one journal file, in order, and its stream.
+pub(super) type StreamRuns = (Arc<Stream>, Vec<Arc<Run>>);
+
 /// What one journal file holds, as the committer published it.
 #[derive(Debug)]
 pub struct Contents {
@@ -27,7 +30,7 @@ pub struct Contents {
     pub changes: Changes,
     /// What covers the memory of the changes.
     held: Option<Hold>,
-    pub(super) runs: BTreeMap<(StreamId, PartitionId), (Arc<Stream>, Vec<Arc<Run>>)>,
+    pub(super) runs: BTreeMap<(StreamId, PartitionId), StreamRuns>,
     /// The shortest retention of the streams that the file has records of, as it was when the first came.
     pub(super) shortest_retention: Option<Duration>,
 }
