@@ -12,7 +12,8 @@ pub const MAX_NODES: usize = 512;
 /// Additions: each may copy texts or lists as long as a record, and the sum of those before it.
 pub const MAX_CONCATENATIONS: usize = 16;
 
-const TYPES: [&str; 10] = ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type"];
+pub(super) const TYPES: [&str; 10] =
+    ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type"];
 const FUNCTIONS: [&str; 13] = [
     "size",
     "contains",

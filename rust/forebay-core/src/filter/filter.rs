@@ -10,7 +10,8 @@ use cel::{Context, Env, IdedExpr, Value};
 
 use super::bind::bind;
 use super::check::{Refusal, Uses, check};
-use super::meter;
+use super::truth::check_truth;
+use super::{compare, meter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId};
 use crate::log::record::Record;
@@ -28,13 +29,14 @@ const MAX_BRACKETS: usize = 32;
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut environment = Env::stdlib();
     // Cannot be declared already.
-    let _infallible = meter::declare(&mut environment);
+    let _infallible = meter::declare(&mut environment).and_then(|()| compare::declare(&mut environment));
     Arc::new(environment)
 });
 
 /// A predicate over one record: `value.amount > 1000 && headers.region == "eu"`.
 ///
-/// Variables are `value` (the JSON: whole numbers are `int`, or `uint` beyond its range, others `double`), `key` (a
+/// Variables are `value` (the JSON: whole numbers are `int`, or `uint` beyond its range, others `double`, and what none of
+/// them holds can be compared only), `key` (a
 /// string or null), `headers` (a map of strings), `partition`, `offset` and `timestamp` (milliseconds since 1970 UTC).
 /// The standard functions and macros of CEL are there, without `matches` and those of times and durations.
 pub struct Filter {
@@ -54,7 +56,7 @@ impl Filter {
     ///
     /// # Errors
     /// `InvalidRequest` that names the column, counted in characters from 1: a syntax error, an unknown variable or
-    /// function, or one of the bounds of this module.
+    /// function, what can never be true or false, or one of the bounds of this module.
     pub fn new(source: &str) -> Result<Self> {
         if source.trim().is_empty() {
             return Err(invalid("is empty"));
@@ -105,6 +107,8 @@ fn parse(source: &str) -> Result<(IdedExpr, Uses)> {
         place(first.pos, what)
     })?;
     let uses = check(&root).map_err(|refusal| place(position(&positions, &refusal), &refusal.what))?;
+    check_truth(&root).map_err(|refusal| place(position(&positions, &refusal), &refusal.what))?;
+    compare::install(&mut root);
     meter::install(&mut root);
     Ok((root, uses))
 }

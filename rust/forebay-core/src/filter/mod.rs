@@ -2,9 +2,13 @@
 
 mod bind;
 mod check;
+mod compare;
+mod decimal;
 #[allow(clippy::module_inception)] // the noun is the module's own
 mod filter;
+mod json;
 mod meter;
+mod truth;
 
 pub use check::{MAX_CONCATENATIONS, MAX_DEPTH, MAX_NODES};
 pub use filter::{Filter, MAX_EXPRESSION_BYTES};

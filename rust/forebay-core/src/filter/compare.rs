@@ -1,0 +1,155 @@
+//! Comparisons of numbers by their values. The interpreter makes a `double` of a whole number before it compares it with
+//! one, and cannot compare what no type of its own holds.
+
+use std::cmp::Ordering;
+
+use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, operators};
+use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelUInt, DYN_TYPE};
+use cel::common::value::{CowVal, Val};
+use cel::{DeclarationError, Env, ExecutionError, IdedExpr};
+
+use super::decimal::Decimal;
+
+type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;
+type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
+type Function = for<'b, 'v> fn(Arguments<'b, 'v>) -> Outcome<'b, 'v>;
+
+/// Operators, and the functions that stand for them; no expression can spell their names.
+const STAND_INS: [(&str, &str, Function); 7] = [
+    (operators::EQUALS, "@equals", |both| answer(equals(pair(&both)?))),
+    (operators::NOT_EQUALS, "@differs", |both| answer(!equals(pair(&both)?))),
+    (operators::LESS, "@less", |both| answer(ordering(pair(&both)?)?.is_lt())),
+    (operators::LESS_EQUALS, "@at_most", |both| answer(ordering(pair(&both)?)?.is_le())),
+    (operators::GREATER, "@greater", |both| answer(ordering(pair(&both)?)?.is_gt())),
+    (operators::GREATER_EQUALS, "@at_least", |both| answer(ordering(pair(&both)?)?.is_ge())),
+    (operators::IN, "@within", |both| answer(is_in(pair(&both)?)?)),
+];
+
+/// Declares the functions.
+pub(super) fn declare(environment: &mut Env) -> Result<(), DeclarationError> {
+    STAND_INS.iter().try_for_each(|(_, name, function)| {
+        environment.add_overload(name, &format!("forebay_{name}"), vec![DYN_TYPE, DYN_TYPE], *function)
+    })
+}
+
+/// Puts the functions where the operators are.
+pub(super) fn install(node: &mut IdedExpr) {
+    match &mut node.expr {
+        Expr::Call(call) => {
+            if let Some((_, name, _)) = STAND_INS.iter().find(|(operator, _, _)| *operator == call.func_name) {
+                (*name).clone_into(&mut call.func_name);
+            }
+            if let Some(target) = &mut call.target {
+                install(target);
+            }
+            call.args.iter_mut().for_each(install);
+        }
+        Expr::Select(select) => install(&mut select.operand),
+        Expr::List(list) => list.elements.iter_mut().for_each(install),
+        Expr::Map(map) => map.entries.iter_mut().for_each(|entry| match &mut entry.expr {
+            EntryExpr::MapEntry(entry) => {
+                install(&mut entry.key);
+                install(&mut entry.value);
+            }
+            EntryExpr::StructField(field) => install(&mut field.value),
+        }),
+        Expr::Comprehension(of) => {
+            let ComprehensionExpr { iter_range, accu_init, loop_cond, loop_step, result, .. } = of.as_mut();
+            [iter_range, accu_init, loop_cond, loop_step, result].into_iter().for_each(install);
+        }
+        Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+    }
+}
+
+/// A number of any of the types.
+enum Number<'n> {
+    Whole(i128),
+    Double(f64),
+    Decimal(&'n Decimal),
+}
+
+fn number(value: &dyn Val) -> Option<Number<'_>> {
+    if let Some(whole) = value.downcast_ref::<CelInt>() {
+        return Some(Number::Whole((*whole.inner()).into()));
+    }
+    if let Some(double) = value.downcast_ref::<CelDouble>() {
+        return Some(Number::Double(*double.inner()));
+    }
+    if let Some(whole) = value.downcast_ref::<CelUInt>() {
+        return Some(Number::Whole((*whole.inner()).into()));
+    }
+    value.downcast_ref::<Decimal>().map(Number::Decimal)
+}
+
+/// The order of two numbers; `None` when one of them is none.
+pub(super) fn order(left: &dyn Val, right: &dyn Val) -> Option<Ordering> {
+    order_numbers(&number(left)?, &number(right)?)
+}
+
+fn order_numbers(left: &Number<'_>, right: &Number<'_>) -> Option<Ordering> {
+    match (left, right) {
+        (Number::Whole(left), Number::Whole(right)) => Some(left.cmp(right)),
+        (Number::Double(left), Number::Double(right)) => left.partial_cmp(right),
+        (Number::Decimal(left), Number::Decimal(right)) => Some(left.order(right)),
+        (Number::Whole(whole), Number::Double(double)) => order_whole(*whole, *double),
+        (Number::Decimal(left), Number::Double(double)) => left.order_double(*double),
+        (Number::Decimal(left), Number::Whole(whole)) => {
+            Decimal::parse(&whole.to_string()).map(|right| left.order(&right))
+        }
+        (Number::Double(_), Number::Whole(_) | Number::Decimal(_)) | (Number::Whole(_), Number::Decimal(_)) => {
+            order_numbers(right, left).map(Ordering::reverse)
+        }
+    }
+}
+
+/// A whole number of at most 65 bits beside a double.
+fn order_whole(whole: i128, double: f64) -> Option<Ordering> {
+    if double.is_nan() {
+        return None;
+    }
+    // The conversion saturates far beyond any of the whole numbers, and cuts what is behind the point.
+    let cut = double as i128;
+    let fraction = double.fract();
+    let rest = if fraction > 0.0 {
+        Ordering::Less
+    } else if fraction < 0.0 {
+        Ordering::Greater
+    } else {
+        Ordering::Equal
+    };
+    Some(whole.cmp(&cut).then(rest))
+}
+
+fn pair<'a, 'b, 'v>(both: &'a [CowVal<'b, 'v>]) -> Result<(&'a (dyn Val + 'v), &'a (dyn Val + 'v)), ExecutionError> {
+    match both {
+        [left, right] => Ok((left.as_ref(), right.as_ref())),
+        _ => Err(ExecutionError::invalid_argument_count(2, both.len())),
+    }
+}
+
+fn answer<'b, 'v>(is: bool) -> Outcome<'b, 'v> {
+    Ok(CowVal::owned(CelBool::from(is)))
+}
+
+fn equals((left, right): (&dyn Val, &dyn Val)) -> bool {
+    match (number(left), number(right)) {
+        (Some(left), Some(right)) => order_numbers(&left, &right) == Some(Ordering::Equal),
+        _ => left.equals(right),
+    }
+}
+
+fn ordering((left, right): (&dyn Val, &dyn Val)) -> Result<Ordering, ExecutionError> {
+    let refuse = || ExecutionError::no_such_overload("compare", Vec::new());
+    if let (Some(left), Some(right)) = (number(left), number(right)) {
+        return order_numbers(&left, &right).ok_or_else(refuse);
+    }
+    left.as_comparer().ok_or_else(refuse)?.compare(right)
+}
+
+fn is_in((element, container): (&dyn Val, &dyn Val)) -> Result<bool, ExecutionError> {
+    if let (Some(_), Some(list)) = (number(element), container.downcast_ref::<CelList<'_>>()) {
+        return Ok(list.inner().iter().any(|other| equals((element, other.as_ref()))));
+    }
+    let refuse = || ExecutionError::no_such_overload(operators::IN, Vec::new());
+    container.as_container().ok_or_else(refuse)?.contains(element)
+}

@@ -1,0 +1,226 @@
+//! Whether an expression can be true at all. Types of values are known only with a record, but much is certain before:
+//! a sum is never true or false, and a text and a number have no order.
+
+use cel::IdedExpr;
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
+
+use super::check::{Refusal, TYPES};
+
+/// What an expression gives, as far as it is certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Whatever the record holds.
+    Any,
+    Truth,
+    Number,
+    Text,
+    Bytes,
+    List,
+    Map,
+    Null,
+    Type,
+    /// A sum of what is not known: of numbers, texts, bytes or lists.
+    Sum,
+    /// One of several, none of which is true or false.
+    Mixed,
+}
+
+impl Shape {
+    fn name(self) -> &'static str {
+        match self {
+            Shape::Any => "any value",
+            Shape::Truth => "true or false",
+            Shape::Number => "a number",
+            Shape::Text => "a text",
+            Shape::Bytes => "bytes",
+            Shape::List => "a list",
+            Shape::Map => "a map",
+            Shape::Null => "null",
+            Shape::Type => "a type",
+            Shape::Sum => "a sum",
+            Shape::Mixed => "what it gives",
+        }
+    }
+
+    fn may_be_true(self) -> bool {
+        matches!(self, Shape::Any | Shape::Truth)
+    }
+
+    fn has_order(self) -> bool {
+        !matches!(self, Shape::List | Shape::Map | Shape::Null | Shape::Type)
+    }
+
+    fn is_certain(self) -> bool {
+        !matches!(self, Shape::Any | Shape::Sum | Shape::Mixed)
+    }
+}
+
+/// Refuses an expression that is true for no record, whatever it holds, because of its types. The tree keeps to the
+/// bounds already.
+pub(super) fn check_truth(root: &IdedExpr) -> Result<(), Refusal> {
+    Inference { locals: Vec::new() }.condition(root)
+}
+
+struct Inference<'e> {
+    /// The variables of the loops around, innermost last.
+    locals: Vec<(&'e str, Shape)>,
+}
+
+impl<'e> Inference<'e> {
+    fn condition(&mut self, node: &'e IdedExpr) -> Result<(), Refusal> {
+        let shape = self.shape(node)?;
+        if shape.may_be_true() {
+            return Ok(());
+        }
+        refuse(node, format!("{} is never true or false", shape.name()))
+    }
+
+    fn shape(&mut self, node: &'e IdedExpr) -> Result<Shape, Refusal> {
+        match &node.expr {
+            Expr::Literal(literal) => Ok(of_literal(literal)),
+            Expr::Ident(name) => Ok(self.variable(name)),
+            Expr::Select(select) => {
+                let of = self.shape(&select.operand)?;
+                Ok(if select.test { Shape::Truth } else { self.inside(&select.operand, of) })
+            }
+            Expr::Call(call) => self.call(node, call),
+            Expr::List(list) => {
+                list.elements.iter().try_for_each(|element| self.shape(element).map(drop))?;
+                Ok(Shape::List)
+            }
+            Expr::Map(map) => {
+                for entry in &map.entries {
+                    if let EntryExpr::MapEntry(entry) = &entry.expr {
+                        self.shape(&entry.key)?;
+                        self.shape(&entry.value)?;
+                    }
+                }
+                Ok(Shape::Map)
+            }
+            Expr::Comprehension(of) => self.comprehension(of),
+            Expr::Struct(_) | Expr::Unspecified => Ok(Shape::Any),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Shape {
+        if let Some((_, shape)) = self.locals.iter().rev().find(|(local, _)| *local == name) {
+            return *shape;
+        }
+        match name {
+            "key" => Shape::Text,
+            "headers" => Shape::Map,
+            "partition" | "offset" | "timestamp" => Shape::Number,
+            _ if TYPES.contains(&name) => Shape::Type,
+            _ => Shape::Any,
+        }
+    }
+
+    /// A field or an element: headers are texts.
+    fn inside(&self, operand: &IdedExpr, of: Shape) -> Shape {
+        let headers = matches!(&operand.expr, Expr::Ident(name) if name == "headers") && of == Shape::Map;
+        if headers && !self.locals.iter().any(|(local, _)| *local == "headers") { Shape::Text } else { Shape::Any }
+    }
+
+    fn call(&mut self, node: &'e IdedExpr, call: &'e CallExpr) -> Result<Shape, Refusal> {
+        match (call.func_name.as_str(), call.args.as_slice()) {
+            (operators::LOGICAL_AND | operators::LOGICAL_OR, both) => {
+                both.iter().try_for_each(|operand| self.condition(operand))?;
+                return Ok(Shape::Truth);
+            }
+            (operators::LOGICAL_NOT, [operand]) => return self.condition(operand).map(|()| Shape::Truth),
+            (operators::CONDITIONAL, [condition, yes, no]) => {
+                self.condition(condition)?;
+                let (yes, no) = (self.shape(yes)?, self.shape(no)?);
+                return Ok(either(yes, no));
+            }
+            _ => {}
+        }
+        if let Some(target) = &call.target {
+            self.shape(target)?;
+        }
+        let shapes = call.args.iter().map(|argument| self.shape(argument)).collect::<Result<Vec<_>, _>>()?;
+        match (call.func_name.as_str(), shapes.as_slice()) {
+            (
+                operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS,
+                [left, right],
+            ) => {
+                check_order(node, *left, *right)?;
+                Ok(Shape::Truth)
+            }
+            (operators::ADD, [left, right]) => Ok(sum(*left, *right)),
+            (operators::INDEX, [of, _]) => Ok(self.inside(&call.args[0], *of)),
+            ("dyn", [of]) => Ok(*of),
+            (name, _) => Ok(of_function(name)),
+        }
+    }
+
+    fn comprehension(&mut self, of: &'e ComprehensionExpr) -> Result<Shape, Refusal> {
+        self.shape(&of.iter_range)?;
+        let gathered = self.shape(&of.accu_init)?;
+        let before = self.locals.len();
+        self.locals.push((&of.iter_var, Shape::Any));
+        self.locals.extend(of.iter_var2.as_deref().map(|name| (name, Shape::Any)));
+        self.locals.push((&of.accu_var, gathered));
+        let inside = [&of.loop_cond, &of.loop_step, &of.result];
+        let shapes = inside.into_iter().map(|node| self.shape(node)).collect::<Result<Vec<_>, _>>();
+        self.locals.truncate(before);
+        Ok(shapes?.pop().unwrap_or(Shape::Any))
+    }
+}
+
+fn refuse<T>(node: &IdedExpr, what: String) -> Result<T, Refusal> {
+    Err(Refusal { node: node.id, before: 0, what })
+}
+
+fn check_order(node: &IdedExpr, left: Shape, right: Shape) -> Result<(), Refusal> {
+    if let Some(without) = [left, right].into_iter().find(|shape| !shape.has_order()) {
+        return refuse(node, format!("{} is neither more nor less than anything", without.name()));
+    }
+    if left.is_certain() && right.is_certain() && left != right {
+        return refuse(node, format!("{} is neither more nor less than {}", left.name(), right.name()));
+    }
+    Ok(())
+}
+
+fn of_literal(literal: &LiteralValue) -> Shape {
+    match literal {
+        LiteralValue::Boolean(_) => Shape::Truth,
+        LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => Shape::Number,
+        LiteralValue::String(_) => Shape::Text,
+        LiteralValue::Bytes(_) => Shape::Bytes,
+        LiteralValue::Null => Shape::Null,
+    }
+}
+
+fn of_function(name: &str) -> Shape {
+    match name {
+        operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO | operators::NEGATE => {
+            Shape::Number
+        }
+        "size" | "int" | "uint" | "double" => Shape::Number,
+        "string" => Shape::Text,
+        "bytes" => Shape::Bytes,
+        "type" => Shape::Type,
+        "contains" | "startsWith" | "endsWith" | "bool" => Shape::Truth,
+        operators::EQUALS | operators::NOT_EQUALS | operators::IN | operators::NOT_STRICTLY_FALSE => Shape::Truth,
+        _ => Shape::Any,
+    }
+}
+
+/// What both branches of a condition may give.
+fn either(yes: Shape, no: Shape) -> Shape {
+    if yes == no {
+        yes
+    } else if yes.may_be_true() || no.may_be_true() {
+        Shape::Any
+    } else {
+        Shape::Mixed
+    }
+}
+
+fn sum(left: Shape, right: Shape) -> Shape {
+    let known = [left, right]
+        .into_iter()
+        .find(|shape| matches!(shape, Shape::Number | Shape::Text | Shape::Bytes | Shape::List));
+    known.unwrap_or(Shape::Sum)
+}
