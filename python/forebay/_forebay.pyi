@@ -158,6 +158,7 @@ class Engine:
             filter: a `Filter`: only records that it matches; positions move past the others.
             auto_commit: commits what is returned.
             resume: positions that an earlier answer gave; reading goes on there.
+            gaps: what earlier answers left out and nobody was told yet.
             hold_ms: how long the caller will wait when there is nothing: the member's lease lasts over it.
 
         Raises `StreamNotFound`, `InvalidOffset`, `FencedMember`, `InvalidRequest`, `Saturated`, `StorageUnavailable`.
@@ -363,6 +364,9 @@ class Consumed:
     count: int
     positions: list[tuple[int, int]]
     """(partition, next offset) of every partition that is the reader's."""
+    gaps: list[tuple[int, int, int]]
+    """(partition, first offset, offset after the last) of damaged records that were left out: positions are behind
+    them."""
     rebalanced: bool
     """Whether partitions may have changed hands by this call."""
     recheck_ms: int | None
@@ -374,6 +378,8 @@ class Polled:
 
     batches: list[RecordBatch]
     positions: list[tuple[int, int]]
+    unreadable: list[tuple[int, str]]
+    """Partitions that cannot be read now, and why; their positions stay."""
     recheck_ms: int | None
 
 @final
@@ -385,6 +391,10 @@ class GroupDescription:
     """Stream, member, its partitions, milliseconds of its lease that are left."""
     offsets: list[tuple[str, int, int, int]]
     """Stream, partition, committed offset, end of the partition."""
+    begun: list[tuple[str, int, int, int]]
+    """The same of where it began to read, in partitions of which it has committed nothing."""
+    lag: int
+    """Records behind all of these offsets."""
 
 @final
 class Pulse:
@@ -411,6 +421,8 @@ class RecordBatch:
 
     partition: int
     next_offset: int
+    gaps: list[tuple[int, int]]
+    """(first offset, offset after the last) of damaged records that were left out before `next_offset`."""
     offsets: memoryview
     """int64, read-only, alive as long as somebody looks at it."""
     timestamps: memoryview

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from forebay._forebay import Filter
 from forebay.errors import Closed, ConsumerGroupNotFound, FencedMember, NotFound
@@ -23,15 +23,58 @@ WAIT_SECONDS = 0.5
 lease needs a call."""
 
 
-class Message(NamedTuple):
-    """One record with its place. `timestamp` is its event time in microseconds since 1970 UTC."""
+MAX_SHOWN_BYTES = 80
+"""Of a value in a message's repr."""
 
-    partition: int
-    offset: int
-    key: bytes | None
-    value: Any
-    headers: dict[str, str]
-    timestamp: int
+
+class Message:
+    """One record with its place. Key, headers and value are decoded when they are asked for, so that one that cannot be
+    decoded hides no other.
+
+    Attributes:
+        partition: its partition.
+        offset: its offset there.
+    """
+
+    __slots__ = ("_index", "_records", "offset", "partition")
+
+    def __init__(self, records: Records, index: int, offset: int) -> None:
+        self.partition = records.partition
+        self.offset = offset
+        self._records = records
+        self._index = index
+
+    @property
+    def timestamp(self) -> int:
+        """Event time in microseconds since 1970 UTC."""
+        return self._records.timestamp(self._index)
+
+    @property
+    def key(self) -> bytes | None:
+        return self._records.key(self._index)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return self._records.headers(self._index)
+
+    @property
+    def raw(self) -> bytes:
+        """The JSON of the value, as it was sent."""
+        return self._records.raw(self._index)
+
+    @property
+    def value(self) -> Any:
+        """The decoded value.
+
+        Raises:
+            Malformed: it cannot be decoded; `raw` has its bytes.
+        """
+        return self._records[self._index]
+
+    def __repr__(self) -> str:
+        shown = self.raw[:MAX_SHOWN_BYTES].decode(errors="replace")
+        more = "…" if len(self.raw) > MAX_SHOWN_BYTES else ""
+        return f"Message(partition={self.partition}, offset={self.offset}, key={self.key!r}, value={shown}{more})"
 
 
 class Consumer:
@@ -42,6 +85,10 @@ class Consumer:
     `"latest"`) begins elsewhere. With `member` the partitions are shared with the group's other members: who does not
     poll or commit for 30 seconds loses its own to them, and its next `commit` raises `FencedMember`; what was not
     committed is then given out again.
+
+    Damaged records are left out, and the `Records` that were given in their place say so (`records_lost`). What cannot
+    be read now is never passed: when there is nothing else, `StorageUnavailable` is raised and the next call tries
+    again; else the other partitions go on, and `unreadable` says why one does not.
 
     Not for several threads at once.
     """
@@ -71,6 +118,8 @@ class Consumer:
         self._buffer: deque[Records] = deque()
         self._recheck = 0.0
         self._closed = False
+        self.unreadable: dict[int, str] = {}
+        """Of the last read: partitions whose next record cannot be read now, and why."""
 
     def __repr__(self) -> str:
         of = "" if self.member is None else f", member {self.member!r}"
@@ -80,7 +129,8 @@ class Consumer:
         """What comes next, one `Records` a partition; empty when nothing comes within `timeout` seconds.
 
         Raises:
-            StreamNotFound, StorageUnavailable, Closed
+            StreamNotFound, Closed
+            StorageUnavailable: what comes next cannot be read now; the next call tries again.
             InvalidOffset: the group's position is not there any more, and `on_reset` is `error`.
         """
         deadline = time.monotonic() + timeout
@@ -103,7 +153,9 @@ class Consumer:
         loop = asyncio.get_running_loop()
         while not self._closed:
             # What is in hand costs no thread.
-            records = self._take() or await loop.run_in_executor(None, self._next, WAIT_SECONDS)
+            records = self._take()
+            if records is None:
+                records = await loop.run_in_executor(None, self._next, WAIT_SECONDS)
             if records is not None:
                 yield records
 
@@ -111,11 +163,11 @@ class Consumer:
         """The same, record by record; `commit()` then counts the records that were given."""
         for records in self:
             partition = records.partition
-            places = zip(records.offsets.tolist(), records.timestamps.tolist(), strict=True)
-            for index, (offset, timestamp) in enumerate(places):
+            for index, offset in enumerate(records.places()):
                 self._given[partition] = offset + 1
-                key, value, headers = records.key(index), records[index], records.headers(index)
-                yield Message(partition, offset, key, value, headers, timestamp)
+                yield Message(records, index, offset)
+            # Behind what was damaged after the last one, too.
+            self._given[partition] = records.next_offset
 
     def commit(self, *, force: bool = False) -> dict[int, int]:
         """Commits what was given so far, durably, and returns the next offset of each partition. Does nothing when
@@ -172,6 +224,7 @@ class Consumer:
         self._offset = None
         self._read = dict(polled.positions)
         self._given = {partition: offset for partition, offset in self._given.items() if partition in self._read}
+        self.unreadable = dict(polled.unreadable)
         self._recheck = WAIT_SECONDS if polled.recheck_ms is None else polled.recheck_ms / 1000
         return [Records(batch) for batch in polled.batches]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from forebay._forebay import RecordBatch
+from forebay.decoding import decode
 
 if TYPE_CHECKING:
     import numpy
@@ -15,8 +16,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+class _Values(Iterator[Any]):
+    """No generator: that would end with the first value that raises."""
+
+    def __init__(self, batch: RecordBatch) -> None:
+        self._batch = batch
+        self._next = 0
+
+    def __next__(self) -> Any:
+        index = self._next
+        if index >= len(self._batch):
+            raise StopIteration
+        self._next = index + 1
+        return decode(self._batch.value(index))
+
+
 class Records(Sequence[Any]):
-    """Consecutive records of one partition, `len(records)` of them; values are decoded when asked for."""
+    """Consecutive records of one partition, `len(records)` of them; values are decoded when asked for. Offsets are
+    dense but for `gaps`. There may be none, when all that a read came to was damaged."""
 
     def __init__(self, batch: RecordBatch) -> None:
         self._batch = batch
@@ -29,6 +46,16 @@ class Records(Sequence[Any]):
     def next_offset(self) -> int:
         """Where the next read goes on."""
         return self._batch.next_offset
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """First offset, and offset after the last, of records that were left out because they are damaged."""
+        return self._batch.gaps
+
+    @property
+    def records_lost(self) -> int:
+        """How many records were left out because they are damaged: `next_offset` is behind them."""
+        return sum(to - start for start, to in self._batch.gaps)
 
     @property
     def offsets(self) -> NDArray[numpy.int64]:
@@ -45,6 +72,15 @@ class Records(Sequence[Any]):
 
         return numpy.frombuffer(self._batch.timestamps, dtype=numpy.int64)
 
+    def places(self) -> list[int]:
+        """Offset of each record, as Python's integers."""
+        return self._batch.offsets.tolist()
+
+    def timestamp(self, index: int) -> int:
+        """Event time of the record at `index` in microseconds since 1970 UTC."""
+        micros: int = self._batch.timestamps[self._place(index)]
+        return micros
+
     def __repr__(self) -> str:
         return f"<Records of partition {self.partition}, {len(self)} of them, next offset {self.next_offset}>"
 
@@ -52,14 +88,19 @@ class Records(Sequence[Any]):
         return len(self._batch)
 
     def __getitem__(self, index: Any) -> Any:
-        """The decoded value at `index`, or a list of them for a slice."""
+        """The decoded value at `index`, or a list of them for a slice.
+
+        Raises:
+            Malformed: that value cannot be decoded; `raw` gives its bytes. See `forebay.decoding`.
+        """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return msgspec.json.decode(self._batch.value(self._place(index)))
+        return decode(self._batch.value(self._place(index)))
 
     def __iter__(self) -> Iterator[Any]:
-        for index in range(len(self)):
-            yield msgspec.json.decode(self._batch.value(index))
+        """The decoded values. One that cannot be decoded raises `Malformed` in its place; the same iterator then goes
+        on with the next."""
+        return _Values(self._batch)
 
     def raw(self, index: int) -> bytes:
         """The JSON of the value at `index`, as it was sent."""

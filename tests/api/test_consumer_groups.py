@@ -49,7 +49,10 @@ def test_a_commit_is_all_or_nothing(client: httpx.Client, group: str) -> None:
     assert refused(commit(client, group)) == (400, 1008)
     assert refused(commit(client, group, row(4), row(4))) == (400, 1008)
     found = client.get(f"/api/v1/consumers/{group}").json()["offsets"]
-    assert [(entry["partition"], entry["offset"]) for entry in found] == [(0, 2), (1, 3)]
+    assert [(entry["partition"], entry["offset"], entry["committed"]) for entry in found] == [
+        (0, 2, True),
+        (1, 3, True),
+    ]
     assert commit(client, group, row(1), force=True).status_code == 200
 
 
@@ -68,9 +71,12 @@ def test_a_group_is_described(client: httpx.Client, group: str) -> None:
     [member] = one["members"]
     assert 0 < member.pop("leaseMs") <= 30_000
     assert member == {"memberId": "m", "stream": "logs", "partitions": [0, 1]}
-    end = client.get("/api/v1/streams/logs").json()["partitionDetails"][0]["endOffset"]
-    assert one["offsets"] == [{"stream": "logs", "partition": 0, "offset": 2, "endOffset": end, "lag": end - 2}]
-    assert one["lag"] == end - 2
+    end, other = (row["endOffset"] for row in client.get("/api/v1/streams/logs").json()["partitionDetails"])
+    assert one["offsets"] == [
+        {"stream": "logs", "partition": 0, "offset": 2, "endOffset": end, "lag": end - 2, "committed": True},
+        {"stream": "logs", "partition": 1, "offset": 0, "endOffset": other, "lag": other, "committed": False},
+    ]
+    assert one["lag"] == end - 2 + other
     assert one["consumerGroup"] == group
     assert one["createdAt"] <= one["lastUsedAt"]
     [listed] = [
@@ -80,7 +86,7 @@ def test_a_group_is_described(client: httpx.Client, group: str) -> None:
         "consumerGroup": group,
         "createdAt": one["createdAt"],
         "lastUsedAt": one["lastUsedAt"],
-        "lag": end - 2,
+        "lag": end - 2 + other,
         "members": 1,
         "streams": ["logs"],
     }
@@ -93,3 +99,36 @@ def test_a_group_is_deleted(client: httpx.Client, group: str) -> None:
     assert refused(client.delete(f"/api/v1/consumers/{group}")) == (404, 1003)
     assert refused(client.get(f"/api/v1/consumers/{group}")) == (404, 1003)
     assert refused(commit(client, group, row(3))) == (404, 1003)
+
+
+def test_lag_counts_from_the_first_call_in_every_view(tmp_path_factory: pytest.TempPathFactory) -> None:
+    running = RunningServer(tmp_path_factory.mktemp("lag") / "data", logs_partitions=1).start()
+    path = "/api/v1/streams/logs/events"
+
+    def views(client: httpx.Client, group: str) -> set[float]:
+        """The lag of one group: in the list, by itself, and in the metrics."""
+        listed = client.get("/api/v1/consumers").json()["consumers"]
+        one = client.get(f"/api/v1/consumers/{group}").json()
+        line = f'forebay_group_lag_records{{group="{group}"}} '
+        [metric] = [row for row in client.get("/metrics").text.splitlines() if row.startswith(line)]
+        [row] = [row for row in listed if row["consumerGroup"] == group]
+        return {row["lag"], one["lag"], sum(entry["lag"] for entry in one["offsets"]), float(metric.split()[-1])}
+
+    try:
+        running.drain(batch(*[event(str(number)) for number in range(5)]))
+        with running.client() as client:
+            for group, offset in [("early", {}), ("late", {"offset": "latest"})]:
+                client.get(path, params={"consumerGroup": group, "timeout": 0, **offset}).raise_for_status()
+            assert (views(client, "early"), views(client, "late")) == ({5}, {0})
+            running.drain(batch(event("more"), event("and more")))
+            assert (views(client, "early"), views(client, "late")) == ({7}, {2})
+        running.kill()
+        running.start()
+        with running.client() as client:
+            assert (views(client, "early"), views(client, "late")) == ({7}, {2})
+            late = client.get(path, params={"consumerGroup": "late", "timeout": 0}).json()
+            assert [row["value"]["message"] for row in late["events"]] == ["more", "and more"]
+            assert late["metadata"]["lag"] == 0
+            assert views(client, "late") == {2}, "what was not committed is not done with"
+    finally:
+        running.stop()

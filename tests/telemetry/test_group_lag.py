@@ -7,8 +7,8 @@ import pytest
 from forebay.telemetry import OTHERS, GroupCollector, groups
 
 
-def group(name: str, *offsets: tuple[str, int, int, int]) -> SimpleNamespace:
-    return SimpleNamespace(name=name, offsets=list(offsets))
+def group(name: str, lag: int = 0) -> SimpleNamespace:
+    return SimpleNamespace(name=name, lag=lag)
 
 
 def rows(*found: SimpleNamespace) -> dict[str, float]:
@@ -17,11 +17,10 @@ def rows(*found: SimpleNamespace) -> dict[str, float]:
     return {sample.labels["group"]: sample.value for sample in family.samples}
 
 
-def test_lag_is_summed_over_streams_and_partitions() -> None:
-    behind = group("behind", ("logs", 0, 10, 15), ("logs", 1, 0, 7), ("events", 0, 3, 3))
-    assert rows(behind, group("new")) == {"behind": 12, "new": 0}
+def test_each_group_has_its_lag() -> None:
+    assert rows(group("behind", 12), group("new")) == {"behind": 12, "new": 0}
 
 
 def test_groups_beyond_the_bound_are_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "MAX_GROUP_LABELS", 2)
-    assert rows(*(group(f"g{n}", ("logs", 0, 0, n)) for n in (4, 3, 2, 1))) == {"g1": 1, "g2": 2, OTHERS: 7}
+    assert rows(*(group(f"g{n}", n) for n in (4, 3, 2, 1))) == {"g1": 1, "g2": 2, OTHERS: 7}

@@ -83,15 +83,28 @@ class ConsumedEvent(msgspec.Struct, rename="camel", omit_defaults=True):
     headers: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
-class ConsumedPositions(msgspec.Struct, rename="camel"):
+class LostRecords(msgspec.Struct, rename={"start": "from"}):
+    """Damaged records that were left out: the first offset, and the one after the last."""
+
+    partition: Count
+    start: Count
+    to: Count
+
+
+class ConsumedPositions(msgspec.Struct, rename="camel", omit_defaults=True):
     """Where to go on. `nextOffset` is that of the last event's partition; `nextOffsets` and `lags` have every partition
-    that is the reader's. A lag is what stands behind the next offset."""
+    that is the reader's. A lag is what stands behind the next offset. `recordsLost` counts damaged records that were
+    left out before the next offsets, `gaps` names them. `unreadable` has the partitions of which the next record cannot
+    be read now, and why: their next offsets stay before it."""
 
     consumer_group: str
     lag: Count
     next_offset: Count
     next_offsets: dict[str, Count]
     lags: dict[str, Count]
+    records_lost: Count
+    gaps: list[LostRecords] | msgspec.UnsetType = msgspec.UNSET
+    unreadable: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ConsumedEvents(msgspec.Struct):
@@ -153,18 +166,19 @@ async def _wait(app: App, request: Request, call: Call, revoked: asyncio.Future[
     loop, stream = asyncio.get_running_loop(), request.bound["name"]
     deadline = loop.time() + call.seconds
     resume: list[tuple[int, int]] = []
+    gaps: list[tuple[int, int, int]] = []
     gone: asyncio.Future[None] | None = None
     try:
         while True:
             app.sessions.check(request.grant, Role.READ)
-            consumed = await _consume(app, stream, call, resume, max(0.0, deadline - loop.time()))
+            consumed = await _consume(app, stream, call, resume, gaps, max(0.0, deadline - loop.time()))
             if consumed.rebalanced:
                 app.polls.rebalanced(call.group, stream)
             left = deadline - loop.time()
             if consumed.count or left <= 0 or app.stopping.is_set():
                 return Response(200, consumed.body)
             gone = gone or asyncio.ensure_future(request.protocol.client_disconnect())
-            resume = consumed.positions
+            resume, gaps = consumed.positions, consumed.gaps
             until = left if consumed.recheck_ms is None else min(left, consumed.recheck_ms / 1000)
             group = call.group if call.member is not None else None
             await app.polls.wait(stream, resume, until, group=group, ends=(gone, revoked))
@@ -176,7 +190,14 @@ async def _wait(app: App, request: Request, call: Call, revoked: asyncio.Future[
             gone.cancel()
 
 
-async def _consume(app: App, stream: str, call: Call, resume: list[tuple[int, int]], seconds: float) -> Consumed:
+async def _consume(
+    app: App,
+    stream: str,
+    call: Call,
+    resume: list[tuple[int, int]],
+    gaps: list[tuple[int, int, int]],
+    seconds: float,
+) -> Consumed:
     return await app.blocking(
         partial(
             app.engine.consume,
@@ -190,6 +211,7 @@ async def _consume(app: App, stream: str, call: Call, resume: list[tuple[int, in
             filter=call.filter,
             auto_commit=call.auto_commit,
             resume=resume,
+            gaps=gaps,
             hold_ms=int(seconds * 1000),
         )
     )

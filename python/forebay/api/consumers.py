@@ -15,7 +15,6 @@ from forebay.http.body import decode
 from forebay.http.reply import Reply
 from forebay.http.response import Response, json_response
 from forebay.http.router import Role, Route
-from forebay.telemetry import lag_of
 
 if TYPE_CHECKING:
     from forebay._forebay import GroupDescription
@@ -67,17 +66,19 @@ class GroupMember(msgspec.Struct, rename="camel"):
 
 
 class GroupOffset(msgspec.Struct, rename="camel"):
-    """One committed offset, and how far it lags behind the end of its partition."""
+    """The next offset to read, committed or where the group began to read, and how far it lags behind the end of its
+    partition."""
 
     stream: str
     partition: int
     offset: int
     end_offset: int
     lag: int
+    committed: bool
 
 
 class ConsumerGroup(msgspec.Struct, rename="camel"):
-    """A group: its members, its committed offsets, and the sum of their lags."""
+    """A group: its members, its offsets, and the sum of their lags."""
 
     consumer_group: str
     created_at: str
@@ -126,13 +127,20 @@ def describe(group: GroupDescription) -> ConsumerGroup:
         group.name,
         rfc3339(group.created_us),
         rfc3339(group.used_us),
-        lag_of(group),
+        group.lag,
         [GroupMember(member, stream, partitions, left) for stream, member, partitions, left in group.members],
-        [
-            GroupOffset(stream, partition, offset, end, max(0, end - offset))
-            for stream, partition, offset, end in group.offsets
-        ],
+        sorted(
+            [*_offsets_of(group.offsets, True), *_offsets_of(group.begun, False)],
+            key=lambda row: (row.stream, row.partition),
+        ),
     )
+
+
+def _offsets_of(rows: list[tuple[str, int, int, int]], committed: bool) -> list[GroupOffset]:
+    return [
+        GroupOffset(stream, partition, offset, end, max(0, end - offset), committed)
+        for stream, partition, offset, end in rows
+    ]
 
 
 def _row(group: GroupDescription) -> ConsumerGroupRow:
@@ -140,9 +148,9 @@ def _row(group: GroupDescription) -> ConsumerGroupRow:
         group.name,
         rfc3339(group.created_us),
         rfc3339(group.used_us),
-        lag_of(group),
+        group.lag,
         len({member for _, member, _, _ in group.members}),
-        sorted({row[0] for row in group.offsets} | {row[0] for row in group.members}),
+        sorted({row[0] for row in (*group.offsets, *group.begun, *group.members)}),
     )
 
 

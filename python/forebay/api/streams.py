@@ -13,12 +13,12 @@ from forebay import errors
 from forebay.http.parameters import Parameters, whole
 from forebay.http.reply import Reply
 from forebay.http.request import shown
-from forebay.http.response import NDJSON, Response, json_response
+from forebay.http.response import NDJSON, Header, Response, json_response
 from forebay.http.router import Role, Route
 from forebay.http.tokens import QuotaNumber
 
 if TYPE_CHECKING:
-    from forebay._forebay import StreamDescription
+    from forebay._forebay import RecordBatch, StreamDescription
     from forebay.app import App
     from forebay.http.auth import Grant
     from forebay.http.request import Request
@@ -120,7 +120,8 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 RECORDS = (
     "A line of JSON a record: `partition`, `offset`, `timestamp` (microseconds since 1970 UTC), `key` and `value`. "
-    "With a token that is limited to projects, only theirs."
+    "With a token that is limited to projects, only theirs. `Forebay-Records-Lost` counts damaged records of the page "
+    "that are left out."
 )
 
 
@@ -181,6 +182,11 @@ def describe(stream: StreamDescription) -> StreamMetadata:
     )
 
 
+def _page_headers(batch: RecordBatch) -> list[Header]:
+    lost = sum(to - start for start, to in batch.gaps)
+    return [NDJSON, ("forebay-next-offset", str(batch.next_offset)), ("forebay-records-lost", str(lost))]
+
+
 def routes(app: App) -> list[Route]:
     async def listing(_request: Request) -> Response:
         streams = await app.blocking(app.engine.streams)
@@ -206,7 +212,7 @@ def routes(app: App) -> list[Route]:
             app.engine.fetch, stream.name, partition, start if offset is None else offset, limit, MAX_PAGE_BYTES
         )
         text = await app.blocking(batch.ndjson, projects)
-        return Response(200, text, [NDJSON, ("forebay-next-offset", str(batch.next_offset))])
+        return Response(200, text, _page_headers(batch))
 
     return [
         Route(
@@ -233,7 +239,7 @@ def routes(app: App) -> list[Route]:
             Role.READ,
             parameters=Parameters(PARTITION, OFFSET, LIMIT),
             summary="Records of one partition, as stored.",
-            replies={200: Reply(None, RECORDS, ("Forebay-Next-Offset",), NDJSON[1])},
-            errors=(errors.StreamNotFound, errors.InvalidOffset),
+            replies={200: Reply(None, RECORDS, ("Forebay-Next-Offset", "Forebay-Records-Lost"), NDJSON[1])},
+            errors=(errors.StreamNotFound, errors.InvalidOffset, errors.StorageUnavailable),
         ),
     ]

@@ -43,15 +43,19 @@ def read(
 ) -> None:
     """Print records of STREAM as NDJSON: {"partition","offset","timestamp","key","value"}.
 
-    Reads up to what was committed when it began.
+    Reads up to what was committed when it began. Damaged records are left out; standard error says where, and the
+    status at the end is 1.
     """
     with source(data_dir, url, token) as opened:
         rows = _partitions(opened, stream, partition)
         if start is not None and len(rows) > 1:
             raise click.UsageError(f"stream {stream!r} has {len(rows)} partitions; an offset needs --partition")
-        left = limit
+        left, lost = limit, 0
         for number, first, end in rows:
-            left = _print(opened, stream, number, first if start is None else start, end, left)
+            left, missing = _print(opened, stream, number, first if start is None else start, end, left)
+            lost += missing
+    if lost:
+        raise click.ClickException(f"{lost} records are damaged and were left out; 'forebay verify' names the files")
 
 
 def _partitions(opened: Source, stream: str, partition: int | None) -> list[tuple[int, int, int]]:
@@ -67,19 +71,26 @@ def _partitions(opened: Source, stream: str, partition: int | None) -> list[tupl
     raise StreamNotFound(f"there is no stream {stream!r}")
 
 
-def _print(opened: Source, stream: str, partition: int, offset: int, end: int, left: int | None) -> int | None:
-    """Prints one partition; returns how many more records are wanted, None when all are."""
+def _print(
+    opened: Source, stream: str, partition: int, offset: int, end: int, left: int | None
+) -> tuple[int | None, int]:
+    """Prints one partition; returns how many more records are wanted, None when all are, and how many were left out."""
     out = sys.stdout.buffer
+    missing = 0
     if offset > end:
         raise InvalidOffset(f"offset {offset} is beyond the end of partition {partition}, which is {end}")
     while offset < end and (left is None or left > 0):
         wanted = min(PAGE_RECORDS, end - offset, PAGE_RECORDS if left is None else left)
-        lines, following = opened.page(stream, partition, offset, wanted)
+        lines, following, lost = opened.page(stream, partition, offset, wanted)
         out.write(lines)
+        if lost:
+            missing += lost
+            place = f"offsets {offset} to {following - 1} of partition {partition}"
+            click.echo(f"{lost} damaged records are left out among {place}", err=True)
         if following <= offset:
             break
         if left is not None:
             left -= lines.count(b"\n")
         offset = following
     out.flush()
-    return left
+    return left, missing

@@ -32,8 +32,8 @@ class Source(Protocol):
     def streams(self) -> list[dict[str, Any]]:
         """Every stream's metadata, as `GET /api/v1/streams` shows it."""
 
-    def page(self, stream: str, partition: int, offset: int, limit: int) -> tuple[bytes, int]:
-        """At most `limit` records as NDJSON, and the offset after them."""
+    def page(self, stream: str, partition: int, offset: int, limit: int) -> tuple[bytes, int, int]:
+        """At most `limit` records as NDJSON, the offset after them, and how many damaged ones were left out."""
 
     def status(self) -> dict[str, Any]: ...
 
@@ -47,9 +47,9 @@ class Directory:
     def streams(self) -> list[dict[str, Any]]:
         return [msgspec.to_builtins(describe(stream)) for stream in self._log.streams()]
 
-    def page(self, stream: str, partition: int, offset: int, limit: int) -> tuple[bytes, int]:
+    def page(self, stream: str, partition: int, offset: int, limit: int) -> tuple[bytes, int, int]:
         records = self._log.read(stream, offset, partition=partition, max_records=limit, max_bytes=MAX_PAGE_BYTES)
-        return records.ndjson(), records.next_offset
+        return records.ndjson(), records.next_offset, records.records_lost
 
     def status(self) -> dict[str, Any]:
         return self._log.stats()
@@ -73,10 +73,10 @@ class Server:
         listing: list[dict[str, Any]] = json.loads(body)["streams"]
         return listing
 
-    def page(self, stream: str, partition: int, offset: int, limit: int) -> tuple[bytes, int]:
+    def page(self, stream: str, partition: int, offset: int, limit: int) -> tuple[bytes, int, int]:
         query = urlencode({"partition": partition, "offset": offset, "limit": limit})
         body, headers = self._get(f"/api/v1/streams/{quote(stream, safe='')}/records?{query}")
-        return body, int(headers["forebay-next-offset"])
+        return body, int(headers["forebay-next-offset"]), int(headers["forebay-records-lost"])
 
     def status(self) -> dict[str, Any]:
         status, body, _ = self._request("/readyz")

@@ -38,6 +38,10 @@ HEADERS: Mapping[str, JsonObject] = {
         "description": "Where the next page begins.",
         "schema": {"type": "integer", "minimum": 0},
     },
+    "Forebay-Records-Lost": {
+        "description": "Damaged records that are left out of this page; the next one begins behind them.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
     "Retry-After": {
         "description": "Seconds after which a retry may succeed.",
         "schema": {"type": "integer", "minimum": 1},

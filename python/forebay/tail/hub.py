@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 
 from forebay._forebay import Engine, Filter, Projects, TailChunk
-from forebay.errors import ForebayError, Saturated, StreamNotFound, Unauthorized
+from forebay.errors import ForebayError, Saturated, StorageUnavailable, StreamNotFound, Unauthorized
 from forebay.http.outlet import Outlet
 from forebay.tail.position import Position, written
 
@@ -37,6 +37,9 @@ STALL_SECONDS = 10.0
 """A reader that takes nothing for so long, while there is something for it, is disconnected."""
 
 _PACE_SECONDS = 0.02
+
+READ_RETRY_SECONDS = 1.0
+"""After a read that failed and may succeed later: tails stay open, stand still and say why."""
 
 RETRY_MILLISECONDS = 1000
 """When a browser comes back after a disconnection."""
@@ -98,9 +101,14 @@ class Hub:
 
     async def _advance(self) -> None:
         """Reads and sends until nothing is left of what was there."""
-        while True:
+        while not self.ended:
             before = self.position
-            chunk = await self._read(before, None)
+            try:
+                chunk = await self._read(before, None)
+            except StorageUnavailable as error:
+                self._broadcast(_comment(error), before)
+                await asyncio.sleep(READ_RETRY_SECONDS)
+                continue
             self.position = chunk.position
             self._moved.set()
             self._moved = asyncio.Event()
@@ -170,7 +178,12 @@ class Hub:
                     # The hub is about to read what this one has seen already.
                     await self._next_move()
                     continue
-                chunk = await self._read(position, ends)
+                try:
+                    chunk = await self._read(position, ends)
+                except StorageUnavailable as error:
+                    outlet.send(_comment(error))
+                    await asyncio.sleep(READ_RETRY_SECONDS)
+                    continue
                 position = chunk.position
                 if chunk.records:
                     outlet.send(chunk.body)
@@ -201,6 +214,11 @@ class Hub:
 
 def _last_event(why: str) -> bytes:
     return f'event: end\ndata: {{"reason":"{why}"}}\n\n'.encode()
+
+
+def _comment(error: ForebayError) -> bytes:
+    """A sign of life that browsers do not show (HTML Living Standard, 9.2.6), on one line."""
+    return f": {error.name}: {' '.join(error.detail.split())}\n\n".encode()
 
 
 def _reason(error: ForebayError) -> str:

@@ -2,7 +2,7 @@
 
 from forebay.telemetry.build import BuildCollector
 from forebay.telemetry.disk import DiskCollector
-from forebay.telemetry.groups import MAX_GROUP_LABELS, GroupCollector, lag_of
+from forebay.telemetry.groups import MAX_GROUP_LABELS, GroupCollector
 from forebay.telemetry.labels import OTHERS
 from forebay.telemetry.streams import MAX_STREAM_LABELS, StreamCollector
 
@@ -14,5 +14,4 @@ __all__ = [
     "DiskCollector",
     "GroupCollector",
     "StreamCollector",
-    "lag_of",
 ]

@@ -11,15 +11,10 @@ from prometheus_client.registry import Collector
 from forebay.telemetry.labels import OTHERS
 
 if TYPE_CHECKING:
-    from forebay._forebay import Engine, GroupDescription
+    from forebay._forebay import Engine
 
 MAX_GROUP_LABELS = 100
 """Groups with a series of their own, by name; there may be 10,000."""
-
-
-def lag_of(group: GroupDescription) -> int:
-    """Records after its committed offsets, over all of its streams."""
-    return sum(max(0, end - offset) for _stream, _partition, offset, end in group.offsets)
 
 
 class GroupCollector(Collector):
@@ -29,10 +24,10 @@ class GroupCollector(Collector):
         self._engine = engine
 
     def collect(self) -> Iterator[Metric]:
-        lags = sorted((group.name, lag_of(group)) for group in self._engine.groups())
+        lags = sorted((group.name, group.lag) for group in self._engine.groups())
         lag = GaugeMetricFamily(
             "forebay_group_lag_records",
-            "Records after the offsets that the group committed, in the partitions where it has.",
+            "Records after the offsets that the group committed, or after where it began to read.",
             labels=["group"],
         )
         for name, records in lags[:MAX_GROUP_LABELS]:

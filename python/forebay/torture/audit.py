@@ -130,7 +130,7 @@ class Audit:
     def _rows(self, source: Source, partition: int, offset: int, end: int) -> list[Row]:
         rows: list[Row] = []
         while offset < end:
-            lines, following = source.page(STREAM, partition, offset, min(PAGE_RECORDS, end - offset))
+            lines, following, _lost = source.page(STREAM, partition, offset, min(PAGE_RECORDS, end - offset))
             try:
                 page = self._decoder.decode_lines(lines)
             except msgspec.DecodeError as error:

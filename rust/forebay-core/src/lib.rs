@@ -35,7 +35,7 @@ pub use ingest::{Encoding, OnInvalid};
 pub use log::append::{Completer, Level, Placed, Receipt};
 pub use log::dedup::Key;
 pub use log::quarantine::{Item, OffsetRange};
-pub use log::read::{Limits, RecordBatch};
+pub use log::read::{Gap, Limits, RecordBatch};
 pub use log::repair::{Apply, RepairReport, repair};
 pub use log::sse::Position;
 pub use log::verify::{Finding, VerifyReport, verify};

@@ -8,8 +8,8 @@ use crate::filter::Filter;
 use crate::ids::{Offset, PartitionId};
 use crate::ingest::request::AllowedKeys;
 use crate::log::event_json::{EventWriter, Layout};
-use crate::log::read::{Limits, RecordBatch};
-use crate::log::sse::{Position, write_event, write_gap};
+use crate::log::read::{Gap, Limits, RecordBatch};
+use crate::log::sse::{Missing, Position, write_event, write_gap};
 use crate::stream::Stream;
 
 /// How long one chunk may choose among records: a slow filter gets on in small steps and leaves the readers' threads to
@@ -40,12 +40,21 @@ pub struct TailChunk {
     pub body: Vec<u8>,
     /// Where the next chunk starts.
     pub position: Position,
-    /// Records in the body.
+    /// Events in the body: records, and gaps.
     pub records: usize,
     /// Records that were read, chosen or not.
     pub scanned: usize,
     /// Whether there was more than the limits let through.
     pub more: bool,
+}
+
+impl TailChunk {
+    /// Goes on behind a gap, and says so.
+    fn pass(&mut self, gap: Gap, why: Missing) {
+        self.position.next[gap.partition.0 as usize] = gap.to;
+        write_gap(&self.position, gap, why, &mut self.body);
+        self.records += 1;
+    }
 }
 
 impl Engine {
@@ -60,11 +69,12 @@ impl Engine {
         Ok(Position { stream: stream.id(), next })
     }
 
-    /// Reads on from a position. Records that retention has deleted meanwhile are left out, and the body says so.
+    /// Reads on from a position. Records that retention has deleted meanwhile and damaged ones are left out, and the body
+    /// says so. A partition that cannot be read now stays where it is.
     ///
     /// # Errors
     /// `StreamNotFound`, also when the name belongs to another stream by now; `InvalidOffset` for a position that the
-    /// stream does not have; as [`Engine::fetch`].
+    /// stream does not have; `StorageUnavailable` when no partition gets on because one cannot be read now.
     pub fn tail(&self, request: TailRequest<'_>) -> Result<TailChunk> {
         let stream = self.catalog.named(request.stream)?;
         if stream.id() != request.position.stream {
@@ -79,8 +89,17 @@ impl Engine {
         // Each partition gets its part, so that a busy one does not keep the others back.
         let parts = behind.len().max(1);
         let part = Limits { records: limits.records.div_ceil(parts), bytes: limits.bytes.div_ceil(parts) };
+        let before = chunk.position.next.clone();
+        let mut failure = None;
         for (partition, end) in behind.iter().copied() {
-            let batch = self.read_part(&stream, partition, end, part, &mut chunk)?;
+            let batch = match self.read_part(&stream, partition, end, part, &mut chunk) {
+                Ok(batch) => batch,
+                Err(error) if error.kind() == ErrorKind::StorageUnavailable => {
+                    failure = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let deadline = started + MAX_CHOOSING;
             choose(&batch, end, &mut chunk, deadline, |offset, record| {
                 allowed.is_none_or(|keys| record.key.is_some_and(|key| keys.contains(key)))
@@ -89,6 +108,9 @@ impl Engine {
             if Instant::now() > deadline {
                 break;
             }
+        }
+        if let Some(failure) = failure.filter(|_| chunk.position.next == before) {
+            return Err(failure);
         }
         chunk.more = behind.iter().any(|(partition, end)| chunk.position.next[partition.0 as usize] < *end);
         Ok(chunk)
@@ -114,9 +136,7 @@ impl Engine {
             if error.kind() != ErrorKind::InvalidOffset || start <= from {
                 return Err(error);
             }
-            chunk.position.next[index] = start;
-            write_gap(&chunk.position, partition, from, start, &mut chunk.body);
-            chunk.records += 1;
+            chunk.pass(Gap { partition, from, to: start }, Missing::Expired);
         }
     }
 }
@@ -157,9 +177,14 @@ fn choose(
     let index = batch.partition().0 as usize;
     // A line end inside of the data would end its line.
     let mut writer = EventWriter::new(chunk.position.stream, batch.partition(), Layout::OneLine);
+    let lost = |gap: &&Gap| gap.from < end;
+    let mut gaps = batch.gaps().iter().filter(lost).map(|gap| Gap { to: gap.to.min(end), ..*gap }).peekable();
     for (offset, record) in batch.iter() {
+        while let Some(gap) = gaps.next_if(|gap| gap.from < offset) {
+            chunk.pass(gap, Missing::Damaged);
+        }
         if offset >= end {
-            break;
+            return;
         }
         chunk.position.next[index] = offset.plus(1);
         chunk.scanned += 1;
@@ -171,7 +196,5 @@ fn choose(
             return;
         }
     }
-    // Also behind what was damaged away.
-    let next = batch.next_offset().min(end);
-    chunk.position.next[index] = chunk.position.next[index].max(next);
+    gaps.for_each(|gap| chunk.pass(gap, Missing::Damaged));
 }

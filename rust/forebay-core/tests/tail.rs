@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{Mark, drain, open, sealing_soon, small, until};
-use forebay_core::log::storage::faulty::Faulty;
+use common::{Mark, drain, open, sealing_soon, small, until, wait_sealed};
+use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{
     Engine, ErrorKind, Filter, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Position, Request, Retention,
     Shape, StreamId, TailChunk, TailRequest,
@@ -124,7 +124,86 @@ fn a_gap_says_what_retention_deleted() {
     let chunk = engine.tail(TailRequest { stream: LOGS, ..request(start) }).unwrap();
     let text = text(&chunk);
     let gap = text.split("\n\n").next().unwrap();
-    let to = gap.split("\"to\":").nth(1).unwrap().trim_end_matches('}');
-    assert!(gap.contains(&format!(":{to}\nevent: gap\ndata: {{\"partition\":0,\"from\":0,\"to\":{to}}}")), "{gap}");
+    let to = gap.split("\"to\":").nth(1).unwrap().split(',').next().unwrap();
+    let data = format!("{{\"partition\":0,\"from\":0,\"to\":{to},\"reason\":\"expired\"}}");
+    assert!(gap.contains(&format!(":{to}\nevent: gap\ndata: {data}")), "{gap}");
     assert!(to.parse::<u64>().unwrap() > 0);
+}
+
+/// Two partitions, each with a record in each of three segments.
+fn sealed() -> Faulty {
+    let storage = Faulty::new(3);
+    let engine = open(&storage, &sealing_soon()).unwrap();
+    engine.create_stream("orders", 2).unwrap();
+    for value in ["1", "2", "3"] {
+        append(&engine, 0, value, "");
+        append(&engine, 1, value, "");
+        wait_sealed(&engine);
+    }
+    drop(engine);
+    storage
+}
+
+/// The second of the segments that hold something.
+fn second(storage: &Faulty) -> std::path::PathBuf {
+    let full = |path: &std::path::PathBuf| path.to_string_lossy().ends_with(".segment");
+    let mut segments: Vec<_> = storage.files().into_iter().map(|(path, _)| path).filter(full).collect();
+    segments.sort();
+    segments.swap_remove(1)
+}
+
+#[test]
+fn a_gap_names_what_is_damaged_and_its_id_goes_on_behind_it() {
+    let storage = sealed();
+    // The first block's first byte: that of partition 0.
+    assert!(storage.flip(second(&storage), 32 + 64 + 9, 1) || storage.flip(second(&storage), 100, 1));
+    let engine = open(&storage, &small()).unwrap();
+    let start = engine.position("orders", true).unwrap();
+    let chunk = engine.tail(request(start.clone())).unwrap();
+    let text = text(&chunk);
+    let gap = text.split("\n\n").find(|event| event.contains("event: gap")).unwrap();
+    let lost = text.matches("event: gap").count();
+    assert!(gap.contains("\"from\":1,\"to\":2,\"reason\":\"damaged\"}"), "{text}");
+    assert_eq!((chunk.records, chunk.scanned), (6, 6 - lost));
+    assert_eq!(chunk.position.next, [Offset(3), Offset(3)]);
+    // Who comes back with the gap's id gets what is behind it, and no gap again.
+    let id = gap.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+    let next = id.split(':').nth(1).unwrap().split('.').map(|offset| Offset(offset.parse().unwrap())).collect();
+    let resumed = engine.tail(request(Position { stream: start.stream, next })).unwrap();
+    assert!(!String::from_utf8(resumed.body).unwrap().contains("event: gap"));
+    // Up to inside of the gap.
+    let until = [Offset(1), Offset(0)];
+    let chunk = engine.tail(TailRequest { until: Some(&until), ..request(start) }).unwrap();
+    assert_eq!((chunk.position.next, chunk.records), (until.to_vec(), 1));
+}
+
+#[test]
+fn a_read_that_fails_moves_no_position() {
+    let storage = sealed();
+    for operation in [Operation::Open, Operation::Read] {
+        for nth in 1.. {
+            let storage = storage.kill();
+            let engine = open(&storage, &small()).unwrap();
+            let fault = storage.inject(Fault::nth(operation, nth).on("segments/").times(3));
+            let (mut position, mut body, mut failures) = (engine.position("orders", true).unwrap(), String::new(), 0);
+            while position.next != [Offset(3), Offset(3)] {
+                match engine.tail(request(position.clone())) {
+                    Ok(chunk) => {
+                        body += &text(&chunk);
+                        position = chunk.position;
+                    }
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::StorageUnavailable, "{error}");
+                        failures += 1;
+                        assert!(failures < 5, "{error}");
+                    }
+                }
+            }
+            assert_eq!((body.matches("data: ").count(), body.matches("event: gap").count()), (6, 0), "{body}");
+            if storage.hits(fault) == 0 {
+                assert!(nth > 3, "the fault has to strike");
+                break;
+            }
+        }
+    }
 }

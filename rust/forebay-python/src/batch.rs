@@ -59,6 +59,11 @@ impl RecordBatch {
     }
 
     #[getter]
+    fn gaps(&self) -> Vec<(u64, u64)> {
+        self.batch.gaps().iter().map(|gap| (gap.from.0, gap.to.0)).collect()
+    }
+
+    #[getter]
     fn offsets<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyMemoryView>> {
         view(slf, Which::Offsets)
     }

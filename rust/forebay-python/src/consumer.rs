@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_core::consumer::{Consume, Fetched, GroupReport, OffsetCommit, OnReset, StartAt, write_answer};
-use forebay_core::{Completer, Engine, Error, ErrorKind, Offset, PartitionId, Result, Ticket};
+use forebay_core::{Completer, Engine, Error, ErrorKind, Gap, Offset, PartitionId, Result, Ticket};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -24,6 +24,7 @@ pub struct Call {
     partition: Option<u32>,
     start_at: StartAt,
     resume: Vec<(PartitionId, Offset)>,
+    gaps: Vec<Gap>,
     limit: usize,
     on_reset: OnReset,
     filter: Option<Py<Filter>>,
@@ -41,6 +42,7 @@ impl Call {
             partition: None,
             start_at: StartAt::Committed,
             resume: Vec::new(),
+            gaps: Vec::new(),
             limit: 100,
             on_reset: OnReset::Error,
             filter: None,
@@ -59,6 +61,7 @@ impl Call {
             "partition" => self.partition = value.extract()?,
             "offset" => self.start_at = start_at(value)?,
             "resume" => self.resume = places(value.extract()?),
+            "gaps" => self.gaps = gaps(value.extract()?),
             "limit" => self.limit = value.extract()?,
             "on_reset" => self.on_reset = on_reset(&value.extract::<String>()?)?,
             "filter" => self.filter = value.extract()?,
@@ -77,6 +80,7 @@ impl Call {
             partition: self.partition.map(PartitionId),
             start_at: self.start_at,
             resume: &self.resume,
+            gaps: &self.gaps,
             filter: self.filter.as_ref().map(|filter| &filter.get().0),
             limit: self.limit,
             on_reset: self.on_reset,
@@ -118,6 +122,15 @@ pub fn places(positions: Vec<(u32, u64)>) -> Vec<(PartitionId, Offset)> {
     positions.into_iter().map(|(partition, offset)| (PartitionId(partition), Offset(offset))).collect()
 }
 
+/// (partition, first offset, offset after the last).
+type GapTuple = (u32, u64, u64);
+
+/// Gaps from Python's.
+fn gaps(rows: Vec<GapTuple>) -> Vec<Gap> {
+    let gap = |(partition, from, to)| Gap { partition: PartitionId(partition), from: Offset(from), to: Offset(to) };
+    rows.into_iter().map(gap).collect()
+}
+
 /// The answer to a consumer.
 #[pyclass(frozen, get_all, module = "forebay._forebay")]
 #[derive(Debug)]
@@ -125,6 +138,7 @@ pub struct Consumed {
     body: Py<PyBytes>,
     count: usize,
     positions: Vec<(u32, u64)>,
+    gaps: Vec<GapTuple>,
     rebalanced: bool,
     recheck_ms: Option<u64>,
 }
@@ -135,6 +149,8 @@ pub struct Consumed {
 pub struct Polled {
     batches: Vec<Py<RecordBatch>>,
     positions: Vec<(u32, u64)>,
+    /// Partition, and why it cannot be read now.
+    unreadable: Vec<(u32, String)>,
     recheck_ms: Option<u64>,
 }
 
@@ -160,6 +176,7 @@ pub fn consume(py: Python<'_>, engine: &Engine, call: &Call) -> PyResult<Consume
         body: PyBytes::new(py, &body).unbind(),
         count: fetched.count(),
         positions: positions(&fetched),
+        gaps: fetched.gaps.iter().map(|gap| (gap.partition.0, gap.from.0, gap.to.0)).collect(),
         rebalanced: fetched.rebalanced,
         recheck_ms: recheck_ms(&fetched),
     })
@@ -169,8 +186,10 @@ pub fn consume(py: Python<'_>, engine: &Engine, call: &Call) -> PyResult<Consume
 pub fn poll(py: Python<'_>, engine: &Engine, call: &Call) -> PyResult<Polled> {
     let fetched = py.detach(|| call.run(engine)).map_err(|error| raise(py, &error))?;
     let (positions, recheck_ms) = (positions(&fetched), recheck_ms(&fetched));
+    let why = |(partition, error): (PartitionId, Error)| (partition.0, error.detail().to_owned());
+    let unreadable = fetched.unreadable.into_iter().map(why).collect();
     let batches = fetched.batches.into_iter().map(|batch| Py::new(py, RecordBatch { batch }));
-    Ok(Polled { batches: batches.collect::<PyResult<_>>()?, positions, recheck_ms })
+    Ok(Polled { batches: batches.collect::<PyResult<_>>()?, positions, unreadable, recheck_ms })
 }
 
 /// Commits offsets; who waits is told by `completer`, or else this call waits.
@@ -202,6 +221,9 @@ pub struct GroupDescription {
     members: Vec<(String, String, Vec<u32>, u64)>,
     /// Stream, partition, offset, end.
     offsets: Vec<(String, u32, u64, u64)>,
+    /// The same of where it began, in partitions of which it has committed nothing.
+    begun: Vec<(String, u32, u64, u64)>,
+    lag: u64,
 }
 
 impl GroupDescription {
@@ -212,12 +234,15 @@ impl GroupDescription {
             (member.stream, member.member, partitions, u64::try_from(member.left.as_millis()).unwrap_or(u64::MAX))
         };
         let offset = |row: forebay_core::consumer::OffsetReport| (row.stream, row.partition.0, row.offset.0, row.end.0);
+        let lag = report.lag();
         Self {
             name: report.name,
             created_us: report.created.0,
             used_us: report.used.0,
             members: report.members.into_iter().map(member).collect(),
             offsets: report.offsets.into_iter().map(offset).collect(),
+            begun: report.begun.into_iter().map(offset).collect(),
+            lag,
         }
     }
 }

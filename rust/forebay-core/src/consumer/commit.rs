@@ -8,7 +8,7 @@ use super::group::{Group, GroupState};
 use super::groups::Groups;
 use super::lease::LEASE;
 use super::position::check_inside;
-use super::rows::Committed;
+use super::rows::{Committed, OffsetRow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Ticket};
 use crate::log::append::{Append, Completer, Level, Receipt, Reply, Waiter};
@@ -118,7 +118,8 @@ impl Groups {
         state.reserve_offsets(&offsets)?;
         state.begin_commit(&offsets);
         drop(state);
-        let settling = Settling { group: Arc::clone(group), offsets, then: completer, ticket };
+        let rows = offsets.into_iter().map(OffsetRow::Committed).collect();
+        let settling = Settling { group: Arc::clone(group), rows, then: completer, ticket };
         let reply = Reply::new(Arc::new(settling), ticket);
         self.commits.push(Append { held, ..Append::control(ops, reply) });
         drop(order);
@@ -185,18 +186,18 @@ fn check_offsets(state: &GroupState, places: &[Place], force: bool) -> Result<Ve
     Ok(offsets)
 }
 
-/// Takes offsets into memory when their commit is durable, on the way to whoever waits.
+/// Takes rows into memory when their commit is durable, on the way to whoever waits.
 #[derive(Debug)]
-struct Settling {
-    group: Arc<Group>,
-    offsets: Vec<Committed>,
-    then: Arc<dyn Completer>,
-    ticket: Ticket,
+pub(super) struct Settling {
+    pub(super) group: Arc<Group>,
+    pub(super) rows: Vec<OffsetRow>,
+    pub(super) then: Arc<dyn Completer>,
+    pub(super) ticket: Ticket,
 }
 
 impl Completer for Settling {
     fn complete(&self, _ticket: Ticket, outcome: Result<Receipt>) {
-        self.group.settle(&self.offsets, outcome.is_ok());
+        self.group.settle(&self.rows, outcome.is_ok());
         self.then.complete(self.ticket, outcome);
     }
 

@@ -9,25 +9,12 @@ use super::groups::Groups;
 use super::lease::LEASE;
 use super::names::{check_group, check_member};
 use super::position::{OnReset, Position, StartAt, resolve};
-use super::share::share;
+use super::reading::Reading;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
 use crate::ids::{Offset, PartitionId, Timestamp};
-use crate::log::read::{Limits, RecordBatch};
-use crate::log::ring::Partition;
+use crate::log::read::{Gap, RecordBatch};
 use crate::stream::Stream;
-
-/// Encoded bytes of one answer's records, and one record always: an answer is held whole in memory, by at most as many
-/// readers at once as there are threads for them.
-pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
-/// Records that one call looks at when a filter leaves most of them out; the next call goes on where it ended.
-pub const MAX_FILTERED_RECORDS: usize = 100_000;
-/// And how long it does: it holds one of the few threads that read.
-const MAX_FILTER_TIME: Duration = Duration::from_millis(100);
-/// How many of them are read at once.
-const FILTER_RECORDS: usize = 2_000;
-/// How often a read from the start tries again when retention moves the start meanwhile.
-const TRIES: usize = 8;
 
 /// One call of a consumer.
 #[derive(Clone, Debug)]
@@ -44,6 +31,8 @@ pub struct Consume<'a> {
     pub start_at: StartAt,
     /// How far the same reader got by earlier calls, by partition: it goes on there.
     pub resume: &'a [(PartitionId, Offset)],
+    /// What those calls left out and nobody was told yet: it is told with what this one leaves out.
+    pub gaps: &'a [Gap],
     /// Only records that it matches; offsets move past the others.
     pub filter: Option<&'a Filter>,
     /// At most this many records.
@@ -74,10 +63,14 @@ pub struct Reached {
 pub struct Fetched {
     /// The stream, as it was.
     pub stream: Arc<Stream>,
-    /// The records, each batch of one partition.
+    /// The records, each batch of one partition. One may hold none but say what it left out.
     pub batches: Vec<RecordBatch>,
     /// Every partition that is the reader's, in order.
     pub reached: Vec<Reached>,
+    /// Damaged records that were left out: the positions are behind them.
+    pub gaps: Vec<Gap>,
+    /// Partitions of which the next record cannot be read now, and why: their positions stay before it.
+    pub unreadable: Vec<(PartitionId, Error)>,
     /// Whether partitions changed hands by this call.
     pub rebalanced: bool,
     /// When another member's lease runs out: a call then may get its partitions.
@@ -92,27 +85,13 @@ impl Fetched {
     }
 }
 
-/// A partition on its way to being read.
-struct Reading {
-    partition: PartitionId,
-    from: Offset,
-    position: Position,
-    end: Offset,
-}
-
-/// What a filter may cost in one partition.
-#[derive(Clone, Copy)]
-struct Scan {
-    records: usize,
-    deadline: Instant,
-}
-
 impl Groups {
     /// Reads what comes next for a group.
     ///
     /// # Errors
     /// `StreamNotFound`, `InvalidOffset` telling the valid range, `FencedMember` for a partition that is another
     /// member's, `InvalidRequest`, `Saturated` for too many groups or members, or why a new group cannot be written.
+    /// `StorageUnavailable` when nothing is given because what comes next cannot be read now; nothing is committed then.
     pub fn consume(&self, request: &Consume<'_>) -> Result<Fetched> {
         let stream = self.catalog.named(request.stream)?;
         check(request, &stream)?;
@@ -126,17 +105,19 @@ impl Groups {
         }
     }
 
-    fn consume_as(&self, group: &Group, stream: Arc<Stream>, request: &Consume<'_>) -> Result<Option<Fetched>> {
+    fn consume_as(&self, group: &Arc<Group>, stream: Arc<Stream>, request: &Consume<'_>) -> Result<Option<Fetched>> {
         let lease = lease(group, &stream, request)?;
         let Some((mut readings, turn, next_expiry)) = positions(group, &stream, &lease, (request, self.clock.stamp()))?
         else {
             return Ok(None);
         };
-        let batches = self.read(&stream, &mut readings, request, turn)?;
+        self.begin(group, &stream, &readings)?;
+        let batches = self.read(&stream, &mut readings, request, turn);
         if stream.is_deleted() {
             let detail = format!("stream {:?} was deleted", stream.name());
             return Err(Error::new(ErrorKind::StreamNotFound, detail));
         }
+        let batches = batches?;
         end_call(group, &stream, request, turn.wrapping_add(batches.len().max(1)), batches.is_empty());
         if request.auto_commit {
             self.commit_read(&stream, &readings, request)?;
@@ -147,94 +128,10 @@ impl Groups {
             end: reading.end.max(reading.position.offset),
         };
         let reached = readings.iter().map(reached).collect();
-        Ok(Some(Fetched { stream, batches, reached, rebalanced: lease.rebalanced, next_expiry }))
-    }
-
-    /// Reads up to the limits, sharing them among the partitions, and moves the positions on.
-    fn read(
-        &self,
-        stream: &Stream,
-        readings: &mut [Reading],
-        request: &Consume<'_>,
-        turn: usize,
-    ) -> Result<Vec<RecordBatch>> {
-        let available: Vec<u64> =
-            readings.iter().map(|reading| reading.end.0.saturating_sub(reading.position.offset.0)).collect();
-        let quotas = share(&available, request.limit, turn);
-        let count = readings.len();
-        let mut waiting = quotas.iter().filter(|quota| **quota > 0).count();
-        let mut batches = Vec::with_capacity(waiting);
-        let deadline = Instant::now() + MAX_FILTER_TIME;
-        let (mut left, mut scan) = (MAX_ANSWER_BYTES, MAX_FILTERED_RECORDS);
-        for at in (0..count).map(|index| (turn % count.max(1) + index) % count) {
-            if quotas[at] == 0 || left == 0 {
-                continue;
-            }
-            let limits = Limits { records: quotas[at], bytes: left / waiting };
-            let before = batches.len();
-            match request.filter {
-                None => batches.push(self.read_one(stream, &mut readings[at], limits)?),
-                Some(filter) => {
-                    let budget = Scan { records: scan / waiting, deadline };
-                    scan -= self.read_matching(stream, &mut readings[at], limits, filter, budget, &mut batches)?;
-                }
-            }
-            waiting -= 1;
-            left = left.saturating_sub(batches[before..].iter().map(RecordBatch::bytes).sum());
-        }
-        batches.retain(|batch| !batch.is_empty());
-        Ok(batches)
-    }
-
-    /// Reads on until as many records match as the limits allow, or the budget is used up; returns how many records were
-    /// read. The deadline lets each partition look at one record.
-    fn read_matching(
-        &self,
-        stream: &Stream,
-        reading: &mut Reading,
-        limits: Limits,
-        filter: &Filter,
-        budget: Scan,
-        batches: &mut Vec<RecordBatch>,
-    ) -> Result<usize> {
-        let (mut read, mut left, mut looked, mut late) = (0, limits, false, false);
-        while read < budget.records
-            && left.records > 0
-            && left.bytes > 0
-            && !late
-            && reading.position.offset < reading.end
-        {
-            let records = FILTER_RECORDS.min(budget.records - read);
-            let mut batch = self.read_one(stream, reading, Limits { records, bytes: left.bytes })?;
-            read += batch.len().max(1);
-            batch.select(left.records, |offset, record| {
-                late = looked && Instant::now() >= budget.deadline;
-                looked = true;
-                (!late).then(|| filter.matches(reading.partition, offset, record))
-            });
-            // Behind the last one that is given or left out: what comes after it is looked at next time.
-            reading.position.offset = batch.next_offset();
-            left.records -= batch.len();
-            left.bytes = left.bytes.saturating_sub(batch.bytes());
-            batches.push(batch);
-        }
-        Ok(read.min(budget.records))
-    }
-
-    /// Reads, and moves the position on.
-    fn read_one(&self, stream: &Stream, reading: &mut Reading, limits: Limits) -> Result<RecordBatch> {
-        let mut tries = 1;
-        let batch = loop {
-            match self.reader.fetch(stream, reading.partition, reading.position.offset, limits) {
-                Err(error) if error.kind() == ErrorKind::InvalidOffset && reading.position.floats && tries < TRIES => {
-                    tries += 1;
-                    reading.position.offset = stream.partition(reading.partition).map_or(Offset(0), Partition::start);
-                }
-                fetched => break fetched?,
-            }
-        };
-        reading.position = Position { offset: batch.next_offset(), floats: false };
-        Ok(batch)
+        let gaps = request.gaps.iter().chain(batches.iter().flat_map(RecordBatch::gaps)).copied().collect();
+        let failed = |reading: Reading| Some((reading.partition, reading.failure?));
+        let unreadable = readings.into_iter().filter_map(failed).collect();
+        Ok(Some(Fetched { stream, batches, reached, gaps, unreadable, rebalanced: lease.rebalanced, next_expiry }))
     }
 
     /// Commits how far the call read, never back.
@@ -343,12 +240,13 @@ fn positions(
     let mut readings = Vec::with_capacity(lease.partitions.len());
     for partition in &lease.partitions {
         let Some(log) = stream.partition(*partition) else { continue };
-        let committed = of.committed.get(partition).copied();
+        let committed = of.committed.get(partition).map(|offset| Position { offset: *offset, floats: false });
+        let known = committed.or_else(|| of.begun.get(partition).map(|beginning| beginning.position));
         let resume = resumes.iter().find(|(of, _)| of == partition).map(|(_, offset)| *offset);
-        let position = resolve(log, request.start_at, committed, resume, request.on_reset);
+        let position = resolve(log, request.start_at, known, resume, request.on_reset);
         let position = position.map_err(|outside| outside.error(stream.name(), partition))?;
         let (partition, from, end) = (*partition, position.offset, log.committed());
-        readings.push(Reading { partition, from, position, end });
+        readings.push(Reading { partition, from, position, end, failure: None });
     }
     Ok(Some((readings, of.turn, next_expiry)))
 }

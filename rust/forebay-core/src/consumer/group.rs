@@ -8,7 +8,8 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::lease::Leases;
-use super::rows::{Committed, GroupRow};
+use super::position::Position;
+use super::rows::{Begun, Committed, GroupRow, OffsetRow};
 use crate::admission::{Budget, Hold};
 use crate::error::Result;
 use crate::ids::{Offset, PartitionId, StreamId, Timestamp};
@@ -21,6 +22,8 @@ pub(crate) struct Group {
     /// Held while a commit is checked and queued, and while leases change hands: offsets reach memory in the order in
     /// which they reach the journal, and a partition changes hands only when no commit of its old owner is under way.
     order: Mutex<()>,
+    /// Held while it is made durable where the group begins: what one call noted is not noted otherwise by another.
+    beginning: Mutex<()>,
     state: Mutex<GroupState>,
     settled: Condvar,
 }
@@ -43,12 +46,22 @@ pub(crate) struct GroupState {
 #[derive(Debug)]
 pub(crate) struct GroupStream {
     pub(crate) committed: BTreeMap<PartitionId, Offset>,
+    /// Where it began in partitions of which nothing is committed.
+    pub(crate) begun: BTreeMap<PartitionId, Beginning>,
     /// The newest offsets of commits that are under way.
     pub(crate) queued: BTreeMap<PartitionId, Offset>,
     /// `None` until the first member comes.
     pub(crate) leases: Option<Leases>,
     /// Which of a reader's partitions comes first in its next answer.
     pub(crate) turn: usize,
+}
+
+/// Where a group began to read a partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beginning {
+    pub(crate) position: Position,
+    /// Whether its row is written: the log may have refused that.
+    pub(crate) durable: bool,
 }
 
 /// A member's lease after a call.
@@ -63,7 +76,7 @@ pub(crate) struct Lease {
 
 impl GroupStream {
     fn new() -> Self {
-        Self { committed: BTreeMap::new(), queued: BTreeMap::new(), leases: None, turn: 0 }
+        Self { committed: BTreeMap::new(), begun: BTreeMap::new(), queued: BTreeMap::new(), leases: None, turn: 0 }
     }
 }
 
@@ -79,12 +92,18 @@ impl Group {
             commits_under_way: 0,
         };
         state.recount();
-        Self { name: name.into(), order: Mutex::new(()), state: Mutex::new(state), settled: Condvar::new() }
+        let (order, beginning) = (Mutex::new(()), Mutex::new(()));
+        Self { name: name.into(), order, beginning, state: Mutex::new(state), settled: Condvar::new() }
     }
 
     /// Held from the check of a commit until it is queued. Never while it is waited for.
     pub(crate) fn order(&self) -> MutexGuard<'_, ()> {
         self.order.lock()
+    }
+
+    /// Held over the commit that makes a beginning durable, and taken before the order.
+    pub(crate) fn beginning(&self) -> MutexGuard<'_, ()> {
+        self.beginning.lock()
     }
 
     /// The group's state. Never held while anything is pushed to the committer, which takes it to settle commits.
@@ -103,10 +122,10 @@ impl Group {
     }
 
     /// A commit ended.
-    pub(crate) fn settle(&self, offsets: &[Committed], durable: bool) {
+    pub(crate) fn settle(&self, rows: &[OffsetRow], durable: bool) {
         let mut state = self.state.lock();
         if durable {
-            offsets.iter().for_each(|committed| state.take_in(*committed));
+            rows.iter().for_each(|row| state.take_in(*row));
         }
         state.commits_under_way -= 1;
         if state.commits_under_way == 0 {
@@ -162,8 +181,24 @@ impl GroupState {
         self.streams.get(&stream)?.committed.get(&partition).copied()
     }
 
-    pub(crate) fn take_in(&mut self, committed: Committed) {
-        self.stream(committed.stream).committed.insert(committed.partition, committed.offset);
+    pub(crate) fn take_in(&mut self, row: OffsetRow) {
+        match row {
+            OffsetRow::Committed(Committed { stream, partition, offset }) => {
+                let of = self.stream(stream);
+                of.committed.insert(partition, offset);
+                of.begun.remove(&partition);
+            }
+            OffsetRow::Begun(begun) => self.begin(begun, true),
+        }
+    }
+
+    /// Notes where the group began, unless it has committed since.
+    pub(crate) fn begin(&mut self, begun: Begun, durable: bool) {
+        let Begun { stream, partition, offset, floats } = begun;
+        let of = self.stream(stream);
+        if !of.committed.contains_key(&partition) {
+            of.begun.insert(partition, Beginning { position: Position { offset, floats }, durable });
+        }
     }
 
     /// What a commit that comes next may not fall behind: the committed offset, and those of commits under way.
@@ -188,20 +223,16 @@ impl GroupState {
         self.streams.values().filter_map(|stream| stream.leases.as_ref()).any(|leases| leases.any_live(now))
     }
 
-    /// Every committed offset, by stream and partition.
-    pub(crate) fn offsets(&self) -> Vec<Committed> {
+    /// Every partition that has a row, by stream.
+    pub(crate) fn places(&self) -> Vec<(StreamId, PartitionId)> {
         let of = |(stream, of): (&StreamId, &GroupStream)| {
+            let partitions: Vec<_> = of.committed.keys().chain(of.begun.keys()).copied().collect();
             let stream = *stream;
-            let row = move |(partition, offset): (&PartitionId, &Offset)| Committed {
-                stream,
-                partition: *partition,
-                offset: *offset,
-            };
-            of.committed.iter().map(row).collect::<Vec<_>>()
+            partitions.into_iter().map(move |partition| (stream, partition))
         };
-        let mut offsets: Vec<_> = self.streams.iter().flat_map(of).collect();
-        offsets.sort_by_key(|committed| (committed.stream, committed.partition));
-        offsets
+        let mut places: Vec<_> = self.streams.iter().flat_map(of).collect();
+        places.sort_unstable();
+        places
     }
 
     pub(crate) fn row(&self) -> GroupRow {

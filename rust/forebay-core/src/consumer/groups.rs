@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use super::group::Group;
 use super::memory::GROUPS_BYTES;
 use super::names::check_group;
-use super::rows::{Committed, GroupRow};
+use super::rows::{GroupRow, OffsetRow, delete_offset};
 use crate::admission::Budget;
 use crate::clock::LogClock;
 use crate::error::{Error, ErrorKind, Result};
@@ -69,8 +69,8 @@ impl Groups {
             }
         }
         for (key, value) in rows.rows(Table::Offsets) {
-            if let Some((name, committed)) = Committed::decode(key, value) {
-                insert(name, lost).state().take_in(committed);
+            if let Some((name, row)) = OffsetRow::decode(key, value) {
+                insert(name, lost).state().take_in(row);
             }
         }
         groups.values().for_each(|group| group.state().recount());
@@ -126,11 +126,11 @@ impl Groups {
     pub(super) fn remove(&self, group: &Group) -> Result<()> {
         let order = group.order();
         let mut state = group.settled_state(&order);
-        let offsets = state.offsets();
+        let places = state.places();
         // Who still holds the group looks it up again.
         state.deleted = true;
         drop(state);
-        let ops = offsets.iter().map(|committed| committed.delete(&group.name));
+        let ops = places.iter().map(|(stream, partition)| delete_offset(&group.name, *stream, *partition));
         let ops = ops.chain([TableOp::delete(Table::Groups, group.name.as_bytes())]).collect();
         if let Err(error) = self.change_in_parts(ops) {
             group.state().deleted = false;

@@ -4,7 +4,7 @@ use super::group::{GroupState, GroupStream};
 use super::lease::Leases;
 use super::rows::Committed;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::StreamId;
+use crate::ids::{PartitionId, StreamId};
 use crate::stream::Stream;
 
 /// Memory of all groups: a hundred offsets for each of 10,000.
@@ -36,6 +36,14 @@ impl GroupState {
             bytes += self.newest(it.stream, it.partition).map_or(OFFSET_BYTES, |_| 0);
         }
         self.reserve(bytes)
+    }
+
+    /// Reserves what so many beginnings add in a stream that the group knows.
+    ///
+    /// # Errors
+    /// As [`GroupState::reserve_offsets`].
+    pub(crate) fn reserve_beginnings(&mut self, count: usize) -> Result<()> {
+        self.reserve(count * OFFSET_BYTES)
     }
 
     /// Reserves what a first look at a stream adds.
@@ -82,7 +90,8 @@ impl GroupState {
 }
 
 fn stream_bytes(of: &GroupStream) -> usize {
-    let offsets = of.committed.len() + of.queued.keys().filter(|at| !of.committed.contains_key(at)).count();
+    let known = |at: &&PartitionId| of.committed.contains_key(at) || of.begun.contains_key(at);
+    let offsets = of.committed.len() + of.begun.len() + of.queued.keys().filter(|at| !known(at)).count();
     let leases = |leases: &Leases| leases_bytes(leases.partitions(), leases.members().count());
     STREAM_BYTES + offsets * OFFSET_BYTES + of.leases.as_ref().map_or(0, leases)
 }

@@ -7,7 +7,7 @@ use crate::log::ring::Partition;
 /// What the reader asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StartAt {
-    /// The group's committed position; the start for partitions without one.
+    /// The group's committed position; where it began for partitions without one, at the start if it begins now.
     #[default]
     Committed,
     /// The first record that is kept.
@@ -37,14 +37,15 @@ pub(crate) struct Position {
     pub(crate) floats: bool,
 }
 
-/// Where to read on. `committed` is the group's position, and `resume` how far the same reader has got before.
+/// Where to read on. `known` is the group's position, committed or where it began, and `resume` how far the same reader
+/// has got before.
 ///
 /// # Errors
 /// `None` in place of a position that is outside of the partition, unless `on_reset` says where to go.
 pub(crate) fn resolve(
     log: &Partition,
     start_at: StartAt,
-    committed: Option<Offset>,
+    known: Option<Position>,
     resume: Option<Offset>,
     on_reset: OnReset,
 ) -> std::result::Result<Position, Outside> {
@@ -53,9 +54,10 @@ pub(crate) fn resolve(
     let earliest = Position { offset: start, floats: true };
     let fixed = |offset| Position { offset, floats: false };
     let wanted = match (start_at, resume) {
-        (StartAt::Committed, resume) => match committed.max(resume) {
-            Some(offset) => fixed(offset),
-            None => earliest,
+        (StartAt::Committed, Some(offset)) if known.is_none_or(|known| known.offset <= offset) => fixed(offset),
+        (StartAt::Committed, _) => match known {
+            Some(known) if !known.floats || known.offset >= start => known,
+            Some(_) | None => earliest,
         },
         (StartAt::Earliest | StartAt::Latest | StartAt::At(_), Some(offset)) => fixed(offset),
         (StartAt::Earliest, None) => earliest,

@@ -7,6 +7,7 @@ use super::group::{Group, GroupStream};
 use super::groups::Groups;
 use crate::error::Result;
 use crate::ids::{Offset, PartitionId, Timestamp};
+use crate::log::ring::Partition;
 use crate::stream::Stream;
 
 /// One group.
@@ -22,6 +23,17 @@ pub struct GroupReport {
     pub members: Vec<MemberReport>,
     /// The committed offsets, by stream and partition.
     pub offsets: Vec<OffsetReport>,
+    /// Where it began in partitions that it has read and of which it has committed nothing.
+    pub begun: Vec<OffsetReport>,
+}
+
+impl GroupReport {
+    /// Records that it has not done with: behind what it committed, or behind where it began.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        let behind = |row: &OffsetReport| row.end.0.saturating_sub(row.offset.0);
+        self.offsets.iter().chain(&self.begun).map(behind).sum()
+    }
 }
 
 /// A member's lease on one stream.
@@ -37,7 +49,7 @@ pub struct MemberReport {
     pub left: Duration,
 }
 
-/// One committed offset.
+/// A position in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetReport {
     /// The stream.
@@ -85,13 +97,20 @@ impl Groups {
             used: self.clock.shown(state.used),
             members: Vec::new(),
             offsets: Vec::new(),
+            begun: Vec::new(),
         };
         let mut streams: Vec<_> =
             state.streams.iter().filter_map(|(id, of)| Some((self.catalog.by_id(*id)?, of))).collect();
         streams.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
         for (stream, of) in streams {
             report.members.extend(members(&stream, of, now));
-            report.offsets.extend(offsets(&stream, of));
+            report
+                .offsets
+                .extend(of.committed.iter().map(|(partition, offset)| position(&stream, *partition, *offset)));
+            report.begun.extend(of.begun.iter().map(|(partition, beginning)| {
+                let start = stream.partition(*partition).map_or(Offset(0), Partition::start);
+                position(&stream, *partition, beginning.position.offset.max(start))
+            }));
         }
         report
     }
@@ -109,12 +128,7 @@ fn members(stream: &Arc<Stream>, of: &GroupStream, now: Instant) -> Vec<MemberRe
     live.map(report).collect()
 }
 
-fn offsets(stream: &Arc<Stream>, of: &GroupStream) -> Vec<OffsetReport> {
-    let report = |(partition, offset): (&PartitionId, &Offset)| OffsetReport {
-        stream: stream.name().to_owned(),
-        partition: *partition,
-        offset: *offset,
-        end: stream.partition(*partition).map_or(*offset, |log| log.committed()),
-    };
-    of.committed.iter().map(report).collect()
+fn position(stream: &Arc<Stream>, partition: PartitionId, offset: Offset) -> OffsetReport {
+    let end = stream.partition(partition).map_or(offset, Partition::committed);
+    OffsetReport { stream: stream.name().to_owned(), partition, offset, end }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::group::Group;
 use super::groups::Groups;
-use super::rows::Committed;
+use super::rows::delete_offset;
 use crate::ids::Timestamp;
 use crate::log::table::TableOp;
 
@@ -72,11 +72,11 @@ impl Groups {
             state.recount();
             return Vec::new();
         }
-        let offsets = state.offsets();
+        let places = state.places();
         gone.iter().for_each(|id| drop(state.streams.remove(id)));
         state.recount();
-        let of_gone = |committed: &&Committed| gone.contains(&committed.stream);
-        offsets.iter().filter(of_gone).map(|committed| committed.delete(&group.name)).collect()
+        let of_gone = places.iter().filter(|(stream, _)| gone.contains(stream));
+        of_gone.map(|(stream, partition)| delete_offset(&group.name, *stream, *partition)).collect()
     }
 }
 

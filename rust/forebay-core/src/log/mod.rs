@@ -24,6 +24,7 @@ pub mod quarantine;
 pub mod read;
 mod rebuild;
 pub mod record;
+mod record_batch;
 pub mod recovery;
 pub mod repair;
 pub mod replay;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::record::{Record, Records, decode};
-use super::segment::{SegmentError, SegmentName, SegmentReader};
+pub use super::record_batch::{Gap, RecordBatch};
+use super::ring::Partition;
+use super::segment::{IndexDamage, SegmentError, SegmentName, SegmentReader};
 use super::status::{Damage, Status};
 use super::storage::Storage;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,133 +18,6 @@ use crate::telemetry::Counters;
 
 /// Segments kept open: readers of a few partitions find theirs again, and file handles stay bounded.
 const OPEN_SEGMENTS: usize = 64;
-
-/// Records of one partition, in order of their offsets. Offsets are dense but where a damaged block was left out.
-#[derive(Clone, Debug, Default)]
-pub struct RecordBatch {
-    partition: PartitionId,
-    next_offset: Offset,
-    offsets: Vec<i64>,
-    timestamps: Vec<i64>,
-    starts: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl RecordBatch {
-    fn new(partition: PartitionId, offset: Offset) -> Self {
-        Self { partition, next_offset: offset, ..Self::default() }
-    }
-
-    /// The records' partition.
-    #[must_use]
-    pub fn partition(&self) -> PartitionId {
-        self.partition
-    }
-
-    /// Where the next read goes on.
-    #[must_use]
-    pub fn next_offset(&self) -> Offset {
-        self.next_offset
-    }
-
-    /// How many records.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.offsets.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.offsets.is_empty()
-    }
-
-    /// The offset of each record.
-    #[must_use]
-    pub fn offsets(&self) -> &[i64] {
-        &self.offsets
-    }
-
-    /// The time of each record, microseconds since 1970 UTC.
-    #[must_use]
-    pub fn timestamps(&self) -> &[i64] {
-        &self.timestamps
-    }
-
-    /// Encoded bytes of all records.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// One record; `None` beyond the last.
-    #[must_use]
-    pub fn get(&self, index: usize) -> Option<Record<'_>> {
-        let bytes = self.bytes.get(*self.starts.get(index)?..)?;
-        decode(bytes).map(|(record, _)| record)
-    }
-
-    /// Every record with its offset.
-    pub fn iter(&self) -> impl Iterator<Item = (Offset, Record<'_>)> {
-        let offsets = self.offsets.iter().map(|offset| Offset(offset.cast_unsigned()));
-        offsets.zip(Records::new(&self.bytes).map(|(record, _)| record))
-    }
-
-    /// Keeps the records that `wanted` takes, the first `most` of them: reading goes on behind the last one then, or at
-    /// the record where `wanted` gives up.
-    pub(crate) fn select(&mut self, most: usize, mut wanted: impl FnMut(Offset, &Record<'_>) -> Option<bool>) {
-        let mut kept = Self::new(self.partition, self.next_offset);
-        for ((record, stored), offset) in Records::new(&self.bytes).zip(&self.offsets) {
-            match wanted(Offset(offset.cast_unsigned()), &record) {
-                Some(true) => {}
-                Some(false) => continue,
-                None => {
-                    kept.next_offset = Offset(offset.cast_unsigned());
-                    break;
-                }
-            }
-            kept.offsets.push(*offset);
-            kept.timestamps.push(record.timestamp.0);
-            kept.starts.push(kept.bytes.len());
-            kept.bytes.extend_from_slice(stored);
-            if kept.len() == most {
-                kept.next_offset = Offset(offset.cast_unsigned() + 1);
-                break;
-            }
-        }
-        *self = kept;
-    }
-
-    /// Takes records in whose first has offset `base`, from `next_offset` on, until a limit is reached. `false` when
-    /// the bytes end before `records` are walked.
-    fn take_in(&mut self, base: Offset, records: u32, bytes: &[u8], limits: Limits) -> bool {
-        let mut offset = base.0;
-        let (mut walked, mut from) = (0, None);
-        let mut full = false;
-        for (record, stored) in Records::new(bytes) {
-            if offset >= self.next_offset.0 {
-                let from = *from.get_or_insert(walked);
-                full = self.is_full(limits, walked - from + stored.len());
-                if full {
-                    break;
-                }
-                self.offsets.push(offset.cast_signed());
-                self.timestamps.push(record.timestamp.0);
-                self.starts.push(self.bytes.len() + walked - from);
-                self.next_offset = Offset(offset + 1);
-            }
-            walked += stored.len();
-            offset += 1;
-        }
-        self.bytes.extend_from_slice(&bytes[from.unwrap_or(walked)..walked]);
-        full || offset == base.plus(records.into()).0
-    }
-
-    fn is_full(&self, limits: Limits, more: usize) -> bool {
-        // The first record is always taken: a reader with a small limit has to get on.
-        !self.is_empty() && (self.len() >= limits.records || self.bytes.len() + more > limits.bytes)
-    }
-}
 
 /// How much one read returns at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,10 +44,12 @@ impl Reader {
         Self { storage, status, counters, open: Mutex::default() }
     }
 
-    /// Reads from `offset` on; empty at the end of the partition.
+    /// Reads from `offset` on; empty at the end of the partition. What is damaged is left out and named. What cannot be
+    /// read now ends the batch before it; the next read begins there, and fails when it still cannot be read.
     ///
     /// # Errors
-    /// `InvalidOffset` naming the valid range; `StorageUnavailable` when a segment cannot be read at all now.
+    /// `InvalidOffset` naming the valid range; `StorageUnavailable` when what is at `offset` cannot be read now;
+    /// `StreamNotFound` when the stream was deleted meanwhile.
     pub fn fetch(
         &self,
         stream: &Stream,
@@ -187,92 +63,94 @@ impl Reader {
         };
         let (start, committed) = (log.start(), log.committed());
         if offset < start || offset > committed {
-            let name = stream.name();
-            let detail = format!(
-                "offset {offset} is outside of partition {partition} of stream {name:?}: valid are {start} to {committed}"
-            );
-            return Err(Error::new(ErrorKind::InvalidOffset, detail));
+            return Err(outside(stream, partition, offset, (start, committed)));
         }
         let mut batch = RecordBatch::new(partition, offset);
         if limits.records == 0 {
             return Ok(batch);
         }
-        while batch.next_offset < committed && !batch.is_full(limits, 0) {
-            let before = batch.next_offset;
-            let runs = log.runs_from(before, limits.records - batch.len());
-            if runs.is_empty() {
-                self.read_sealed(stream, &mut batch, limits)?;
-            }
-            for run in runs {
-                if run.base > batch.next_offset {
-                    batch.next_offset = run.base;
-                }
-                batch.take_in(run.base, run.records, run.bytes(), limits);
-                if batch.next_offset < run.end() {
-                    // Full. The next run's base would be taken for a hole's end, and what is left of this one skipped.
-                    break;
-                }
-            }
-            if batch.next_offset == before {
-                if batch.is_empty() {
-                    // Nothing holds this offset (it was damaged away): go on behind the hole.
-                    batch.next_offset = log.ring_start().filter(|start| *start > before).unwrap_or(committed);
-                    continue;
-                }
-                break;
+        while batch.next_offset() < committed && !batch.is_full(limits, 0) {
+            let before = batch.next_offset();
+            match self.read_on(stream, log, &mut batch, limits) {
+                Ok(()) if batch.next_offset() > before => {}
+                Ok(()) => break,
+                // What came before it is given; the next read begins here, and fails if it still has to.
+                Err(_) if before > offset => break,
+                Err(error) => return Err(error),
             }
         }
         Ok(batch)
     }
 
-    fn read_sealed(&self, stream: &Stream, batch: &mut RecordBatch, limits: Limits) -> Result<()> {
-        let Some((part, opened)) = self.find(stream, batch.partition, batch.next_offset) else { return Ok(()) };
-        let reader = match opened {
-            Ok(reader) => reader,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Retention may have removed it after the look-up; then the range is below the start by now.
-                if stream.partition(batch.partition).is_some_and(|log| log.start() <= batch.next_offset) {
-                    self.report(part.name, None, stream, "the file is missing");
-                }
-                batch.next_offset = part_end(&part, batch.partition).max(batch.next_offset);
-                return Ok(());
+    /// Reads what comes next from where it is: the ring, or one segment. Does not move on when the batch is full.
+    fn read_on(&self, stream: &Stream, log: &Partition, batch: &mut RecordBatch, limits: Limits) -> Result<()> {
+        let before = batch.next_offset();
+        let runs = log.runs_from(before, limits.records - batch.len());
+        if runs.is_empty() {
+            self.read_sealed(stream, log, batch, limits)?;
+        }
+        for run in runs {
+            batch.skip_to(run.base);
+            batch.take_in(run.base, run.records, run.bytes(), limits);
+            if batch.next_offset() < run.end() {
+                // Full. The next run's base would be taken for a hole's end, and what is left of this one skipped.
+                break;
             }
-            Err(error) => {
-                let detail = format!("segment {} cannot be read: {error}", part.name.path().display());
-                return Err(Error::new(ErrorKind::StorageUnavailable, detail));
-            }
-        };
-        for row in reader.rows_from(stream.id(), batch.partition, batch.next_offset) {
+        }
+        if batch.next_offset() == before && batch.is_empty() {
+            // Nothing holds this offset. Either it was deleted since the look at the start, or it was damaged away: then
+            // it goes on behind the hole.
+            check_kept(stream, log, batch)?;
+            batch.skip_to(log.ring_start().filter(|start| *start > before).unwrap_or(log.committed()));
+        }
+        Ok(())
+    }
+
+    fn read_sealed(&self, stream: &Stream, log: &Partition, batch: &mut RecordBatch, limits: Limits) -> Result<()> {
+        let Some((part, reader)) = self.segment_at(stream, log, batch)? else { return Ok(()) };
+        for row in reader.rows_from(stream.id(), batch.partition(), batch.next_offset()) {
             if batch.is_full(limits, 0) {
                 return Ok(());
             }
             match reader.read(row) {
                 Ok(records) => {
-                    batch.next_offset = batch.next_offset.max(row.base);
+                    batch.skip_to(row.base);
                     if !batch.take_in(row.base, row.records, &records, limits) {
                         let range = Some((row.position, row.file_bytes()));
                         self.report(part.name, range, stream, "a block holds fewer records than it says");
-                        batch.next_offset = batch.next_offset.max(row.end());
+                        batch.skip_to(row.end());
                     }
-                    if batch.next_offset < row.end() {
+                    if batch.next_offset() < row.end() {
                         return Ok(());
                     }
                 }
                 Err(SegmentError::Damaged(position, bytes, what)) => {
                     self.report(part.name, Some((position, bytes)), stream, what);
-                    batch.next_offset = batch.next_offset.max(row.end());
+                    batch.skip_to(row.end());
                 }
-                Err(SegmentError::Io(error)) => {
-                    self.report(part.name, Some((row.position, row.file_bytes())), stream, &error.to_string());
-                    batch.next_offset = batch.next_offset.max(row.end());
-                }
+                Err(SegmentError::Io(error)) => return Err(self.unreadable(part.name, stream, batch, &error)),
             }
         }
         // Blocks that the index no longer names are gone with it.
         if !batch.is_full(limits, 0) {
-            batch.next_offset = batch.next_offset.max(part_end(&part, batch.partition));
+            batch.skip_to(part_end(&part, batch.partition()));
         }
         Ok(())
+    }
+
+    /// The segment that holds what comes next; `None` when there is none, or its file is missing, which is skipped.
+    fn segment_at(&self, stream: &Stream, log: &Partition, batch: &mut RecordBatch) -> Result<Option<OpenSegment>> {
+        let Some((part, opened)) = self.find(stream, batch.partition(), batch.next_offset()) else { return Ok(None) };
+        match opened {
+            Ok(reader) => Ok(Some((part, reader))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                check_kept(stream, log, batch)?;
+                self.report(part.name, None, stream, "the file is missing");
+                batch.skip_to(part_end(&part, batch.partition()));
+                Ok(None)
+            }
+            Err(error) => Err(self.unreadable(part.name, stream, batch, &error)),
+        }
     }
 
     /// The part that holds `offset`, or the first one after it, and its file. A merge may remove the file after the
@@ -297,6 +175,19 @@ impl Reader {
         }
     }
 
+    /// The error of a read that may succeed later: nothing is known to be lost.
+    fn unreadable(&self, name: SegmentName, stream: &Stream, batch: &RecordBatch, error: &io::Error) -> Error {
+        self.counters.failed_reads.increment();
+        let (file, offset, partition) = (name.path(), batch.next_offset(), batch.partition());
+        let detail = format!(
+            "segment {} cannot be read at offset {offset} of partition {partition} of stream {:?} ({error}); nothing is \
+             skipped: the same read may succeed later",
+            file.display(),
+            stream.name()
+        );
+        Error::new(ErrorKind::StorageUnavailable, detail)
+    }
+
     fn open(&self, part: &SegmentPart, stream: &Stream) -> io::Result<Arc<SegmentReader>> {
         let mut open = self.open.lock();
         if let Some(at) = open.iter().position(|reader| reader.name() == part.name)
@@ -307,12 +198,8 @@ impl Reader {
         }
         drop(open);
         let (reader, damage) = SegmentReader::open(self.storage.as_ref(), part.name)?;
-        match damage {
-            Some(SegmentError::Damaged(position, bytes, what)) => {
-                self.report(part.name, Some((position, bytes)), stream, what);
-            }
-            Some(SegmentError::Io(error)) => self.report(part.name, None, stream, &error.to_string()),
-            None => {}
+        if let Some(IndexDamage { position, bytes, what }) = damage {
+            self.report(part.name, Some((position, bytes)), stream, what);
         }
         let reader = Arc::new(reader);
         let mut open = self.open.lock();
@@ -341,6 +228,29 @@ impl Reader {
             what: what.to_owned(),
         });
     }
+}
+
+/// A segment file, and what it holds of one stream.
+type OpenSegment = (Arc<SegmentPart>, Arc<SegmentReader>);
+
+/// Refuses when what comes next was deleted since the read began: that is no damage.
+fn check_kept(stream: &Stream, log: &Partition, batch: &RecordBatch) -> Result<()> {
+    if stream.is_deleted() {
+        return Err(Error::new(ErrorKind::StreamNotFound, format!("stream {:?} was deleted", stream.name())));
+    }
+    let (start, committed) = (log.start(), log.committed());
+    if batch.next_offset() < start {
+        return Err(outside(stream, batch.partition(), batch.next_offset(), (start, committed)));
+    }
+    Ok(())
+}
+
+fn outside(stream: &Stream, partition: PartitionId, offset: Offset, (start, committed): (Offset, Offset)) -> Error {
+    let name = stream.name();
+    let detail = format!(
+        "offset {offset} is outside of partition {partition} of stream {name:?}: valid are {start} to {committed}"
+    );
+    Error::new(ErrorKind::InvalidOffset, detail)
 }
 
 pub(super) fn part_end(part: &SegmentPart, partition: PartitionId) -> Offset {

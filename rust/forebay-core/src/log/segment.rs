@@ -142,6 +142,17 @@ impl From<io::Error> for SegmentError {
     }
 }
 
+/// What is wrong with a segment's index, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexDamage {
+    /// The first byte.
+    pub position: u64,
+    /// How many.
+    pub bytes: u64,
+    /// In one sentence.
+    pub what: &'static str,
+}
+
 /// An open segment file with its index.
 #[derive(Debug)]
 pub struct SegmentReader {
@@ -155,16 +166,17 @@ impl SegmentReader {
     /// returned beside the reader.
     ///
     /// # Errors
-    /// When the file cannot be read at all.
-    pub fn open(storage: &dyn Storage, name: SegmentName) -> io::Result<(Self, Option<SegmentError>)> {
+    /// When the file cannot be read now. Its index is then not known to be damaged.
+    pub fn open(storage: &dyn Storage, name: SegmentName) -> io::Result<(Self, Option<IndexDamage>)> {
         let file = storage.open_read(&name.path())?;
-        match read_index(file.as_ref(), name) {
-            Ok(rows) => Ok((Self { name, file, rows }, None)),
-            Err(damage) => {
-                let rows = scan_blocks(file.as_ref())?;
-                Ok((Self { name, file, rows }, Some(damage)))
+        let (rows, damage) = match read_index(file.as_ref(), name) {
+            Ok(rows) => (rows, None),
+            Err(SegmentError::Damaged(position, bytes, what)) => {
+                (scan_blocks(file.as_ref())?, Some(IndexDamage { position, bytes, what }))
             }
-        }
+            Err(SegmentError::Io(error)) => return Err(error),
+        };
+        Ok((Self { name, file, rows }, damage))
     }
 
     /// The file's name.

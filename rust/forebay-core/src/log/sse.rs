@@ -3,8 +3,9 @@
 use std::io::Write;
 
 use super::event_json::EventWriter;
+use super::read::Gap;
 use super::record::Record;
-use crate::ids::{Offset, PartitionId, StreamId};
+use crate::ids::{Offset, StreamId};
 
 /// Where a tail stands: the next offset to read of each partition. As the id of an event, `<stream id>:<offset>.<offset>…`,
 /// it is all that a reader has to bring to go on behind that event.
@@ -44,9 +45,32 @@ pub fn write_event(
     out.extend_from_slice(b"\n\n");
 }
 
-/// Appends an event of type `gap`: records that a reader was to get next were deleted by retention.
-pub fn write_gap(position: &Position, partition: PartitionId, from: Offset, to: Offset, out: &mut Vec<u8>) {
+/// Why records that a reader was to get next are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Retention deleted them.
+    Expired,
+    /// Their bytes are damaged.
+    Damaged,
+}
+
+impl Missing {
+    /// The reason's name in the event.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Missing::Expired => "expired",
+            Missing::Damaged => "damaged",
+        }
+    }
+}
+
+/// Appends an event of type `gap`: records that a reader was to get next are not there. Its id is the position behind
+/// them.
+pub fn write_gap(position: &Position, gap: Gap, why: Missing, out: &mut Vec<u8>) {
     position.write_id(out);
-    let data = format!(r#"{{"partition":{partition},"from":{from},"to":{to}}}"#);
+    let Gap { partition, from, to } = gap;
+    let reason = why.name();
+    let data = format!(r#"{{"partition":{partition},"from":{from},"to":{to},"reason":"{reason}"}}"#);
     let _infallible = write!(out, "event: gap\ndata: {data}\n\n");
 }

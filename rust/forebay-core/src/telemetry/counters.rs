@@ -156,6 +156,7 @@ counters! {
         segments_merged = "forebay_segments_merged_total", "Parts of streams in small segments that were merged into larger ones.";
         segment_bytes_merged = "forebay_segments_merged_bytes_total", "Bytes of merged segments written, after compression.";
         damaged_reads = "forebay_segment_damaged_reads_total", "Reads that met a damaged segment and left out what is damaged.";
+        failed_reads = "forebay_segment_failed_reads_total", "Reads of a segment that failed and may succeed later; what they were to give was not skipped.";
     }
     by_api {
         events_accepted = "forebay_ingest_events_total", "Events committed and acknowledged, by the API they came in by.";

@@ -216,7 +216,7 @@ fn the_answer_has_the_contracts_shape() {
         engine.groups().consume(&Consume { partition: Some(PartitionId(1)), ..plain(Instant::now()) }).unwrap();
     let StreamId(id) = fetched.stream.id();
     let wanted = format!(
-        r#"{{"events":[{{"eventId":"evt_{id}_1_0","partition":1,"offset":0,"timestamp":"2025-01-15T10:30:00.123Z","key":"user-\"1\"","headers":{{"h":"x"}},"value":{{"a":[1,2]}}}},{{"eventId":"evt_{id}_1_1","partition":1,"offset":1,"timestamp":"2025-01-15T10:30:00.123Z","key":null,"value":{{"a":[1,2]}}}}],"metadata":{{"consumerGroup":"billing","lag":0,"nextOffset":2,"nextOffsets":{{"1":2}},"lags":{{"1":0}}}}}}"#
+        r#"{{"events":[{{"eventId":"evt_{id}_1_0","partition":1,"offset":0,"timestamp":"2025-01-15T10:30:00.123Z","key":"user-\"1\"","headers":{{"h":"x"}},"value":{{"a":[1,2]}}}},{{"eventId":"evt_{id}_1_1","partition":1,"offset":1,"timestamp":"2025-01-15T10:30:00.123Z","key":null,"value":{{"a":[1,2]}}}}],"metadata":{{"consumerGroup":"billing","lag":0,"nextOffset":2,"nextOffsets":{{"1":2}},"lags":{{"1":0}},"recordsLost":0}}}}"#
     );
     assert_eq!(json(&fetched), serde_json::from_str::<serde_json::Value>(&wanted).unwrap());
     let both = engine.groups().consume(&Consume { limit: 1, ..plain(Instant::now()) }).unwrap();

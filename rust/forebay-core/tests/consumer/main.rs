@@ -12,7 +12,10 @@ mod commit;
 #[path = "../common/mod.rs"]
 mod common;
 mod durable;
+mod faulty_reads;
 mod fetch;
+mod lag;
 mod member;
 mod model;
+mod threads;
 mod world;

@@ -47,6 +47,7 @@ pub fn plain(now: Instant) -> Consume<'static> {
         partition: None,
         start_at: StartAt::Committed,
         resume: &[],
+        gaps: &[],
         filter: None,
         limit: 100,
         on_reset: OnReset::Error,

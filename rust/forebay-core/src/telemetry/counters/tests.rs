@@ -72,7 +72,7 @@ fn names_follow_the_conventions_and_rows_of_one_name_stay_together() {
         assert!(row.help.ends_with('.') && !row.help.contains(['\n', '\\']), "{}", row.name);
         assert_eq!(row.kind == Kind::Histogram, matches!(row.value, Value::Histogram(_)));
     }
-    assert_eq!(families.len(), 20);
+    assert_eq!(families.len(), 21);
     assert_eq!((Kind::Counter.name(), Kind::Histogram.name()), ("counter", "histogram"));
 }
 
