@@ -52,9 +52,9 @@ RESUME = text(
 EVENTS = (
     "Events, one a record, until the client goes away. The id is the position behind the record; the data is "
     '`{"eventId","partition","offset","timestamp","key","headers","value"}`. An event of type `gap` names records that '
-    "are not there (`reason`: `expired`, deleted by retention, or `damaged`), one of type `end` why the server ends the "
-    "tail: `deleted`, `closed`, `unauthorized` (the token was revoked or changed, within two seconds), or the name of an "
-    "error. While what comes next cannot be read, a comment says why each second, and nothing is passed over."
+    "are not there (`reason`: `expired`, deleted by retention, or `damaged`), one of type `end` why the server ends "
+    "the tail: `deleted`, `closed`, `unauthorized` (the token was revoked or changed, within two seconds), or the name "
+    "of an error. While what comes next cannot be read, a comment says why each second, and nothing is passed over."
 )
 
 
