@@ -75,8 +75,7 @@ impl<'a> Rewrite<'a> {
         if !self.sources.contains_key(&name) {
             let reader = match SegmentReader::open(self.storage, name).map_err(|_| Failure::Storage)? {
                 (reader, None) => reader,
-                (_, Some(SegmentError::Damaged(..))) => return Err(Failure::Source(name)),
-                (_, Some(SegmentError::Io(_))) => return Err(Failure::Storage),
+                (_, Some(_damage)) => return Err(Failure::Source(name)),
             };
             self.sources.insert(name, reader);
         }
