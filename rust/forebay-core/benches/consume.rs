@@ -40,6 +40,7 @@ fn main() {
                 partition: None,
                 start_at: StartAt::Committed,
                 resume: &resume,
+                gaps: &[],
                 filter: None,
                 limit: LIMIT,
                 on_reset: OnReset::Error,
