@@ -31,8 +31,10 @@ impl Groups {
         if begun.is_empty() || state.deleted {
             return Ok(());
         }
-        let noted = state.streams.get(&stream.id()).map_or(0, |of| of.begun.len());
-        state.reserve_beginnings(begun.len().saturating_sub(noted))?;
+        let noted =
+            |begun: &&Begun| state.streams.get(&stream.id()).is_some_and(|of| of.begun.contains_key(&begun.partition));
+        let new = begun.iter().filter(|begun| !noted(begun)).count();
+        state.reserve_beginnings(new)?;
         if self.status.refusal().is_some() {
             begun.iter().for_each(|begun| state.begin(*begun, false));
             return Ok(());

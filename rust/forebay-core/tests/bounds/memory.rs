@@ -71,6 +71,7 @@ fn group(name: &str, stream: &'static str, engine: &Engine) -> Result<()> {
         partition: Some(PartitionId(0)),
         start_at: StartAt::Committed,
         resume: &[],
+        gaps: &[],
         filter: None,
         limit: 1,
         on_reset: OnReset::Earliest,
