@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use forebay_core::consumer::{Consume, IDLE_GRACE, StartAt};
 use forebay_core::log::storage::faulty::{Fault, Operation};
-use forebay_core::{Engine, ErrorKind, Offset, PartitionId, Timestamp};
+use forebay_core::{Engine, ErrorKind, Offset, PartitionId};
 
 use crate::common;
 use crate::world::*;
@@ -102,7 +102,7 @@ fn a_beginning_goes_with_its_group_and_its_stream() {
     assert_eq!(consume(&opened).count(), 5, "a new group of that name begins anew");
     assert_eq!(begun(&opened), [(0, 0), (1, 0)]);
     opened.delete_stream(STREAM).unwrap();
-    opened.groups().sweep(Timestamp::now(), IDLE_GRACE);
+    opened.groups().sweep(IDLE_GRACE);
     opened.create_stream(STREAM, 2).unwrap();
     assert_eq!((lag(&opened), begun(&opened)), (0, vec![]));
     drop(opened);
