@@ -41,7 +41,7 @@ class Marks(MarkFile):
 class Run:
     """A `Following` in a thread of its own, and what it says."""
 
-    def __init__(self, path: Path, url: str) -> None:
+    def __init__(self, path: Path, url: str, quiet_seconds: float = 0) -> None:
         self.notices: list[str] = []
         self.rejected: list[int] = []
         self.marks = Marks(path.with_suffix(".state"))
@@ -53,7 +53,7 @@ class Run:
             keep=self._keep,
             sync=self._sync,
             notice=self.notices.append,
-            quiet_seconds=0,
+            quiet_seconds=quiet_seconds,
         )
         self.outcome = self.following.outcome
         self.thread = threading.Thread(target=self.following.run)
@@ -85,8 +85,8 @@ class Run:
 
 
 @contextmanager
-def follow(path: Path, url: str) -> Iterator[Run]:
-    run = Run(path, url)
+def follow(path: Path, url: str, quiet_seconds: float = 0) -> Iterator[Run]:
+    run = Run(path, url, quiet_seconds)
     try:
         yield run
     finally:

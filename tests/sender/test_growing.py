@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,58 @@ def test_a_mark_file_is_one_processs(tmp_path: Path) -> None:
     again = MarkFile(path)
     assert again.mark == mark
     again.close()
-    path.write_bytes(b"{}")
-    with pytest.raises(ValueError, match="holds no position"):
-        MarkFile(path)
+    for text, why in [
+        (b"{}", "holds no position: "),
+        (b"", "holds no position but 0 zero bytes"),
+        (b"\0" * 200, "holds no position but 200 zero bytes, as after a power loss"),
+        (b'{"device":1,"ino', "holds no position: "),
+        (b"\xff\xfe", "holds no position: "),
+        (b'["another","version"]', "holds no position: "),
+    ]:
+        path.write_bytes(text)
+        with pytest.raises(ValueError, match=f"state {why}.*move it away to send the file from its beginning"):
+            MarkFile(path)
+        assert path.read_bytes() == text
+
+
+@pytest.mark.parametrize("size", [1, 100, 4096, 3 * CHUNK_BYTES + 5, 1 << 40])
+def test_a_hole_before_the_lines_is_passed_over_whatever_its_size(tmp_path: Path, size: int) -> None:
+    """A program that does not append goes on where it was, behind a truncation."""
+    path = tmp_path / "log"
+    with path.open("wb") as program:
+        program.seek(size)
+        program.write(b"one\ntw")
+        program.flush()
+        file = GrowingFile(path)
+        assert [file.readline(100), file.readline(100)] == [b"one\n", b""]
+        assert (file.position, file.skipped) == (size + 4, size)
+        program.write(b"o\0\n\0\0\0three\n\0\0")
+        program.flush()
+        assert [file.readline(100) for _ in range(3)] == [b"two\0\n", b"three\n", b""]
+        assert file.position == path.stat().st_size, "those of a hole that nothing comes after yet, too"
+        assert not file.truncated
+        program.seek(size, 1)
+        program.write(b"four\n")
+        program.flush()
+        assert [file.readline(100), file.readline(100)] == [b"four\n", b""]
+        file.close()
+
+
+def test_a_hole_is_not_passed_over_beyond_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"one\n" + b"\0" * 10 + b"two\n")
+    file = GrowingFile(path)
+    file.limit = 8
+    assert [file.readline(100), file.readline(100), file.position] == [b"one\n", b"", 8]
+    file.limit = None
+    assert file.readline(100) == b"two\n"
+    file.close()
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    before = len(os.listdir("/proc/self/fd"))
+    for path in (tmp_path / "fifo", tmp_path):
+        with pytest.raises(OSError, match="not a regular file"):
+            GrowingFile(path)
+    assert len(os.listdir("/proc/self/fd")) == before

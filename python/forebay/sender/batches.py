@@ -85,11 +85,16 @@ class Reader:
 
     def __init__(self, source: Lines, number: int = 0, position: int = 0) -> None:
         self._source = source
-        self._position = position
+        self._position = position - self._skipped
         self.held: list[Line] = []
         """Read, and not in a batch yet."""
         self.last = number
         """The number of the last line read, be it blank."""
+
+    @property
+    def _skipped(self) -> int:
+        """Bytes of the input that the source passed over, and which are in no line."""
+        return getattr(self._source, "skipped", 0)
 
     def __iter__(self) -> Iterator[Batch | Rejection]:
         size = 0
@@ -119,12 +124,12 @@ class Reader:
                 while text and not text.endswith(b"\n"):
                     text = self._source.readline(LINE_BYTES)
                     self._position += len(text)
-                line = Line(self.last, start, self._position)
+                line = Line(self.last, start, self._position + self._skipped)
                 yield Rejection(line, f"longer than {LINE_BYTES} bytes; only its start is kept")
                 continue
             text = text.strip(b" \t\r\n")
             if text:
-                yield Line(self.last, text, self._position)
+                yield Line(self.last, text, self._position + self._skipped)
 
 
 def project_of(line: Line) -> str:

@@ -11,7 +11,7 @@ from forebay.client.target import Target
 from forebay.sender.batches import Batch, Line, Reader, Rejection
 from forebay.sender.delivery import Delivery, Gone, Refused
 from forebay.sender.division import Division, remaining
-from forebay.sender.growing import GrowingFile
+from forebay.sender.growing import NEVER, GrowingFile
 from forebay.sender.mark import Mark, MarkFile, Pending
 from forebay.sender.path_watch import PathWatch
 from forebay.sender.rotation import compressed, later, rotated
@@ -62,6 +62,8 @@ class Following:
         """What comes next, and may have arrived."""
         self._modified = 0
         """No file that was read was written to later."""
+        self._unreadable = ""
+        """Why what the path leads to cannot be opened, as it was told."""
         self._by_name = False
         """The file was found by its name: what came between it and the next one is not known."""
 
@@ -96,14 +98,18 @@ class Following:
     def _open(self) -> None:
         mark = self._marks.mark
         if mark is None:
-            if not self._path.exists():
+            if self._is_readable() and not self._path.exists():
                 self._notice(f"{self._path} is not there yet, and is waited for")
             return
         self._modified = mark.modified
+        while not self._is_readable() and not self._stop.wait(POLL_SECONDS):
+            pass
         # The file itself, or else a copy of it: it may have been copied and truncated.
         if (file := self._found(mark, GrowingFile.was) or self._found(mark, GrowingFile.is_copy)) is not None:
             self._pending = mark.pending
             self._by_name = not file.is_at(self._path)
+            if self._by_name:
+                file.left_at = NEVER
             self._read(file, mark.offset, mark.lines)
             if mark.pending is not None:
                 self._repeat(file, mark.pending)
@@ -113,9 +119,30 @@ class Following:
         text = f"what was followed is gone, or was truncated, with what it had after byte {mark.offset}"
         self._notice(text if mark.pending is None else f"{text}, of which a batch may have arrived")
 
+    def _is_readable(self) -> bool:
+        """Whether what the path leads to can be opened, or is not there; said once when not. What rotates a file may
+        make the next one before it gives it to who reads it."""
+        try:
+            if (file := _opened(self._path)) is not None:
+                file.close()
+        except OSError as error:
+            why = error.strerror or str(error)
+            if why != self._unreadable:
+                self._notice(f"{self._path} cannot be read, and is waited for: {why}")
+            self._unreadable = why
+            return False
+        self._unreadable = ""
+        return True
+
     def _found(self, mark: Mark, is_it: Callable[[GrowingFile, Mark], bool]) -> GrowingFile | None:
         for place in (self._path, *rotated(self._path)):
-            if (file := _opened(place, mark.offset)) is None:
+            try:
+                file = _opened(place, mark.offset)
+            except OSError:
+                if place == self._path:
+                    raise
+                continue
+            if file is None:
                 continue
             if is_it(file, mark):
                 return file
@@ -146,6 +173,7 @@ class Following:
         done, lines = file.position, self._lines
         file.restart()
         if copy is not None and copied > done:
+            copy.left_at = NEVER
             self._read(copy, done, lines, keeps=True)
             return
         if copy is not None:
@@ -160,6 +188,10 @@ class Following:
         if self._watch.next is None and file.is_at(self._path):
             return False
         modified = file.status.st_mtime_ns
+        # Who renamed it may tell the program later, which writes to it until then.
+        if file.left_at is None or time.monotonic() < file.left_at + self._quiet:
+            self._watch.look_softly()
+            return False
         if time.time() < modified / 1e9 + self._quiet and time.monotonic() < quiet_since + self._quiet:
             return False
         if not file.takes_rest:
@@ -171,8 +203,10 @@ class Following:
 
     def _to_next(self) -> bool:
         """What the path led to next, or before that a file of which only the name tells that it was there; whether
-        there is one. Raises OSError when it cannot be opened."""
-        self._watch.look()
+        there is one that can be opened."""
+        if not self._is_readable():
+            return False
+        self._watch.look_softly()
         following = self._watch.next
         until = None if following is None else following.status.st_mtime_ns
         found = None
@@ -184,6 +218,8 @@ class Following:
         if self._by_name or found is not None or file.after_gap:
             self._pass_over(compressed(self._path, self._modified, file.status.st_mtime_ns))
         self._by_name = found is not None
+        if self._by_name:
+            file.left_at = NEVER
         self._read(file, 0, 0)
         return True
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -17,6 +19,9 @@ TAIL_BYTES = 1024
 """So much of what was read last is read again with what comes next: it fits, or the file was written anew."""
 
 
+NEVER = float("-inf")
+
+
 class GrowingFile:
     """An open file and how much of it is read. `readline` gives whole lines only; the rest waits for its end.
 
@@ -26,7 +31,15 @@ class GrowingFile:
     def __init__(self, path: Path, position: int = 0) -> None:
         self.path = path
         """Where it was when it was opened."""
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # A FIFO would keep the opener until somebody writes.
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        if not stat.S_ISREG(self.status.st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        self.left_at: float | None = None
+        """When it was first seen that the path leads elsewhere, of `time.monotonic`; `NEVER` if it was so before."""
+        self.skipped = 0
+        """Bytes passed over that are no line's: NULs."""
         self.position = position
         self.limit: int | None = None
         """Nothing is read beyond it."""
@@ -65,7 +78,7 @@ class GrowingFile:
         """Whether the path leads to this file."""
         try:
             status = path.stat()
-        except FileNotFoundError:
+        except OSError:
             return False
         return (status.st_dev, status.st_ino) == (self.device, self.inode)
 
@@ -102,12 +115,16 @@ class GrowingFile:
         with self._guard:
             self.position = self._held_at = self.seen = 0
             self._held = self._head = self._tail = b""
+            self.skipped = 0
             self.truncated = False
         self.look()
 
-    def readline(self, limit: int) -> bytes:
-        """The next whole line with its end, or `limit` bytes of a longer one; empty when there is none yet."""
+    def readline(self, limit: int, *, starts: bool = True) -> bytes:
+        """The next whole line with its end, or `limit` bytes of a longer one; empty when there is none yet. NULs before
+        a line are passed over: a program that does not append leaves them where it goes on behind a truncation."""
         while True:
+            if starts:
+                self._skip_nuls()
             held, at = self._held, self.position - self._held_at
             stop = len(held) if self.limit is None else min(len(held), self.limit - self._held_at)
             end = held.find(b"\n", at, stop) + 1
@@ -119,6 +136,40 @@ class GrowingFile:
         line = held[at : min(end, at + limit)]
         self.position += len(line)
         return line
+
+    def _skip_nuls(self) -> None:
+        """Also of a hole of any size, which takes no room on the disk and is not read."""
+        while self._is_nul():
+            held = self._held[self.position - self._held_at :]
+            count = len(held) - len(held.lstrip(b"\0"))
+            end = self.position + count
+            if count == len(held):
+                end = max(end, self._next_data(end))
+            if self.limit is not None:
+                end = min(end, self.limit)
+            self.skipped += end - self.position
+            self.position = end
+            if end <= self._held_at + len(self._held):
+                continue
+            self._held, self._held_at = b"", end
+            tail = min(TAIL_BYTES, end)
+            self._tail = os.pread(self._descriptor, tail, end - tail)
+
+    def _is_nul(self) -> bool:
+        at = self.position - self._held_at
+        if at >= len(self._held):
+            if not self._fill():
+                return False
+            at = self.position - self._held_at
+        return self._held[at : at + 1] == b"\0"
+
+    def _next_data(self, start: int) -> int:
+        """Where a hole at `start` ends; `start` where there is none."""
+        try:
+            return os.lseek(self._descriptor, start, os.SEEK_DATA)
+        except OSError:
+            # Nothing but a hole up to the end, or a file system that does not tell.
+            return start
 
     def _fill(self) -> bool:
         """Reads more behind what is held, and lets go of what is read; False when there is no more yet."""

@@ -51,11 +51,9 @@ class MarkFile:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             try:
-                self.mark: Mark | None = msgspec.json.decode(path.read_bytes(), type=Mark)
+                self.mark: Mark | None = _read(path)
             except FileNotFoundError:
                 self.mark = None
-            except msgspec.DecodeError as error:
-                raise ValueError(f"{path} holds no position: {error}") from None
         except BaseException:
             os.close(self._lock)
             raise
@@ -77,3 +75,20 @@ class MarkFile:
 
     def close(self) -> None:
         os.close(self._lock)
+
+
+ADVICE = (
+    "move it away to send the file from its beginning, which stores again what was sent before the server's window for "
+    "keys, or bring it back from a copy"
+)
+
+
+def _read(path: Path) -> Mark:
+    """Raises ValueError for what is no mark, and does not take it for none: all would be sent again in silence."""
+    text = path.read_bytes()
+    if not text.strip(b"\0"):
+        raise ValueError(f"{path} holds no position but {len(text)} zero bytes, as after a power loss; {ADVICE}")
+    try:
+        return msgspec.json.decode(text, type=Mark)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} holds no position: {error}; {ADVICE}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import deque
 from pathlib import Path
 
@@ -44,9 +45,12 @@ class PathWatch:
 
     def _run(self) -> None:
         while not self._ended.wait(WATCH_SECONDS):
-            # Who reads looks too, and is told.
-            with contextlib.suppress(OSError):
-                self.look()
+            self.look_softly()
+
+    def look_softly(self) -> None:
+        """As `look`, when who moves on is the one to be told."""
+        with contextlib.suppress(OSError):
+            self.look()
 
     def look(self) -> None:
         """Raises OSError when what the path leads to cannot be opened."""
@@ -57,6 +61,8 @@ class PathWatch:
             last = self._waiting[-1] if self._waiting else self._current
             if last is not None and last.is_at(self._path):
                 return
+            if last is not None and last.left_at is None:
+                last.left_at = time.monotonic()
             if len(self._waiting) >= MAX_WAITING:
                 self._misses = True
                 return
