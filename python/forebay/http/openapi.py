@@ -57,8 +57,9 @@ _TOKEN = "token"  # noqa: S105 # a scheme's name
 
 _TICKET = "ticket"
 
-_ANY_ROUTE: tuple[type[ForebayError], ...] = (errors.InvalidRequest, errors.Internal, errors.Closed, errors.Timeout)
-_WITH_ROLE: tuple[type[ForebayError], ...] = (errors.Unauthorized, errors.Forbidden)
+_ANY_ROUTE: tuple[type[ForebayError], ...] = (errors.InvalidRequest, errors.Internal, errors.Closed)
+# What asks for a token may ask the log, and wait for it.
+_WITH_ROLE: tuple[type[ForebayError], ...] = (errors.Unauthorized, errors.Forbidden, errors.Timeout)
 _WITH_SEGMENT: tuple[type[ForebayError], ...] = (errors.NotFound,)
 _WITH_BODY: tuple[type[ForebayError], ...] = (
     errors.Malformed,
