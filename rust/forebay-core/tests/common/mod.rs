@@ -119,7 +119,7 @@ pub fn drain(marks: &[Mark]) -> Body {
 
 /// A body whose every second event is invalid.
 pub fn half_invalid(marks: &[Mark]) -> Body {
-    let event = |mark: &Mark| if mark.index % 2 == 0 { mark.value(LOGS) } else { mark.invalid() };
+    let event = |mark: &Mark| if mark.index.is_multiple_of(2) { mark.value(LOGS) } else { mark.invalid() };
     let events: Vec<_> = marks.iter().map(event).collect();
     Box::new(format!(r#"{{"events":[{}]}}"#, events.join(",")).into_bytes())
 }

@@ -144,6 +144,7 @@ fn balanced(group: &[Arc<SegmentPart>]) -> Option<&[Arc<SegmentPart>]> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 mod tests {
     use super::*;
     use crate::ids::Timestamp;
