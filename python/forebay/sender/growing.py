@@ -119,12 +119,11 @@ class GrowingFile:
             self.truncated = False
         self.look()
 
-    def readline(self, limit: int, *, starts: bool = True) -> bytes:
+    def readline(self, limit: int) -> bytes:
         """The next whole line with its end, or `limit` bytes of a longer one; empty when there is none yet. NULs before
         a line are passed over: a program that does not append leaves them where it goes on behind a truncation."""
         while True:
-            if starts:
-                self._skip_nuls()
+            self._skip_nuls()
             held, at = self._held, self.position - self._held_at
             stop = len(held) if self.limit is None else min(len(held), self.limit - self._held_at)
             end = held.find(b"\n", at, stop) + 1
