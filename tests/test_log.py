@@ -293,7 +293,7 @@ def test_streams_are_changed_and_deleted(tmp_path: Path) -> None:
         with pytest.raises(errors.PayloadTooLarge):
             log.append("orders", 1234)
         log.delete_stream("orders")
-        assert [stream.name for stream in log.streams()] == ["logs"]
+        assert [stream.name for stream in log.streams()] == ["analytics", "events", "logs"]
         with pytest.raises(errors.StreamNotFound):
             log.delete_stream("orders")
         with pytest.raises(errors.StreamNotFound):

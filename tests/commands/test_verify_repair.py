@@ -52,7 +52,7 @@ def test_a_clean_directory(directory: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file()}
     ended = run("verify", "--data-dir", directory)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "20 records in 1 partitions of 1 streams" in ended.stdout
+    assert "20 records in 9 partitions of 3 streams" in ended.stdout
     assert "clean: nothing is damaged" in ended.stdout
     assert report(directory)["records"] == 20
     repaired = run("repair", "--data-dir", directory)

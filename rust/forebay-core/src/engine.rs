@@ -29,7 +29,7 @@ use crate::log::storage::{DirectoryLock, Storage};
 use crate::options::Options;
 use crate::report::{Report, StreamReport};
 use crate::start::{self, Threads};
-use crate::stream::{ANALYTICS, Catalog, EVENTS, LOGS, Stream, StreamDefinition, StreamMaker};
+use crate::stream::{Builtins, Catalog, Stream, StreamDefinition, StreamMaker};
 use crate::telemetry::{Api, Counters, Failure, History};
 
 /// A running log with everything around it. Dropping it closes it.
@@ -43,6 +43,7 @@ pub struct Engine {
     pub(crate) counters: Arc<Counters>,
     pub(crate) history: Arc<History>,
     pub(crate) streams: Arc<StreamMaker>,
+    pub(crate) builtins: Arc<Builtins>,
     pub(crate) commits: Arc<CommitQueue>,
     pub(crate) jobs: Arc<JobQueue>,
     pub(crate) parser: Arc<Parser>,
@@ -88,19 +89,23 @@ impl Engine {
     /// [`Engine::report`].
     pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         let engine = start::open(storage, options.validated()?)?;
-        // When it cannot be made now, because the disk is full, the first request makes it.
+        // Before the definitions are followed: those of streams that are made now are the options' own.
+        let made = engine.builtins.make();
+        // When it cannot be stored now, because the disk is full, the next start follows.
         let _later = engine.follow_options();
+        if made.is_err() && !matches!(engine.status.mode(), Mode::ReadOnly | Mode::Poisoned | Mode::Closed) {
+            engine.threads.keep_making(&engine.builtins).map_err(start::no_thread)?;
+        }
         engine.threads.begin();
         Ok(engine)
     }
 
     /// What can be chosen anew for the built-in streams is what the options say.
     fn follow_options(&self) -> Result<()> {
-        let made = self.builtin(LOGS).map(drop);
-        let there = [LOGS, EVENTS, ANALYTICS].into_iter().filter_map(|name| self.catalog.named(name).ok());
-        for stream in there {
-            let (is, chosen) = (stream.definition(), StreamDefinition::builtin(stream.name(), &self.options));
-            let StreamDefinition { retention_ms, retention_bytes, max_record_bytes, .. } = chosen;
+        for chosen in self.builtins.definitions() {
+            let Ok(stream) = self.catalog.named(&chosen.name) else { continue };
+            let is = stream.definition();
+            let StreamDefinition { retention_ms, retention_bytes, max_record_bytes, .. } = *chosen;
             let wanted = StreamDefinition { retention_ms, retention_bytes, max_record_bytes, ..is.clone() };
             match self.status.mode() {
                 // A shorter retention is how a full disk is given room.
@@ -108,21 +113,13 @@ impl Engine {
                 Mode::Running | Mode::Full | Mode::ReadOnly | Mode::Poisoned | Mode::Closed => {}
             }
         }
-        made
-    }
-
-    /// A built-in stream, made when it is missing.
-    fn builtin(&self, name: &str) -> Result<Arc<Stream>> {
-        match self.catalog.named(name) {
-            Ok(stream) => Ok(stream),
-            Err(_) => self.streams.ensure(StreamDefinition::builtin(name, &self.options)),
-        }
+        Ok(())
     }
 
     /// The stream that a request's events go to.
     fn destination(&self, shape: Shape, named: Option<&str>) -> Result<Arc<Stream>> {
         if let Some(name) = shape.stream() {
-            return self.builtin(name);
+            return self.builtins.get(name);
         }
         let stream = self.catalog.named(named.unwrap_or_default())?;
         if stream.is_engine_made() {

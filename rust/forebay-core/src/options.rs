@@ -105,15 +105,15 @@ pub struct Options {
     pub workers: usize,
     /// Bodies up to this size are parsed on the caller's thread.
     pub inline_body_bytes: usize,
-    /// Partitions of the built-in stream `logs`, fixed when the data directory is made.
+    /// Partitions of the built-in stream `logs`, fixed when the stream is made.
     pub logs_partitions: u32,
     /// Retention of the built-in stream `logs`.
     pub logs_retention: Retention,
-    /// Partitions of the built-in stream `events`, fixed when its first event comes.
+    /// Partitions of the built-in stream `events`, fixed when the stream is made.
     pub events_partitions: u32,
     /// Retention of the built-in stream `events`.
     pub events_retention: Retention,
-    /// Partitions of the built-in stream `analytics`, fixed when its first event comes.
+    /// Partitions of the built-in stream `analytics`, fixed when the stream is made.
     pub analytics_partitions: u32,
     /// Retention of the built-in stream `analytics`.
     pub analytics_retention: Retention,

@@ -41,7 +41,7 @@ use crate::log::storage::{Storage, locked};
 use crate::log::table::TableOp;
 use crate::options::{Access, Options};
 use crate::scale;
-use crate::stream::{Catalog, StreamLimits, StreamMaker};
+use crate::stream::{Builtins, Catalog, StreamLimits, StreamMaker};
 use crate::telemetry::{Counters, History};
 use crate::thread::{join, spawn};
 
@@ -76,9 +76,17 @@ impl Threads {
         self.bell.begin();
     }
 
+    /// Tries to make the built-in streams until that succeeds, on a thread that ends then.
+    pub(crate) fn keep_making(&self, builtins: &Arc<Builtins>) -> io::Result<()> {
+        let builtins = Arc::clone(builtins);
+        self.background.lock().push(spawn("builtins", move || builtins.keep_trying())?);
+        Ok(())
+    }
+
     /// Stops in the order of the way of the data, so that nothing admitted is left behind.
     pub(crate) fn stop(&self, engine: &Engine) {
         engine.history.stop();
+        engine.builtins.close();
         self.workers.stop();
         engine.commits.close();
         self.committer.lock().take().into_iter().for_each(join);
@@ -120,6 +128,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     parts.groups.restore(&recovered.rows);
     let threads = parts.start(&options, recovered, sealer, spares).map_err(unusable)?;
     Ok(Engine {
+        builtins: Arc::new(Builtins::new(Arc::clone(&parts.streams), &options)),
         options,
         clock: parts.clock,
         catalog: parts.catalog,
@@ -141,6 +150,11 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         load_test: LoadTest::default(),
         lock: Mutex::new(Some(lock)),
     })
+}
+
+/// The operating system starts no thread.
+pub(crate) fn no_thread(error: io::Error) -> Error {
+    Error::new(ErrorKind::StorageUnavailable, format!("a thread of the log cannot be started: {error}"))
 }
 
 /// What the threads share.

@@ -72,6 +72,22 @@ fn what_is_acknowledged_is_read_back_after_a_restart() {
 }
 
 #[test]
+fn built_in_streams_are_there_from_the_start_and_after_a_restart_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let of = |engine: &Engine| -> Vec<_> {
+        engine.stream_reports().iter().map(|stream| (stream.name.clone(), stream.definition.id)).collect()
+    };
+    let engine = open(directory.path(), small());
+    let made = of(&engine);
+    assert_eq!(made, [("analytics".to_owned(), 3), ("events".to_owned(), 2), (LOGS.to_owned(), 1)]);
+    assert_eq!(engine.counters().commits.get(), 1, "one commit for all");
+    drop(engine);
+    let engine = open(directory.path(), small());
+    assert_eq!(of(&engine), made);
+    assert_eq!(engine.counters().commits.get(), 0);
+}
+
+#[test]
 fn full_journal_files_are_sealed_and_still_read() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path(), small());
@@ -83,7 +99,7 @@ fn full_journal_files_are_sealed_and_still_read() {
         }
     }
     let deadline = Instant::now() + Duration::from_secs(20);
-    while engine.stream_reports()[0].segments == 0 {
+    while engine.stream_report(LOGS).unwrap().segments == 0 {
         assert!(Instant::now() < deadline, "nothing was sealed");
         std::thread::yield_now();
     }
@@ -92,7 +108,7 @@ fn full_journal_files_are_sealed_and_still_read() {
     drop(engine);
     let engine = open(directory.path(), small());
     assert_eq!(messages(&engine, LOGS, 2), before);
-    let stream = &engine.stream_reports()[0];
+    let stream = &engine.stream_report(LOGS).unwrap();
     assert!(
         stream.stored_bytes * 3 < stream.raw_bytes,
         "logs compress: {} of {}",
@@ -144,7 +160,7 @@ fn changed_retention_is_taken_over_and_loses_nothing() {
     let retention = Retention { age: None, bytes: Some(1 << 30) };
     for _ in 0..2 {
         let engine = open(directory.path(), Options { logs_retention: retention, ..small() });
-        let definition = &engine.stream_reports()[0].definition;
+        let definition = &engine.stream_report(LOGS).unwrap().definition;
         assert_eq!((definition.retention_ms, definition.retention_bytes), (None, Some(1 << 30)));
         assert_eq!(messages(&engine, LOGS, 2), before, "the definition is replayed after the records");
     }

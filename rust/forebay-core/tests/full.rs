@@ -75,6 +75,28 @@ fn a_start_on_a_full_disk_reads_everything_and_deletes_to_make_room() {
 }
 
 #[test]
+fn built_in_streams_that_had_no_room_are_made_once_there_is() {
+    let storage = Faulty::new(3);
+    storage.set_capacity(Some(0));
+    let engine = open(&storage, &small()).unwrap();
+    assert!(engine.stream_reports().is_empty());
+    let event = br#"{"type":"user_action","source":"web_app","data":{}}"#;
+    let visit = br#"{"event":{"type":"page_view"},"user":{"id":"u"}}"#;
+    let requests = || {
+        let [event, visit] = [&event[..], &visit[..]].map(|body| Box::new(body.to_vec()));
+        [request(0), Request::new(Shape::Event, event), Request::new(Shape::Track, visit)]
+    };
+    for request in requests() {
+        assert_eq!(engine.ingest(request).unwrap_err().kind(), ErrorKind::StorageUnavailable);
+    }
+    storage.set_capacity(None);
+    until("the streams", || engine.stream_reports().len() == 3);
+    for request in requests() {
+        engine.ingest(request).unwrap();
+    }
+}
+
+#[test]
 fn the_reserve_is_made_again_after_it_was_used() {
     let (storage, _) = left_full(9);
     let engine = open(&storage, &small()).unwrap();

@@ -22,7 +22,7 @@ fn a_sound_directory_is_clean_and_repair_changes_nothing() {
     let report = verify(&shared(&world.storage)).unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
     assert_eq!(report.records, world.records.len() as u64);
-    assert_eq!((report.streams, report.partitions), (3, 6));
+    assert_eq!((report.streams, report.partitions), (5, 14));
     assert!(report.bytes > 1_000_000 && report.files > 5, "{report:?}");
     let before = world.storage.files();
     let repaired = repair(&shared(&world.storage), Apply::Yes).unwrap();
@@ -177,13 +177,13 @@ fn an_unreadable_definition_starts_read_only_and_is_made_up() {
     assert_eq!(report.mode, Mode::ReadOnly);
     assert!(report.damages.iter().any(|damage| damage.stream.as_deref() == Some("orders")), "{report:?}");
     let is_readable = |place: &world::Place| records(&engine).contains_key(place);
-    assert!(world.records.keys().filter(|(stream, ..)| *stream == 3).all(is_readable), "the others are served");
+    assert!(world.records.keys().filter(|(stream, ..)| *stream == 5).all(is_readable), "the others are served");
     drop(engine);
     let outcome = world.check("a definition", spoil);
     assert_eq!((outcome.lost_records, outcome.rebuilt), (0, true));
     repair(&shared(&storage), Apply::Yes).unwrap();
     let streams = world::open(&storage).stream_reports();
-    assert!(streams.iter().any(|stream| (stream.name.as_str(), stream.id) == ("recovered-2", 2)), "{streams:?}");
+    assert!(streams.iter().any(|stream| (stream.name.as_str(), stream.id) == ("recovered-4", 4)), "{streams:?}");
 }
 
 #[test]

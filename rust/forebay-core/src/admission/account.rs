@@ -1,6 +1,7 @@
 //! What a token may take and has taken.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::quota::{Cost, Quota};
 use crate::error::{Error, Result};
@@ -11,6 +12,7 @@ use crate::telemetry::Counter;
 #[derive(Debug)]
 pub struct Account {
     name: String,
+    number: u32,
     /// Its limits.
     pub quota: Quota,
     /// Events that were let in.
@@ -19,7 +21,12 @@ pub struct Account {
     pub bytes: Counter,
     /// Requests that were refused for a quota, its own or a stream's.
     pub refusals: Counter,
+    /// Bytes of its bodies that are being received.
+    pub reading: AtomicU64,
 }
+
+/// The number of the next account; 0 is nobody's.
+static NEXT: AtomicU32 = AtomicU32::new(1);
 
 impl Account {
     /// An account without limits.
@@ -27,11 +34,19 @@ impl Account {
     pub fn new(name: impl Into<String>) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             quota: Quota::default(),
             events: Counter::default(),
             bytes: Counter::default(),
             refusals: Counter::default(),
+            reading: AtomicU64::new(0),
         })
+    }
+
+    /// Tells it from all others of the process.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
     }
 
     /// The token's name.

@@ -181,7 +181,7 @@ impl Catalog {
     }
 }
 
-/// Whether it is a stream that one API alone fills, made when its first event comes.
+/// Whether it is a stream that one API alone fills, made at the start.
 #[must_use]
 pub fn is_builtin(name: &str) -> bool {
     matches!(name, LOGS | EVENTS | ANALYTICS)

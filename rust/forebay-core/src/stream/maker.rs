@@ -48,6 +48,26 @@ impl StreamMaker {
         Ok(self.catalog.insert(definition))
     }
 
+    /// Creates those streams that are missing, in one commit; durable when this returns.
+    ///
+    /// # Errors
+    /// Why nothing can be written.
+    pub(crate) fn ensure_all(&self, definitions: &[StreamDefinition]) -> Result<()> {
+        let _one_at_a_time = self.catalog.changing();
+        let is_missing = |definition: &&StreamDefinition| self.catalog.named(&definition.name).is_err();
+        let mut missing: Vec<_> = definitions.iter().filter(is_missing).cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.status.refuse_write()?;
+        missing.iter_mut().for_each(|definition| definition.id = self.catalog.next_id());
+        let put = |row: &StreamDefinition| TableOp::put(Table::Catalog, row.name.as_bytes(), row.encode());
+        let ops = missing.iter().map(put).chain([self.catalog.next_id_row()]).collect();
+        self.commits.change(ops)?;
+        missing.into_iter().for_each(|definition| drop(self.catalog.insert(definition)));
+        Ok(())
+    }
+
     /// Changes a stream's definition; its identity, name and partitions stay. Durable when this returns.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Named sets of partitions.
 
+mod builtins;
 mod catalog;
 mod control;
 mod definition;
@@ -10,6 +11,7 @@ mod parts;
 mod stream;
 mod watch;
 
+pub(crate) use builtins::Builtins;
 pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS, StreamLimits, is_builtin, is_name};
 pub(crate) use catalog::{check_name, is_reserved};
 pub use control::StreamChange;

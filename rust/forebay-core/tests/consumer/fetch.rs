@@ -123,7 +123,7 @@ fn below_the_start_after_retention() {
     };
     drain(0);
     engine.groups().consume(&Consume { auto_commit: true, limit: 1, ..logs.clone() }).unwrap();
-    let start = || engine.stream_reports()[0].partitions[0].1.0;
+    let start = || engine.stream_report(forebay_core::LOGS).unwrap().partitions[0].1.0;
     // The last segment stays: without it there would be less than a byte.
     common::wait_sealed(&engine);
     drain(1);

@@ -11,7 +11,8 @@ use forebay_core::log::status::Mode;
 use forebay_core::log::storage::Storage;
 use forebay_core::log::storage::faulty::Faulty;
 use forebay_core::log::table::{Table, TableOp};
-use forebay_core::{Apply, Engine, LOGS, Limits, NewRecord, Offset, OffsetRange, Options, repair, verify};
+use forebay_core::stream::is_builtin;
+use forebay_core::{Apply, Engine, Limits, NewRecord, Offset, OffsetRange, Options, repair, verify};
 
 /// Stream by its identity (a lost name is made up anew), partition, offset.
 pub type Place = (u32, u32, u64);
@@ -210,7 +211,7 @@ impl World {
             assert!(lost.contains(place) || readable[place] == *value, "{what}: {place:?}");
         }
         assert_eq!(readable.len() + lost.len(), self.records.len(), "{what}: nothing is made up");
-        for stream in engine.stream_reports().iter().filter(|stream| stream.name != LOGS) {
+        for stream in engine.stream_reports().iter().filter(|stream| !is_builtin(&stream.name)) {
             for (partition, ..) in &stream.partitions {
                 let appended = engine.append(&stream.name, &[record(7)], Some(*partition)).unwrap();
                 let used = self.records.keys().filter(|(of, number, _)| *of == stream.id && *number == partition.0);
