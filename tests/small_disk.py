@@ -1,4 +1,4 @@
-"""A small disk that fills up: a tmpfs, mounted for a test, which takes root; skipped where that is not allowed.
+"""A small disk that fills up or stands still: mounted for a test, which takes root; skipped where that is not allowed.
 
 It is not mounted below pytest's temporary directory: pytest removes the directories of earlier runs, and one that was
 killed in the middle of such a test leaves a mount behind, which no ``rmdir`` removes. Whoever mounts the next removes
@@ -40,9 +40,58 @@ def small_disk() -> Iterator[Path]:
         unmount(place)
 
 
+class FreezableDisk:
+    """A small ext4 on a loop device, whose writes can be made to stand still."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Nothing is written to it meanwhile, and whoever tries waits."""
+        subprocess.run(["fsfreeze", "--freeze", str(self.place)], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["fsfreeze", "--unfreeze", str(self.place)], check=True)
+
+
+@contextlib.contextmanager
+def freezable_disk() -> Iterator[FreezableDisk]:
+    """The disk of an image file of its own; skipped where none can be mounted or frozen."""
+    remove_left_behind()
+    place = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    image = place.with_suffix(".image")
+    with image.open("wb") as file:
+        file.truncate(2 * DISK_BYTES)
+    for command in (
+        ["mkfs.ext4", "-q", "-F", str(image)],
+        ["mount", "-o", "loop", str(image), str(place)],
+        ["fsfreeze", "--freeze", str(place)],
+        ["fsfreeze", "--unfreeze", str(place)],
+    ):
+        try:
+            ran = subprocess.run(command, capture_output=True, text=True, check=False)
+            why = ran.stderr.strip() if ran.returncode else ""
+        except OSError as error:
+            why = str(error)
+        if why:
+            unmount(place)
+            pytest.skip(f"an ext4 that can be frozen cannot be mounted here: {why}")
+    try:
+        yield FreezableDisk(place)
+    finally:
+        unmount(place)
+
+
 def unmount(place: Path) -> None:
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    """Removes a disk and its image, also one that was left frozen."""
+    if place.is_mount():
+        with contextlib.suppress(OSError):
+            subprocess.run(["fsfreeze", "--unfreeze", str(place)], capture_output=True, check=False)
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
     place.rmdir()
+    place.with_suffix(".image").unlink(missing_ok=True)
 
 
 def remove_left_behind() -> None:
@@ -51,10 +100,8 @@ def remove_left_behind() -> None:
         owner = place.name.removeprefix(PREFIX).split("-")[0]
         if Path("/proc", owner).exists():
             continue
-        if place.is_mount():
+        if place.is_dir():
             unmount(place)
-        else:
-            place.rmdir()
 
 
 def fill(disk: Path) -> Path:

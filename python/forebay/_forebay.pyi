@@ -4,7 +4,6 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Protocol, final
 
-from forebay.errors import ForebayError
 from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
@@ -27,10 +26,14 @@ __all__ = [
     "Pulse",
     "Receipt",
     "RecordBatch",
+    "Reserved",
     "StreamDescription",
     "TailChunk",
     "error_table",
+    "family_of",
+    "family_row",
     "keep_heap",
+    "refusal",
     "repair",
     "run_load",
     "verify",
@@ -280,9 +283,22 @@ class Allowance:
     def limit(self) -> int: ...
     @property
     def used(self) -> int: ...
-    def take(self, size: int) -> bool:
-        """Reserves `size` bytes; False, and nothing reserved, when they are not free."""
-    def give(self, size: int) -> None: ...
+    def reserve(self, account: Account | None) -> Reserved:
+        """A reservation of nothing yet, for the body of a token with that account. While other tokens ask, one holds at
+        most half."""
+
+@final
+class Reserved:
+    """Bytes taken for one body; given back with it."""
+
+    def grow_to(self, size: int) -> None:
+        """Takes more, until `size` are taken.
+
+        Raises:
+            Saturated: they are not free, or are the share of other tokens; what was taken stays so.
+        """
+    def release(self) -> None:
+        """Gives back all of it, for good."""
 
 @final
 class Front:
@@ -294,15 +310,14 @@ class Front:
         engine: Engine,
         listener: int,
         backend: tuple[IPv4Address | IPv6Address, int],
-        refuse: Callable[[str, ForebayError], tuple[int, bytes, list[tuple[str, str]]]],
         *,
         allowance: Allowance,
         body_limit: int,
         body_seconds: float,
+        ack_seconds: float,
         connections: int,
     ) -> Front:
-        """`listener` is a descriptor, of which it makes a copy. `refuse` is called with the path and the error of a
-        refused request, on the front's thread, and gives status, body and headers."""
+        """`listener` is a descriptor, of which it makes a copy."""
     def set_grants(self, grants: list[tuple[bytes, Projects | None, Account | None]] | None) -> None:
         """Who may ingest from now on: (SHA-256 of the token, its projects, its account) of each, or None for everybody.
         Nobody at first."""
@@ -435,6 +450,17 @@ class RecordBatch:
         after the other, and a bitmap of what is there, None when all are."""
     def ndjson(self, projects: Projects | None = None) -> bytes:
         """A line of JSON a record; with `projects` only those whose key is one of them."""
+
+def refusal(
+    family: str, number: int, detail: str, retry_after: float | None
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Status, headers and body of the answer to a refused request of a family of routes."""
+
+def family_of(path: str) -> str:
+    """The name of the family of routes that a path belongs to."""
+
+def family_row(family: str, number: int) -> tuple[int, str]:
+    """The status and the name that a family gives a row of the error table."""
 
 def error_table() -> list[tuple[int, str, int, bool]]:
     """Every row of the error table: number, name, HTTP status, retryable."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -18,7 +19,6 @@ from forebay.http.auth import EVERYTHING, Grant, Guard
 from forebay.http.descriptors import Descriptors
 from forebay.http.dialects import Family, family_of, render
 from forebay.http.request import Request, linger, shown
-from forebay.http.response import Header
 from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import WEBSOCKET, HttpProtocol, Scope, Watcher, WebSocketProtocol
 from forebay.http.sessions import Sessions
@@ -70,11 +70,6 @@ class App:
         self._tasks: set[asyncio.Task[None]] = set()
         self.front: Front | None = None
         """What serves the listener, once it does."""
-
-    def refusal(self, path: str, error: ForebayError) -> tuple[int, bytes, list[Header]]:
-        """How the front answers a refused ingest request. Called on its thread."""
-        response = render(family_of(path), error)
-        return response.status, response.body, response.headers
 
     def schedule(self, watcher: Watcher) -> None:
         """Takes one request from Granian, on its Python thread. Must not raise: the caller is Rust."""
@@ -210,21 +205,29 @@ class App:
             ) from None
 
     async def tend(self) -> None:
-        """Takes in changed tokens and looks after the live figures, until the server stops."""
+        """Looks after the live figures, until the server stops."""
+        await self._regularly(self._watch)
+
+    async def tend_tokens(self) -> None:
+        """Takes in changed tokens, until the server stops."""
+        await self._regularly(self._take_in_tokens)
+
+    async def _regularly(self, look: Callable[[], Awaitable[None]]) -> None:
         while not self.stopping.is_set():
             try:
-                self._take_in_tokens()
-                self.live.watch()
+                await look()
             except Exception as error:
                 # The next round may work; without one, a token that is revoked later would be good for ever.
                 log.exception("what is looked at regularly failed", error=str(error))
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), TEND_SECONDS)
-            except TimeoutError:
-                continue
 
-    def _take_in_tokens(self) -> None:
-        if self.guard.refresh():
+    async def _watch(self) -> None:
+        self.live.watch()
+
+    async def _take_in_tokens(self) -> None:
+        # On a thread: a data directory whose storage stands still must not stop the event loop.
+        if await asyncio.to_thread(self.guard.refresh):
             if self.front is not None:
                 self.front.set_grants(self.guard.ingesting())
             self.sessions.recheck()

@@ -67,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     websocket_origins: str = ""
     websocket_ping_seconds: float = 15.0
     body_timeout_seconds: float = 30.0
+    ack_timeout_seconds: float = 30.0
     shutdown_timeout_seconds: float = 30.0
     health_interval_seconds: float = 5.0
     health_recovery_seconds: float = 15.0
@@ -170,6 +171,8 @@ RANGES: dict[str, tuple[float, float]] = {
     # Beside every push at most; proxies close connections that are quiet for a minute, so the longest is of no use.
     "websocket_ping_seconds": (1, 3600),
     "body_timeout_seconds": (0.1, 3600),
+    # A commit takes milliseconds and a stalled disk minutes; senders and proxies rarely wait for longer than a minute.
+    "ack_timeout_seconds": (0.1, 3600),
     "shutdown_timeout_seconds": (0.1, 3600),
     # Every check syncs a probe file, so more often than that would take from the log; the longest is what people wait.
     "health_interval_seconds": (0.2, 300),

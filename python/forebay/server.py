@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
-import resource
 import signal
 import socket
 
 import structlog
 import uvloop
 
+from forebay import open_files
 from forebay._forebay import Engine, Front, keep_heap
 from forebay.app import App
 from forebay.config import ConfigError, Settings
@@ -22,9 +21,6 @@ log = structlog.get_logger("forebay.server")
 
 LOOPBACK = "127.0.0.1"
 """Where what the front does not read itself is served, on a port of the kernel's choice: with the same tokens."""
-MAX_OPEN_FILES = 1 << 20
-"""What kernels allow one process unless they are told otherwise (fs.nr_open), and more than all settings ask for."""
-
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -32,11 +28,11 @@ def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT.
 
     Raises:
-        ConfigError: the address cannot be listened on.
+        ConfigError: the address cannot be listened on, or the process may open too few files.
         ForebayError: the log cannot be opened, or what was admitted could not be committed on stopping.
     """
     keep_heap()
-    raise_file_limit()
+    settings = open_files.fitted(settings, open_files.raise_limit())
     listener = listen(settings.host, settings.port)
     try:
         engine = Engine(settings.data_dir, settings.engine_options())
@@ -48,16 +44,6 @@ def serve(settings: Settings) -> None:
     finally:
         listener.close()
     log.info("stopped")
-
-
-def raise_file_limit() -> None:
-    """Lets the process open as many files as it may. The usual soft limit of 1024 is for programs that use select(2),
-    which this does not, and `max_connections` and `max_websockets` ask for more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -95,6 +81,7 @@ async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: soc
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     loop.add_reader(engine.completion_fd(), engine.drain_completions)
     app.spawn(app.tend())
+    app.spawn(app.tend_tokens())
     app.spawn(app.health.run(app.stopping))
     host, port = listener.getsockname()[:2]
     behind = listen(LOOPBACK, 0)
@@ -133,10 +120,10 @@ def _front(app: App, listener: socket.socket, backend: tuple[str, int]) -> Front
             app.engine,
             listener.fileno(),
             (ipaddress.ip_address(address), port),
-            app.refusal,
             allowance=app.allowance,
             body_limit=app.settings.max_body_bytes,
             body_seconds=app.settings.body_timeout_seconds,
+            ack_seconds=app.settings.ack_timeout_seconds,
             connections=app.settings.max_connections,
         )
     # From here on the port is the front's alone, which closes it when it stops.

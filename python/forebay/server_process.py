@@ -69,14 +69,18 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
 
+    def command(self) -> list[str]:
+        """What is started."""
+        serve = [sys.executable, "-m", "forebay", "serve", "--data-dir", str(self.data_dir), "--port", "0"]
+        return [*serve, *self._flags]
+
     def spawn(self) -> None:
         """Starts the process and does not wait for it."""
         self.url = ""
-        command = [sys.executable, "-m", "forebay", "serve", "--data-dir", str(self.data_dir), "--port", "0"]
         with self.log_path.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [*command, *self._flags],
+                self.command(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -99,7 +99,7 @@ def test_what_is_not_given_has_the_contracts_defaults(shared_server: RunningServ
         ({"name": "s", "config": {"dedupWindow": 600}}, (400, 1008)),
         ({"name": "s", "config": {"cleanup": 1}}, (400, 1008)),
         ({"name": "s", "colour": 1}, (400, 1008)),
-        ({"name": "events"}, (403, 1010)),
+        ({"name": "events"}, (409, 1007)),
         ({"name": "s.rejected"}, (403, 1010)),
         ({"name": "s.dead-letter"}, (403, 1010)),
         ({"name": "audit"}, (403, 1010)),

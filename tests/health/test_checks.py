@@ -55,7 +55,8 @@ def test_ingestion_says_the_rate_and_why_events_would_be_refused(tmp_path: Path)
 
 def test_ingestion_has_room_for_bodies(tmp_path: Path) -> None:
     there = world(tmp_path)
-    assert there.allowance.take(100 * MIB)
+    held = there.allowance.reserve(None)
+    held.grow_to(100 * MIB)
     assert Checks(there)("event_ingestion").level is Level.WARNING
 
 
@@ -219,7 +220,8 @@ def test_queues_are_as_full_as_the_fullest_of_them(tmp_path: Path) -> None:
     there.engine.state["ring_used_bytes"] = 95 * MIB
     assert Checks(there)("queue_depth").message == "the ring is 95 % full, at or beyond the limit of 95"
     there.engine.state["ring_used_bytes"] = 0
-    assert there.allowance.take(96 * MIB)
+    held = there.allowance.reserve(None)
+    held.grow_to(96 * MIB)
     assert "bodies under way is 96 % full" in Checks(there)("queue_depth").message
 
 

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +64,18 @@ def test_every_error_renders_in_every_family(family: Family, kind: type[errors.F
         assert json.loads(response.body) == {"error": "why", "code": "publish_failed"}
     assert json.loads(response.body)
     assert (("retry-after", "1") in response.headers) == (kind.http_status in (429, 503))
+
+
+def test_every_byte_of_a_refusal_is_what_it_was() -> None:
+    """Every row in every family, with texts that have to be escaped, as the first release wrote them."""
+    rows = json.loads((Path(__file__).parent / "refusals.json").read_text())
+    assert {(row["family"], row["number"]) for row in rows} == {(f.value, n) for f in Family for n in errors.classes()}
+    for row in rows:
+        response = render(Family(row["family"]), errors.from_kind(row["number"], row["detail"], row["wait"]))
+        expected = [tuple(header) for header in row["headers"] if header[0] != "allow"]
+        # No method was named where the error was made.
+        assert [header for header in response.headers if header[0] != "allow"] == expected
+        assert (response.status, response.body.decode()) == (row["status"], row["body"])
 
 
 @pytest.mark.parametrize(("wait", "told"), [(0.001, "1"), (1.0, "1"), (1.001, "2"), (3600.5, "3601")])

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from forebay import errors
-from forebay._forebay import Allowance
+from forebay._forebay import Account, Allowance
 from forebay.http.auth import EVERYTHING
 from forebay.http.parameters import Parameters, whole
-from forebay.http.request import Request
+from forebay.http.request import WHOLE_BODY_BYTES, Request
 
 LIMIT = whole("limit", 3, 1, 10, "How many.")
 OFFSET = whole("offset", None, 0, 10, "Where.")
@@ -116,13 +116,52 @@ def test_a_slow_body_ends_at_its_deadline() -> None:
         read(request(Scope(), Never()))
 
 
+def test_a_large_declared_body_is_charged_as_it_comes() -> None:
+    allowance = Allowance(1_000_000)
+    seen: list[int] = []
+
+    class Watched(Chunks):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            async for chunk in super().__aiter__():
+                yield chunk
+                seen.append(allowance.used)
+
+    def large(*chunks: bytes) -> Request:
+        asked = request(Scope(content_length=str(WHOLE_BODY_BYTES + 1)), Watched(*chunks), allowance)
+        asked._limit = 1_000_000
+        return asked
+
+    asked = large(b"a", b"b" * WHOLE_BODY_BYTES, b"")
+    assert len(read(asked)) == WHOLE_BODY_BYTES + 1
+    assert seen == [1, WHOLE_BODY_BYTES + 1, WHOLE_BODY_BYTES + 1]
+    assert allowance.used == 0
+    with pytest.raises(errors.Malformed, match="broke off"):
+        read(large(b"a", b""))
+    assert allowance.used == 0
+
+
+def test_one_token_gets_half_while_another_asks() -> None:
+    allowance = Allowance(100)
+    greedy, modest = Account("greedy"), Account("modest")
+    held = [allowance.reserve(greedy) for _ in range(3)]
+    held[0].grow_to(40)
+    allowance.reserve(modest)
+    held[1].grow_to(10)
+    with pytest.raises(errors.Saturated, match="greedy.*others ask"):
+        held[2].grow_to(1)
+    for reserved in held:
+        reserved.release()
+    assert allowance.used == 0
+
+
 def test_the_allowance_is_exact_over_threads() -> None:
     allowance = Allowance(1_000_000)
 
     def work() -> None:
         for _ in range(20_000):
-            assert allowance.take(7)
-            allowance.give(7)
+            held = allowance.reserve(None)
+            held.grow_to(7)
+            held.release()
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -130,5 +169,7 @@ def test_the_allowance_is_exact_over_threads() -> None:
     for thread in threads:
         thread.join()
     assert allowance.used == 0
-    assert allowance.take(1_000_000)
-    assert not allowance.take(1)
+    held = allowance.reserve(None)
+    held.grow_to(1_000_000)
+    with pytest.raises(errors.Saturated):
+        allowance.reserve(None).grow_to(1)

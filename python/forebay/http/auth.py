@@ -56,7 +56,8 @@ EVERYTHING = Grant("none", b"", frozenset(Role))
 
 
 class Guard:
-    """Turns headers into grants, on the event loop. Scrapes read it on other threads; its table is replaced whole."""
+    """Turns headers into grants, on the event loop. Scrapes read it on other threads, and one of them refreshes it; its
+    table is replaced whole."""
 
     def __init__(self, store: TokenStore | None) -> None:
         """`store` None switches authentication off.

@@ -5,24 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Generic, TypeVar
 
-from forebay.errors import Timeout
+from forebay.errors import StorageUnavailable, Timeout
 
 T = TypeVar("T")
-
-ACK_SECONDS = 60.0
-"""A commit takes milliseconds and a stalled disk minutes: after this the sender is told that the outcome is unknown.
-The front has the same bound."""
-
-
-def _no_commit(within: str) -> Timeout:
-    """What a sender is told whose commit did not come in time."""
-    return Timeout(f"no commit within {within}; the outcome is unknown")
 
 
 class Commit(Generic[T]):
     """What `Engine.submit` reports to. It may be completed after its waiter has gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, ack_seconds: float) -> None:
+        """`ack_seconds` bound the wait; the front has the same bound."""
+        self._ack_seconds = ack_seconds
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[T] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
@@ -43,7 +36,8 @@ class Commit(Generic[T]):
     def set_timeout(self, seconds: float) -> None:
         """The sender waits that much longer, in a request that says so."""
         if not self._future.done():
-            self._timer = self._loop.call_later(seconds, self.set_exception, _no_commit("options.timeout"))
+            late = Timeout("no commit within options.timeout; the outcome is unknown")
+            self._timer = self._loop.call_later(seconds, self.set_exception, late)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -54,10 +48,14 @@ class Commit(Generic[T]):
         """The result, once the batch is committed.
 
         Raises:
-            Timeout: no commit in time; it may still come.
+            StorageUnavailable: no commit in time; it may still come.
+            Timeout: the same, within the time that the sender chose.
         """
         try:
-            async with asyncio.timeout(ACK_SECONDS):
+            async with asyncio.timeout(self._ack_seconds):
                 return await self._future
         except TimeoutError:
-            raise _no_commit(f"{ACK_SECONDS:g} seconds") from None
+            raise StorageUnavailable(
+                f"no commit within {self._ack_seconds:g} seconds, so whether it is stored is unknown; send it again "
+                "with the same Idempotency-Key"
+            ) from None

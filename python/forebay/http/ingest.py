@@ -32,13 +32,14 @@ class Ingest:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
+        self._ack_seconds = settings.ack_timeout_seconds
         self._durability: Header = ("forebay-durability", settings.durability)
 
     async def __call__(self, request: Request, shape: int, terms: Terms | None = None) -> Response:
         """Stores the body of the request, which is of that shape, and answers when it is durable."""
         terms = terms_of(request.scope.headers, request.grant) if terms is None else terms
         body = await request.body(encoded=True)
-        commit: Commit[Answer] = Commit()
+        commit: Commit[Answer] = Commit(self._ack_seconds)
         self._engine.submit(shape, body, commit, *terms)
         status, answer = await commit.wait()
         return Response(status, answer, [JSON, self._durability] if status in _STORED else [JSON])

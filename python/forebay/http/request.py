@@ -9,7 +9,7 @@ from forebay import errors
 from forebay.http.rsgi import HttpProtocol, Scope
 
 if TYPE_CHECKING:
-    from forebay._forebay import Allowance
+    from forebay._forebay import Allowance, Reserved
     from forebay.http.auth import Grant
     from forebay.http.parameters import Parameter, Parameters
 
@@ -20,6 +20,10 @@ LINGER_BYTES = 32 << 20
 
 LINGER_SECONDS = 5.0
 """How long it is read."""
+
+WHOLE_BODY_BYTES = 64 << 10
+"""A declared body up to this size is charged at once and read in one piece; a larger one is charged as its bytes come,
+so that senders which announce much and send nothing refuse nobody."""
 
 _MAX_SHOWN = 200
 """A path or a query may have 64 KiB, and an error message need not repeat them."""
@@ -97,28 +101,30 @@ class Request:
         return body
 
     async def _gather(self, declared: int | None) -> bytes:
-        held = declared or 0
-        if not self._allowance.take(held):
-            raise errors.Saturated("too many bytes of request bodies are under way")
+        held = self._allowance.reserve(self.grant.account)
         try:
-            if declared is not None:
+            if declared is not None and declared <= WHOLE_BODY_BYTES:
+                held.grow_to(declared)
                 return await self.protocol()
-            chunks: list[bytes] = []
-            empty = 0
-            async for chunk in self.protocol:
-                empty += not chunk
-                if held + len(chunk) > self._limit:
-                    raise errors.PayloadTooLarge(f"the body has more than the limit of {self._limit} bytes")
-                if not self._allowance.take(len(chunk)):
-                    raise errors.Saturated("too many bytes of request bodies are under way")
-                held += len(chunk)
-                chunks.append(chunk)
-            # The end of a body shows as one empty chunk. Granian shows an error as one more, trailers too.
-            if empty != 1:
-                raise errors.Malformed("the body broke off, or carries trailers, which are not accepted")
-            return b"".join(chunks)
+            return await self._chunks(held, declared)
         finally:
-            self._allowance.give(held)
+            held.release()
+
+    async def _chunks(self, held: Reserved, declared: int | None) -> bytes:
+        """The body as it comes, each piece charged before the next one is asked for."""
+        chunks: list[bytes] = []
+        size = empty = 0
+        async for chunk in self.protocol:
+            empty += not chunk
+            size += len(chunk)
+            if size > self._limit:
+                raise errors.PayloadTooLarge(f"the body has more than the limit of {self._limit} bytes")
+            held.grow_to(size)
+            chunks.append(chunk)
+        # The end of a body shows as one empty chunk. Granian shows an error as one more, trailers too.
+        if empty != 1 or (declared is not None and size != declared):
+            raise errors.Malformed("the body broke off, or carries trailers, which are not accepted")
+        return b"".join(chunks)
 
     def value(self, parameter: Parameter[T]) -> T:
         """The value of a query parameter of the route, or its default."""

@@ -1,8 +1,5 @@
-use std::fmt::Debug;
 use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime};
-
-use forebay_core::Error;
 
 /// A whole answer, before it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,15 +7,9 @@ pub struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// Headers beside `content-length`, `date` and `connection`, names in lower case.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
-}
-
-/// Renders refusals as the API family of a path shows them.
-pub trait Refusals: Send + Sync + Debug {
-    /// The answer to a request of `path` that was refused. Must not block for long: nobody else is served meanwhile.
-    fn answer(&self, path: &str, error: &Error) -> Answer;
 }
 
 /// How long a `date` is used. It has whole seconds, so it is never wrong by more than one of them and this.
@@ -118,7 +109,7 @@ mod tests {
     #[test]
     fn an_answer_is_what_rfc_9112_says() {
         let mut out = Vec::new();
-        let headers = vec![("retry-after".to_owned(), "1".to_owned())];
+        let headers = vec![("retry-after", "1".to_owned())];
         write(&mut out, &Answer { status: 429, headers, body: b"{}".to_vec() }, "now", true);
         let expected = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\nconnection: close\r\nserver: forebay\r\ncontent-length: 2\r\ndate: now\r\n\r\n{}";
         assert_eq!(String::from_utf8_lossy(&out), expected);

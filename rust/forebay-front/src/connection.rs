@@ -4,12 +4,13 @@ use std::time::Instant;
 use forebay_core::{Body, Engine, Error, ErrorKind, Request, Ticket};
 
 use crate::allowance::Reserved;
-use crate::answer::{Clock, Refusals, write, write_acknowledgement};
+use crate::answer::{Clock, write, write_acknowledgement};
 use crate::grants::Grants;
 use crate::head::{Head, Ingest};
 use crate::limits::{
-    ANSWER_TIME, COMMIT_TIME, CROWDED_IDLE_TIME, HEAD_TIME, IDLE_TIME, LINGER_TIME, Limits, MAX_READ_AHEAD,
+    ANSWER_TIME, BODY_STEP_BYTES, CROWDED_IDLE_TIME, HEAD_TIME, IDLE_TIME, LINGER_TIME, Limits, MAX_READ_AHEAD,
 };
+use crate::refusal::Family;
 use crate::socket::{Read, Socket};
 use crate::stats::{Counted, Stats};
 
@@ -56,7 +57,6 @@ pub(crate) struct Shared {
     pub(crate) engine: std::sync::Arc<Engine>,
     pub(crate) limits: Limits,
     pub(crate) grants: std::sync::Arc<Grants>,
-    pub(crate) refusals: std::sync::Arc<dyn Refusals>,
     pub(crate) stats: std::sync::Arc<Stats>,
     pub(crate) clock: Clock,
     pub(crate) stopping: bool,
@@ -162,10 +162,14 @@ impl Connection {
                     None if matches!(self.stage, Stage::Head) => self.read(),
                     None => continue,
                 },
-                Stage::Body(ingest, ..) if self.input.len() >= ingest.body_at + ingest.length => {
-                    return self.whole(shared, now).map_or(Turn::Close, Turn::Submit);
-                }
-                Stage::Body(..) => self.read(),
+                Stage::Body(..) => match self.make_room() {
+                    Err(full) => {
+                        self.refuse_body(shared, &full, now, true);
+                        continue;
+                    }
+                    Ok(true) => return self.whole(shared, now).map_or(Turn::Close, Turn::Submit),
+                    Ok(false) => self.read(),
+                },
             };
             match read {
                 Some(Read::Some(_)) => {}
@@ -183,15 +187,25 @@ impl Connection {
         if !self.socket.is_readable() {
             return Some(Read::Nothing);
         }
-        if let Stage::Body(ingest, ..) = &self.stage {
-            let missing = (ingest.body_at + ingest.length).saturating_sub(self.input.len());
-            if self.input.capacity() - self.input.len() < missing {
-                self.input.reserve_exact(missing);
-            }
-        } else if self.input.len() == self.input.capacity() {
+        if matches!(self.stage, Stage::Head) && self.input.len() == self.input.capacity() {
             self.input.reserve_exact(self.read_ahead.max(self.input.len()));
         }
         self.socket.read_more(&mut self.input).ok()
+    }
+
+    /// Charges what has come of the body, and a step more before there is memory for it. True when it is whole.
+    fn make_room(&mut self) -> Result<bool, Error> {
+        let Stage::Body(ingest, reserved, _) = &mut self.stage else { return Ok(false) };
+        let come = self.input.len().saturating_sub(ingest.body_at).min(ingest.length);
+        if come as u64 >= reserved.bytes() {
+            let step = come.max(BODY_STEP_BYTES).min(ingest.length - come);
+            reserved.grow_to((come + step) as u64)?;
+            let end = ingest.body_at + come + step;
+            if self.input.capacity() < end {
+                self.input.reserve_exact(end - self.input.len());
+            }
+        }
+        Ok(come == ingest.length)
     }
 
     fn discard(&mut self) -> Option<Read> {
@@ -222,15 +236,10 @@ impl Connection {
             Head::Unusual => Some(Turn::Tunnel),
             Head::Ingest(ingest) => {
                 self.close = ingest.close || shared.stopping;
-                if let Some(reserved) = Reserved::take(&shared.limits.allowance, ingest.length as u64) {
-                    self.deadline = Some(now + shared.limits.body_time);
-                    let counted = Counted::new(&shared.stats, |stats| &stats.requests);
-                    self.stage = Stage::Body(ingest, reserved, counted);
-                } else {
-                    let full = Error::new(ErrorKind::Saturated, "too many bytes of request bodies are under way");
-                    shared.engine.counters().refused(ingest.shape.api(), full.kind());
-                    self.refuse(shared, &ingest.path, &full, now, true);
-                }
+                self.deadline = Some(now + shared.limits.body_time);
+                let reserved = Reserved::new(&shared.limits.allowance, ingest.grant.account.as_ref());
+                let counted = Counted::new(&shared.stats, |stats| &stats.requests);
+                self.stage = Stage::Body(ingest, reserved, counted);
                 None
             }
         }
@@ -252,7 +261,7 @@ impl Connection {
         shared.requests = shared.requests.wrapping_add(1);
         self.request = shared.requests;
         self.stage = Stage::Commit { path, _counted: counted };
-        self.deadline = Some(now + COMMIT_TIME);
+        self.deadline = Some(now + shared.limits.ack_time);
         let (allowed, account) = (grant.allowed.clone(), grant.account.clone());
         Some(Request { encoding, on_invalid, key, allowed, stream, account, ..Request::new(shape, body) })
     }
@@ -271,9 +280,18 @@ impl Connection {
         }
     }
 
+    /// Refuses a request whose connection the server behind would have had to take.
+    pub(crate) fn refuse_tunnel(&mut self, shared: &mut Shared, error: &Error, now: Instant) {
+        let line = self.input.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+        let target = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let path = String::from_utf8_lossy(path).into_owned();
+        self.refuse(shared, &path, error, now, true);
+    }
+
     /// Answers with a refusal. With `linger`, the body was not read, so the connection ends.
     fn refuse(&mut self, shared: &mut Shared, path: &str, error: &Error, now: Instant, linger: bool) {
-        let answer = shared.refusals.answer(path, error);
+        let answer = Family::of(path).refusal(error);
         self.linger = linger;
         self.close |= linger || shared.stopping;
         write(&mut self.output, &answer, shared.clock.date(now), self.close);
@@ -309,15 +327,20 @@ impl Connection {
                 true
             }
             Stage::Commit { .. } => {
-                self.give_up(&format!("{} seconds", COMMIT_TIME.as_secs()), shared, now);
+                let seconds = shared.limits.ack_time.as_secs_f64();
+                let detail = format!(
+                    "no commit within {seconds} seconds, so whether it is stored is unknown; send it again with the \
+                     same Idempotency-Key"
+                );
+                self.settle(Err(Error::new(ErrorKind::StorageUnavailable, detail)), shared, now);
                 true
             }
         }
     }
 
-    /// Tells a sender whose commit did not come in time that its outcome is unknown.
-    pub(crate) fn give_up(&mut self, within: &str, shared: &mut Shared, now: Instant) {
-        let detail = format!("no commit within {within}; the outcome is unknown");
+    /// Tells a sender whose commit did not come within its own `options.timeout` that its outcome is unknown.
+    pub(crate) fn give_up(&mut self, shared: &mut Shared, now: Instant) {
+        let detail = "no commit within options.timeout; the outcome is unknown";
         self.settle(Err(Error::new(ErrorKind::Timeout, detail)), shared, now);
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use forebay_core::Engine;
 use parking_lot::Mutex;
 
-use crate::answer::{Clock, Refusals};
+use crate::answer::Clock;
 use crate::connection::Shared;
 use crate::mailbox::Mailbox;
 use crate::reactor::Reactor;
@@ -54,7 +54,6 @@ impl Front {
         backend: SocketAddr,
         engine: Arc<Engine>,
         grants: Arc<Grants>,
-        refusals: Arc<dyn Refusals>,
         limits: Limits,
     ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
@@ -63,7 +62,6 @@ impl Front {
             engine,
             limits,
             grants: Arc::clone(&grants),
-            refusals,
             stats: Arc::clone(&stats),
             clock: Clock::new(),
             stopping: false,

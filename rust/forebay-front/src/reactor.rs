@@ -2,7 +2,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forebay_core::{Completer, Request, Ticket};
+use forebay_core::{Completer, Error, ErrorKind, Request, Ticket};
 
 use crate::connection::{Connection, Shared, Turn};
 use crate::deadlines::Deadlines;
@@ -245,13 +245,26 @@ impl Reactor {
             self.poller.add(backend.descriptor(), Source::Backend(slot))?;
             Ok(backend)
         });
-        // No descriptor is left, or the server behind has stopped.
-        let Ok(backend) = added else { return self.close(slot) };
+        let backend = match added {
+            Ok(backend) => backend,
+            Err(error) => return self.refuse_tunnel(slot, &error, now),
+        };
         let Some(Client::Direct(connection)) = self.clients.remove(slot) else { return };
         let (client, first) = connection.into_parts();
         let counted = Counted::new(&self.shared.stats, |stats| &stats.tunnels);
         // The number that was just given back.
         self.clients.insert(Client::Tunnel(Tunnel::new(client, backend, first, counted, now).into()));
+        self.turn(slot, now);
+    }
+
+    /// Answers for the server behind, which cannot be reached: no descriptor or memory is left, or it has stopped.
+    fn refuse_tunnel(&mut self, slot: u32, why: &std::io::Error, now: Instant) {
+        let Some(Client::Direct(connection)) = self.clients.get(slot) else { return };
+        let error = match self.shared.stopping {
+            true => Error::new(ErrorKind::Closed, "the server is shutting down"),
+            false => Error::new(ErrorKind::Saturated, format!("the connection cannot be passed on: {why}")),
+        };
+        connection.refuse_tunnel(&mut self.shared, &error, now);
         self.turn(slot, now);
     }
 
@@ -277,7 +290,7 @@ impl Reactor {
             if let Some(Client::Direct(connection)) = self.clients.get(slot)
                 && connection.awaits(ticket)
             {
-                connection.give_up("options.timeout", &mut self.shared, now);
+                connection.give_up(&mut self.shared, now);
                 self.turn(slot, now);
             }
         }
@@ -285,7 +298,8 @@ impl Reactor {
             self.accept_again();
         }
         if self.deadlines.sweep(now) {
-            let crowded = self.rest == Some(None);
+            // Others wait: for a connection that ends, or for a descriptor.
+            let crowded = self.rest.is_some();
             self.clients.numbers().into_iter().for_each(|slot| self.look_at(slot, crowded, now));
         }
     }
@@ -301,6 +315,8 @@ impl Reactor {
                 }
             }
             Some(Client::Tunnel(tunnel)) if tunnel.is_past_linger(now) => self.close(slot),
+            Some(Client::Tunnel(tunnel)) if crowded && tunnel.is_idle_in_a_crowd(now) => self.close(slot),
+            Some(Client::Tunnel(tunnel)) if tunnel.may_end(now) => self.turn(slot, now),
             Some(Client::Tunnel(tunnel)) if tunnel.is_out_of_patience(now) => self.reset(slot),
             _ => {}
         }

@@ -1,6 +1,9 @@
 use std::time::Instant;
 
-use crate::limits::{ANSWER_TIME, LINGER_TIME, QUIET_TIME};
+use crate::exchange::Exchange;
+use crate::limits::{
+    ANSWER_TIME, CROWDED_IDLE_TIME, HALF_CLOSED_QUIET_TIME, HALF_CLOSED_TIME, LINGER_TIME, QUIET_TIME,
+};
 use crate::socket::{Read, Socket};
 use crate::stats::Counted;
 
@@ -39,6 +42,8 @@ struct Way {
     ended: bool,
     /// The destination takes no more: what comes is read and dropped.
     dead: bool,
+    /// The end is not passed on yet: the destination would take it for the end of the connection.
+    held: bool,
     /// The end was passed on.
     passed: bool,
     /// Bytes that were passed on.
@@ -48,13 +53,20 @@ struct Way {
 }
 
 impl Way {
-    fn pump(&mut self, from: &mut Socket, to: &mut Socket, scratch: &mut [u8]) -> Pumped<bool> {
+    /// Passes on what goes now; `seen` is shown every piece.
+    fn pump(
+        &mut self,
+        from: &mut Socket,
+        to: &mut Socket,
+        scratch: &mut [u8],
+        mut seen: impl FnMut(&[u8]),
+    ) -> Pumped<bool> {
         for _ in 0..TURNS {
             if !self.flush(to)? {
                 return Ok(false);
             }
             if self.ended {
-                if !std::mem::replace(&mut self.passed, true) && !self.dead {
+                if !self.held && !std::mem::replace(&mut self.passed, true) && !self.dead {
                     to.end_writing();
                 }
                 return Ok(false);
@@ -67,7 +79,9 @@ impl Way {
                 Read::End => self.ended = true,
                 Read::Some(count) => {
                     self.read += count as u64;
-                    self.send(to, scratch.get(..count).unwrap_or_default())?;
+                    let piece = scratch.get(..count).unwrap_or_default();
+                    seen(piece);
+                    self.send(to, piece)?;
                 }
             }
         }
@@ -104,17 +118,22 @@ impl Way {
 
 /// A connection that the server behind serves: bytes are passed on in both directions.
 ///
-/// No more is read from one side than the other takes, so that a slow reader is felt by whoever writes to it.
+/// No more is read from one side than the other takes, so that a slow reader is felt by whoever writes to it. The end of
+/// a client that has sent a whole request is kept from the server behind until the answer is there: that server takes a
+/// half-closed connection for a closed one, and would drop the answer.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
     pub(crate) client: Socket,
     pub(crate) backend: Socket,
     up: Way,
     down: Way,
+    exchange: Exchange,
     /// From the backend's end on: how long what the client still sends is read and dropped.
     linger: Option<Instant>,
     /// When the client was last heard.
     heard: Instant,
+    /// When the server behind was.
+    answered: Instant,
     /// From the backend's end on: how long the client may take nothing of what is left for it.
     patience: Option<Instant>,
     _counted: Counted,
@@ -123,15 +142,31 @@ pub(crate) struct Tunnel {
 impl Tunnel {
     /// `first` was read from the client before.
     pub(crate) fn new(client: Socket, backend: Socket, first: Vec<u8>, counted: Counted, now: Instant) -> Self {
-        let up = Way { left: first, ..Way::default() };
-        Self { client, backend, up, down: Way::default(), linger: None, heard: now, patience: None, _counted: counted }
+        let mut exchange = Exchange::new();
+        exchange.asked(&first);
+        Self {
+            client,
+            backend,
+            up: Way { left: first, held: true, ..Way::default() },
+            down: Way::default(),
+            exchange,
+            linger: None,
+            heard: now,
+            answered: now,
+            patience: None,
+            _counted: counted,
+        }
     }
 
     /// Passes on what can be passed on now.
     pub(crate) fn turn(&mut self, scratch: &mut [u8], now: Instant) -> Next {
         // Down first: a server that answered and closed has said why before its end is met on the way up.
-        let moved = self.down.moved;
-        let Ok(down) = self.down.pump(&mut self.backend, &mut self.client, scratch) else { return Next::Reset };
+        let (moved, read) = (self.down.moved, self.down.read);
+        let seen = |bytes: &[u8]| self.exchange.answered(bytes);
+        let Ok(down) = self.down.pump(&mut self.backend, &mut self.client, scratch, seen) else { return Next::Reset };
+        if self.down.read != read || self.down.moved != moved {
+            self.answered = now;
+        }
         if self.down.passed {
             self.linger.get_or_insert(now + LINGER_TIME);
         } else if self.backend.is_broken() {
@@ -142,7 +177,10 @@ impl Tunnel {
             self.patience = Some(now + ANSWER_TIME);
         }
         let read = self.up.read;
-        let up = match self.up.pump(&mut self.client, &mut self.backend, scratch) {
+        self.up.held &= !self.may_end(now);
+        let seen = |bytes: &[u8]| self.exchange.asked(bytes);
+        let up = match self.up.pump(&mut self.client, &mut self.backend, scratch, seen) {
+            Ok(again) if self.up.ended && self.up.held => again || self.may_end(now),
             Ok(again) => again,
             Err(Broken::Source) => return Next::Reset,
             Err(Broken::Sink) => {
@@ -161,6 +199,23 @@ impl Tunnel {
         } else {
             Next::Wait
         }
+    }
+
+    /// Whether the server behind may hear of the client's end: the client waits for no answer any more, or for none that
+    /// comes.
+    pub(crate) fn may_end(&self, now: Instant) -> bool {
+        if !self.up.ended || !self.up.held {
+            return false;
+        }
+        let quiet = now.saturating_duration_since(self.answered.max(self.heard));
+        let patience = if self.exchange.has_begun_to_answer() { HALF_CLOSED_QUIET_TIME } else { HALF_CLOSED_TIME };
+        !self.exchange.awaits() || self.client.is_broken() || quiet >= patience
+    }
+
+    /// Whether it is between two requests for longer than is good when others wait.
+    pub(crate) fn is_idle_in_a_crowd(&self, now: Instant) -> bool {
+        let quiet = now.saturating_duration_since(self.answered.max(self.heard));
+        self.exchange.is_idle() && self.down.left.is_empty() && quiet >= CROWDED_IDLE_TIME
     }
 
     /// Whether the server behind is gone, and the client is quiet, or goes on for too long.

@@ -1,21 +1,19 @@
-//! The front's class: what it needs of Python is who may ingest, and what a refusal looks like.
+//! The front's class, which needs nothing of Python but who may ingest; and what the server behind shares with it.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_core::Error;
-use forebay_front::{Answer, Grant, Grants, Limits, Refusals};
+use forebay_core::{Error, ErrorKind};
+use forebay_front::{Answer, Family, Grant, Grants, Limits};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 
 use crate::account::Account;
 use crate::descriptor::duplicate;
 use crate::engine::{Engine, Projects};
-use crate::error::exception;
+use crate::error::raise;
 
 /// Bytes of request bodies that may be under way at once.
 #[pyclass(frozen, module = "forebay._forebay")]
@@ -39,58 +37,67 @@ impl Allowance {
         self.0.used()
     }
 
-    fn take(&self, size: u64) -> bool {
-        self.0.take(size)
-    }
-
-    fn give(&self, size: u64) {
-        self.0.give(size);
+    /// A reservation of nothing yet, of a token's body.
+    fn reserve(&self, account: Option<&Bound<'_, Account>>) -> Reserved {
+        let account = account.map(|account| &account.get().0);
+        Reserved(Mutex::new(Some(forebay_front::Reserved::new(&self.0, account))))
     }
 }
 
-/// Asks Python what a refusal looks like: they are rare beside what is stored, and one place knows every envelope.
+/// Bytes taken for one body.
+#[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
-struct Rendered {
-    refuse: Py<PyAny>,
-    /// What a saturated or a stopping server says, again and again, when there is least time to ask.
-    kept: Mutex<HashMap<(String, Error), Answer>>,
-}
+pub struct Reserved(Mutex<Option<forebay_front::Reserved>>);
 
-/// Answers that are kept: a few paths, each with a few constant refusals.
-const MAX_KEPT: usize = 64;
+#[pymethods]
+impl Reserved {
+    fn grow_to(&self, py: Python<'_>, size: u64) -> PyResult<()> {
+        let mut held = self.0.lock();
+        held.as_mut().map_or(Ok(()), |held| held.grow_to(size)).map_err(|error| raise(py, &error))
+    }
 
-type AnswerTuple = (u16, PyBackedBytes, Vec<(String, String)>);
-
-impl Rendered {
-    fn render(&self, path: &str, error: &Error) -> PyResult<Answer> {
-        Python::attach(|py| {
-            let (status, body, headers): AnswerTuple =
-                self.refuse.bind(py).call1((path, exception(py, error)?))?.extract()?;
-            Ok(Answer { status, headers, body: body.to_vec() })
-        })
+    /// Gives back all of it.
+    fn release(&self) {
+        *self.0.lock() = None;
     }
 }
 
-impl Refusals for Rendered {
-    fn answer(&self, path: &str, error: &Error) -> Answer {
-        let again = error.kind().retryable() && error.retry_after().is_none();
-        let key = again.then(|| (path.to_owned(), error.clone()));
-        if let Some(kept) = key.as_ref().and_then(|key| self.kept.lock().get(key).cloned()) {
-            return kept;
-        }
-        // A renderer that fails is a defect; the sender is still told the status.
-        let Ok(answer) = self.render(path, error) else {
-            return Answer { status: error.kind().http_status(), ..Answer::default() };
-        };
-        if let Some(key) = key {
-            let mut kept = self.kept.lock();
-            if kept.len() >= MAX_KEPT {
-                kept.clear();
-            }
-            kept.insert(key, answer.clone());
-        }
-        answer
+type RefusalTuple = (u16, Vec<(&'static str, String)>, Vec<u8>);
+
+/// The answer to a refused request of a family: status, headers and body.
+#[pyfunction]
+pub fn refusal(family: &str, number: u16, detail: &str, retry_after: Option<f64>) -> PyResult<RefusalTuple> {
+    let kind = row(number)?;
+    let mut error = Error::new(kind, detail);
+    if let Some(wait) = retry_after {
+        let wait = Duration::try_from_secs_f64(wait).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        error = error.with_retry_after(wait);
     }
+    let Answer { status, headers, body } = named(family)?.refusal(&error);
+    Ok((status, headers, body))
+}
+
+/// The name of the family that a path belongs to.
+#[pyfunction]
+pub fn family_of(path: &str) -> &'static str {
+    Family::of(path).name()
+}
+
+/// The status and the name that a family gives a row of the error table.
+#[pyfunction]
+pub fn family_row(family: &str, number: u16) -> PyResult<(u16, String)> {
+    let (family, kind) = (named(family)?, row(number)?);
+    Ok((family.status(kind), family.error_name(kind)))
+}
+
+fn named(family: &str) -> PyResult<Family> {
+    let found = Family::ALL.into_iter().find(|known| known.name() == family);
+    found.ok_or_else(|| PyValueError::new_err(format!("there is no family {family:?}")))
+}
+
+fn row(number: u16) -> PyResult<ErrorKind> {
+    let found = ErrorKind::ALL.iter().find(|kind| kind.number() == number);
+    found.copied().ok_or_else(|| PyValueError::new_err(format!("the error table has no row {number}")))
 }
 
 /// Serves a listener on a thread of its own.
@@ -103,33 +110,28 @@ type GrantTuple<'py> = (Vec<u8>, Option<Bound<'py, Projects>>, Option<Bound<'py,
 #[pymethods]
 impl Front {
     #[new]
-    #[pyo3(signature = (engine, listener, backend, refuse, *, allowance, body_limit, body_seconds, connections))]
+    #[pyo3(signature = (engine, listener, backend, *, allowance, body_limit, body_seconds, ack_seconds, connections))]
     #[allow(clippy::too_many_arguments)] // named, and once a process
     fn new(
         engine: &Bound<'_, Engine>,
         listener: i32,
         backend: (IpAddr, u16),
-        refuse: Py<PyAny>,
         allowance: &Bound<'_, Allowance>,
         body_limit: usize,
         body_seconds: f64,
+        ack_seconds: f64,
         connections: usize,
     ) -> PyResult<Self> {
-        let body_time =
-            Duration::try_from_secs_f64(body_seconds).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let seconds = |seconds: f64| {
+            Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
+        };
+        let (body_time, ack_time) = (seconds(body_seconds)?, seconds(ack_seconds)?);
         let allowance = Arc::clone(&allowance.get().0);
-        let limits = Limits { body_bytes: body_limit, body_time, connections, allowance };
+        let limits = Limits { body_bytes: body_limit, body_time, ack_time, connections, allowance };
         let listener = TcpListener::from(duplicate(listener)?);
-        let (engine, refusals) =
-            (Arc::clone(&engine.get().core), Arc::new(Rendered { refuse, kept: Mutex::default() }));
-        let started = forebay_front::Front::start(
-            listener,
-            SocketAddr::from(backend),
-            engine,
-            Arc::new(Grants::default()),
-            refusals,
-            limits,
-        );
+        let engine = Arc::clone(&engine.get().core);
+        let grants = Arc::new(Grants::default());
+        let started = forebay_front::Front::start(listener, SocketAddr::from(backend), engine, grants, limits);
         Ok(Self(started?))
     }
 
@@ -155,17 +157,5 @@ impl Front {
 
     fn join(&self, py: Python<'_>) -> bool {
         py.detach(|| self.0.join())
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        // Its thread may be waiting for Python to render a refusal.
-        Python::attach(|py| {
-            py.detach(|| {
-                self.0.begin_stop(Duration::ZERO);
-                self.0.join()
-            })
-        });
     }
 }

@@ -39,6 +39,7 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Receipt>()?;
     module.add_class::<front::Allowance>()?;
     module.add_class::<front::Front>()?;
+    module.add_class::<front::Reserved>()?;
     module.add_class::<stream::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
     module.add_class::<pulse::Pulse>()?;
@@ -51,5 +52,8 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(load::run_load, module)?)?;
     module.add_function(wrap_pyfunction!(maintenance::verify, module)?)?;
     module.add_function(wrap_pyfunction!(maintenance::repair, module)?)?;
+    module.add_function(wrap_pyfunction!(front::refusal, module)?)?;
+    module.add_function(wrap_pyfunction!(front::family_of, module)?)?;
+    module.add_function(wrap_pyfunction!(front::family_row, module)?)?;
     module.add_function(wrap_pyfunction!(error::error_table, module)?)
 }

@@ -63,7 +63,7 @@ impl StreamMaker {
         missing.iter_mut().for_each(|definition| definition.id = self.catalog.next_id());
         let put = |row: &StreamDefinition| TableOp::put(Table::Catalog, row.name.as_bytes(), row.encode());
         let ops = missing.iter().map(put).chain([self.catalog.next_id_row()]).collect();
-        self.commits.change(ops)?;
+        self.commits.change_if_room(ops)?;
         missing.into_iter().for_each(|definition| drop(self.catalog.insert(definition)));
         Ok(())
     }

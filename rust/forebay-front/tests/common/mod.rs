@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_core::log::storage::Disk;
-use forebay_core::{Engine, Error, Options};
-use forebay_front::{Allowance, Answer, Front, Grants, Limits, Refusals};
+use forebay_core::{Engine, Options};
+use forebay_front::{Allowance, Front, Grants, Limits};
 
 /// Far beyond what anything here takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,16 +19,6 @@ const BODY_TIME: Duration = Duration::from_secs(1);
 pub const ALLOWANCE: u64 = 2 << 20;
 /// Connections at once.
 pub const CONNECTIONS: usize = 8;
-
-#[derive(Debug)]
-struct Plain;
-
-impl Refusals for Plain {
-    fn answer(&self, path: &str, error: &Error) -> Answer {
-        let body = format!("{path}: {error}").into_bytes();
-        Answer { status: error.kind().http_status(), headers: Vec::new(), body }
-    }
-}
 
 /// The front, its engine, and a server behind it that sends back whatever it gets.
 pub struct World {
@@ -53,10 +43,11 @@ impl World {
         let limits = Limits {
             body_bytes: 16 << 20,
             body_time: BODY_TIME,
+            ack_time: PATIENCE,
             connections: CONNECTIONS,
             allowance: Arc::clone(&allowance),
         };
-        let front = Front::start(listener, echo(), Arc::clone(&engine), grants, Arc::new(Plain), limits).unwrap();
+        let front = Front::start(listener, echo(), Arc::clone(&engine), grants, limits).unwrap();
         Self { front, engine, allowance, address, _directory: directory }
     }
 
