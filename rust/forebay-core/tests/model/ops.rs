@@ -96,7 +96,7 @@ pub enum Op {
     /// More than half a journal file.
     Fill,
     Create {
-        partitions: u8,
+        partitions: u16,
     },
     Read {
         target: Target,
@@ -185,6 +185,11 @@ fn target() -> impl Strategy<Value = Target> {
     prop_oneof![Just(Target::Logs), (0..4_u8, prop::option::of(0..4_u8)).prop_map(|(s, p)| Target::Other(s, p))]
 }
 
+/// Few, or as many as there can be: what costs something for each partition shows in the latter.
+fn partitions() -> impl Strategy<Value = u16> {
+    prop_oneof![9 => 1..4_u16, 1 => Just(1024)]
+}
+
 fn events() -> impl Strategy<Value = Events> {
     prop_oneof![Just(Events::Valid), Just(Events::HalfInvalid)]
 }
@@ -219,7 +224,7 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (target(), size(), any::<bool>()).prop_map(|(target, size, keyed)| Op::Append { target, size, keyed }),
         6 => (1..4_u8, 1..5_u8, size()).prop_map(|(threads, batches, size)| Op::Burst { threads, batches, size }),
         4 => Just(Op::Fill),
-        2 => (1..4_u8).prop_map(|partitions| Op::Create { partitions }),
+        2 => partitions().prop_map(|partitions| Op::Create { partitions }),
         4 => (target(), any::<u8>(), 0..600_u16, any::<u16>())
             .prop_map(|(target, from, records, bytes)| Op::Read { target, from, records, bytes }),
         5 => (1..4_u8, any::<bool>(), events())

@@ -31,7 +31,8 @@ pub struct World {
 
 impl World {
     pub fn new(case: &Case) -> Self {
-        let mut options = Options { durability: case.durability, ..common::small() };
+        // A case may make more streams of a thousand partitions than a server takes.
+        let mut options = Options { durability: case.durability, max_partitions: 100_000, ..common::small() };
         options.sync_interval = Duration::from_millis(5);
         if case.seals_soon {
             options.journal_file_age = Duration::from_millis(100);
