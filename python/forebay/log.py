@@ -61,6 +61,8 @@ class LogOptions(TypedDict, total=False):
     analytics_retention_bytes: int
     dedup_window_seconds: int
     max_idempotency_keys: int
+    max_streams: int
+    max_partitions: int
     max_body_bytes: int
     max_record_bytes: int
 
