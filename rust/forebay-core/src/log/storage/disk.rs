@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rustix::fs::{FlockOperation, OFlags, fdatasync, flock, statvfs};
-
+use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, fdatasync, flock, statvfs};
 use rustix::io::Errno;
 
 use super::{DirectoryLock, Entry, Storage, StorageFile, Synced};
@@ -52,7 +51,7 @@ impl Disk {
     }
 }
 
-/// Whether this is how a filesystem without `O_DIRECT` refuses it.
+/// Whether this is how a filesystem without `O_DIRECT`, or a device with larger blocks, refuses it.
 fn has_no_direct(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::INVAL.raw_os_error())
 }
@@ -189,17 +188,22 @@ struct DiskFile {
     file: File,
 }
 
-impl StorageFile for DiskFile {
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        loop {
-            match self.file.read_at(buffer, position) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
+impl DiskFile {
+    /// Goes by way of the page cache from here on, when the device refuses what went past it: its blocks may be larger
+    /// than what the engine aligns to. `false` when it went by the cache already.
+    fn leave_direct(&self, refusal: &io::Error) -> io::Result<bool> {
+        if !has_no_direct(refusal) {
+            return Ok(false);
         }
+        let flags = fcntl_getfl(&self.file)?;
+        if flags.contains(OFlags::DIRECT) {
+            fcntl_setfl(&self.file, flags - OFlags::DIRECT)?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
-    fn write_at(&self, buffers: &[IoSlice<'_>], mut position: u64) -> io::Result<()> {
+    fn write_all(&self, buffers: &[IoSlice<'_>], mut position: u64) -> io::Result<()> {
         let mut index = 0;
         let mut skip = 0;
         while index < buffers.len() {
@@ -231,10 +235,36 @@ impl StorageFile for DiskFile {
         }
         Ok(())
     }
+}
+
+impl StorageFile for DiskFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        loop {
+            match self.file.read_at(buffer, position) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if self.leave_direct(&error)? => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn write_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        match self.write_all(buffers, position) {
+            // Whatever part of it was written is written again.
+            Err(error) if self.leave_direct(&error)? => self.write_all(buffers, position),
+            result => result,
+        }
+    }
 
     fn sync_data(&self) -> io::Result<Synced> {
-        fdatasync(&self.file)?;
-        Ok(Synced(()))
+        loop {
+            match fdatasync(&self.file) {
+                Ok(()) => return Ok(Synced(())),
+                // A signal came first; the pages are as they were.
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     fn length(&self) -> io::Result<u64> {

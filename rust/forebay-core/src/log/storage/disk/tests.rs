@@ -105,3 +105,21 @@ fn creates_once_renames_over_and_removes() {
     assert_eq!(disk.remove(b).unwrap_err().kind(), ErrorKind::NotFound);
     assert!(disk.free_bytes().unwrap() > 0);
 }
+
+/// A device with blocks larger than the alignment refuses what is aligned to less, as any does for these five bytes.
+#[test]
+fn what_the_device_refuses_past_the_cache_goes_by_way_of_it() {
+    let (_directory, disk) = disk();
+    let path = Path::new("a");
+    let file = disk.create_uncached(path).unwrap();
+    file.write_at(&[IoSlice::new(b"hello")], 3).unwrap();
+    let _synced = file.sync_data().unwrap();
+    let file = disk.open_uncached(path).unwrap();
+    let mut bytes = [0; 5];
+    read_exact_at(file.as_ref(), &mut bytes, 3).unwrap();
+    assert_eq!(&bytes, b"hello");
+    let file = disk.open_uncached(path).unwrap();
+    file.write_at(&[IoSlice::new(b"ja"), IoSlice::new(b"wohl")], 5).unwrap();
+    read_exact_at(disk.open_read(path).unwrap().as_ref(), &mut bytes, 4).unwrap();
+    assert_eq!(&bytes, b"ejawo");
+}
