@@ -201,6 +201,13 @@ impl GroupState {
         }
     }
 
+    /// Takes a committed offset back: its row is deleted.
+    pub(crate) fn forget(&mut self, committed: &Committed) {
+        if let Some(stream) = self.streams.get_mut(&committed.stream) {
+            stream.committed.remove(&committed.partition);
+        }
+    }
+
     /// What a commit that comes next may not fall behind: the committed offset, and those of commits under way.
     pub(crate) fn newest(&self, stream: StreamId, partition: PartitionId) -> Option<Offset> {
         let stream = self.streams.get(&stream)?;

@@ -132,30 +132,37 @@ impl Groups {
         drop(state);
         let ops = places.iter().map(|(stream, partition)| delete_offset(&group.name, *stream, *partition));
         let ops = ops.chain([TableOp::delete(Table::Groups, group.name.as_bytes())]).collect();
-        if let Err(error) = self.change_in_parts(ops) {
-            group.state().deleted = false;
+        if let Err((durable, error)) = self.change_in_parts(ops) {
+            let mut state = group.state();
+            state.deleted = false;
+            // These begin anew after a start, and so they do now.
+            offsets.iter().take(durable).for_each(|committed| state.forget(committed));
             return Err(error);
         }
         self.groups.write().remove(&group.name);
         Ok(())
     }
 
-    /// Commits operations in order, in commits that are small enough for a full disk's reserve.
-    pub(super) fn change_in_parts(&self, ops: Vec<TableOp>) -> Result<()> {
+    /// Commits operations in order, in commits that are small. When one fails, says how many operations before it are
+    /// durable.
+    pub(super) fn change_in_parts(&self, ops: Vec<TableOp>) -> std::result::Result<(), (usize, Error)> {
         let mut part = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut durable) = (0, 0);
+        let mut commit = |part: Vec<TableOp>| {
+            let count = part.len();
+            self.commits.change(part).map_err(|error| (durable, error))?;
+            durable += count;
+            Ok(())
+        };
         for op in ops {
             bytes += op.encoded_bytes();
             if bytes > OPS_BYTES && !part.is_empty() {
-                self.commits.change(std::mem::take(&mut part))?;
+                commit(std::mem::take(&mut part))?;
                 bytes = op.encoded_bytes();
             }
             part.push(op);
         }
-        if !part.is_empty() {
-            self.commits.change(part)?;
-        }
-        Ok(())
+        if part.is_empty() { Ok(()) } else { commit(part) }
     }
 
     /// Every group, by name.

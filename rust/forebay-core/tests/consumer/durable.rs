@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use forebay_core::ErrorKind;
-use forebay_core::consumer::{Consume, GROUP_IDLE, IDLE_GRACE, MAX_GROUPS};
+use forebay_core::consumer::{Consume, GROUP_IDLE, IDLE_GRACE, MAX_GROUPS, OffsetCommit};
 use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
 
 use crate::common;
@@ -48,6 +48,28 @@ fn a_commit_is_there_whole_or_not_at_all() {
         let found = committed(&engine(&after));
         assert!(found == all(1) || found == all(2), "seed {seed}: {found:?}");
     }
+}
+
+/// Its first commits are durable, a later one is not: what is shown is what a start finds.
+#[test]
+fn a_deletion_that_fails_half_way_shows_what_a_start_finds() {
+    const PARTITIONS: u32 = 1024;
+    let name = "g".repeat(200);
+    let (storage, opened) = with_stream(PARTITIONS);
+    opened.groups().consume(&Consume { group: &name, ..plain(Instant::now()) }).unwrap();
+    let offsets: Vec<_> = (0..PARTITIONS)
+        .map(|partition| (STREAM.to_owned(), forebay_core::PartitionId(partition), forebay_core::Offset(0)))
+        .collect();
+    let all = OffsetCommit { group: &name, offsets: &offsets, member: None, force: false, now: Instant::now() };
+    opened.groups().commit_and_wait(&all).unwrap();
+    storage.inject(Fault::nth(Operation::Write, 2).on(".journal").always());
+    opened.groups().delete(&name).unwrap_err();
+    let shown = |engine: &forebay_core::Engine| engine.groups().report(&name, Instant::now()).unwrap().offsets.len();
+    let left = shown(&opened);
+    assert!(left < PARTITIONS as usize && left > 0, "{left} offsets are left");
+    let killed = storage.kill();
+    drop(opened);
+    assert_eq!(shown(&engine(&killed)), left);
 }
 
 #[test]
