@@ -15,6 +15,7 @@ mod crash;
 mod directory;
 mod flip;
 mod journal;
+mod recycled;
 mod segment;
 mod spill;
 mod state;
