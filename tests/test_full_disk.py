@@ -212,3 +212,39 @@ def test_a_start_on_a_full_disk_with_a_shorter_retention_makes_room(small: Serve
     # Nobody deletes anything else: the room comes from what retention deletes.
     sent.until_accepted(running)
     assert set(stored(running)) < set(sent.names)
+
+
+def test_offset_commits_on_a_full_disk_leave_deletions_their_room(small: Server, disk: Path) -> None:
+    """Committers that go on and on use nothing of what is kept for deletions: a stream can be deleted, a retention
+    shortened, and that is how the disk gets room again."""
+    running, sent = small(), Acknowledged()
+    with running.client() as client:
+        for name in ("gone", "kept"):
+            client.post("/api/v1/streams", json={"name": name, "partitions": 1}).raise_for_status()
+
+            def is_sealed(name: str = name) -> bool:
+                client.post(f"/api/v1/streams/{name}/events", json={"value": os.urandom(100_000).hex()})
+                return bool(client.get(f"/api/v1/streams/{name}").json()["totalSize"] > 2 << 20)
+
+            wait_for(f"segments of {name}", is_sealed, 30)
+        client.get("/api/v1/streams/kept/events", params={"consumerGroup": "g", "limit": 1}).raise_for_status()
+        fill(disk)
+        sent.until_refused(running)
+
+        def commit(offset: int) -> int:
+            offsets = [{"stream": "kept", "partition": 0, "offset": offset}]
+            body = {"offsets": offsets, "force": True}
+            return client.post("/api/v1/consumers/g/commit", json=body).status_code
+
+        statuses = [commit(number % 2) for number in range(1000)]
+        assert set(statuses) <= {200, 503}
+        assert statuses[-1] == 503
+        assert client.delete("/api/v1/streams/gone").status_code == 200
+        shorter = client.patch("/api/v1/streams/kept", json={"config": {"retentionBytes": 1}})
+        assert shorter.status_code == 200, shorter.text
+        wait_for("expiry", lambda: client.get("/api/v1/streams/kept").json()["partitionDetails"][0]["startOffset"] > 0)
+    # Nobody deletes the ballast: the room comes from what was deleted.
+    sent.until_accepted(running)
+    check_kept(running, sent)
+    running.kill()
+    check_kept(small(), sent)

@@ -54,6 +54,7 @@ class Engine:
             "sealer_stuck": None,
             "clock_doubt": None,
             "clock_problem": None,
+            "troubles": [],
             "damages": [],
             "ring_used_bytes": 0,
             "ring_limit_bytes": 100 * MIB,

@@ -113,6 +113,7 @@ def test_storage_names_what_is_wrong(tmp_path: Path) -> None:
 
     there = world(tmp_path)
     there.engine.state["sealer_stuck"] = "cannot write a segment"
+    there.engine.state["troubles"] = ["cannot merge the state files: Too many open files"]
     there.engine.state["seal_backlog_files"] = 8
     there.engine.state["damages"] = [
         {"file": f"segments/{number}", "range": (512, 100), "stream": "logs", "what": "bad checksum"}
@@ -122,6 +123,7 @@ def test_storage_names_what_is_wrong(tmp_path: Path) -> None:
     assert found.level is Level.WARNING
     for part in (
         "sealing does not get on: cannot write a segment",
+        "cannot merge the state files: Too many open files",
         "8 full journal files are not sealed yet, at or beyond 8",
         "segments/0 bytes 512 to 612 (stream logs): bad checksum",
         "and 27 more",

@@ -33,7 +33,7 @@ class Unready(msgspec.Struct):
     """Writes are refused, and why; `mode` is the log's, and not there when the server is shutting down."""
 
     status: Literal["unavailable"]
-    mode: Literal["full", "read_only", "poisoned", "closed"] | msgspec.UnsetType
+    mode: Literal["full", "stalled", "read_only", "poisoned", "closed"] | msgspec.UnsetType
     reason: str | None
 
 

@@ -94,7 +94,7 @@ impl Engine {
         // When it cannot be stored now, because the disk is full, the next start follows.
         let _later = engine.follow_options();
         if made.is_err() && !matches!(engine.status.mode(), Mode::ReadOnly | Mode::Poisoned | Mode::Closed) {
-            engine.threads.keep_making(&engine.builtins).map_err(start::no_thread)?;
+            engine.threads.keep_making(&engine.builtins, &engine.status).map_err(start::no_thread)?;
         }
         engine.threads.begin();
         Ok(engine)
@@ -107,10 +107,9 @@ impl Engine {
             let is = stream.definition();
             let StreamDefinition { retention_ms, retention_bytes, max_record_bytes, .. } = *chosen;
             let wanted = StreamDefinition { retention_ms, retention_bytes, max_record_bytes, ..is.clone() };
-            match self.status.mode() {
-                // A shorter retention is how a full disk is given room.
-                Mode::Running | Mode::Full if wanted != is => self.streams.redefine(&stream, &wanted)?,
-                Mode::Running | Mode::Full | Mode::ReadOnly | Mode::Poisoned | Mode::Closed => {}
+            // A shorter retention is how a full disk is given room.
+            if wanted != is && self.status.refuse_change().is_ok() {
+                self.streams.redefine(&stream, &wanted)?;
             }
         }
         Ok(())

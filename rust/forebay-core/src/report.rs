@@ -20,6 +20,8 @@ pub struct Report {
     pub reason: String,
     /// Why sealing does not get on.
     pub sealer_stuck: Option<String>,
+    /// What else the background cannot do now, and tries again.
+    pub troubles: Vec<String>,
     /// Everything found damaged.
     pub damages: Vec<Damage>,
     /// How long the machine was off, if that is not known: nothing is deleted for its age meanwhile but what is old
@@ -54,6 +56,7 @@ impl Report {
             mode: engine.status.mode(),
             reason: engine.status.reason(),
             sealer_stuck: engine.status.sealer_stuck(),
+            troubles: engine.status.troubles(),
             damages: engine.status.damages(),
             clock_doubt: engine.clock.doubt(),
             clock_problem: engine.clock.problem(),

@@ -43,7 +43,7 @@ use crate::options::{Access, Options};
 use crate::scale;
 use crate::stream::{Builtins, Catalog, StreamLimits, StreamMaker};
 use crate::telemetry::{Counters, History};
-use crate::thread::{join, spawn};
+use crate::thread::{OnPanic, join, spawn};
 
 /// The background's pace: retention by age, and trying again what a full disk refused.
 const TICK: Duration = Duration::from_secs(1);
@@ -77,9 +77,10 @@ impl Threads {
     }
 
     /// Tries to make the built-in streams until that succeeds, on a thread that ends then.
-    pub(crate) fn keep_making(&self, builtins: &Arc<Builtins>) -> io::Result<()> {
+    pub(crate) fn keep_making(&self, builtins: &Arc<Builtins>, status: &Arc<Status>) -> io::Result<()> {
         let builtins = Arc::clone(builtins);
-        self.background.lock().push(spawn("builtins", move || builtins.keep_trying())?);
+        let making = spawn("builtins", (status, OnPanic::Trouble), move || builtins.keep_trying())?;
+        self.background.lock().push(making);
         Ok(())
     }
 
@@ -112,7 +113,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     let lock = storage.lock().map_err(unusable)?.ok_or_else(|| locked(storage.as_ref()))?;
     let parts = Parts::new(&storage, &options);
     let (state, files) = parts.find(&storage, &options).map_err(unusable)?;
-    let spares = Spares::new(Arc::clone(&storage), &options, Generation(files.newest.0 + 1));
+    let spares = Spares::new(Arc::clone(&storage), Arc::clone(&parts.status), &options, Generation(files.newest.0 + 1));
     let mut sealer = Sealer::new(
         Arc::clone(&storage),
         Arc::clone(&parts.sealing),
@@ -263,8 +264,8 @@ impl Parts {
         if self.status.mode() == Mode::ReadOnly {
             return Ok(threads);
         }
-        let first = spares.make_now().or_else(|why| {
-            self.status.set(Mode::Full, why);
+        let first = spares.make_now().or_else(|obstacle| {
+            self.status.obstruct(obstacle);
             spares.take_reserve()
         });
         let journal = Journal::new(first.ok(), Arc::clone(&spares), Arc::clone(&self.counters), recovered.sequence);
@@ -279,21 +280,22 @@ impl Parts {
             counters: Arc::clone(&self.counters),
             clock: Arc::clone(&self.clock),
         };
+        let poison = (&self.status, OnPanic::Poison);
         let committer = Committer::new(journal, wiring, options);
         // Last of all that is written before the first request: what recovery still needs stays as it was.
         self.clock.keep(true);
-        *threads.committer.lock() = Some(spawn("committer", move || committer.run())?);
+        *threads.committer.lock() = Some(spawn("committer", poison, move || committer.run())?);
         let mut background = threads.background.lock();
-        background.push(spawn("spares", move || spares.run())?);
+        background.push(spawn("spares", poison, move || spares.run())?);
         self.retention.leave_over(leftovers(&recovered.rows, &self.catalog));
         let (sealing, bell) = (Arc::clone(&self.sealing), Arc::clone(&self.retention.bell));
-        background.push(spawn("sealer", move || seal(sealer, &sealing, &bell))?);
+        background.push(spawn("sealer", poison, move || seal(sealer, &sealing, &bell))?);
         let (retention, groups) = (Arc::clone(&self.retention), Arc::clone(&self.groups));
-        background.push(spawn("retention", move || retain(&retention, &groups))?);
+        background.push(spawn("retention", poison, move || retain(&retention, &groups))?);
         let merger = Merger::new(Arc::clone(&self.retention));
-        background.push(spawn("merger", move || merger.run(TICK))?);
+        background.push(spawn("merger", (&self.status, OnPanic::Trouble), move || merger.run(TICK))?);
         let dedup = Arc::clone(&self.parser.dedup);
-        background.push(spawn("dedup", move || dedup.run())?);
+        background.push(spawn("dedup", poison, move || dedup.run())?);
         drop(background);
         // A machine may have become smaller: one is enough to start.
         threads.workers.resize(workers).or_else(|_| threads.workers.resize(1))?;

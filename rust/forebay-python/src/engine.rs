@@ -249,6 +249,7 @@ impl Engine {
         let doubt = report.clock_doubt.map(|doubt| (metrics::seconds(doubt.unproven), doubt.left.as_secs_f64()));
         status.set_item("clock_doubt", doubt)?;
         status.set_item("clock_problem", report.clock_problem)?;
+        status.set_item("troubles", report.troubles)?;
         let damages = PyList::empty(py);
         for damage in report.damages {
             damages.append(damage_row(py, damage)?)?;

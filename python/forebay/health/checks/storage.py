@@ -44,6 +44,7 @@ class LogStorage:
                 "sealBacklogFiles": backlog,
                 "sealerStuck": status["sealer_stuck"],
                 "clockUnprovenSeconds": None if status["clock_doubt"] is None else round(status["clock_doubt"][0], 3),
+                "troubles": status["troubles"],
                 "damagesTotal": len(damages),
                 "damages": [dict(damage) for damage in damages[:LISTED_DAMAGES]],
             }
@@ -59,6 +60,8 @@ class LogStorage:
             found.find(Level.WARNING, doubted(*status["clock_doubt"]))
         if status["clock_problem"]:
             found.find(Level.WARNING, status["clock_problem"])
+        for trouble in status["troubles"]:
+            found.find(Level.WARNING, trouble)
         if backlog >= settings.health_seal_backlog_warning_files:
             limit = settings.health_seal_backlog_warning_files
             found.find(Level.WARNING, f"{backlog} full journal files are not sealed yet, at or beyond {limit}")

@@ -202,9 +202,10 @@ impl GroupState {
     }
 
     /// Takes a committed offset back: its row is deleted.
-    pub(crate) fn forget(&mut self, committed: &Committed) {
-        if let Some(stream) = self.streams.get_mut(&committed.stream) {
-            stream.committed.remove(&committed.partition);
+    pub(crate) fn forget(&mut self, stream: StreamId, partition: PartitionId) {
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            stream.committed.remove(&partition);
+            stream.begun.remove(&partition);
         }
     }
 

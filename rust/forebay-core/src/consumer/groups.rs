@@ -136,7 +136,7 @@ impl Groups {
             let mut state = group.state();
             state.deleted = false;
             // These begin anew after a start, and so they do now.
-            offsets.iter().take(durable).for_each(|committed| state.forget(committed));
+            places.iter().take(durable).for_each(|(stream, partition)| state.forget(*stream, *partition));
             return Err(error);
         }
         self.groups.write().remove(&group.name);

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::parser::Parser;
 use super::worker::JobQueue;
-use crate::thread::{join, spawn};
+use crate::thread::{OnPanic, join, spawn};
 
 /// Starts workers, and joins those that ended.
 #[derive(Debug)]
@@ -72,7 +72,8 @@ impl WorkerPool {
 
     fn start(&self, number: usize) -> io::Result<JoinHandle<()>> {
         let (jobs, parser) = (Arc::clone(&self.jobs), Arc::clone(&self.parser));
-        spawn(&format!("worker-{number}"), move || jobs.work(&parser))
+        let poison = (&self.parser.streams.status, OnPanic::Poison);
+        spawn(&format!("worker-{number}"), poison, move || jobs.work(&parser))
     }
 
     /// Closes the queue, and waits until what is in it is parsed and every worker has ended.

@@ -11,7 +11,7 @@ use super::schedule::Schedule;
 use super::spec::LoadTestSpec;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::thread::{join, spawn};
+use crate::thread::{OnPanic, join, spawn};
 
 /// The engine's load test: the one that runs, or the last one.
 #[derive(Debug, Default)]
@@ -68,10 +68,11 @@ impl Engine {
         let bodies = Bodies::of_sizes(schedule.sizes());
         let run = Arc::new(Run::new(spec));
         let generator = Generator::new(Arc::clone(&run), bodies, schedule, Arc::downgrade(self));
-        let thread = spawn("load-test", move || generator.run()).map_err(|error| {
-            let detail = format!("the operating system starts no thread for the load test: {error}");
-            Error::new(ErrorKind::Internal, detail)
-        })?;
+        let thread =
+            spawn("load-test", (&self.status, OnPanic::Trouble), move || generator.run()).map_err(|error| {
+                let detail = format!("the operating system starts no thread for the load test: {error}");
+                Error::new(ErrorKind::Internal, detail)
+            })?;
         *current = Some(Current { run, thread: Some(thread) });
         Ok(())
     }

@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use super::dedup::{Settlement, settlement_bytes};
 use super::encode::Encoded;
+use super::frame::FRAME_ROW_BYTES;
+use super::journal::Room;
 pub use super::level::Level;
 use super::ring::{Payload, Times};
 use super::table::TableOp;
@@ -19,6 +19,8 @@ use crate::ids::{Generation, Offset, PartitionId, StreamId, Ticket, Timestamp};
 use crate::ingest::{CountedRequest, Outline};
 use crate::stream::Stream;
 use crate::telemetry::{Entered, UnderWay};
+
+pub use super::waiter::Waiter;
 
 /// Where one run of a batch's records went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,47 +256,6 @@ impl Drop for Reply {
     }
 }
 
-/// A thread that waits for one append.
-#[derive(Debug, Default)]
-pub struct Waiter {
-    outcome: Mutex<Option<Result<Receipt>>>,
-    done: Condvar,
-}
-
-impl Waiter {
-    /// A waiter, and the reply that ends its wait.
-    #[must_use]
-    pub fn pair() -> (Arc<Self>, Reply) {
-        let waiter = Arc::new(Self::default());
-        let completer: Arc<dyn Completer> = waiter.clone();
-        (waiter, Reply::new(completer, Ticket(0)))
-    }
-
-    /// Waits for the outcome. Bounded by the engine: every reply is answered, at the latest when it is dropped.
-    ///
-    /// # Errors
-    /// Whatever became of the append.
-    pub fn wait(&self) -> Result<Receipt> {
-        let mut outcome = self.outcome.lock();
-        loop {
-            if let Some(outcome) = outcome.take() {
-                return outcome;
-            }
-            self.done.wait(&mut outcome);
-        }
-    }
-}
-
-impl Completer for Waiter {
-    fn complete(&self, _ticket: Ticket, outcome: Result<Receipt>) {
-        *self.outcome.lock() = Some(outcome);
-    }
-
-    fn wake(&self) {
-        self.done.notify_all();
-    }
-}
-
 /// A run of records of one partition inside a batch's payload.
 #[derive(Clone, Debug)]
 pub struct Chunk {
@@ -326,6 +287,10 @@ pub struct Append {
     pub held: Option<Hold>,
     /// The stream that this commit deletes. No record of it is in the same commit or a later one.
     pub deletes: Option<Arc<Stream>>,
+    /// Which space of a journal file it may use.
+    pub room: Room,
+    /// Bytes of the disk that it frees once it is committed.
+    pub frees: u64,
     /// Events that were put on the stream of rejected ones.
     pub quarantined: u32,
     /// When the request was admitted; `None` for the engine's own changes, which are not counted as requests.
@@ -339,7 +304,7 @@ impl Append {
     #[must_use]
     pub fn control(ops: Vec<TableOp>, reply: Reply) -> Self {
         let (chunks, payload, held, deletes, admitted) = (Vec::new(), None, None, None, None);
-        Self { chunks, payload, ops, held, deletes, quarantined: 0, admitted, reply }
+        Self { chunks, payload, ops, held, deletes, room: Room::Records, frees: 0, quarantined: 0, admitted, reply }
     }
 
     /// A request's records.
@@ -354,6 +319,12 @@ impl Append {
     pub fn ops_bytes(&self) -> usize {
         let ops = self.ops.iter().map(TableOp::encoded_bytes).sum::<usize>();
         ops + self.reply.settlement().map_or(0, |_| settlement_bytes(self.chunks.len()))
+    }
+
+    /// Bytes that it takes in a frame: rows, operations and records.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        self.chunks.len() * FRAME_ROW_BYTES + self.ops_bytes() + self.payload_bytes()
     }
 
     /// Bytes of records.

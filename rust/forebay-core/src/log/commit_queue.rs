@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::append::{Append, Receipt, Waiter};
 use super::footprint::BATCH_OVERHEAD_BYTES;
+use super::journal::Room;
 use super::table::TableOp;
 use crate::admission::{Budget, Hold};
 use crate::error::{Error, ErrorKind, Result};
@@ -113,13 +114,25 @@ impl CommitQueue {
         waiter.wait()
     }
 
+    /// The same for a deletion that frees so many bytes of the disk: it may use what is kept for that.
+    ///
+    /// # Errors
+    /// Whatever became of the commit.
+    pub fn free(&self, ops: Vec<TableOp>, frees: u64) -> Result<Receipt> {
+        let (waiter, reply) = Waiter::pair();
+        self.push(Append { room: Room::of_deletion(frees), frees, ..Append::control(ops, reply) });
+        waiter.wait()
+    }
+
     /// Deletes a stream by `ops`, and waits for the commit: durable when this returns, and its records are forgotten.
     ///
     /// # Errors
     /// Whatever became of the commit.
     pub fn delete(&self, stream: Arc<Stream>, ops: Vec<TableOp>) -> Result<Receipt> {
         let (waiter, reply) = Waiter::pair();
-        self.push(Append { deletes: Some(stream), ..Append::control(ops, reply) });
+        let frees = stream.sums().stored_bytes;
+        let room = Room::of_deletion(frees);
+        self.push(Append { deletes: Some(stream), room, frees, ..Append::control(ops, reply) });
         waiter.wait()
     }
 
@@ -165,7 +178,7 @@ impl CommitQueue {
         state.wanted = None;
     }
 
-    /// Moves what is queued into `batch`, up to `max_bytes` of records but at least one append.
+    /// Moves what is queued into `batch`, up to `max_bytes` in its frame but at least one append.
     pub fn take(&self, batch: &mut Vec<Append>, max_bytes: usize, deadline: Option<Instant>) -> Taken {
         let mut state = self.state.lock();
         while state.appends.is_empty() {
@@ -185,7 +198,7 @@ impl CommitQueue {
         }
         let mut bytes = 0;
         while let Some(next) = state.appends.front() {
-            bytes += next.payload_bytes();
+            bytes += next.frame_bytes();
             if bytes > max_bytes && !batch.is_empty() {
                 break;
             }

@@ -1,6 +1,8 @@
 //! The one thread that assigns offsets, writes the journal and makes records visible: group commit.
 //! While one commit is being synced, the next one gathers; on a busy log, for a moment more.
 
+mod room;
+
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +11,7 @@ use super::append::{Append, Chunk, Completer, Level, Placed, Receipt};
 use super::commit_queue::{CommitQueue, Taken};
 use super::frame::{FrameHead, FrameKind, FrameRow, frame_bytes};
 use super::gather::Gather;
-use super::journal::{Journal, JournalError, Room};
+use super::journal::{Journal, JournalError, JournalFile};
 use super::ring::Run;
 use super::seal_queue::{Contents, Full, SealQueue};
 use super::status::{Mode, Status};
@@ -51,11 +53,18 @@ pub struct Committer {
     gather: Gather,
     file_age: Duration,
     max_commit_bytes: usize,
+    /// The largest frame that a journal file has room for.
+    largest_frame: u64,
+    /// What deletions have freed since the journal went to another file.
+    freed: u64,
     last_commit: Instant,
     last_sync: Instant,
     /// An old file is not left before this.
     next_rotation: Instant,
 }
+
+/// What a commit was acknowledged at, where the records of each append went, and when.
+type Written = (Level, Vec<Vec<Placed>>, Timestamp);
 
 /// What the committer works with.
 #[derive(Debug)]
@@ -91,6 +100,8 @@ impl Committer {
             gather: Gather::new(options.commit_gather),
             file_age: options.journal_file_age,
             max_commit_bytes: MAX_COMMIT_BYTES.min(largest),
+            largest_frame: Journal::largest_frame(options.journal_file_bytes),
+            freed: 0,
             last_commit: now,
             last_sync: now,
             next_rotation: now,
@@ -111,19 +122,19 @@ impl Committer {
                 Taken::Closed => break,
             }
             if let Err(error) = self.keep_up() {
-                self.status.poison("syncing the journal", &error);
+                self.status.journal_failed("syncing the journal", error);
             }
         }
         if self.status.mode() != Mode::Poisoned
             && let Err(error) = self.journal.end()
         {
-            self.status.poison("ending the journal", &error);
+            self.status.journal_failed("ending the journal", error);
         }
     }
 
     /// Waits for more to share the commit, where that pays.
     fn gather(&mut self, batch: &mut Vec<Append>) {
-        let bytes = payload_bytes(batch);
+        let bytes: usize = batch.iter().map(Append::frame_bytes).sum();
         if self.durability == Durability::Fsync
             && bytes < self.max_commit_bytes
             && let Some(wait) = self.gather.wait(batch.len(), self.last_commit, self.sealing.backlog())
@@ -179,7 +190,7 @@ impl Committer {
             match self.rotate() {
                 Ok(()) => {}
                 // Without a further file the old one serves on.
-                Err(JournalError::NoSpace(_)) => self.next_rotation = now + RETRY,
+                Err(JournalError::NoFile(_)) => self.next_rotation = now + RETRY,
                 Err(JournalError::Failed(error)) => return Err(error),
             }
         }
@@ -193,7 +204,14 @@ impl Committer {
     }
 
     fn rotate(&mut self) -> Result<(), JournalError> {
-        let file = self.journal.rotate()?;
+        let left = self.journal.rotate()?;
+        self.hand_over(left);
+        Ok(())
+    }
+
+    /// The journal goes on in another file: the sealer has the one that it left.
+    fn hand_over(&mut self, file: Option<JournalFile>) {
+        self.freed = 0;
         let next = Contents::new(self.journal.generation());
         let mut contents = std::mem::replace(&mut self.contents, next);
         contents.charge(self.queue.rows());
@@ -201,56 +219,36 @@ impl Committer {
         if let Some(file) = file {
             self.sealing.push(Full { file, contents });
         }
-        Ok(())
     }
 
     fn commit(&mut self, batch: &mut Vec<Append>) {
-        if let Some(refusal) = self.status.refusal().filter(|_| self.status.mode() != Mode::Full) {
+        if let Some(refusal) = self.status.refusal().filter(|_| !self.status.mode().passes()) {
             return refuse(batch.drain(..), &refusal);
         }
         refuse_deleted(batch);
-        if batch.is_empty() {
-            return;
-        }
-        if let Err(error) = self.make_room(batch) {
-            match error {
-                JournalError::NoSpace(why) => {
-                    self.status.set(Mode::Full, why);
-                    let refusal = self.status.refusal().unwrap_or_else(unavailable);
-                    refuse(batch.extract_if(.., |append| append.payload.is_some()), &refusal);
-                }
-                JournalError::Failed(error) => {
-                    self.status.poison("ending a journal file", &error);
-                    return refuse(batch.drain(..), &self.status.refusal().unwrap_or_else(unavailable));
-                }
+        self.refuse_too_large(batch);
+        while !batch.is_empty() {
+            let fitting = self.make_room(batch);
+            let mut rest = batch.split_off(fitting);
+            if fitting > 0
+                && let Err(error) = self.write(batch).map(|done| self.publish(batch, done))
+            {
+                self.status.journal_failed("writing the journal", error);
+                batch.append(&mut rest);
+                return refuse(batch.drain(..), &self.refusal());
             }
-            // Control appends may still fit the reserve: deleting is how a full disk gets room.
-            if batch.is_empty() || !self.journal.fits(frame_size(batch), Room::Control) {
-                let refusal = self.status.refusal().unwrap_or_else(unavailable);
-                return refuse(batch.drain(..), &refusal);
-            }
-        }
-        match self.write(batch) {
-            Ok((level, placed, append_time)) => self.publish(batch, level, placed, append_time),
-            Err(error) => {
-                self.status.poison("writing the journal", &error);
-                refuse(batch.drain(..), &self.status.refusal().unwrap_or_else(unavailable));
-            }
+            std::mem::swap(batch, &mut rest);
         }
     }
 
-    /// Goes on in the next file when the batch does not fit the active one.
-    fn make_room(&mut self, batch: &[Append]) -> Result<(), JournalError> {
-        let records = batch.iter().any(|append| append.payload.is_some());
-        let room = if records { Room::Records } else { Room::Control };
-        if self.journal.fits(frame_size(batch), room) {
-            return Ok(());
-        }
-        self.rotate()
+    /// Why nothing can be written now.
+    fn refusal(&self) -> Error {
+        let none = || Error::new(ErrorKind::StorageUnavailable, "the storage takes no writes now");
+        self.status.refusal().unwrap_or_else(none)
     }
 
     /// Assigns offsets, writes the frame, and syncs it when that is what an acknowledgement promises.
-    fn write(&mut self, batch: &mut [Append]) -> io::Result<(Level, Vec<Vec<Placed>>, Timestamp)> {
+    fn write(&mut self, batch: &mut [Append]) -> io::Result<Written> {
         let mut rows = Vec::new();
         let mut payload = Vec::new();
         let mut ops = Vec::new();
@@ -296,7 +294,7 @@ impl Committer {
     }
 
     /// Readers see the records, then the requests are answered, all by one wake-up, and who waits for records is told.
-    fn publish(&mut self, batch: &mut Vec<Append>, level: Level, placed: Vec<Vec<Placed>>, append_time: Timestamp) {
+    fn publish(&mut self, batch: &mut Vec<Append>, (level, placed, append_time): Written) {
         let generation = self.journal.generation();
         let mut woken: Vec<Arc<dyn Completer>> = Vec::new();
         let mut due = Due::default();
@@ -319,6 +317,7 @@ impl Committer {
                 self.contents.charge(self.queue.rows());
                 drop(queued);
             }
+            self.freed = self.freed.saturating_add(append.frees);
             if let Some(stream) = append.deletes {
                 stream.delete();
                 self.contents.drop_stream(stream.id());
@@ -344,24 +343,19 @@ struct Abandoned {
 impl Drop for Abandoned {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.status.poison("committing", &io::Error::other("the committer panicked"));
+            // Before anybody is answered.
+            self.status.panicked("committer");
         }
         self.queue.abandon();
     }
 }
 
 fn frame_size(batch: &[Append]) -> usize {
-    let rows = batch.iter().map(|append| append.chunks.len()).sum();
-    let ops = batch.iter().map(Append::ops_bytes).sum();
-    frame_bytes(rows, ops, payload_bytes(batch))
+    frame_bytes(0, 0, batch.iter().map(Append::frame_bytes).sum())
 }
 
 fn payload_bytes(batch: &[Append]) -> usize {
     batch.iter().map(Append::payload_bytes).sum()
-}
-
-fn unavailable() -> Error {
-    Error::new(ErrorKind::StorageUnavailable, "the storage takes no writes now")
 }
 
 fn refuse_deleted(batch: &mut Vec<Append>) {

@@ -52,6 +52,11 @@ impl Discard {
         self.parts.is_empty()
     }
 
+    /// Bytes of the parts on the disk.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.parts.iter().map(|(_, part)| part.stored_bytes).sum()
+    }
+
     /// The changes of the tables.
     pub(super) fn ops(&self) -> Vec<TableOp> {
         let rows = self.parts.iter().map(|(stream, part)| TableOp::delete(Table::Segments, part.key(stream.id())));

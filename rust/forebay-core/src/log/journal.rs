@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::aligned::AlignedBuffer;
+use super::failure::Obstacle;
 use super::frame::{FrameHead, FrameKind, Life, PAGE_BYTES, frame_bytes, u32_at, u64_at};
 use super::spares::Spares;
 use super::storage::{StorageFile, Synced, read_exact_at};
@@ -15,9 +16,15 @@ use crate::telemetry::Counters;
 /// The directory of journal files.
 pub const JOURNAL_DIRECTORY: &str = "journal";
 
-/// Kept free at a journal file's end for table operations, a marker and the end: retention has to be able to delete,
-/// and so to make room, when the disk is full and no further file can be made.
+/// Kept free at a journal file's end for deletions and the end: retention has to be able to delete, and so to make room,
+/// when the disk is full and no further file can be made. Nothing else may use it.
 pub const RESERVED_BYTES: u64 = 64 * PAGE_BYTES as u64;
+/// The part of it that is left to deletions which free at least [`FREEING_BYTES`]: any number of small ones, each of
+/// which takes a page and may free nothing, must not keep the large one from happening that helps.
+const RESERVED_FOR_FREEING_BYTES: u64 = RESERVED_BYTES / 2;
+/// What a small journal file takes, which has the reserve and the header alone. A deletion that frees as much has made
+/// room for the next reserve.
+pub const FREEING_BYTES: u64 = RESERVED_BYTES + PAGE_BYTES as u64;
 
 const MAGIC: &[u8; 8] = b"FBJOURN1";
 /// A frame is copied together and written in pieces of at most this much: a copy in memory costs less than the page
@@ -125,8 +132,8 @@ fn read_header(header: &[u8]) -> Option<(Life, u64)> {
 /// Why a frame was not written.
 #[derive(Debug)]
 pub enum JournalError {
-    /// No further file can be made now; nothing was written, and nothing is lost. Says why.
-    NoSpace(String),
+    /// No further file can be made now; nothing was written, and nothing is lost.
+    NoFile(Obstacle),
     /// The storage failed at a write or a sync: what is on the disk is unknown.
     Failed(io::Error),
 }
@@ -154,13 +161,31 @@ pub struct Journal {
     buffer: AlignedBuffer,
 }
 
-/// What the journal promises about the space of the frame that is written next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which space of a journal file a commit may use. In order of what it leaves free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Room {
-    /// For records.
+    /// All but the reserve: of records, markers, and every change of tables that is no deletion.
     Records,
-    /// For table operations alone, which may use the reserve.
-    Control,
+    /// Half of the reserve too: of deletions.
+    Deletion,
+    /// All but the place of the end: of deletions that free at least [`FREEING_BYTES`].
+    Freeing,
+}
+
+impl Room {
+    /// That of a deletion which frees so many bytes.
+    #[must_use]
+    pub fn of_deletion(frees: u64) -> Self {
+        if frees >= FREEING_BYTES { Self::Freeing } else { Self::Deletion }
+    }
+
+    const fn left_free(self) -> u64 {
+        match self {
+            Self::Records => RESERVED_BYTES,
+            Self::Deletion => RESERVED_FOR_FREEING_BYTES,
+            Self::Freeing => PAGE_BYTES as u64,
+        }
+    }
 }
 
 impl Journal {
@@ -215,16 +240,13 @@ impl Journal {
     /// Whether a frame of that size fits the active file.
     #[must_use]
     pub fn fits(&self, bytes: usize, room: Room) -> bool {
-        let reserve = match room {
-            Room::Records => RESERVED_BYTES,
-            Room::Control => PAGE_BYTES as u64,
-        };
-        self.active.as_ref().is_some_and(|file| self.position + bytes as u64 + reserve <= file.bytes)
+        let end = self.position + bytes as u64 + room.left_free();
+        self.active.as_ref().is_some_and(|file| end <= file.bytes)
     }
 
-    /// The largest frame that fits an empty file.
+    /// The largest frame that fits an empty file of so many bytes.
     #[must_use]
-    pub fn largest_frame(file_bytes: u64) -> u64 {
+    pub const fn largest_frame(file_bytes: u64) -> u64 {
         file_bytes - RESERVED_BYTES - PAGE_BYTES as u64
     }
 
@@ -233,7 +255,20 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub fn rotate(&mut self) -> Result<Option<JournalFile>, JournalError> {
-        let next = self.spares.take().map_err(JournalError::NoSpace)?;
+        let next = self.spares.take().map_err(JournalError::NoFile)?;
+        Ok(self.go_on_in(next)?)
+    }
+
+    /// The same, in a small file that has room for deletions alone, when none for records can be made.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn rotate_to_reserve(&mut self, room: Room) -> Result<Option<JournalFile>, JournalError> {
+        let next = self.spares.take_small(room).map_err(JournalError::NoFile)?;
+        Ok(self.go_on_in(next)?)
+    }
+
+    fn go_on_in(&mut self, next: JournalFile) -> io::Result<Option<JournalFile>> {
         self.end()?;
         self.position = PAGE_BYTES as u64;
         self.opened = Instant::now();
@@ -312,7 +347,7 @@ impl Journal {
     /// Whether a marker still fits.
     #[must_use]
     pub fn has_room_for_marker(&self) -> bool {
-        self.fits(frame_bytes(0, 0, 0), Room::Control)
+        self.fits(frame_bytes(0, 0, 0), Room::Records)
     }
 
     fn write(&mut self, head: &FrameHead, payload: &[&[u8]]) -> io::Result<u64> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use super::failure::Failure;
 use super::journal::{JOURNAL_DIRECTORY, JournalFile};
 use super::status::{Damage, Status};
 use super::storage::Storage;
@@ -24,7 +25,7 @@ impl JournalFiles {
     /// Finds the journal files. One whose header is unreadable is named as a damage, unless it is known to be sealed.
     ///
     /// # Errors
-    /// When the directory itself cannot be read.
+    /// When the directory itself cannot be read, or a file for want of descriptors or memory: that says nothing of it.
     pub fn find(storage: &dyn Storage, sealed: Generation, status: &Status, access: Access) -> io::Result<Self> {
         let mut files = Self { newest: sealed, ..Self::default() };
         for entry in storage.list(Path::new(JOURNAL_DIRECTORY))? {
@@ -48,6 +49,7 @@ impl JournalFiles {
                     continue;
                 }
                 Ok(None) if Generation(number) <= sealed => continue,
+                Err(error) if Failure::of(&error) == Failure::Refused => return Err(error),
                 Ok(None) => "the journal file's header is damaged".to_owned(),
                 Err(error) => format!("the journal file cannot be read: {error}"),
             };

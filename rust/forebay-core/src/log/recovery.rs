@@ -1,14 +1,17 @@
 //! From a data directory to a log: tables, then the journal on top of them. The process always starts: what is damaged
 //! is named and left as it is, and the log is opened read-only then.
 
-use std::io::{self, IoSlice};
+mod tail;
+
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::dedup::Dedup;
+use super::failure::{Failure, StageError, Verdict};
 use super::footprint::batch_bytes;
-use super::frame::{Decoded, FrameHead, PAGE_BYTES};
-use super::journal::{JOURNAL_DIRECTORY, JournalFile};
+use super::frame::Decoded;
+use super::journal::JournalFile;
 use super::journal_files::JournalFiles;
 use super::record::Records;
 use super::replay::{Replay, Step, Tail};
@@ -16,10 +19,10 @@ use super::ring::{Payload, Run, Times};
 use super::seal_queue::{Contents, Full};
 use super::sealer::Sealer;
 use super::segment::{SEGMENT_DIRECTORY, SegmentName};
-use super::spares::{Spares, UNFINISHED};
+use super::spares::Spares;
 use super::state::{STATE_DIRECTORY, State};
 use super::status::{Damage, Mode, Status};
-use super::storage::{Storage, Synced, remove_if_there};
+use super::storage::Storage;
 use super::table::{Changes, NEXT_STREAM_ID, Table, TableOp, number_key};
 use crate::admission::{Budget, Permit};
 use crate::ids::{Offset, PartitionId, Sequence, StreamId, Timestamp};
@@ -87,12 +90,13 @@ impl<'a> Recovery<'a> {
     /// # Errors
     /// Whatever the storage says that is not about one file alone.
     pub fn replay(mut self, files: JournalFiles, sealer: &mut Sealer, spares: &Spares) -> io::Result<Recovered> {
-        self.settle_state();
+        self.settle_state()?;
         let mut unsealed: Vec<Full> = Vec::new();
-        let mut open: Option<(Replay, usize)> = None;
+        let mut last: Option<(Replay, Tail)> = None;
         for file in files.unsealed {
             let mut replay = match Replay::open(&file) {
                 Ok(replay) => replay,
+                Err(error) if Failure::of(&error) == Failure::Refused => return Err(error),
                 Err(error) => {
                     self.damage(&file, None, format!("the journal file cannot be read: {error}"));
                     continue;
@@ -101,26 +105,29 @@ impl<'a> Recovery<'a> {
             let before = self.sequence;
             let (contents, tail) = self.replay_file(&file, &mut replay);
             if self.sequence == before && tail != Tail::Ended {
-                self.discard(&file);
+                if self.may_write() {
+                    spares.discard(&file);
+                }
                 continue;
             }
-            if let (Some(_), Some(full)) = (open.take(), unsealed.last()) {
+            if let (Some((_, Tail::Open(_))), Some(full)) = (last.take(), unsealed.last()) {
                 self.damage(&full.file, None, "the journal file has no end, though a later one was begun".to_owned());
             }
-            if let Tail::Open(end) = tail {
-                open = Some((replay, end));
-            }
+            last = Some((replay, tail));
             unsealed.push(Full { file, contents });
-            let spill = self.ring.used_percent() >= 50 && open.is_none();
+            let spill = self.ring.used_percent() >= 50 && tail == Tail::Ended;
             if spill && self.may_write() {
                 self.spill(&mut unsealed, sealer);
             }
         }
-        if let (Some((replay, end)), Some(full)) = (open, unsealed.last_mut())
+        if let (Some((replay, tail)), Some(full)) = (last, unsealed.last_mut())
             && self.may_write()
-            && let Err(error) = self.close_tail(&mut full.file, &replay, end)
         {
-            self.status.poison("cutting the journal's torn tail", &error);
+            let closed = match tail {
+                Tail::Open(end) => self.close_tail(&mut full.file, &replay, end),
+                Tail::Ended => tail::settle_end(&full.file, &replay).map_err(StageError::from),
+            };
+            self.settled("closing the journal's last file", closed.map_err(|failed| failed.error))?;
         }
         files.reusable.into_iter().for_each(|file| self.reuse(file, spares));
         if self.damaged {
@@ -148,16 +155,6 @@ impl<'a> Recovery<'a> {
         unsealed.extend(files);
     }
 
-    /// Removes a file that was prepared and holds no commit. It is not written over: a commit that failed to be written
-    /// to it may still come up under its name. The next file's sync of the directory makes the removal durable.
-    fn discard(&self, file: &JournalFile) {
-        if self.may_write()
-            && let Err(error) = self.storage.remove(&file.path)
-        {
-            self.status.poison("removing an unused journal file", &error);
-        }
-    }
-
     fn reuse(&self, file: JournalFile, spares: &Spares) {
         if self.may_write() {
             spares.recycle(file);
@@ -167,11 +164,21 @@ impl<'a> Recovery<'a> {
     /// Makes the names of the state files durable. A process that died between the renaming of a delta and the sync of
     /// its directory left a name that is read now and that a power loss takes back: the journal files it stands for
     /// must not be written over before.
-    fn settle_state(&self) {
-        if self.may_write()
-            && let Err(error) = self.storage.sync_directory(Path::new(STATE_DIRECTORY))
-        {
-            self.status.poison("syncing the state directory", &error);
+    fn settle_state(&self) -> io::Result<()> {
+        if !self.may_write() {
+            return Ok(());
+        }
+        self.settled("syncing the state directory", self.storage.sync_directory(Path::new(STATE_DIRECTORY)))
+    }
+
+    /// What has to be durable before anything builds on it. While the system refuses there can be no start; after another
+    /// failure the log is read and takes no writes.
+    fn settled(&self, what: &str, done: io::Result<()>) -> io::Result<()> {
+        let Err(error) = done else { return Ok(()) };
+        let failed = StageError::unsettled(error);
+        match self.status.judge(what, &failed) {
+            Verdict::Again => Err(failed.error),
+            Verdict::Poison => Ok(()),
         }
     }
 
@@ -341,44 +348,6 @@ impl<'a> Recovery<'a> {
         stream.delete();
         self.catalog.remove(&stream);
         contents.drop_stream(stream.id());
-    }
-
-    /// Cuts a torn tail: makes durable what stands before it, and ends the file there, so that the next start does not
-    /// take the cut for damage.
-    fn close_tail(&self, file: &mut JournalFile, replay: &Replay, end: usize) -> io::Result<()> {
-        let mut head = Vec::new();
-        FrameHead::end(self.sequence).encode(file.life, &mut head);
-        head.resize(PAGE_BYTES, 0);
-        if replay.has_unsynced_commits() {
-            // They are acknowledged, perhaps, and perhaps on the disk: a power loss while they are written over could
-            // leave garbage. So they move to a file of their own, which takes the name when it is whole.
-            match self.copy_tail(file, replay.before(end), &head) {
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
-                done => return done,
-            }
-        }
-        let (position, bytes) = replay.unsynced(end);
-        file.file.write_at(&[IoSlice::new(bytes)], position)?;
-        let _: Synced = file.file.sync_data()?;
-        file.file.write_at(&[IoSlice::new(&head)], end as u64)?;
-        let _: Synced = file.file.sync_data()?;
-        Ok(())
-    }
-
-    fn copy_tail(&self, file: &mut JournalFile, bytes: &[u8], end: &[u8]) -> io::Result<()> {
-        let unfinished = Path::new(UNFINISHED);
-        remove_if_there(self.storage.as_ref(), unfinished)?;
-        let copy = self.storage.create(unfinished)?;
-        if let Err(error) = copy.write_at(&[IoSlice::new(bytes), IoSlice::new(end)], 0) {
-            let _ignored = self.storage.remove(unfinished);
-            return Err(error);
-        }
-        let _: Synced = copy.sync_data()?;
-        self.storage.rename(unfinished, &file.path)?;
-        self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY)).map_err(io::Error::other)?;
-        file.file = copy;
-        file.bytes = (bytes.len() + end.len()) as u64;
-        Ok(())
     }
 
     /// Removes segments that no row names: of a sealing, a merge or a deletion that a crash interrupted.

@@ -27,6 +27,7 @@ pub struct Replay {
     positions: Vec<(Sequence, usize)>,
     /// The first marker after the last commit.
     marker: Option<usize>,
+    end: Option<usize>,
 }
 
 /// What the walk meets next.
@@ -59,6 +60,7 @@ impl Replay {
             synced_through: Sequence(0),
             positions: Vec::new(),
             marker: None,
+            end: None,
         })
     }
 
@@ -83,7 +85,7 @@ impl Replay {
             self.synced_through = self.synced_through.max(synced);
             match kind {
                 FrameKind::Marker => self.marker = self.marker.or(Some(at)),
-                FrameKind::End => self.tail = Some(Tail::Ended),
+                FrameKind::End => (self.tail, self.end) = (Some(Tail::Ended), Some(at)),
                 FrameKind::Commit => {}
             }
             match kind {
@@ -108,6 +110,13 @@ impl Replay {
         // A marker proves the commits before it, not itself.
         let from = first.map(|(_, at)| *at).or(self.marker).map_or(end, |at| at.min(end));
         (from as u64, self.bytes.get(from..end).unwrap_or_default())
+    }
+
+    /// The page of the end, and where it stands.
+    #[must_use]
+    pub fn end(&self) -> Option<(u64, &[u8])> {
+        let at = self.end?;
+        Some((at as u64, self.bytes.get(at..at + PAGE_BYTES)?))
     }
 
     /// Whether a commit may not be on stable storage.

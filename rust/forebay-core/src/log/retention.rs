@@ -86,7 +86,7 @@ impl Retention {
         if discard.is_empty() {
             return true;
         }
-        let deleted = self.commits.change(discard.ops()).is_ok();
+        let deleted = self.commits.free(discard.ops(), discard.stored_bytes()).is_ok();
         if deleted {
             self.forget(&discard.parts);
         }

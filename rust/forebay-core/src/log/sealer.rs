@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use super::bell::Bell;
 use super::block::{BLOCK_BYTES, BlockRow, Compressor};
+use super::failure::{Obstacle, StageError, Verdict};
 use super::record::Records;
 use super::ring::{Run, Times};
 use super::seal_queue::{Contents, Full, SealQueue};
 use super::segment::{SEGMENT_DIRECTORY, SegmentName, SegmentWriter};
 use super::spares::Spares;
 use super::state::StateWriter;
-use super::status::{Mode, Status};
+use super::status::{Status, Task};
 use super::storage::Storage;
 use super::table::{Table, TableOp, number_key};
 use crate::ids::{PartitionId, StreamId};
@@ -26,6 +27,12 @@ pub(super) const OWN_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 /// Percent of a stream's share of the ring from which LZ4 stands in for its compression: a slow sealer must not become
 /// an outage. To compress nothing would be slower still: it writes four times as many fresh pages.
 const LZ4_PERCENT: u64 = 60;
+
+/// What fails when sealing does.
+const SEALING: &str = "sealing a journal file";
+/// So many times, once a second, the name of a delta is tried to be made durable while the system refuses: the sealer
+/// holds off deletions meanwhile.
+const SETTLING_TRIES: u32 = 60;
 
 /// The sealer's state.
 #[derive(Debug)]
@@ -55,22 +62,21 @@ impl Sealer {
         Self { storage, queue, spares, status, counters, state, compressor: Compressor::new(), raw }
     }
 
-    /// Seals one file, trying again while the disk is full; the bell is rung between tries, since deleting is what may
-    /// make room. `false` when it could not be sealed: the file stays, and the next start seals it.
+    /// Seals one file, trying again while the storage fails; the bell is rung between tries, since deleting is
+    /// what may make room. `false` when it could not be sealed: the file stays, and the next start seals it.
     pub fn seal(&mut self, full: Full, bell: &Bell) -> bool {
         let sealed = loop {
             match self.write(&full.contents) {
                 Ok(()) => break true,
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                    self.status.set_sealer_stuck(Some(format!("cannot write a segment: {error}")));
+                Err(failed) => {
+                    if self.status.judge(SEALING, &failed) == Verdict::Poison {
+                        break false;
+                    }
+                    self.say_stuck(&failed.error);
                     bell.ring();
                     if !self.queue.pause() {
                         break false;
                     }
-                }
-                Err(error) => {
-                    self.status.poison("sealing a journal file", &error);
-                    break false;
                 }
             }
         };
@@ -87,14 +93,16 @@ impl Sealer {
     pub(crate) fn try_seal(&mut self, full: Full) -> Result<(), Full> {
         match self.write(&full.contents) {
             Ok(()) => self.finish(full),
-            Err(error) => {
-                if error.kind() != io::ErrorKind::StorageFull {
-                    self.status.poison("sealing a journal file", &error);
-                }
+            Err(failed) => {
+                let _again_later = self.status.judge(SEALING, &failed);
                 return Err(full);
             }
         }
         Ok(())
+    }
+
+    fn say_stuck(&self, error: &io::Error) {
+        self.status.set_sealer_stuck(Some(Obstacle::new("cannot seal a journal file", error).why));
     }
 
     fn finish(&self, full: Full) {
@@ -102,19 +110,19 @@ impl Sealer {
         self.spares.recycle(full.file);
     }
 
-    /// Whether a file can be prepared again after the disk was full.
+    /// Whether a file can be prepared again after none could.
     pub fn look_for_room(&self) {
-        if self.status.mode() == Mode::Full && self.spares.failure().is_none() {
-            self.status.clear_full();
+        if self.status.mode().passes() && self.spares.failure().is_none() {
+            self.status.clear_obstacle();
         }
     }
 
-    fn write(&mut self, contents: &Contents) -> io::Result<()> {
+    fn write(&mut self, contents: &Contents) -> Result<(), StageError> {
         let queue = Arc::clone(&self.queue);
         let _alone = queue.alone();
         let parts = self.write_segments(contents)?;
         if !parts.is_empty() {
-            self.storage.sync_directory(Path::new(SEGMENT_DIRECTORY))?;
+            self.sync_segments(&parts)?;
         }
         let mut changes = contents.changes.clone();
         // Of a stream that was deleted in a later file: see `Contents::abandon`.
@@ -127,7 +135,10 @@ impl Sealer {
             }
         }
         self.state.write_delta(self.storage.as_ref(), contents.generation, contents.last_sequence, &changes)?;
+        self.settle()?;
         for (stream, part) in parts {
+            self.counters.sealed_bytes_raw.add(part.raw_bytes);
+            self.counters.sealed_bytes_stored.add(part.stored_bytes);
             stream.add_part(&Arc::new(part));
         }
         for ((_, partition), (stream, _)) in &contents.runs {
@@ -137,14 +148,44 @@ impl Sealer {
         Ok(())
     }
 
-    /// The file is sealed already: a merge that fails must not make it be sealed again, over what readers use.
-    fn merge_state(&mut self) {
-        match self.state.merge_when_due(self.storage.as_ref()) {
-            Ok(()) => {}
-            // The deltas stay, and the next sealing tries again.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
-            Err(error) => self.status.poison("merging the state files", &error),
+    /// Segments whose names may not be durable are made anew by the next try: to sync again might prove nothing.
+    fn sync_segments(&self, parts: &[(Arc<Stream>, SegmentPart)]) -> io::Result<()> {
+        self.storage.sync_directory(Path::new(SEGMENT_DIRECTORY)).inspect_err(|_| {
+            for (_, part) in parts {
+                let _ignored = self.storage.remove(&part.name.path());
+            }
+        })
+    }
+
+    /// The delta is visible: it is either made durable, or nothing that it names may be touched before the next start.
+    fn settle(&self) -> Result<(), StageError> {
+        let mut tries = 1;
+        loop {
+            let failed = match self.state.settle(self.storage.as_ref()) {
+                Ok(()) => return Ok(()),
+                Err(failed) => failed,
+            };
+            if failed.stage.verdict(&failed.error) == Verdict::Poison {
+                return Err(failed);
+            }
+            if tries == SETTLING_TRIES {
+                // Without its number it is judged as a failure that does not pass.
+                return Err(StageError::unsettled(io::Error::other(failed.error)));
+            }
+            self.say_stuck(&failed.error);
+            if !self.queue.pause() {
+                return Err(failed);
+            }
+            tries += 1;
         }
+    }
+
+    /// The file is sealed already: a merge that fails must not make it be sealed again, over what readers use. The
+    /// deltas stay, and the next sealing tries again.
+    fn merge_state(&mut self) {
+        let merged = self.state.merge_when_due(self.storage.as_ref());
+        let trouble = merged.err().map(|error| Obstacle::new("cannot merge the state files", &error));
+        self.status.set_trouble(Task::Merging, trouble);
     }
 
     fn write_segments(&mut self, contents: &Contents) -> io::Result<Vec<(Arc<Stream>, SegmentPart)>> {
@@ -196,10 +237,6 @@ impl Sealer {
             let appends = runs.iter().flat_map(|(.., runs)| *runs).map(|run| run.append_time);
             appends.min().into_iter().for_each(|oldest| part.appended_at(oldest));
             parts.push((Arc::clone(stream), part));
-        }
-        for (_, part) in &parts {
-            self.counters.sealed_bytes_raw.add(part.raw_bytes);
-            self.counters.sealed_bytes_stored.add(part.stored_bytes);
         }
         Ok(parts)
     }

@@ -4,15 +4,17 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, IoSlice};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::aligned::AlignedBuffer;
+use super::failure::{Failure, Obstacle};
 use super::frame::{Life, PAGE_BYTES};
-use super::journal::{JOURNAL_DIRECTORY, JournalFile, RESERVED_BYTES, journal_path};
+use super::journal::{FREEING_BYTES, JOURNAL_DIRECTORY, JournalFile, Room, journal_path};
+use super::status::{Status, Task};
 use super::storage::{Storage, StorageFile, Synced, remove_if_there};
 use crate::ids::Generation;
 use crate::options::{Durability, Options};
@@ -29,42 +31,63 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 /// A file kept for a start on a full disk: without any journal file retention could not delete, nothing would make room,
 /// and the log would stay full for ever.
 const RESERVE: &str = "journal/reserve";
-/// What a journal file keeps free for table operations, and its header: too small for a record.
-const RESERVE_BYTES: u64 = PAGE_BYTES as u64 + RESERVED_BYTES;
+/// What a journal file keeps free for deletions, and its header: too small for a record.
+const RESERVE_BYTES: u64 = FREEING_BYTES;
 
 /// Makes the next journal file ready while the log writes to the current one.
 #[derive(Debug)]
 pub struct Spares {
     storage: Arc<dyn Storage>,
+    status: Arc<Status>,
     file_bytes: u64,
     durability: Durability,
     state: Mutex<State>,
     changed: Condvar,
+    /// Held while a file is made: all of them have the same name until they are finished.
+    making: Mutex<()>,
 }
 
 #[derive(Debug)]
 struct State {
     ready: Option<JournalFile>,
     recycled: Vec<JournalFile>,
+    /// Files that have to be gone before another one is written to.
+    unwanted: Vec<PathBuf>,
     next_generation: Generation,
-    failure: Option<String>,
+    failure: Option<Obstacle>,
     closed: bool,
+}
+
+/// Nobody waits for a file when the thread that makes them is gone.
+struct Ended<'a>(&'a Spares);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Spares {
     /// Files with generations from `next_generation` on.
     #[must_use]
-    pub fn new(storage: Arc<dyn Storage>, options: &Options, next_generation: Generation) -> Arc<Self> {
-        let state = State { ready: None, recycled: Vec::new(), next_generation, failure: None, closed: false };
+    pub fn new(
+        storage: Arc<dyn Storage>,
+        status: Arc<Status>,
+        options: &Options,
+        next_generation: Generation,
+    ) -> Arc<Self> {
+        let (recycled, unwanted) = (Vec::new(), Vec::new());
+        let state = State { ready: None, recycled, unwanted, next_generation, failure: None, closed: false };
         let (file_bytes, durability) = (options.journal_file_bytes, options.durability);
-        Arc::new(Self { storage, file_bytes, durability, state: Mutex::new(state), changed: Condvar::new() })
+        let (state, changed, making) = (Mutex::new(state), Condvar::new(), Mutex::default());
+        Arc::new(Self { storage, status, file_bytes, durability, state, changed, making })
     }
 
     /// Takes the file that is ready, waiting while it is being made.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn take(&self) -> Result<JournalFile, String> {
+    pub fn take(&self) -> Result<JournalFile, Obstacle> {
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.state.lock();
         loop {
@@ -76,14 +99,15 @@ impl Spares {
                 return Err(failure.clone());
             }
             if state.closed || self.changed.wait_until(&mut state, deadline).timed_out() {
-                return Err("the next journal file could not be made in time".to_owned());
+                let why = "the next journal file could not be made in time".to_owned();
+                return Err(Obstacle { failure: Failure::Device, why });
             }
         }
     }
 
     /// Whether the last try to make a file failed, and why.
     #[must_use]
-    pub fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<Obstacle> {
         self.state.lock().failure.clone()
     }
 
@@ -102,6 +126,13 @@ impl Spares {
         let _ignored = self.storage.remove(&file.path);
     }
 
+    /// Removes a file that was prepared and holds no commit. It is not written over: a commit that failed to be written
+    /// to it may still come up under its name. No further file is made before it is gone, and the sync of that one's name
+    /// makes the removal durable.
+    pub fn discard(&self, file: &JournalFile) {
+        self.state.lock().unwanted.push(file.path.clone());
+    }
+
     /// Ends [`Spares::run`].
     pub fn close(&self) {
         self.state.lock().closed = true;
@@ -110,6 +141,7 @@ impl Spares {
 
     /// The thread's work: keeps one file ready until closed.
     pub fn run(&self) {
+        let _end = Ended(self);
         loop {
             let mut state = self.state.lock();
             while state.ready.is_some() && !state.closed {
@@ -119,59 +151,93 @@ impl Spares {
                 return;
             }
             let recycled = state.recycled.pop();
-            let generation = state.next_generation;
-            state.next_generation.0 += 1;
             drop(state);
-            let made = self.make(generation, recycled);
+            self.make_ready(recycled);
+            self.note_reserve(self.keep_reserve().err());
             let mut state = self.state.lock();
-            match made {
-                Ok(file) => {
-                    state.failure = None;
-                    state.ready = Some(file);
-                    self.changed.notify_all();
-                    drop(state);
-                    // It is for a later start; the next file that is made is another chance.
-                    let _ignored = self.keep_reserve();
-                }
-                Err(error) => {
-                    state.failure = Some(format!("cannot make the next journal file: {error}"));
-                    self.changed.notify_all();
-                    if !state.closed {
-                        self.changed.wait_for(&mut state, RETRY);
-                    }
-                }
+            if state.failure.is_some() && !state.closed {
+                self.changed.wait_for(&mut state, RETRY);
             }
         }
+    }
+
+    /// Nobody else makes a file until this one is ready: files are used in the order of their generations.
+    fn make_ready(&self, recycled: Option<JournalFile>) {
+        let _making = self.making.lock();
+        let made = self.make(recycled);
+        let mut state = self.state.lock();
+        match made {
+            Ok(file) => (state.failure, state.ready) = (None, Some(file)),
+            Err(error) => state.failure = Some(obstacle(&error)),
+        }
+        drop(state);
+        self.changed.notify_all();
     }
 
     /// Makes one file on the caller's thread.
     ///
     /// # Errors
     /// Why there is none; [`Spares::run`] goes on trying.
-    pub fn make_now(&self) -> Result<JournalFile, String> {
-        let mut state = self.state.lock();
-        let recycled = state.recycled.pop();
-        let generation = state.next_generation;
-        state.next_generation.0 += 1;
-        drop(state);
-        self.make(generation, recycled).map_err(|error| {
-            let failure = format!("cannot make the next journal file: {error}");
+    pub fn make_now(&self) -> Result<JournalFile, Obstacle> {
+        let recycled = self.state.lock().recycled.pop();
+        let _making = self.making.lock();
+        self.make(recycled).map_err(|error| {
+            let failure = obstacle(&error);
             self.state.lock().failure = Some(failure.clone());
             failure
         })
     }
 
+    /// It is for later: the next file that is made is another chance.
+    fn note_reserve(&self, failed: Option<io::Error>) {
+        let what = "cannot keep a journal file for deletions on a full disk";
+        self.status.set_trouble(Task::Reserve, failed.map(|error| Obstacle::new(what, &error)));
+    }
+
+    /// A small file for deletions while no other can be made: of the room that is left, or else, for a deletion that
+    /// makes room for the next one, the one that is kept. Should another have become ready meanwhile, it is that one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn take_small(&self, room: Room) -> Result<JournalFile, Obstacle> {
+        let busy = || {
+            let why = "another journal file is being made".to_owned();
+            Obstacle { failure: Failure::Refused, why }
+        };
+        let _making = self.making.try_lock_for(RETRY).ok_or_else(busy)?;
+        let ready = self.state.lock().ready.take();
+        if let Some(file) = ready {
+            self.changed.notify_all();
+            return Ok(file);
+        }
+        let generation = self.next_generation();
+        let fresh = || self.begin(generation, self.zeroed(RESERVE_BYTES)?, RESERVE_BYTES);
+        let made = self.remove_unwanted().and_then(|()| fresh());
+        let made = made.or_else(|error| match room {
+            Room::Freeing => self.begin_again(generation, Path::new(RESERVE), RESERVE_BYTES).map_err(|_| error),
+            Room::Records | Room::Deletion => Err(error),
+        });
+        made.map_err(|error| obstacle(&error))
+    }
+
+    /// Taken while a file is made, and by nobody else until that one is ready.
+    fn next_generation(&self) -> Generation {
+        let mut state = self.state.lock();
+        let generation = state.next_generation;
+        state.next_generation.0 += 1;
+        generation
+    }
+
     /// Takes the file that is kept for a start on a full disk, or makes it of the room that is left. It has room for
-    /// table operations alone.
+    /// deletions alone.
     ///
     /// # Errors
     /// Whatever the storage says.
     pub fn take_reserve(&self) -> io::Result<JournalFile> {
+        self.remove_unwanted()?;
         self.keep_reserve()?;
-        let mut state = self.state.lock();
-        let generation = state.next_generation;
-        state.next_generation.0 += 1;
-        drop(state);
+        let _making = self.making.lock();
+        let generation = self.next_generation();
         self.begin_again(generation, Path::new(RESERVE), RESERVE_BYTES)
     }
 
@@ -180,12 +246,24 @@ impl Spares {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             opened => return opened.map(drop),
         }
+        let _making = self.making.lock();
         self.zeroed(RESERVE_BYTES)?;
         self.storage.rename(Path::new(UNFINISHED), Path::new(RESERVE))?;
         self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY))
     }
 
-    fn make(&self, generation: Generation, recycled: Option<JournalFile>) -> io::Result<JournalFile> {
+    fn remove_unwanted(&self) -> io::Result<()> {
+        let unwanted = self.state.lock().unwanted.clone();
+        for path in unwanted {
+            remove_if_there(self.storage.as_ref(), &path)?;
+            self.state.lock().unwanted.retain(|other| *other != path);
+        }
+        Ok(())
+    }
+
+    fn make(&self, recycled: Option<JournalFile>) -> io::Result<JournalFile> {
+        self.remove_unwanted()?;
+        let generation = self.next_generation();
         match recycled {
             Some(old) => self.begin_again(generation, &old.path, self.file_bytes),
             None => self.begin(generation, self.zeroed(self.file_bytes)?, self.file_bytes),
@@ -253,6 +331,10 @@ fn fill(file: &dyn StorageFile, length: u64) -> io::Result<()> {
     }
     let _: Synced = file.sync_data()?;
     Ok(())
+}
+
+fn obstacle(error: &io::Error) -> Obstacle {
+    Obstacle::new("cannot make the next journal file", error)
 }
 
 /// A number that no client can know.

@@ -99,7 +99,11 @@ impl StreamMaker {
     fn redefine_alone(&self, stream: &Stream, definition: &StreamDefinition) -> Result<()> {
         self.status.refuse_change()?;
         let op = TableOp::put(Table::Catalog, stream.name().as_bytes(), definition.encode());
-        self.commits.change(vec![op])?;
+        match freed(stream, definition) {
+            // A shorter retention is how a full disk is given room.
+            Some(bytes) => self.commits.free(vec![op], bytes)?,
+            None => self.commits.change(vec![op])?,
+        };
         stream.redefine(definition.clone());
         Ok(())
     }
@@ -133,6 +137,21 @@ impl StreamMaker {
         let quota = QuotaRates::default();
         self.ensure(StreamDefinition { name, partitions: 1, created_us: Timestamp::now().0, quota, ..like })
     }
+}
+
+/// The bytes that a change of retention frees; `None` when it keeps as much as before, or more.
+fn freed(stream: &Stream, wanted: &StreamDefinition) -> Option<u64> {
+    let is = stream.definition();
+    let shorter = |is: Option<u64>, wanted: Option<u64>| wanted.is_some_and(|wanted| is.is_none_or(|is| wanted < is));
+    if !shorter(is.retention_ms, wanted.retention_ms) && !shorter(is.retention_bytes, wanted.retention_bytes) {
+        return None;
+    }
+    let parts = stream.parts();
+    let stored = stream.sums().stored_bytes;
+    let excess = wanted.retention_bytes.map_or(0, |limit| stored.saturating_sub(limit));
+    let oldest = wanted.retention_ms.map(|ms| Timestamp::now().0.saturating_sub_unsigned(ms.saturating_mul(1000)));
+    let old = parts.iter().filter(|part| oldest.is_some_and(|oldest| part.newest_append.0 < oldest));
+    Some(excess.max(old.map(|part| part.stored_bytes).sum()))
 }
 
 impl StreamDefinition {

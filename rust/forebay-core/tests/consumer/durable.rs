@@ -62,7 +62,8 @@ fn a_deletion_that_fails_half_way_shows_what_a_start_finds() {
         .collect();
     let all = OffsetCommit { group: &name, offsets: &offsets, member: None, force: false, now: Instant::now() };
     opened.groups().commit_and_wait(&all).unwrap();
-    storage.inject(Fault::nth(Operation::Write, 2).on(".journal").always());
+    common::until("the spare file", || common::journals_with(&storage, <[common::Frame]>::is_empty) >= 1);
+    storage.inject(Fault::nth(Operation::Write, 2).on("journal/").always());
     opened.groups().delete(&name).unwrap_err();
     let shown = |engine: &forebay_core::Engine| engine.groups().report(&name, Instant::now()).unwrap().offsets.len();
     let left = shown(&opened);

@@ -25,6 +25,14 @@ fn append(engine: &Engine, ledger: &mut Ledger, stream: &str, records: u32, padd
     outcome.is_ok()
 }
 
+/// On a machine that is gone sealing is tried again for ever.
+fn until_sealed_or_stopped(engine: &Engine) {
+    until("sealing", || {
+        let report = engine.report();
+        report.seal_backlog_files == 0 || report.mode != Mode::Running || report.sealer_stuck.is_some()
+    });
+}
+
 /// Creates a stream, fills a journal file so that it is left and sealed, and goes on a little.
 fn workload(engine: &Engine, ledger: &mut Ledger) {
     append(engine, ledger, LOGS, 3, 40);
@@ -35,7 +43,7 @@ fn workload(engine: &Engine, ledger: &mut Ledger) {
             append(engine, ledger, "other", 2, 100);
         }
     }
-    until("sealing", || engine.report().seal_backlog_files == 0 || engine.report().mode != Mode::Running);
+    until_sealed_or_stopped(engine);
     append(engine, ledger, LOGS, 5, 40);
 }
 
@@ -103,8 +111,8 @@ fn a_crash_after_every_change_of_recovery_loses_nothing() {
         first.halt_after(changes);
         let opened = common::open(&first, &options());
         let whole = opened.is_ok_and(|engine| {
-            until("sealing", || engine.report().seal_backlog_files == 0 || engine.report().mode != Mode::Running);
-            engine.report().mode == Mode::Running
+            until_sealed_or_stopped(&engine);
+            engine.report().mode == Mode::Running && engine.report().sealer_stuck.is_none()
         });
         for seed in 0..4 {
             let mut storage = if seed == 0 { first.kill() } else { first.crash_seeded(changes * 7 + seed) };

@@ -178,6 +178,37 @@ fn a_marker_that_was_never_synced_is_not_damage_later() {
     }
 }
 
+/// An end that the process wrote and did not come to sync, or whose sync failed, is readable and not on the disk.
+#[test]
+fn an_end_that_was_never_synced_is_not_damage_later() {
+    for effect in [Effect::Nothing, Effect::Later] {
+        for seed in 0..12 {
+            let storage = Faulty::new(seed);
+            let engine = common::open(&storage, &options()).unwrap();
+            engine.create_stream("other", 2).unwrap();
+            common::until("the spare file", || common::journals_with(&storage, |_| true) == 2);
+            engine.ingest(Request::new(Shape::Drain, common::drain(&Mark::batch(0, 3, 40)))).unwrap();
+            let path = crate::directory::newest_written(&storage);
+            common::until("the marker", || frames(&storage, &path).last().is_some_and(|frame| frame.kind == 2));
+            let records = read_all(&engine).unwrap();
+            let fault = storage.inject(Fault::next(Operation::Sync).on("journal/").always().effect(effect));
+            drop(engine);
+            assert!(storage.hits(fault) > 0 && frames(&storage, &path).last().is_some_and(|frame| frame.kind == 3));
+            let killed = storage.kill();
+            // The file is not sealed before the power fails.
+            killed.inject(Fault::next(Operation::Create).on("segments").always().no_space());
+            let engine = common::open(&killed, &options()).unwrap();
+            ingest(&engine, 1);
+            let crashed = killed.crash();
+            drop(engine);
+            let engine = common::open(&crashed, &options()).unwrap();
+            assert_eq!(engine.report().damages, [], "{effect:?} {seed}: {}", engine.report().reason);
+            let found = read_all(&engine).unwrap();
+            assert!(records.iter().all(|(place, log)| found[place].records.starts_with(&log.records)));
+        }
+    }
+}
+
 fn is_journal(path: &Path) -> bool {
     path.to_string_lossy().ends_with(".journal")
 }

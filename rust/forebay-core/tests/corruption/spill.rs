@@ -1,7 +1,7 @@
 //! Recovery of more journal files than the ring has room for: it seals as it goes.
 
 use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::log::storage::faulty::{Cause, Fault, Faulty, Operation};
 
 use crate::common::{self, Mark, read_all};
 use crate::directory::{Directory, options};
@@ -41,15 +41,14 @@ fn recovery_seals_what_the_ring_has_no_room_for() {
 #[test]
 fn a_file_that_cannot_be_sealed_stops_the_sealing_of_later_ones() {
     let directory = unsealed();
-    for no_space in [false, true] {
+    for cause in Cause::ALL {
         for nth in 1..4 {
             let storage = directory.storage.kill();
-            let fault = Fault::nth(Operation::Create, nth).on("segments");
-            let fault = storage.inject(if no_space { fault.no_space() } else { fault });
+            let fault = storage.inject(Fault::nth(Operation::Create, nth).on("segments").because(cause));
             let engine = common::open(&storage, &options()).unwrap();
             common::until("the fault", || storage.hits(fault) > 0);
             assert_eq!(read_all(&engine).unwrap(), directory.records);
-            assert!(no_space || engine.report().mode == Mode::Poisoned);
+            assert_eq!(engine.report().mode, Mode::Running, "{cause:?}: {}", engine.report().reason);
             let left = storage.kill();
             drop(engine);
             let engine = common::open(&left, &options()).unwrap();

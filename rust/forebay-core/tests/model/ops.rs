@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forebay_core::log::storage::faulty::{Effect, Operation};
+use forebay_core::log::storage::faulty::{Cause, Effect, Operation};
 use forebay_core::{Durability, OnInvalid, PartitionId, Retention, StreamReport};
 use proptest::prelude::*;
 
@@ -123,6 +123,7 @@ pub enum Op {
     },
     Weaken {
         weakness: Weakness,
+        cause: Cause,
         nth: u8,
         size: Size,
     },
@@ -234,7 +235,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => ending().prop_map(Op::Restart),
         4 => (0..60_u8, ending()).prop_map(|(changes, ending)| Op::HaltAfter { changes, ending }),
         4 => (pieces(), ending()).prop_map(|(steps, ending)| Op::RecoverInPieces { steps, ending }),
-        4 => (weakness(), 0..6_u8, size()).prop_map(|(weakness, nth, size)| Op::Weaken { weakness, nth, size }),
+        4 => (weakness(), prop::sample::select(Cause::ALL.to_vec()), 0..6_u8, size())
+            .prop_map(|(weakness, cause, nth, size)| Op::Weaken { weakness, cause, nth, size }),
         1 => (0..3_000_000_u32).prop_map(|spare| Op::FullDisk { spare }),
         3 => prop::sample::select(vec![-200, -1, 1, 200, 9000]).prop_map(|hours| Op::SetClock { hours }),
     ]

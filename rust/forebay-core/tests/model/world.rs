@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use forebay_core::log::dedup::Key;
 use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::{Effect, Fault, Faulty, Operation};
+use forebay_core::log::storage::faulty::{Cause, Effect, Fault, Faulty, Operation};
 use forebay_core::{Engine, Error, ErrorKind, LOGS, Limits, Options, PartitionId, Request, Result, Shape};
 
 use crate::common::ledger::{After, Ledger};
@@ -77,7 +77,7 @@ impl World {
                 self.restart(*ending);
             }
             Op::RecoverInPieces { steps, ending } => self.recover_in_pieces(steps, *ending),
-            Op::Weaken { weakness, nth, size } => self.weaken(*weakness, *nth, *size),
+            Op::Weaken { weakness, cause, nth, size } => self.weaken((*weakness, *cause), *nth, *size),
             Op::FullDisk { spare } => self.full_disk(*spare),
             // Nothing comes of it: a repeat is a repeat, and nothing is older than it is.
             Op::SetClock { hours } => self.storage.set_wall_clock(i64::from(*hours) * 3_600_000_000),
@@ -276,8 +276,9 @@ impl World {
         self.open(lossy);
     }
 
-    /// Injects one failure, writes until it strikes or not, and sees that a poisoned log refuses and is read.
-    fn weaken(&mut self, weakness: Weakness, nth: u8, size: Size) {
+    /// Injects one failure, writes until it strikes or not, and sees that a poisoned log refuses and is read, and that
+    /// only a failure of the journal, or of the name of a state file, poisons: all others pass.
+    fn weaken(&mut self, (weakness, cause): (Weakness, Cause), nth: u8, size: Size) {
         let (operation, path, effect) = match weakness {
             Weakness::JournalWrite(effect) => (Operation::Write, "journal/", effect),
             Weakness::JournalSync(effect) => (Operation::Sync, "journal/", effect),
@@ -287,7 +288,8 @@ impl World {
         };
         self.weakened = true;
         let ran = self.engine().report().mode != Mode::Poisoned;
-        let fault = self.storage.inject(Fault::nth(operation, u64::from(nth) + 1).on(path).effect(effect));
+        let fault =
+            self.storage.inject(Fault::nth(operation, u64::from(nth) + 1).on(path).effect(effect).because(cause));
         self.burst(2, 4, size);
         if matches!(weakness, Weakness::Segment(_) | Weakness::State(_)) {
             self.seal();
@@ -295,8 +297,18 @@ impl World {
         self.storage.clear(fault);
         if self.engine().report().mode == Mode::Poisoned {
             assert!(!ran || self.storage.hits(fault) > 0, "poisoned without a fault");
+            let unsettled = matches!(weakness, Weakness::State(Operation::SyncDirectory));
+            let unknown = unsettled && matches!(cause, Cause::Device | Cause::NoSpace | Cause::Quota);
+            let journal = matches!(weakness, Weakness::JournalWrite(_) | Weakness::JournalSync(_));
+            assert!(
+                !ran || journal || unknown,
+                "{weakness:?} with {cause:?} poisoned: {}",
+                self.engine().report().reason
+            );
             let error = self.append(Target::Logs, Size { records: 1, padding: 10 }, false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::StorageUnavailable, "{error}");
+        } else {
+            until("writing again", || self.append(Target::Logs, Size { records: 1, padding: 10 }, false).is_ok());
         }
         self.check(After::Running);
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::key_files::KeyMarks;
 use super::{Kind, STATE_DIRECTORY};
 use crate::ids::{Generation, Sequence};
+use crate::log::failure::StageError;
 use crate::log::frame::{u32_at, u64_at};
 use crate::log::storage::{Storage, StorageFile, Synced, read_exact_at, remove_if_there};
 use crate::log::table::TableOp;
@@ -67,7 +68,8 @@ impl<'a> Writer<'a> {
         self.written += self.piece.len() as u64;
     }
 
-    /// Makes the file durable under its name; how many bytes it has, and where its keys are.
+    /// Makes the file durable and gives it its name, which is durable after [`settle`]; how many bytes it has,
+    /// and where its keys are.
     pub(super) fn finish(mut self, kind: Kind, span: Span) -> io::Result<(u64, KeyMarks)> {
         let before = self.written;
         self.take_in_piece();
@@ -85,8 +87,6 @@ impl<'a> Writer<'a> {
         }
         let _: Synced = self.file.sync_data()?;
         self.storage.rename(Path::new(UNFINISHED), &kind.path(span.generation))?;
-        // Whether the file is there is unknown when this fails, also for want of room: nothing may be tried again.
-        self.storage.sync_directory(Path::new(STATE_DIRECTORY)).map_err(io::Error::other)?;
         Ok((HEADER_BYTES as u64 + self.written, self.marks))
     }
 }
@@ -96,6 +96,11 @@ pub(super) struct Reader {
     file: Arc<dyn StorageFile>,
     body_bytes: u64,
     pub(super) span: Span,
+}
+
+/// Makes the names of the state files durable. Whether one is there is unknown when this fails.
+pub(super) fn settle(storage: &dyn Storage) -> Result<(), StageError> {
+    storage.sync_directory(Path::new(STATE_DIRECTORY)).map_err(StageError::unsettled)
 }
 
 impl Reader {

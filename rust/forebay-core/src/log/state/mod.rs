@@ -21,13 +21,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use file::{Reader, Span, Writer};
+use file::{Reader, Span, Writer, settle};
 pub use key_files::KeyFiles;
 use key_files::KeyMarks;
 
 use super::dedup::Dedup;
+use super::failure::{Failure, StageError};
 use super::status::Damage;
-use super::storage::Storage;
+use super::storage::{Storage, remove_if_there};
 use super::table::{Changes, TableOp};
 use crate::ids::{Generation, Sequence};
 
@@ -92,7 +93,7 @@ impl State {
     /// Reads base and deltas. A damaged or missing one is reported; what the others hold is there.
     ///
     /// # Errors
-    /// When the directory itself cannot be read.
+    /// When the directory itself cannot be read, or a file for want of descriptors or memory: that says nothing of it.
     pub fn load(storage: &dyn Storage) -> io::Result<Self> {
         let mut keys = Vec::new();
         let mut state = Self::load_apart(storage, &mut |op, _| keys.push(op))?;
@@ -104,7 +105,7 @@ impl State {
     /// of the same key after earlier ones: there may be more of them than fit in memory.
     ///
     /// # Errors
-    /// When the directory itself cannot be read.
+    /// As [`State::load`].
     pub fn load_apart(storage: &dyn Storage, keys: &mut dyn FnMut(TableOp, Generation)) -> io::Result<Self> {
         let mut state = Self::default();
         let entries = storage.list(Path::new(STATE_DIRECTORY))?;
@@ -115,7 +116,7 @@ impl State {
             })
         };
         for (generation, bytes) in named(Kind::Base).collect::<Vec<_>>().into_iter().rev() {
-            if state.take_in(storage, (Kind::Base, generation), keys) {
+            if state.take_in(storage, (Kind::Base, generation), keys)? {
                 state.base = Some((generation, bytes));
                 break;
             }
@@ -126,7 +127,7 @@ impl State {
         let old_delta = named(Kind::Delta).filter(|(generation, _)| based && *generation <= from);
         state.superseded = old_base.chain(old_delta.map(|(generation, _)| Kind::Delta.path(generation))).collect();
         for (generation, bytes) in named(Kind::Delta).filter(|(generation, _)| !based || *generation > from) {
-            state.take_in(storage, (Kind::Delta, generation), keys);
+            state.take_in(storage, (Kind::Delta, generation), keys)?;
             state.deltas.push((generation, bytes));
         }
         Ok(state)
@@ -137,7 +138,7 @@ impl State {
         storage: &dyn Storage,
         (kind, generation): (Kind, Generation),
         keys: &mut dyn FnMut(TableOp, Generation),
-    ) -> bool {
+    ) -> io::Result<bool> {
         let path = kind.path(generation);
         let file = path.to_string_lossy().into_owned();
         let mut damage =
@@ -146,11 +147,12 @@ impl State {
             Ok(Some(reader)) => reader,
             Ok(None) => {
                 damage("the state file's checksum does not match".to_owned());
-                return false;
+                return Ok(false);
             }
+            Err(error) if Failure::of(&error) == Failure::Refused => return Err(error),
             Err(error) => {
                 damage(format!("the state file cannot be read: {error}"));
-                return false;
+                return Ok(false);
             }
         };
         if kind == Kind::Delta && reader.span.builds_on != self.sequence {
@@ -166,9 +168,10 @@ impl State {
         match read {
             Ok(true) => {}
             Ok(false) => damage("the state file holds something else than operations".to_owned()),
+            Err(error) if Failure::of(&error) == Failure::Refused => return Err(error),
             Err(error) => damage(format!("the state file cannot be read: {error}")),
         }
-        true
+        Ok(true)
     }
 
     /// The writer that goes on from here.
@@ -182,10 +185,11 @@ impl State {
 }
 
 impl StateWriter {
-    /// Makes a delta durable. From then on the journal file `generation` is sealed.
+    /// Writes a delta and gives it its name: once [`StateWriter::settle`] made that durable, the journal file
+    /// `generation` is sealed.
     ///
     /// # Errors
-    /// Whatever the storage says.
+    /// Whatever the storage says; then there is no such delta.
     pub fn write_delta(
         &mut self,
         storage: &dyn Storage,
@@ -202,10 +206,19 @@ impl StateWriter {
         Ok(())
     }
 
+    /// Makes the name of the last delta durable.
+    ///
+    /// # Errors
+    /// Whatever the storage says. Until this succeeds, neither the segments that the delta names nor its journal file may
+    /// be written anew: a start may find it or not.
+    pub fn settle(&self, storage: &dyn Storage) -> Result<(), StageError> {
+        settle(storage)
+    }
+
     /// Merges the deltas into a new base when they have outgrown the old one.
     ///
     /// # Errors
-    /// Whatever the storage says; then the old files stay valid.
+    /// Whatever the storage says; then the old files stay valid, and the next call tries again.
     pub fn merge_when_due(&mut self, storage: &dyn Storage) -> io::Result<()> {
         let delta_bytes: u64 = self.deltas.iter().map(|(_, bytes)| bytes).sum();
         let base_bytes = self.base.map_or(0, |(_, bytes)| bytes);
@@ -216,8 +229,8 @@ impl StateWriter {
             return Ok(());
         }
         let mut state = State::load_apart(storage, &mut |_, _| {})?;
-        if !state.damages.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the state files are damaged"));
+        if let Some(damage) = state.damages.first() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {}", damage.file, damage.what)));
         }
         let mut writer = Writer::create(storage)?;
         let files = state.keys.iter().map(|(kind, generation, marks)| (kind.path(*generation), marks.is_unordered()));
@@ -226,12 +239,15 @@ impl StateWriter {
         state.rows.ops().try_for_each(|op| writer.put(&op))?;
         let span = Span { generation: state.generation, sequence: state.sequence, builds_on: Sequence(0) };
         let (bytes, marks) = writer.finish(Kind::Base, span)?;
+        // The old files stand for the same until they are removed, so this may fail as anything before.
+        settle(storage).map_err(|failed| failed.error)?;
         self.dedup.files().add(Kind::Base, state.generation, marks);
+        // A try before this one may have removed some of them.
         for (generation, _) in &self.deltas {
-            storage.remove(&Kind::Delta.path(*generation))?;
+            remove_if_there(storage, &Kind::Delta.path(*generation))?;
         }
         if let Some((generation, _)) = self.base {
-            storage.remove(&Kind::Base.path(generation))?;
+            remove_if_there(storage, &Kind::Base.path(generation))?;
         }
         for path in &state.superseded {
             // It only takes room.
@@ -253,6 +269,7 @@ pub(crate) fn write_base(
     rows: &Changes,
 ) -> io::Result<PathBuf> {
     write(storage, Kind::Base, Span { generation, sequence, builds_on: Sequence(0) }, rows)?;
+    settle(storage).map_err(|failed| failed.error)?;
     Ok(Kind::Base.path(generation))
 }
 

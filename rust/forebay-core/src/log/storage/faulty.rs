@@ -37,7 +37,7 @@ mod random;
 mod state;
 mod universe;
 
-pub use fault::{Effect, Fault, FaultId, Operation};
+pub use fault::{Cause, Effect, Fault, FaultId, Operation};
 pub use universe::{Faulty, STALL_LIMIT};
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::log::storage::Storage;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::live::Tally;
 use crate::telemetry::metrics::Metrics;
-use crate::thread::{join, spawn};
+use crate::thread::{OnPanic, join, spawn};
 
 /// Fine points to a coarse one, and between syncs: a power loss takes the last minute at most, a crash of the process
 /// only the interval that was not over.
@@ -104,7 +104,7 @@ impl History {
         }
         self.begin(self.storage.moment());
         let history = Arc::clone(self);
-        *thread = Some(spawn("history", move || history.run()).map_err(|error| {
+        *thread = Some(spawn("history", (&self.status, OnPanic::Trouble), move || history.run()).map_err(|error| {
             Error::new(ErrorKind::StorageUnavailable, format!("no thread for the metrics history: {error}"))
         })?);
         Ok(())
@@ -152,7 +152,7 @@ impl History {
     /// Whether the directory may be changed.
     fn writes(&self) -> bool {
         match self.status.mode() {
-            Mode::Running | Mode::Full => true,
+            Mode::Running | Mode::Full | Mode::Stalled => true,
             Mode::ReadOnly | Mode::Poisoned | Mode::Closed => false,
         }
     }

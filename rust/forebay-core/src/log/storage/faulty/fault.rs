@@ -57,6 +57,40 @@ pub enum Effect {
     Later,
 }
 
+/// The error that a failing call returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// `EIO`: the device failed.
+    Device,
+    /// `ENOSPC`: the disk is full.
+    NoSpace,
+    /// `EDQUOT`: the user's share of the disk is used up.
+    Quota,
+    /// `EMFILE`: the process has too many open files.
+    ProcessFiles,
+    /// `ENFILE`: the system has too many open files.
+    SystemFiles,
+    /// `ENOMEM`: the kernel has no memory for the call.
+    Memory,
+}
+
+impl Cause {
+    /// Every one of them.
+    pub const ALL: [Cause; 6] =
+        [Cause::Device, Cause::NoSpace, Cause::Quota, Cause::ProcessFiles, Cause::SystemFiles, Cause::Memory];
+
+    const fn errno(self) -> Errno {
+        match self {
+            Cause::Device => Errno::IO,
+            Cause::NoSpace => Errno::NOSPC,
+            Cause::Quota => Errno::DQUOT,
+            Cause::ProcessFiles => Errno::MFILE,
+            Cause::SystemFiles => Errno::NFILE,
+            Cause::Memory => Errno::NOMEM,
+        }
+    }
+}
+
 /// A failure to inject: the `nth` call of one kind, from now on, and as many after it as [`Fault::times`] says.
 #[derive(Clone, Debug)]
 pub struct Fault {
@@ -65,7 +99,8 @@ pub struct Fault {
     pub(super) skip: u64,
     pub(super) times: u64,
     pub(super) effect: Effect,
-    pub(super) errno: Errno,
+    pub(super) cause: Cause,
+    pub(super) panics: bool,
 }
 
 impl Fault {
@@ -79,7 +114,7 @@ impl Fault {
     #[must_use]
     pub fn nth(operation: Operation, nth: u64) -> Self {
         let skip = nth.saturating_sub(1);
-        Self { operation, path: None, skip, times: 1, effect: Effect::Nothing, errno: Errno::IO }
+        Self { operation, path: None, skip, times: 1, effect: Effect::Nothing, cause: Cause::Device, panics: false }
     }
 
     /// Only calls on paths that contain `part` count and fail.
@@ -111,8 +146,21 @@ impl Fault {
 
     /// The call fails with `ENOSPC` instead of `EIO`.
     #[must_use]
-    pub fn no_space(mut self) -> Self {
-        self.errno = Errno::NOSPC;
+    pub fn no_space(self) -> Self {
+        self.because(Cause::NoSpace)
+    }
+
+    /// The call panics, as a defect of whoever calls would.
+    #[must_use]
+    pub fn panics(mut self) -> Self {
+        self.panics = true;
+        self
+    }
+
+    /// The call fails with the error of `cause` instead of `EIO`.
+    #[must_use]
+    pub fn because(mut self, cause: Cause) -> Self {
+        self.cause = cause;
         self
     }
 }
@@ -132,12 +180,17 @@ pub(super) struct Armed {
 #[derive(Debug)]
 pub(super) struct Strike {
     pub(super) effect: Effect,
-    errno: Errno,
+    cause: Cause,
+    panics: bool,
 }
 
 impl Strike {
+    #[allow(clippy::panic, reason = "a storage for tests, which panics when a test asks for it")]
     pub(super) fn error(&self) -> io::Error {
-        self.errno.into()
+        if self.panics {
+            panic!("a defect of the test's own");
+        }
+        self.cause.errno().into()
     }
 }
 
@@ -164,6 +217,6 @@ impl Armed {
             fault.times -= 1;
         }
         self.hits += 1;
-        Some(Strike { effect: fault.effect, errno: fault.errno })
+        Some(Strike { effect: fault.effect, cause: fault.cause, panics: fault.panics })
     }
 }

@@ -1,0 +1,61 @@
+//! The end of the last journal file, made durable before anything is built on it.
+
+use std::io::{self, IoSlice};
+use std::path::Path;
+
+use super::Recovery;
+use crate::log::failure::{Failure, Stage, StageError};
+use crate::log::frame::{FrameHead, PAGE_BYTES};
+use crate::log::journal::{JOURNAL_DIRECTORY, JournalFile};
+use crate::log::replay::Replay;
+use crate::log::spares::UNFINISHED;
+use crate::log::storage::{Synced, remove_if_there};
+
+impl Recovery<'_> {
+    /// Cuts a torn tail: makes durable what stands before it, and ends the file there, so that the next start does not
+    /// take the cut for damage.
+    pub(super) fn close_tail(&self, file: &mut JournalFile, replay: &Replay, end: usize) -> Result<(), StageError> {
+        let mut head = Vec::new();
+        FrameHead::end(self.sequence).encode(file.life, &mut head);
+        head.resize(PAGE_BYTES, 0);
+        if replay.has_unsynced_commits() {
+            // They are acknowledged, perhaps, and perhaps on the disk: a power loss while they are written over could
+            // leave garbage. So they move to a file of their own, which takes the name when it is whole.
+            match self.copy_tail(file, replay.before(end), &head) {
+                Err(StageError { stage: Stage::Background, error }) if Failure::of(&error) == Failure::NoRoom => {}
+                done => return done,
+            }
+        }
+        let (position, bytes) = replay.unsynced(end);
+        file.file.write_at(&[IoSlice::new(bytes)], position)?;
+        let _: Synced = file.file.sync_data()?;
+        file.file.write_at(&[IoSlice::new(&head)], end as u64)?;
+        let _: Synced = file.file.sync_data()?;
+        Ok(())
+    }
+
+    fn copy_tail(&self, file: &mut JournalFile, bytes: &[u8], end: &[u8]) -> Result<(), StageError> {
+        let unfinished = Path::new(UNFINISHED);
+        remove_if_there(self.storage.as_ref(), unfinished)?;
+        let copy = self.storage.create(unfinished)?;
+        if let Err(error) = copy.write_at(&[IoSlice::new(bytes), IoSlice::new(end)], 0) {
+            let _ignored = self.storage.remove(unfinished);
+            return Err(error.into());
+        }
+        let _: Synced = copy.sync_data()?;
+        self.storage.rename(unfinished, &file.path)?;
+        self.storage.sync_directory(Path::new(JOURNAL_DIRECTORY)).map_err(StageError::unsettled)?;
+        file.file = copy;
+        file.bytes = (bytes.len() + end.len()) as u64;
+        Ok(())
+    }
+}
+
+/// Writes the end of the last file again, and syncs it. A process that died between the two, or whose sync failed, left
+/// an end that is read now and that a power loss takes back: beside a later file its lack would be taken for damage.
+pub(super) fn settle_end(file: &JournalFile, replay: &Replay) -> io::Result<()> {
+    let Some((position, page)) = replay.end() else { return Ok(()) };
+    file.file.write_at(&[IoSlice::new(page)], position)?;
+    let _: Synced = file.file.sync_data()?;
+    Ok(())
+}
