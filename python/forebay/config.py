@@ -156,9 +156,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "dedup_window_seconds": (1, 24 * 3600),
     # Each takes 64 bytes: 128 MB for the default. Beyond it keyed requests are answered with 429.
     "max_idempotency_keys": (1_000, 50_000_000),
-    # Without the streams that the engine makes itself. Beyond it a stream is refused with 409; what is there stays.
+    # Streams that the engine makes itself do not count. Beyond it a stream is refused with 409; what is there stays.
     "max_streams": (1, 100_000),
-    # Of all those streams together. Each takes up to 640 bytes beside its records: 6 MB for the default.
+    # It counts those of all these streams. Each takes up to 640 bytes beside its records: 6 MB for the default.
     "max_partitions": (1, 1_000_000),
     "max_body_bytes": (1 * KIB, 1 * GIB),
     "max_record_bytes": (256, 1 * GIB),

@@ -55,7 +55,7 @@ def read(
             left, missing = _print(opened, stream, number, first if start is None else start, end, left)
             lost += missing
     if lost:
-        raise click.ClickException(f"{lost} records are damaged and were left out; 'forebay verify' names the files")
+        raise click.ClickException(f"{lost} records are damaged and were left out; 'forebay verify' says which")
 
 
 def _partitions(opened: Source, stream: str, partition: int | None) -> list[tuple[int, int, int]]:
