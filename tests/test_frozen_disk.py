@@ -6,11 +6,13 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+from forebay.http.tokens import TokenStore
 from harness import RunningServer, batch, event, wait_for
 from small_disk import FreezableDisk, freezable_disk
 
@@ -108,3 +110,28 @@ def test_a_frozen_disk_stops_nothing_but_what_is_to_be_stored(disk: FreezableDis
     with running.client() as client:
         wait_for("good health", lambda: client.get("/readyz").status_code == 200)
     assert running.terminate() == 0
+
+
+def test_one_token_leaves_half_of_the_ring_to_others(disk: FreezableDisk, running: RunningServer) -> None:
+    store = TokenStore(running.data_dir)
+    greedy, modest = ({"authorization": store.create(name, ["ingest"])} for name in ("greedy", "modest"))
+    body = json.dumps({"value": "x" * (300 << 10)})
+
+    def publish(headers: dict[str, str], stream: str) -> tuple[int, str]:
+        url = f"{running.url}/api/v1/streams/{stream}/events"
+        response = httpx.post(url, content=body, headers=headers, timeout=60.0)
+        return response.status_code, response.text
+
+    with running.client() as client:
+        for name in ("a", "b", "c"):
+            made = client.post("/api/v1/streams", content=json.dumps({"name": name, "partitions": 1}))
+            assert made.status_code == 201
+    wait_for("the tokens to be known", lambda: {publish(headers, "c")[0] for headers in (greedy, modest)} == {201})
+    with disk.frozen(), ThreadPoolExecutor(SENDERS) as threads:
+        # More than the ring holds, in two streams, each of which may have half of it.
+        answers = list(threads.map(lambda number: publish(greedy, "ab"[number % 2]), range(5 * SENDERS)))
+        other = [publish(modest, "c")[0] for _ in range(3)]
+    assert {status for status, _text in answers} == {429, 503}, answers
+    refusals = [text for status, text in answers if status == 429]
+    assert any("greedy" in text and "half of the ring" in text for text in refusals), refusals
+    assert other == [503] * 3, "the other half is taken in, though it cannot be acknowledged meanwhile"

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::admission::{Budget, Charge, Cost, Permit};
+use crate::admission::{Account, Budget, Charge, Cost, Permit};
 use crate::clock::LogClock;
 use crate::consumer::Groups;
 use crate::error::{Error, ErrorKind, Result};
@@ -135,7 +135,8 @@ impl Engine {
     /// wrong with a body that is parsed here because it is small.
     pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
         let api = request.api();
-        let admitted = self.admit(request.shape, request.stream.as_deref(), request.bytes().len());
+        let to = (request.shape, request.stream.as_deref());
+        let admitted = self.admit(to, request.account.as_ref(), request.bytes().len());
         // At least one, as long as the body is not read.
         let events = request.intended.map_or(1, |intended| intended.events);
         let (stream, permit) = admitted.inspect_err(|error| {
@@ -173,7 +174,12 @@ impl Engine {
         waiter.wait()
     }
 
-    fn admit(&self, shape: Shape, named: Option<&str>, bytes: usize) -> Result<(Arc<Stream>, Permit)> {
+    fn admit(
+        &self,
+        (shape, named): (Shape, Option<&str>),
+        account: Option<&Arc<Account>>,
+        bytes: usize,
+    ) -> Result<(Arc<Stream>, Permit)> {
         if bytes > self.options.max_body_bytes {
             let limit = self.options.max_body_bytes;
             let detail = format!("the body has {bytes} bytes, more than the limit of {limit}");
@@ -181,7 +187,7 @@ impl Engine {
         }
         let stream = self.destination(shape, named)?;
         // The body, and about as much again for its records, until the body is parsed and dropped.
-        let permit = self.reserve(&stream, 2 * bytes + BATCH_OVERHEAD_BYTES)?;
+        let permit = self.reserve(&stream, account, 2 * bytes + BATCH_OVERHEAD_BYTES)?;
         Ok((stream, permit))
     }
 
@@ -196,16 +202,17 @@ impl Engine {
         self.status.refuse_write()
     }
 
-    fn reserve(&self, stream: &Stream, bytes: usize) -> Result<Permit> {
+    fn reserve(&self, stream: &Stream, account: Option<&Arc<Account>>, bytes: usize) -> Result<Permit> {
         self.check_writable()?;
         if bytes as u64 > stream.share().limit() {
             let limit = stream.share().limit();
             let detail = format!("the request needs {bytes} bytes of memory, more than the {limit} of its stream");
             return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
         }
-        Permit::reserve(&self.ring, stream.share(), bytes as u64).ok_or_else(|| match self.status.sealer_stuck() {
+        let reserved = Permit::reserve(&self.ring, stream.share(), account, bytes as u64);
+        reserved.map_err(|saturated| match self.status.sealer_stuck() {
             Some(why) => Error::new(ErrorKind::StorageUnavailable, why),
-            None => Error::new(ErrorKind::Saturated, "server saturated"),
+            None => saturated,
         })
     }
 
@@ -237,7 +244,7 @@ impl Engine {
             return self.encode(&self.catalog.named(stream)?, records, partition);
         };
         let body = shaped_body(shape, stream, records)?;
-        let (stream, permit) = self.admit(shape, None, body.len())?;
+        let (stream, permit) = self.admit((shape, None), None, body.len())?;
         self.counters.bytes_in.add(Api::Library, body.len() as u64);
         let request = Request::new(shape, Box::new(Vec::new()));
         let rules = (self.clock.wall(), MAX_EVENTS_PER_BODY);
@@ -261,7 +268,7 @@ impl Engine {
         self.counters.bytes_in.add(Api::Library, cost.bytes);
         let charge = Charge::take(None, stream.quota(), stream.name(), cost)
             .inspect_err(|error| self.counters.quota_refused(error))?;
-        let permit = self.reserve(stream, bytes + BATCH_OVERHEAD_BYTES)?;
+        let permit = self.reserve(stream, None, bytes + BATCH_OVERHEAD_BYTES)?;
         let placement = partition.map_or(Placement::ByKey, Placement::One);
         let destination = Destination { stream, placement, events: &events };
         let encoded = encode(&[destination], self.options.max_batch_bytes(), permit)?;

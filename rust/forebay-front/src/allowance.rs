@@ -1,11 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
 
+use forebay_core::admission::Askers;
 use forebay_core::{Account, Error, ErrorKind};
-
-/// For so long after a token has asked, no other one may hold more than its share.
-const ASKED_SECONDS: u64 = 60;
 
 /// Bytes of request bodies that may be under way at once, over all connections, here and behind.
 ///
@@ -15,16 +12,14 @@ const ASKED_SECONDS: u64 = 60;
 pub struct Allowance {
     limit: u64,
     used: AtomicU64,
-    /// The two tokens that asked last, each as its number and the second when it did.
-    asked: [AtomicU64; 2],
-    began: Instant,
+    askers: Askers,
 }
 
 impl Allowance {
     /// Nothing is under way.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self { limit, used: AtomicU64::new(0), asked: Default::default(), began: Instant::now() }
+        Self { limit, used: AtomicU64::new(0), askers: Askers::default() }
     }
 
     /// The most that may be under way.
@@ -37,33 +32,6 @@ impl Allowance {
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Relaxed)
-    }
-
-    /// Seconds, counted so that 0 is never and a minute ago is a number.
-    fn now(&self) -> u64 {
-        self.began.elapsed().as_secs() + ASKED_SECONDS + 1
-    }
-
-    /// Takes note that a token asks.
-    fn note(&self, token: u32, now: u64) {
-        let entry = u64::from(token) << 32 | now & u64::from(u32::MAX);
-        let [one, other] = self.asked.each_ref().map(|asked| asked.load(Relaxed));
-        let at = match (one >> 32 == entry >> 32, other >> 32 == entry >> 32) {
-            (true, _) => 0,
-            (_, true) => 1,
-            // Two that ask at once may write over each other; the next request of either mends it.
-            _ => usize::from(one & u64::from(u32::MAX) > other & u64::from(u32::MAX)),
-        };
-        if let Some(asked) = self.asked.get(at).filter(|asked| asked.load(Relaxed) != entry) {
-            asked.store(entry, Relaxed);
-        }
-    }
-
-    /// Whether another token than this asked within the last minute.
-    fn others_ask(&self, token: u32, now: u64) -> bool {
-        self.asked.iter().map(|asked| asked.load(Relaxed)).any(|entry| {
-            entry != 0 && entry >> 32 != u64::from(token) && (entry & u64::from(u32::MAX)) + ASKED_SECONDS >= now
-        })
     }
 
     fn take(&self, bytes: u64) -> bool {
@@ -88,7 +56,7 @@ impl Reserved {
     #[must_use]
     pub fn new(allowance: &Arc<Allowance>, account: Option<&Arc<Account>>) -> Self {
         if let Some(account) = account {
-            allowance.note(account.number(), allowance.now());
+            allowance.askers.note(account.number());
         }
         Self { allowance: Arc::clone(allowance), account: account.map(Arc::clone), bytes: 0 }
     }
@@ -111,7 +79,7 @@ impl Reserved {
         if let Some(account) = &self.account {
             let allowance = &self.allowance;
             let alone = account.reading.load(Relaxed) == self.bytes;
-            let shared = !alone && allowance.others_ask(account.number(), allowance.now());
+            let shared = !alone && allowance.askers.has_others(account.number());
             if !add(&account.reading, more, if shared { allowance.limit / 2 } else { u64::MAX }) {
                 let detail = format!(
                     "the bodies under way of the token {:?} hold half of the memory for all, and others ask for theirs",
@@ -177,18 +145,6 @@ mod tests {
         assert_eq!((other.len(), allowance.used()), (5, 100));
         drop((held, other));
         assert!(body(&allowance, Some(&greedy), 80).is_some(), "a body that is its only one");
-        let past = allowance.now() + ASKED_SECONDS + 1;
-        assert!(!allowance.others_ask(greedy.number(), past), "a minute later nobody else asks");
-        assert!(allowance.others_ask(greedy.number(), allowance.now()));
         assert_eq!((allowance.used(), greedy.reading.load(Relaxed)), (0, 0));
-    }
-
-    #[test]
-    fn of_many_tokens_each_knows_that_others_ask() {
-        let allowance = Allowance::new(100);
-        for now in 100..130 {
-            allowance.note(u32::try_from(now % 5).unwrap_or(0) + 1, now);
-        }
-        assert!((1..7).all(|token| allowance.others_ask(token, 130)));
     }
 }

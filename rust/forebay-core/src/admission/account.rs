@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::budget::add_within;
 use super::quota::{Cost, Quota};
 use crate::error::{Error, Result};
 use crate::telemetry::Counter;
@@ -23,6 +24,8 @@ pub struct Account {
     pub refusals: Counter,
     /// Bytes of its bodies that are being received.
     pub reading: AtomicU64,
+    /// Bytes of the ring that its requests hold, until their records are sealed.
+    held: AtomicU64,
 }
 
 /// The number of the next account; 0 is nobody's.
@@ -40,6 +43,7 @@ impl Account {
             bytes: Counter::default(),
             refusals: Counter::default(),
             reading: AtomicU64::new(0),
+            held: AtomicU64::new(0),
         })
     }
 
@@ -53,6 +57,20 @@ impl Account {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Bytes of the ring that its requests hold.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Acquire)
+    }
+
+    pub(super) fn hold(&self, bytes: u64, limit: u64) -> bool {
+        add_within(&self.held, bytes, limit)
+    }
+
+    pub(super) fn release(&self, bytes: u64) {
+        self.held.fetch_sub(bytes, Ordering::AcqRel);
     }
 }
 

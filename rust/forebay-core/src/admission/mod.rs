@@ -1,11 +1,15 @@
 //! Who may come in: bytes are budgeted before anything is parsed, events are charged to quotas before the commit.
 
 mod account;
+mod askers;
 mod budget;
 mod hold;
+mod permit;
 mod quota;
 
 pub use account::{Account, Charge};
-pub use budget::{Budget, Permit};
+pub use askers::Askers;
+pub use budget::Budget;
 pub use hold::Hold;
+pub use permit::Permit;
 pub use quota::{Cost, MAX_QUOTA, Quota, QuotaRates, Rate, Shortage};

@@ -129,9 +129,7 @@ fn read(mut decoder: impl Read, name: &str, limit: usize, permit: &mut Permit) -
         }
         // One byte more than the limit is enough to know that it is passed.
         let step = filled.max(STEP_BYTES).min(limit + 1 - filled);
-        if !permit.grow(step as u64) {
-            return Err(Error::new(ErrorKind::Saturated, "server saturated"));
-        }
+        permit.grow(step as u64)?;
         out.resize(filled + step, 0);
         let mut at = filled;
         while at < out.len() {
@@ -177,7 +175,9 @@ mod tests {
 
     fn permit(bytes: u64) -> Permit {
         let budget = Budget::new(bytes);
-        let Some(permit) = Permit::reserve(&budget, &budget.clone(), 0) else { unreachable!("nothing is reserved") };
+        let Ok(permit) = Permit::reserve(&budget, &budget.clone(), None, 0) else {
+            unreachable!("nothing is reserved")
+        };
         permit
     }
 

@@ -46,9 +46,7 @@ pub fn encode(destinations: &[Destination<'_, '_>], max_bytes: usize, mut permit
     }
     let grouped: Vec<Grouped> = destinations.iter().map(Grouped::new).collect();
     let runs = grouped.iter().map(|grouped| grouped.runs).sum();
-    if !permit.resize((total + batch_bytes(runs)) as u64) {
-        return Err(Error::new(ErrorKind::Saturated, "server saturated"));
-    }
+    permit.resize((total + batch_bytes(runs)) as u64)?;
     let mut bytes = Vec::with_capacity(total);
     let mut chunks = Vec::with_capacity(runs);
     let mut partitions = Vec::new();

@@ -1,0 +1,103 @@
+//! What one token may hold of the ring, over all its streams, while others ask.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{open, sealing_soon, small, until, wait_sealed};
+use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::{Account, Completer, Encoding, Engine, ErrorKind, Receipt, Request, Result, Shape, Ticket};
+
+/// Small enough to be parsed where it comes in, so that what is admitted is charged with what it takes in the end.
+const VALUE_BYTES: usize = 3_000;
+/// Less than this is left when the next event is refused.
+const ALMOST: u64 = 8 * VALUE_BYTES as u64;
+
+/// Whoever does not wait for the outcome.
+#[derive(Debug)]
+struct Nobody;
+
+impl Completer for Nobody {
+    fn complete(&self, _: Ticket, _: Result<Receipt>) {}
+
+    fn wake(&self) {}
+}
+
+fn event(stream: &str, account: Option<&Arc<Account>>) -> Request {
+    let body = format!(r#"{{"value":"{}"}}"#, "x".repeat(VALUE_BYTES));
+    Request {
+        stream: Some(stream.to_owned()),
+        account: account.cloned(),
+        ..Request::new(Shape::Publish, Box::new(body.into_bytes()))
+    }
+}
+
+fn ready(storage: &Faulty) -> Engine {
+    let engine = open(storage, &small()).unwrap();
+    for stream in ["a", "b", "c"] {
+        engine.create_stream(stream, 1).unwrap();
+    }
+    engine
+}
+
+/// Sends to each of the streams until it is refused; returns how much the ring was charged, and the last refusal.
+fn flood(engine: &Engine, streams: &[&str], account: Option<&Arc<Account>>) -> (u64, String) {
+    let before = engine.report().ring_used_bytes;
+    let mut why = String::new();
+    for stream in streams {
+        why = loop {
+            if let Err(error) = engine.submit(event(stream, account), Arc::new(Nobody), Ticket(0)) {
+                assert_eq!(error.kind(), ErrorKind::Saturated);
+                break error.detail().to_owned();
+            }
+        };
+    }
+    (engine.report().ring_used_bytes - before, why)
+}
+
+#[test]
+fn one_token_holds_half_of_the_ring_over_all_its_streams_while_another_asks() {
+    let storage = Faulty::new(1);
+    let engine = ready(&storage);
+    let (greedy, modest) = (Account::new("greedy"), Account::new("modest"));
+    engine.ingest(event("c", Some(&modest))).unwrap();
+    storage.stall_syncs(true);
+    let (held, why) = flood(&engine, &["a", "b"], Some(&greedy));
+    let (other, _) = flood(&engine, &["c", "a"], Some(&modest));
+    storage.stall_syncs(false);
+    let half = engine.report().ring_limit_bytes / 2;
+    assert!(held <= half, "one token holds {held} bytes, more than {half}");
+    assert!(held + ALMOST > half, "it gets its half, not {held}");
+    assert!(why.contains("the token \"greedy\"") && why.contains("half of the ring"), "{why}");
+    assert!(other + ALMOST > half, "the other half is free for others, who got {other}");
+}
+
+#[test]
+fn one_token_alone_and_senders_without_one_may_fill_the_ring() {
+    for account in [None, Some(Account::new("only"))] {
+        let storage = Faulty::new(2);
+        let engine = ready(&storage);
+        storage.stall_syncs(true);
+        let (held, why) = flood(&engine, &["a", "b"], account.as_ref());
+        storage.stall_syncs(false);
+        assert!(held + ALMOST > engine.report().ring_limit_bytes, "{held}");
+        assert_eq!(why, "server saturated");
+    }
+}
+
+/// A share is given back when the records are sealed, however their requests end, and until then it is held.
+#[test]
+fn what_is_sealed_is_given_back_to_the_token() {
+    let engine = open(&Faulty::new(3), &sealing_soon()).unwrap();
+    engine.create_stream("a", 1).unwrap();
+    let account = Account::new("shop");
+    engine.ingest(event("a", Some(&account))).unwrap();
+    let invalid = Request { account: Some(account.clone()), ..Request::new(Shape::Drain, Box::new(b"{".to_vec())) };
+    assert_eq!(engine.ingest(invalid).unwrap_err().kind(), ErrorKind::Malformed);
+    let packed = Request { encoding: Encoding::Gzip, ..event("a", Some(&account)) };
+    assert_eq!(engine.ingest(packed).unwrap_err().kind(), ErrorKind::Malformed);
+    wait_sealed(&engine);
+    until("the token's share is given back", || account.held() == 0);
+    assert_eq!(engine.report().ring_used_bytes, 0);
+}
