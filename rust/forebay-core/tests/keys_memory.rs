@@ -53,7 +53,7 @@ fn receipt(partitions: u32, number: u32) -> Receipt {
 /// Stores one keyed request; the row that its commit holds.
 fn store(dedup: &Arc<Dedup>, number: u32, partitions: u32) -> TableOp {
     let key = Key::new(b"sender", "stream", &number.to_le_bytes()).unwrap();
-    let claim = Claim { key, keep: Keep::Places, window: None, arrival: forebay_core::Timestamp(1) };
+    let claim = Claim { key, keep: Keep::Places, window: None, arrival: forebay_core::Timestamp(1), account: None };
     let reply = forebay_core::log::append::Reply::new(Arc::new(Nobody), Ticket(0));
     let Ok(Begun::New(reply)) = dedup.begin(claim, &number.to_le_bytes(), reply) else { panic!("{number} is new") };
     let receipt = receipt(partitions, number);

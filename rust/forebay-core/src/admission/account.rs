@@ -69,6 +69,11 @@ impl Account {
         add_within(&self.held, bytes, limit)
     }
 
+    /// Holds more, whatever it holds already.
+    pub(super) fn force(&self, bytes: u64) {
+        self.held.fetch_add(bytes, Ordering::AcqRel);
+    }
+
     pub(super) fn release(&self, bytes: u64) {
         self.held.fetch_sub(bytes, Ordering::AcqRel);
     }

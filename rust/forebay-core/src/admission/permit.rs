@@ -52,6 +52,9 @@ impl Shares {
     }
 
     fn force(&self, bytes: u64) {
+        if let Some(account) = &self.account {
+            account.force(bytes);
+        }
         self.stream.force(bytes);
         self.ring.force(bytes);
     }
@@ -97,10 +100,11 @@ impl Permit {
         Ok(Self { of, bytes })
     }
 
-    /// Reserves `bytes` even beyond the limit, for nobody in particular: recovery has to hold what the journal holds.
+    /// Reserves `bytes` even beyond the limits: recovery has to hold what the journal holds, and what was acknowledged
+    /// is remembered.
     #[must_use]
-    pub fn force(ring: &Arc<Budget>, stream: &Arc<Budget>, bytes: u64) -> Self {
-        let of = Shares { ring: Arc::clone(ring), stream: Arc::clone(stream), account: None };
+    pub fn force(ring: &Arc<Budget>, stream: &Arc<Budget>, account: Option<&Arc<Account>>, bytes: u64) -> Self {
+        let of = Shares { ring: Arc::clone(ring), stream: Arc::clone(stream), account: account.map(Arc::clone) };
         of.force(bytes);
         Self { of, bytes }
     }

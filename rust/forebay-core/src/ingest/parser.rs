@@ -54,7 +54,7 @@ pub(super) struct Parcel<'p, 'e> {
     /// Makes a repeat harmless, and what of the receipt its answer is made from.
     pub key: Option<(Key, Keep)>,
     /// Whom it is charged to.
-    pub account: Option<&'p Account>,
+    pub account: Option<&'p Arc<Account>>,
     /// Where its records go.
     pub stream: &'p Arc<Stream>,
     /// Its body, decompressed.
@@ -117,11 +117,14 @@ impl Parser {
         }));
         let reply = match request.key {
             None => reply,
-            Some(key) => match self.dedup.begin(Claim::new(key, Keep::Status, &stream, arrival), &body, reply) {
-                Ok(Begun::New(reply)) => reply,
-                Ok(Begun::Repeat) => return Ok(()),
-                Err(refused) => return Err(refused),
-            },
+            Some(key) => {
+                let claim = Claim::new(key, Keep::Status, &stream, arrival, request.account.as_ref());
+                match self.dedup.begin(claim, &body, reply) {
+                    Ok(Begun::New(reply)) => reply,
+                    Ok(Begun::Repeat) => return Ok(()),
+                    Err(refused) => return Err(refused),
+                }
+            }
         };
         let parsed = early.map_or_else(|| self.parsed(&request, &body, rules), Ok);
         match parsed.and_then(|parsed| self.packed(&request, &body, &stream, permit, arrival, &parsed)) {
@@ -160,15 +163,18 @@ impl Parser {
         let Parcel { stream, body, events, placement, .. } = parcel;
         let reply = match parcel.key {
             None => reply,
-            Some((key, keep)) => match self.dedup.begin(Claim::new(key, keep, stream, parcel.arrival), body, reply) {
-                Ok(Begun::New(reply)) => reply,
-                Ok(Begun::Repeat) => return Ok(()),
-                Err(refused) => return Err(refused),
-            },
+            Some((key, keep)) => {
+                let claim = Claim::new(key, keep, stream, parcel.arrival, parcel.account);
+                match self.dedup.begin(claim, body, reply) {
+                    Ok(Begun::New(reply)) => reply,
+                    Ok(Begun::Repeat) => return Ok(()),
+                    Err(refused) => return Err(refused),
+                }
+            }
         };
         let refused = |error, reply| Box::new(Refused { error, reply });
         let cost = Cost { events: (events.len() + parcel.refused_events) as u64, bytes: body.len() as u64 };
-        let charge = match Charge::take(parcel.account, stream.quota(), stream.name(), cost) {
+        let charge = match Charge::take(parcel.account.map(|account| &**account), stream.quota(), stream.name(), cost) {
             Ok(charge) => charge,
             Err(error) => {
                 self.counters.quota_refused(&error);

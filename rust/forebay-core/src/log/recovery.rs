@@ -310,7 +310,8 @@ impl<'a> Recovery<'a> {
         let mut at = 0;
         let streams: Vec<_> = frame.head.rows.iter().map(|row| self.catalog.by_id(row.stream)).collect();
         let Some(first) = streams.iter().flatten().next() else { return };
-        let permit = Permit::force(self.ring, first.share(), (frame.payload.len() + batch_bytes(streams.len())) as u64);
+        let permit =
+            Permit::force(self.ring, first.share(), None, (frame.payload.len() + batch_bytes(streams.len())) as u64);
         let payload = Arc::new(Payload::new(frame.payload.to_vec(), permit));
         for (row, stream) in frame.head.rows.iter().zip(streams) {
             let range = at..at + row.bytes as usize;

@@ -44,7 +44,7 @@ impl Parser {
         let parcel = Parcel {
             // How many of a batch were stored is part of its answer.
             key: request.key.map(|key| (key, if single { Keep::Status } else { Keep::Count })),
-            account: request.account.as_deref(),
+            account: request.account.as_ref(),
             stream: &stream,
             body: &body,
             events: &parsed.events,

@@ -41,7 +41,7 @@ impl Parser {
         }
         let parcel = Parcel {
             key: key.map(|key| (key, Keep::Places)),
-            account: request.account.as_deref(),
+            account: request.account.as_ref(),
             stream: &stream,
             body: &body,
             events: &publication.events,

@@ -25,7 +25,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::append::{Placed, Receipt, Reply};
 use super::state::KeyFiles;
 use super::table::{Changes, Table, TableOp};
-use crate::admission::{Budget, Permit};
+use crate::admission::{Account, Budget, Permit};
 use crate::clock::LogClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Generation, Timestamp};
@@ -104,7 +104,7 @@ pub struct DedupLimits {
 }
 
 /// A request's key, and what is to be remembered with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Claim {
     /// The key.
     pub key: Key,
@@ -114,13 +114,15 @@ pub struct Claim {
     pub window: Option<Duration>,
     /// When the request came in, by the wall clock.
     pub arrival: Timestamp,
+    /// Whom what is remembered is charged to until it is sealed; `None` for nobody.
+    pub account: Option<Arc<Account>>,
 }
 
 impl Claim {
-    /// Of a request for that stream.
+    /// Of a sender's request for that stream.
     #[must_use]
-    pub fn new(key: Key, keep: Keep, stream: &Stream, arrival: Timestamp) -> Self {
-        Self { key, keep, window: stream.dedup_window(), arrival }
+    pub fn new(key: Key, keep: Keep, stream: &Stream, arrival: Timestamp, account: Option<&Arc<Account>>) -> Self {
+        Self { key, keep, window: stream.dedup_window(), arrival, account: account.map(Arc::clone) }
     }
 }
 
@@ -234,7 +236,7 @@ impl Dedup {
     /// The same, of a row of a journal file that is not sealed yet.
     pub(crate) fn restore_unsealed(&self, op: &TableOp, generation: Generation) {
         if let Some((key, remembered)) = self.row(op) {
-            let unsealed = self.unsealed(&remembered.receipt);
+            let unsealed = self.unsealed(&remembered.receipt, None);
             self.state.lock().insert(key, &remembered, generation, unsealed);
         }
     }
@@ -245,10 +247,10 @@ impl Dedup {
     }
 
     /// A receipt that has to be kept beside its key, charged.
-    fn unsealed(&self, receipt: &[u8]) -> Option<Unsealed> {
+    fn unsealed(&self, receipt: &[u8], account: Option<&Arc<Account>>) -> Option<Unsealed> {
         (receipt.len() > INLINE_BYTES).then(|| {
             let bytes = (2 * receipt.len() + UNSEALED_OVERHEAD_BYTES) as u64;
-            Unsealed { bytes: receipt.into(), _charge: Permit::force(&self.ring, &self.share, bytes) }
+            Unsealed { bytes: receipt.into(), _charge: Permit::force(&self.ring, &self.share, account, bytes) }
         })
     }
 
@@ -314,7 +316,7 @@ impl Settlement {
     pub(crate) fn settle(self, outcome: &Result<Receipt>) -> Vec<Reply> {
         let remembered = outcome.as_ref().ok().map(|receipt| {
             let remembered = self.remembered(&receipt.placed, receipt.quarantined);
-            let unsealed = self.dedup.unsealed(&remembered.receipt);
+            let unsealed = self.dedup.unsealed(&remembered.receipt, self.claim.account.as_ref());
             (remembered, receipt.generation, unsealed)
         });
         let mut state = self.dedup.state.lock();

@@ -20,6 +20,7 @@ struct World {
     storage: Faulty,
     dedup: Arc<Dedup>,
     ring: Arc<Budget>,
+    account: Arc<Account>,
 }
 
 impl World {
@@ -29,12 +30,18 @@ impl World {
         let ring = Budget::new(1 << 30);
         let limits = DedupLimits { window: WINDOW, keys, durability: Durability::Memory };
         let (clock, files) = (Arc::new(LogClock::open(&machine)), KeyFiles::new(machine));
-        Self { storage, dedup: Dedup::new(limits, clock, Arc::clone(&ring), files), ring }
+        Self {
+            storage,
+            dedup: Dedup::new(limits, clock, Arc::clone(&ring), files),
+            ring,
+            account: Account::new("shop"),
+        }
     }
 
     /// Whether it is stored, which a repeat is not; the row that its commit holds.
     fn store(&self, name: u32, window: Option<Duration>, placed: &[Placed]) -> Option<TableOp> {
-        let claim = Claim { key: key(name), keep: Keep::Places, window, arrival: self.storage.moment().wall };
+        let (arrival, account) = (self.storage.moment().wall, Some(Arc::clone(&self.account)));
+        let claim = Claim { key: key(name), keep: Keep::Places, window, arrival, account };
         match self.dedup.begin(claim, b"body", reply()).map_err(|refused| refused.error).unwrap() {
             Begun::Repeat => None,
             Begun::New(reply) => {
@@ -156,7 +163,7 @@ fn keys_have_a_limit_and_their_memory_is_given_back_when_they_are_past() {
     for name in 0..20_000 {
         assert!(world.store(name, None, &placed(1)).is_some());
     }
-    let claim = Claim { key: key(20_000), keep: Keep::Status, window: None, arrival: Timestamp(0) };
+    let claim = Claim { key: key(20_000), keep: Keep::Status, window: None, arrival: Timestamp(0), account: None };
     let refused = world.dedup.begin(claim, b"body", reply()).unwrap_err();
     assert_eq!(refused.error.kind(), ErrorKind::Saturated);
     refused.reply.finish_and_wake(Err(refused.error));
@@ -195,7 +202,7 @@ fn receipts_on_the_disk_have_a_limit_too() {
     let large = placed(1024);
     let mut names = 0..;
     while names.next().is_some_and(|name| {
-        let claim = Claim { key: key(name), keep: Keep::Places, window: None, arrival: Timestamp(0) };
+        let claim = Claim { key: key(name), keep: Keep::Places, window: None, arrival: Timestamp(0), account: None };
         match world.dedup.begin(claim, b"body", reply()) {
             Ok(Begun::New(reply)) => {
                 reply.finish_and_wake(Ok(Receipt::new(Level::memory(), large.clone(), 2)));
@@ -225,6 +232,7 @@ fn a_receipt_in_memory_is_charged_until_it_is_sealed() {
     changes.apply(world.store(2, None, &placed(1024)).unwrap());
     let charged = world.ring.used();
     assert!(charged > 2 * 1024 * 8, "{charged}");
+    assert_eq!(world.account.held(), charged, "to its token, too");
     assert!(world.store(2, None, &placed(1024)).is_none());
     // The same key again, after its window: what is sealed then is not the one that is looked up now.
     world.storage.pass(11 * MINUTE);
@@ -234,7 +242,7 @@ fn a_receipt_in_memory_is_charged_until_it_is_sealed() {
     let mut later = Changes::default();
     later.apply(row_of(&world, 2, &placed(1000)));
     world.dedup.sealed(&later);
-    assert_eq!(world.ring.used(), 0);
+    assert_eq!((world.ring.used(), world.account.held()), (0, 0));
 }
 
 fn row_of(world: &World, name: u32, placed: &[Placed]) -> TableOp {
