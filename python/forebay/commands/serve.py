@@ -30,5 +30,6 @@ def serve(file: Path | None, **flags: object) -> None:
     # Imported here: they take a tenth of a second that the other commands need not wait for.
     from forebay import logs, server
 
+    logs.occupy_standard_descriptors()
     logs.configure(settings.log_level, settings.log_format)
     server.serve(settings)
