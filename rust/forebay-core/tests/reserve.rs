@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use common::{Mark, drain, open, read_all, records, small, until};
 use forebay_core::consumer::{Consume, OffsetCommit, OnReset, StartAt};
 use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::log::storage::faulty::{Fault, FaultId, Faulty, Operation};
 use forebay_core::{
     Engine, ErrorKind, MIN_JOURNAL_FILE_BYTES, Offset, Options, PartitionId, Request, Result, Shape, StreamChange,
 };
@@ -65,6 +65,11 @@ fn fill(storage: &Faulty, engine: &Engine) {
     assert_eq!(engine.report().mode, Mode::Full, "{}", engine.report().reason);
 }
 
+/// Keeps the small file for deletions from being taken: they have what the active file keeps for them, and no more.
+fn without_the_small_file(storage: &Faulty) -> FaultId {
+    storage.inject(Fault::next(Operation::Rename).on("journal/reserve").always())
+}
+
 fn assert_sound(storage: &Faulty) {
     let engine = open(&storage.kill(), &small()).unwrap();
     assert_eq!(engine.report().damages, []);
@@ -86,7 +91,10 @@ fn ten_thousand_offset_commits_leave_deletions_their_room() {
     let change = |bytes| StreamChange { max_record_bytes: Some(bytes), ..StreamChange::default() };
     let refused = (1..10_000).filter(|bytes| engine.alter_stream("kept", change(*bytes)).is_err());
     assert!(refused.count() > 5000);
+    let fault = without_the_small_file(&storage);
     engine.delete_stream("gone").unwrap();
+    assert_eq!(storage.hits(fault), 0, "the active file had room");
+    storage.clear(fault);
     let shorter = StreamChange { retention_bytes: Some(1), ..StreamChange::default() };
     engine.alter_stream("kept", shorter).unwrap();
     until("expiry", || engine.stream_report("kept").unwrap().partitions[0].1.0 > 0);
@@ -109,7 +117,10 @@ fn any_number_of_small_deletions_leaves_the_large_one_its_room() {
     });
     let refused = refused.count() as u32;
     assert!((1..SMALL - 20).contains(&refused), "{refused} of {SMALL} were refused");
+    let fault = without_the_small_file(&storage);
     engine.delete_stream("large").unwrap();
+    assert_eq!(storage.hits(fault), 0, "the active file had room");
+    storage.clear(fault);
     until("the small ones", || {
         let left = engine.stream_reports().into_iter().find(|stream| stream.name.starts_with("small"));
         left.is_none_or(|stream| {
