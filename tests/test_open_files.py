@@ -17,7 +17,8 @@ import pytest
 from forebay import open_files
 from forebay.config import ConfigError, Settings
 from forebay.server_process import clean_environment
-from harness import ANSWER_SECONDS, RunningServer, answer, batch, event
+from harness import ANSWER_SECONDS, RunningServer, answer, batch, event, wait_for
+from raw_websocket import Raw
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -92,6 +93,36 @@ def test_a_thousand_connections_without_a_token_cost_no_batch(limited: Callable[
     resource.setrlimit(resource.RLIMIT_NOFILE, own)
     with running.client() as client:
         status = client.get("/readyz")
+    assert (status.status_code, status.json()["status"]) == (200, "ready")
+
+
+def test_connections_that_take_the_most_leave_the_log_its_files(limited: Callable[..., LimitedServer]) -> None:
+    files = 360
+    for_connections = files - open_files.RESERVE
+    running = limited(files, journal_file_bytes=1 << 20, ring_bytes=8 << 20)
+
+    def taken() -> int:
+        return len(os.listdir(f"/proc/{running.pid}/fd")) - idle
+
+    idle = 0
+    idle = taken()
+    with ExitStack() as stack, running.client() as sender:
+        assert sender.post("/v1/drain", content=batch()).status_code == 202
+        clients = [Raw(running) for _ in range(for_connections)]
+        for client in clients:
+            stack.enter_context(client.connection)
+        # The sender is one of those that are served; the rest waits.
+        served = clients[: for_connections // open_files.PER_CONNECTION - 1]
+        for client in served:
+            client.opened()
+        # Each takes its fourth with the first message that it is sent.
+        wait_for("what they take", lambda: taken() >= 4 * len(served) - 4)
+        for number in range(20):
+            body = batch(*(event(f"{number}-{part}" * 4_000) for part in range(4)))
+            assert sender.post("/v1/drain", content=body).status_code == 202, number
+        # A quarter of what is kept is more than the log's own files vary by.
+        assert taken() < for_connections + open_files.RESERVE // 4
+        status = sender.get("/readyz")
     assert (status.status_code, status.json()["status"]) == (200, "ready")
 
 
