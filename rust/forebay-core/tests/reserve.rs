@@ -5,8 +5,10 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Mark, drain, open, read_all, records, small, until};
+use common::{Mark, drain, frames, open, read_all, records, small, until};
 use forebay_core::consumer::{Consume, OffsetCommit, OnReset, StartAt};
+use forebay_core::log::frame::PAGE_BYTES;
+use forebay_core::log::journal::RESERVED_BYTES;
 use forebay_core::log::status::Mode;
 use forebay_core::log::storage::faulty::{Fault, FaultId, Faulty, Operation};
 use forebay_core::{
@@ -57,10 +59,14 @@ fn create_large(engine: &Engine, name: &str, megabytes: u64) {
 
 /// Takes all room from the storage, and writes until nothing more is taken.
 fn fill(storage: &Faulty, engine: &Engine) {
+    fill_by(storage, engine, || ingest(engine));
+}
+
+fn fill_by(storage: &Faulty, engine: &Engine, mut write: impl FnMut() -> Result<()>) {
     until("a full disk", || {
         let files = storage.files().into_iter().filter(|(path, _)| !path.ends_with("unfinished"));
         storage.set_capacity(Some(files.map(|(_, bytes)| bytes).sum()));
-        ingest(engine).is_err_and(|error| error.kind() == REFUSED)
+        write().is_err_and(|error| error.kind() == REFUSED)
     });
     assert_eq!(engine.report().mode, Mode::Full, "{}", engine.report().reason);
 }
@@ -68,6 +74,17 @@ fn fill(storage: &Faulty, engine: &Engine) {
 /// Keeps the small file for deletions from being taken: they have what the active file keeps for them, and no more.
 fn without_the_small_file(storage: &Faulty) -> FaultId {
     storage.inject(Fault::next(Operation::Rename).on("journal/reserve").always())
+}
+
+/// Nothing but the end of a file stands in the room that it keeps for deletions, which a small file has alone.
+fn assert_kept_free(storage: &Faulty) {
+    for (path, bytes) in storage.files().into_iter().filter(|(path, _)| path.to_string_lossy().ends_with(".journal")) {
+        let free = bytes.saturating_sub(RESERVED_BYTES);
+        for frame in frames(storage, &path).into_iter().filter(|frame| frame.kind != 3) {
+            let end = frame.position + frame.bytes.next_multiple_of(PAGE_BYTES as u64);
+            assert!(end <= free, "{path:?} of {bytes} bytes: {frame:?}");
+        }
+    }
 }
 
 fn assert_sound(storage: &Faulty) {
@@ -83,14 +100,20 @@ fn ten_thousand_offset_commits_leave_deletions_their_room() {
     create_large(&engine, "gone", 1);
     create_large(&engine, "kept", 1);
     join(&engine, "g", "kept");
-    fill(&storage, &engine);
-    let outcomes = (0..10_000).map(|number| commit(&engine, "g", "kept", 1, number % 2));
+    // What is committed already is no change, and is not refused.
+    let mut numbers = 0..;
+    let mut next = || commit(&engine, "g", "kept", 1, numbers.next().unwrap() % 3);
+    // By these commits themselves: once it is full, they are refused before they are looked at.
+    fill_by(&storage, &engine, &mut next);
+    assert_kept_free(&storage);
+    let outcomes = (0..10_000).map(|_| next());
     let refused = outcomes.filter_map(Result::err).inspect(|error| assert_eq!(error.kind(), REFUSED, "{error}"));
     assert!(refused.count() > 5000);
     // Neither do changes that free nothing use it.
     let change = |bytes| StreamChange { max_record_bytes: Some(bytes), ..StreamChange::default() };
     let refused = (1..10_000).filter(|bytes| engine.alter_stream("kept", change(*bytes)).is_err());
     assert!(refused.count() > 5000);
+    assert_kept_free(&storage);
     let fault = without_the_small_file(&storage);
     engine.delete_stream("gone").unwrap();
     assert_eq!(storage.hits(fault), 0, "the active file had room");
