@@ -145,8 +145,9 @@ fn what_things_take_is_charged() {
         // Of each once, which leaves what every partition keeps.
         fill(engine, "wide", 8192, 1);
         fill(engine, "narrow", 1, 8);
-        is_charged(engine, "batches of a record for each partition", || fill(engine, "wide", 3000, 60));
-        is_charged(engine, "batches of one record", || fill(engine, "narrow", 1, 8000));
+        // So many that a charge of half a run, or of a quarter of a batch, is told from what does not grow.
+        is_charged(engine, "batches of a record for each partition", || fill(engine, "wide", 3000, 100));
+        is_charged(engine, "batches of one record", || fill(engine, "narrow", 1, 24_000));
         is_charged(engine, "committed offsets", || commit_offsets(engine, "wide", 25));
         is_charged(engine, "readers that wait", || wait_for_more(engine, "wide", 100));
     });
