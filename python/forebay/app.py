@@ -16,9 +16,11 @@ from forebay.config import Settings
 from forebay.errors import ForebayError
 from forebay.health import Health, Sources, figures
 from forebay.http.auth import EVERYTHING, Grant, Guard
+from forebay.http.deliveries import SMALL_BYTES, Deliveries, Room
 from forebay.http.descriptors import Descriptors
 from forebay.http.dialects import Family, family_of, render
 from forebay.http.request import Request, linger, shown
+from forebay.http.response import Response
 from forebay.http.router import Role, Route, Router
 from forebay.http.rsgi import WEBSOCKET, HttpProtocol, Scope, Watcher, WebSocketProtocol
 from forebay.http.sessions import Sessions
@@ -64,6 +66,7 @@ class App:
         self.load_test = LoadTest(engine)
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
         self.descriptors = Descriptors()
+        self.deliveries = Deliveries()
         self.websockets = Hub(self)
         self.router = Router(api.routes(self))
         self._loop = asyncio.get_running_loop()
@@ -130,6 +133,7 @@ class App:
                 allowance=self.allowance,
             )
             response = await route.answer(request)
+            room = await self._room(response, scope, grant) if isinstance(response, Response) else None
         except ForebayError as error:
             await self._refuse(family_of(path), error, scope, protocol, request)
             return
@@ -146,8 +150,22 @@ class App:
             return
         if isinstance(response, Streaming):
             await self._stream(response, scope, protocol)
-        else:
-            response.send(protocol)
+            return
+        if room is not None:
+            self.deliveries.follow(room, self.descriptors.find(scope.client))
+        response.send(protocol)
+
+    async def _room(self, response: Response, scope: Scope, grant: Grant) -> Room | None:
+        """What a large answer takes until it is delivered; None for one that need not be followed."""
+        size = len(response.body)
+        if size <= SMALL_BYTES or scope.method == "HEAD":
+            if response.room is not None:
+                response.room.release()
+            return None
+        if response.room is None:
+            return await self.deliveries.room(grant.digest, size)
+        response.room.shrink(size)
+        return response.room
 
     async def _stream(self, response: Streaming, scope: Scope, protocol: HttpProtocol) -> None:
         try:

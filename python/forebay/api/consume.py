@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MAX_LIMIT = 10_000
 """Records of one answer, which is held whole in memory."""
 
+MAX_ANSWER_BYTES = 8 << 20
+"""What the engine gives at most in one answer (`MAX_ANSWER_BYTES` there), but for a first record that is larger."""
+
 MAX_TIMEOUT_MS = 30_000
 """How long a poll may wait: less than what proxies between commonly allow."""
 
@@ -171,12 +174,19 @@ async def _wait(app: App, request: Request, call: Call, revoked: asyncio.Future[
     try:
         while True:
             app.sessions.check(request.grant, Role.READ)
-            consumed = await _consume(app, stream, call, resume, gaps, max(0.0, deadline - loop.time()))
+            room = await app.deliveries.room(request.grant.digest, MAX_ANSWER_BYTES)
+            try:
+                consumed = await _consume(app, stream, call, resume, gaps, max(0.0, deadline - loop.time()))
+            except BaseException:
+                room.release()
+                raise
+            room.shrink(len(consumed.body))
             if consumed.rebalanced:
                 app.polls.rebalanced(call.group, stream)
             left = deadline - loop.time()
             if consumed.count or left <= 0 or app.stopping.is_set():
-                return Response(200, consumed.body)
+                return Response(200, consumed.body, room=room)
+            room.release()
             gone = gone or asyncio.ensure_future(request.protocol.client_disconnect())
             resume, gaps = consumed.positions, consumed.gaps
             until = left if consumed.recheck_ms is None else min(left, consumed.recheck_ms / 1000)

@@ -208,11 +208,16 @@ def routes(app: App) -> list[Route]:
         start, _end = stream.partitions[partition]
         offset = request.value(OFFSET)
         limit = request.value(LIMIT)
-        batch = await app.blocking(
-            app.engine.fetch, stream.name, partition, start if offset is None else offset, limit, MAX_PAGE_BYTES
-        )
-        text = await app.blocking(batch.ndjson, projects)
-        return Response(200, text, _page_headers(batch))
+        room = await app.deliveries.room(request.grant.digest, MAX_PAGE_BYTES)
+        try:
+            batch = await app.blocking(
+                app.engine.fetch, stream.name, partition, start if offset is None else offset, limit, MAX_PAGE_BYTES
+            )
+            text = await app.blocking(batch.ndjson, projects)
+        except BaseException:
+            room.release()
+            raise
+        return Response(200, text, _page_headers(batch), room)
 
     return [
         Route(
@@ -222,6 +227,7 @@ def routes(app: App) -> list[Route]:
             Role.READ,
             summary="Every stream with its sizes and offsets.",
             replies={200: Reply(StreamList, "All of them.")},
+            errors=(errors.Saturated,),
         ),
         Route(
             "GET",
@@ -240,6 +246,6 @@ def routes(app: App) -> list[Route]:
             parameters=Parameters(PARTITION, OFFSET, LIMIT),
             summary="Records of one partition, as stored.",
             replies={200: Reply(None, RECORDS, ("Forebay-Next-Offset", "Forebay-Records-Lost"), NDJSON[1])},
-            errors=(errors.StreamNotFound, errors.InvalidOffset, errors.StorageUnavailable),
+            errors=(errors.StreamNotFound, errors.InvalidOffset, errors.Saturated, errors.StorageUnavailable),
         ),
     ]

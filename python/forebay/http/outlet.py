@@ -24,6 +24,9 @@ MAX_UNMEASURED_BYTES = 8 << 20
 
 _TCP_INFO_BYTES = 128
 _BYTES_ACKED_AT = 120
+_TCP_CLOSE = 7
+"""`tcpi_state` of a connection that is no more (net/tcp_states.h)."""
+
 _CHUNK_FRAMING = 4
 """Two line ends around a chunk, beside its length in hexadecimal (RFC 9112, 7.1)."""
 
@@ -33,7 +36,7 @@ class Outlet:
 
     def __init__(self, protocol: HttpProtocol, connection: socket.socket | None, headers: Sequence[Header]) -> None:
         self._connection = connection
-        self._base = 0 if self._connection is None else (_acked(self._connection) or 0)
+        self._base = 0 if self._connection is None else (acknowledged(self._connection) or 0)
         self._acked = 0
         self._sent = 0
         self._transport: StreamTransport | None = protocol.response_stream(200, [*headers, SERVER])
@@ -70,7 +73,7 @@ class Outlet:
     def taken(self) -> int:
         """Bytes that the client has acknowledged, within a response header's size. Grows while it reads."""
         if self._connection is not None:
-            acked = _acked(self._connection)
+            acked = acknowledged(self._connection)
             if acked is not None:
                 self._acked = acked - self._base
         return self._acked
@@ -86,19 +89,26 @@ class Outlet:
     def cut(self) -> None:
         """Breaks the connection off, and drops what is queued."""
         if self._connection is not None:
-            with contextlib.suppress(OSError):
-                # With a linger of zero the kernel drops its part too, when the server closes.
-                self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self._connection.shutdown(socket.SHUT_RDWR)
+            break_off(self._connection)
         self.close()
 
 
-def _acked(connection: socket.socket) -> int | None:
+def break_off(connection: socket.socket) -> None:
+    """Ends a connection, whoever has it too, and drops what is queued."""
+    with contextlib.suppress(OSError):
+        # With a linger of zero the kernel drops its part too, when the server closes.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def acknowledged(connection: socket.socket) -> int | None:
+    """Bytes that the other side has acknowledged since the connection began; None where the system does not tell, or
+    when the connection is closed."""
     try:
         found = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     except OSError:
         return None
-    if len(found) < _BYTES_ACKED_AT + 8:
+    if len(found) < _BYTES_ACKED_AT + 8 or found[0] == _TCP_CLOSE:
         return None
     (acked,) = struct.unpack_from("=Q", found, _BYTES_ACKED_AT)
     return int(acked)

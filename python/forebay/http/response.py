@@ -1,11 +1,17 @@
 """A response, and the header rows that are built once."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from forebay.http.rsgi import HttpProtocol
+
+if TYPE_CHECKING:
+    from forebay.http.deliveries import Room
 
 Header = tuple[str, str]
 
@@ -22,6 +28,8 @@ class Response:
     status: int
     body: bytes
     headers: list[Header] = field(default_factory=lambda: [JSON])
+    room: Room | None = None
+    """What it takes of the budget of large answers, where that was asked for before it was made."""
 
     def send(self, protocol: HttpProtocol) -> None:
         protocol.response_bytes(self.status, [*self.headers, SERVER], self.body)
