@@ -117,7 +117,7 @@ class IdempotencyMismatch(ForebayError):
 
 
 class StorageUnavailable(ForebayError):
-    """The storage is full, poisoned, damaged or opened read-only."""
+    """The storage cannot take or give that now."""
 
     number = 1014
 

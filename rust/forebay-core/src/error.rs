@@ -60,7 +60,7 @@ error_table! {
     FencedMember = 1012, "fenced_member", 409, false;
     /// The idempotency key was used with another body.
     IdempotencyMismatch = 1013, "idempotency_mismatch", 422, false;
-    /// The storage is full, poisoned, damaged or opened read-only.
+    /// The storage cannot take or give that now.
     StorageUnavailable = 1014, "storage_unavailable", 503, true;
     /// A defect of forebay itself.
     Internal = 1015, "internal", 500, false;

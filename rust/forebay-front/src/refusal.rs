@@ -174,9 +174,7 @@ const fn streams_text(kind: ErrorKind) -> (&'static str, &'static str) {
         ErrorKind::PayloadTooLarge => ("PAYLOAD_TOO_LARGE", "The body, or one record in it, is larger than the limit"),
         ErrorKind::FencedMember => ("FENCED_MEMBER", "The group member lost its lease"),
         ErrorKind::IdempotencyMismatch => ("IDEMPOTENCY_MISMATCH", "The idempotency key was used with another body"),
-        ErrorKind::StorageUnavailable => {
-            ("STORAGE_UNAVAILABLE", "The storage is full, poisoned, damaged or opened read-only")
-        }
+        ErrorKind::StorageUnavailable => ("STORAGE_UNAVAILABLE", "The storage cannot take or give that now"),
         ErrorKind::Internal => ("INTERNAL", "The server failed"),
         ErrorKind::NotFound => ("NOT_FOUND", "No such route or object"),
         ErrorKind::MethodNotAllowed => ("METHOD_NOT_ALLOWED", "The route exists, but not with that method"),

@@ -267,7 +267,7 @@ pub struct Chunk {
     pub records: u32,
     /// Where in the payload.
     pub range: Range<usize>,
-    /// CRC32C of those bytes, computed by the worker so that the committer never touches them.
+    /// CRC32C of those bytes, computed by the worker so that the committer only copies them.
     pub crc: u32,
     /// The smallest and the largest of the records' times, noted by the worker so that the sealer need not look for
     /// them in memory that has gone cold.

@@ -9,7 +9,7 @@
 //! | 8..16 | generation of the file |
 //! | 16..24 | sequence of the commit (of the last one, for a marker or an end) |
 //! | 24..32 | every commit up to this sequence was synced when this frame was written |
-//! | 32..40 | append time, microseconds since 1970 UTC |
+//! | 32..40 | append time, microseconds of the log's time; by the wall clock for a marker or an end |
 //! | 40..44 | kind: 1 commit, 2 marker, 3 end |
 //! | 44..48 | rows |
 //! | 48..52 | bytes of table operations |
@@ -19,8 +19,8 @@
 //! | .. | table operations |
 //! | .. | payload: the rows' records, one row after the other; then zeros up to the page's end |
 //!
-//! Files are recycled, so old frames with valid checksums lie behind the new ones: the salt, random for each life of a
-//! file, tells them apart.
+//! Files are recycled, so old frames with valid checksums lie behind the new ones: the generation tells them apart. The
+//! salt, random for each life of a file, keeps senders from putting frames into their records.
 
 use crate::ids::{Generation, Offset, PartitionId, Sequence, StreamId, Timestamp};
 

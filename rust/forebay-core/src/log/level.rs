@@ -5,7 +5,8 @@ use crate::options::Durability;
 
 /// The level that an acknowledgement was really given at.
 ///
-/// `Fsync` cannot be made without a [`Synced`], which only a successful `fdatasync` hands out.
+/// For a commit, `Fsync` cannot be made without a [`Synced`], which only a successful `fdatasync` hands out. A repeat has
+/// no commit of its own: [`Level::repeated`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(Durability);
 

@@ -24,7 +24,8 @@ pub enum Mode {
     Stalled,
     /// Opened read-only, by choice or because the journal is damaged.
     ReadOnly,
-    /// A write or a sync failed: refuses them until the process is started again.
+    /// A write or a sync of the journal failed, or a thread that the log needs is gone: refuses them until the process is
+    /// started again.
     Poisoned,
     /// Closing or closed.
     Closed,
@@ -57,9 +58,9 @@ impl Mode {
 /// Work of the background that may fail and is then tried again, while the log goes on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
-    /// Merging the state files.
+    /// Merging the state files; merging segments is not named.
     Merging,
-    /// Keeping a small journal file for a start on a full disk.
+    /// Keeping a small journal file for deletions on a disk without room.
     Reserve,
     /// A thread that the log can go on without, by its name.
     Thread(String),

@@ -18,8 +18,8 @@ pub use disk::Disk;
 
 /// Proof that everything written to one file before the call is on stable storage.
 ///
-/// Only implementations of [`StorageFile::sync_data`] make one, and only after the operating system said so. An
-/// acknowledgement at the `fsync` level takes one by reference: acknowledging early does not type-check.
+/// Only implementations of [`StorageFile::sync_data`] make one, and only after the operating system said so. The
+/// acknowledgement of a commit at the `fsync` level takes one by reference: without a sync it does not type-check.
 #[derive(Debug)]
 #[must_use]
 pub struct Synced(());
