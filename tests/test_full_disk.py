@@ -63,7 +63,7 @@ class Acknowledged:
         return response
 
     def until_refused(self, running: RunningServer) -> httpx.Response:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         with running.client() as client:
             while time.monotonic() < deadline:
                 response = self.send(client)

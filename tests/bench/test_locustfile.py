@@ -79,7 +79,7 @@ def test_every_kind_of_user_runs_and_what_is_acknowledged_is_read_back(server: S
         assert re.search(rf"{re.escape(name)} +\d+ +0\(0.00%\)", text), (name, text)
     # A second run on the same streams looks at its own records alone; the first one's stream is gone.
     assert [name for name in streams(running) if name.startswith("locust-")] == []
-    with swarm(running, "-u", 2, "-t", "1s", "Drains", "SingleEvents", token=running.first_token()) as process:
+    with swarm(running, "-u", 2, "-t", "5s", "Drains", "SingleEvents", token=running.first_token()) as process:
         status, text = ended(process)
     assert status == 0, text
     acknowledged, found = numbers(text, "logs")
@@ -156,7 +156,7 @@ def knows(server: RunningServer, token: str) -> bool:
 
 def test_a_run_that_cannot_begin_says_why(server: Start) -> None:
     running = server(auth=True)
-    with swarm(running, "-u", 2, "-t", "5s", token="wrong") as process:
+    with swarm(running, "-u", 2, "-t", "60s", token="wrong") as process:
         status, text = ended(process)
     assert status == 1, text
     assert "locust cannot begin: GET /api/v1/streams/logs was answered with 401" in text

@@ -74,16 +74,21 @@ class Sending:
 
     def run(self, on_progress: Callable[[Outcome], None]) -> Outcome:
         """Returns when every line read is accounted for. Calls `on_progress` on the caller's thread."""
-        reader = threading.Thread(target=self._read, name="reader")
+        # A daemon: it may wait for input for ever, which must not hold up the end of the process.
+        reader = threading.Thread(target=self._read, name="reader", daemon=True)
         workers = [
             threading.Thread(target=self._work, name=f"sender-{i}", daemon=True) for i in range(self._connections)
         ]
         for thread in (reader, *workers):
             thread.start()
-        while any(worker.is_alive() for worker in workers):
+        under_way = True
+        while under_way:
             try:
+                # An interrupt may come anywhere, in this look too.
+                under_way = any(worker.is_alive() for worker in workers)
                 on_progress(self.outcome)
-                time.sleep(POLL_SECONDS)
+                if under_way:
+                    time.sleep(POLL_SECONDS)
             except KeyboardInterrupt:
                 if self._stop.is_set():
                     raise

@@ -218,6 +218,19 @@ mod tests {
         fn wake(&self) {}
     }
 
+    /// Spins until it holds, and gives the processor away where the other thread does not have one of its own.
+    fn spin_until(mut holds: impl FnMut() -> bool) {
+        let mut spins = 0_u32;
+        while !holds() {
+            spins += 1;
+            if spins < 1000 {
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
+        }
+    }
+
     /// A reader and a publisher that start each round at the same moment.
     #[test]
     fn no_commit_falls_between_registering_and_looking() {
@@ -228,9 +241,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for offset in 0..ROUNDS {
-                    while started.load(Ordering::Acquire) <= offset {
-                        std::hint::spin_loop();
-                    }
+                    spin_until(|| started.load(Ordering::Acquire) > offset);
                     committed.store(offset + 1, Ordering::Release);
                     let mut due = Due::default();
                     watches.published(PartitionId(0), Offset(offset + 1), &mut due);
@@ -243,10 +254,10 @@ mod tests {
                 let end = |_| Offset(committed.load(Ordering::Acquire));
                 watches.add(&[place], ends.clone(), Ticket(offset), end).unwrap();
                 let deadline = Instant::now() + PATIENCE;
-                while ends.0.lock().is_empty() {
+                spin_until(|| {
                     assert!(Instant::now() < deadline, "round {offset} was missed");
-                    std::hint::spin_loop();
-                }
+                    !ends.0.lock().is_empty()
+                });
                 assert_eq!(std::mem::take(&mut *ends.0.lock()), [(Ticket(offset), Ok(()))]);
             }
         });
