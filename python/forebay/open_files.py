@@ -16,8 +16,8 @@ MAX_OPEN_FILES = 1 << 20
 """What kernels allow one process unless they are told otherwise (fs.nr_open), and more than all settings ask for."""
 
 PER_CONNECTION = 4
-"""The most that a connection takes: the client's, two ends of the way to the server behind, and for a stream of events
-or a WebSocket a copy that asks the kernel what its client has taken. A sender's takes one."""
+"""The most that a connection takes: the client's, two ends of the way to the server behind, and for a stream of events,
+a WebSocket or a large answer a copy that asks the kernel what its client has taken. A sender's takes one."""
 
 RESERVE = 160
 """For everything else. An idle server has about 40 (libraries, epoll, threads' wake-ups, listeners, journal files); the
