@@ -30,7 +30,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use filter::Filter;
 pub use ids::{Generation, Offset, PartitionId, Sequence, StreamId, Ticket, Timestamp};
 pub use inbox::Inbox;
-pub use ingest::request::{AllowedKeys, Body, Request, Shape};
+pub use ingest::request::{AllowedKeys, Body, Intended, Request, Shape};
 pub use ingest::{Encoding, OnInvalid};
 pub use log::append::{Completer, Level, Placed, Receipt};
 pub use log::dedup::Key;

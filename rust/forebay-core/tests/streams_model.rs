@@ -10,7 +10,7 @@ use std::sync::Arc;
 use common::{Mark, open, read_partition, records, sealing_soon, small, until};
 use forebay_core::log::storage::Storage;
 use forebay_core::log::storage::faulty::Faulty;
-use forebay_core::{Engine, ErrorKind, LOGS, Options};
+use forebay_core::{ANALYTICS, EVENTS, Engine, ErrorKind, LOGS, Options};
 
 const CASES: u64 = 60;
 const STEPS: u32 = 40;
@@ -158,7 +158,8 @@ impl World {
     fn check(&mut self) {
         assert_eq!(self.engine().report().damages, []);
         let mut found = BTreeMap::new();
-        for report in self.engine().stream_reports().into_iter().filter(|report| report.name != LOGS) {
+        let builtin = |name: &str| [LOGS, EVENTS, ANALYTICS].contains(&name);
+        for report in self.engine().stream_reports().into_iter().filter(|report| !builtin(&report.name)) {
             let partitions = u32::try_from(report.partitions.len()).unwrap();
             let read = |partition| {
                 let log = read_partition(self.engine(), &report.name, partition).unwrap();

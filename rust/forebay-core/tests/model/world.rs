@@ -299,7 +299,13 @@ impl World {
             assert!(!ran || self.storage.hits(fault) > 0, "poisoned without a fault");
             let unsettled = matches!(weakness, Weakness::State(Operation::SyncDirectory));
             let unknown = unsettled && matches!(cause, Cause::Device | Cause::NoSpace | Cause::Quota);
-            let journal = matches!(weakness, Weakness::JournalWrite(_) | Weakness::JournalSync(_));
+            // A file keeps the name that it was opened by: commits are written and synced by that of a prepared one.
+            let journal = matches!(
+                weakness,
+                Weakness::JournalWrite(_)
+                    | Weakness::JournalSync(_)
+                    | Weakness::Spare(Operation::Write | Operation::Sync)
+            );
             assert!(
                 !ran || journal || unknown,
                 "{weakness:?} with {cause:?} poisoned: {}",
