@@ -29,7 +29,8 @@ impl Clock {
 
     pub(crate) fn date(&mut self, now: Instant) -> &str {
         if now >= self.until {
-            self.text = httpdate::fmt_http_date(SystemTime::now());
+            // A date of HTTP has no year before 1970, and formatting one panics.
+            self.text = httpdate::fmt_http_date(SystemTime::now().max(SystemTime::UNIX_EPOCH));
             self.until = now + DATE_TIME;
         }
         &self.text
