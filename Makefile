@@ -50,7 +50,7 @@ fuzz: ## the parser against serde_json, longer than in `make test`
 	FOREBAY_FUZZ_CASES=$${FOREBAY_FUZZ_CASES:-5000000} cargo test --release -p forebay-core --test parser_differential -- --nocapture
 
 torture: build ## kills a server under load, longer than in `make test`
-	FOREBAY_KILLS=$${FOREBAY_KILLS:-500} $(BIN)/python -m pytest tests/crash -o log_cli=true -o log_cli_level=INFO
+	FOREBAY_KILLS=$${FOREBAY_KILLS:-500} FOREBAY_CONSUMER_KILLS=$${FOREBAY_CONSUMER_KILLS:-500} $(BIN)/python -m pytest tests/crash -o log_cli=true -o log_cli_level=INFO
 
 bench: build ## measures this machine and appends to bench/README.md
 	$(BIN)/python bench/run.py

@@ -1,4 +1,5 @@
-"""SIGKILL while members of a group consume and commit: no committed offset is lost, no record is skipped."""
+"""SIGKILL while a sender repeats keyed batches and members of a group consume and commit: no committed offset is lost,
+and no record is skipped or stored twice."""
 
 from __future__ import annotations
 
@@ -54,12 +55,13 @@ def publish(ledger: Ledger) -> None:
         while not ledger.stop.is_set():
             values = range(number, number + BATCH)
             events = [{"key": f"k{value % 50}", "value": value} for value in values]
-            number += BATCH
-            answer = ledger.call(client, "POST", f"/streams/{STREAM}/events/batch", json={"events": events})
+            path, key = f"/streams/{STREAM}/events/batch", {"Idempotency-Key": f"batch {number}"}
+            answer = ledger.call(client, "POST", path, json={"events": events}, headers=key)
             if answer is None or answer.status_code != 200:
-                # Nobody knows what became of these numbers, and nobody sends them again.
+                # Nobody knows what became of these numbers: the same key finds it out.
                 ledger.stop.wait(0.01)
                 continue
+            number += BATCH
             with ledger.lock:
                 for value, result in zip(values, answer.json()["results"], strict=True):
                     ledger.published[result["partition"], result["offset"]] = value
@@ -163,5 +165,8 @@ def check_the_end(ledger: Ledger) -> None:
     missing = {place: value for place, value in ledger.published.items() if seen.get(place) != value}
     assert not missing, f"{len(missing)} acknowledged records are missing or changed: {list(missing.items())[:3]}"
     assert all(seen[place] == value for place, value in ledger.seen.items())
+    assert len(set(seen.values())) == len(seen), "a repeated batch was stored twice"
+    sent = max(ledger.published.values()) + 1
+    assert set(range(sent)) == {value for value in seen.values() if value < sent}, "a batch was left out"
     for partition, offset in ledger.committed.items():
         assert all((partition, at) in ledger.seen for at in range(offset)), f"partition {partition} has a gap"
