@@ -3,12 +3,13 @@
 
 use std::cmp::Ordering;
 
-use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, operators};
+use cel::common::ast::{Expr, operators};
 use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelUInt, DYN_TYPE};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError, IdedExpr};
 
 use super::decimal::Decimal;
+use super::walk::for_each_part;
 
 type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;
 type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
@@ -34,31 +35,12 @@ pub(super) fn declare(environment: &mut Env) -> Result<(), DeclarationError> {
 
 /// Puts the functions where the operators are.
 pub(super) fn install(node: &mut IdedExpr) {
-    match &mut node.expr {
-        Expr::Call(call) => {
-            if let Some((_, name, _)) = STAND_INS.iter().find(|(operator, _, _)| *operator == call.func_name) {
-                (*name).clone_into(&mut call.func_name);
-            }
-            if let Some(target) = &mut call.target {
-                install(target);
-            }
-            call.args.iter_mut().for_each(install);
-        }
-        Expr::Select(select) => install(&mut select.operand),
-        Expr::List(list) => list.elements.iter_mut().for_each(install),
-        Expr::Map(map) => map.entries.iter_mut().for_each(|entry| match &mut entry.expr {
-            EntryExpr::MapEntry(entry) => {
-                install(&mut entry.key);
-                install(&mut entry.value);
-            }
-            EntryExpr::StructField(field) => install(&mut field.value),
-        }),
-        Expr::Comprehension(of) => {
-            let ComprehensionExpr { iter_range, accu_init, loop_cond, loop_step, result, .. } = of.as_mut();
-            [iter_range, accu_init, loop_cond, loop_step, result].into_iter().for_each(install);
-        }
-        Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+    if let Expr::Call(call) = &mut node.expr
+        && let Some((_, name, _)) = STAND_INS.iter().find(|(operator, _, _)| *operator == call.func_name)
+    {
+        (*name).clone_into(&mut call.func_name);
     }
+    for_each_part(node, install);
 }
 
 /// A number of any of the types.

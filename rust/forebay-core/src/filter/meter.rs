@@ -8,6 +8,8 @@ use cel::common::types::CelBool;
 use cel::common::value::CowVal;
 use cel::{DeclarationError, Env, ExecutionError, IdedExpr};
 
+use super::walk::for_each_part;
+
 /// Steps of all loops of one evaluation: enough for a list of a hundred thousand, or two loops over three hundred.
 pub const MAX_STEPS: u32 = 100_000;
 
@@ -57,28 +59,10 @@ fn step<'b, 'v>(_arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Execu
 
 /// Puts the counting call before the body of every loop.
 pub(super) fn install(node: &mut IdedExpr) {
-    match &mut node.expr {
-        Expr::Call(call) => {
-            if let Some(target) = &mut call.target {
-                install(target);
-            }
-            call.args.iter_mut().for_each(install);
-        }
-        Expr::Select(select) => install(&mut select.operand),
-        Expr::List(list) => list.elements.iter_mut().for_each(install),
-        Expr::Map(map) => map.entries.iter_mut().for_each(|entry| match &mut entry.expr {
-            EntryExpr::MapEntry(entry) => {
-                install(&mut entry.key);
-                install(&mut entry.value);
-            }
-            EntryExpr::StructField(field) => install(&mut field.value),
-        }),
-        Expr::Comprehension(of) => {
-            let ComprehensionExpr { iter_range, accu_var, accu_init, loop_cond, loop_step, result, .. } = of.as_mut();
-            [iter_range, accu_init, loop_cond, &mut *loop_step, result].into_iter().for_each(install);
-            meter(loop_step, accu_var);
-        }
-        Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+    for_each_part(node, install);
+    if let Expr::Comprehension(of) = &mut node.expr {
+        let ComprehensionExpr { accu_var, loop_step, .. } = of.as_mut();
+        meter(loop_step, accu_var);
     }
 }
 

@@ -9,6 +9,7 @@ mod filter;
 mod json;
 mod meter;
 mod truth;
+mod walk;
 
 pub use check::{MAX_CONCATENATIONS, MAX_DEPTH, MAX_NODES};
 pub use filter::{Filter, MAX_EXPRESSION_BYTES};
