@@ -243,3 +243,15 @@ pub fn journals_with(storage: &Faulty, wanted: impl Fn(&[Frame]) -> bool) -> usi
     let journals = paths.filter(|path| path.to_string_lossy().ends_with(".journal"));
     journals.filter(|path| wanted(&frames(storage, path))).count()
 }
+
+/// Waits until the log is quiet: its last frame is a marker, and that one is synced, too. At `Durability::Fsync` there is
+/// one sync for each frame, of a log that began on an empty storage and has not reused a file yet.
+pub fn wait_quiet(storage: &Faulty, engine: &Engine) {
+    until("a quiet log", || {
+        let paths = storage.files().into_iter().map(|(path, _)| path);
+        let journals = paths.filter(|path| path.to_string_lossy().ends_with(".journal"));
+        let frames: Vec<_> = journals.flat_map(|path| frames(storage, &path)).collect();
+        let newest = frames.iter().max_by_key(|frame| frame.sequence);
+        newest.is_some_and(|frame| frame.kind == 2) && engine.counters().syncs.get() == frames.len() as u64
+    });
+}

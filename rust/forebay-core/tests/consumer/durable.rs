@@ -53,6 +53,14 @@ fn a_commit_is_there_whole_or_not_at_all() {
 /// Its first commits are durable, a later one is not: what is shown is what a start finds.
 #[test]
 fn a_deletion_that_fails_half_way_shows_what_a_start_finds() {
+    // The first writes may be the end of a file or a marker, as the clock has it: then the next one fails as well.
+    let tried = (2..8).any(deletion_that_fails_from_write);
+    assert!(tried, "no deletion got through in part");
+}
+
+/// Whether the deletion of a group with many offsets was stored in part, when each write from the `nth` on fails; then a
+/// start has to find what the engine shows.
+fn deletion_that_fails_from_write(nth: u64) -> bool {
     const PARTITIONS: u32 = 1024;
     let name = "g".repeat(200);
     let (storage, opened) = with_stream(PARTITIONS);
@@ -63,14 +71,14 @@ fn a_deletion_that_fails_half_way_shows_what_a_start_finds() {
     let all = OffsetCommit { group: &name, offsets: &offsets, member: None, force: false, now: Instant::now() };
     opened.groups().commit_and_wait(&all).unwrap();
     common::until("the spare file", || common::journals_with(&storage, <[common::Frame]>::is_empty) >= 1);
-    storage.inject(Fault::nth(Operation::Write, 2).on("journal/").always());
+    storage.inject(Fault::nth(Operation::Write, nth).on("journal/").always());
     opened.groups().delete(&name).unwrap_err();
     let shown = |engine: &forebay_core::Engine| engine.groups().report(&name, Instant::now()).unwrap().offsets.len();
     let left = shown(&opened);
-    assert!(left < PARTITIONS as usize && left > 0, "{left} offsets are left");
     let killed = storage.kill();
     drop(opened);
     assert_eq!(shown(&engine(&killed)), left);
+    left < PARTITIONS as usize && left > 0
 }
 
 #[test]

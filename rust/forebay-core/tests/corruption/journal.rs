@@ -189,7 +189,7 @@ fn an_end_that_was_never_synced_is_not_damage_later() {
             common::until("the spare file", || common::journals_with(&storage, |_| true) == 2);
             engine.ingest(Request::new(Shape::Drain, common::drain(&Mark::batch(0, 3, 40)))).unwrap();
             let path = crate::directory::newest_written(&storage);
-            common::until("the marker", || frames(&storage, &path).last().is_some_and(|frame| frame.kind == 2));
+            common::wait_quiet(&storage, &engine);
             let records = read_all(&engine).unwrap();
             let fault = storage.inject(Fault::next(Operation::Sync).on("journal/").always().effect(effect));
             drop(engine);
