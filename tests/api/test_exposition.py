@@ -25,7 +25,7 @@ BOUNDS = {
     "le": 17,
     "major": 1,
     "minor": 1,
-    "mode": 5,
+    "mode": 6,
     "outcome": 3,
     "patchlevel": 1,
     "served_by": 2,
