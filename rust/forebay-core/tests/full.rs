@@ -3,8 +3,11 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{Mark, drain, open, read_all, small, until};
 use forebay_core::log::status::Mode;
+use forebay_core::log::storage::Storage;
 use forebay_core::log::storage::faulty::Faulty;
 use forebay_core::{ErrorKind, LOGS, Options, Request, Retention, Shape};
 
@@ -20,6 +23,7 @@ fn used(storage: &Faulty) -> u64 {
 /// how many records were acknowledged.
 fn left_full(seed: u64) -> (Faulty, usize) {
     let storage = Faulty::new(seed);
+    storage.set_capacity(Some(common::NO_ROOM_TO_MERGE));
     let engine = open(&storage, &small()).unwrap();
     let mut batches = 0;
     while used(&storage) < 12 << 20 {
@@ -40,6 +44,8 @@ fn left_full(seed: u64) -> (Faulty, usize) {
         }
     });
     let left = storage.kill();
+    // A journal file that was being made is room for the next start as well.
+    let _none = left.remove(Path::new("journal/unfinished"));
     left.set_capacity(Some(used(&left)));
     (left, batches as usize * 30)
 }

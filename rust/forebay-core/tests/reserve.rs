@@ -48,10 +48,6 @@ fn commit(engine: &Engine, group: &str, stream: &str, partitions: u32, offset: u
     engine.groups().commit_and_wait(&commit).map(drop)
 }
 
-/// So little room that nothing is merged: a merged file that streams share is freed by none of them alone, and whether
-/// there is one by then is up to the clock.
-const NO_ROOM_TO_MERGE: u64 = 128 << 20;
-
 /// A stream with more than so many megabytes in segments of its own or shared ones.
 fn create_large(engine: &Engine, name: &str, megabytes: u64) {
     engine.create_stream(name, 1).unwrap();
@@ -100,7 +96,7 @@ fn assert_sound(storage: &Faulty) {
 #[test]
 fn ten_thousand_offset_commits_leave_deletions_their_room() {
     let storage = Faulty::new(1);
-    storage.set_capacity(Some(NO_ROOM_TO_MERGE));
+    storage.set_capacity(Some(common::NO_ROOM_TO_MERGE));
     let engine = open(&storage, &small()).unwrap();
     create_large(&engine, "gone", 1);
     create_large(&engine, "kept", 1);
@@ -135,7 +131,7 @@ fn ten_thousand_offset_commits_leave_deletions_their_room() {
 fn any_number_of_small_deletions_leaves_the_large_one_its_room() {
     const SMALL: u32 = 200;
     let storage = Faulty::new(2);
-    storage.set_capacity(Some(NO_ROOM_TO_MERGE));
+    storage.set_capacity(Some(common::NO_ROOM_TO_MERGE));
     let engine = open(&storage, &small()).unwrap();
     create_large(&engine, "large", 6);
     (0..SMALL).for_each(|number| drop(engine.create_stream(&format!("small{number}"), 1).unwrap()));

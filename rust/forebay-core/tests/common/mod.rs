@@ -17,6 +17,10 @@ use forebay_core::{
 /// What a test waits for comes within this, on a slow machine too.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// So little room that nothing is merged. A merged file that streams share is freed by none of them alone, and one that
+/// was being written is room for the next start: whether there is one is up to the clock.
+pub const NO_ROOM_TO_MERGE: u64 = 128 << 20;
+
 /// The smallest engine: files fill fast, and quiet files are sealed soon.
 pub fn small() -> Options {
     Options {
