@@ -40,7 +40,7 @@ READ_THREADS = 4
 """Reads block on the disk; more of them than this only take the processor from ingestion."""
 
 BLOCKING_SECONDS = 60.0
-"""As long as a sender waits for a commit: whoever reads from a disk that hangs is told so as well."""
+"""Bounds a read from a disk that hangs, as a sender's wait for a commit is bounded."""
 
 TEND_SECONDS = 0.5
 """How often the token file is looked at, and so how long a revoked token is still good for. What it holds open ends
@@ -156,7 +156,7 @@ class App:
         response.send(protocol)
 
     async def _room(self, response: Response, scope: Scope, grant: Grant) -> Room | None:
-        """What a large answer takes until it is delivered; None for one that need not be followed."""
+        """Reserves the memory of a large answer until it is delivered; None for one that need not be followed."""
         size = len(response.body)
         if size <= SMALL_BYTES or scope.method == "HEAD":
             if response.room is not None:

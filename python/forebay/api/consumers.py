@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from forebay.http.request import Request
 
 MAX_OFFSETS = 1024
-"""Of one commit; the engine holds it."""
+"""Bounds one commit; the engine enforces it."""
 
 MAX_COMMIT_BYTES = 512 << 10
 """A commit of as many offsets as the engine takes in one, with the longest names."""

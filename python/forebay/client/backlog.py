@@ -95,7 +95,7 @@ class Backlog:
 
     @property
     def is_inside(self) -> bool:
-        """Whether this is a signal's handler in the middle of a call."""
+        """Tells whether the caller is a signal's handler in the middle of a call."""
         return self._is_inside() or bool(self._away)
 
     # Batches

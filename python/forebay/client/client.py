@@ -207,7 +207,7 @@ class Client:
         return feed.done if self._told(self._drain, True) else 0
 
     def _told(self, lane: Lane, kept: bool | None) -> bool:
-        """What a call returns for an event that was handed over."""
+        """Returns what a call answers for an event that was handed over."""
         if not kept:
             self._losses.notice()
         if not self._senders.refused or not self._senders.is_refused(lane):
