@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from forebay.server_process import ServerProcess, StartFailed
+from forebay.server.process import ServerProcess, StartFailed
 
 from harness.process import cpu_seconds
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from forebay import api
 from forebay._forebay import Engine
-from forebay.app import App
-from forebay.config import Settings
-from forebay.http.auth import Guard
-from forebay.http.router import Route
-from harness import RunningServer
+from forebay.server import api
+from forebay.server.app import App
+from forebay.server.config import Settings
+from forebay.server.http.auth import Guard
+from forebay.server.http.router import Route
+from support.harness import RunningServer
 
 pytest_plugins = ["forebay.testing"]
 

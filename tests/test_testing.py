@@ -12,7 +12,7 @@ import pytest
 import forebay
 from forebay import testing
 from forebay.testing import Server
-from harness import COMMAND_SECONDS, batch
+from support.harness import COMMAND_SECONDS, batch
 
 
 def test_an_engine_is_an_open_log_of_the_test_s_own(forebay_engine: forebay.Log, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from forebay._forebay import Receipt, StreamDescription
-    from forebay.consumer import Consumer, Message
+    from forebay.embedded.consumer import Consumer, Message
+    from forebay.embedded.log import Log, LogOptions, Record, StreamOptions, open
+    from forebay.embedded.records import Records
     from forebay.errors import ForebayError
-    from forebay.log import Log, LogOptions, Record, StreamOptions, open
-    from forebay.records import Records
 
     __version__: str
 
@@ -30,17 +30,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Consumer": "forebay.consumer",
+    "Consumer": "forebay.embedded.consumer",
     "ForebayError": "forebay.errors",
-    "Log": "forebay.log",
-    "LogOptions": "forebay.log",
-    "Message": "forebay.consumer",
+    "Log": "forebay.embedded.log",
+    "LogOptions": "forebay.embedded.log",
+    "Message": "forebay.embedded.consumer",
     "Receipt": "forebay._forebay",
-    "Record": "forebay.log",
-    "Records": "forebay.records",
+    "Record": "forebay.embedded.log",
+    "Records": "forebay.embedded.records",
     "StreamDescription": "forebay._forebay",
-    "StreamOptions": "forebay.log",
-    "open": "forebay.log",
+    "StreamOptions": "forebay.embedded.log",
+    "open": "forebay.embedded.log",
 }
 
 

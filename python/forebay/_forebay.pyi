@@ -204,7 +204,7 @@ class Engine:
     def start_load_test(self, events_per_second: int, seconds: int) -> None:
         """Raises `Conflict` while one runs, `InvalidRequest`, `StorageUnavailable`."""
     def load_test(self) -> dict[str, object]:
-        """What it did until now, by the names of `forebay.load_test.LoadTestProgress` in JSON."""
+        """What it did until now, by the names of `forebay.server.load_test.LoadTestProgress` in JSON."""
     def stop_load_test(self) -> bool:
         """Nothing is sent after this. False when none was running."""
     def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | _Histogram]]]]:

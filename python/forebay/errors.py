@@ -8,6 +8,10 @@ from forebay._forebay import error_table
 _ROWS = {number: (name, http_status, retryable) for number, name, http_status, retryable in error_table()}
 
 
+class ConfigError(Exception):
+    """A setting is unknown, ill-typed or out of range; the message names it and where it was set."""
+
+
 class ForebayError(Exception):
     """A failure: its row of the error table, and what exactly went wrong, where, and what to do.
 

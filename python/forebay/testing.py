@@ -33,11 +33,11 @@ from typing import Any
 
 import pytest
 
-from forebay.config import ENGINE_OPTIONS
-from forebay.http.tokens import FIRST_TOKEN_FILE_NAME
-from forebay.log import Log
-from forebay.log import open as open_log
-from forebay.server_process import ServerProcess
+from forebay.embedded.log import Log
+from forebay.embedded.log import open as open_log
+from forebay.embedded.options import ENGINE_OPTIONS
+from forebay.server.http.tokens import FIRST_TOKEN_FILE_NAME
+from forebay.server.process import ServerProcess
 
 START_SECONDS = 30.0
 """A server starts in half a second; a loaded machine takes its time."""

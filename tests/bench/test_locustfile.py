@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from forebay.server_process import clean_environment
-from harness import RunningServer, run, wait_for
+from forebay.server.process import clean_environment
+from support.harness import RunningServer, run, wait_for
 
 Start = Callable[..., RunningServer]
 LOCUSTFILE = Path(__file__).parents[2] / "bench" / "locustfile.py"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import RunningServer
+from support.harness import RunningServer
 
 VALUE = (
     '{"large":9007199254740993,"most":9223372036854775807,"zero":-0,"one":1.0,"huge":1e400,"tiny":1E-400,"long":'

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from harness import RunningServer, batch, event, wait_for
+from support.harness import RunningServer, batch, event, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60.0

@@ -14,7 +14,7 @@ from forebay.client import Client
 from forebay.client.limits import Policy
 from forebay.client.segment import Segment
 from forebay.client.spool import ADOPTED_FILES, OWN_FILES, SEGMENT_BYTES, Spool
-from harness import wait_for
+from support.harness import wait_for
 
 MIB = 1 << 20
 FILES = 100

@@ -16,7 +16,7 @@ from client.interruption import interrupted
 from client.proxy import Answer, Request, Scripted, accepted, scripted
 from client.test_storm import adds_up
 from forebay.client import Client
-from harness import wait_for
+from support.harness import wait_for
 
 LARGE = "x" * 100_000
 """Two make a file of the smallest spool full, and ten the spool."""

@@ -15,7 +15,7 @@ import pytest
 from client.proxy import faulty
 from client.test_storm import stored
 from forebay.client import Client
-from harness import RunningServer, wait_for
+from support.harness import RunningServer, wait_for
 
 FLUSH_SECONDS = 60.0
 KILLS = int(os.environ.get("FOREBAY_KILLS", "6"))

@@ -14,7 +14,7 @@ from client.proxy import Answer, Request, accepted, scripted
 from client.test_process import program
 from client.test_storm import adds_up
 from forebay.client import AsyncClient, Client, LoggingHandler, TokenRefused, losses
-from harness import RunningServer, wait_for
+from support.harness import RunningServer, wait_for
 
 NO_TOKEN = Answer(401, b'{"error":"the token is missing or unknown","code":"unauthorized"}')
 NO_ROLE = Answer(403, b'{"error":"the token lacks the role ingest","code":"forbidden"}')

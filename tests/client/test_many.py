@@ -19,7 +19,7 @@ from forebay.client.feed import Feed
 from forebay.client.lane import lane_of
 from forebay.client.limits import Limits
 from forebay.client.queue import Queue
-from harness import RunningServer, wait_for
+from support.harness import RunningServer, wait_for
 
 FEW = 10
 """Rows: so few that nothing is full by their number."""

@@ -15,7 +15,7 @@ import pytest
 
 from client.proxy import Request, Scripted, accepted, scripted
 from forebay.client import Client, lifetime
-from harness import wait_for
+from support.harness import wait_for
 
 SECONDS = 60.0
 

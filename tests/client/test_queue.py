@@ -17,7 +17,7 @@ from client.test_storm import adds_up
 from forebay.client import Client
 from forebay.client.limits import Policy
 from forebay.client.queue import EVENT_OVERHEAD
-from harness import resident_bytes, wait_for
+from support.harness import resident_bytes, wait_for
 
 NOBODY = "http://127.0.0.1:1"
 MIB = 1 << 20

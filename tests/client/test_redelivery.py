@@ -7,9 +7,9 @@ from pathlib import Path
 
 from client.test_spool import NOBODY
 from client.test_storm import stored
-from dedup_windows import choose, window_passes
 from forebay.client import Client
-from harness import RunningServer
+from support.dedup_windows import choose, window_passes
+from support.harness import RunningServer
 
 Start = Callable[..., RunningServer]
 

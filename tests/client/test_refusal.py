@@ -14,8 +14,8 @@ from forebay.client import Client, Rejection
 from forebay.client.client import BATCH_EVENTS
 from forebay.client.refusal import split
 from forebay.client.verdict import Verdict
-from forebay.http.tokens import TokenStore
-from harness import RunningServer, wait_for
+from forebay.server.http.tokens import TokenStore
+from support.harness import RunningServer, wait_for
 
 MINE = "org-xyz"
 ALIEN = "events[{index}]: the token may not write this project"

@@ -13,7 +13,7 @@ from client.proxy import Answer, Request, accepted, scripted, stored
 from forebay.client import Client, Rejection
 from forebay.client.client import MAX_BATCH_EVENTS
 from forebay.client.lane import lane_of
-from harness import RunningServer
+from support.harness import RunningServer
 
 BAD = (3, 4, 9)
 

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from forebay.client import AsyncClient, Client
-from forebay.config import RANGES, Settings
-from forebay.server_process import clean_environment
-from harness import COMMAND_SECONDS, RunningServer, wait_for
+from forebay.server.config import RANGES, Settings
+from forebay.server.process import clean_environment
+from support.harness import COMMAND_SECONDS, RunningServer, wait_for
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sdk.md").read_text()

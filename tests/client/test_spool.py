@@ -20,7 +20,7 @@ from forebay.client import Client, Rejection
 from forebay.client.frame import HEAD_BYTES
 from forebay.client.limits import Policy
 from forebay.client.spool import MAKING_SECONDS, Spool
-from harness import wait_for
+from support.harness import wait_for
 
 NOBODY = "http://127.0.0.1:1"
 MIB = 1 << 20

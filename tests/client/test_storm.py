@@ -12,7 +12,7 @@ import pytest
 
 from client.proxy import FAULTS, faulty
 from forebay.client import Client, Stats
-from harness import RunningServer, wait_for
+from support.harness import RunningServer, wait_for
 
 STORM_SECONDS = 60.0
 ANSWER_SECONDS = 0.3

@@ -40,7 +40,7 @@ from forebay.client.value import (
     Plain,
     Scale,
 )
-from harness import RunningServer
+from support.harness import RunningServer
 
 
 @pytest.fixture(scope="module")

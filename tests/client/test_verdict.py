@@ -11,7 +11,7 @@ from client.proxy import DURABLE, Answer, scripted
 from forebay.client import Client
 from forebay.client.connection import Answer as Heard
 from forebay.client.verdict import doubt
-from harness import RunningServer, wait_for
+from support.harness import RunningServer, wait_for
 
 DRAIN = b'{"status":"accepted"}'
 EVENTS = b'{"success":true,"processed":1,"failed":0,"totalProcessingTime":0.4,"errors":[]}'

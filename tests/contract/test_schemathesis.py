@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from forebay.server_process import clean_environment
-from harness import RunningServer, batch, event, serving
+from forebay.server.process import clean_environment
+from support.harness import RunningServer, batch, event, serving
 
 CHECKS = {
     "positive": "positive_data_acceptance",

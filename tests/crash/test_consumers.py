@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from harness import RunningServer, wait_for
+from support.harness import RunningServer, wait_for
 
 KILLS = int(os.environ.get("FOREBAY_CONSUMER_KILLS", "6"))
 PARTITIONS = 4

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from forebay.live import History
-from harness import RunningServer, wait_for
+from forebay.server.broadcast.shapes import History
+from support.harness import RunningServer, wait_for
 
 POINT_SECONDS = 30.0
 """The next point comes within ten; the rest is for a busy machine."""

@@ -5,7 +5,7 @@ import os
 import random
 from pathlib import Path
 
-from forebay.torture import Plan, run
+from forebay.cli.torture import Plan, run
 
 log = logging.getLogger("torture")
 

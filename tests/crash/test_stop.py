@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from forebay.torture import Outcome, StartFailed, Victim
-from harness import START_SECONDS, wait_for
-from torment import Torment
+from forebay.cli.torture import Outcome, StartFailed, Victim
+from support.harness import START_SECONDS, wait_for
+from support.torment import Torment
 
 STOP_SECONDS = 5.0
 """Without slow requests a stop is one commit and the seal under way; the rest is for a busy machine."""

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import forebay
+from forebay.cli.torture import Victim
 from forebay.errors import DirectoryLocked
-from forebay.torture import Victim
-from harness import run
-from torment import Torment
+from support.harness import run
+from support.torment import Torment
 
 
 def contents(directory: Path) -> set[str]:

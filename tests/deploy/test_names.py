@@ -13,8 +13,8 @@ import yaml
 from prometheus_client import Metric
 
 from deploy.promql import EXTERNAL, names
-from exposition import busy_server, scrape
 from forebay import testing
+from support.exposition import busy_server, scrape
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

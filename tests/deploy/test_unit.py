@@ -3,7 +3,7 @@
 import configparser
 from pathlib import Path
 
-from forebay.config import Settings
+from forebay.server.config import Settings
 
 UNIT = Path(__file__).parents[2] / "deploy" / "forebay.service"
 

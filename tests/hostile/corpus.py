@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from harness import event
 from hostile import encodings
+from support.harness import event
 
 REQUIRED = ("project_id", "timestamp", "level", "service", "message")
 PLACES = (

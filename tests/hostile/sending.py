@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 
-from harness import RunningServer, answer
 from hostile.corpus import Case
+from support.harness import RunningServer, answer
 
 
 def answered(

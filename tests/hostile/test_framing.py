@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from forebay.http.gateway import READ_BUFFER_BYTES
-from harness import RunningServer, answer, batch, event, wait_for
+from forebay.server.http.gateway import READ_BUFFER_BYTES
+from support.harness import RunningServer, answer, batch, event, wait_for
 
 BODY_SECONDS = 1.0
 BODY = batch(event("hostile", project="hostile"))

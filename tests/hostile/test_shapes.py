@@ -7,10 +7,10 @@ import json
 import os
 from pathlib import Path
 
-from harness import RunningServer
 from hostile.corpus import Case
 from hostile.sending import answered
 from hostile.shapes import cases
+from support.harness import RunningServer
 
 COUNT = int(os.environ.get("FOREBAY_HOSTILE_CASES", "6000"))
 SEED = int(os.environ.get("FOREBAY_HOSTILE_SEED", "20261122"))

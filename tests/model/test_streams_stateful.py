@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from harness import RunningServer
 from model.streams_model import ModelStream
+from support.harness import RunningServer
 
 EXAMPLES = int(os.environ.get("FOREBAY_STATEFUL_EXAMPLES", "6"))
 STEPS = 40

@@ -1,0 +1,61 @@
+"""`forebay repair`."""
+
+from __future__ import annotations
+
+import click
+
+from forebay import _forebay
+from forebay.cli.commands.damages import say_findings, say_offsets
+from forebay.reports import RepairReport
+
+
+@click.command()
+@click.option("--data-dir", default="data", show_default=True, help="The directory of a stopped server.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
+    """Make a damaged data directory start again, without deleting a byte.
+
+    What is damaged is copied to DATA_DIR/quarantine with a description, what is sound is kept or made anew. Safe to
+    interrupt and to run again.
+
+    Exit status: 0 repaired, or nothing to do; 1 it failed, or --dry-run found something to repair; 2 wrong usage;
+    130 the question was answered with no.
+    """
+    planned = _forebay.repair(data_dir, False)
+    if not planned["findings"]:
+        click.echo(f"{data_dir}: nothing is damaged, nothing to do")
+        return
+    click.echo(f"{data_dir}: {len(planned['findings'])} findings")
+    say_findings(planned["findings"])
+    click.echo("what a repair does:" if dry_run or not yes else "repairing:")
+    _say(planned)
+    if dry_run:
+        raise SystemExit(1)
+    if not yes:
+        click.confirm("Do it?", abort=True)
+    done = _forebay.repair(data_dir, True)
+    lost = sum(of["end"] - of["start"] for of in done["lost"])
+    click.echo(f"repaired: {lost:,} records are gone, {_aside(done):,} bytes are in {data_dir}/{done['quarantine']}")
+    click.echo(f"described in {data_dir}/{done['quarantine']}.json; keep that file, so that the gaps stay known")
+
+
+def _aside(report: RepairReport) -> int:
+    return sum(item["bytes"] for item in report["items"])
+
+
+def _say(report: RepairReport) -> None:
+    click.echo(f"  {len(report['items'])} pieces, {_aside(report):,} bytes, are copied to the quarantine")
+    if report["salvaged_records"]:
+        click.echo(f"  {report['salvaged_records']:,} sound records of the journal are sealed")
+    for note in report["notes"]:
+        click.echo(f"  {note}")
+    if report["lost"]:
+        click.echo("  lost:")
+        say_offsets(report["lost"], indent="    ")
+    else:
+        click.echo("  no record is lost")
+    if report["skipped"]:
+        click.echo("  never used, since records that are gone without a trace may have had them:")
+        for of in report["skipped"]:
+            click.echo(f"    stream {of['stream']}, partition {of['partition']}: offsets {of['start']} to {of['end']}")

@@ -1,0 +1,158 @@
+"""Where `inspect` and `read` read from: a stopped server's directory, or a running one's URL."""
+
+from __future__ import annotations
+
+import contextlib
+import http
+import http.client
+import json
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import click
+import msgspec
+
+from forebay import errors
+from forebay.embedded.log import Log
+from forebay.embedded.log import open as open_log
+from forebay.server.api.streams.streams import MAX_PAGE_BYTES, describe
+
+PAGE_RECORDS = 1_000
+"""Records asked for at once. A page is at most `MAX_PAGE_BYTES`, whatever the records' size."""
+
+TIMEOUT_SECONDS = 30.0
+
+TOKEN_REFUSED = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN})
+TOKEN_HINT = "give a token with the role read by --token or FOREBAY_TOKEN"  # noqa: S105
+
+
+class Source(Protocol):
+    def streams(self) -> list[dict[str, Any]]:
+        """Every stream's metadata, as `GET /api/v1/streams` shows it."""
+
+    def page(self, stream: str, partition: int, offset: int, limit: int) -> tuple[bytes, int, int]:
+        """At most `limit` records as NDJSON, the offset after them, and how many damaged ones were left out."""
+
+    def status(self) -> dict[str, Any]: ...
+
+
+class Directory:
+    """The data directory of a server that is not running, opened read-only."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def streams(self) -> list[dict[str, Any]]:
+        return [msgspec.to_builtins(describe(stream)) for stream in self._log.streams()]
+
+    def page(self, stream: str, partition: int, offset: int, limit: int) -> tuple[bytes, int, int]:
+        records = self._log.read(stream, offset, partition=partition, max_records=limit, max_bytes=MAX_PAGE_BYTES)
+        return records.ndjson(), records.next_offset, records.records_lost
+
+    def status(self) -> dict[str, Any]:
+        return self._log.stats()
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise click.UsageError(f"--url is {url!r}, which is not http://host:port")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._url = url
+        self._path = parts.path.rstrip("/")
+        self._connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+
+    def streams(self) -> list[dict[str, Any]]:
+        body, _ = self._get("/api/v1/streams")
+        listing: list[dict[str, Any]] = json.loads(body)["streams"]
+        return listing
+
+    def page(self, stream: str, partition: int, offset: int, limit: int) -> tuple[bytes, int, int]:
+        query = urlencode({"partition": partition, "offset": offset, "limit": limit})
+        body, headers = self._get(f"/api/v1/streams/{quote(stream, safe='')}/records?{query}")
+        return body, int(headers["forebay-next-offset"]), int(headers["forebay-records-lost"])
+
+    def status(self) -> dict[str, Any]:
+        status, body, _ = self._request("/readyz")
+        found: dict[str, Any] = json.loads(body)
+        found["ready"] = status == http.HTTPStatus.OK
+        return found
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _get(self, path: str) -> tuple[bytes, http.client.HTTPMessage]:
+        status, body, headers = self._request(path)
+        if status != http.HTTPStatus.OK:
+            raise _refusal(status, body)
+        return body, headers
+
+    def _request(self, path: str) -> tuple[int, bytes, http.client.HTTPMessage]:
+        try:
+            try:
+                return self._exchange(path)
+            except (ConnectionResetError, BrokenPipeError):
+                # A server closes a connection that is idle for seconds, as when this writes to a pager.
+                self._connection.close()
+                return self._exchange(path)
+        except (OSError, http.client.HTTPException) as error:
+            raise click.ClickException(f"cannot reach {self._url}: {error}") from None
+
+    def _exchange(self, path: str) -> tuple[int, bytes, http.client.HTTPMessage]:
+        self._connection.request("GET", self._path + path, headers=self._headers)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read(), answer.headers
+
+
+def _refusal(status: int, body: bytes) -> Exception:
+    try:
+        error = json.loads(body)["error"]
+        if isinstance(error, dict):
+            hint = f"; {TOKEN_HINT}" if status in TOKEN_REFUSED else ""
+            return errors.from_kind(error["code"], f"{error['detail']}{hint}")
+    except (ValueError, KeyError, TypeError):
+        pass
+    return click.ClickException(f"the server answered {status}: {body[:200].decode(errors='replace')}")
+
+
+@contextlib.contextmanager
+def source(data_dir: str | None, url: str | None, token: str | None) -> Iterator[Source]:
+    """The one that was named; the directory `data` when none was."""
+    if data_dir and url:
+        raise click.UsageError("give --data-dir or --url, not both")
+    if url:
+        server = Server(url, token)
+        with contextlib.closing(server):
+            yield server
+        return
+    directory = data_dir or "data"
+    if not os.path.isdir(directory):
+        raise click.ClickException(f"there is no data directory {directory!r}")
+    try:
+        log = open_log(directory, read_only=True)
+    except errors.DirectoryLocked as error:
+        raise errors.DirectoryLocked(
+            f"{error.detail}; a server is running on {directory!r}: read from it with --url http://host:port"
+        ) from None
+    with log:
+        yield Directory(log)
+
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def source_options(command: _Command) -> _Command:
+    """Adds --data-dir, --url and --token."""
+    for option in (
+        click.option("--token", envvar="FOREBAY_TOKEN", help="The token for --url (also $FOREBAY_TOKEN)."),
+        click.option("--url", envvar="FOREBAY_URL", help="A running server, http://host:port."),
+        click.option("--data-dir", help="The directory of a stopped server.  [default: data]"),
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,57 @@
+"""`forebay verify`."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from forebay import _forebay
+from forebay.cli.commands.damages import say_findings, say_offsets
+from forebay.errors import ForebayError
+from forebay.reports import VerifyReport
+
+CLEAN, DAMAGED, NOT_CHECKED = 0, 1, 2
+
+
+@click.command()
+@click.option("--data-dir", default="data", show_default=True, help="The directory of a stopped server.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+def verify(data_dir: str, as_json: bool) -> None:
+    """Check every byte of a stopped server's data directory, without changing it.
+
+    Reads the tables, the journal frame by frame and every segment record by record, and checks that the offsets of
+    each partition follow each other.
+
+    Exit status: 0 nothing is damaged, 1 something is, 2 it could not be checked.
+    """
+    try:
+        report = _forebay.verify(data_dir)
+    except ForebayError as error:
+        click.echo(f"forebay: {error.name}: {error.detail}", err=True)
+        sys.exit(NOT_CHECKED)
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        _say(data_dir, report)
+    sys.exit(CLEAN if report["clean"] else DAMAGED)
+
+
+def _say(data_dir: str, report: VerifyReport) -> None:
+    click.echo(
+        f"{data_dir}: {report['files']} files, {report['bytes']:,} bytes; {report['records']:,} records in "
+        f"{report['partitions']} partitions of {report['streams']} streams"
+    )
+    if report["orphans"]:
+        click.echo(f"{len(report['orphans'])} segments that nothing refers to; the next start removes them")
+    if report["quarantined"]:
+        click.echo("known to be gone since an earlier repair:")
+        say_offsets(report["quarantined"])
+    if report["clean"]:
+        click.echo("clean: nothing is damaged")
+        return
+    click.echo(f"damaged: {len(report['findings'])} findings")
+    say_findings(report["findings"])
+    click.echo("`forebay repair` puts aside what is damaged and makes the rest usable; see what it would do first with")
+    click.echo(f"  forebay repair --dry-run --data-dir {data_dir}")

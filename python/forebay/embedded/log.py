@@ -1,0 +1,344 @@
+"""The engine without HTTP: `forebay.open(path)`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+
+import msgspec
+
+from forebay._forebay import Engine, GroupDescription, Receipt, StreamDescription
+from forebay.embedded.consumer import Consumer
+from forebay.embedded.options import Durability, check_options
+from forebay.embedded.records import Records
+from forebay.embedded.times import TimeUnit, microseconds
+from forebay.errors import Closed, InvalidRequest
+
+if TYPE_CHECKING:
+    import numpy
+
+DEFAULT_READ_RECORDS = 10_000
+DEFAULT_READ_BYTES = 8 << 20
+
+
+class StreamOptions(TypedDict, total=False):
+    """What can be chosen for a stream."""
+
+    retention_ms: int
+    """Age in milliseconds from which records may be deleted; 0 for no limit, a week when not given."""
+    retention_bytes: int
+    """Stored bytes beyond which the oldest segments are deleted; 0, the default, for no limit."""
+    compression: str
+    """Of sealed segments: none, gzip, snappy, lz4 or zstd."""
+    max_record_bytes: int
+    dedup_window_seconds: int
+    """How long idempotency keys are remembered; 0, the default, for the log's own."""
+
+
+class LogOptions(TypedDict, total=False):
+    """The server's settings of the same names that concern the engine."""
+
+    durability: Durability
+    interval_ms: int
+    commit_gather_us: int
+    ring_bytes: int
+    journal_file_bytes: int
+    journal_file_age_seconds: int
+    workers: int
+    logs_partitions: int
+    logs_retention_ms: int
+    logs_retention_bytes: int
+    events_partitions: int
+    events_retention_ms: int
+    events_retention_bytes: int
+    analytics_partitions: int
+    analytics_retention_ms: int
+    analytics_retention_bytes: int
+    dedup_window_seconds: int
+    max_idempotency_keys: int
+    max_streams: int
+    max_partitions: int
+    max_body_bytes: int
+    max_record_bytes: int
+
+
+@dataclass(slots=True, frozen=True)
+class Record:
+    """What is appended.
+
+    Attributes:
+        value: any value that JSON can hold.
+        key: chooses the partition: equal keys, equal partition. None spreads whole batches over the partitions.
+        headers: names and texts kept beside the value.
+        timestamp: event time: a datetime (local without a zone), a numpy.datetime64, or a number of `unit`s since 1970
+            UTC; None takes the time of the append.
+        unit: of a `timestamp` that is a number: s, ms, us or ns. None takes whole numbers as microseconds and refuses
+            floats.
+    """
+
+    value: Any
+    key: str | bytes | None = None
+    headers: Mapping[str, str] | None = None
+    timestamp: int | float | datetime | numpy.datetime64 | None = None
+    unit: TimeUnit | None = None
+
+    def packed(self) -> tuple[bytes | None, bytes, bytes, int | None]:
+        """Key, value and headers as they are stored, and the time in microseconds.
+
+        Raises:
+            InvalidRequest: the value or a header is not JSON, or the timestamp no time.
+        """
+        key = self.key.encode() if isinstance(self.key, str) else self.key
+        timestamp = None if self.timestamp is None else microseconds(self.timestamp, self.unit)
+        return key, _json(self.value), _json(self.headers) if self.headers else b"", timestamp
+
+
+def _json(value: object) -> bytes:
+    try:
+        text = msgspec.json.encode(value)
+        # msgspec writes NaN and the infinities, which JSON does not have, as null.
+        if b"null" in text and _has_non_finite(msgspec.to_builtins(value)):
+            raise ValueError("NaN and infinities are no JSON numbers; send None or a text instead")
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidRequest(f"the value or a header cannot be written as JSON: {error}") from None
+    return text
+
+
+def _has_non_finite(value: object) -> bool:
+    rest = [value]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            return True
+        if isinstance(value, dict):
+            rest.extend(value.values())
+        elif isinstance(value, list | tuple):
+            rest.extend(value)
+    return False
+
+
+class Log:
+    """An open log. Its methods block, give the GIL free while they do, and may be called from any thread.
+
+    Every method raises `Closed` after `close()`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._open: Engine | None = engine
+
+    @property
+    def _engine(self) -> Engine:
+        engine = self._open
+        if engine is None:
+            raise Closed("the log is closed")
+        return engine
+
+    def append(self, stream: str, records: Any, *, partition: int | None = None) -> Receipt:
+        """Appends as one atomic batch, after a crash all of it is there or none: each item of a list, tuple or iterator
+        is a record of its own, anything else is one record. An item is a `Record`, or the value of one; a value that is
+        a list itself needs `Record(value=[...])`.
+
+        Returns when the batch is as durable as the log's `durability` says.
+
+        Raises:
+            StreamNotFound: create it first.
+            InvalidRequest: no such partition, no records, a value that is not JSON (NaN and infinities are not), or a
+                timestamp that is no time.
+            PayloadTooLarge: a record or the batch is beyond its limit.
+            Saturated: the ring is full; try again.
+            StorageUnavailable: the disk is full or failed.
+        """
+        items = list(records) if isinstance(records, list | tuple | Iterator) else [records]
+        if not items:
+            raise InvalidRequest(
+                "there are no records to append; wrap an empty list in a Record to append it as a value"
+            )
+        batch = [item if isinstance(item, Record) else Record(item) for item in items]
+        return self._engine.append(stream, [record.packed() for record in batch], partition)
+
+    def read(
+        self,
+        stream: str,
+        offset: int,
+        *,
+        partition: int = 0,
+        max_records: int = DEFAULT_READ_RECORDS,
+        max_bytes: int = DEFAULT_READ_BYTES,
+    ) -> Records:
+        """Committed records of one partition from `offset` on: at most `max_records`, and at most `max_bytes` of
+        stored bytes (but one record always). Empty at the end.
+
+        Raises:
+            StreamNotFound, InvalidRequest: no such stream or partition.
+            InvalidOffset: before the first kept record or beyond the end.
+        """
+        return Records(self._engine.fetch(stream, partition, offset, max_records, max_bytes))
+
+    def seek(
+        self,
+        stream: str,
+        time: int | float | datetime | numpy.datetime64,
+        *,
+        unit: TimeUnit | None = None,
+        partition: int | None = None,
+    ) -> dict[int, int]:
+        """Where `time` begins: for each partition, or the one that is named, the offset of the first record whose event
+        time is `time` or later, or the end of the partition. What follows it may be older again where events came out
+        of order.
+
+        It looks at the time ranges of segments and reads one block of each partition, however long the stream is.
+
+        Args:
+            time, unit: as `Record.timestamp` and `Record.unit`.
+
+        Raises:
+            StreamNotFound
+            InvalidRequest: no such partition, or no time.
+            StorageUnavailable: a segment cannot be read now.
+        """
+        return dict(self._engine.seek(stream, partition, microseconds(time, unit)))
+
+    def read_since(
+        self,
+        stream: str,
+        time: int | float | datetime | numpy.datetime64,
+        *,
+        unit: TimeUnit | None = None,
+        partition: int | None = None,
+        max_records: int = DEFAULT_READ_RECORDS,
+        max_bytes: int = DEFAULT_READ_BYTES,
+    ) -> list[Records]:
+        """The records from where `time` begins (see `seek`): a `Records` for each partition that has some, within
+        `max_records` and `max_bytes`. `Records.next_offset` is where `read` goes on.
+
+        Raises:
+            as `seek` and `read`
+        """
+        found = self.seek(stream, time, unit=unit, partition=partition)
+        batches = (
+            self.read(stream, offset, partition=at, max_records=max_records, max_bytes=max_bytes)
+            for at, offset in found.items()
+        )
+        return [records for records in batches if records]
+
+    def create_stream(self, name: str, *, partitions: int = 1, **options: Unpack[StreamOptions]) -> None:
+        """Creates a stream; it is durable when this returns. `StreamOptions` says what can be chosen.
+
+        Raises:
+            StreamAlreadyExists, InvalidRequest
+            StreamLimitReached: there are `max_streams` streams, or `max_partitions` partitions.
+            Forbidden: the name is one that the engine keeps for itself.
+        """
+        self._engine.create_stream(name, partitions, {**options})
+
+    def alter_stream(self, name: str, **options: Unpack[StreamOptions]) -> None:
+        """Changes what `create_stream` takes, but for the partitions; durable when this returns.
+
+        Raises:
+            StreamNotFound, InvalidRequest
+            Forbidden: what the log's own options say of the stream `logs`.
+        """
+        self._engine.alter_stream(name, {**options})
+
+    def delete_stream(self, name: str) -> None:
+        """Deletes a stream and everything in it; durable when this returns.
+
+        Raises:
+            StreamNotFound
+            Forbidden: it is the engine's own.
+        """
+        self._engine.delete_stream(name)
+
+    def streams(self) -> list[StreamDescription]:
+        """Every stream with the offsets and stored bytes of its partitions."""
+        return self._engine.streams()
+
+    def consumer(
+        self,
+        group: str,
+        stream: str,
+        *,
+        member: str | None = None,
+        offset: str | None = None,
+        on_reset: str = "error",
+        limit: int = DEFAULT_READ_RECORDS,
+        filter: str | None = None,  # noqa: A002 # the HTTP parameter's name
+    ) -> Consumer:
+        """Reads the stream as a consumer group, which the first read creates durably; see `Consumer`.
+
+        Args:
+            member: shares the partitions with the group's other members; None reads all of them.
+            offset: where to begin instead of at the committed offset: `"earliest"` or `"latest"`.
+            on_reset: what to do when a position is not there any more: `"error"`, `"earliest"` or `"latest"`.
+            limit: records that one read takes at most.
+            filter: a predicate in CEL, `value.amount > 1000`; only records that it is true for are given.
+
+        Raises:
+            InvalidRequest: the filter is none; names the column.
+        """
+        return Consumer(
+            lambda: self._engine,
+            group,
+            stream,
+            member=member,
+            offset=offset,
+            on_reset=on_reset,
+            limit=limit,
+            filter=filter,
+        )
+
+    def groups(self) -> list[GroupDescription]:
+        """Every consumer group with its members and committed offsets."""
+        return self._engine.groups()
+
+    def delete_group(self, group: str) -> None:
+        """Deletes a consumer group and its offsets, durably.
+
+        Raises:
+            ConsumerGroupNotFound
+        """
+        self._engine.delete_group(group)
+
+    def stats(self) -> dict[str, object]:
+        """Durability, readiness, ring, backlog: the engine's status by name."""
+        return self._engine.status()
+
+    def __repr__(self) -> str:
+        if self._open is None:
+            return "<Log, closed>"
+        return f"<Log of {len(self._open.streams())} streams, {self._open.status()['mode']}>"
+
+    def close(self) -> None:
+        """Commits what is under way and gives the directory free. May be called again."""
+        engine, self._open = self._open, None
+        if engine is not None:
+            engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open(path: str | os.PathLike[str], *, read_only: bool = False, **options: Unpack[LogOptions]) -> Log:
+    """Opens the log in the directory `path`, and creates it when there is none.
+
+    Args:
+        read_only: no writes; the directory is left as it is.
+        options: the server's settings of the same names, e.g. `durability="interval"`, `ring_bytes=64 << 20`.
+
+    Raises:
+        DirectoryLocked: it is open already; the message says whether in this process or in another one.
+        InvalidRequest: an option is unknown or out of range.
+        StorageUnavailable: the directory cannot be read or written.
+    """
+    checked = check_options(options)
+    return Log(Engine(os.fspath(path), {**checked, "read_only": read_only}))

@@ -1,5 +1,0 @@
-"""Sends `/api/metrics` to WebSockets."""
-
-from forebay.push.hub import Hub
-
-__all__ = ["Hub"]

@@ -1,0 +1,122 @@
+"""`POST /v1/analytics/track` and `…/track/batch`: events of visits onto the stream `analytics`. Rust alone reads the
+bodies, and writes the answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from forebay._forebay import SHAPE_TRACK, SHAPE_TRACK_BATCH
+from forebay.server.api.ingest.drain import Accepted
+from forebay.server.api.ingest.events import FIRST_MS, LAST_MS
+from forebay.server.http.ingest import DURABLE, Ingest
+from forebay.server.http.reply import Reply
+from forebay.server.http.response import Response
+from forebay.server.http.router import Role, Route
+from forebay.server.http.terms import HEADERS
+from forebay.server.http.times import TIME
+
+if TYPE_CHECKING:
+    from forebay.server.app import App
+    from forebay.server.http.request import Request
+
+MAX_EVENTS = 1000
+"""The largest batch; the engine checks it."""
+
+_BITS = 63
+Whole = Annotated[int, msgspec.Meta(ge=-(1 << _BITS), le=(1 << _BITS) - 1)]
+KeyText = Annotated[str, msgspec.Meta(max_length=1024, description="At most 1024 bytes of UTF-8.")]
+
+Moment = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=f"^(?:{TIME})$", description="RFC 3339, ISO 8601 or SQL.", examples=["2024-05-31T15:30:45.123Z"]
+    ),
+]
+Millis = Annotated[int, msgspec.Meta(ge=FIRST_MS, le=LAST_MS, description="Milliseconds since 1970 UTC.")]
+"""An event's own time is either."""
+
+
+class Happening(msgspec.Struct):
+    """What happened."""
+
+    type: Annotated[str, msgspec.Meta(min_length=1, examples=["page_view"])]
+
+
+class User(msgspec.Struct):
+    """Who. Events of one `id` keep their order."""
+
+    id: Annotated[KeyText | None, msgspec.Meta(examples=["user-123"])] = None
+
+
+class Device(msgspec.Struct):
+    """With what."""
+
+    user_agent: Annotated[str | None, msgspec.Meta(examples=["Mozilla/5.0"])] = None
+    screen_width: Annotated[Whole | None, msgspec.Meta(examples=[1920])] = None
+    screen_height: Annotated[Whole | None, msgspec.Meta(examples=[1080])] = None
+
+
+class Context(msgspec.Struct):
+    """Where. Events without a user's id keep their order by `session_id`."""
+
+    url: Annotated[str | None, msgspec.Meta(examples=["https://example.com"])] = None
+    session_id: Annotated[KeyText | None, msgspec.Meta(examples=["sess-abc"])] = None
+
+
+class Measures(msgspec.Struct):
+    """How fast."""
+
+    load_time: Annotated[float | None, msgspec.Meta(examples=[250])] = None
+
+
+class AnalyticsEvent(msgspec.Struct):
+    """One event. Further fields are kept as they are, in each of the objects too."""
+
+    event: Happening
+    user: User | None = None
+    device: Device | None = None
+    context: Context | None = None
+    metrics: Measures | None = None
+    timestamp: Moment | Millis | None = None
+
+
+def routes(app: App) -> list[Route]:
+    ingest = Ingest(app.engine, app.settings)
+
+    async def take(request: Request, shape: int) -> Response:
+        request.grant.check_all_projects("and analytics events have none")
+        return await ingest(request, shape)
+
+    async def single(request: Request) -> Response:
+        return await take(request, SHAPE_TRACK)
+
+    async def batch(request: Request) -> Response:
+        return await take(request, SHAPE_TRACK_BATCH)
+
+    def route(path: str, answer: Any, shape: Any, summary: str, stored: str) -> Route:
+        return Route(
+            "POST",
+            path,
+            answer,
+            Role.INGEST,
+            app.settings.max_body_bytes,
+            summary=summary,
+            shape=shape,
+            headers=HEADERS,
+            replies={202: Reply(Accepted, stored, DURABLE)},
+        )
+
+    events = Annotated[list[AnalyticsEvent], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
+    whole = "Stores up to 1000 events on the stream `analytics`, all of them or none."
+    return [
+        route(
+            "/v1/analytics/track",
+            single,
+            AnalyticsEvent,
+            "Stores one event on the stream `analytics`.",
+            "The event is stored.",
+        ),
+        route("/v1/analytics/track/batch", batch, events, whole, "Every event of the batch is stored."),
+    ]

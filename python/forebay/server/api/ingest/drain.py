@@ -1,0 +1,98 @@
+"""`POST /v1/drain`: whole batches of log events onto the stream `logs`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+
+from forebay._forebay import SHAPE_DRAIN
+from forebay.server.http.ingest import DURABLE, Ingest
+from forebay.server.http.reply import Reply
+from forebay.server.http.response import Response
+from forebay.server.http.router import Role, Route
+from forebay.server.http.terms import HEADERS
+from forebay.server.http.times import TIME
+
+if TYPE_CHECKING:
+    from forebay.server.app import App
+    from forebay.server.http.request import Request
+
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Time = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=f"^(?:{TIME})$",
+        description="RFC 3339, ISO 8601 or SQL; without a zone it is UTC; fractions beyond microseconds are cut off.",
+        examples=["2024-05-31T15:30:45Z", "2024-05-31 15:30:45.123456+00"],
+    ),
+]
+
+
+class LogEvent(msgspec.Struct):
+    """One log event. Further fields are kept as they are."""
+
+    project_id: Annotated[str, msgspec.Meta(min_length=1, max_length=1024, description="At most 1024 bytes of UTF-8.")]
+    timestamp: Time
+    level: Text
+    service: Text
+    message: str
+    metadata: dict[str, Any] | None = None
+
+
+class LogBatch(msgspec.Struct):
+    """A whole batch is stored or none of it. For the description: Rust alone reads it."""
+
+    events: Annotated[list[LogEvent], msgspec.Meta(min_length=1)]
+
+
+MAX_NAMED = 1000
+"""Events that were put aside and are named in the answer; the engine holds it."""
+
+
+class PutAside(msgspec.Struct):
+    """An event that was put on the stream of rejected ones."""
+
+    index: Annotated[int, msgspec.Meta(ge=0, description="Its place in the body, from 0.")]
+    error: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1,
+            description="What the body would be refused with without the quarantine.",
+            examples=["events[3].timestamp: the month must be 01 to 12"],
+        ),
+    ]
+
+
+class Accepted(msgspec.Struct, omit_defaults=True):
+    """The batch is stored as `Forebay-Durability` says. `quarantined` is there under `Forebay-On-Invalid: quarantine`
+    and counts the events that were put aside; `errors` names them, the first 1000 if there are more, and is there when
+    there are any."""
+
+    status: Literal["accepted"]
+    quarantined: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
+    errors: Annotated[list[PutAside], msgspec.Meta(min_length=1, max_length=MAX_NAMED)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+
+
+def routes(app: App) -> list[Route]:
+    ingest = Ingest(app.engine, app.settings)
+
+    async def drain(request: Request) -> Response:
+        return await ingest(request, SHAPE_DRAIN)
+
+    return [
+        Route(
+            "POST",
+            "/v1/drain",
+            drain,
+            Role.INGEST,
+            app.settings.max_body_bytes,
+            summary="Stores a batch of log events on the stream `logs`.",
+            shape=LogBatch,
+            headers=HEADERS,
+            replies={202: Reply(Accepted, "Every event of the batch is stored.", DURABLE)},
+        )
+    ]

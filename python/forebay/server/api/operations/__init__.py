@@ -1,0 +1,1 @@
+"""Routes for operators: health, metrics, load test, workers, the engine's clock."""

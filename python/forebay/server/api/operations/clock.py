@@ -1,0 +1,41 @@
+"""An operator's word that the wall clock is right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from forebay.server.http.reply import Reply
+from forebay.server.http.response import Response, json_response
+from forebay.server.http.router import Role, Route
+
+if TYPE_CHECKING:
+    from forebay.server.app import App
+    from forebay.server.http.request import Request
+
+NO_RELEASE = "so it does not release the clock"
+
+
+class Released(msgspec.Struct):
+    """The clock is believed; `released` says whether it was in doubt."""
+
+    success: Literal[True]
+    released: bool
+
+
+def routes(app: App) -> list[Route]:
+    async def release(request: Request) -> Response:
+        request.grant.check_all_projects(NO_RELEASE)
+        return json_response(200, Released(True, await app.blocking(app.engine.release_clock)))
+
+    return [
+        Route(
+            "POST",
+            "/api/clock/release",
+            release,
+            Role.OPS,
+            summary="Says that the wall clock is right, after a restart of the machine that took long by it.",
+            replies={200: Reply(Released, "Retention counts the time that the machine was off.")},
+        ),
+    ]

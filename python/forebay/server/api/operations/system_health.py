@@ -1,0 +1,34 @@
+"""`GET /api/health`: the seven checks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forebay.server.health import HealthReport
+from forebay.server.http.reply import Reply
+from forebay.server.http.response import Response, json_response
+from forebay.server.http.router import Role, Route
+
+if TYPE_CHECKING:
+    from forebay.server.app import App
+    from forebay.server.http.request import Request
+
+
+def routes(app: App) -> list[Route]:
+    async def health(_request: Request) -> Response:
+        report = await app.health.check()
+        return json_response(503 if report.status == "unhealthy" else 200, report)
+
+    return [
+        Route(
+            "GET",
+            "/api/health",
+            health,
+            Role.READ,
+            summary="How the server is, check by check, each probed within the last second.",
+            replies={
+                200: Reply(HealthReport, "Healthy or degraded."),
+                503: Reply(HealthReport, "Unhealthy: a check is critical."),
+            },
+        )
+    ]

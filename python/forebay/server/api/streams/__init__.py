@@ -1,0 +1,1 @@
+"""Routes of streams, their records and the groups that consume them."""

@@ -1,0 +1,241 @@
+"""Consuming a stream as a group, with long polls."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import msgspec
+
+from forebay import errors
+from forebay._forebay import Filter
+from forebay.server.api.streams.streams import MAX_NAME, MAX_OFFSET, MAX_PARTITION, NAME_CHARACTER
+from forebay.server.api.streams.tail import MAX_EXPRESSION
+from forebay.server.http.parameters import REQUIRED, Parameters, choice, flag, text, whole
+from forebay.server.http.reply import Reply
+from forebay.server.http.response import Response
+from forebay.server.http.router import Role, Route
+
+if TYPE_CHECKING:
+    from forebay._forebay import Consumed
+    from forebay.server.app import App
+    from forebay.server.http.request import Request
+
+MAX_LIMIT = 10_000
+"""Records of one answer, which is held whole in memory."""
+
+MAX_ANSWER_BYTES = 8 << 20
+"""What the engine gives at most in one answer (`MAX_ANSWER_BYTES` there), but for a first record that is larger."""
+
+MAX_TIMEOUT_MS = 30_000
+"""How long a poll may wait: less than what proxies between commonly allow."""
+
+NO_GROUPS = "which consumer groups know nothing of"
+"""Groups belong to no project, and neither do their positions."""
+
+GROUP_NAME = rf"(?!\.\.?$){NAME_CHARACTER}+"
+VISIBLE = "[!-~]+"
+
+GROUP = text("consumerGroup", REQUIRED, "The group; its first call creates it.", high=MAX_NAME, pattern=GROUP_NAME)
+OFFSET = whole(
+    "offset",
+    None,
+    0,
+    MAX_OFFSET,
+    "Where to begin; the group's committed position when it is not given, `earliest` in a new group. A number needs "
+    "`partition` when the stream has several.",
+    words=("earliest", "latest"),
+    error=errors.InvalidOffset,
+)
+LIMIT = whole("limit", 100, 1, MAX_LIMIT, "The most events of one answer. An answer also ends at 8 MiB.")
+TIMEOUT = whole("timeout", 1000, 0, MAX_TIMEOUT_MS, "Milliseconds to wait when there is no event.")
+PARTITION = whole("partition", None, 0, MAX_PARTITION, "Only this partition; all that are the reader's without it.")
+MEMBER = text(
+    "memberId",
+    None,
+    "Shares the stream's partitions with the group's other members, until 30 s after its last call. Without it, all "
+    "partitions are read, and nothing can be committed while members hold the group.",
+    high=128,
+    pattern=VISIBLE,
+)
+AUTO_COMMIT = flag("autoCommit", False, "Commits what is returned before it is returned. Never moves back.")
+ON_RESET = choice(
+    "onReset", "error", ("error", "earliest", "latest"), "What to do when the position is not there any more."
+)
+FILTER = text(
+    "filter",
+    None,
+    "A predicate in CEL over `value`, `key`, `headers`, `partition`, `offset` and `timestamp` (milliseconds since 1970 "
+    "UTC): `value.amount > 1000`. Only events that it is true for are returned; offsets move past the others.",
+    high=MAX_EXPRESSION,
+)
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class ConsumedEvent(msgspec.Struct, rename="camel", omit_defaults=True):
+    """One event. `timestamp` is RFC 3339 in UTC with milliseconds, `value` any JSON."""
+
+    event_id: str
+    partition: Count
+    offset: Count
+    timestamp: str
+    key: str | None
+    value: Any
+    headers: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class LostRecords(msgspec.Struct, rename={"start": "from"}):
+    """Damaged records that were left out: the first offset, and the one after the last."""
+
+    partition: Count
+    start: Count
+    to: Count
+
+
+class ConsumedPositions(msgspec.Struct, rename="camel", omit_defaults=True):
+    """Where to go on. `nextOffset` is that of the last event's partition; `nextOffsets` and `lags` have every partition
+    that is the reader's. A lag is what stands behind the next offset. `recordsLost` counts damaged records that were
+    left out before the next offsets, `gaps` names them. `unreadable` has the partitions of which the next record cannot
+    be read now, and why: their next offsets stay before it."""
+
+    consumer_group: str
+    lag: Count
+    next_offset: Count
+    next_offsets: dict[str, Count]
+    lags: dict[str, Count]
+    records_lost: Count
+    gaps: list[LostRecords] | msgspec.UnsetType = msgspec.UNSET
+    unreadable: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class ConsumedEvents(msgspec.Struct):
+    """Events in the order of their offsets within each partition."""
+
+    events: list[ConsumedEvent]
+    metadata: ConsumedPositions
+
+
+class Call(NamedTuple):
+    """One call's parameters, as the engine takes them."""
+
+    group: str
+    member: str | None
+    partition: int | None
+    offset: str | int | None
+    limit: int
+    on_reset: str
+    filter: Filter | None
+    auto_commit: bool
+    seconds: float
+
+
+def routes(app: App) -> list[Route]:
+    async def events(request: Request) -> Response:
+        request.grant.check_all_projects(NO_GROUPS)
+        expression = request.value(FILTER)
+        chosen = None if expression is None else await app.blocking(Filter, expression)
+        return await _poll(app, request, _call(request, chosen))
+
+    return [
+        Route(
+            "GET",
+            "/api/v1/streams/{name}/events",
+            events,
+            Role.READ,
+            parameters=Parameters(GROUP, OFFSET, LIMIT, TIMEOUT, PARTITION, MEMBER, AUTO_COMMIT, ON_RESET, FILTER),
+            summary="What comes next for a consumer group; waits when there is nothing.",
+            replies={200: Reply(ConsumedEvents, "The events; none when nothing came in time.")},
+            errors=(
+                errors.StreamNotFound,
+                errors.InvalidOffset,
+                errors.FencedMember,
+                errors.Saturated,
+                errors.StorageUnavailable,
+            ),
+        )
+    ]
+
+
+async def _poll(app: App, request: Request, call: Call) -> Response:
+    """Waits for what the call asks for, as long as its client is there and its token is good."""
+    revoked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    with app.sessions.held(request.grant, revoked.cancel):
+        return await _wait(app, request, call, revoked)
+
+
+async def _wait(app: App, request: Request, call: Call, revoked: asyncio.Future[None]) -> Response:
+    loop, stream = asyncio.get_running_loop(), request.bound["name"]
+    deadline = loop.time() + call.seconds
+    resume: list[tuple[int, int]] = []
+    gaps: list[tuple[int, int, int]] = []
+    gone: asyncio.Future[None] | None = None
+    try:
+        while True:
+            app.sessions.check(request.grant, Role.READ)
+            room = await app.deliveries.room(request.grant.digest, MAX_ANSWER_BYTES)
+            try:
+                consumed = await _consume(app, stream, call, resume, gaps, max(0.0, deadline - loop.time()))
+            except BaseException:
+                room.release()
+                raise
+            room.shrink(len(consumed.body))
+            if consumed.rebalanced:
+                app.polls.rebalanced(call.group, stream)
+            left = deadline - loop.time()
+            if consumed.count or left <= 0 or app.stopping.is_set():
+                return Response(200, consumed.body, room=room)
+            room.release()
+            gone = gone or asyncio.ensure_future(request.protocol.client_disconnect())
+            resume, gaps = consumed.positions, consumed.gaps
+            until = left if consumed.recheck_ms is None else min(left, consumed.recheck_ms / 1000)
+            group = call.group if call.member is not None else None
+            await app.polls.wait(stream, resume, until, group=group, ends=(gone, revoked))
+            if gone.done():
+                # Nobody reads the answer: what it held must not be committed as read.
+                return Response(200, consumed.body)
+    finally:
+        if gone is not None:
+            gone.cancel()
+
+
+async def _consume(
+    app: App,
+    stream: str,
+    call: Call,
+    resume: list[tuple[int, int]],
+    gaps: list[tuple[int, int, int]],
+    seconds: float,
+) -> Consumed:
+    return await app.blocking(
+        partial(
+            app.engine.consume,
+            call.group,
+            stream,
+            member=call.member,
+            partition=call.partition,
+            offset=call.offset,
+            limit=call.limit,
+            on_reset=call.on_reset,
+            filter=call.filter,
+            auto_commit=call.auto_commit,
+            resume=resume,
+            gaps=gaps,
+            hold_ms=int(seconds * 1000),
+        )
+    )
+
+
+def _call(request: Request, chosen: Filter | None) -> Call:
+    return Call(
+        group=request.value(GROUP),
+        member=request.value(MEMBER),
+        partition=request.value(PARTITION),
+        offset=request.value(OFFSET),
+        limit=request.value(LIMIT),
+        on_reset=request.value(ON_RESET),
+        filter=chosen,
+        auto_commit=request.value(AUTO_COMMIT),
+        seconds=request.value(TIMEOUT) / 1000,
+    )

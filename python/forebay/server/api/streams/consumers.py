@@ -1,0 +1,276 @@
+"""Consumer groups: what they are, committing their offsets, and deleting them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from forebay import errors
+from forebay.server.api.streams.consume import NO_GROUPS
+from forebay.server.api.streams.streams import MAX_OFFSET, MAX_PARTITION, rfc3339
+from forebay.server.http.body import decode
+from forebay.server.http.reply import Reply
+from forebay.server.http.response import Response, json_response
+from forebay.server.http.router import Role, Route
+
+if TYPE_CHECKING:
+    from forebay._forebay import GroupDescription
+    from forebay.server.app import App
+    from forebay.server.http.request import Request
+
+MAX_OFFSETS = 1024
+"""Bounds one commit; the engine enforces it."""
+
+MAX_COMMIT_BYTES = 512 << 10
+"""A commit of as many offsets as the engine takes in one, with the longest names."""
+
+COMMIT_SECONDS = 30.0
+"""The engine answers every commit; this ends the wait when the disk does not."""
+
+
+class CommittedOffset(msgspec.Struct, forbid_unknown_fields=True):
+    """The next offset to read of one partition."""
+
+    stream: str
+    # In the schema alone: what is out of range has errors of its own.
+    partition: Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 0, "maximum": MAX_PARTITION})]
+    offset: Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 0, "maximum": MAX_OFFSET})]
+
+
+class CommitRequest(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """Offsets to commit, all or none. `memberId` is needed while members hold the group, and holds the
+    partitions; `force` lets offsets move back."""
+
+    offsets: Annotated[list[CommittedOffset], msgspec.Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_OFFSETS})]
+    member_id: str | None = None
+    force: bool = False
+
+
+class CommitAnswer(msgspec.Struct, rename="camel"):
+    """What is durable now."""
+
+    status: str
+    committed_offsets: list[CommittedOffset]
+
+
+class GroupMember(msgspec.Struct, rename="camel"):
+    """A member's lease on one stream, and how many milliseconds of it are left."""
+
+    member_id: str
+    stream: str
+    partitions: list[int]
+    lease_ms: int
+
+
+class GroupOffset(msgspec.Struct, rename="camel"):
+    """The next offset to read, committed or where the group began to read, and how far it lags behind the end of its
+    partition."""
+
+    stream: str
+    partition: int
+    offset: int
+    end_offset: int
+    lag: int
+    committed: bool
+
+
+class ConsumerGroup(msgspec.Struct, rename="camel"):
+    """A group: its members, its offsets, and the sum of their lags."""
+
+    consumer_group: str
+    created_at: str
+    last_used_at: str
+    lag: int
+    members: list[GroupMember]
+    offsets: list[GroupOffset]
+
+
+class ConsumerGroupRow(msgspec.Struct, rename="camel"):
+    """A group in short: how many members, and which streams it reads."""
+
+    consumer_group: str
+    created_at: str
+    last_used_at: str
+    lag: int
+    members: int
+    streams: list[str]
+
+
+class ConsumerGroupList(msgspec.Struct):
+    """Every group, by name."""
+
+    consumers: list[ConsumerGroupRow]
+
+
+class DeletedGroup(msgspec.Struct, rename="camel"):
+    """A group that is gone, with its offsets."""
+
+    status: str
+    consumer_group: str
+    deleted_at: str
+
+
+class LeftGroup(msgspec.Struct, rename="camel"):
+    """A member that gave its leases back."""
+
+    status: str
+    consumer_group: str
+    member_id: str
+
+
+def describe(group: GroupDescription) -> ConsumerGroup:
+    """A group as JSON shows it."""
+    return ConsumerGroup(
+        group.name,
+        rfc3339(group.created_us),
+        rfc3339(group.used_us),
+        group.lag,
+        [GroupMember(member, stream, partitions, left) for stream, member, partitions, left in group.members],
+        sorted(
+            [*_offsets_of(group.offsets, True), *_offsets_of(group.begun, False)],
+            key=lambda row: (row.stream, row.partition),
+        ),
+    )
+
+
+def _offsets_of(rows: list[tuple[str, int, int, int]], committed: bool) -> list[GroupOffset]:
+    return [
+        GroupOffset(stream, partition, offset, end, max(0, end - offset), committed)
+        for stream, partition, offset, end in rows
+    ]
+
+
+def _row(group: GroupDescription) -> ConsumerGroupRow:
+    return ConsumerGroupRow(
+        group.name,
+        rfc3339(group.created_us),
+        rfc3339(group.used_us),
+        group.lag,
+        len({member for _, member, _, _ in group.members}),
+        sorted({row[0] for row in (*group.offsets, *group.begun, *group.members)}),
+    )
+
+
+def _offsets(body: bytes) -> tuple[CommitRequest, list[tuple[str, int, int]]]:
+    try:
+        request = decode(body, CommitRequest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.Malformed(f"the body is not a commit: {error}") from None
+    rows = []
+    for index, row in enumerate(request.offsets):
+        if not 0 <= row.partition <= MAX_PARTITION:
+            raise errors.InvalidRequest(
+                f"offsets[{index}].partition is {row.partition}, which is not from 0 to {MAX_PARTITION}"
+            )
+        if not 0 <= row.offset <= MAX_OFFSET:
+            raise errors.InvalidOffset(f"offsets[{index}].offset is {row.offset}, which is not from 0 to {MAX_OFFSET}")
+        rows.append((row.stream, row.partition, row.offset))
+    return request, rows
+
+
+def routes(app: App) -> list[Route]:
+    return [*_commit_routes(app), *_group_routes(app)]
+
+
+def _commit_routes(app: App) -> list[Route]:
+    async def commit(request: Request) -> Response:
+        request.grant.check_all_projects(NO_GROUPS)
+        wanted, offsets = _offsets(await request.body())
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await app.blocking(
+                    app.engine.commit_offsets, request.bound["group"], offsets, wanted.member_id, wanted.force, done
+                )
+                await done
+        except TimeoutError:
+            raise errors.Timeout(
+                f"the commit was not durable within {COMMIT_SECONDS:g} seconds; commit again, it is the same then"
+            ) from None
+        return json_response(200, CommitAnswer("committed", wanted.offsets))
+
+    async def leave(request: Request) -> Response:
+        request.grant.check_all_projects(NO_GROUPS)
+        group, member = request.bound["group"], request.bound["memberId"]
+        await app.blocking(app.engine.leave_group, group, member)
+        app.polls.rebalanced(group)
+        return json_response(200, LeftGroup("left", group, member))
+
+    return [
+        Route(
+            "POST",
+            "/api/v1/consumers/{group}/commit",
+            commit,
+            Role.READ,
+            body_limit=MAX_COMMIT_BYTES,
+            summary="Commits offsets of a group, all or none.",
+            shape=CommitRequest,
+            replies={200: Reply(CommitAnswer, "They are durable.")},
+            errors=(
+                errors.ConsumerGroupNotFound,
+                errors.StreamNotFound,
+                errors.InvalidOffset,
+                errors.FencedMember,
+            ),
+        ),
+        Route(
+            "DELETE",
+            "/api/v1/consumers/{group}/members/{memberId}",
+            leave,
+            Role.READ,
+            summary="Gives a member's leases back at once.",
+            replies={200: Reply(LeftGroup, "Its partitions go to the others.")},
+            errors=(errors.ConsumerGroupNotFound,),
+        ),
+    ]
+
+
+def _group_routes(app: App) -> list[Route]:
+    async def listing(request: Request) -> Response:
+        request.grant.check_all_projects(NO_GROUPS)
+        groups = await app.blocking(app.engine.groups)
+        return json_response(200, ConsumerGroupList([_row(group) for group in groups]))
+
+    async def one(request: Request) -> Response:
+        request.grant.check_all_projects(NO_GROUPS)
+        return json_response(200, describe(await app.blocking(app.engine.group, request.bound["group"])))
+
+    async def delete(request: Request) -> Response:
+        request.grant.check_all_projects(NO_GROUPS)
+        group = request.bound["group"]
+        await app.blocking(app.engine.delete_group, group)
+        app.polls.rebalanced(group)
+        deleted = rfc3339(time.time_ns() // 1000)
+        return json_response(200, DeletedGroup("deleted", group, deleted))
+
+    return [
+        Route(
+            "GET",
+            "/api/v1/consumers",
+            listing,
+            Role.READ,
+            summary="Every consumer group.",
+            replies={200: Reply(ConsumerGroupList, "All of them.")},
+        ),
+        Route(
+            "GET",
+            "/api/v1/consumers/{group}",
+            one,
+            Role.READ,
+            summary="One consumer group with its members and committed offsets.",
+            replies={200: Reply(ConsumerGroup, "It.")},
+            errors=(errors.ConsumerGroupNotFound,),
+        ),
+        Route(
+            "DELETE",
+            "/api/v1/consumers/{group}",
+            delete,
+            Role.OPS,
+            summary="Deletes a consumer group and its committed offsets.",
+            replies={200: Reply(DeletedGroup, "It is gone.")},
+            errors=(errors.ConsumerGroupNotFound, errors.StorageUnavailable),
+        ),
+    ]

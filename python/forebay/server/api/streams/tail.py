@@ -1,0 +1,114 @@
+"""Following a stream as Server-Sent Events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forebay import errors
+from forebay._forebay import Filter
+from forebay.server.api.streams.streams import check_readable
+from forebay.server.broadcast.position import ID, MAX_ID_CHARACTERS, Position, parse
+from forebay.server.broadcast.tail import Choice, Hubs
+from forebay.server.http.parameters import Parameters, choice, text
+from forebay.server.http.reply import Reply
+from forebay.server.http.request import shown
+from forebay.server.http.router import Role, Route
+from forebay.server.http.streaming import EVENT_STREAM, Streaming
+from forebay.server.http.tickets import TICKET
+
+if TYPE_CHECKING:
+    from forebay.server.app import App
+    from forebay.server.http.outlet import Outlet
+    from forebay.server.http.request import Request
+
+LAST_EVENT_ID = "last-event-id"
+"""What a browser sends when it comes back (HTML Living Standard, 9.2.4)."""
+
+MAX_EXPRESSION = 4096
+"""The engine's own limit, in bytes."""
+
+FROM = choice("from", "now", ("now", "earliest"), "Where to begin when no position is given.")
+POSITION = text(
+    "position",
+    None,
+    "The id of the last event that the client has, as `Last-Event-ID`, for who cannot send that header. Where both are "
+    "sent the header holds: a browser that comes back by itself asks for the same address, and its header is newer.",
+    high=MAX_ID_CHARACTERS,
+    pattern=ID,
+)
+FILTER = text(
+    "filter",
+    None,
+    "A predicate in CEL over `value`, `key`, `headers`, `partition`, `offset` and `timestamp` (milliseconds): only "
+    "records for which it is true are sent.",
+    high=MAX_EXPRESSION,
+)
+RESUME = text(
+    "Last-Event-ID",
+    None,
+    "The id of the last event that the client has: it gets what came after it.",
+    low=0,
+    high=MAX_ID_CHARACTERS,
+)
+EVENTS = (
+    "Events, one a record, until the client goes away. The id is the position behind the record; the data is "
+    '`{"eventId","partition","offset","timestamp","key","headers","value"}`. An event of type `gap` names records that '
+    "are not there (`reason`: `expired`, deleted by retention, or `damaged`), one of type `end` why the server ends "
+    "the tail: `deleted`, `closed`, `unauthorized` (the token was revoked or changed, within two seconds), or the name "
+    "of an error. While what comes next cannot be read, a comment says why each second, and nothing is passed over."
+)
+
+
+def routes(app: App) -> list[Route]:
+    hubs = Hubs(app)
+
+    def start(name: str, request: Request) -> Position:
+        """Where the tail begins: behind the last event that the client has, or where it asks to."""
+        now = app.engine.position(name, False)
+        last, sent_as = request.scope.headers.get(LAST_EVENT_ID), LAST_EVENT_ID
+        # A browser that has seen no id yet sends an empty one, or none.
+        if last is None or not last.strip():
+            last, sent_as = request.value(POSITION), POSITION.name
+        if last is None:
+            return app.engine.position(name, True) if request.value(FROM) == "earliest" else now
+        resumed = parse(last, sent_as)
+        if resumed[0] != now[0]:
+            # The stream was deleted and made anew since: all of this one is new to the client.
+            return app.engine.position(name, True)
+        if len(resumed[1]) != len(now[1]) or any(here > end for here, end in zip(resumed[1], now[1], strict=True)):
+            raise errors.InvalidOffset(f"{sent_as} is {shown(last)}, which is beyond the end of stream {name!r}")
+        return resumed
+
+    async def tail(request: Request) -> Streaming:
+        name, grant = request.bound["name"], request.grant
+        check_readable(grant, name)
+        position = start(name, request)
+        expression = request.value(FILTER)
+        choice = Choice(name, position[0], expression, grant.projects)
+        hubs.check_room()
+        compiled = hubs.filter_of(choice)
+        if expression is not None and compiled is None:
+            compiled = await app.blocking(Filter, expression)
+            # Others may have come in meanwhile; from here to `serve` nothing is awaited.
+            hubs.check_room()
+
+        async def feed(outlet: Outlet) -> None:
+            held = app.sessions.held(grant, lambda: hubs.dismiss(outlet))
+            with held, app.tickets.connected(request.value(TICKET), outlet.close):
+                await hubs.serve(choice, compiled, position, outlet)
+
+        return Streaming(EVENT_STREAM, feed)
+
+    return [
+        Route(
+            "GET",
+            "/api/v1/streams/{name}/tail",
+            tail,
+            Role.READ,
+            parameters=Parameters(FILTER, FROM, POSITION, TICKET),
+            summary="What comes in, as it comes in (Server-Sent Events).",
+            headers=(RESUME,),
+            replies={200: Reply(None, EVENTS, media="text/event-stream")},
+            errors=(errors.StreamNotFound, errors.InvalidOffset, errors.Saturated),
+        )
+    ]

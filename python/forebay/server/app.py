@@ -1,0 +1,266 @@
+"""The application: routes over one engine, and what happens to a request that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import structlog
+
+from forebay import errors
+from forebay._forebay import Allowance, Engine, Front
+from forebay.errors import ForebayError
+from forebay.server import api
+from forebay.server.broadcast.live import LiveMetrics
+from forebay.server.broadcast.metrics import Hub
+from forebay.server.broadcast.polls import Polls
+from forebay.server.broadcast.sessions import Sessions
+from forebay.server.config import Settings
+from forebay.server.health import Health, Sources, figures
+from forebay.server.http.auth import EVERYTHING, Grant, Guard
+from forebay.server.http.deliveries import SMALL_BYTES, Deliveries, Room
+from forebay.server.http.descriptors import Descriptors
+from forebay.server.http.dialects import Family, family_of, render
+from forebay.server.http.request import Request, linger, shown
+from forebay.server.http.response import Response
+from forebay.server.http.router import Role, Route, Router
+from forebay.server.http.rsgi import WEBSOCKET, HttpProtocol, Scope, Watcher, WebSocketProtocol
+from forebay.server.http.streaming import Streaming
+from forebay.server.http.tickets import TICKET, Tickets, ticket_in
+from forebay.server.http.websocket import refuse
+from forebay.server.load_test import LoadTest
+
+log = structlog.get_logger("forebay.app")
+
+T = TypeVar("T")
+
+READ_THREADS = 4
+"""Reads block on the disk; more of them than this only take the processor from ingestion."""
+
+BLOCKING_SECONDS = 60.0
+"""Bounds a read from a disk that hangs, as a sender's wait for a commit is bounded."""
+
+TEND_SECONDS = 0.5
+"""How often the token file is looked at, and so how long a revoked token is still good for. What it holds open ends
+within `CLOSE_SECONDS` of WebSockets more: two seconds in all."""
+
+
+class App:
+    """Everything a route may use: the engine, the settings, a pool for blocking reads."""
+
+    def __init__(self, engine: Engine, settings: Settings, guard: Guard) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.guard = guard
+        self.tickets = Tickets(guard)
+        self.sessions = Sessions(guard)
+        self.allowance = Allowance(settings.max_reading_bytes)
+        self.stopping = asyncio.Event()
+        self.polls = Polls(engine, self.stopping)
+        self.live = LiveMetrics(engine, lambda: self.health.status)
+        self.health = Health(
+            Sources(engine, settings, self.allowance, lambda: figures(self.live.current()), self.stopping.is_set)
+        )
+        self.load_test = LoadTest(engine)
+        self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
+        self.descriptors = Descriptors()
+        self.deliveries = Deliveries()
+        self.websockets = Hub(self)
+        self.router = Router(api.routes(self))
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.front: Front | None = None
+        """What serves the listener, once it does."""
+
+    def schedule(self, watcher: Watcher) -> None:
+        """Takes one request from Granian, on its Python thread. Must not raise: the caller is Rust."""
+        protocol = watcher.proto
+        serve: Callable[[Scope, Any], Coroutine[Any, Any, None]]
+        serve = self._upgrade if isinstance(protocol, WEBSOCKET) else self._serve
+        try:
+            self._loop.call_soon_threadsafe(self._start, serve, watcher.scope, protocol)
+        except Exception as error:
+            log.exception("request failed", error=str(error))
+            if isinstance(protocol, WEBSOCKET):
+                protocol.close(503)
+            else:
+                render(Family.DRAIN, errors.Internal("the server failed")).send(protocol)
+
+    def _start(self, serve: Callable[[Scope, Any], Coroutine[Any, Any, None]], scope: Scope, protocol: object) -> None:
+        self.spawn(serve(scope, protocol))
+
+    async def _upgrade(self, scope: Scope, protocol: WebSocketProtocol) -> None:
+        """Answers a request for a WebSocket, which any request may be, and serves it to its end."""
+        try:
+            route, _bound, grant = self._admit(scope)
+            route.parameters.parse(scope.query_string)
+            if route.upgrade is None:
+                raise errors.InvalidRequest(f"{shown(scope.path)} is no WebSocket: ask for no upgrade to one")
+            await route.upgrade(scope, protocol, grant)
+        except ForebayError as error:
+            refuse(render(family_of(scope.path), error), scope, protocol, self.descriptors)
+        except asyncio.CancelledError:
+            protocol.close(503)
+            raise
+        except Exception as error:
+            log.exception("an upgrade failed", path=scope.path, error=str(error))
+            refuse(
+                render(family_of(scope.path), errors.Internal("the server failed")), scope, protocol, self.descriptors
+            )
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs `work` beside the requests; it is cancelled when the server stops."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _serve(self, scope: Scope, protocol: HttpProtocol) -> None:
+        path = scope.path
+        request: Request | None = None
+        try:
+            route, bound, grant = self._admit(scope)
+            request = Request(
+                scope,
+                protocol,
+                bound,
+                grant=grant,
+                parameters=route.parameters,
+                body_limit=route.body_limit,
+                body_seconds=self.settings.body_timeout_seconds,
+                allowance=self.allowance,
+            )
+            response = await route.answer(request)
+            room = await self._room(response, scope, grant) if isinstance(response, Response) else None
+        except ForebayError as error:
+            await self._refuse(family_of(path), error, scope, protocol, request)
+            return
+        except asyncio.CancelledError:
+            render(family_of(path), errors.Closed("the server is shutting down"), close=True).send(protocol)
+            raise
+        except Exception as error:
+            if request is not None and request.broken_off and isinstance(error, RuntimeError):
+                # RSGI's for a connection that broke while its body was read. Granian keeps it until it is answered.
+                render(family_of(path), errors.Malformed("the body broke off"), close=True).send(protocol)
+                return
+            log.exception("request failed", method=scope.method, path=path, error=str(error))
+            render(family_of(path), errors.Internal("the server failed"), close=True).send(protocol)
+            return
+        if isinstance(response, Streaming):
+            await self._stream(response, scope, protocol)
+            return
+        if room is not None:
+            self.deliveries.follow(room, self.descriptors.find(scope.client))
+        response.send(protocol)
+
+    async def _room(self, response: Response, scope: Scope, grant: Grant) -> Room | None:
+        """Reserves the memory of a large answer until it is delivered; None for one that need not be followed."""
+        size = len(response.body)
+        if size <= SMALL_BYTES or scope.method == "HEAD":
+            if response.room is not None:
+                response.room.release()
+            return None
+        if response.room is None:
+            return await self.deliveries.room(grant.digest, size)
+        response.room.shrink(size)
+        return response.room
+
+    async def _stream(self, response: Streaming, scope: Scope, protocol: HttpProtocol) -> None:
+        try:
+            await response.run(scope, protocol, self.descriptors)
+        except Exception as error:
+            # Its status went out long ago: all that is left is to end it.
+            log.exception("a stream of events failed", path=scope.path, error=str(error))
+
+    def _admit(self, scope: Scope) -> tuple[Route, dict[str, str], Grant]:
+        """The route, its bound segments and what the sender may do. Who has no token is not told what routes there
+        are. HTTP/1.1 asks for a Host (RFC 9112, section 3.2)."""
+        if scope.http_version == "1.1" and "host" not in scope.headers:
+            raise errors.InvalidRequest("the request has no Host header")
+        try:
+            route, bound = self.router.find(scope.method, scope.path)
+        except (errors.NotFound, errors.MethodNotAllowed):
+            self.guard.require(scope.headers, Role.NONE)
+            raise
+        return route, bound, self._grant(route, scope)
+
+    def _grant(self, route: Route, scope: Scope) -> Grant:
+        """What the sender may do, which includes the route's role. A ticket goes before the header: behind a proxy with
+        Basic authentication a browser sends a header of its own."""
+        if route.role is Role.NONE:
+            return EVERYTHING
+        ticket = ticket_in(scope.query_string) if scope.query_string and TICKET in route.parameters else None
+        if ticket is not None:
+            if route.upgrade is not None:
+                return self.tickets.require(ticket, route.role)
+            return self.tickets.reopen(ticket, route.role, f"{scope.path}?{scope.query_string}")
+        return self.guard.require(scope.headers, route.role)
+
+    async def _refuse(
+        self, family: Family, error: ForebayError, scope: Scope, protocol: HttpProtocol, request: Request | None
+    ) -> None:
+        unread = (request is None or request.broken_off) and _has_body(scope)
+        render(family, error, close=unread).send(protocol)
+        if unread and not isinstance(error, errors.RequestTimeout):
+            await linger(protocol)
+
+    async def blocking(self, call: Callable[..., T], *arguments: object) -> T:
+        """Runs a blocking engine call on the read pool. A request or a hub waits for one at a time, so that no more of
+        them wait for a thread than there are connections.
+
+        Raises:
+            Timeout: a disk hangs, or the calls before this one wait for one. A call that waits for a thread is given
+                up; one that has begun goes on, and what becomes of it is unknown.
+        """
+        try:
+            async with asyncio.timeout(BLOCKING_SECONDS):
+                return await self._loop.run_in_executor(self.readers, call, *arguments)
+        except TimeoutError:
+            raise errors.Timeout(
+                f"the log did not answer within {BLOCKING_SECONDS:g} seconds; the outcome is unknown"
+            ) from None
+
+    async def tend(self) -> None:
+        """Looks after the live figures, until the server stops."""
+        await self._regularly(self._watch)
+
+    async def tend_tokens(self) -> None:
+        """Takes in changed tokens, until the server stops."""
+        await self._regularly(self._take_in_tokens)
+
+    async def _regularly(self, look: Callable[[], Awaitable[None]]) -> None:
+        while not self.stopping.is_set():
+            try:
+                await look()
+            except Exception as error:
+                # The next round may work; without one, a token that is revoked later would be good for ever.
+                log.exception("what is looked at regularly failed", error=str(error))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), TEND_SECONDS)
+
+    async def _watch(self) -> None:
+        self.live.watch()
+
+    async def _take_in_tokens(self) -> None:
+        # On a thread: a data directory whose storage stands still must not stop the event loop.
+        if await asyncio.to_thread(self.guard.refresh):
+            if self.front is not None:
+                self.front.set_grants(self.guard.ingesting())
+            self.sessions.recheck()
+
+    async def close(self) -> None:
+        """Cancels what is left, after the gateway has stopped."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.polls.close()
+        self.readers.shutdown(wait=True)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = scope.headers
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers

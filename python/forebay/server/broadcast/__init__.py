@@ -1,0 +1,1 @@
+"""Requests that last: pushed metrics, tails, long polls, and the end of each when its token ends."""

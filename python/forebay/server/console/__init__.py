@@ -1,0 +1,1 @@
+"""The page `/docs` and the OpenAPI document that it shows."""

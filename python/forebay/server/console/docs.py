@@ -1,0 +1,86 @@
+"""`GET /openapi.json`, and `GET /docs`, which shows it. The page is whole in itself: it loads nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.metadata import version
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from forebay.server.http.openapi import document
+from forebay.server.http.reply import Reply
+from forebay.server.http.response import Header, Response
+from forebay.server.http.router import Role, Route
+
+if TYPE_CHECKING:
+    from forebay.server.app import App
+    from forebay.server.http.request import Request
+
+_HTML: Header = ("content-type", "text/html; charset=utf-8")
+
+
+def page() -> Response:
+    """The page with its script and style in it, and a policy that lets nothing else run: what the document or an
+    answer says is text to it."""
+    assets = files("forebay.server.console")
+    shell, script, style = ((assets / name).read_text("utf-8") for name in ("docs.html", "docs.js", "docs.css"))
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src '{_hash(script)}'",
+            f"style-src '{_hash(style)}'",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+    body = shell.replace("{{style}}", style).replace("{{script}}", script)
+    headers = [
+        _HTML,
+        ("content-security-policy", policy),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-cache"),
+    ]
+    return Response(200, body.encode(), headers)
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def routes(app: App) -> list[Route]:
+    shell = page()
+    # Made when first asked for: it needs the finished route table.
+    made: list[Response] = []
+
+    async def openapi(_request: Request) -> Response:
+        if not made:
+            made.append(Response(200, msgspec.json.encode(document(app.router.routes, version("forebay")))))
+        return made[0]
+
+    async def docs(_request: Request) -> Response:
+        return shell
+
+    return [
+        Route(
+            "GET",
+            "/openapi.json",
+            openapi,
+            Role.READ,
+            summary="This document.",
+            replies={200: Reply(dict[str, Any], "OpenAPI 3.1.")},
+        ),
+        Route(
+            "GET",
+            "/docs",
+            docs,
+            Role.NONE,
+            summary="This document for people: routes, schemas, and a form to try them.",
+            replies={200: Reply(None, "A page that asks for a token and loads the document.", media="text/html")},
+        ),
+    ]

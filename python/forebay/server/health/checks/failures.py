@@ -1,0 +1,63 @@
+"""How many events fail lately, and whose fault it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from forebay.server.health.finding import Finding, Level
+from forebay.server.health.recent import Recent
+from forebay.server.health.sources import Figures, Sources
+
+MIN_EVENTS = 20
+"""With fewer of them in the window a single bad event would be a share that means nothing."""
+
+
+class ErrorRate:
+    """Compares the share of failed events with its limits.
+
+    Events that were refused because they are no events only warn: whoever may send could otherwise turn a healthy
+    server unhealthy. What the server failed to store becomes critical.
+    """
+
+    def __init__(self, sources: Sources, figures: Callable[[], Figures], clock: Callable[[], float]) -> None:
+        self._sources = sources
+        self._figures = figures
+        self._clock = clock
+        self._recent: Recent[Figures] = Recent(sources.settings.health_window_seconds)
+        self._last: Figures | None = None
+
+    def __call__(self) -> Finding:
+        settings, now, figures = self._sources.settings, self._clock(), self._figures()
+        if self._last is not None and _all(figures) < _all(self._last):
+            # A reset.
+            self._recent.clear()
+        self._last = figures
+        since, base = self._recent.add(figures, now)
+        events = _all(figures) - _all(base)
+        invalid = figures.validation_errors - base.validation_errors
+        failed = figures.storage_errors + figures.processing_errors - base.storage_errors - base.processing_errors
+        share = 100 / events if events >= MIN_EVENTS else 0.0
+        found = Finding(
+            metadata={
+                "errorRate": figures.error_rate,
+                "windowSeconds": round(now - since, 3),
+                "events": events,
+                "invalidEvents": invalid,
+                "failedEvents": failed,
+            }
+        )
+        warning, critical = settings.health_error_rate_warning_percent, settings.health_error_rate_critical_percent
+        found.compare(
+            failed * share, warning, critical, f"{failed * share:.1f} % of {events} events could not be stored"
+        )
+        if invalid * share >= warning:
+            found.find(
+                Level.WARNING,
+                f"{invalid * share:.1f} % of {events} events were invalid, at or beyond the limit of {warning:g}",
+            )
+        found.find(Level.PASS, f"{invalid + failed} of {events} events failed lately")
+        return found
+
+
+def _all(figures: Figures) -> int:
+    return figures.total_events + figures.validation_errors + figures.storage_errors + figures.processing_errors

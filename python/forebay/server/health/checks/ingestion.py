@@ -1,0 +1,43 @@
+"""Whether an event that came now would be let in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from forebay.server.health.finding import Finding, Level
+from forebay.server.health.sources import Figures, Sources
+
+SMALLEST_REQUEST_BYTES = 4096
+"""What a request with one event is charged at least, about: with less room than that, all are refused."""
+
+
+class EventIngestion:
+    """Asks what the engine asks before it admits a request."""
+
+    def __init__(self, sources: Sources, figures: Callable[[], Figures]) -> None:
+        self._sources = sources
+        self._figures = figures
+
+    def __call__(self) -> Finding:
+        status, figures, allowance = self._sources.engine.status(), self._figures(), self._sources.allowance
+        mode, limit, used = status["mode"], status["ring_limit_bytes"], status["ring_used_bytes"]
+        found = Finding(
+            metadata={
+                "eventsPerSecond": figures.events_per_second,
+                "totalEvents": figures.total_events,
+                "mode": mode,
+                "ringFreeBytes": limit - used,
+                "bodyBytesFree": allowance.limit - allowance.used,
+            }
+        )
+        if self._sources.stopping():
+            found.find(Level.CRITICAL, "events are refused: the server is shutting down")
+        elif mode != "running":
+            found.find(Level.CRITICAL, f"events are refused: the log is {mode}: {status['reason']}")
+        elif limit - used < SMALLEST_REQUEST_BYTES:
+            found.find(Level.WARNING, "events are refused with 429: the ring is full")
+        elif allowance.limit - allowance.used < SMALLEST_REQUEST_BYTES:
+            found.find(Level.WARNING, "events are refused with 429: bodies under way have used up their memory")
+        else:
+            found.find(Level.PASS, f"Event ingestion healthy: {figures.events_per_second:.1f} events/sec")
+        return found

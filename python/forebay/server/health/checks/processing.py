@@ -1,0 +1,63 @@
+"""Whether request bodies are parsed: the workers live, and none waits for them for long."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from forebay.server.health.finding import Finding, Level
+from forebay.server.health.sources import Sources
+
+_TASKS = "/proc/self/task"
+
+WORKER_NAME = "forebay-worker-0"[:15]
+"""A thread's name as the kernel keeps it (`pthread_setname_np`: 15 characters)."""
+
+
+class EventProcessing:
+    """Counts the workers that the operating system knows, and looks at the job that has waited longest."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def __call__(self) -> Finding:
+        engine, settings = self._sources.engine, self._sources.settings
+        status, pulse = engine.status(), engine.pulse()
+        workers, alive, waited = status["workers"], threads(WORKER_NAME), pulse.oldest_job_ms
+        found = Finding(
+            metadata={
+                "workers": workers,
+                "workersAlive": alive,
+                "jobsWaiting": pulse.jobs_waiting,
+                "oldestJobMs": round(waited, 3),
+            }
+        )
+        # A log that was opened read-only has none, and log_storage says so.
+        if alive is not None and alive < workers and status["mode"] not in ("read_only", "closed"):
+            level = Level.WARNING if alive else Level.CRITICAL
+            found.find(level, f"{alive} of {workers} workers are alive")
+        found.compare(
+            waited,
+            settings.health_decode_wait_warning_ms,
+            settings.health_decode_wait_critical_ms,
+            f"a request body has waited {waited:.0f} ms for a worker",
+        )
+        found.find(Level.PASS, f"{workers} workers, {pulse.jobs_waiting} request bodies waiting")
+        return found
+
+
+def threads(name: str) -> int | None:
+    """How many threads of this process have that name; None where the system does not tell."""
+    try:
+        tasks = os.listdir(_TASKS)
+    except OSError:
+        return None
+    return sum(_name(task) == name for task in tasks)
+
+
+def _name(task: str) -> str:
+    try:
+        return Path(_TASKS, task, "comm").read_text(errors="replace").rstrip("\n")
+    except OSError:
+        # It has ended since.
+        return ""

@@ -1,0 +1,51 @@
+"""How full the queues are that every event goes through."""
+
+from __future__ import annotations
+
+from forebay.server.health.finding import Finding, Level
+from forebay.server.health.sources import Sources
+
+SHARES = 2
+"""The engine's rule: one stream gets at most half of the ring."""
+
+
+class QueueDepth:
+    """Compares the fullest of the budgets with its limits: the ring's, the share that one stream may have of it, and
+    that of bodies under way."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def __call__(self) -> Finding:
+        engine, settings, allowance = self._sources.engine, self._sources.settings, self._sources.allowance
+        status, pulse = engine.status(), engine.pulse()
+        used, limit = status["ring_used_bytes"], status["ring_limit_bytes"]
+        # On a disk that is full from the start there are no streams.
+        rings = [(row.name, row.ring_bytes) for row in engine.streams()]
+        stream, taken = max(rings, key=lambda row: row[1], default=("", 0))
+        found = Finding(
+            metadata={
+                "ringUsedBytes": used,
+                "ringLimitBytes": limit,
+                "fullestStream": stream,
+                "fullestStreamBytes": taken,
+                "bodyBytes": allowance.used,
+                "bodyLimitBytes": allowance.limit,
+                "requestsWaiting": pulse.jobs_waiting,
+                "appendsWaiting": pulse.commits_waiting,
+            }
+        )
+        for part, percent in (
+            ("the ring", 100 * used / limit),
+            (f"the ring's share of stream {stream!r}", 100 * taken * SHARES / limit),
+            ("the memory for bodies under way", 100 * allowance.used / allowance.limit),
+        ):
+            found.compare(
+                percent,
+                settings.health_ring_warning_percent,
+                settings.health_ring_critical_percent,
+                f"{part} is {percent:.0f} % full",
+            )
+        waiting = pulse.jobs_waiting + pulse.commits_waiting
+        found.find(Level.PASS, f"{waiting} requests waiting, the ring is {100 * used / limit:.0f} % full")
+        return found

@@ -1,0 +1,109 @@
+"""Memory, file handles and disk space."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+from pathlib import Path
+
+from forebay.server.health.finding import Finding, Level
+from forebay.server.health.sources import Sources
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+class SystemResources:
+    """Compares what the process uses with what the machine, its control group and its limits leave it."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def __call__(self) -> Finding:
+        found = Finding()
+        self._memory(found)
+        self._handles(found)
+        self._disk(found)
+        figures = found.metadata
+        found.find(
+            Level.PASS,
+            f"{figures['memoryBytes'] >> 20} MiB of memory, {figures['fileHandles']} file handles, "
+            f"{figures['freeDiskBytes'] >> 20} MiB of disk free",
+        )
+        return found
+
+    def _memory(self, found: Finding) -> None:
+        settings = self._sources.settings
+        used, limit = resident_bytes(), memory_limit()
+        percent = 100 * used / limit
+        found.metadata |= {"memoryBytes": used, "memoryLimitBytes": limit}
+        found.compare(
+            percent,
+            settings.health_memory_warning_percent,
+            settings.health_memory_critical_percent,
+            f"{percent:.0f} % of the memory is used, {used >> 20} MiB",
+        )
+
+    def _handles(self, found: Finding) -> None:
+        settings = self._sources.settings
+        used, limit = len(os.listdir("/dev/fd")), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        bounded = limit != resource.RLIM_INFINITY
+        found.metadata |= {"fileHandles": used, "fileHandleLimit": limit if bounded else None}
+        percent = 100 * used / limit if bounded else 0.0
+        found.compare(
+            percent,
+            settings.health_file_handles_warning_percent,
+            settings.health_file_handles_critical_percent,
+            f"{percent:.0f} % of the file handles are used, {used} of {limit}",
+        )
+
+    def _disk(self, found: Finding) -> None:
+        settings = self._sources.settings
+        free = shutil.disk_usage(settings.data_dir).free
+        found.metadata["freeDiskBytes"] = free
+        for level, limit in (
+            (Level.CRITICAL, settings.health_free_disk_critical_bytes),
+            (Level.WARNING, settings.health_free_disk_warning_bytes),
+        ):
+            if free < limit:
+                found.find(level, f"{free >> 20} MiB of disk are free, less than {limit >> 20} MiB")
+                return
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in use (proc(5), statm); where the system does not tell, its peak."""
+    for line in _lines(Path("/proc/self/statm")):
+        return int(line.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def memory_limit() -> int:
+    """What this process may use: the machine's memory, or less when a control group above it says so."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for line in _lines(Path("/proc/self/cgroup")):
+        _number, controllers, group = line.split(":", 2)
+        if controllers == "":
+            limits += _limits(_CGROUPS, group, "memory.max")
+        elif "memory" in controllers.split(","):
+            limits += _limits(_CGROUPS / "memory", group, "memory.limit_in_bytes")
+    return min(limits)
+
+
+def _limits(root: Path, group: str, name: str) -> list[int]:
+    """The limits of a group and of all above it; a limit of "max" is none. In a container the group's own path is
+    often not there, and the container's group is the root."""
+    place = root / group.lstrip("/")
+    texts = [
+        text
+        for directory in (place, *place.parents)
+        if root in (directory, *directory.parents)
+        for text in _lines(directory / name)
+    ]
+    return [int(text) for text in texts if text.isdigit() and int(text) > 0]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,31 @@
+"""Hysteresis: a check that goes to and fro is shown as the worse of the two."""
+
+from __future__ import annotations
+
+from forebay.server.health.finding import Level
+
+
+class Steady:
+    """The level that is shown of one check. It gets worse at once, and better only when every measurement of the last
+    `recovery_seconds` was better; it then becomes the worst of those."""
+
+    def __init__(self, recovery_seconds: float) -> None:
+        self.level = Level.PASS
+        self._recovery_seconds = recovery_seconds
+        self._better_since: float | None = None
+        self._worst_since = Level.PASS
+
+    def see(self, measured: Level, now: float) -> Level:
+        """Takes in a measurement made at `now`, in seconds of a clock that never goes back; the level to show."""
+        if measured >= self.level:
+            self.level = measured
+            self._better_since = None
+            return self.level
+        if self._better_since is None:
+            self._better_since = now
+            self._worst_since = measured
+        self._worst_since = max(self._worst_since, measured)
+        if now - self._better_since >= self._recovery_seconds:
+            self.level = self._worst_since
+            self._better_since = None
+        return self.level

@@ -1,0 +1,95 @@
+"""Granian's worker inside our own process and event loop.
+
+`granian.server.embed` does the same, with a thread that polls; this stands directly on the classes below it. It is why
+the dependency is pinned to the patch. The front (`rust/forebay-front`) stands before it and passes connections on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from granian import _granian
+from granian.http import HTTP1Settings
+
+from forebay.server.http.rsgi import Watcher
+
+# Its stub lags behind the module.
+_native: Any = _granian
+
+BACKLOG = 4096
+"""Connections the kernel keeps while we are busy; it caps this at net.core.somaxconn."""
+
+HEADER_READ_MILLISECONDS = 10_000
+"""How long a request's headers may take."""
+
+READ_BUFFER_BYTES = 256 << 10
+"""What one connection may hold beside the bodies that are counted, and the most that its headers may have."""
+
+_PY_THREADS = 1
+"""More than one would only fight for the GIL."""
+
+
+class Gateway:
+    """Serves up to `connections` at once from `listener`, more wait in its backlog, and hands each request to
+    `schedule`, on Granian's Python thread."""
+
+    def __init__(self, listener: socket.socket, schedule: Callable[[Watcher], None], connections: int) -> None:
+        self._listener = listener
+        self._connections = connections
+        self._schedule = schedule
+        self._signal = _native.WorkerSignal()
+        self._closed = asyncio.Event()
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._signal.add_cb(lambda: loop.call_soon_threadsafe(self._closed.set))
+        scheduler = _native.CallbackScheduler(loop, None, None, None, None)
+        scheduler._schedule_fn = self._schedule
+        worker = _native.RSGIWorker(
+            1,
+            # Granian owns the descriptor from here on and closes it when it stops.
+            (None, _native.SocketHolder(self._listener.detach(), False, BACKLOG)),
+            None,
+            http_mode="1",
+            threads=1,
+            blocking_threads=4,
+            py_threads=_PY_THREADS,
+            backpressure=self._connections,
+            websockets_enabled=True,
+            http1_opts=HTTP1Settings(header_read_timeout=HEADER_READ_MILLISECONDS, max_buffer_size=READ_BUFFER_BYTES),
+        )
+        with batch_scheduling():
+            worker.serve_mtr(scheduler, loop, self._signal)
+
+    async def stop(self, seconds: float) -> bool:
+        """Stops accepting and waits for the requests under way; False when some are left after `seconds`."""
+        self._signal.set()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def batch_scheduling() -> Iterator[None]:
+    """Threads started inside are scheduled as SCHED_BATCH: the same share of the processor, but being woken does not
+    preempt the thread that wakes. For Granian's two threads, which wake each other four times a request, and for the
+    front's, which the committer wakes: where they share a core, each works off what has gathered."""
+    if not hasattr(os, "SCHED_BATCH"):
+        yield
+        return
+    before, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, before, parameters)

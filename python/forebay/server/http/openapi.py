@@ -1,0 +1,227 @@
+"""The OpenAPI 3.1 document, made from the route table and the msgspec types that its rows name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from forebay import errors
+from forebay.errors import ForebayError
+from forebay.server.http.dialects import ENVELOPES, error_name, status_of
+from forebay.server.http.parameters import Parameter
+from forebay.server.http.reply import Reply
+from forebay.server.http.router import Role, Route
+from forebay.server.http.tickets import REJOIN_SECONDS, TICKET, TICKET_SECONDS
+
+VERSION = "3.1.0"
+
+JsonObject = dict[str, Any]
+
+SEGMENTS: Mapping[str, str] = {
+    "name": "The stream's name.",
+    "group": "The consumer group's name.",
+    "memberId": "The member's id, as it was given to `memberId`.",
+    "id": "The object's id.",
+}
+"""What the segments of paths are."""
+
+HEADERS: Mapping[str, JsonObject] = {
+    "Forebay-Durability": {
+        "description": "What the acknowledgement really promises.",
+        "schema": {"type": "string", "enum": ["fsync", "interval", "memory", "replicated"]},
+    },
+    "Forebay-Next-Offset": {
+        "description": "Where the next page begins.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "Forebay-Records-Lost": {
+        "description": "Damaged records that are left out of this page; the next one begins behind them.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "Retry-After": {
+        "description": "Seconds after which a retry may succeed.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WWW-Authenticate": {
+        "description": "The scheme of `Authorization`.",
+        "schema": {"type": "string", "const": "Bearer"},
+    },
+}
+"""Headers of answers. Where an answer names one, it is always there."""
+
+_TOKEN = "token"  # noqa: S105 # a scheme's name
+
+_TICKET = "ticket"
+
+_ANY_ROUTE: tuple[type[ForebayError], ...] = (errors.InvalidRequest, errors.Internal, errors.Closed)
+# What asks for a token may ask the log, and wait for it.
+_WITH_ROLE: tuple[type[ForebayError], ...] = (errors.Unauthorized, errors.Forbidden, errors.Timeout)
+_WITH_SEGMENT: tuple[type[ForebayError], ...] = (errors.NotFound,)
+_WITH_BODY: tuple[type[ForebayError], ...] = (
+    errors.Malformed,
+    errors.PayloadTooLarge,
+    errors.UnsupportedEncoding,
+    errors.RequestTimeout,
+    errors.Saturated,
+    errors.StorageUnavailable,
+)
+_WITH_KEY: tuple[type[ForebayError], ...] = (errors.IdempotencyMismatch,)
+
+_STATUS_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
+}
+
+_DESCRIPTION = """\
+A durable event-ingestion engine.
+
+A token is sent as `Authorization: Bearer <token>` or as `Authorization: <token>`; the roles that a route asks for stand
+beside its security scheme, and none implies another. Refusals have the envelope of the API family, by the longest
+prefix of the path: `/api/v1/platform`, `/api/v1`, `/api`, everything else. Unknown query parameters, and values out of
+range, are refused. Every `GET` may be asked as `HEAD`."""
+
+
+def document(routes: Iterable[Route], version: str) -> JsonObject:
+    """The whole document, ready for JSON; `version` is the server's."""
+    table = sorted(routes, key=lambda route: (route.path, route.method))
+    schemas, components = _schemas(table)
+    paths: JsonObject = {}
+    for route in table:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    return {
+        "openapi": VERSION,
+        "info": {"title": "forebay", "version": version, "description": _DESCRIPTION},
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "headers": {name: dict(row, required=True) for name, row in HEADERS.items()},
+            "securitySchemes": {
+                _TOKEN: {"type": "http", "scheme": "bearer", "description": "Made by `forebay token create`."},
+                _TICKET: {
+                    "type": "apiKey",
+                    "in": "query",
+                    "name": TICKET.name,
+                    "description": "Made by `POST /api/ticket` for a browser's `WebSocket` or `EventSource`, which "
+                    f"cannot send a token; good for one request within {TICKET_SECONDS} seconds, and then for the same "
+                    "tail again, as `EventSource` asks for it when its connection is lost, until it was away for "
+                    f"{REJOIN_SECONDS} seconds.",
+                },
+            },
+        },
+    }
+
+
+def failures(route: Route) -> dict[int, list[type[ForebayError]]]:
+    """What a route may refuse with, by status: what every route of its kind may, and what its row adds."""
+    kinds = [*_ANY_ROUTE, *route.errors]
+    if route.role is not Role.NONE:
+        kinds += _WITH_ROLE
+    if "{" in route.path:
+        kinds += _WITH_SEGMENT
+    if route.body_limit:
+        kinds += _WITH_BODY
+    if any(row.name.lower() == "idempotency-key" for row in route.headers):
+        kinds += _WITH_KEY
+    by_status: dict[int, list[type[ForebayError]]] = {}
+    for kind in sorted(set(kinds), key=lambda kind: kind.number):
+        by_status.setdefault(status_of(route.family, kind), []).append(kind)
+    return by_status
+
+
+def segments(route: Route) -> dict[str, str]:
+    """The description of each `{name}` in the path; empty where neither the route nor `SEGMENTS` has one."""
+    names = re.findall(r"\{(\w+)\}", route.path)
+    return {name: route.segments.get(name, SEGMENTS.get(name, "")) for name in names}
+
+
+def _schemas(table: list[Route]) -> tuple[dict[int, JsonObject], JsonObject]:
+    """The schema of every type in the table by the type's identity (not every type can be hashed), and the components
+    that they refer to."""
+    shapes: list[Any] = list(ENVELOPES.values())
+    for route in table:
+        shapes += [shape for shape in (route.shape, *(reply.shape for reply in route.replies.values())) if shape]
+    found, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    return {id(shape): schema for shape, schema in zip(shapes, found, strict=True)}, components
+
+
+def _operation(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
+    operation: JsonObject = {
+        "operationId": "_".join([route.method.lower(), *re.findall(r"\w+", route.path)]),
+        "summary": route.summary,
+        "tags": [route.family.value],
+        "parameters": [
+            *(_segment(name, text) for name, text in segments(route).items()),
+            # A security scheme says it already.
+            *(_parameter("query", row) for row in route.parameters if row != TICKET),
+            *(_parameter("header", row) for row in route.headers),
+        ],
+    }
+    if route.role is not Role.NONE:
+        # In 3.1, schemes other than OAuth list the roles that are asked for.
+        schemes = (_TOKEN, _TICKET) if TICKET in route.parameters else (_TOKEN,)
+        operation["security"] = [{scheme: [route.role.value]} for scheme in schemes]
+    if route.shape is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "description": f"At most {route.body_limit} bytes, decompressed.",
+            "content": {"application/json": {"schema": schemas[id(route.shape)]}},
+        }
+    operation["responses"] = _responses(route, schemas)
+    return operation
+
+
+def _segment(name: str, text: str) -> JsonObject:
+    schema = {"type": "string", "minLength": 1}
+    return {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
+
+
+def _parameter(place: str, row: Parameter[Any]) -> JsonObject:
+    schema = dict(row.schema)
+    if not row.required and row.default is not None:
+        schema["default"] = row.default
+    return {
+        "name": row.name,
+        "in": place,
+        "required": row.required,
+        "description": row.description,
+        "schema": schema,
+    }
+
+
+def _responses(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
+    answers: dict[int, JsonObject] = {}
+    for status, reply in route.replies.items():
+        answers[status] = _response(reply, schemas)
+    envelope = schemas[id(ENVELOPES[route.family])]
+    for status, kinds in failures(route).items():
+        text = " ".join(f"`{error_name(route.family, kind)}`: {(kind.__doc__ or '').splitlines()[0]}" for kind in kinds)
+        refused = _content(text, "application/json", envelope, _STATUS_HEADERS.get(HTTPStatus(status), ()))
+        if status in answers:
+            # A route that answers with its own body at that status may also be refused before it runs.
+            own = answers[status]["content"].setdefault("application/json", {"schema": {}})
+            own["schema"] = {"anyOf": [own["schema"], envelope]}
+            answers[status]["description"] += f" {text}"
+        else:
+            answers[status] = refused
+    return {str(status): answers[status] for status in sorted(answers)}
+
+
+def _response(reply: Reply, schemas: Mapping[int, JsonObject]) -> JsonObject:
+    schema = {"type": "string"} if reply.shape is None else schemas[id(reply.shape)]
+    return _content(reply.description, reply.media, schema, reply.headers)
+
+
+def _content(text: str, media: str, schema: JsonObject, headers: Iterable[str]) -> JsonObject:
+    content: JsonObject = {"description": text}
+    if media:
+        content["content"] = {media: {"schema": schema}}
+    names = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
+    if names:
+        content["headers"] = names
+    return content

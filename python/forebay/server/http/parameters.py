@@ -1,0 +1,173 @@
+"""Query parameters and request headers, declared once: the check of a request and its OpenAPI entry come from the same
+row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import parse_qsl
+
+from forebay import errors
+from forebay.server.http.request import shown
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+MAX_QUERY_FIELDS = 64
+"""No route knows more than a dozen; beyond this the query is an attack on the parser."""
+
+REQUIRED: Any = object()
+"""As a default: the parameter has to be given."""
+
+
+@dataclass(slots=True, frozen=True)
+class Parameter(Generic[T]):
+    """One row. `read` gives None for a text that is not `expected`, which is refused as `error`.
+
+    `schema` is JSON Schema 2020-12, without the default. A default of None means that the route decides; `description`
+    then says what.
+    """
+
+    name: str
+    default: T
+    description: str
+    read: Callable[[str], Any]
+    expected: str
+    schema: Mapping[str, object]
+    error: type[errors.ForebayError] = errors.InvalidRequest
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+    def value(self, text: str) -> T:
+        """What `text` stands for.
+
+        Raises:
+            InvalidRequest, or what `error` says: it is not what is expected here.
+        """
+        value: T | None = self.read(text)
+        if value is None:
+            raise self.error(f"{self.name} is {shown(text)}, which is not {self.expected}")
+        return value
+
+
+def whole(
+    name: str,
+    default: D,
+    low: int,
+    high: int,
+    description: str,
+    *,
+    words: Sequence[str] = (),
+    error: type[errors.ForebayError] = errors.InvalidRequest,
+) -> Parameter[int | D]:
+    """A whole number from `low` to `high`, both allowed; or one of `words`, which is given as it stands."""
+
+    def read(text: str) -> int | str | None:
+        if text in words:
+            return text
+        # int() also takes blanks, underscores and other scripts' digits.
+        number = int(text) if re.fullmatch(r"-?[0-9]{1,19}", text) else None
+        return number if number is not None and low <= number <= high else None
+
+    schema: dict[str, object] = {"type": "integer", "minimum": low, "maximum": high}
+    expected = f"a whole number from {low} to {high}"
+    if words:
+        schema = {"oneOf": [{"enum": list(words)}, schema]}
+        expected = f"{', '.join(words)} or {expected}"
+    return Parameter(name, default, description, read, expected, schema, error)
+
+
+def choice(name: str, default: D, choices: Sequence[str], description: str) -> Parameter[str | D]:
+    """One of `choices`, exactly as written."""
+    return Parameter(
+        name,
+        default,
+        description,
+        lambda text: text if text in choices else None,
+        f"one of {', '.join(choices)}",
+        {"type": "string", "enum": list(choices)},
+    )
+
+
+def flag(name: str, default: bool, description: str) -> Parameter[bool]:
+    """`true` or `false`."""
+    return Parameter(
+        name, default, description, {"true": True, "false": False}.get, "true or false", {"type": "boolean"}
+    )
+
+
+def text(
+    name: str, default: D, description: str, *, low: int = 1, high: int = 1024, pattern: str | None = None
+) -> Parameter[str | D]:
+    """A text of `low` to `high` characters; with `pattern`, all of it matches that regular expression (which has to
+    mean the same in ECMA 262)."""
+
+    def read(given: str) -> str | None:
+        fits = low <= len(given) <= high and (pattern is None or re.fullmatch(pattern, given, re.ASCII))
+        return given if fits else None
+
+    schema: dict[str, object] = {"type": "string", "minLength": low, "maxLength": high}
+    expected = f"a text of {low} to {high} characters"
+    if pattern is not None:
+        schema["pattern"] = f"^(?:{pattern})$"
+        expected += f" that matches {pattern}"
+    return Parameter(name, default, description, read, expected, schema)
+
+
+@dataclass(slots=True, frozen=True, init=False)
+class Parameters:
+    """The query parameters that a route knows."""
+
+    rows: tuple[Parameter[Any], ...]
+    _known: dict[str, Parameter[Any]] = field(repr=False)
+    _defaults: dict[str, Any] = field(repr=False)
+    _required: tuple[Parameter[Any], ...] = field(repr=False)
+
+    def __init__(self, *rows: Parameter[Any]) -> None:
+        known = {row.name: row for row in rows}
+        if len(known) < len(rows):
+            raise ValueError("a query parameter is declared twice")
+        object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "_known", known)
+        object.__setattr__(self, "_defaults", {row.name: row.default for row in rows})
+        object.__setattr__(self, "_required", tuple(row for row in rows if row.required))
+
+    def __iter__(self) -> Iterator[Parameter[Any]]:
+        return iter(self.rows)
+
+    def parse(self, query: str) -> dict[str, Any]:
+        """The values of a query string by name, defaults included. Not to be changed: it may be the defaults' own.
+
+        Raises:
+            InvalidRequest: a parameter is unknown, given twice, missing or not what is expected of it.
+        """
+        values = self._defaults | self._given(query) if query else self._defaults
+        for row in self._required:
+            if values[row.name] is REQUIRED:
+                raise errors.InvalidRequest(f"query parameter {row.name} is missing; give {row.expected}")
+        return values
+
+    def _given(self, query: str) -> dict[str, Any]:
+        try:
+            pairs = parse_qsl(
+                query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS
+            )
+        except ValueError:
+            raise errors.InvalidRequest("the query string is not a list of name=value pairs in UTF-8") from None
+        given: dict[str, Any] = {}
+        for name, value in pairs:
+            row = self._known.get(name)
+            if row is None:
+                expected = ", ".join(sorted(self._known)) or "none"
+                raise errors.InvalidRequest(f"unknown query parameter {shown(name)}; known here: {expected}")
+            if name in given:
+                raise errors.InvalidRequest(f"query parameter {shown(name)} is given twice")
+            given[name] = row.value(value)
+        return given
+
+
+NO_PARAMETERS = Parameters()

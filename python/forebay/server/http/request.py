@@ -1,0 +1,166 @@
+"""One request: its bound path segments, its query, and its body read within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from forebay import errors
+from forebay.server.http.rsgi import HttpProtocol, Scope
+
+if TYPE_CHECKING:
+    from forebay._forebay import Allowance, Reserved
+    from forebay.server.http.auth import Grant
+    from forebay.server.http.parameters import Parameter, Parameters
+
+T = TypeVar("T")
+
+LINGER_BYTES = 32 << 20
+"""How much of a refused body is still read, so that a sender which writes all of it first sees the answer."""
+
+LINGER_SECONDS = 5.0
+"""How long it is read."""
+
+WHOLE_BODY_BYTES = 64 << 10
+"""A declared body up to this size is charged at once and read in one piece; a larger one is charged as its bytes come,
+so that senders which announce much and send nothing refuse nobody."""
+
+_MAX_SHOWN = 200
+"""A path or a query may have 64 KiB, and an error message need not repeat them."""
+
+_MAX_LENGTH_DIGITS = 19
+"""As many as 2^63 has; more would be a body of exabytes."""
+
+
+class Request:
+    """What an answer is computed from."""
+
+    __slots__ = (
+        "_allowance",
+        "_body_seconds",
+        "_limit",
+        "_values",
+        "bound",
+        "broken_off",
+        "grant",
+        "protocol",
+        "scope",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        protocol: HttpProtocol,
+        bound: dict[str, str],
+        *,
+        grant: Grant,
+        parameters: Parameters,
+        body_limit: int,
+        body_seconds: float,
+        allowance: Allowance,
+    ) -> None:
+        self.scope = scope
+        self.protocol = protocol
+        self.bound = bound
+        self.grant = grant
+        self._values: dict[str, Any] = parameters.parse(scope.query_string)
+        self.broken_off = False
+        self._limit = body_limit
+        self._body_seconds = body_seconds
+        self._allowance = allowance
+
+    async def body(self, *, encoded: bool = False) -> bytes:
+        """The whole body, as sent. `encoded` leaves it to the caller what the content encoding is.
+
+        Raises:
+            UnsupportedEncoding: the content encoding is not `identity`.
+            PayloadTooLarge: more bytes than the route takes, declared or sent.
+            Saturated: the bodies under way have used up their memory.
+            RequestTimeout: it did not arrive in time.
+        """
+        headers = self.scope.headers
+        # Until the body is whole, the rest of it is still to come and the connection cannot be used again.
+        self.broken_off = True
+        encoding = headers.get("content-encoding")
+        if not encoded and encoding is not None and encoding.strip().lower() not in ("", "identity"):
+            raise errors.UnsupportedEncoding(
+                f"content-encoding {shown(encoding)} is not accepted; send the body as it is"
+            )
+        coding = headers.get("transfer-encoding")
+        if coding is not None and coding.strip().lower() != "chunked":
+            raise errors.Malformed(f"transfer-encoding {shown(coding)} is not accepted; send the body chunked or plain")
+        declared = _declared_length(headers.get("content-length"))
+        if declared is not None and declared > self._limit:
+            raise errors.PayloadTooLarge(f"the body has {declared} bytes, more than the limit of {self._limit}")
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                body = await self._gather(declared)
+        except TimeoutError:
+            raise errors.RequestTimeout(f"the body did not arrive within {self._body_seconds:g} seconds") from None
+        self.broken_off = False
+        return body
+
+    async def _gather(self, declared: int | None) -> bytes:
+        held = self._allowance.reserve(self.grant.account)
+        try:
+            if declared is not None and declared <= WHOLE_BODY_BYTES:
+                held.grow_to(declared)
+                return await self.protocol()
+            return await self._chunks(held, declared)
+        finally:
+            held.release()
+
+    async def _chunks(self, held: Reserved, declared: int | None) -> bytes:
+        """The body as it comes, each piece charged before the next one is asked for."""
+        chunks: list[bytes] = []
+        size = empty = 0
+        async for chunk in self.protocol:
+            empty += not chunk
+            size += len(chunk)
+            if size > self._limit:
+                raise errors.PayloadTooLarge(f"the body has more than the limit of {self._limit} bytes")
+            held.grow_to(size)
+            chunks.append(chunk)
+        # The end of a body shows as one empty chunk. Granian shows an error as one more, trailers too.
+        if empty != 1 or (declared is not None and size != declared):
+            raise errors.Malformed("the body broke off, or carries trailers, which are not accepted")
+        return b"".join(chunks)
+
+    def value(self, parameter: Parameter[T]) -> T:
+        """The value of a query parameter of the route, or its default."""
+        value: T = self._values[parameter.name]
+        return value
+
+
+def shown(text: str) -> str:
+    """The text, quoted, as an error message shows what a sender wrote: not all of it when it is long."""
+    return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
+
+
+def _declared_length(header: str | None) -> int | None:
+    """The value of `content-length`.
+
+    Raises:
+        Malformed: it is not a plain number. The server below refuses what it does not understand before we see it;
+            this holds should that ever change.
+    """
+    if header is None:
+        return None
+    if not (header.isascii() and header.isdigit() and len(header) <= _MAX_LENGTH_DIGITS):
+        raise errors.Malformed("content-length is not a number")
+    return int(header)
+
+
+async def linger(protocol: HttpProtocol) -> None:
+    """Reads on, within bounds, what is left of a refused body: closing at once would reset the connection and the
+    sender would never see the answer (RFC 9112, 9.6)."""
+    left = LINGER_BYTES
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            async for chunk in protocol:
+                left -= len(chunk)
+                if not chunk or left < 0:
+                    return
+    except (TimeoutError, RuntimeError):
+        # RuntimeError is RSGI's for a body that was taken already and for a connection that is gone.
+        return

@@ -1,0 +1,100 @@
+"""The headers of an ingest request that say how its body is to be taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from forebay._forebay import Account, Projects
+from forebay.errors import InvalidRequest
+from forebay.server.http.parameters import Parameter, choice, text
+from forebay.server.http.request import shown
+from forebay.server.http.rsgi import Headers
+
+if TYPE_CHECKING:
+    from forebay.server.http.auth import Grant
+
+MAX_KEY_CHARACTERS = 128
+"""The contract's limit; the engine holds it in bytes, and only visible ASCII is let in, so that both are one."""
+
+ENCODING = "content-encoding"
+KEY = "idempotency-key"
+ON_INVALID = "forebay-on-invalid"
+
+HEADERS: tuple[Parameter[Any], ...] = (
+    # An empty one is none, as the engine has it.
+    choice("Content-Encoding", "identity", ("identity", "gzip", "deflate", "zstd", ""), "The body's content coding."),
+    text(
+        "Idempotency-Key",
+        None,
+        "A repeat with the same key and body is acknowledged again and stored once; another body is refused.",
+        high=MAX_KEY_CHARACTERS,
+        pattern="[ -~]+",
+    ),
+    choice(
+        "Forebay-On-Invalid",
+        "refuse",
+        ("refuse", "quarantine"),
+        "What becomes of a body with invalid events: it is refused whole, or they are put on the stream "
+        "`<stream>.rejected` and named in the answer, and the others stored.",
+    ),
+)
+"""The rows of OpenAPI for all of these. `terms_of` checks by hand: `get()` hides what is given twice or not ASCII."""
+
+
+class Terms(NamedTuple):
+    """What `Engine.submit` takes beside the body, in its order.
+
+    `encoding` is the content coding in lower case, as the engine knows it; `key` the scope and the key; `account` is
+    charged for the events; `stream` is where they go, for shapes that do not say it.
+    """
+
+    encoding: str | None = None
+    quarantine: bool = False
+    key: tuple[bytes, bytes] | None = None
+    projects: Projects | None = None
+    account: Account | None = None
+    stream: str | None = None
+
+
+def terms_of(headers: Headers, grant: Grant) -> Terms:
+    """The terms of one request.
+
+    Raises:
+        InvalidRequest: a header is given twice, or its value is none that it may have. An unknown encoding is the
+            engine's to refuse.
+    """
+    encoding, key, on_invalid = _only(headers, ENCODING), _only(headers, KEY), _only(headers, ON_INVALID)
+    return Terms(
+        None if encoding is None else encoding.strip().lower(),
+        on_invalid is not None and _quarantine(on_invalid),
+        None if key is None else (grant.digest, _key(key)),
+        grant.projects,
+        grant.account,
+    )
+
+
+def _only(headers: Headers, name: str) -> str | None:
+    if name not in headers:
+        return None
+    # Not by get(): it gives None for a value that is not ASCII as well, and such a key must not pass for none.
+    values = headers.get_all(name)
+    if len(values) > 1:
+        raise InvalidRequest(f"the header {name} is given twice")
+    if not values:
+        raise InvalidRequest(f"the header {name} is not ASCII")
+    return values[0]
+
+
+def _quarantine(value: str) -> bool:
+    if value not in ("refuse", "quarantine"):
+        raise InvalidRequest(f"the header {ON_INVALID} is {shown(value)}; it may be 'refuse' or 'quarantine'")
+    return value == "quarantine"
+
+
+def _key(value: str) -> bytes:
+    if not 1 <= len(value) <= MAX_KEY_CHARACTERS or not (value.isascii() and value.isprintable()):
+        raise InvalidRequest(
+            f"the header {KEY} has {len(value)} characters; it may have 1 to {MAX_KEY_CHARACTERS}, all of them visible "
+            "ASCII or blanks"
+        )
+    return value.encode()

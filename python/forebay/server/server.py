@@ -1,0 +1,133 @@
+"""The life of a server: open the log, listen, serve, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+import socket
+
+import structlog
+import uvloop
+
+from forebay._forebay import Engine, Front, keep_heap
+from forebay.errors import ConfigError
+from forebay.server import open_files
+from forebay.server.app import App
+from forebay.server.config import Settings
+from forebay.server.http.auth import Guard, guard
+from forebay.server.http.gateway import BACKLOG, Gateway, batch_scheduling
+
+log = structlog.get_logger("forebay.server")
+
+LOOPBACK = "127.0.0.1"
+"""Where what the front does not read itself is served, on a port of the kernel's choice: with the same tokens."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: the address cannot be listened on, or the process may open too few files.
+        ForebayError: the log cannot be opened, or what was admitted could not be committed on stopping.
+    """
+    keep_heap()
+    settings = open_files.fitted(settings, open_files.raise_limit())
+    listener = listen(settings.host, settings.port)
+    try:
+        engine = Engine(settings.data_dir, settings.engine_options())
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_run(settings, engine, guard(settings.data_dir, no_auth=settings.no_auth), listener))
+        finally:
+            engine.close()
+    finally:
+        listener.close()
+    log.info("stopped")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Granian's own would set SO_REUSEPORT, with which two servers on one port share its connections
+    without a word."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}: {error.strerror}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted sockets inherit it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.setblocking(False)
+        listener.bind(address)
+        # At once, so that a second server on the port fails here and not after it has opened a log.
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
+
+
+async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    app = App(engine, settings, guarded)
+    await app.blocking(engine.keep_history)
+    stop = asyncio.Event()
+    # Not the loop's own handlers: closing the loop would set the signals back to ending the process, and a second one
+    # would then cut the commit of what was admitted, or turn the exit status into a killed process's.
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    loop.add_reader(engine.completion_fd(), engine.drain_completions)
+    app.spawn(app.tend())
+    app.spawn(app.tend_tokens())
+    app.spawn(app.health.run(app.stopping))
+    host, port = listener.getsockname()[:2]
+    behind = listen(LOOPBACK, 0)
+    backend = behind.getsockname()[:2]
+    app.descriptors.local = backend
+    gateway = Gateway(behind, app.schedule, settings.max_connections)
+    gateway.start()
+    app.front = front = _front(app, listener, backend)
+    try:
+        log.info(
+            "serving",
+            url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+            data_dir=settings.data_dir,
+            durability=settings.durability,
+        )
+        await stop.wait()
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        log.info("stopping")
+    finally:
+        # Streams that are open end on this; the gateway waits for them.
+        app.stopping.set()
+        front.begin_stop(settings.shutdown_timeout_seconds)
+        served = await gateway.stop(settings.shutdown_timeout_seconds)
+        # Not on the read pool, whose threads may all be waiting for a disk.
+        if not (await asyncio.to_thread(front.join) and served):
+            log.warning("requests were still under way", seconds=settings.shutdown_timeout_seconds)
+        await app.close()
+        loop.remove_reader(engine.completion_fd())
+
+
+def _front(app: App, listener: socket.socket, backend: tuple[str, int]) -> Front:
+    address, port = backend
+    with batch_scheduling():
+        front = Front(
+            app.engine,
+            listener.fileno(),
+            (ipaddress.ip_address(address), port),
+            allowance=app.allowance,
+            body_limit=app.settings.max_body_bytes,
+            body_seconds=app.settings.body_timeout_seconds,
+            ack_seconds=app.settings.ack_timeout_seconds,
+            connections=app.settings.max_connections,
+        )
+    # From here on the port is the front's alone, which closes it when it stops.
+    listener.close()
+    front.set_grants(app.guard.ingesting())
+    return front

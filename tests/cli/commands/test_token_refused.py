@@ -1,0 +1,51 @@
+"""What commands say when the server refuses their token, and how they end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.harness import RunningServer, event, run
+
+ADVICE = "by --token or FOREBAY_TOKEN"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    running = RunningServer(tmp_path_factory.mktemp("server") / "data", auth=True)
+    yield running.start()
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def reader(server: RunningServer) -> str:
+    """A token that may read and nothing else."""
+    made = run("token", "create", "--name", "reader", "--role", "read", "--data-dir", server.data_dir)
+    return made.stdout.split()[-1]
+
+
+@pytest.mark.parametrize("how", ["none", "wrong", "without the role"])
+@pytest.mark.parametrize("command", ["send", "send --follow", "bench", "read", "inspect"])
+def test_a_command_names_the_option_and_fails(
+    server: RunningServer, reader: str, tmp_path: Path, command: str, how: str
+) -> None:
+    path = tmp_path / "log"
+    path.write_text(json.dumps(event("x")) + "\n")
+    token = {"none": [], "wrong": ["--token", "wrong"], "without the role": ["--token", reader]}[how]
+    if how == "without the role" and command in ("read", "inspect"):
+        pytest.skip("a reader may do this")
+    arguments = {
+        "send": ("send", path, "--url", server.url),
+        "send --follow": ("send", path, "--follow", "--url", server.url),
+        "bench": ("bench", server.url, "--duration", "0.2", "--warmup", "0", "--connections", "1"),
+        "read": ("read", "logs", "--url", server.url),
+        "inspect": ("inspect", "--url", server.url),
+    }[command]
+    ended = run(*arguments, *token)
+    assert ended.returncode == 1, ended.stderr
+    assert ADVICE in ended.stderr
+    assert ("403" if how == "without the role" else "401") in ended.stderr or "unauthorized" in ended.stderr
+    assert ended.stderr.count(ADVICE) == 1
