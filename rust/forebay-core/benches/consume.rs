@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_core::consumer::{Consume, OnReset, StartAt, write_answer};
-use forebay_core::log::storage::Disk;
+use forebay_core::storage::Disk;
 use forebay_core::{Durability, Engine, NewRecord, Options, PartitionId};
 
 const RECORDS: usize = 200_000;

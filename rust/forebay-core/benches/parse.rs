@@ -9,7 +9,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use forebay_core::Timestamp;
-use forebay_core::ingest::{OnInvalid, Parsed, json, parse_drain, parse_timestamp};
+use forebay_core::ingest::{OnInvalid, Parsed, parse_drain};
+use forebay_core::json;
+use forebay_core::time::parse_timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

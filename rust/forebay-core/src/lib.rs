@@ -1,49 +1,47 @@
 //! forebay's engine. See `docs/ARCHITECTURE.md` for the way of the data.
+//!
+//! The folders stand one above the other, and none imports what stands above it (`tests/test_imports.py` holds it):
+//! engine → load_test → ingest → consumer → output → log → stream → admission, history → telemetry, clock → storage.
 
 pub mod admission;
+mod bytes;
 pub mod clock;
 pub mod consumer;
 mod duration;
 mod engine;
 mod error;
-pub mod filter;
+mod history;
 mod ids;
-mod inbox;
 pub mod ingest;
+pub mod json;
 pub mod load_test;
 pub mod log;
-mod metering;
 mod options;
-mod pulse;
-mod report;
-mod scale;
-mod start;
+pub mod output;
+pub mod predicate;
+pub mod record;
+pub mod status;
+pub mod storage;
 pub mod stream;
-mod tail;
+pub mod table;
 pub mod telemetry;
 mod thread;
-mod waiting;
+pub mod time;
 
-pub use admission::{Account, Charge, Cost, MAX_QUOTA, Quota, QuotaRates, Rate};
-pub use engine::{Appended, Engine, NewRecord};
+pub use admission::{Account, AllowedKeys, Charge, Cost, MAX_QUOTA, Quota, QuotaRates, Rate};
+pub use engine::{Appended, Engine, NewRecord, Pulse, Report, StreamChange, StreamReport, TailChunk, TailRequest};
 pub use error::{Error, ErrorKind, Result};
-pub use filter::Filter;
 pub use ids::{Generation, Offset, PartitionId, Sequence, StreamId, Ticket, Timestamp};
-pub use inbox::Inbox;
-pub use ingest::request::{AllowedKeys, Body, Intended, Request, Shape};
-pub use ingest::{Encoding, OnInvalid};
-pub use log::append::{Completer, Level, Placed, Receipt};
+pub use ingest::{Body, Encoding, Intended, OnInvalid, Request, Shape};
+pub use log::commit::{Completer, Level, Placed, Receipt};
 pub use log::dedup::Key;
-pub use log::quarantine::{Item, OffsetRange};
 pub use log::read::{Gap, Limits, RecordBatch};
-pub use log::repair::{Apply, RepairReport, repair};
-pub use log::sse::Position;
-pub use log::verify::{Finding, VerifyReport, verify};
+pub use log::repair::{Apply, Finding, Item, OffsetRange, RepairReport, VerifyReport, repair, verify};
 pub use options::{
     Access, Durability, INLINE_BODY_BYTES, INLINE_BODY_BYTES_ONE_CORE, MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS,
     MAX_WORKERS, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options, Retention,
 };
-pub use pulse::Pulse;
-pub use report::{Report, StreamReport};
-pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, StreamChange, WatchId, Watcher};
-pub use tail::{TailChunk, TailRequest};
+pub use output::Position;
+pub use predicate::Filter;
+pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, WatchId, Watcher};
+pub use thread::Inbox;

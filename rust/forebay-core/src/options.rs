@@ -31,7 +31,7 @@ pub const MAX_PARTITIONS: u32 = 1024;
 
 /// More streams than this are more files, metrics and rows than one process is made for.
 pub(crate) const MAX_STREAMS: u64 = 100_000;
-/// Beside what it holds, a partition takes up to [`crate::log::ring::PARTITION_BYTES`]: 630 MB for so many.
+/// Beside what it holds, a partition takes up to [`crate::stream::PARTITION_BYTES`]: 630 MB for so many.
 pub(crate) const MAX_ALL_PARTITIONS: u64 = 1_000_000;
 
 /// What an acknowledgement promises.
@@ -100,7 +100,7 @@ pub struct Options {
     pub journal_file_bytes: u64,
     /// A journal file is sealed at this age even when it is not full.
     pub journal_file_age: Duration,
-    /// Threads that parse bodies larger than [`Options::inline_body_bytes`], until [`crate::Engine::scale`] chooses a
+    /// Threads that parse bodies larger than [`Options::inline_body_bytes`], until [`crate::engine::Engine::scale`] chooses a
     /// number: that one is stored and goes before this.
     pub workers: usize,
     /// Bodies up to this size are parsed on the caller's thread.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use common::{Mark, records, until, wait_sealed};
 use forebay_core::clock::{CLOCK_FILE, DOUBT_LIMIT};
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Engine, PartitionId, StreamChange};
 
 const DAY: i64 = 24 * 3600 * 1_000_000;

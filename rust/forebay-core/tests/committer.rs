@@ -6,8 +6,8 @@ mod common;
 use std::sync::Arc;
 
 use common::{Mark, drain, open, read_all, small, until};
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::status::Mode;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Completer, Engine, ErrorKind, Receipt, Request, Result, Shape, Ticket};
 use parking_lot::Mutex;
 

@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use common::{Mark, drain, open, small, until};
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::telemetry::Api;
 use forebay_core::{Account, Durability, Engine, ErrorKind, Key, LOGS, NewRecord, OnInvalid, Options};
 use forebay_core::{QuotaRates, Rate, Request, Shape};

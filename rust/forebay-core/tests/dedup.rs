@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use common::{sealing_soon, until, wait_sealed};
 use forebay_core::log::dedup::Key;
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{Engine, ErrorKind, Options, Request, Result, Shape};
 
 const STREAM: &str = "wide";

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forebay_core::log::storage::Disk;
+use forebay_core::storage::Disk;
 use forebay_core::{
     Engine, ErrorKind, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Request, Retention, Shape,
 };

@@ -14,11 +14,11 @@ use forebay_core::admission::Budget;
 use forebay_core::clock::{CLOCK_FILE, LogClock};
 use forebay_core::log::dedup::{Dedup, DedupLimits};
 use forebay_core::log::state::{KeyFiles, State};
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::Faulty;
-use forebay_core::log::storage::{Disk, Storage};
-use forebay_core::log::table::{Changes, Table, TableOp};
+use forebay_core::status::Mode;
+use forebay_core::storage::faulty::Faulty;
+use forebay_core::storage::{Disk, Storage};
 use forebay_core::stream::{Compression, StreamDefinition};
+use forebay_core::table::{Changes, Table, TableOp};
 use forebay_core::{
     Access, Engine, Generation, LOGS, NewRecord, Offset, Options, PartitionId, Request, Retention, Sequence, Shape,
     Timestamp,

@@ -6,9 +6,9 @@ mod common;
 use std::path::Path;
 
 use common::{Mark, drain, open, read_all, small, until};
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::status::Mode;
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{ErrorKind, LOGS, Options, Request, Retention, Shape};
 
 fn request(batch: u32) -> Request {

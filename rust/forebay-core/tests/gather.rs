@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Mark, small, until};
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Body, Completer, Durability, Engine, Options, Receipt, Request, Result, Shape, Ticket};
 use parking_lot::Mutex;
 

@@ -6,8 +6,8 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Mark, read_all, until};
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::status::Mode;
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{LOGS, Request, Shape};
 
 /// A poisoned log waits for nothing: its thread must sleep, not spin over deadlines that passed.

@@ -8,9 +8,9 @@ use forebay_core::admission::Budget;
 use forebay_core::clock::LogClock;
 use forebay_core::log::dedup::{Begun, Claim, Dedup, DedupLimits, Keep, Key};
 use forebay_core::log::state::{KeyFiles, State};
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::Faulty;
-use forebay_core::log::table::{Changes, Table, TableOp};
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::Faulty;
+use forebay_core::table::{Changes, Table, TableOp};
 use forebay_core::{Completer, Durability, Generation, Level, Offset, PartitionId, Placed, Receipt, Result, Sequence};
 use forebay_core::{StreamId, Ticket};
 
@@ -54,7 +54,7 @@ fn receipt(partitions: u32, number: u32) -> Receipt {
 fn store(dedup: &Arc<Dedup>, number: u32, partitions: u32) -> TableOp {
     let key = Key::new(b"sender", "stream", &number.to_le_bytes()).unwrap();
     let claim = Claim { key, keep: Keep::Places, window: None, arrival: forebay_core::Timestamp(1), account: None };
-    let reply = forebay_core::log::append::Reply::new(Arc::new(Nobody), Ticket(0));
+    let reply = forebay_core::log::commit::Reply::new(Arc::new(Nobody), Ticket(0));
     let Ok(Begun::New(reply)) = dedup.begin(claim, &number.to_le_bytes(), reply) else { panic!("{number} is new") };
     let receipt = receipt(partitions, number);
     let row = reply.row_of_key(&receipt.placed, 0).unwrap();

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mark, PATIENCE, small, until};
-use forebay_core::log::append::Waiter;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::log::commit::Waiter;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::telemetry::Failure;
 use forebay_core::{Access, Engine, ErrorKind, NewRecord, Options, Request, Shape, Ticket};
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{small, until};
 use forebay_core::load_test::{LoadTestReport, LoadTestSpec, LoadTestState, MAX_IN_FLIGHT};
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Access, EVENTS, Engine, ErrorKind, Intended, Options, Request, Shape};
 
 fn open(storage: &Faulty, options: &Options) -> Arc<Engine> {

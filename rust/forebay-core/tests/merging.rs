@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Mark, assert_dense, open, read_all, read_partition, records, sealing_soon, small, until, wait_sealed};
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::status::Mode;
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{Compression, Engine, Limits, Offset, Options, PartitionId, StreamChange, StreamReport};
 
 /// So many parts are gathered before they are merged.

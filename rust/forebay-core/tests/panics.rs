@@ -4,8 +4,8 @@
 mod common;
 
 use common::{Mark, drain, open, read_all, sealing_soon, small, until, wait_sealed};
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::status::Mode;
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{Engine, ErrorKind, LOGS, Options, Request, Result, Retention, Shape};
 
 fn ingest(engine: &Engine) -> Result<()> {

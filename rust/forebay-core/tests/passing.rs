@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use common::{Mark, drain, open, read_all, sealing_soon, small, until, wait_sealed};
 use forebay_core::consumer::{Consume, OffsetCommit, OnReset, StartAt};
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::{Cause, Fault, Faulty, Operation};
+use forebay_core::status::Mode;
+use forebay_core::storage::faulty::{Cause, Fault, Faulty, Operation};
 use forebay_core::{Engine, ErrorKind, LOGS, Offset, Options, PartitionId, Request, Shape};
 
 /// Those that are refused before anything is done.

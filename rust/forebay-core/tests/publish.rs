@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{open, small, until};
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{
     Completer, Engine, ErrorKind, Key, Limits, Offset, PartitionId, Receipt, Request, Result, Shape, StreamChange,
     Ticket,

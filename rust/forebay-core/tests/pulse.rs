@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Mark, records, small, until};
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Completer, Receipt, Request, Result, Shape, Ticket};
 
 #[derive(Debug)]

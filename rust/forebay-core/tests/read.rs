@@ -4,7 +4,7 @@
 mod common;
 
 use common::Mark;
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{ErrorKind, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Request, Shape, Timestamp};
 
 /// A limit that ends a read inside of one batch must not skip the rest of that batch for the next one.

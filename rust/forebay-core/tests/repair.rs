@@ -6,9 +6,9 @@ mod world;
 
 use std::sync::Arc;
 
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::status::Mode;
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{Apply, ErrorKind, repair, verify};
 use world::{World, records};
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, Barrier};
 
 use forebay_core::ingest::MAX_NAMED_EVENTS;
 use forebay_core::log::dedup::MAX_IDEMPOTENCY_KEY_BYTES;
-use forebay_core::log::storage::{Disk, Storage, faulty::Faulty};
+use forebay_core::storage::faulty::Faulty;
+use forebay_core::storage::{Disk, Storage};
 use forebay_core::{
     Encoding, Engine, ErrorKind, Key, LOGS, Limits, OnInvalid, Options, PartitionId, Receipt, Request, Result, Shape,
 };

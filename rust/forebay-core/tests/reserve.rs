@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use common::{Mark, drain, frames, open, read_all, records, small, until};
 use forebay_core::consumer::{Consume, OffsetCommit, OnReset, StartAt};
-use forebay_core::log::frame::PAGE_BYTES;
+use forebay_core::log::journal::PAGE_BYTES;
 use forebay_core::log::journal::RESERVED_BYTES;
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::{Fault, FaultId, Faulty, Operation};
+use forebay_core::status::Mode;
+use forebay_core::storage::faulty::{Fault, FaultId, Faulty, Operation};
 use forebay_core::{
     Engine, ErrorKind, MIN_JOURNAL_FILE_BYTES, Offset, Options, PartitionId, Request, Result, Shape, StreamChange,
 };

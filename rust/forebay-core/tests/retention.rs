@@ -6,8 +6,8 @@ mod common;
 use std::sync::Arc;
 
 use common::{open, read_partition, sealing_soon, until, wait_sealed};
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Engine, MAX_PARTITIONS, NewRecord, Options, StreamChange, StreamReport};
 
 const STREAMS: u32 = 10;

@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{open, sealing_soon, small, until, wait_sealed};
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Account, Completer, Encoding, Engine, ErrorKind, Receipt, Request, Result, Shape, Ticket};
 
 /// Small enough to be parsed where it comes in, so that what is admitted is charged with what it takes in the end.

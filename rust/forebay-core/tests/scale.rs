@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use common::{small, until};
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::status::Mode;
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{
     Access, Completer, Engine, ErrorKind, LOGS, Limits, MAX_WORKERS, Options, Receipt, Request, Result, Shape, Ticket,
 };

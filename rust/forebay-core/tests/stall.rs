@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mark, PATIENCE, read_all, small, until, wait_sealed};
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::status::Mode;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Body, Completer, Engine, Error, ErrorKind, Receipt, Request, Result, Shape, Ticket};
 use parking_lot::Mutex;
 

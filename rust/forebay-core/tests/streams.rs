@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{Mark, open, records, sealing_soon, small, until, wait_sealed};
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{
     Compression, Engine, ErrorKind, LOGS, Limits, MAX_PARTITIONS, Offset, Options, PartitionId, StreamChange,
     StreamReport,

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use common::{Mark, open, read_partition, records, sealing_soon, small, until};
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{ANALYTICS, EVENTS, Engine, ErrorKind, LOGS, Options};
 
 const CASES: u64 = 60;

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Mark, drain, open, sealing_soon, small, until, wait_sealed};
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{
     Engine, ErrorKind, Filter, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Position, Request, Retention,
     Shape, StreamId, TailChunk, TailRequest,

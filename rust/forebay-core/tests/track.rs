@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{open, small, until};
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{
     ANALYTICS, Engine, ErrorKind, Key, Limits, NewRecord, OnInvalid, Options, Request, Result, Shape, Timestamp,
 };

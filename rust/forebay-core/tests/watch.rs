@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use common::{PATIENCE, open, small, until};
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Engine, ErrorKind, NewRecord, Offset, PartitionId, Result, Ticket, Watcher};
 use parking_lot::{Condvar, Mutex};
 

@@ -1,7 +1,7 @@
 //! Records on their way to Python, without an object a record.
 
-use forebay_core::log::ndjson;
-use forebay_core::log::record::Record;
+use forebay_core::output::ndjson;
+use forebay_core::record::Record;
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};

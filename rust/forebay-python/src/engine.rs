@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forebay_core::log::storage::Disk;
+use forebay_core::storage::Disk;
 use forebay_core::{
     AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, Limits, Offset, OnInvalid, PartitionId, Request,
     Shape, Timestamp,

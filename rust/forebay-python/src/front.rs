@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_core::{Error, ErrorKind};
-use forebay_front::{Answer, Family, Grant, Grants, Limits};
+use forebay_http::{Answer, Family, Grant, Grants, Limits};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -18,13 +18,13 @@ use crate::error::raise;
 /// Bytes of request bodies that may be under way at once.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
-pub struct Allowance(Arc<forebay_front::Allowance>);
+pub struct Allowance(Arc<forebay_http::Allowance>);
 
 #[pymethods]
 impl Allowance {
     #[new]
     fn new(limit: u64) -> Self {
-        Self(Arc::new(forebay_front::Allowance::new(limit)))
+        Self(Arc::new(forebay_http::Allowance::new(limit)))
     }
 
     #[getter]
@@ -40,14 +40,14 @@ impl Allowance {
     /// A reservation of nothing yet, of a token's body.
     fn reserve(&self, account: Option<&Bound<'_, Account>>) -> Reserved {
         let account = account.map(|account| &account.get().0);
-        Reserved(Mutex::new(Some(forebay_front::Reserved::new(&self.0, account))))
+        Reserved(Mutex::new(Some(forebay_http::Reserved::new(&self.0, account))))
     }
 }
 
 /// Bytes taken for one body.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
-pub struct Reserved(Mutex<Option<forebay_front::Reserved>>);
+pub struct Reserved(Mutex<Option<forebay_http::Reserved>>);
 
 #[pymethods]
 impl Reserved {
@@ -103,7 +103,7 @@ fn row(number: u16) -> PyResult<ErrorKind> {
 /// Serves a listener on a thread of its own.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
-pub struct Front(forebay_front::Front);
+pub struct Front(forebay_http::Front);
 
 type GrantTuple<'py> = (Vec<u8>, Option<Bound<'py, Projects>>, Option<Bound<'py, Account>>);
 
@@ -131,7 +131,7 @@ impl Front {
         let listener = TcpListener::from(duplicate(listener)?);
         let engine = Arc::clone(&engine.get().core);
         let grants = Arc::new(Grants::default());
-        let started = forebay_front::Front::start(listener, SocketAddr::from(backend), engine, grants, limits);
+        let started = forebay_http::Front::start(listener, SocketAddr::from(backend), engine, grants, limits);
         Ok(Self(started?))
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use forebay_core::log::status::Damage;
-use forebay_core::log::storage::{Disk, Storage};
+use forebay_core::status::Damage;
+use forebay_core::storage::{Disk, Storage};
 use forebay_core::{Apply, Error, ErrorKind, Finding, Item, OffsetRange};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};

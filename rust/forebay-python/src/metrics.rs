@@ -1,6 +1,6 @@
 //! Counters as rows that a Prometheus exporter renders without knowing any.
 
-use forebay_core::log::status::Mode;
+use forebay_core::status::Mode;
 use forebay_core::telemetry::{LATENCY_BOUNDS_MICROS, Row, Value};
 use forebay_core::{Engine, Report};
 use pyo3::prelude::*;

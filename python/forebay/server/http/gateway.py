@@ -1,7 +1,7 @@
 """Granian's worker inside our own process and event loop.
 
 `granian.server.embed` does the same, with a thread that polls; this stands directly on the classes below it. It is why
-the dependency is pinned to the patch. The front (`rust/forebay-front`) stands before it and passes connections on.
+the dependency is pinned to the patch. The front (`rust/forebay-http`) stands before it and passes connections on.
 """
 
 from __future__ import annotations

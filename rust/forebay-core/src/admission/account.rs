@@ -137,8 +137,8 @@ impl Drop for Charge<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use super::super::quota::{QuotaRates, Rate};
     use super::*;
-    use crate::admission::{QuotaRates, Rate};
     use crate::error::ErrorKind;
 
     fn limited(per_second: u64, burst: u64) -> QuotaRates {

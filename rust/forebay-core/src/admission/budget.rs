@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Askers;
+use super::askers::Askers;
 
 /// A bound on bytes held in memory. Reservations never wait: there is room, or there is not.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Budget;
+use super::budget::Budget;
 
 /// Bytes reserved on a budget that no stream has a share of; given back when dropped.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Who may come in: bytes are budgeted before anything is parsed, events are charged to quotas before the commit.
 
 mod account;
+mod allowed_keys;
 mod askers;
 mod budget;
 mod hold;
@@ -8,6 +9,7 @@ mod permit;
 mod quota;
 
 pub use account::{Account, Charge};
+pub use allowed_keys::AllowedKeys;
 pub use askers::Askers;
 pub use budget::Budget;
 pub use hold::Hold;

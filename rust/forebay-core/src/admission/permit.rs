@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Account, Budget};
+use super::account::Account;
+use super::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The ring's budget, one stream's share of it, and the token whose share it is as well, if any.

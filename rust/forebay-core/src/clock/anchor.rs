@@ -4,9 +4,8 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::moment::Boot;
-use crate::log::frame::{u32_at, u64_at};
-use crate::log::storage::{Storage, StorageFile, Synced, read_exact_at};
+use crate::bytes::{u32_at, u64_at};
+use crate::storage::{Boot, Storage, StorageFile, Synced, read_exact_at};
 
 /// The file, in the data directory.
 pub const CLOCK_FILE: &str = "clock";

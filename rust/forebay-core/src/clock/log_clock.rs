@@ -7,10 +7,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::anchor::{Anchor, AnchorFile, CLOCK_FILE};
-use super::moment::Moment;
 use crate::duration::micros;
 use crate::ids::Timestamp;
-use crate::log::storage::Storage;
+use crate::storage::{Moment, Storage};
 
 /// The longest time that the machine is believed to have been off without anybody's word: more is held. A wrong clock
 /// makes data at most this much too old, and maintenance of a machine is mostly shorter.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::log::storage::Storage;
-use crate::log::storage::faulty::{Fault, Faulty, Operation};
+use crate::storage::Storage;
+use crate::storage::faulty::{Fault, Faulty, Operation};
 
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3600 * SECOND;
@@ -20,7 +20,7 @@ fn open(storage: &Faulty) -> LogClock {
 /// A clock that has run and knows where it stands.
 fn running(storage: &Faulty) -> LogClock {
     let clock = open(storage);
-    clock.seen(crate::Timestamp(i64::MIN));
+    clock.seen(crate::ids::Timestamp(i64::MIN));
     clock.keep(true);
     clock
 }
@@ -157,7 +157,7 @@ fn without_an_anchor_the_time_since_the_newest_record_is_unproven() {
     let wall = storage.moment().wall.0;
     for (age, held) in [(8 * DAY, true), (HOUR / 2, false), (-400 * DAY, false)] {
         let clock = open(&storage);
-        clock.seen(crate::Timestamp(wall - age));
+        clock.seen(crate::ids::Timestamp(wall - age));
         clock.keep(false);
         assert_eq!(clock.doubt().is_some(), held, "{age}");
         assert!(same(clock.stamp().0 - wall, 0));
@@ -199,7 +199,7 @@ fn a_crash_at_every_step_leaves_a_clock_that_is_right_or_in_doubt() {
             let after = storage.crash_seeded(seed);
             after.set_wall_clock(8 * DAY);
             let clock = open(&after);
-            clock.seen(crate::Timestamp(before));
+            clock.seen(crate::ids::Timestamp(before));
             assert!(same(clock.now().0 - before, 10 * SECOND) || same(clock.now().0 - before, 0), "{changes} {seed}");
             assert!(clock.doubt().is_some());
         }

@@ -3,8 +3,8 @@
 use super::fetch::{Fetched, Reached};
 use crate::error::Error;
 use crate::ids::{Offset, PartitionId};
-use crate::log::event_json::{EventWriter, Layout};
 use crate::log::read::{Gap, RecordBatch};
+use crate::output::{EventWriter, Layout};
 
 /// Bytes of a record's JSON beside key, headers and value, generously.
 const RECORD_OVERHEAD_BYTES: usize = 160;

@@ -10,7 +10,7 @@ use super::reading::Reading;
 use super::rows::{Begun, OffsetRow};
 use crate::error::Result;
 use crate::ids::Ticket;
-use crate::log::append::{Append, Reply, Waiter};
+use crate::log::commit::{Append, Reply, Waiter};
 use crate::stream::Stream;
 
 impl Groups {

@@ -11,7 +11,7 @@ use super::position::check_inside;
 use super::rows::{Committed, OffsetRow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Ticket};
-use crate::log::append::{Append, Completer, Level, Receipt, Reply, Waiter};
+use crate::log::commit::{Append, Completer, Level, Receipt, Reply, Waiter};
 use crate::options::MAX_PARTITIONS;
 use crate::stream::Stream;
 

@@ -11,9 +11,9 @@ use super::names::{check_group, check_member};
 use super::position::{OnReset, Position, StartAt, resolve};
 use super::reading::Reading;
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::Filter;
 use crate::ids::{Offset, PartitionId, Timestamp};
 use crate::log::read::{Gap, RecordBatch};
+use crate::predicate::Filter;
 use crate::stream::Stream;
 
 /// One call of a consumer.

@@ -13,12 +13,12 @@ use super::rows::{GroupRow, OffsetRow, delete_offset};
 use crate::admission::Budget;
 use crate::clock::LogClock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::commit_queue::{CommitQueue, OPS_BYTES};
+use crate::log::commit::{CommitQueue, OPS_BYTES};
 use crate::log::read::Reader;
-use crate::log::status::Status;
-use crate::log::table::{Changes, Table, TableOp};
 use crate::options::Durability;
+use crate::status::Status;
 use crate::stream::Catalog;
+use crate::table::{Changes, Table, TableOp};
 
 /// Groups of one process. Each takes a few hundred bytes and a row; a client that makes up names must end somewhere.
 pub const MAX_GROUPS: usize = 10_000;

@@ -15,7 +15,6 @@ mod report;
 mod rows;
 mod share;
 mod sweep;
-mod wait;
 
 pub use answer::write_answer;
 pub use commit::{MAX_COMMIT_OFFSETS, OffsetCommit};

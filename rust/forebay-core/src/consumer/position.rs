@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Offset;
-use crate::log::ring::Partition;
+use crate::stream::Partition;
 
 /// What the reader asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,11 +7,10 @@ use super::groups::Groups;
 use super::position::Position;
 use super::share::share;
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::Filter;
 use crate::ids::{Offset, PartitionId};
 use crate::log::read::{Limits, RecordBatch};
-use crate::log::ring::Partition;
-use crate::stream::Stream;
+use crate::predicate::Filter;
+use crate::stream::{Partition, Stream};
 
 /// Encoded bytes of one answer's records, and one record always: an answer is held whole in memory, by at most as many
 /// readers at once as there are threads for them.

@@ -7,8 +7,7 @@ use super::group::{Group, GroupStream};
 use super::groups::Groups;
 use crate::error::Result;
 use crate::ids::{Offset, PartitionId, Timestamp};
-use crate::log::ring::Partition;
-use crate::stream::Stream;
+use crate::stream::{Partition, Stream};
 
 /// One group.
 #[derive(Clone, Debug, PartialEq, Eq)]

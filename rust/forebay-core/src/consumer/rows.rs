@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Offset, PartitionId, StreamId};
-use crate::log::table::{Table, TableOp};
+use crate::table::{Table, TableOp};
 
 /// A group's row, stored as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

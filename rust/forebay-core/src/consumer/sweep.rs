@@ -6,7 +6,7 @@ use super::group::Group;
 use super::groups::Groups;
 use super::rows::delete_offset;
 use crate::ids::Timestamp;
-use crate::log::table::TableOp;
+use crate::table::TableOp;
 
 /// A group that nobody has called for this long is deleted.
 pub const GROUP_IDLE: Duration = Duration::from_secs(7 * 24 * 3600);

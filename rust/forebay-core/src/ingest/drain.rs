@@ -2,20 +2,19 @@
 
 use std::borrow::Cow;
 
-use super::event::Event;
-use super::json::{JsonError, JsonStr, Scanner};
 use super::list::{open_body, read_events, take_in};
 use super::parsed::{OnInvalid, Parsed};
 use super::problem::{FirstProblem, Problem, malformed, not_json};
-use super::timestamp::parse_timestamp;
 use crate::error::Result;
 use crate::ids::Timestamp;
+use crate::json::{JsonError, JsonStr, Scanner};
+use crate::record::Event;
+use crate::record::MAX_KEY_BYTES;
+use crate::time::parse_timestamp;
 
 /// The most events in one body. The smallest event has about 80 bytes, so a body at the default limit of 16 MiB could
 /// hold twice as many; this bounds the memory of the parsed form, which is larger than such events.
 pub const MAX_EVENTS_PER_BODY: usize = 100_000;
-/// The longest key, unescaped: keys are kept in indexes and compared often, and no identifier needs more.
-pub const MAX_KEY_BYTES: usize = 1024;
 
 /// The fields that an event is checked for, in the order in which a missing one is reported.
 const REQUIRED: [&str; 5] = ["project_id", "timestamp", "level", "service", "message"];

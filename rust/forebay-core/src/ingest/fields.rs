@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::integer::integer;
-use super::json::{JsonError, JsonStr, Scanner};
-use super::timestamp::{from_millis, parse_timestamp};
 use crate::ids::Timestamp;
+use crate::json::{JsonError, JsonStr, Scanner};
+use crate::time::{from_millis, parse_timestamp};
 
 /// Reads the next value if it is a string, and skips it otherwise.
 #[inline]

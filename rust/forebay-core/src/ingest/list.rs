@@ -1,9 +1,10 @@
 //! Where the events of a body stand: in its array `events`, or in the array that the body is.
 
-use super::json::{JsonError, Scanner};
+use super::parsed::{OnInvalid, Parsed};
 use super::problem::{Problem, malformed, not_json};
-use super::{Event, OnInvalid, Parsed};
 use crate::error::Result;
+use crate::json::{JsonError, Scanner};
+use crate::record::Event;
 
 /// An event that was read to its end, or what is wrong with it.
 pub(super) type Read<'a> = std::result::Result<std::result::Result<Event<'a>, Box<Problem>>, JsonError>;

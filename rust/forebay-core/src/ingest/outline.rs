@@ -6,7 +6,7 @@ use super::events::{BatchOutline, EventOutline};
 use super::publish::PublishOutline;
 use super::quarantine::QuarantineOutline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::append::Receipt;
+use crate::log::commit::Receipt;
 
 /// One shape's answer, before the commit. The same request has the same outline when it is repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-use super::event::Event;
 use super::problem::placed;
+use crate::record::Event;
 
 /// What becomes of a body in which some events are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,23 +4,29 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::drain::parse_drain;
 use super::events::{IdSource, MAX_BATCH_EVENTS, Rules, parse_event_batch};
+use super::inflate;
+use super::inflate::Encoding;
+use super::outline::Outline;
+use super::parsed::{InvalidEvent, OnInvalid, Parsed};
+use super::quarantine::QuarantineOutline;
 use super::request::{Job, Request, Shape};
 use super::track::{parse_track, parse_track_batch};
-use super::{Encoding, Event, InvalidEvent, OnInvalid, Outline, Parsed, QuarantineOutline, inflate, parse_drain};
 use crate::admission::{Account, Charge, Cost, Permit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
-use crate::log::append::{Append, Reply};
-use crate::log::commit_queue::CommitQueue;
+use crate::log::StreamMaker;
+use crate::log::commit::Refused;
+use crate::log::commit::{Append, CommitQueue, Destination, Encoded, Placement, Reply, encode};
 use crate::log::dedup::{Begun, Claim, Dedup, Keep, Key};
-use crate::log::encode::{Destination, Encoded, Placement, encode};
-use crate::stream::{Stream, StreamMaker};
+use crate::record::Event;
+use crate::stream::Stream;
 use crate::telemetry::{Api, Counters, Failure};
 
 /// Parses bodies into batches.
 #[derive(Debug)]
-pub struct Parser {
+pub(crate) struct Parser {
     /// Where batches go.
     pub commits: Arc<CommitQueue>,
     /// Requests that were seen before.
@@ -37,15 +43,6 @@ pub struct Parser {
     pub max_batch_bytes: usize,
     /// The largest value of one record.
     pub max_record_bytes: usize,
-}
-
-/// A request that was refused, and is not answered yet.
-#[derive(Debug)]
-pub struct Refused {
-    /// Why.
-    pub error: Error,
-    /// Who waits.
-    pub reply: Reply,
 }
 
 /// A request that its own parser has read.
@@ -77,7 +74,7 @@ pub(super) struct Parcel<'p, 'e> {
 
 impl Parser {
     /// Parses a job and queues its batch; or answers it.
-    pub fn process(&self, job: Job) {
+    pub(crate) fn process(&self, job: Job) {
         if let Err(refused) = self.accept(job) {
             refused.reply.finish_and_wake(Err(refused.error));
         }
@@ -87,7 +84,7 @@ impl Parser {
     ///
     /// # Errors
     /// What is wrong with the body, or `Saturated` when its records have no room.
-    pub fn accept(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
+    pub(crate) fn accept(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
         match job.request.shape {
             Shape::Drain | Shape::Track | Shape::TrackBatch => self.whole(job),
             Shape::Event | Shape::EventBatch => self.events(job),
@@ -208,7 +205,7 @@ impl Parser {
     /// # Errors
     /// What is wrong with the body; `Saturated` when its records have no room, or a quota has none for it now;
     /// `PayloadTooLarge` when it can never have.
-    pub fn batch(
+    pub(crate) fn batch(
         &self,
         request: &Request,
         body: &[u8],

@@ -12,7 +12,7 @@ use crate::thread::{OnPanic, join, spawn};
 
 /// Starts workers, and joins those that ended.
 #[derive(Debug)]
-pub struct WorkerPool {
+pub(crate) struct WorkerPool {
     jobs: Arc<JobQueue>,
     parser: Arc<Parser>,
     threads: Mutex<Threads>,
@@ -28,19 +28,19 @@ struct Threads {
 impl WorkerPool {
     /// No workers yet.
     #[must_use]
-    pub fn new(jobs: Arc<JobQueue>, parser: Arc<Parser>) -> Self {
+    pub(crate) fn new(jobs: Arc<JobQueue>, parser: Arc<Parser>) -> Self {
         Self { jobs, parser, threads: Mutex::default() }
     }
 
     /// How many workers there are; for a moment after a resize to fewer, those that finish a job are among them.
     #[must_use]
-    pub fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         self.jobs.live()
     }
 
     /// How many workers there should be.
     #[must_use]
-    pub fn wanted(&self) -> usize {
+    pub(crate) fn wanted(&self) -> usize {
         self.jobs.wanted()
     }
 
@@ -49,7 +49,7 @@ impl WorkerPool {
     ///
     /// # Errors
     /// When the operating system has no thread left; the number is then what it was, or lower if some of those ended.
-    pub fn resize(&self, workers: usize) -> io::Result<()> {
+    pub(crate) fn resize(&self, workers: usize) -> io::Result<()> {
         // Held to the end: one resize at a time, and a stop joins whatever this has started.
         let mut threads = self.threads.lock();
         let before = self.jobs.wanted();
@@ -77,7 +77,7 @@ impl WorkerPool {
     }
 
     /// Closes the queue, and waits until what is in it is parsed and every worker has ended.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.jobs.close();
         self.threads.lock().running.drain(..).for_each(join);
     }

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::InvalidEvent;
-use super::json::JsonError;
+use super::parsed::InvalidEvent;
 use crate::error::{Error, ErrorKind};
+use crate::json::JsonError;
 
 /// The longest name of a field that a message repeats, in characters.
 const MAX_SHOWN_CHARACTERS: usize = 64;

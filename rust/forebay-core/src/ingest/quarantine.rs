@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use super::outline::{limits_changed, write_failures};
-use super::{InvalidEvent, Parsed};
+use super::parsed::{InvalidEvent, Parsed};
 use crate::error::Result;
-use crate::log::append::Receipt;
+use crate::log::commit::Receipt;
 
 /// The most events that an answer names; those behind them are only counted. The largest batch of `forebay.client` has as
 /// many. A body may hold a hundred times as many, of three bytes each: without a bound, what is kept of it until the

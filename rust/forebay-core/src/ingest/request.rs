@@ -1,15 +1,16 @@
 //! An ingest request, before and after its admission.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Encoding, OnInvalid};
+use super::inflate::Encoding;
+use super::parsed::OnInvalid;
+use crate::admission::AllowedKeys;
 use crate::admission::{Account, Permit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
-use crate::log::append::Reply;
+use crate::log::commit::Reply;
 use crate::log::dedup::Key;
 use crate::stream::{ANALYTICS, EVENTS, LOGS, Stream};
 use crate::telemetry::Api;
@@ -74,9 +75,6 @@ impl Shape {
         }
     }
 }
-
-/// The keys that a sender may write: its projects.
-pub type AllowedKeys = Arc<BTreeSet<Vec<u8>>>;
 
 /// An ingest request.
 pub struct Request {
@@ -144,10 +142,10 @@ impl Request {
         self.bytes().len() <= limit && self.encoding == Encoding::Identity && self.on_invalid == OnInvalid::Refuse
     }
 
-    pub(crate) fn check_keys(&self, parsed: &super::Parsed<'_>) -> Result<()> {
+    pub(crate) fn check_keys(&self, parsed: &super::parsed::Parsed<'_>) -> Result<()> {
         let Some(allowed) = &self.allowed else { return Ok(()) };
         let forbidden =
-            |event: &super::Event<'_>| !event.key.as_ref().is_some_and(|key| allowed.contains(key.as_ref()));
+            |event: &crate::record::Event<'_>| !event.key.as_ref().is_some_and(|key| allowed.contains(key.as_ref()));
         match parsed.events.iter().position(forbidden) {
             Some(index) => {
                 let index = parsed.index_in_body(index);
@@ -170,7 +168,7 @@ impl fmt::Debug for Request {
 
 /// A request that was admitted.
 #[derive(Debug)]
-pub struct Job {
+pub(crate) struct Job {
     /// The request.
     pub request: Request,
     /// Where its records go.

@@ -18,7 +18,7 @@ use crate::telemetry::Live;
 /// there is one queue whatever the number of workers, and a worker looks whether it is surplus only when it has handed
 /// its job's batch over, so that no job is taken twice, put back, or left behind.
 #[derive(Debug, Default)]
-pub struct JobQueue {
+pub(crate) struct JobQueue {
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -36,7 +36,7 @@ struct State {
 
 impl JobQueue {
     /// Hands a job to the workers. After the close it is dropped, which answers it.
-    pub fn push(&self, job: Job) {
+    pub(crate) fn push(&self, job: Job) {
         let mut state = self.state.lock();
         if state.closed {
             drop(state);
@@ -51,31 +51,31 @@ impl JobQueue {
     }
 
     /// How many jobs wait, and when the one that has waited longest was admitted.
-    pub fn waiting(&self) -> (usize, Option<Instant>) {
+    pub(crate) fn waiting(&self) -> (usize, Option<Instant>) {
         let state = self.state.lock();
         (state.jobs.len(), state.jobs.front().map(|job| job.admitted))
     }
 
     /// No job is taken from here on; what is queued is still parsed.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.wake.notify_all();
     }
 
     /// How many workers there are.
-    pub fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         self.state.lock().live
     }
 
     /// How many workers there should be.
-    pub fn wanted(&self) -> usize {
+    pub(crate) fn wanted(&self) -> usize {
         self.state.lock().wanted
     }
 
     /// Sets how many workers there should be, and returns how many the caller has to start for it: they count as live
     /// from now on. Surplus ones end by themselves, each after its job. None is started after the close. `live` is told
     /// how many there should be, so that who has set the number sees it at once.
-    pub fn want(&self, workers: usize, live: &Live) -> usize {
+    pub(crate) fn want(&self, workers: usize, live: &Live) -> usize {
         let mut state = self.state.lock();
         if state.closed {
             return 0;
@@ -91,12 +91,12 @@ impl JobQueue {
     }
 
     /// Takes back workers that could not be started.
-    pub fn not_started(&self, workers: usize) {
+    pub(crate) fn not_started(&self, workers: usize) {
         self.state.lock().live -= workers;
     }
 
     /// One worker's thread: parses until it is surplus, or the queue is closed and empty.
-    pub fn work(&self, parser: &Parser) {
+    pub(crate) fn work(&self, parser: &Parser) {
         while let Some(job) = self.next() {
             // A defect costs the request that met it, which is answered and counted by the drop of its reply, and not the worker.
             // What the workers share stays whole: its locks are held for single steps, and are free after a panic.

@@ -5,8 +5,8 @@ use super::body::Bodies;
 use super::run::Run;
 use super::schedule::{Due, Schedule};
 use crate::engine::Engine;
-use crate::ingest::request::{Intended, Request, Shape};
-use crate::log::append::Completer;
+use crate::ingest::{Intended, Request, Shape};
+use crate::log::commit::Completer;
 
 /// How long answers are waited for after the last request. Whatever is not answered by then stays in flight.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);

@@ -3,7 +3,6 @@
 
 mod body;
 mod generator;
-#[allow(clippy::module_inception)] // the noun is the module's own
 mod load_test;
 mod report;
 mod run;

@@ -8,7 +8,7 @@ use super::schedule::Due;
 use super::spec::LoadTestSpec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Ticket, Timestamp};
-use crate::log::append::{Completer, Receipt};
+use crate::log::commit::{Completer, Receipt};
 use crate::telemetry::Histogram;
 
 /// Requests under way at most: about a second of the highest rate. What is due beyond it is not sent, so that a storage

@@ -7,31 +7,24 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::dedup::Dedup;
-use super::failure::{Failure, StageError, Verdict};
-use super::footprint::batch_bytes;
-use super::frame::Decoded;
-use super::journal::JournalFile;
-use super::journal_files::JournalFiles;
-use super::record::Records;
-use super::replay::{Replay, Step, Tail};
-use super::ring::{Payload, Run, Times};
-use super::seal_queue::{Contents, Full};
-use super::sealer::Sealer;
-use super::segment::{SEGMENT_DIRECTORY, SegmentName};
-use super::spares::Spares;
-use super::state::{STATE_DIRECTORY, State};
-use super::status::{Damage, Mode, Status};
-use super::storage::Storage;
-use super::table::{Changes, NEXT_STREAM_ID, Table, TableOp, number_key};
 use crate::admission::{Budget, Permit};
 use crate::ids::{Offset, PartitionId, Sequence, StreamId, Timestamp};
+use crate::log::commit::batch_bytes;
+use crate::log::dedup::Dedup;
+use crate::log::journal::{Decoded, JournalFile, JournalFiles, Replay, Spares, Step, Tail};
+use crate::log::segment::{Contents, Full, Sealer};
+use crate::log::state::{STATE_DIRECTORY, State};
 use crate::options::Access;
-use crate::stream::{Catalog, SegmentPart, StreamDefinition};
+use crate::record::Records;
+use crate::status::{Damage, Failure, Mode, StageError, Status, Verdict};
+use crate::storage::Storage;
+use crate::stream::SEGMENT_DIRECTORY;
+use crate::stream::{Catalog, Payload, Run, SegmentName, SegmentPart, StreamDefinition, Times};
+use crate::table::{Changes, NEXT_STREAM_ID, Table, TableOp, number_key};
 
 /// What recovery builds up.
 #[derive(Debug)]
-pub struct Recovery<'a> {
+pub(crate) struct Recovery<'a> {
     /// Where everything is read from.
     pub storage: &'a Arc<dyn Storage>,
     /// Where streams go.
@@ -52,7 +45,7 @@ pub struct Recovery<'a> {
 
 /// What a log goes on with.
 #[derive(Debug)]
-pub struct Recovered {
+pub(crate) struct Recovered {
     /// The last commit.
     pub sequence: Sequence,
     /// Files that are replayed and still have to be sealed, oldest first.
@@ -66,7 +59,7 @@ pub struct Recovered {
 impl<'a> Recovery<'a> {
     /// Takes in the tables.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         storage: &'a Arc<dyn Storage>,
         catalog: &'a Catalog,
         ring: &'a Arc<Budget>,
@@ -89,7 +82,7 @@ impl<'a> Recovery<'a> {
     ///
     /// # Errors
     /// Whatever the storage says that is not about one file alone.
-    pub fn replay(mut self, files: JournalFiles, sealer: &mut Sealer, spares: &Spares) -> io::Result<Recovered> {
+    pub(crate) fn replay(mut self, files: JournalFiles, sealer: &mut Sealer, spares: &Spares) -> io::Result<Recovered> {
         self.settle_state()?;
         let mut unsealed: Vec<Full> = Vec::new();
         let mut last: Option<(Replay, Tail)> = None;

@@ -5,12 +5,17 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use super::{REJECTED_SUFFIX, SegmentFiles, Stream, StreamDefinition, WATCHES_BYTES};
+use super::definition::StreamDefinition;
+use super::parts::SegmentFiles;
+use super::stream::Stream;
+use super::watch::WATCHES_BYTES;
 use crate::admission::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::StreamId;
-use crate::log::table::{NEXT_STREAM_ID, Table, TableOp};
+use crate::table::{NEXT_STREAM_ID, Table, TableOp};
 
+/// What the name of a stream of rejected events ends with.
+pub const REJECTED_SUFFIX: &str = ".rejected";
 /// The drain's stream.
 pub const LOGS: &str = "logs";
 /// The events API's stream.

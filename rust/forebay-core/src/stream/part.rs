@@ -1,10 +1,9 @@
 //! What one segment file holds of one stream: a row of the segments table.
 
+use super::segment_name::SegmentName;
+use crate::bytes::{u32_at, u64_at};
 use crate::ids::{Generation, Offset, PartitionId, StreamId, Timestamp};
-use crate::log::block::BlockRow;
-use crate::log::frame::{u32_at, u64_at};
-use crate::log::segment::SegmentName;
-use crate::log::table::number_key;
+use crate::table::number_key;
 
 /// A stream's records in one segment file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +20,23 @@ pub struct SegmentPart {
     pub oldest_append: Timestamp,
     /// Per partition: the first offset, and how many records.
     pub spans: Vec<(PartitionId, Offset, u64)>,
+}
+
+/// What a part counts of one block of its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockSpan {
+    /// The records' partition.
+    pub partition: PartitionId,
+    /// The first record's offset.
+    pub base: Offset,
+    /// How many records.
+    pub records: u64,
+    /// Bytes in the file, the block's header included.
+    pub stored_bytes: u64,
+    /// The records' bytes before compression.
+    pub raw_bytes: u64,
+    /// When the newest record was appended.
+    pub newest_append: Timestamp,
 }
 
 const SPAN_BYTES: usize = 20;
@@ -43,17 +59,19 @@ impl SegmentPart {
 
     /// Takes in blocks, in the order of their partitions and offsets. Where offsets are missing a span ends, so a
     /// partition with holes has several.
-    pub fn add_rows<'a>(&mut self, rows: impl Iterator<Item = &'a BlockRow>) {
-        for row in rows {
-            self.stored_bytes += row.file_bytes();
-            self.raw_bytes += u64::from(row.raw_bytes);
-            self.newest_append = self.newest_append.max(row.newest_append);
-            self.oldest_append = self.oldest_append.min(row.newest_append);
+    pub fn add_blocks(&mut self, blocks: impl Iterator<Item = BlockSpan>) {
+        for block in blocks {
+            self.stored_bytes += block.stored_bytes;
+            self.raw_bytes += block.raw_bytes;
+            self.newest_append = self.newest_append.max(block.newest_append);
+            self.oldest_append = self.oldest_append.min(block.newest_append);
             match self.spans.last_mut() {
-                Some((partition, base, records)) if *partition == row.partition && base.plus(*records) == row.base => {
-                    *records += u64::from(row.records);
+                Some((partition, base, records))
+                    if *partition == block.partition && base.plus(*records) == block.base =>
+                {
+                    *records += block.records;
                 }
-                Some(_) | None => self.spans.push((row.partition, row.base, row.records.into())),
+                Some(_) | None => self.spans.push((block.partition, block.base, block.records)),
             }
         }
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::SegmentPart;
+use super::part::SegmentPart;
+use super::segment_name::SegmentName;
 use crate::ids::{Offset, PartitionId};
-use crate::log::segment::SegmentName;
 
 /// What a stream's parts have together. It is kept, not counted: who asks does not pay for every part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,13 +7,16 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::catalog::is_reserved;
+use super::definition::StreamDefinition;
+use super::part::SegmentPart;
+use super::partition::Partition;
 use super::parts::{Parts, SegmentFiles, Sums};
-use super::{SegmentPart, StreamDefinition, Watches, is_reserved};
+use super::segment_name::SegmentName;
+use super::watch::Watches;
 use crate::admission::{Budget, Quota};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Offset, PartitionId, StreamId};
-use crate::log::ring::Partition;
-use crate::log::segment::SegmentName;
 
 /// A named set of partitions.
 #[derive(Debug)]

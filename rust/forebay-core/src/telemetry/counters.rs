@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::api::{Api, ByApi};
-use super::histogram::{Histogram, Snapshot};
-use super::live::Live;
 use crate::error::{Error, ErrorKind};
+use crate::telemetry::api::{Api, ByApi};
+use crate::telemetry::histogram::{Histogram, Snapshot};
+use crate::telemetry::live::Live;
 
 /// Bucket bounds for exported latencies, in microseconds: 100 µs to 10 s. Below is a memory-speed acknowledgement, above
 /// every client has given up; 250 µs to 5 ms, where a sync lies, are the closest.

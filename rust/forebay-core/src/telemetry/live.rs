@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::counters::Counter;
-use super::histogram::{Histogram, Snapshot};
-use super::metrics::{Errors, ErrorsByType, Health, HealthStatus, Latency, Metrics, System, Throughput};
-use super::under_way::UnderWay;
-use super::vitals::Sampler;
-use super::window::{Sums, WINDOW, Window};
 use crate::duration::millis;
 use crate::error::ErrorKind;
 use crate::ids::Timestamp;
+use crate::telemetry::counters::Counter;
+use crate::telemetry::histogram::{Histogram, Snapshot};
+use crate::telemetry::in_flight::UnderWay;
+use crate::telemetry::metrics::{Errors, ErrorsByType, Health, HealthStatus, Latency, Metrics, System, Throughput};
+use crate::telemetry::usage_sampler::Sampler;
+use crate::telemetry::window::{Sums, WINDOW, Window};
 
 /// Why events were not stored, as `/api/metrics` tells failures apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

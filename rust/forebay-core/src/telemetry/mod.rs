@@ -3,18 +3,17 @@
 mod api;
 mod counters;
 mod histogram;
-mod history;
+mod in_flight;
 mod live;
 mod metrics;
-mod under_way;
-mod vitals;
+mod usage_sampler;
 mod window;
 
 pub use api::{Api, ByApi};
 pub use counters::{ByError, Counter, Counters, Kind, LATENCY_BOUNDS_MICROS, Row, Value};
 pub use histogram::{Histogram, MAX_MICROS, Snapshot};
-pub use history::{History, HistoryAnswer, MAX_HISTORY_HOURS};
+pub use in_flight::{Entered, UnderWay};
 pub use live::{Failure, Live, Tally};
+pub(crate) use live::{by_type, error_rate, latency, per_second};
 pub use metrics::{Errors, ErrorsByType, Health, HealthStatus, Latency, Metrics, System, Throughput};
-pub use under_way::{Entered, UnderWay};
 pub use window::WINDOW;

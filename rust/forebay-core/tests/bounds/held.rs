@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use forebay_core::log::storage::{DirectoryLock, Disk, Entry, Storage, StorageFile};
+use forebay_core::storage::{DirectoryLock, Disk, Entry, Storage, StorageFile};
 use parking_lot::{Condvar, Mutex};
 
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! How many streams and partitions there may be.
 
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Engine, ErrorKind, LOGS, MAX_PARTITIONS, OnInvalid, Options, Request, Shape};
 
 use crate::common::{open, small};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{
     Body, Engine, LOGS, Limits, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, NewRecord, Offset, Options, PartitionId,
     REJECTED_SUFFIX, Result,

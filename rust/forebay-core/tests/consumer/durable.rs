@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use forebay_core::ErrorKind;
 use forebay_core::consumer::{Consume, GROUP_IDLE, IDLE_GRACE, MAX_GROUPS, OffsetCommit};
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 
 use crate::common;
 use crate::world::*;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use forebay_core::consumer::{Consume, Fetched, StartAt};
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{Engine, ErrorKind, Filter, Gap, Limits, Offset, PartitionId};
 
 use crate::common;
@@ -189,7 +189,7 @@ fn a_filter_tells_the_gaps_that_it_passes_and_no_others() {
 fn a_missing_file_is_a_gap() {
     let storage = sealed(1);
     let (path, _) = second(&storage);
-    forebay_core::log::storage::Storage::remove(&storage, &path).unwrap();
+    forebay_core::storage::Storage::remove(&storage, &path).unwrap();
     let engine = engine(&storage);
     let all = engine.groups().consume(&plain(Instant::now())).unwrap();
     assert_eq!(all.gaps, [Gap { partition: PartitionId(0), from: Offset(RECORDS), to: Offset(2 * RECORDS) }]);

@@ -109,7 +109,7 @@ fn an_answer_is_bounded_in_bytes() {
 
 #[test]
 fn below_the_start_after_retention() {
-    let storage = forebay_core::log::storage::faulty::Faulty::new(1);
+    let storage = forebay_core::storage::faulty::Faulty::new(1);
     let options = forebay_core::Options {
         logs_retention: Retention { age: None, bytes: Some(1) },
         logs_partitions: 1,
@@ -180,7 +180,7 @@ fn offsets_move_past_what_a_filter_leaves_out() {
 fn a_filter_that_matches_nothing_ends_its_call() {
     const RECORDS: u64 = 2 * MAX_FILTERED_RECORDS as u64 + 10;
     let nothing = Filter::new("offset < 0").unwrap();
-    let storage = forebay_core::log::storage::faulty::Faulty::new(1);
+    let storage = forebay_core::storage::faulty::Faulty::new(1);
     let options = forebay_core::Options { ring_bytes: 64 << 20, journal_file_bytes: 16 << 20, ..common::small() };
     let engine = common::open(&storage, &options).unwrap();
     engine.create_stream(STREAM, 1).unwrap();

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use forebay_core::consumer::{Consume, IDLE_GRACE, StartAt};
-use forebay_core::log::storage::faulty::{Fault, Operation};
+use forebay_core::storage::faulty::{Fault, Operation};
 use forebay_core::{Engine, ErrorKind, Offset, PartitionId};
 
 use crate::common;

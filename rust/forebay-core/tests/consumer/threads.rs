@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use forebay_core::consumer::{Consume, Fetched, LEASE, OnReset, StartAt};
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{Engine, Error, ErrorKind, Filter, NewRecord, PartitionId, StreamChange};
 
 use crate::common;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use forebay_core::consumer::{Consume, Fetched, OffsetCommit, OnReset, StartAt, write_answer};
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Engine, Error, ErrorKind, NewRecord, Offset, PartitionId, Result};
 
 use crate::common;
@@ -73,7 +73,7 @@ pub fn partitions(fetched: &Fetched) -> Vec<u32> {
 pub fn places(fetched: &Fetched) -> Vec<(u32, u64)> {
     let of = |batch: &forebay_core::RecordBatch| {
         let partition = batch.partition().0;
-        let place = move |(offset, record): (Offset, forebay_core::log::record::Record<'_>)| {
+        let place = move |(offset, record): (Offset, forebay_core::record::Record<'_>)| {
             assert_eq!(record.value, offset.0.to_string().as_bytes());
             (partition, offset.0)
         };

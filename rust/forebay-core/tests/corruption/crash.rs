@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::{Effect, Fault, Faulty, Operation};
+use forebay_core::status::Mode;
+use forebay_core::storage::faulty::{Effect, Fault, Faulty, Operation};
 use forebay_core::{Durability, Engine, LOGS, Request, Shape};
 
 use crate::common::ledger::{After, Ledger};
@@ -85,7 +85,7 @@ fn a_crash_after_every_single_change_loses_nothing() {
 }
 
 fn storage_still_works(storage: &Faulty) -> bool {
-    use forebay_core::log::storage::Storage;
+    use forebay_core::storage::Storage;
     let storage: Arc<dyn Storage> = Arc::new(storage.clone());
     storage.free_bytes().is_ok()
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use forebay_core::log::status::{Damage, Mode};
-use forebay_core::log::storage::faulty::{Faulty, Operation};
+use forebay_core::status::{Damage, Mode};
+use forebay_core::storage::faulty::{Faulty, Operation};
 use forebay_core::{Engine, LOGS, Options, Report, Request, Shape};
 
 use crate::common::{self, Log, Mark, Place, read_all, until, wait_sealed};

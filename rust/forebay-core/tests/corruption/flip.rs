@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use forebay_core::log::status::Mode;
+use forebay_core::status::Mode;
 use forebay_core::{Access, Options};
 
 use crate::common::{self, read_all};
@@ -40,8 +40,7 @@ fn flip(directory: &Directory, path: &Path, position: u64, outcomes: &mut Outcom
         }
         Mode::Running => {
             assert!(name.starts_with("segments/"), "{what}: {report:?}");
-            let complete =
-                |d: &forebay_core::log::status::Damage| d.file == name && d.range.is_some() && d.stream.is_some();
+            let complete = |d: &forebay_core::status::Damage| d.file == name && d.range.is_some() && d.stream.is_some();
             assert!(report.damages.iter().all(complete), "{what}: {report:?}");
             assert!(missing <= 3, "{what}: {missing} records are missing, more than a block's");
             outcomes.quarantined += 1;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::{Effect, Fault, Faulty, Operation};
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::{Effect, Fault, Faulty, Operation};
 use forebay_core::{Request, Shape};
 
 use crate::common::{self, Mark, frames, read_all, wait_sealed};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use forebay_core::log::frame::{FrameHead, FrameKind, Life};
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::log::journal::{FrameHead, FrameKind, Life};
+use forebay_core::status::Mode;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Generation, NewRecord, PartitionId, Request, Sequence, Shape, Timestamp};
 
 use crate::common::{self, Mark, frames, until};

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use forebay_core::LOGS;
-use forebay_core::log::status::{Damage, Mode};
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::status::{Damage, Mode};
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::Faulty;
 
 use crate::common::{self, read_all};
 use crate::directory::{Directory, Ended, ingest, missing, options};

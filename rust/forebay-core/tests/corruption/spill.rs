@@ -1,7 +1,7 @@
 //! Recovery of more journal files than the ring has room for: it seals as it goes.
 
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::{Cause, Fault, Faulty, Operation};
+use forebay_core::status::Mode;
+use forebay_core::storage::faulty::{Cause, Fault, Faulty, Operation};
 
 use crate::common::{self, Mark, read_all};
 use crate::directory::{Directory, options};

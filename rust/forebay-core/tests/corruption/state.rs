@@ -1,7 +1,7 @@
 //! Damaged and missing state files, and what an interrupted sealing leaves behind.
 
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 
 use crate::common::{self, read_all, wait_sealed};
 use crate::directory::{Directory, Ended, assert_read_only, assert_refuses, ingest, options};

@@ -9,7 +9,7 @@ mod sent;
 use std::collections::BTreeMap;
 
 use common::{open, small, until};
-use forebay_core::log::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{
     EVENTS, Engine, ErrorKind, Key, Limits, NewRecord, Offset, Options, PartitionId, Request, Result, Shape, Timestamp,
 };

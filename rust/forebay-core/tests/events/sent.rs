@@ -1,7 +1,7 @@
 //! Any events, sent as a batch: what is stored re-parses to what was sent, and the bad ones are named by their places.
 
 use forebay_core::Options;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::faulty::Faulty;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -5,8 +5,8 @@ mod numbers;
 
 use std::time::{Duration, Instant};
 
-use forebay_core::filter::{MAX_EXPRESSION_BYTES, MAX_STEPS};
-use forebay_core::log::record::Record;
+use forebay_core::predicate::{MAX_EXPRESSION_BYTES, MAX_STEPS};
+use forebay_core::record::Record;
 use forebay_core::{ErrorKind, Filter, Offset, PartitionId, Timestamp};
 
 const VALUE: &str = r#"{"amount":1500,"price":9.5,"who":{"name":"ann","tags":["a","b"]},"big":18446744073709551615,

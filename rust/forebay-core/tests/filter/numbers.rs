@@ -1,6 +1,6 @@
 //! Numbers of every size in filters, and what stands beside them.
 
-use forebay_core::log::record::Record;
+use forebay_core::record::Record;
 use forebay_core::{Filter, Offset, PartitionId};
 
 use crate::{chooses, record};

@@ -1,4 +1,6 @@
-use forebay_core::ingest::{MAX_EVENTS_PER_BODY, MAX_KEY_BYTES, OnInvalid, Parsed, parse_drain, parse_timestamp};
+use forebay_core::ingest::{MAX_EVENTS_PER_BODY, OnInvalid, Parsed, parse_drain};
+use forebay_core::record::MAX_KEY_BYTES;
+use forebay_core::time::parse_timestamp;
 use forebay_core::{Error, ErrorKind, Timestamp};
 
 const MAX_RECORD_BYTES: usize = 1 << 20;

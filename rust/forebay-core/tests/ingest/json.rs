@@ -1,4 +1,4 @@
-use forebay_core::ingest::json::{JsonError, JsonFault, MAX_DEPTH, Scanner, minify, validate};
+use forebay_core::json::{JsonError, JsonFault, MAX_DEPTH, Scanner, minify, validate};
 use proptest::prelude::*;
 
 fn fault(text: &[u8]) -> Option<(JsonFault, usize)> {

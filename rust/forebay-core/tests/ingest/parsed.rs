@@ -1,7 +1,8 @@
 use std::borrow::Cow;
 
 use forebay_core::Timestamp;
-use forebay_core::ingest::{Event, InvalidEvent, Parsed};
+use forebay_core::ingest::{InvalidEvent, Parsed};
+use forebay_core::record::Event;
 
 #[test]
 fn recycling_keeps_the_memory_and_nothing_else() {

@@ -1,5 +1,5 @@
 use forebay_core::Timestamp;
-use forebay_core::ingest::{TimestampError, format_micros, format_millis, parse_timestamp};
+use forebay_core::time::{TimestampError, format_micros, format_millis, parse_timestamp};
 use proptest::prelude::*;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, OffsetDateTime, UtcOffset};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forebay_core::log::storage::faulty::{Cause, Effect, Operation};
+use forebay_core::storage::faulty::{Cause, Effect, Operation};
 use forebay_core::{Durability, OnInvalid, PartitionId, Retention, StreamReport};
 use proptest::prelude::*;
 

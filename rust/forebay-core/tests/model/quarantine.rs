@@ -2,7 +2,7 @@
 //! all of what was put aside is there, or nothing is; and its repeat is answered like the first.
 
 use forebay_core::log::dedup::Key;
-use forebay_core::log::storage::faulty::Faulty;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Engine, LOGS, OnInvalid, Options, Receipt, Request, Result, Shape};
 
 use crate::common::{self, Mark, read_all, small};

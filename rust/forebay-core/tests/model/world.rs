@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use forebay_core::log::dedup::Key;
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::faulty::{Cause, Effect, Fault, Faulty, Operation};
+use forebay_core::status::Mode;
+use forebay_core::storage::faulty::{Cause, Effect, Fault, Faulty, Operation};
 use forebay_core::{Engine, Error, ErrorKind, LOGS, Limits, Options, PartitionId, Request, Result, Shape};
 
 use crate::common::ledger::{After, Ledger};

@@ -1,6 +1,6 @@
 //! Bodies from a seed: drain bodies and other JSON, with oddities that are still JSON, and then some of them broken.
 
-use forebay_core::ingest::MAX_KEY_BYTES;
+use forebay_core::record::MAX_KEY_BYTES;
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014): neighbouring seeds give
 /// unrelated sequences.

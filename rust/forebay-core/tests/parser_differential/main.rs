@@ -8,8 +8,8 @@ mod generate;
 mod oracle;
 
 use forebay_core::Timestamp;
-use forebay_core::ingest::json::{minify, validate};
 use forebay_core::ingest::{OnInvalid, Parsed, parse_drain};
+use forebay_core::json::{minify, validate};
 use generate::body;
 use oracle::{Expected, MAX_RECORD_BYTES, expected_drain, is_acceptable_json};
 

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use forebay_core::Timestamp;
-use forebay_core::ingest::json::MAX_DEPTH;
-use forebay_core::ingest::{MAX_KEY_BYTES, parse_timestamp};
+use forebay_core::json::MAX_DEPTH;
+use forebay_core::record::MAX_KEY_BYTES;
+use forebay_core::time::parse_timestamp;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forebay_core::log::frame::{FRAME_HEADER_BYTES, FrameHead, FrameKind, PAGE_BYTES};
 use forebay_core::log::journal::JournalFile;
-use forebay_core::log::status::Mode;
-use forebay_core::log::storage::Storage;
-use forebay_core::log::storage::faulty::Faulty;
-use forebay_core::log::table::{Table, TableOp};
+use forebay_core::log::journal::{FRAME_HEADER_BYTES, FrameHead, FrameKind, PAGE_BYTES};
+use forebay_core::status::Mode;
+use forebay_core::storage::Storage;
+use forebay_core::storage::faulty::Faulty;
 use forebay_core::stream::is_builtin;
+use forebay_core::table::{Table, TableOp};
 use forebay_core::{Apply, Engine, Limits, NewRecord, Offset, OffsetRange, Options, repair, verify};
 
 /// Stream by its identity (a lost name is made up anew), partition, offset.

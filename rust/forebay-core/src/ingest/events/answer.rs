@@ -7,7 +7,7 @@ use super::event::Identity;
 use crate::error::Result;
 use crate::ids::Timestamp;
 use crate::ingest::outline::{limits_changed, write_failures};
-use crate::log::append::Receipt;
+use crate::log::commit::Receipt;
 
 /// What the answer to a single event needs beside the receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]

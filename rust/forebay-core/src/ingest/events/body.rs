@@ -1,11 +1,12 @@
 //! Bodies: one event, or an array of them.
 
-use super::event::{self, Identity, Rules};
+use super::event;
+use super::event::{Identity, Rules};
 use crate::error::Result;
-use crate::ingest::json::Scanner;
 use crate::ingest::list::parse_array_body;
+use crate::ingest::parsed::{OnInvalid, Parsed};
 use crate::ingest::problem::not_json;
-use crate::ingest::{OnInvalid, Parsed};
+use crate::json::Scanner;
 
 /// The contract's limit for one batch of the events and the analytics API.
 pub const MAX_BATCH_EVENTS: usize = 1000;

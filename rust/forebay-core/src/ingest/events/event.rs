@@ -8,11 +8,11 @@ use super::id::{Series, Token};
 use crate::ids::Timestamp;
 use crate::ingest::fields::read_text;
 use crate::ingest::integer::integer;
-use crate::ingest::json::{JsonError, JsonStr, Scanner};
 use crate::ingest::list::read_object;
 use crate::ingest::problem::{FirstProblem, Problem};
-use crate::ingest::timestamp::from_millis;
-use crate::ingest::{Event, MAX_KEY_BYTES};
+use crate::json::{JsonError, JsonStr, Scanner};
+use crate::record::{Event, MAX_KEY_BYTES};
+use crate::time::from_millis;
 
 /// The longest `id`, unescaped: it comes back in answers and is what consumers keep to tell repeats, and no identifier
 /// needs more.

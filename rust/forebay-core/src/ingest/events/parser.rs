@@ -1,14 +1,15 @@
 //! From a request of the events API to a batch on its way to the committer.
 
-use super::{BatchOutline, EventOutline, MAX_BATCH_EVENTS, Rules, parse_event, parse_event_batch};
+use super::answer::{BatchOutline, EventOutline};
+use super::body::{MAX_BATCH_EVENTS, parse_event, parse_event_batch};
+use super::event::Rules;
 use crate::error::Result;
 use crate::ingest::outline::Outline;
-use crate::ingest::parser::{Parcel, Parser, Refused};
+use crate::ingest::parsed::{OnInvalid, Parsed};
+use crate::ingest::parser::{Parcel, Parser};
 use crate::ingest::request::{Job, Shape};
-use crate::ingest::{OnInvalid, Parsed};
-use crate::log::append::{Level, Receipt};
+use crate::log::commit::{Level, Placement, Receipt, Refused};
 use crate::log::dedup::Keep;
-use crate::log::encode::Placement;
 
 impl Parser {
     /// Parses a request of the events API and queues its batch. A repeat of an earlier one is answered, or waits for it.

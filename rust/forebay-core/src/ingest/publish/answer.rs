@@ -6,10 +6,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{EventId, Offset, PartitionId, StreamId, Timestamp};
-use crate::ingest::format_millis;
 use crate::ingest::outline::limits_changed;
-use crate::log::append::Receipt;
+use crate::log::commit::Receipt;
 use crate::stream::Compression;
+use crate::time::format_millis;
 
 /// An event of a batch that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

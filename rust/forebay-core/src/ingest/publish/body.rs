@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::answer::Failure;
-use super::event::{self, Addressed, Rules};
+use super::event;
+use super::event::{Addressed, Rules};
 use crate::error::Result;
 use crate::ids::PartitionId;
-use crate::ingest::Event;
 use crate::ingest::integer::integer;
-use crate::ingest::json::Scanner;
 use crate::ingest::list::{open_body, read_events};
 use crate::ingest::problem::{Problem, malformed, not_json, shown};
+use crate::json::Scanner;
+use crate::record::Event;
 use crate::stream::Compression;
 
 /// The contract's limit for one batch.

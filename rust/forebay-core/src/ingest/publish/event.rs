@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use crate::ids::{PartitionId, Timestamp};
 use crate::ingest::fields::read_time;
 use crate::ingest::integer::integer;
-use crate::ingest::json::{JsonError, Scanner};
 use crate::ingest::list::read_object;
 use crate::ingest::problem::{FirstProblem, Problem, shown};
-use crate::ingest::{Event, MAX_KEY_BYTES};
-use crate::log::record::MAX_HEADER_BYTES;
+use crate::json::{JsonError, Scanner};
+use crate::record::{Event, MAX_HEADER_BYTES, MAX_KEY_BYTES};
 use crate::stream::Stream;
 
 /// What an event is checked against.

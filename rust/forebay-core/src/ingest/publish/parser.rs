@@ -2,15 +2,16 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Publication, PublishOutline, Rules, parse_batch, parse_single};
+use super::answer::PublishOutline;
+use super::body::{Publication, parse_batch, parse_single};
+use super::event::Rules;
 use crate::error::Result;
 use crate::ids::{PartitionId, Timestamp};
 use crate::ingest::outline::Outline;
-use crate::ingest::parser::{Parcel, Parser, Refused};
+use crate::ingest::parser::{Parcel, Parser};
 use crate::ingest::request::{Job, Shape};
-use crate::log::append::{Level, Receipt};
+use crate::log::commit::{Level, Placement, Receipt, Refused};
 use crate::log::dedup::{Keep, Key};
-use crate::log::encode::Placement;
 use crate::stream::Stream;
 
 impl Parser {

@@ -3,10 +3,10 @@
 use super::event;
 use crate::error::Result;
 use crate::ids::Timestamp;
-use crate::ingest::json::Scanner;
 use crate::ingest::list::parse_array_body;
+use crate::ingest::parsed::{OnInvalid, Parsed};
 use crate::ingest::problem::not_json;
-use crate::ingest::{OnInvalid, Parsed};
+use crate::json::Scanner;
 
 /// Parses a body that is one event into `out`, which is emptied first.
 ///

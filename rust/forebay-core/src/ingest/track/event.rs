@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use crate::ids::Timestamp;
 use crate::ingest::fields::{read_text, read_time};
 use crate::ingest::integer::integer;
-use crate::ingest::json::{JsonError, JsonStr, Scanner};
 use crate::ingest::list::{Read, read_object};
 use crate::ingest::problem::{FirstProblem, Problem};
-use crate::ingest::{Event, MAX_KEY_BYTES};
+use crate::json::{JsonError, JsonStr, Scanner};
+use crate::record::{Event, MAX_KEY_BYTES};
 
 /// What a field inside of an object must be.
 #[derive(Clone, Copy, PartialEq, Eq)]

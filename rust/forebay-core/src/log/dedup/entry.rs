@@ -1,6 +1,6 @@
 //! One key in memory.
 
-use super::Key;
+use super::key::Key;
 use super::remembered::Remembered;
 use crate::ids::{Generation, Timestamp};
 

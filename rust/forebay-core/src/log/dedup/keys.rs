@@ -2,8 +2,8 @@
 //! 1980), over slabs of entries that are given back when they are empty. So no call does more than a bounded amount of work,
 //! and a key takes its entry of 52 bytes and a head of 4, whatever their number.
 
-use super::Key;
 use super::entry::{Entry, NONE};
+use super::key::Key;
 use crate::ids::Timestamp;
 
 /// Entries of a slab: 52 KiB. The first keys cost that much.

@@ -22,16 +22,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::append::{Placed, Receipt, Reply};
-use super::state::KeyFiles;
-use super::table::{Changes, Table, TableOp};
 use crate::admission::{Account, Budget, Permit};
 use crate::clock::LogClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Generation, Timestamp};
-use crate::ingest::parser::Refused;
+use crate::log::commit::{Placed, Receipt, Refused, Reply};
+use crate::log::state::KeyFiles;
 use crate::options::Durability;
 use crate::stream::Stream;
+use crate::table::{Changes, Table, TableOp};
 
 use entry::{Entry, INLINE_BYTES};
 pub use key::{Key, MAX_IDEMPOTENCY_KEY_BYTES};

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::entry::Entry;
+use super::key::Key;
 use super::remembered::{answer, unreadable};
-use super::{Dedup, Key, STEP};
+use super::{Dedup, STEP};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::parser::Refused;
-use crate::log::append::{Receipt, Reply};
+use crate::log::commit::{Receipt, Refused, Reply};
 
 /// Repeats that wait for the disk; a repeat is rare, so more is a client that does not wait for answers.
 const MAX_RECALLS: usize = 1024;

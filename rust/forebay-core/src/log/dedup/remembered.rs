@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::Key;
+use super::key::Key;
+use crate::bytes::{u32_at, u64_at};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Timestamp};
-use crate::log::append::{Level, Placed, Receipt};
-use crate::log::frame::{u32_at, u64_at};
-use crate::log::table::{Table, TableOp};
+use crate::log::commit::{Level, Placed, Receipt};
 use crate::options::Durability;
+use crate::table::{Table, TableOp};
 
 /// Which of a receipt's parts an answer is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::ids::{Offset, PartitionId, StreamId, Ticket};
-use crate::log::append::{Level, Waiter};
-use crate::log::storage::Storage;
-use crate::log::storage::faulty::Faulty;
-use crate::log::table::Table;
+use crate::log::commit::{Level, Waiter};
+use crate::storage::Storage;
+use crate::storage::faulty::Faulty;
+use crate::table::Table;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -4,12 +4,9 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 
 use super::Recovery;
-use crate::log::failure::{Failure, Stage, StageError};
-use crate::log::frame::{FrameHead, PAGE_BYTES};
-use crate::log::journal::{JOURNAL_DIRECTORY, JournalFile};
-use crate::log::replay::Replay;
-use crate::log::spares::UNFINISHED;
-use crate::log::storage::{Synced, remove_if_there};
+use crate::log::journal::{FrameHead, JOURNAL_DIRECTORY, JournalFile, PAGE_BYTES, Replay, UNFINISHED};
+use crate::status::{Failure, Stage, StageError};
+use crate::storage::{Synced, remove_if_there};
 
 impl Recovery<'_> {
     /// Cuts a torn tail: makes durable what stands before it, and ends the file there, so that the next start does not

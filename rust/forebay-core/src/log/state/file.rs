@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::key_files::KeyMarks;
 use super::{Kind, STATE_DIRECTORY};
+use crate::bytes::{u32_at, u64_at};
 use crate::ids::{Generation, Sequence};
-use crate::log::failure::StageError;
-use crate::log::frame::{u32_at, u64_at};
-use crate::log::storage::{Storage, StorageFile, Synced, read_exact_at, remove_if_there};
-use crate::log::table::TableOp;
+use crate::status::StageError;
+use crate::storage::{Storage, StorageFile, Synced, read_exact_at, remove_if_there};
+use crate::table::TableOp;
 
 const MAGIC: &[u8; 8] = b"FBSTATE1";
 const HEADER_BYTES: usize = 48;

@@ -11,8 +11,8 @@ use parking_lot::RwLock;
 use super::Kind;
 use super::file::Reader;
 use crate::ids::Generation;
-use crate::log::storage::Storage;
-use crate::log::table::{Table, TableOp};
+use crate::storage::Storage;
+use crate::table::{Table, TableOp};
 
 /// Bytes between two marks, about.
 const MARK_BYTES: u64 = 64 * 1024;

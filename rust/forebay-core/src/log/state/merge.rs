@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::file::{Cursor, Reader};
 use super::key_files::RowKey;
-use crate::log::storage::Storage;
-use crate::log::table::TableOp;
+use crate::storage::Storage;
+use crate::table::TableOp;
 
 /// Rows of one file, in the order of their keys.
 enum Source {

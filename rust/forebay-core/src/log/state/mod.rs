@@ -25,12 +25,11 @@ use file::{Reader, Span, Writer, settle};
 pub use key_files::KeyFiles;
 use key_files::KeyMarks;
 
-use super::dedup::Dedup;
-use super::failure::{Failure, StageError};
-use super::status::Damage;
-use super::storage::{Storage, remove_if_there};
-use super::table::{Changes, TableOp};
 use crate::ids::{Generation, Sequence};
+use crate::log::dedup::Dedup;
+use crate::status::{Damage, Failure, StageError};
+use crate::storage::{Storage, remove_if_there};
+use crate::table::{Changes, TableOp};
 
 /// The directory of state files.
 pub const STATE_DIRECTORY: &str = "state";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Api, Counters, Kind, LATENCY_BOUNDS_MICROS, Row, Value};
 use crate::error::ErrorKind;
-use crate::telemetry::MAX_MICROS;
+use crate::telemetry::histogram::MAX_MICROS;
 
 fn integer(rows: &[Row], name: &str, labels: &[(&str, &str)]) -> u64 {
     let row = rows.iter().find(|row| row.name == name && row.labels == labels).unwrap();

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{Failure, Live};
 use crate::ids::Timestamp;
-use crate::telemetry::{HealthStatus, Metrics};
+use crate::telemetry::metrics::{HealthStatus, Metrics};
 
 fn at(live: &Live, millis: u64) -> Metrics {
     live.metrics_at(Duration::from_millis(millis), Timestamp(1_640_995_200_000_999))

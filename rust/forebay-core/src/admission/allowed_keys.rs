@@ -1,0 +1,7 @@
+//! What a limited token may touch.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The keys that a sender may write: its projects.
+pub type AllowedKeys = Arc<BTreeSet<Vec<u8>>>;

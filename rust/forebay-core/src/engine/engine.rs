@@ -1,0 +1,412 @@
+//! The engine: wires the parts together, and is the whole of what callers see.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::builtins::Builtins;
+use super::report::{Report, StreamReport};
+use super::start;
+use super::start::Threads;
+use crate::admission::{Account, Budget, Charge, Cost, Permit};
+use crate::clock::LogClock;
+use crate::consumer::Groups;
+use crate::error::{Error, ErrorKind, Result};
+use crate::history::History;
+use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
+use crate::ingest::{Job, JobQueue, MAX_EVENTS_PER_BODY, Parser, Request, Shape};
+use crate::json;
+use crate::load_test::LoadTest;
+use crate::log::StreamMaker;
+use crate::log::commit::{
+    Append, BATCH_OVERHEAD_BYTES, CommitQueue, Completer, CountedRequest, Destination, Encoded, Placement, Receipt,
+    Reply, Waiter, encode,
+};
+use crate::log::read::{Limits, Reader, RecordBatch};
+use crate::log::retention::Retention;
+use crate::options::Options;
+use crate::record::{Event, MAX_HEADER_BYTES, MAX_KEY_BYTES};
+use crate::status::{Mode, Status};
+use crate::storage::{DirectoryLock, Storage};
+use crate::stream::{Catalog, Stream, StreamDefinition};
+use crate::telemetry::{Api, Counters, Failure};
+
+/// A running log with everything around it. Dropping it closes it.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) options: Options,
+    pub(crate) clock: Arc<LogClock>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) ring: Arc<Budget>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) history: Arc<History>,
+    pub(crate) streams: Arc<StreamMaker>,
+    pub(crate) builtins: Arc<Builtins>,
+    pub(crate) commits: Arc<CommitQueue>,
+    pub(crate) jobs: Arc<JobQueue>,
+    pub(crate) parser: Arc<Parser>,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) retention: Arc<Retention>,
+    pub(crate) groups: Arc<Groups>,
+    pub(crate) threads: Threads,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) accepting: AtomicBool,
+    pub(crate) scaling: Mutex<()>,
+    pub(crate) load_test: LoadTest,
+    pub(crate) lock: Mutex<Option<Box<dyn DirectoryLock>>>,
+}
+
+/// A record that a program appends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Decides the partition; `None` for the next one in turn.
+    pub key: Option<Vec<u8>>,
+    /// JSON.
+    pub value: Vec<u8>,
+    /// A JSON object of strings, or empty.
+    pub headers: Vec<u8>,
+    /// The record's time; `None` for now.
+    pub timestamp: Option<Timestamp>,
+}
+
+/// Where a program's records went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The append's result.
+    pub receipt: Receipt,
+    /// Partition and offset of each record, in the order given.
+    pub places: Vec<(PartitionId, Offset)>,
+}
+
+impl Engine {
+    /// Opens a data directory, recovers it, and starts.
+    ///
+    /// # Errors
+    /// `DirectoryLocked` when another process has it, `InvalidRequest` for an option out of range,
+    /// `StorageUnavailable` when the directory cannot be used at all. Damaged data is not an error: see
+    /// [`Engine::report`].
+    pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
+        let engine = start::open(storage, options.validated()?)?;
+        // Before the definitions are followed: those of streams that are made now are the options' own.
+        let made = engine.builtins.make();
+        // When it cannot be stored now, because the disk is full, the next start follows.
+        let _later = engine.follow_options();
+        if made.is_err() && !matches!(engine.status.mode(), Mode::ReadOnly | Mode::Poisoned | Mode::Closed) {
+            engine.threads.keep_making(&engine.builtins, &engine.status).map_err(start::no_thread)?;
+        }
+        engine.threads.begin();
+        Ok(engine)
+    }
+
+    /// What can be chosen anew for the built-in streams is what the options say.
+    fn follow_options(&self) -> Result<()> {
+        for chosen in self.builtins.definitions() {
+            let Ok(stream) = self.catalog.named(&chosen.name) else { continue };
+            let is = stream.definition();
+            let StreamDefinition { retention_ms, retention_bytes, max_record_bytes, .. } = *chosen;
+            let wanted = StreamDefinition { retention_ms, retention_bytes, max_record_bytes, ..is.clone() };
+            // A shorter retention is how a full disk is given room.
+            if wanted != is && self.status.refuse_change().is_ok() {
+                self.streams.redefine(&stream, &wanted)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The stream that a request's events go to.
+    fn destination(&self, shape: Shape, named: Option<&str>) -> Result<Arc<Stream>> {
+        if let Some(name) = shape.stream() {
+            return self.builtins.get(name);
+        }
+        let stream = self.catalog.named(named.unwrap_or_default())?;
+        if stream.is_engine_made() {
+            let detail = format!("stream {:?} is the engine's own and cannot be published to", stream.name());
+            return Err(Error::new(ErrorKind::Forbidden, detail));
+        }
+        Ok(stream)
+    }
+
+    /// Takes in a request. The outcome goes to `completer` under `ticket`, unless this call fails.
+    ///
+    /// # Errors
+    /// A refusal that is known at once: `Saturated`, `PayloadTooLarge`, `StorageUnavailable`, `Closed`, or what is
+    /// wrong with a body that is parsed here because it is small.
+    pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
+        let api = request.api();
+        let to = (request.shape, request.stream.as_deref());
+        let admitted = self.admit(to, request.account.as_ref(), request.bytes().len());
+        // At least one, as long as the body is not read.
+        let events = request.intended.map_or(1, |intended| intended.events);
+        let (stream, permit) = admitted.inspect_err(|error| {
+            self.counters.refused(api, error.kind());
+            if request.shape.is_live() {
+                self.counters.live.failed(Failure::of(error.kind()), events);
+            }
+        })?;
+        let inline = request.is_inline(self.options.inline_body_bytes);
+        let (arrival, admitted) =
+            (self.clock.wall(), request.intended.map_or_else(Instant::now, |intended| intended.due));
+        let mut counted = CountedRequest::new(Arc::clone(&self.counters), api);
+        if request.shape.is_live() {
+            counted = counted.live(admitted, events);
+        }
+        let reply = Reply::new(completer, ticket).of_request(counted).queued(self.counters.live.under_way());
+        let job = Job { request, stream, permit, reply, arrival, admitted };
+        if !inline {
+            self.jobs.push(job);
+            return Ok(());
+        }
+        self.parser.accept(job).map_err(|refused| {
+            refused.reply.refuse_repeats(&refused.error);
+            refused.error
+        })
+    }
+
+    /// Takes in a request and waits for the commit.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`], and what became of the commit.
+    pub fn ingest(&self, request: Request) -> Result<Receipt> {
+        let waiter = Arc::new(Waiter::default());
+        self.submit(request, waiter.clone(), Ticket(0))?;
+        waiter.wait()
+    }
+
+    fn admit(
+        &self,
+        (shape, named): (Shape, Option<&str>),
+        account: Option<&Arc<Account>>,
+        bytes: usize,
+    ) -> Result<(Arc<Stream>, Permit)> {
+        if bytes > self.options.max_body_bytes {
+            let limit = self.options.max_body_bytes;
+            let detail = format!("the body has {bytes} bytes, more than the limit of {limit}");
+            return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
+        }
+        let stream = self.destination(shape, named)?;
+        // The body, and about as much again for its records, until the body is parsed and dropped.
+        let permit = self.reserve(&stream, account, 2 * bytes + BATCH_OVERHEAD_BYTES)?;
+        Ok((stream, permit))
+    }
+
+    /// Refuses what would only begin now, once the engine closes.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.accepting.load(Ordering::Acquire) { Ok(()) } else { Err(closed()) }
+    }
+
+    /// Refuses what is to be stored, when nothing can be.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        self.status.refuse_write()
+    }
+
+    fn reserve(&self, stream: &Stream, account: Option<&Arc<Account>>, bytes: usize) -> Result<Permit> {
+        self.check_writable()?;
+        if bytes as u64 > stream.share().limit() {
+            let limit = stream.share().limit();
+            let detail = format!("the request needs {bytes} bytes of memory, more than the {limit} of its stream");
+            return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
+        }
+        let reserved = Permit::reserve(&self.ring, stream.share(), account, bytes as u64);
+        reserved.map_err(|saturated| match self.status.sealer_stuck() {
+            Some(why) => Error::new(ErrorKind::StorageUnavailable, why),
+            None => saturated,
+        })
+    }
+
+    /// Appends records to a stream, atomically, and waits for the commit. Without `partition`, a record's key decides,
+    /// and all records without a key go to the next partition in turn. Records of a built-in stream must be of its
+    /// shape, which then gives key and time.
+    ///
+    /// # Errors
+    /// `StreamNotFound`; `Malformed` naming the record; `PayloadTooLarge`; and as [`Engine::submit`].
+    pub fn append(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Appended> {
+        if records.is_empty() {
+            return Err(Error::new(ErrorKind::Malformed, "records: must not be empty"));
+        }
+        let batch = self
+            .batch(stream, records, partition)
+            .inspect_err(|error| self.counters.refused(Api::Library, error.kind()))?;
+        let partitions = batch.partitions.clone();
+        let (waiter, reply) = Waiter::pair();
+        let counted = CountedRequest::new(Arc::clone(&self.counters), Api::Library);
+        let reply = reply.of_request(counted).queued(self.counters.live.under_way());
+        self.commits.push(Append::records(batch, reply, Instant::now()));
+        let receipt = waiter.wait()?;
+        let places = receipt.places(&partitions);
+        Ok(Appended { receipt, places })
+    }
+
+    fn batch(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
+        let Some(shape) = Shape::of_stream(stream) else {
+            return self.encode(&self.catalog.named(stream)?, records, partition);
+        };
+        let body = shaped_body(shape, stream, records)?;
+        let (stream, permit) = self.admit((shape, None), None, body.len())?;
+        self.counters.bytes_in.add(Api::Library, body.len() as u64);
+        let request = Request::new(shape, Box::new(Vec::new()));
+        let rules = (self.clock.wall(), MAX_EVENTS_PER_BODY);
+        Ok(self.parser.batch(&request, &body, &stream, permit, rules)?.0)
+    }
+
+    fn encode(&self, stream: &Arc<Stream>, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
+        if let Some(partition) = partition.filter(|partition| stream.partition(*partition).is_none()) {
+            let detail = format!("stream {:?} has no partition {partition}", stream.name());
+            return Err(Error::new(ErrorKind::InvalidRequest, detail));
+        }
+        let limit = stream.definition().max_record_bytes;
+        let arrival = self.clock.wall();
+        let events: Vec<Event<'_>> = records
+            .iter()
+            .zip(0..)
+            .map(|(record, index)| event(record, index, limit, arrival))
+            .collect::<Result<_>>()?;
+        let bytes: usize = events.iter().map(crate::record::encoded_bytes).sum();
+        let cost = Cost { events: events.len() as u64, bytes: bytes as u64 };
+        self.counters.bytes_in.add(Api::Library, cost.bytes);
+        let charge = Charge::take(None, stream.quota(), stream.name(), cost)
+            .inspect_err(|error| self.counters.quota_refused(error))?;
+        let permit = self.reserve(stream, None, bytes + BATCH_OVERHEAD_BYTES)?;
+        let placement = partition.map_or(Placement::ByKey, Placement::One);
+        let destination = Destination { stream, placement, events: &events };
+        let encoded = encode(&[destination], self.options.max_batch_bytes(), permit)?;
+        charge.settle();
+        Ok(encoded)
+    }
+
+    /// Reads records of one partition from `offset` on.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `InvalidRequest` for a partition that is not there, `InvalidOffset` naming the valid range.
+    pub fn fetch(&self, stream: &str, partition: PartitionId, offset: Offset, limits: Limits) -> Result<RecordBatch> {
+        let stream = self.catalog.named(stream)?;
+        self.reader.fetch(&stream, partition, offset, limits)
+    }
+
+    /// Where a time begins: per partition, or of one of them, the offset of the first record whose time is `time` or
+    /// later, or the end.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `InvalidRequest` for a partition that is not there, `StorageUnavailable` when a segment cannot
+    /// be read now.
+    pub fn seek(
+        &self,
+        stream: &str,
+        partition: Option<PartitionId>,
+        time: Timestamp,
+    ) -> Result<Vec<(PartitionId, Offset)>> {
+        let stream = self.catalog.named(stream)?;
+        let all = (0..stream.partitions().len() as u32).map(PartitionId);
+        let chosen: Vec<_> = partition.map_or_else(|| all.collect(), |partition| vec![partition]);
+        chosen.into_iter().map(|partition| Ok((partition, self.reader.seek(&stream, partition, time)?))).collect()
+    }
+
+    /// The consumer groups.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// Every stream, by name.
+    #[must_use]
+    pub fn stream_reports(&self) -> Vec<StreamReport> {
+        self.catalog.all().iter().map(|stream| StreamReport::of(stream, &self.options)).collect()
+    }
+
+    /// One stream.
+    ///
+    /// # Errors
+    /// `StreamNotFound`.
+    pub fn stream_report(&self, name: &str) -> Result<StreamReport> {
+        self.catalog.named(name).map(|stream| StreamReport::of(&stream, &self.options))
+    }
+
+    /// The engine's state.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report::of(self)
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The options as they are in force.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Stops accepting, finishes and commits what was admitted, ends the journal, and gives the directory free. Later
+    /// calls do nothing.
+    pub fn close(&self) {
+        self.accepting.store(false, Ordering::Release);
+        self.load_test.stop();
+        self.end_watches();
+        // Held to the end: whoever else closes waits, and nobody gives the directory free before the last commit.
+        let mut lock = self.lock.lock();
+        self.threads.stop(self);
+        *lock = None;
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The refusal of an engine that closes.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the server is shutting down")
+}
+
+/// In-process records of a built-in stream, as a body of its own API: one shape, one parser.
+fn shaped_body(shape: Shape, stream: &str, records: &[NewRecord]) -> Result<Vec<u8>> {
+    let (head, tail): (&[u8], &[u8]) = if shape == Shape::Drain { (br#"{"events":["#, b"]}") } else { (b"[", b"]") };
+    let mut body = head.to_vec();
+    for (index, record) in records.iter().enumerate() {
+        if record.key.is_some() || record.timestamp.is_some() || !record.headers.is_empty() {
+            let detail = format!("records[{index}]: stream {stream:?} takes key and timestamp from the event itself");
+            return Err(Error::new(ErrorKind::Malformed, detail));
+        }
+        // Each value is checked alone: two halves of an event must not become one by being put side by side.
+        json::validate(&record.value)
+            .map_err(|error| Error::new(ErrorKind::Malformed, format!("records[{index}]: {error}")))?;
+        if index > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(&record.value);
+    }
+    body.extend_from_slice(tail);
+    Ok(body)
+}
+
+fn event(record: &NewRecord, index: usize, max_value: u64, arrival: Timestamp) -> Result<Event<'_>> {
+    let malformed = |what: String| Error::new(ErrorKind::Malformed, format!("records[{index}].{what}"));
+    json::validate(&record.value).map_err(|error| malformed(format!("value: {error}")))?;
+    if record.value.len() as u64 > max_value {
+        let detail = format!("records[{index}].value: {} bytes, more than {max_value}", record.value.len());
+        return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
+    }
+    if !record.headers.is_empty() {
+        json::validate(&record.headers).map_err(|error| malformed(format!("headers: {error}")))?;
+    }
+    if record.headers.len() > MAX_HEADER_BYTES {
+        return Err(malformed(format!("headers: longer than {MAX_HEADER_BYTES} bytes")));
+    }
+    if record.key.as_ref().is_some_and(|key| key.len() > MAX_KEY_BYTES) {
+        return Err(malformed(format!("key: longer than {MAX_KEY_BYTES} bytes")));
+    }
+    Ok(Event {
+        value: (&record.value[..]).into(),
+        key: record.key.as_deref().map(Into::into),
+        headers: (&record.headers[..]).into(),
+        timestamp: record.timestamp.unwrap_or(arrival),
+    })
+}

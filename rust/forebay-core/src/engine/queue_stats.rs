@@ -1,0 +1,39 @@
+//! Whether the engine gets on with its work: what waits in it, and how long commits take.
+
+use std::time::Duration;
+
+use super::engine::Engine;
+use crate::telemetry::Snapshot;
+
+/// What waits and what was done, at one time. Two of them tell what went on in between.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    /// Request bodies that wait for a worker.
+    pub jobs_waiting: usize,
+    /// How long ago the one that has waited longest was admitted; zero when none waits.
+    pub oldest_job: Duration,
+    /// Appends that wait for the committer.
+    pub commits_waiting: usize,
+    /// Times of all commits since the start.
+    pub commits: Snapshot,
+}
+
+impl Pulse {
+    pub(crate) fn of(engine: &Engine) -> Self {
+        let (jobs_waiting, oldest) = engine.jobs.waiting();
+        Self {
+            jobs_waiting,
+            oldest_job: oldest.map_or(Duration::ZERO, |admitted| admitted.elapsed()),
+            commits_waiting: engine.commits.len(),
+            commits: engine.counters.commit_latency.snapshot(),
+        }
+    }
+}
+
+impl Engine {
+    /// Whether the engine gets on with its work.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse::of(self)
+    }
+}

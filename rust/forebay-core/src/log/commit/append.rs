@@ -1,0 +1,332 @@
+//! The atomic unit on its way to the journal: records grouped by partition, table operations, and who waits.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::counted_request::CountedRequest;
+use super::encode::Encoded;
+pub(super) use super::level::Level;
+use crate::admission::Hold;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Generation, Offset, PartitionId, StreamId, Ticket, Timestamp};
+use crate::ingest::Outline;
+use crate::log::dedup::{Settlement, settlement_bytes};
+use crate::log::journal::{FRAME_ROW_BYTES, Room};
+use crate::stream::{Payload, Stream, Times};
+use crate::table::TableOp;
+use crate::telemetry::{Entered, UnderWay};
+
+/// Where one run of a batch's records went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The stream.
+    pub stream: StreamId,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The first record's offset.
+    pub base: Offset,
+    /// How many records.
+    pub records: u32,
+}
+
+/// An append's result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The promise that this acknowledgement makes.
+    pub level: Level,
+    /// Where the records are.
+    pub placed: Vec<Placed>,
+    /// Events that were put on the stream of rejected ones.
+    pub quarantined: u32,
+    /// When the request came in that this one only repeats.
+    pub repeats: Option<Timestamp>,
+    /// How long it took from the request's admission to here, where the answer says it.
+    pub took: Option<Duration>,
+    /// The journal file that holds it; of no meaning in a repeat.
+    pub generation: Generation,
+    /// What the answer is made of, beside this; `None` when nobody answers a request with it.
+    pub outline: Option<Outline>,
+}
+
+impl Receipt {
+    /// Of a request that was answered for the first time.
+    #[must_use]
+    pub fn new(level: Level, placed: Vec<Placed>, quarantined: u32) -> Self {
+        let generation = Generation::default();
+        Self { level, placed, quarantined, repeats: None, took: None, generation, outline: None }
+    }
+
+    /// The answer to the request: its status and JSON body.
+    ///
+    /// # Errors
+    /// `IdempotencyMismatch` when a repeat would be accepted otherwise than the first request was, because limits were
+    /// changed in between.
+    pub fn answer(&self) -> Result<(u16, Vec<u8>)> {
+        match &self.outline {
+            Some(outline) => outline.answer(self),
+            None => Err(Error::new(ErrorKind::Internal, "the receipt is of no request")),
+        }
+    }
+
+    /// How many records it stands for.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.placed.iter().map(|placed| u64::from(placed.records)).sum()
+    }
+
+    /// Where each record went, given the partition of each in the order of the request.
+    #[must_use]
+    pub fn places(&self, partitions: &[PartitionId]) -> Vec<(PartitionId, Offset)> {
+        let mut next: BTreeMap<PartitionId, Offset> =
+            self.placed.iter().map(|placed| (placed.partition, placed.base)).collect();
+        let place = |partition: &PartitionId| {
+            let offset = next.entry(*partition).or_default();
+            let here = *offset;
+            *offset = here.plus(1);
+            (*partition, here)
+        };
+        partitions.iter().map(place).collect()
+    }
+}
+
+/// Takes the outcomes of appends, from the committer's and the workers' threads.
+pub trait Completer: Send + Sync + Debug {
+    /// Takes one outcome. Must not block.
+    fn complete(&self, ticket: Ticket, outcome: Result<Receipt>);
+
+    /// The sender waits for the outcome until `due` only. Must not block; whoever has no clock may ignore it.
+    fn due(&self, ticket: Ticket, due: Instant) {
+        let _ignored = (ticket, due);
+    }
+
+    /// Called once after a group of outcomes.
+    fn wake(&self);
+}
+
+/// Who waits for an append. An append that is dropped on the way answers `Closed`: nobody waits for ever.
+#[derive(Debug)]
+pub struct Reply {
+    completer: Option<Arc<dyn Completer>>,
+    ticket: Ticket,
+    settlement: Option<Box<Settlement>>,
+    outline: Option<Outline>,
+    request: Option<CountedRequest>,
+    under_way: Option<Entered>,
+    /// The committer has it: when that fails, its records may be stored none the less.
+    committing: bool,
+}
+
+impl Reply {
+    /// The outcome goes to `completer` under `ticket`.
+    #[must_use]
+    pub fn new(completer: Arc<dyn Completer>, ticket: Ticket) -> Self {
+        Self {
+            completer: Some(completer),
+            ticket,
+            settlement: None,
+            outline: None,
+            request: None,
+            under_way: None,
+            committing: false,
+        }
+    }
+
+    /// The same, counted as under way until its outcome is handed over.
+    #[must_use]
+    pub(crate) fn queued(mut self, requests: &UnderWay) -> Self {
+        self.under_way = Some(requests.enter());
+        self
+    }
+
+    /// The same, with what the answer is made of.
+    #[must_use]
+    pub(crate) fn outlined(mut self, outline: Outline) -> Self {
+        self.outline = Some(outline);
+        self
+    }
+
+    /// The same, of a request that is counted when it is answered.
+    #[must_use]
+    pub(crate) fn of_request(mut self, request: CountedRequest) -> Self {
+        self.request = Some(request);
+        self
+    }
+
+    /// The same, for a request whose commit stores that many events.
+    #[must_use]
+    pub(crate) fn expecting(mut self, events: usize) -> Self {
+        self.request.iter_mut().for_each(|request| request.expect(events));
+        self
+    }
+
+    /// From here on it is the committer's.
+    pub(crate) fn begin_commit(&mut self) {
+        self.committing = true;
+    }
+
+    /// Says until when the sender waits.
+    pub(crate) fn due(&self, due: Instant) {
+        if let Some(completer) = &self.completer {
+            completer.due(self.ticket, due);
+            completer.wake();
+        }
+    }
+
+    /// The same, settling an idempotency key with the outcome.
+    #[must_use]
+    pub(crate) fn settling(mut self, settlement: Settlement) -> Self {
+        self.settlement = Some(Box::new(settlement));
+        self
+    }
+
+    /// The key that the outcome settles.
+    pub(crate) fn settlement(&self) -> Option<&Settlement> {
+        self.settlement.as_deref()
+    }
+
+    /// The row that makes its key durable, if it has one.
+    #[must_use]
+    pub fn row_of_key(&self, placed: &[Placed], quarantined: u32) -> Option<TableOp> {
+        self.settlement.as_ref().map(|settlement| settlement.row(placed, quarantined))
+    }
+
+    /// The caller answers for itself; only repeats that wait for the request are told of the refusal.
+    pub(crate) fn refuse_repeats(mut self, error: &Error) {
+        self.completer = None;
+        self.finish_and_wake(Err(error.clone()));
+    }
+
+    /// Hands the outcome over; adds to `woken` whom to wake when the group is done.
+    pub fn finish(mut self, outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
+        self.hand_over(outcome, woken);
+    }
+
+    fn hand_over(&mut self, mut outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
+        // Before the sender can hear of it: whoever has an answer is no longer counted.
+        self.under_way = None;
+        if let Some(settlement) = self.settlement.take() {
+            let first = settlement.accepted();
+            for repeat in settlement.settle(&outcome) {
+                let repeated = outcome.clone().map(|receipt| Receipt { repeats: Some(first), ..receipt });
+                repeat.finish(repeated, woken);
+            }
+        }
+        if let Some(request) = self.request.take() {
+            request.settle(&mut outcome);
+        }
+        if let Ok(receipt) = &mut outcome {
+            receipt.outline = self.outline.take();
+        }
+        if let Some(completer) = self.completer.take() {
+            completer.complete(self.ticket, outcome);
+            if !woken.iter().any(|known| Arc::ptr_eq(known, &completer)) {
+                woken.push(completer);
+            }
+        }
+    }
+
+    /// Hands the outcome over and wakes at once.
+    pub fn finish_and_wake(mut self, outcome: Result<Receipt>) {
+        self.hand_over_and_wake(outcome);
+    }
+
+    fn hand_over_and_wake(&mut self, outcome: Result<Receipt>) {
+        let mut woken = Vec::new();
+        self.hand_over(outcome, &mut woken);
+        woken.iter().for_each(|completer| completer.wake());
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if self.completer.is_some() || self.settlement.is_some() {
+            self.hand_over_and_wake(Err(match std::thread::panicking() && !self.committing {
+                true => {
+                    Error::new(ErrorKind::Internal, "the request met a defect of the server, which its log tells of")
+                }
+                false => Error::new(ErrorKind::Closed, "the engine closed before the commit"),
+            }));
+        }
+    }
+}
+
+/// A run of records of one partition inside a batch's payload.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// The stream, as it was when the batch was admitted; the committer checks that it still lives.
+    pub stream: Arc<Stream>,
+    /// The partition.
+    pub partition: PartitionId,
+    /// How many records.
+    pub records: u32,
+    /// Where in the payload.
+    pub range: Range<usize>,
+    /// CRC32C of those bytes, computed by the worker so that the committer only copies them.
+    pub crc: u32,
+    /// The smallest and the largest of the records' times, noted by the worker so that the sealer need not look for
+    /// them in memory that has gone cold.
+    pub times: Times,
+}
+
+/// Everything that one request had accepted: committed whole or not at all.
+#[derive(Debug)]
+pub struct Append {
+    /// The runs of records.
+    pub chunks: Vec<Chunk>,
+    /// Their bytes.
+    pub payload: Option<Arc<Payload>>,
+    /// Changes of tables that belong to the same commit.
+    pub ops: Vec<TableOp>,
+    /// What covers the memory of the changes; the queue adds it where it is missing.
+    pub held: Option<Hold>,
+    /// The stream that this commit deletes. No record of it is in the same commit or a later one.
+    pub deletes: Option<Arc<Stream>>,
+    /// Which space of a journal file it may use.
+    pub room: Room,
+    /// Bytes of the disk that it frees once it is committed.
+    pub frees: u64,
+    /// Events that were put on the stream of rejected ones.
+    pub quarantined: u32,
+    /// When the request was admitted; `None` for the engine's own changes, which are not counted as requests.
+    pub admitted: Option<Instant>,
+    /// Who waits.
+    pub reply: Reply,
+}
+
+impl Append {
+    /// A change of tables alone.
+    #[must_use]
+    pub fn control(ops: Vec<TableOp>, reply: Reply) -> Self {
+        let (chunks, payload, held, deletes, admitted) = (Vec::new(), None, None, None, None);
+        Self { chunks, payload, ops, held, deletes, room: Room::Records, frees: 0, quarantined: 0, admitted, reply }
+    }
+
+    /// A request's records.
+    #[must_use]
+    pub fn records(batch: Encoded, reply: Reply, admitted: Instant) -> Self {
+        let Encoded { chunks, payload, partitions: _ } = batch;
+        Self { chunks, payload: Some(payload), admitted: Some(admitted), ..Self::control(Vec::new(), reply) }
+    }
+
+    /// Bytes of table operations, the row of an idempotency key included.
+    #[must_use]
+    pub fn ops_bytes(&self) -> usize {
+        let ops = self.ops.iter().map(TableOp::encoded_bytes).sum::<usize>();
+        ops + self.reply.settlement().map_or(0, |_| settlement_bytes(self.chunks.len()))
+    }
+
+    /// Bytes that it takes in a frame: rows, operations and records.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        self.chunks.len() * FRAME_ROW_BYTES + self.ops_bytes() + self.payload_bytes()
+    }
+
+    /// Bytes of records.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.payload.as_ref().map_or(0, |payload| payload.bytes().len())
+    }
+}

@@ -1,0 +1,69 @@
+//! What `/metrics` and `/api/metrics` count of one request.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::append::Receipt;
+use crate::error::{ErrorKind, Result};
+use crate::telemetry::{Api, Counters, Failure};
+
+/// Counts a request once, when it is answered, however that comes about.
+#[derive(Debug)]
+pub struct CountedRequest {
+    counters: Arc<Counters>,
+    api: Api,
+    live: Option<LiveEvents>,
+}
+
+/// What `/api/metrics` counts, of a request of the events API.
+#[derive(Debug)]
+struct LiveEvents {
+    admitted: Instant,
+    /// Those that the request's commit stores: until the body is read, at least one.
+    events: u64,
+}
+
+impl CountedRequest {
+    /// Of a request that came in by `api`.
+    #[must_use]
+    pub fn new(counters: Arc<Counters>, api: Api) -> Self {
+        Self { counters, api, live: None }
+    }
+
+    /// The same, of the events API: admitted at `admitted`, and known to have `events` events.
+    #[must_use]
+    pub(crate) fn live(self, admitted: Instant, events: u64) -> Self {
+        Self { live: Some(LiveEvents { admitted, events }), ..self }
+    }
+
+    pub(crate) fn expect(&mut self, events: usize) {
+        self.live.iter_mut().for_each(|live| live.events = events as u64);
+    }
+
+    /// Counts, and notes in the receipt of the events API how long it took.
+    pub(crate) fn settle(self, outcome: &mut Result<Receipt>) {
+        let Self { counters, api, live } = self;
+        match outcome {
+            Ok(receipt) if receipt.repeats.is_some() => counters.requests_repeated.add(api, 1),
+            // Each of its events was refused by itself.
+            Ok(receipt) if receipt.placed.is_empty() => counters.refused(api, ErrorKind::Malformed),
+            Ok(receipt) => {
+                counters.requests_accepted.add(api, 1);
+                counters.events_accepted.add(api, receipt.records().saturating_sub(receipt.quarantined.into()));
+            }
+            Err(error) => counters.refused(api, error.kind()),
+        }
+        let Some(LiveEvents { admitted, events }) = live else { return };
+        match outcome {
+            Ok(receipt) => {
+                let took = admitted.elapsed();
+                receipt.took = Some(took);
+                // What is only repeated was stored and counted before.
+                if receipt.repeats.is_none() && events > 0 {
+                    counters.live.stored(events, took);
+                }
+            }
+            Err(error) => counters.live.failed(Failure::of(error.kind()), events),
+        }
+    }
+}

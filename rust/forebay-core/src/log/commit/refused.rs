@@ -1,0 +1,13 @@
+//! A request that is refused before its commit.
+
+use super::append::Reply;
+use crate::error::Error;
+
+/// A request that was refused, and is not answered yet.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub error: Error,
+    /// Who waits.
+    pub reply: Reply,
+}

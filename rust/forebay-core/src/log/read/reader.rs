@@ -1,0 +1,258 @@
+//! Reading a range of one partition: from the ring what is hot, from segments what is sealed, never from the journal.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::record_batch::RecordBatch;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Offset, PartitionId};
+use crate::log::segment::{IndexDamage, SegmentError, SegmentReader};
+use crate::status::{Damage, Status};
+use crate::storage::Storage;
+use crate::stream::{Partition, SegmentName, SegmentPart, Stream};
+use crate::telemetry::Counters;
+
+/// Segments kept open: readers of a few partitions find theirs again, and file handles stay bounded.
+const OPEN_SEGMENTS: usize = 64;
+
+/// How much one read returns at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Records.
+    pub records: usize,
+    /// Encoded bytes; the first record is returned even when it is larger.
+    pub bytes: usize,
+}
+
+/// Reads records, and remembers what it found damaged.
+#[derive(Debug)]
+pub struct Reader {
+    storage: Arc<dyn Storage>,
+    status: Arc<Status>,
+    counters: Arc<Counters>,
+    open: Mutex<VecDeque<Arc<SegmentReader>>>,
+}
+
+impl Reader {
+    /// A reader of `storage`'s segments.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>, status: Arc<Status>, counters: Arc<Counters>) -> Self {
+        Self { storage, status, counters, open: Mutex::default() }
+    }
+
+    /// Reads from `offset` on; empty at the end of the partition. What is damaged is left out and named. What cannot be
+    /// read now ends the batch before it; the next read begins there, and fails when it still cannot be read.
+    ///
+    /// # Errors
+    /// `InvalidOffset` naming the valid range; `StorageUnavailable` when what is at `offset` cannot be read now;
+    /// `StreamNotFound` when the stream was deleted meanwhile.
+    pub fn fetch(
+        &self,
+        stream: &Stream,
+        partition: PartitionId,
+        offset: Offset,
+        limits: Limits,
+    ) -> Result<RecordBatch> {
+        let Some(log) = stream.partition(partition) else {
+            let detail = format!("stream {:?} has no partition {partition}", stream.name());
+            return Err(Error::new(ErrorKind::InvalidRequest, detail));
+        };
+        let (start, committed) = (log.start(), log.committed());
+        if offset < start || offset > committed {
+            return Err(outside(stream, partition, offset, (start, committed)));
+        }
+        let mut batch = RecordBatch::new(partition, offset);
+        if limits.records == 0 {
+            return Ok(batch);
+        }
+        while batch.next_offset() < committed && !batch.is_full(limits, 0) {
+            let before = batch.next_offset();
+            match self.read_on(stream, log, &mut batch, limits) {
+                Ok(()) if batch.next_offset() > before => {}
+                Ok(()) => break,
+                // What came before it is given; the next read begins here, and fails if it still has to.
+                Err(_) if before > offset => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Reads what comes next from where it is: the ring, or one segment. Does not move on when the batch is full.
+    fn read_on(&self, stream: &Stream, log: &Partition, batch: &mut RecordBatch, limits: Limits) -> Result<()> {
+        let before = batch.next_offset();
+        let runs = log.runs_from(before, limits.records - batch.len());
+        if runs.is_empty() {
+            self.read_sealed(stream, log, batch, limits)?;
+        }
+        for run in runs {
+            batch.skip_to(run.base);
+            batch.take_in(run.base, run.records, run.bytes(), limits);
+            if batch.next_offset() < run.end() {
+                // Full. The next run's base would be taken for a hole's end, and what is left of this one skipped.
+                break;
+            }
+        }
+        if batch.next_offset() == before && batch.is_empty() {
+            // Nothing holds this offset. Either it was deleted since the look at the start, or it was damaged away: then
+            // it goes on behind the hole.
+            check_kept(stream, log, batch)?;
+            batch.skip_to(log.ring_start().filter(|start| *start > before).unwrap_or(log.committed()));
+        }
+        Ok(())
+    }
+
+    fn read_sealed(&self, stream: &Stream, log: &Partition, batch: &mut RecordBatch, limits: Limits) -> Result<()> {
+        let Some((part, reader)) = self.segment_at(stream, log, batch)? else { return Ok(()) };
+        for row in reader.rows_from(stream.id(), batch.partition(), batch.next_offset()) {
+            if batch.is_full(limits, 0) {
+                return Ok(());
+            }
+            match reader.read(row) {
+                Ok(records) => {
+                    batch.skip_to(row.base);
+                    if !batch.take_in(row.base, row.records, &records, limits) {
+                        let range = Some((row.position, row.file_bytes()));
+                        self.report(part.name, range, stream, "a block holds fewer records than it says");
+                        batch.skip_to(row.end());
+                    }
+                    if batch.next_offset() < row.end() {
+                        return Ok(());
+                    }
+                }
+                Err(SegmentError::Damaged(position, bytes, what)) => {
+                    self.report(part.name, Some((position, bytes)), stream, what);
+                    batch.skip_to(row.end());
+                }
+                Err(SegmentError::Io(error)) => return Err(self.unreadable(part.name, stream, batch, &error)),
+            }
+        }
+        // Blocks that the index no longer names are gone with it.
+        if !batch.is_full(limits, 0) {
+            batch.skip_to(part_end(&part, batch.partition()));
+        }
+        Ok(())
+    }
+
+    /// The segment that holds what comes next; `None` when there is none, or its file is missing, which is skipped.
+    fn segment_at(&self, stream: &Stream, log: &Partition, batch: &mut RecordBatch) -> Result<Option<OpenSegment>> {
+        let Some((part, opened)) = self.find(stream, batch.partition(), batch.next_offset()) else { return Ok(None) };
+        match opened {
+            Ok(reader) => Ok(Some((part, reader))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                check_kept(stream, log, batch)?;
+                self.report(part.name, None, stream, "the file is missing");
+                batch.skip_to(part_end(&part, batch.partition()));
+                Ok(None)
+            }
+            Err(error) => Err(self.unreadable(part.name, stream, batch, &error)),
+        }
+    }
+
+    /// The part that holds `offset`, or the first one after it, and its file. A merge may remove the file after the
+    /// look-up; then another part holds the offset, and is looked for again: each round takes a further merge.
+    pub(crate) fn find(
+        &self,
+        stream: &Stream,
+        partition: PartitionId,
+        offset: Offset,
+    ) -> Option<(Arc<SegmentPart>, io::Result<Arc<SegmentReader>>)> {
+        let mut part = stream.part_at(partition, offset)?;
+        loop {
+            let opened = self.open(&part, stream);
+            if !opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                return Some((part, opened));
+            }
+            let now = stream.part_at(partition, offset)?;
+            if now.name == part.name {
+                return Some((part, opened));
+            }
+            part = now;
+        }
+    }
+
+    /// The error of a read that may succeed later: nothing is known to be lost.
+    fn unreadable(&self, name: SegmentName, stream: &Stream, batch: &RecordBatch, error: &io::Error) -> Error {
+        self.counters.failed_reads.increment();
+        let (file, offset, partition) = (name.path(), batch.next_offset(), batch.partition());
+        let detail = format!(
+            "segment {} cannot be read at offset {offset} of partition {partition} of stream {:?} ({error}); nothing is \
+             skipped: the same read may succeed later",
+            file.display(),
+            stream.name()
+        );
+        Error::new(ErrorKind::StorageUnavailable, detail)
+    }
+
+    fn open(&self, part: &SegmentPart, stream: &Stream) -> io::Result<Arc<SegmentReader>> {
+        let mut open = self.open.lock();
+        if let Some(at) = open.iter().position(|reader| reader.name() == part.name)
+            && let Some(reader) = open.remove(at)
+        {
+            open.push_front(Arc::clone(&reader));
+            return Ok(reader);
+        }
+        drop(open);
+        let (reader, damage) = SegmentReader::open(self.storage.as_ref(), part.name)?;
+        if let Some(IndexDamage { position, bytes, what }) = damage {
+            self.report(part.name, Some((position, bytes)), stream, what);
+        }
+        let reader = Arc::new(reader);
+        let mut open = self.open.lock();
+        open.push_front(Arc::clone(&reader));
+        open.truncate(OPEN_SEGMENTS);
+        drop(open);
+        // Retention or a merge may have removed the file meanwhile, and told the cache before it was in there: kept open,
+        // it would take its space until so many others were read. Each forgets the part before it tells the cache.
+        if stream.part_named(part.name).is_none() {
+            self.forget(part.name);
+        }
+        Ok(reader)
+    }
+
+    /// Forgets an open segment whose file is removed, so that its space is given back.
+    pub(crate) fn forget(&self, name: SegmentName) {
+        self.open.lock().retain(|reader| reader.name() != name);
+    }
+
+    fn report(&self, name: SegmentName, range: Option<(u64, u64)>, stream: &Stream, what: &str) {
+        self.counters.damaged_reads.increment();
+        self.status.report(Damage {
+            file: name.path().to_string_lossy().into_owned(),
+            range,
+            stream: Some(stream.name().to_owned()),
+            what: what.to_owned(),
+        });
+    }
+}
+
+/// A segment file, and what it holds of one stream.
+type OpenSegment = (Arc<SegmentPart>, Arc<SegmentReader>);
+
+/// Refuses when what comes next was deleted since the read began: that is no damage.
+fn check_kept(stream: &Stream, log: &Partition, batch: &RecordBatch) -> Result<()> {
+    if stream.is_deleted() {
+        return Err(Error::new(ErrorKind::StreamNotFound, format!("stream {:?} was deleted", stream.name())));
+    }
+    let (start, committed) = (log.start(), log.committed());
+    if batch.next_offset() < start {
+        return Err(outside(stream, batch.partition(), batch.next_offset(), (start, committed)));
+    }
+    Ok(())
+}
+
+fn outside(stream: &Stream, partition: PartitionId, offset: Offset, (start, committed): (Offset, Offset)) -> Error {
+    let name = stream.name();
+    let detail = format!(
+        "offset {offset} is outside of partition {partition} of stream {name:?}: valid are {start} to {committed}"
+    );
+    Error::new(ErrorKind::InvalidOffset, detail)
+}
+
+pub(crate) fn part_end(part: &SegmentPart, partition: PartitionId) -> Offset {
+    let ends = part.spans.iter().filter(|(of, _, _)| *of == partition).map(|(_, base, records)| base.plus(*records));
+    ends.max().unwrap_or_default()
+}

@@ -1,0 +1,179 @@
+//! Records of one partition as a read returns them, and where there were none to return.
+
+use super::reader::Limits;
+use crate::ids::{Offset, PartitionId};
+use crate::record::{Record, Records, decode};
+
+/// Offsets of committed records that cannot be read any more: their bytes are damaged, or their file is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The first of them.
+    pub from: Offset,
+    /// The offset after the last of them.
+    pub to: Offset,
+}
+
+impl Gap {
+    /// How many records are lost.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.to.0.saturating_sub(self.from.0)
+    }
+}
+
+/// Records of one partition, in order of their offsets. Offsets are dense but for the gaps, which are named.
+#[derive(Clone, Debug, Default)]
+pub struct RecordBatch {
+    partition: PartitionId,
+    next_offset: Offset,
+    offsets: Vec<i64>,
+    timestamps: Vec<i64>,
+    starts: Vec<usize>,
+    bytes: Vec<u8>,
+    gaps: Vec<Gap>,
+}
+
+impl RecordBatch {
+    pub(crate) fn new(partition: PartitionId, offset: Offset) -> Self {
+        Self { partition, next_offset: offset, ..Self::default() }
+    }
+
+    /// The records' partition.
+    #[must_use]
+    pub fn partition(&self) -> PartitionId {
+        self.partition
+    }
+
+    /// Where the next read goes on.
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
+        self.next_offset
+    }
+
+    /// How many records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    /// The offset of each record.
+    #[must_use]
+    pub fn offsets(&self) -> &[i64] {
+        &self.offsets
+    }
+
+    /// The time of each record, microseconds since 1970 UTC.
+    #[must_use]
+    pub fn timestamps(&self) -> &[i64] {
+        &self.timestamps
+    }
+
+    /// What was left out between the read's first offset and `next_offset`, in order.
+    #[must_use]
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// How many records were left out: the sum of the gaps.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.gaps.iter().map(Gap::records).sum()
+    }
+
+    /// Encoded bytes of all records.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// One record; `None` beyond the last.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Record<'_>> {
+        let bytes = self.bytes.get(*self.starts.get(index)?..)?;
+        decode(bytes).map(|(record, _)| record)
+    }
+
+    /// Every record with its offset.
+    pub fn iter(&self) -> impl Iterator<Item = (Offset, Record<'_>)> {
+        let offsets = self.offsets.iter().map(|offset| Offset(offset.cast_unsigned()));
+        offsets.zip(Records::new(&self.bytes).map(|(record, _)| record))
+    }
+
+    /// Keeps the records that `wanted` takes, the first `most` of them: reading goes on behind the last one then, or at
+    /// the record where `wanted` gives up.
+    pub(crate) fn select(&mut self, most: usize, mut wanted: impl FnMut(Offset, &Record<'_>) -> Option<bool>) {
+        let mut kept = Self::new(self.partition, self.next_offset);
+        for ((record, stored), offset) in Records::new(&self.bytes).zip(&self.offsets) {
+            match wanted(Offset(offset.cast_unsigned()), &record) {
+                Some(true) => {}
+                Some(false) => continue,
+                None => {
+                    kept.next_offset = Offset(offset.cast_unsigned());
+                    break;
+                }
+            }
+            kept.offsets.push(*offset);
+            kept.timestamps.push(record.timestamp.0);
+            kept.starts.push(kept.bytes.len());
+            kept.bytes.extend_from_slice(stored);
+            if kept.len() == most {
+                kept.next_offset = Offset(offset.cast_unsigned() + 1);
+                break;
+            }
+        }
+        // Gaps end at a record or at the batch's end, so none is cut in two; later ones are met again.
+        kept.gaps = std::mem::take(&mut self.gaps);
+        kept.gaps.retain(|gap| gap.to <= kept.next_offset);
+        *self = kept;
+    }
+
+    /// Goes on at `to`: nothing can be read before it.
+    pub(crate) fn skip_to(&mut self, to: Offset) {
+        if to <= self.next_offset {
+            return;
+        }
+        match self.gaps.last_mut() {
+            Some(gap) if gap.to == self.next_offset => gap.to = to,
+            Some(_) | None => self.gaps.push(Gap { partition: self.partition, from: self.next_offset, to }),
+        }
+        self.next_offset = to;
+    }
+
+    /// Takes records in whose first has offset `base`, from `next_offset` on, until a limit is reached. `false` when
+    /// the bytes end before `records` are walked.
+    pub(crate) fn take_in(&mut self, base: Offset, records: u32, bytes: &[u8], limits: Limits) -> bool {
+        let mut offset = base.0;
+        let (mut walked, mut from) = (0, None);
+        let mut full = false;
+        for (record, stored) in Records::new(bytes) {
+            if offset >= self.next_offset.0 {
+                let from = *from.get_or_insert(walked);
+                full = self.is_full(limits, walked - from + stored.len());
+                if full {
+                    break;
+                }
+                self.offsets.push(offset.cast_signed());
+                self.timestamps.push(record.timestamp.0);
+                self.starts.push(self.bytes.len() + walked - from);
+                self.next_offset = Offset(offset + 1);
+            }
+            walked += stored.len();
+            offset += 1;
+        }
+        self.bytes.extend_from_slice(&bytes[from.unwrap_or(walked)..walked]);
+        full || offset == base.plus(records.into()).0
+    }
+
+    pub(crate) fn is_full(&self, limits: Limits, more: usize) -> bool {
+        // The first record is always taken: a reader with a small limit has to get on.
+        !self.is_empty() && (self.len() >= limits.records || self.bytes.len() + more > limits.bytes)
+    }
+}

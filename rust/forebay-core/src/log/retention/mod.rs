@@ -1,0 +1,8 @@
+//! Deletes what is too old or too much, and what deleted streams leave.
+
+mod deletion;
+mod discard;
+pub mod retention;
+
+pub(crate) use deletion::leftovers;
+pub(crate) use retention::Retention;

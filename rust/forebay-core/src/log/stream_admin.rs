@@ -1,0 +1,184 @@
+//! Creating streams: look-up, commit and entry into the catalog are one step.
+
+use std::sync::Arc;
+
+use super::commit::CommitQueue;
+use crate::admission::QuotaRates;
+use crate::duration::millis;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::Timestamp;
+use crate::options::{MAX_PARTITIONS, Options, Retention, check_range};
+use crate::status::Status;
+use crate::stream::REJECTED_SUFFIX;
+use crate::stream::{ANALYTICS, Catalog, Compression, EVENTS, LOGS, Stream, StreamDefinition, check_name};
+use crate::table::{Table, TableOp};
+
+/// Creates streams.
+#[derive(Debug)]
+pub struct StreamMaker {
+    /// Where they go.
+    pub catalog: Arc<Catalog>,
+    /// How they become durable.
+    pub commits: Arc<CommitQueue>,
+    /// Whether that is possible.
+    pub status: Arc<Status>,
+}
+
+impl StreamMaker {
+    /// Creates a stream; durable when this returns.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a bad name or number of partitions, `StreamAlreadyExists`, `StreamLimitReached`, or why
+    /// nothing can be written.
+    pub fn create(&self, mut definition: StreamDefinition) -> Result<Arc<Stream>> {
+        check_name("stream name", &definition.name)?;
+        check_range("partitions", definition.partitions.into(), 1, MAX_PARTITIONS.into())?;
+        let _one_at_a_time = self.catalog.changing();
+        if self.catalog.named(&definition.name).is_ok() {
+            let detail = format!("stream {:?} exists already", definition.name);
+            return Err(Error::new(ErrorKind::StreamAlreadyExists, detail));
+        }
+        self.catalog.check_room(&definition.name, definition.partitions)?;
+        self.status.refuse_write()?;
+        definition.id = self.catalog.next_id();
+        let op = TableOp::put(Table::Catalog, definition.name.as_bytes(), definition.encode());
+        self.commits.change_if_room(vec![op, self.catalog.next_id_row()])?;
+        Ok(self.catalog.insert(definition))
+    }
+
+    /// Creates those streams that are missing, in one commit; durable when this returns.
+    ///
+    /// # Errors
+    /// Why nothing can be written.
+    pub(crate) fn ensure_all(&self, definitions: &[StreamDefinition]) -> Result<()> {
+        let _one_at_a_time = self.catalog.changing();
+        let is_missing = |definition: &&StreamDefinition| self.catalog.named(&definition.name).is_err();
+        let mut missing: Vec<_> = definitions.iter().filter(is_missing).cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.status.refuse_write()?;
+        missing.iter_mut().for_each(|definition| definition.id = self.catalog.next_id());
+        let put = |row: &StreamDefinition| TableOp::put(Table::Catalog, row.name.as_bytes(), row.encode());
+        let ops = missing.iter().map(put).chain([self.catalog.next_id_row()]).collect();
+        self.commits.change_if_room(ops)?;
+        missing.into_iter().for_each(|definition| drop(self.catalog.insert(definition)));
+        Ok(())
+    }
+
+    /// Changes a stream's definition; its identity, name and partitions stay. Durable when this returns.
+    ///
+    /// # Errors
+    /// Why nothing can be written.
+    pub fn redefine(&self, stream: &Stream, definition: &StreamDefinition) -> Result<()> {
+        let _one_at_a_time = self.catalog.changing();
+        self.redefine_alone(stream, definition)
+    }
+
+    /// Changes a definition as it is then, by `change`; returns the stream.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, whatever `change` says, and why nothing can be written.
+    pub fn change(
+        &self,
+        name: &str,
+        change: impl FnOnce(StreamDefinition) -> Result<StreamDefinition>,
+    ) -> Result<Arc<Stream>> {
+        let _one_at_a_time = self.catalog.changing();
+        let stream = self.catalog.named(name)?;
+        let is = stream.definition();
+        let wanted = change(is.clone())?;
+        if wanted != is {
+            self.redefine_alone(&stream, &wanted)?;
+        }
+        Ok(stream)
+    }
+
+    fn redefine_alone(&self, stream: &Stream, definition: &StreamDefinition) -> Result<()> {
+        self.status.refuse_change()?;
+        let op = TableOp::put(Table::Catalog, stream.name().as_bytes(), definition.encode());
+        match freed(stream, definition) {
+            // A shorter retention is how a full disk is given room.
+            Some(bytes) => self.commits.free(vec![op], bytes)?,
+            None => self.commits.change(vec![op])?,
+        };
+        stream.redefine(definition.clone());
+        Ok(())
+    }
+
+    /// The stream of that name, created if it is missing.
+    ///
+    /// # Errors
+    /// As [`StreamMaker::create`].
+    pub fn ensure(&self, definition: StreamDefinition) -> Result<Arc<Stream>> {
+        let name = definition.name.clone();
+        match self.catalog.named(&name) {
+            Ok(stream) => Ok(stream),
+            Err(_) => match self.create(definition) {
+                Err(error) if error.kind() == ErrorKind::StreamAlreadyExists => self.catalog.named(&name),
+                created => created,
+            },
+        }
+    }
+
+    /// The stream for the rejected events of `stream`.
+    ///
+    /// # Errors
+    /// As [`StreamMaker::create`].
+    pub fn rejected(&self, stream: &Stream) -> Result<Arc<Stream>> {
+        let name = format!("{}{REJECTED_SUFFIX}", stream.name());
+        if let Ok(stream) = self.catalog.named(&name) {
+            return Ok(stream);
+        }
+        let like = stream.definition();
+        // What is put there was charged to `stream`.
+        let quota = QuotaRates::default();
+        self.ensure(StreamDefinition { name, partitions: 1, created_us: Timestamp::now().0, quota, ..like })
+    }
+}
+
+/// The bytes that a change of retention frees; `None` when it keeps as much as before, or more.
+fn freed(stream: &Stream, wanted: &StreamDefinition) -> Option<u64> {
+    let is = stream.definition();
+    let shorter = |is: Option<u64>, wanted: Option<u64>| wanted.is_some_and(|wanted| is.is_none_or(|is| wanted < is));
+    if !shorter(is.retention_ms, wanted.retention_ms) && !shorter(is.retention_bytes, wanted.retention_bytes) {
+        return None;
+    }
+    let parts = stream.parts();
+    let stored = stream.sums().stored_bytes;
+    let excess = wanted.retention_bytes.map_or(0, |limit| stored.saturating_sub(limit));
+    let oldest = wanted.retention_ms.map(|ms| Timestamp::now().0.saturating_sub_unsigned(ms.saturating_mul(1000)));
+    let old = parts.iter().filter(|part| oldest.is_some_and(|oldest| part.newest_append.0 < oldest));
+    Some(excess.max(old.map(|part| part.stored_bytes).sum()))
+}
+
+impl StreamDefinition {
+    /// The definition of a stream that is created now.
+    #[must_use]
+    pub fn new(name: &str, partitions: u32, retention: Retention, max_record_bytes: usize) -> Self {
+        Self {
+            id: 0,
+            name: name.to_owned(),
+            partitions,
+            compression: Compression::None,
+            retention_ms: retention.age.map(millis),
+            retention_bytes: retention.bytes,
+            max_record_bytes: max_record_bytes as u64,
+            created_us: Timestamp::now().0,
+            quota: QuotaRates::default(),
+            dedup_window_seconds: None,
+        }
+    }
+
+    /// A built-in stream, as the options say it: `events`, `analytics`, or `logs` for any other name.
+    #[must_use]
+    pub fn builtin(name: &str, options: &Options) -> Self {
+        let (name, partitions, retention) = match name {
+            EVENTS => (EVENTS, options.events_partitions, options.events_retention),
+            ANALYTICS => (ANALYTICS, options.analytics_partitions, options.analytics_retention),
+            _ => (LOGS, options.logs_partitions, options.logs_retention),
+        };
+        let plain = Self::new(name, partitions, retention, options.max_record_bytes);
+        Self { compression: Compression::Zstd, ..plain }
+    }
+}

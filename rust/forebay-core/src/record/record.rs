@@ -1,0 +1,138 @@
+//! How one record is stored: the same bytes in the ring, in a journal frame and in a segment's block.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0..4 | length of the value |
+//! | 4..6 | length of the key, `0xffff` for none |
+//! | 6..8 | length of the headers |
+//! | 8..16 | timestamp, microseconds since 1970 UTC |
+//! | 16.. | key, headers, value |
+
+use super::event::Event;
+use crate::ids::Timestamp;
+
+/// Bytes before a record's key.
+pub const RECORD_HEADER_BYTES: usize = 16;
+/// Longest headers, as the JSON object that is stored.
+pub const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+const NO_KEY: u16 = u16::MAX;
+
+/// One record, borrowed from wherever it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The record's time.
+    pub timestamp: Timestamp,
+    /// The key, if it has one.
+    pub key: Option<&'a [u8]>,
+    /// A JSON object of strings, or empty.
+    pub headers: &'a [u8],
+    /// The value: JSON.
+    pub value: &'a [u8],
+}
+
+/// How many bytes the event takes as a record.
+#[must_use]
+pub fn encoded_bytes(event: &Event<'_>) -> usize {
+    RECORD_HEADER_BYTES + event.key.as_ref().map_or(0, |key| key.len()) + event.headers.len() + event.value.len()
+}
+
+/// Appends the event as a record. The caller has checked the lengths against the limits above.
+pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
+    let key = event.key.as_deref();
+    // The limits are far below what the fields hold; saturation would be caught by the decoder's bounds check.
+    out.extend_from_slice(&u32::try_from(event.value.len()).unwrap_or(u32::MAX).to_le_bytes());
+    let key_length = key.map_or(NO_KEY, |key| u16::try_from(key.len()).unwrap_or(NO_KEY - 1));
+    out.extend_from_slice(&key_length.to_le_bytes());
+    out.extend_from_slice(&u16::try_from(event.headers.len()).unwrap_or(u16::MAX).to_le_bytes());
+    out.extend_from_slice(&event.timestamp.0.to_le_bytes());
+    out.extend_from_slice(key.unwrap_or_default());
+    out.extend_from_slice(&event.headers);
+    out.extend_from_slice(&event.value);
+}
+
+/// The record at the start of `bytes`, and how many bytes it takes; `None` when `bytes` does not hold it whole.
+#[must_use]
+pub fn decode(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
+    let (header, rest) = bytes.split_first_chunk::<RECORD_HEADER_BYTES>()?;
+    let [v0, v1, v2, v3, k0, k1, h0, h1, time @ ..] = *header;
+    let value_length = u32::from_le_bytes([v0, v1, v2, v3]) as usize;
+    let key_length = u16::from_le_bytes([k0, k1]);
+    let has_key = key_length != NO_KEY;
+    let key_length = if has_key { usize::from(key_length) } else { 0 };
+    let (key, rest) = rest.split_at_checked(key_length)?;
+    let (headers, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([h0, h1])))?;
+    let value = rest.get(..value_length)?;
+    let timestamp = Timestamp(i64::from_le_bytes(time));
+    let taken = RECORD_HEADER_BYTES + key.len() + headers.len() + value.len();
+    Some((Record { timestamp, key: has_key.then_some(key), headers, value }, taken))
+}
+
+/// Walks the records of a run of bytes; ends early at bytes that are not a whole record.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Records<'a> {
+    /// The records stored one after the other in `bytes`.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// What has not been walked yet.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = (Record<'a>, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (record, taken) = decode(self.bytes)?;
+        let (stored, rest) = self.bytes.split_at(taken);
+        self.bytes = rest;
+        Some((record, stored))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    #[test]
+    fn records_come_back_as_they_were() {
+        let events = [
+            (None, &b""[..], &b"1"[..]),
+            (Some(&b""[..]), b"", b"{}"),
+            (Some(&b"key"[..]), br#"{"a":"b"}"#, br#"{"x":1}"#),
+        ];
+        let mut bytes = Vec::new();
+        for (i, (key, headers, value)) in events.iter().enumerate() {
+            let event = Event {
+                value: Cow::Borrowed(value),
+                key: key.map(Cow::Borrowed),
+                headers: Cow::Borrowed(headers),
+                timestamp: Timestamp(-(i as i64)),
+            };
+            let before = bytes.len();
+            encode(&event, &mut bytes);
+            assert_eq!(bytes.len() - before, encoded_bytes(&event));
+        }
+        let read: Vec<_> = Records::new(&bytes).map(|(record, _)| record).collect();
+        assert_eq!(read.len(), events.len());
+        for (i, (record, (key, headers, value))) in read.iter().zip(events).enumerate() {
+            let wanted = Record { timestamp: Timestamp(-(i as i64)), key, headers, value };
+            assert_eq!(*record, wanted);
+        }
+        for cut in 0..bytes.len() {
+            let mut records = Records::new(&bytes[..cut]);
+            assert!(records.by_ref().count() < events.len());
+        }
+    }
+}

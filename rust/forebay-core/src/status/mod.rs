@@ -1,0 +1,8 @@
+//! Whether the log takes writes, and what follows from a failure of the storage.
+
+mod failure;
+mod status;
+
+pub(crate) use failure::{Failure, Obstacle, Stage, StageError, Verdict};
+pub use status::{Damage, Mode};
+pub(crate) use status::{Status, Task};
