@@ -14,16 +14,16 @@ __all__ = [
     "SHAPE_PUBLISH_BATCH",
     "SHAPE_TRACK",
     "SHAPE_TRACK_BATCH",
-    "Account",
-    "Allowance",
     "Consumed",
     "Engine",
     "Filter",
     "Front",
     "GroupDescription",
+    "MemoryBudget",
     "Polled",
     "Projects",
-    "Pulse",
+    "QueueStats",
+    "RateLimiter",
     "Receipt",
     "RecordBatch",
     "Reserved",
@@ -81,7 +81,7 @@ class Engine:
         quarantine: bool = False,
         key: tuple[bytes, bytes] | None = None,
         projects: Projects | None = None,
-        account: Account | None = None,
+        account: RateLimiter | None = None,
         stream: str | None = None,
     ) -> None:
         """Admits one request body. `encoding` is a content coding in lower case; `key` is the scope and the key of an
@@ -226,7 +226,7 @@ class Engine:
     def set_health(self, status: str) -> None:
         """Says how the server is, for `live`: healthy, degraded or unhealthy."""
     def status(self) -> dict[str, Any]: ...
-    def pulse(self) -> Pulse:
+    def queue_stats(self) -> QueueStats:
         """What waits in the engine and what it has committed, now."""
     def close(self) -> None:
         """Finishes what was admitted, commits it and gives the directory free. Idempotent."""
@@ -258,10 +258,10 @@ class TailChunk:
     more: bool
 
 @final
-class Account:
+class RateLimiter:
     """What requests of one token are charged to: its quota, and its usage since the start. Without limits at first."""
 
-    def __new__(cls, name: str) -> Account: ...
+    def __new__(cls, name: str) -> RateLimiter: ...
     @property
     def name(self) -> str: ...
     def limit(self, events: tuple[int, int] | None, body_bytes: tuple[int, int] | None) -> None:
@@ -275,15 +275,15 @@ class Account:
         """Events and bytes that were let in, and requests that were refused for a quota, the token's or a stream's."""
 
 @final
-class Allowance:
+class MemoryBudget:
     """Bytes of request bodies that may be under way at once, over all connections."""
 
-    def __new__(cls, limit: int) -> Allowance: ...
+    def __new__(cls, limit: int) -> MemoryBudget: ...
     @property
     def limit(self) -> int: ...
     @property
     def used(self) -> int: ...
-    def reserve(self, account: Account | None) -> Reserved:
+    def reserve(self, account: RateLimiter | None) -> Reserved:
         """A reservation of nothing yet, for the body of a token with that account. While other tokens ask, one holds at
         most half."""
 
@@ -311,14 +311,14 @@ class Front:
         listener: int,
         backend: tuple[IPv4Address | IPv6Address, int],
         *,
-        allowance: Allowance,
+        allowance: MemoryBudget,
         body_limit: int,
         body_seconds: float,
         ack_seconds: float,
         connections: int,
     ) -> Front:
         """`listener` is a descriptor, of which it makes a copy."""
-    def set_grants(self, grants: list[tuple[bytes, Projects | None, Account | None]] | None) -> None:
+    def set_principals(self, grants: list[tuple[bytes, Projects | None, RateLimiter | None]] | None) -> None:
         """Who may ingest from now on: (SHA-256 of the token, its projects, its account) of each, or None for everybody.
         Nobody at first."""
     def stats(self) -> tuple[int, int, int]:
@@ -412,7 +412,7 @@ class GroupDescription:
     """Records behind all of these offsets."""
 
 @final
-class Pulse:
+class QueueStats:
     """What waits and what was done, at one time."""
 
     @property
@@ -427,7 +427,7 @@ class Pulse:
     @property
     def commits(self) -> int:
         """Commits since the start."""
-    def commits_since(self, earlier: Pulse) -> tuple[int, float, float, float]:
+    def commits_since(self, earlier: QueueStats) -> tuple[int, float, float, float]:
         """Commits since then: their number, and p50, p99 and the largest of their times in milliseconds."""
 
 @final

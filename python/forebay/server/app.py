@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from forebay import errors
-from forebay._forebay import Allowance, Engine, Front
+from forebay._forebay import Engine, Front, MemoryBudget
 from forebay.errors import ForebayError
 from forebay.server import api
 from forebay.server.broadcast.live import LiveMetrics
@@ -57,7 +57,7 @@ class App:
         self.guard = guard
         self.tickets = Tickets(guard)
         self.sessions = Sessions(guard)
-        self.allowance = Allowance(settings.max_reading_bytes)
+        self.allowance = MemoryBudget(settings.max_reading_bytes)
         self.stopping = asyncio.Event()
         self.polls = Polls(engine, self.stopping)
         self.live = LiveMetrics(engine, lambda: self.health.status)
@@ -248,7 +248,7 @@ class App:
         # On a thread: a data directory whose storage stands still must not stop the event loop.
         if await asyncio.to_thread(self.guard.refresh):
             if self.front is not None:
-                self.front.set_grants(self.guard.ingesting())
+                self.front.set_principals(self.guard.ingesting())
             self.sessions.recheck()
 
     async def close(self) -> None:

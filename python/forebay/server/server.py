@@ -129,5 +129,5 @@ def _front(app: App, listener: socket.socket, backend: tuple[str, int]) -> Front
         )
     # From here on the port is the front's alone, which closes it when it stops.
     listener.close()
-    front.set_grants(app.guard.ingesting())
+    front.set_principals(app.guard.ingesting())
     return front

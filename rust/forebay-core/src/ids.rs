@@ -38,7 +38,7 @@ id! {
 }
 id! {
     /// Names one request from its admission to its completion.
-    Ticket(u64)
+    CompletionId(u64)
 }
 id! {
     /// Microseconds since 1970-01-01T00:00:00Z, without leap seconds. Negative before 1970.

@@ -28,11 +28,11 @@ pub mod telemetry;
 mod thread;
 pub mod time;
 
-pub use admission::{Account, AllowedKeys, Charge, Cost, MAX_QUOTA, Quota, QuotaRates, Rate};
-pub use engine::{Appended, Engine, NewRecord, Pulse, Report, StreamChange, StreamReport, TailChunk, TailRequest};
+pub use admission::{AllowedKeys, Cost, MAX_QUOTA, Quota, QuotaRates, Rate, RateLimiter, Reservation};
+pub use engine::{Appended, Engine, NewRecord, QueueStats, Report, StreamChange, StreamReport, TailChunk, TailRequest};
 pub use error::{Error, ErrorKind, Result};
-pub use ids::{Generation, Offset, PartitionId, Sequence, StreamId, Ticket, Timestamp};
-pub use ingest::{Body, Encoding, Intended, OnInvalid, Request, Shape};
+pub use ids::{CompletionId, Generation, Offset, PartitionId, Sequence, StreamId, Timestamp};
+pub use ingest::{Body, Encoding, Intended, OnInvalid, PayloadFormat, Request};
 pub use log::commit::{Completer, Level, Placed, Receipt};
 pub use log::dedup::Key;
 pub use log::read::{Gap, Limits, RecordBatch};
@@ -44,4 +44,4 @@ pub use options::{
 pub use output::Position;
 pub use predicate::Filter;
 pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, WatchId, Watcher};
-pub use thread::Inbox;
+pub use thread::EventQueue;

@@ -169,9 +169,9 @@ impl Changes {
     }
 
     fn set(&mut self, key: (Table, Vec<u8>), value: Option<Vec<u8>>) {
-        let charge = charged(&key, value.as_ref());
+        let reservation = charged(&key, value.as_ref());
         let before = self.rows.get(&key).map_or(0, |value| charged(&key, value.as_ref()));
-        self.bytes = self.bytes + charge - before;
+        self.bytes = self.bytes + reservation - before;
         self.rows.insert(key, value);
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{Mark, drain, open, read_all, small, until};
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Completer, Engine, ErrorKind, Receipt, Request, Result, Shape, Ticket};
+use forebay_core::{Completer, CompletionId, Engine, ErrorKind, PayloadFormat, Receipt, Request, Result};
 use parking_lot::Mutex;
 
 /// Fails on the committer's own thread.
@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 struct Panicking;
 
 impl Completer for Panicking {
-    fn complete(&self, _ticket: Ticket, _outcome: Result<Receipt>) {
+    fn complete(&self, _ticket: CompletionId, _outcome: Result<Receipt>) {
         panic!("a defect of the test's own");
     }
 
@@ -24,18 +24,18 @@ impl Completer for Panicking {
 }
 
 #[derive(Debug, Default)]
-struct Outcomes(Mutex<Vec<(Ticket, Result<Receipt>)>>);
+struct Outcomes(Mutex<Vec<(CompletionId, Result<Receipt>)>>);
 
 impl Completer for Outcomes {
-    fn complete(&self, ticket: Ticket, outcome: Result<Receipt>) {
-        self.0.lock().push((ticket, outcome));
+    fn complete(&self, completion: CompletionId, outcome: Result<Receipt>) {
+        self.0.lock().push((completion, outcome));
     }
 
     fn wake(&self) {}
 }
 
 fn request(batch: u32) -> Request {
-    Request::new(Shape::Drain, drain(&Mark::batch(batch, 1, 10)))
+    Request::new(PayloadFormat::Drain, drain(&Mark::batch(batch, 1, 10)))
 }
 
 fn stored(engine: &Engine) -> Vec<u32> {
@@ -51,17 +51,17 @@ fn a_panic_of_the_committer_is_answered_and_reported() {
     let engine = open(&storage, &small()).unwrap();
     until("a quiet log", || engine.counters().syncs.get() == 2);
     let outcomes = Arc::new(Outcomes::default());
-    let submit = |batch: u32| engine.submit(request(batch), outcomes.clone(), Ticket(batch.into())).unwrap();
+    let submit = |batch: u32| engine.submit(request(batch), outcomes.clone(), CompletionId(batch.into())).unwrap();
     storage.stall_syncs(true);
     submit(1);
     until("its commit", || engine.report().commit_queue == 0);
     // They are one commit: the first answer kills the committer, the others are still to come.
-    engine.submit(request(2), Arc::new(Panicking), Ticket(2)).unwrap();
+    engine.submit(request(2), Arc::new(Panicking), CompletionId(2)).unwrap();
     (3..6).for_each(submit);
     storage.stall_syncs(false);
     until("every outcome", || outcomes.0.lock().len() == 4);
-    for (ticket, outcome) in outcomes.0.lock().drain(..) {
-        assert_eq!(outcome.err().map(|error| error.kind()), (ticket.0 != 1).then_some(ErrorKind::Closed));
+    for (completion, outcome) in outcomes.0.lock().drain(..) {
+        assert_eq!(outcome.err().map(|error| error.kind()), (completion.0 != 1).then_some(ErrorKind::Closed));
     }
     until("the poison", || engine.report().mode == Mode::Poisoned);
     assert!(engine.report().reason.contains("the committer panicked"), "{}", engine.report().reason);

@@ -13,15 +13,15 @@ use common::{Mark, frames, read_all, until};
 use forebay_core::admission::Budget;
 use forebay_core::clock::{CLOCK_FILE, LogClock};
 use forebay_core::log::dedup::{Dedup, DedupLimits};
-use forebay_core::log::state::{KeyFiles, State};
+use forebay_core::log::state::{KeyFiles, StateFiles};
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::Faulty;
 use forebay_core::storage::{Disk, Storage};
 use forebay_core::stream::{Compression, StreamDefinition};
 use forebay_core::table::{Changes, Table, TableOp};
 use forebay_core::{
-    Access, Engine, Generation, LOGS, NewRecord, Offset, Options, PartitionId, Request, Retention, Sequence, Shape,
-    Timestamp,
+    Access, Engine, Generation, LOGS, NewRecord, Offset, Options, PartitionId, PayloadFormat, Request, Retention,
+    Sequence, Timestamp,
 };
 
 const STREAMS: [(&str, Compression); 3] =
@@ -71,7 +71,7 @@ fn record(stream: &str, mark: &Mark) -> NewRecord {
 }
 
 fn write_batch(engine: &Engine, batch: u32) {
-    engine.ingest(Request::new(Shape::Drain, common::drain(&marks(batch)))).unwrap();
+    engine.ingest(Request::new(PayloadFormat::Drain, common::drain(&marks(batch)))).unwrap();
     for (stream, _) in &STREAMS[1..] {
         let records: Vec<_> = marks(batch).iter().map(|mark| record(stream, mark)).collect();
         engine.append(stream, &records, Some(PartitionId(0))).unwrap();
@@ -264,7 +264,7 @@ fn write_the_directory() {
     let clock = Arc::new(LogClock::open(&machine));
     let limits = DedupLimits { window: options().dedup_window, keys: 1000, durability: options().durability };
     let dedup = Dedup::new(limits, clock, Budget::new(1 << 20), KeyFiles::new(machine));
-    let mut state = State::default().writer(dedup);
+    let mut state = StateFiles::default().writer(dedup);
     state.write_delta(&storage, Generation(0), Sequence(0), &catalog).unwrap();
     let next = |batch: Option<u32>| {
         let engine = common::open(&storage, &options()).unwrap();

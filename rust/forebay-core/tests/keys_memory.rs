@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use forebay_core::admission::Budget;
 use forebay_core::clock::LogClock;
-use forebay_core::log::dedup::{Begun, Claim, Dedup, DedupLimits, Keep, Key};
-use forebay_core::log::state::{KeyFiles, State};
+use forebay_core::log::dedup::{CachedReply, Dedup, DedupKey, DedupLimits, DedupOutcome, Key};
+use forebay_core::log::state::{KeyFiles, StateFiles};
 use forebay_core::storage::Storage;
 use forebay_core::storage::faulty::Faulty;
 use forebay_core::table::{Changes, Table, TableOp};
 use forebay_core::{Completer, Durability, Generation, Level, Offset, PartitionId, Placed, Receipt, Result, Sequence};
-use forebay_core::{StreamId, Ticket};
+use forebay_core::{CompletionId, StreamId};
 
 const KEYS: u32 = 200_000;
 /// Of these, each on all partitions; the others on one.
@@ -25,7 +25,7 @@ const BYTES_A_KEY: u64 = 64;
 struct Nobody;
 
 impl Completer for Nobody {
-    fn complete(&self, _ticket: Ticket, outcome: Result<Receipt>) {
+    fn complete(&self, _ticket: CompletionId, outcome: Result<Receipt>) {
         outcome.unwrap();
     }
 
@@ -53,9 +53,12 @@ fn receipt(partitions: u32, number: u32) -> Receipt {
 /// Stores one keyed request; the row that its commit holds.
 fn store(dedup: &Arc<Dedup>, number: u32, partitions: u32) -> TableOp {
     let key = Key::new(b"sender", "stream", &number.to_le_bytes()).unwrap();
-    let claim = Claim { key, keep: Keep::Places, window: None, arrival: forebay_core::Timestamp(1), account: None };
-    let reply = forebay_core::log::commit::Reply::new(Arc::new(Nobody), Ticket(0));
-    let Ok(Begun::New(reply)) = dedup.begin(claim, &number.to_le_bytes(), reply) else { panic!("{number} is new") };
+    let claim =
+        DedupKey { key, keep: CachedReply::Places, window: None, arrival: forebay_core::Timestamp(1), limiter: None };
+    let reply = forebay_core::log::commit::Reply::new(Arc::new(Nobody), CompletionId(0));
+    let Ok(DedupOutcome::New(reply)) = dedup.begin(claim, &number.to_le_bytes(), reply) else {
+        panic!("{number} is new")
+    };
     let receipt = receipt(partitions, number);
     let row = reply.row_of_key(&receipt.placed, 0).unwrap();
     reply.finish_and_wake(Ok(receipt));
@@ -70,7 +73,7 @@ fn a_key_takes_what_is_documented_whatever_the_number_of_partitions() {
     let limits = DedupLimits { window: Duration::from_secs(600), keys: 2_000_000, durability: Durability::Memory };
     let clock = Arc::new(LogClock::open(&machine));
     let dedup = Dedup::new(limits, clock, Budget::new(1 << 30), KeyFiles::new(Arc::clone(&machine)));
-    let mut writer = State::default().writer(Arc::clone(&dedup));
+    let mut writer = StateFiles::default().writer(Arc::clone(&dedup));
     // Once, for what the allocator and the test itself take.
     let mut warm = Changes::default();
     (0..200).for_each(|number| warm.apply(store(&dedup, KEYS + number, PARTITIONS)));

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use common::{Mark, PATIENCE, small, until};
 use forebay_core::log::commit::Waiter;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::telemetry::Failure;
-use forebay_core::{Access, Engine, ErrorKind, NewRecord, Options, Request, Shape, Ticket};
+use forebay_core::telemetry::ErrorType;
+use forebay_core::{Access, CompletionId, Engine, ErrorKind, NewRecord, Options, PayloadFormat, Request};
 
 fn submit(engine: &Engine, body: Vec<u8>) -> forebay_core::Result<Arc<Waiter>> {
     let waiter = Arc::new(Waiter::default());
-    engine.submit(Request::new(Shape::Drain, Box::new(body)), waiter.clone(), Ticket(0))?;
+    engine.submit(Request::new(PayloadFormat::Drain, Box::new(body)), waiter.clone(), CompletionId(0))?;
     Ok(waiter)
 }
 
@@ -85,7 +85,7 @@ fn many_threads_lose_no_event_and_a_reader_sees_sums_that_only_grow() {
             scope.spawn(|| {
                 for _ in 0..EACH {
                     live.stored(3, Duration::from_micros(100));
-                    live.failed(Failure::Storage, 1);
+                    live.failed(ErrorType::Storage, 1);
                 }
             });
         }

@@ -10,7 +10,7 @@ use common::{Mark, drain, open, read_all, sealing_soon, small, until, wait_seale
 use forebay_core::consumer::{Consume, OffsetCommit, OnReset, StartAt};
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::{Cause, Fault, Faulty, Operation};
-use forebay_core::{Engine, ErrorKind, LOGS, Offset, Options, PartitionId, Request, Shape};
+use forebay_core::{Engine, ErrorKind, LOGS, Offset, Options, PartitionId, PayloadFormat, Request};
 
 /// Those that are refused before anything is done.
 const REFUSED: [Cause; 3] = [Cause::ProcessFiles, Cause::SystemFiles, Cause::Memory];
@@ -28,7 +28,7 @@ fn word(cause: Cause) -> &'static str {
 }
 
 fn ingest(engine: &Engine, batch: u32) -> forebay_core::Result<forebay_core::Receipt> {
-    engine.ingest(Request::new(Shape::Drain, drain(&Mark::batch(batch, 3, 40))))
+    engine.ingest(Request::new(PayloadFormat::Drain, drain(&Mark::batch(batch, 3, 40))))
 }
 
 fn stored(engine: &Engine) -> usize {
@@ -69,8 +69,8 @@ fn a_sealing_that_fails_is_tried_again_whatever_the_cause() {
                     .map(|(operation, on)| storage.inject(Fault::next(*operation).on(*on).because(cause)))
                     .collect();
                 if REFUSED.contains(&cause) {
-                    let settling = Fault::next(SyncDirectory).on("state").because(cause).times(2);
-                    faults.push(storage.inject(settling));
+                    let with_dedup_entry = Fault::next(SyncDirectory).on("state").because(cause).times(2);
+                    faults.push(storage.inject(with_dedup_entry));
                 }
                 ingest(&engine, 1).unwrap();
                 until("the name of the failure", || {
@@ -176,7 +176,7 @@ fn a_journal_file_that_cannot_be_made_refuses_writes_until_it_can_and_says_why()
                 let storage = Faulty::new(4);
                 let engine = open(&storage, &small()).unwrap();
                 let fault = storage.inject(Fault::next(Operation::Create).on("journal/").always().because(cause));
-                let large = || Request::new(Shape::Drain, drain(&Mark::batch(0, 20, 8000)));
+                let large = || Request::new(PayloadFormat::Drain, drain(&Mark::batch(0, 20, 8000)));
                 let mut accepted = 0;
                 until("the refusal", || match engine.ingest(large()) {
                     Ok(_) => {

@@ -12,13 +12,14 @@ use forebay_core::log::journal::RESERVED_BYTES;
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::{Fault, FaultId, Faulty, Operation};
 use forebay_core::{
-    Engine, ErrorKind, MIN_JOURNAL_FILE_BYTES, Offset, Options, PartitionId, Request, Result, Shape, StreamChange,
+    Engine, ErrorKind, MIN_JOURNAL_FILE_BYTES, Offset, Options, PartitionId, PayloadFormat, Request, Result,
+    StreamChange,
 };
 
 const REFUSED: ErrorKind = ErrorKind::StorageUnavailable;
 
 fn ingest(engine: &Engine) -> Result<()> {
-    engine.ingest(Request::new(Shape::Drain, drain(&Mark::batch(0, 20, 8000)))).map(drop)
+    engine.ingest(Request::new(PayloadFormat::Drain, drain(&Mark::batch(0, 20, 8000)))).map(drop)
 }
 
 /// A group's first call, which makes it.

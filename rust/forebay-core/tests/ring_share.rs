@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use common::{open, sealing_soon, small, until, wait_sealed};
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Account, Completer, Encoding, Engine, ErrorKind, Receipt, Request, Result, Shape, Ticket};
+use forebay_core::{
+    Completer, CompletionId, Encoding, Engine, ErrorKind, PayloadFormat, RateLimiter, Receipt, Request, Result,
+};
 
 /// Small enough to be parsed where it comes in, so that what is admitted is charged with what it takes in the end.
 const VALUE_BYTES: usize = 3_000;
@@ -19,17 +21,17 @@ const ALMOST: u64 = 8 * VALUE_BYTES as u64;
 struct Nobody;
 
 impl Completer for Nobody {
-    fn complete(&self, _: Ticket, _: Result<Receipt>) {}
+    fn complete(&self, _: CompletionId, _: Result<Receipt>) {}
 
     fn wake(&self) {}
 }
 
-fn event(stream: &str, account: Option<&Arc<Account>>) -> Request {
+fn event(stream: &str, limiter: Option<&Arc<RateLimiter>>) -> Request {
     let body = format!(r#"{{"value":"{}"}}"#, "x".repeat(VALUE_BYTES));
     Request {
         stream: Some(stream.to_owned()),
-        account: account.cloned(),
-        ..Request::new(Shape::Publish, Box::new(body.into_bytes()))
+        limiter: limiter.cloned(),
+        ..Request::new(PayloadFormat::Publish, Box::new(body.into_bytes()))
     }
 }
 
@@ -42,12 +44,12 @@ fn ready(storage: &Faulty) -> Engine {
 }
 
 /// Sends to each of the streams until it is refused; returns how much the ring was charged, and the last refusal.
-fn flood(engine: &Engine, streams: &[&str], account: Option<&Arc<Account>>) -> (u64, String) {
+fn flood(engine: &Engine, streams: &[&str], limiter: Option<&Arc<RateLimiter>>) -> (u64, String) {
     let before = engine.report().ring_used_bytes;
     let mut why = String::new();
     for stream in streams {
         why = loop {
-            if let Err(error) = engine.submit(event(stream, account), Arc::new(Nobody), Ticket(0)) {
+            if let Err(error) = engine.submit(event(stream, limiter), Arc::new(Nobody), CompletionId(0)) {
                 assert_eq!(error.kind(), ErrorKind::Saturated);
                 break error.detail().to_owned();
             }
@@ -60,7 +62,7 @@ fn flood(engine: &Engine, streams: &[&str], account: Option<&Arc<Account>>) -> (
 fn one_token_holds_half_of_the_ring_over_all_its_streams_while_another_asks() {
     let storage = Faulty::new(1);
     let engine = ready(&storage);
-    let (greedy, modest) = (Account::new("greedy"), Account::new("modest"));
+    let (greedy, modest) = (RateLimiter::new("greedy"), RateLimiter::new("modest"));
     engine.ingest(event("c", Some(&modest))).unwrap();
     storage.stall_syncs(true);
     let (held, why) = flood(&engine, &["a", "b"], Some(&greedy));
@@ -75,11 +77,11 @@ fn one_token_holds_half_of_the_ring_over_all_its_streams_while_another_asks() {
 
 #[test]
 fn one_token_alone_and_senders_without_one_may_fill_the_ring() {
-    for account in [None, Some(Account::new("only"))] {
+    for limiter in [None, Some(RateLimiter::new("only"))] {
         let storage = Faulty::new(2);
         let engine = ready(&storage);
         storage.stall_syncs(true);
-        let (held, why) = flood(&engine, &["a", "b"], account.as_ref());
+        let (held, why) = flood(&engine, &["a", "b"], limiter.as_ref());
         storage.stall_syncs(false);
         assert!(held + ALMOST > engine.report().ring_limit_bytes, "{held}");
         assert_eq!(why, "server saturated");
@@ -91,13 +93,14 @@ fn one_token_alone_and_senders_without_one_may_fill_the_ring() {
 fn what_is_sealed_is_given_back_to_the_token() {
     let engine = open(&Faulty::new(3), &sealing_soon()).unwrap();
     engine.create_stream("a", 1).unwrap();
-    let account = Account::new("shop");
-    engine.ingest(event("a", Some(&account))).unwrap();
-    let invalid = Request { account: Some(account.clone()), ..Request::new(Shape::Drain, Box::new(b"{".to_vec())) };
+    let limiter = RateLimiter::new("shop");
+    engine.ingest(event("a", Some(&limiter))).unwrap();
+    let invalid =
+        Request { limiter: Some(limiter.clone()), ..Request::new(PayloadFormat::Drain, Box::new(b"{".to_vec())) };
     assert_eq!(engine.ingest(invalid).unwrap_err().kind(), ErrorKind::Malformed);
-    let packed = Request { encoding: Encoding::Gzip, ..event("a", Some(&account)) };
+    let packed = Request { encoding: Encoding::Gzip, ..event("a", Some(&limiter)) };
     assert_eq!(engine.ingest(packed).unwrap_err().kind(), ErrorKind::Malformed);
     wait_sealed(&engine);
-    until("the token's share is given back", || account.held() == 0);
+    until("the token's share is given back", || limiter.held() == 0);
     assert_eq!(engine.report().ring_used_bytes, 0);
 }

@@ -12,7 +12,8 @@ use common::{small, until};
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{
-    Access, Completer, Engine, ErrorKind, LOGS, Limits, MAX_WORKERS, Options, Receipt, Request, Result, Shape, Ticket,
+    Access, Completer, CompletionId, Engine, ErrorKind, LOGS, Limits, MAX_WORKERS, Options, PayloadFormat, Receipt,
+    Request, Result,
 };
 use parking_lot::Mutex;
 
@@ -52,7 +53,7 @@ fn stored(engine: &Engine) -> BTreeMap<String, Vec<u64>> {
 
 fn ingest(engine: &Engine, key: &str, request: u64) {
     loop {
-        match engine.ingest(Request::new(Shape::Drain, Box::new(body(key, request)))) {
+        match engine.ingest(Request::new(PayloadFormat::Drain, Box::new(body(key, request)))) {
             Ok(_) => return,
             Err(error) => assert_eq!(error.kind(), ErrorKind::Saturated, "{error}"),
         }
@@ -106,7 +107,7 @@ struct Outcomes {
 }
 
 impl Completer for Outcomes {
-    fn complete(&self, _ticket: Ticket, outcome: Result<Receipt>) {
+    fn complete(&self, _ticket: CompletionId, outcome: Result<Receipt>) {
         match outcome {
             Ok(_) => drop(self.stored.fetch_add(1, Ordering::Relaxed)),
             Err(error) => self.failed.lock().push(error.kind()),
@@ -144,8 +145,8 @@ fn whatever_is_queued_is_parsed_once_at_any_number_and_over_a_close() {
                 thread::yield_now();
                 continue;
             }
-            let wanted = Request::new(Shape::Drain, Box::new(body("k", request)));
-            admitted += u64::from(engine.submit(wanted, outcomes.clone(), Ticket(request)).is_ok());
+            let wanted = Request::new(PayloadFormat::Drain, Box::new(body("k", request)));
+            admitted += u64::from(engine.submit(wanted, outcomes.clone(), CompletionId(request)).is_ok());
             request += 1;
         }
         engine.close();
@@ -229,8 +230,10 @@ impl AsRef<[u8]> for Trap {
 fn a_panic_costs_its_request_and_no_worker() {
     let engine = common::open(&Faulty::new(6), &options()).unwrap();
     let outcomes = Arc::new(Outcomes::default());
-    for ticket in 0..5 {
-        engine.submit(Request::new(Shape::Drain, Box::new(Trap)), outcomes.clone(), Ticket(ticket)).unwrap();
+    for completion in 0..5 {
+        engine
+            .submit(Request::new(PayloadFormat::Drain, Box::new(Trap)), outcomes.clone(), CompletionId(completion))
+            .unwrap();
     }
     until("an answer to each", || outcomes.count() == 5);
     assert_eq!(*outcomes.failed.lock(), [ErrorKind::Internal; 5]);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use common::{Mark, PATIENCE, read_all, small, until, wait_sealed};
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Body, Completer, Engine, Error, ErrorKind, Receipt, Request, Result, Shape, Ticket};
+use forebay_core::{Body, Completer, CompletionId, Engine, Error, ErrorKind, PayloadFormat, Receipt, Request, Result};
 use parking_lot::Mutex;
 
 /// A refusal comes at once: far below what a stalled call takes, far above a slow machine's hiccups.
@@ -24,8 +24,8 @@ struct Outcomes {
 }
 
 impl Completer for Outcomes {
-    fn complete(&self, ticket: Ticket, outcome: Result<Receipt>) {
-        self.taken.lock().push((ticket.0, outcome));
+    fn complete(&self, completion: CompletionId, outcome: Result<Receipt>) {
+        self.taken.lock().push((completion.0, outcome));
     }
 
     fn wake(&self) {}
@@ -38,22 +38,23 @@ impl Outcomes {
 
     fn acknowledged(&self) -> Vec<u64> {
         let taken = self.taken.lock();
-        let mut tickets: Vec<u64> = taken.iter().filter(|(_, o)| o.is_ok()).map(|(ticket, _)| *ticket).collect();
-        let every: std::collections::BTreeSet<u64> = taken.iter().map(|(ticket, _)| *ticket).collect();
+        let mut tickets: Vec<u64> =
+            taken.iter().filter(|(_, o)| o.is_ok()).map(|(completion, _)| *completion).collect();
+        let every: std::collections::BTreeSet<u64> = taken.iter().map(|(completion, _)| *completion).collect();
         assert_eq!(every.len(), taken.len(), "an outcome came twice");
         tickets.sort_unstable();
         tickets
     }
 }
 
-fn body(ticket: u64) -> Body {
-    let batch = u32::try_from(ticket).unwrap();
+fn body(completion: u64) -> Body {
+    let batch = u32::try_from(completion).unwrap();
     // Some are parsed where they come in, some by a worker.
     common::drain(&Mark::batch(batch, 1 + batch % 30, 500))
 }
 
-fn submit(engine: &Engine, outcomes: &Arc<Outcomes>, ticket: u64) -> Result<()> {
-    engine.submit(Request::new(Shape::Drain, body(ticket)), outcomes.clone(), Ticket(ticket))
+fn submit(engine: &Engine, outcomes: &Arc<Outcomes>, completion: u64) -> Result<()> {
+    engine.submit(Request::new(PayloadFormat::Drain, body(completion)), outcomes.clone(), CompletionId(completion))
 }
 
 /// Which batches are stored, each of them whole.
@@ -77,9 +78,9 @@ fn overload(engine: &Engine, outcomes: &Arc<Outcomes>, tickets: &AtomicU64, refu
             scope.spawn(|| {
                 let mut refused = 0;
                 while refused < refusals {
-                    let ticket = tickets.fetch_add(1, Ordering::Relaxed);
+                    let completion = tickets.fetch_add(1, Ordering::Relaxed);
                     let before = Instant::now();
-                    let outcome = submit(engine, outcomes, ticket);
+                    let outcome = submit(engine, outcomes, completion);
                     assert!(before.elapsed() < AT_ONCE, "a call waited for the disk");
                     // One stream gets half of the ring.
                     assert!(engine.report().ring_used_bytes <= engine.report().ring_limit_bytes / 2);
@@ -192,7 +193,7 @@ fn closing_under_load_answers_every_waiter() {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     let batch = next.fetch_add(1, Ordering::Relaxed);
-                    match engine.ingest(Request::new(Shape::Drain, body(batch.into()))) {
+                    match engine.ingest(Request::new(PayloadFormat::Drain, body(batch.into()))) {
                         Ok(_) => acknowledged.lock().push(u64::from(batch)),
                         Err(error) if error.kind() == ErrorKind::Saturated => {}
                         Err(error) => {
@@ -224,9 +225,9 @@ fn a_second_engine_is_refused_until_the_first_is_closed_or_dead() {
     for _ in 0..3 {
         assert_eq!(common::open(&storage, &small()).unwrap_err().kind(), ErrorKind::DirectoryLocked);
     }
-    engine.ingest(Request::new(Shape::Drain, body(1))).unwrap();
+    engine.ingest(Request::new(PayloadFormat::Drain, body(1))).unwrap();
     engine.close();
-    assert_eq!(engine.ingest(Request::new(Shape::Drain, body(2))).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(engine.ingest(Request::new(PayloadFormat::Drain, body(2))).unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(stored(&engine), [1], "a closed engine still reads");
     let second = common::open(&storage, &small()).unwrap();
     assert_eq!(stored(&second), [1]);

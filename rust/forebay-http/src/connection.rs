@@ -1,15 +1,15 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use forebay_core::{Body, Engine, Error, ErrorKind, Request, Ticket};
+use forebay_core::{Body, CompletionId, Engine, Error, ErrorKind, Request};
 
-use crate::allowance::Reserved;
 use crate::answer::{Clock, write, write_acknowledgement};
-use crate::grants::Grants;
 use crate::head::{Head, Ingest};
 use crate::limits::{
     ANSWER_TIME, BODY_STEP_BYTES, CROWDED_IDLE_TIME, HEAD_TIME, IDLE_TIME, LINGER_TIME, Limits, MAX_READ_AHEAD,
 };
+use crate::memory_budget::Reserved;
+use crate::principals::Principals;
 use crate::refusal::Family;
 use crate::socket::{Read, Socket};
 use crate::stats::{Counted, Stats};
@@ -38,10 +38,10 @@ enum Stage {
 
 /// What a connection wants after its turn.
 #[derive(Debug)]
-pub(crate) enum Turn {
+pub(crate) enum ConnectionAction {
     /// Nothing until something happens.
     Wait,
-    /// A request for the engine; its outcome comes under the ticket.
+    /// A request for the engine; its outcome comes under the completion.
     Submit(Request),
     /// The server behind has to read it.
     Tunnel,
@@ -56,11 +56,11 @@ pub(crate) enum Turn {
 pub(crate) struct Shared {
     pub(crate) engine: std::sync::Arc<Engine>,
     pub(crate) limits: Limits,
-    pub(crate) grants: std::sync::Arc<Grants>,
+    pub(crate) principals: std::sync::Arc<Principals>,
     pub(crate) stats: std::sync::Arc<Stats>,
     pub(crate) clock: Clock,
     pub(crate) stopping: bool,
-    /// Counts requests, so that each has a ticket of its own for longer than any of them takes.
+    /// Counts requests, so that each has a completion of its own for longer than any of them takes.
     pub(crate) requests: u32,
 }
 
@@ -115,18 +115,18 @@ impl Connection {
     }
 
     /// Names the request under way.
-    pub(crate) fn ticket(&self) -> Ticket {
-        Ticket(u64::from(self.request) << 32 | u64::from(self.slot))
+    pub(crate) fn completion(&self) -> CompletionId {
+        CompletionId(u64::from(self.request) << 32 | u64::from(self.slot))
     }
 
-    /// The slot that a ticket is of.
-    pub(crate) const fn slot_of(ticket: Ticket) -> u32 {
-        ticket.0 as u32
+    /// The slot that a completion is of.
+    pub(crate) const fn slot_of(completion: CompletionId) -> u32 {
+        completion.0 as u32
     }
 
-    /// Whether it waits for the outcome of that ticket.
-    pub(crate) fn awaits(&self, ticket: Ticket) -> bool {
-        matches!(self.stage, Stage::Commit { .. }) && self.ticket() == ticket
+    /// Whether it waits for the outcome of that completion.
+    pub(crate) fn awaits(&self, completion: CompletionId) -> bool {
+        matches!(self.stage, Stage::Commit { .. }) && self.completion() == completion
     }
 
     /// Whether nothing of a request has come.
@@ -145,17 +145,17 @@ impl Connection {
     }
 
     /// Goes on as far as it can.
-    pub(crate) fn turn(&mut self, shared: &mut Shared, now: Instant) -> Turn {
+    pub(crate) fn turn(&mut self, shared: &mut Shared, now: Instant) -> ConnectionAction {
         for _ in 0..STEPS {
             let read = match &self.stage {
-                Stage::Commit { .. } => return Turn::Wait,
+                Stage::Commit { .. } => return ConnectionAction::Wait,
                 Stage::Answer => {
                     if let Some(turn) = self.flush(shared, now) {
                         return turn;
                     }
                     continue;
                 }
-                Stage::Linger(dropped) if *dropped > LINGER_BYTES => return Turn::Close,
+                Stage::Linger(dropped) if *dropped > LINGER_BYTES => return ConnectionAction::Close,
                 Stage::Linger(_) => self.discard(),
                 Stage::Head => match self.head(shared, now) {
                     Some(turn) => return turn,
@@ -167,19 +167,21 @@ impl Connection {
                         self.refuse_body(shared, &full, now, true);
                         continue;
                     }
-                    Ok(true) => return self.whole(shared, now).map_or(Turn::Close, Turn::Submit),
+                    Ok(true) => {
+                        return self.whole(shared, now).map_or(ConnectionAction::Close, ConnectionAction::Submit);
+                    }
                     Ok(false) => self.read(),
                 },
             };
             match read {
                 Some(Read::Some(_)) => {}
-                Some(Read::Nothing) if shared.stopping && self.is_idle() => return Turn::Close,
-                Some(Read::Nothing) => return Turn::Wait,
+                Some(Read::Nothing) if shared.stopping && self.is_idle() => return ConnectionAction::Close,
+                Some(Read::Nothing) => return ConnectionAction::Wait,
                 Some(Read::End) if matches!(self.stage, Stage::Body(..)) => self.broke_off(shared, now),
-                Some(Read::End) | None => return Turn::Close,
+                Some(Read::End) | None => return ConnectionAction::Close,
             }
         }
-        Turn::Again
+        ConnectionAction::Again
     }
 
     /// Reads on; `None` when the connection is gone.
@@ -222,22 +224,22 @@ impl Connection {
     }
 
     /// Looks at what was read for a head; `None` when it is to be read on, or the stage has changed.
-    fn head(&mut self, shared: &mut Shared, now: Instant) -> Option<Turn> {
+    fn head(&mut self, shared: &mut Shared, now: Instant) -> Option<ConnectionAction> {
         if self.input.is_empty() {
             return None;
         }
-        match Head::read(&self.input, &shared.grants, shared.limits.body_bytes) {
+        match Head::read(&self.input, &shared.principals, shared.limits.body_bytes) {
             Head::Partial => {
                 // From its first byte on, not from each one.
                 let limit = now + HEAD_TIME;
                 self.deadline = Some(self.deadline.map_or(limit, |deadline| deadline.min(limit)));
                 None
             }
-            Head::Unusual => Some(Turn::Tunnel),
+            Head::Unusual => Some(ConnectionAction::Tunnel),
             Head::Ingest(ingest) => {
                 self.close = ingest.close || shared.stopping;
                 self.deadline = Some(now + shared.limits.body_time);
-                let reserved = Reserved::new(&shared.limits.allowance, ingest.grant.account.as_ref());
+                let reserved = Reserved::new(&shared.limits.memory_budget, ingest.principal.limiter.as_ref());
                 let counted = Counted::new(&shared.stats, |stats| &stats.requests);
                 self.stage = Stage::Body(ingest, reserved, counted);
                 None
@@ -250,7 +252,7 @@ impl Connection {
         let Stage::Body(ingest, _reserved, counted) = std::mem::replace(&mut self.stage, Stage::Head) else {
             return None;
         };
-        let Ingest { path, shape, stream, grant, encoding, on_invalid, key, body_at, length, .. } = *ingest;
+        let Ingest { path, shape, stream, principal, encoding, on_invalid, key, body_at, length, .. } = *ingest;
         let end = body_at + length;
         let mut input = std::mem::take(&mut self.input);
         self.read_ahead = end.saturating_add(256).clamp(FIRST_READ, MAX_READ_AHEAD);
@@ -262,8 +264,8 @@ impl Connection {
         self.request = shared.requests;
         self.stage = Stage::Commit { path, _counted: counted };
         self.deadline = Some(now + shared.limits.ack_time);
-        let (allowed, account) = (grant.allowed.clone(), grant.account.clone());
-        Some(Request { encoding, on_invalid, key, allowed, stream, account, ..Request::new(shape, body) })
+        let (allowed, limiter) = (principal.allowed.clone(), principal.limiter.clone());
+        Some(Request { encoding, on_invalid, key, allowed, stream, limiter, ..Request::new(shape, body) })
     }
 
     fn broke_off(&mut self, shared: &mut Shared, now: Instant) {
@@ -345,14 +347,14 @@ impl Connection {
     }
 
     /// Writes on; `None` when all is written and the connection goes on.
-    fn flush(&mut self, shared: &Shared, now: Instant) -> Option<Turn> {
+    fn flush(&mut self, shared: &Shared, now: Instant) -> Option<ConnectionAction> {
         while self.sent < self.output.len() {
             if !self.socket.is_writable() {
-                return Some(Turn::Wait);
+                return Some(ConnectionAction::Wait);
             }
             match self.socket.write(self.output.get(self.sent..).unwrap_or_default()) {
                 Ok(count) => self.sent += count,
-                Err(_gone) => return Some(Turn::Close),
+                Err(_gone) => return Some(ConnectionAction::Close),
             }
         }
         self.output.clear();
@@ -364,7 +366,7 @@ impl Connection {
             return None;
         }
         if !self.linger || shared.stopping {
-            return Some(Turn::Close);
+            return Some(ConnectionAction::Close);
         }
         self.socket.end_writing();
         self.stage = Stage::Linger(0);

@@ -2,7 +2,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
-use forebay_core::Ticket;
+use forebay_core::CompletionId;
 
 /// How often every connection's own deadline is looked at: those are seconds, and this much later is exact enough.
 const SWEEP: Duration = Duration::from_millis(500);
@@ -20,9 +20,9 @@ impl Deadlines {
         Self { next_sweep: now + SWEEP, waits: BinaryHeap::new() }
     }
 
-    /// A sender waits until then. One that is answered before is no longer under its ticket.
-    pub(crate) fn add(&mut self, due: Instant, ticket: Ticket) {
-        self.waits.push(Reverse((due, ticket.0)));
+    /// A sender waits until then. One that is answered before is no longer under its completion.
+    pub(crate) fn add(&mut self, due: Instant, completion: CompletionId) {
+        self.waits.push(Reverse((due, completion.0)));
     }
 
     /// How long to sleep at most; `None` for as long as nothing happens. `idle` when no connection is there.
@@ -33,14 +33,14 @@ impl Deadlines {
     }
 
     /// A wait that is over.
-    pub(crate) fn expired(&mut self, now: Instant) -> Option<Ticket> {
-        let Reverse((due, ticket)) = self.waits.peek()?;
-        let ticket = Ticket(*ticket);
+    pub(crate) fn expired(&mut self, now: Instant) -> Option<CompletionId> {
+        let Reverse((due, completion)) = self.waits.peek()?;
+        let completion = CompletionId(*completion);
         if *due > now {
             return None;
         }
         self.waits.pop();
-        Some(ticket)
+        Some(completion)
     }
 
     /// Whether it is time to look at all connections.

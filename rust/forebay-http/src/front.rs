@@ -9,19 +9,19 @@ use forebay_core::Engine;
 use parking_lot::Mutex;
 
 use crate::answer::Clock;
+use crate::completion_queue::CompletionQueue;
 use crate::connection::Shared;
-use crate::mailbox::Mailbox;
 use crate::reactor::Reactor;
 use crate::stats::{Stats, StatsView};
-use crate::{Grants, Limits};
+use crate::{Limits, Principals};
 
 /// Longer than anybody waits for a stop.
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Serves a listener, on a thread of its own, until it is stopped.
 pub struct Front {
-    mailbox: Arc<Mailbox>,
-    grants: Arc<Grants>,
+    completion_queue: Arc<CompletionQueue>,
+    principals: Arc<Principals>,
     stats: Arc<Stats>,
     thread: Mutex<Option<JoinHandle<bool>>>,
 }
@@ -34,9 +34,9 @@ impl fmt::Debug for Front {
 
 /// Ends the process when the front's thread panics: a server that is there and does not serve is worse than one that is
 /// started again, which loses nothing that was acknowledged.
-struct Fuse;
+struct AbortOnPanic;
 
-impl Drop for Fuse {
+impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if thread::panicking() {
             std::process::abort();
@@ -53,36 +53,36 @@ impl Front {
         listener: TcpListener,
         backend: SocketAddr,
         engine: Arc<Engine>,
-        grants: Arc<Grants>,
+        principals: Arc<Principals>,
         limits: Limits,
     ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let (mailbox, stats) = (Arc::new(Mailbox::new()?), Arc::new(Stats::default()));
+        let (completion_queue, stats) = (Arc::new(CompletionQueue::new()?), Arc::new(Stats::default()));
         let shared = Shared {
             engine,
             limits,
-            grants: Arc::clone(&grants),
+            principals: Arc::clone(&principals),
             stats: Arc::clone(&stats),
             clock: Clock::new(),
             stopping: false,
             requests: 0,
         };
-        let reactor = Reactor::new(listener, backend, Arc::clone(&mailbox), shared)?;
+        let reactor = Reactor::new(listener, backend, Arc::clone(&completion_queue), shared)?;
         let thread = thread::Builder::new().name("forebay-http".into()).spawn(move || {
-            let _fuse = Fuse;
+            let _fuse = AbortOnPanic;
             reactor.run().unwrap_or_else(|error| {
                 // As for a panic: epoll refuses only what is a defect.
                 eprintln!("forebay: the front cannot wait for its connections: {error}");
                 std::process::abort()
             })
         })?;
-        Ok(Self { mailbox, grants, stats, thread: Mutex::new(Some(thread)) })
+        Ok(Self { completion_queue, principals, stats, thread: Mutex::new(Some(thread)) })
     }
 
     /// Who may ingest.
     #[must_use]
-    pub fn grants(&self) -> &Grants {
-        &self.grants
+    pub fn principals(&self) -> &Principals {
+        &self.principals
     }
 
     /// What it is doing.
@@ -94,13 +94,13 @@ impl Front {
     /// Accepts nothing from here on; what is under way is finished.
     pub fn begin_stop(&self, within: Duration) {
         let now = Instant::now();
-        self.mailbox.ask_to_stop(now.checked_add(within).unwrap_or(now + A_DAY));
+        self.completion_queue.ask_to_stop(now.checked_add(within).unwrap_or(now + A_DAY));
     }
 
     /// Waits for the end that was asked for; false when connections were left at the deadline, which are closed then.
     /// True when it has ended before.
     pub fn join(&self) -> bool {
-        // It does not panic and return: see `Fuse`.
+        // It does not panic and return: see `AbortOnPanic`.
         self.thread.lock().take().is_none_or(|thread| thread.join().unwrap_or(false))
     }
 }

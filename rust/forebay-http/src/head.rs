@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use forebay_core::{Encoding, Key, OnInvalid, Shape};
+use forebay_core::{Encoding, Key, OnInvalid, PayloadFormat};
 
-use crate::grants::{Grant, Grants};
 use crate::limits::{MAX_HEAD_BYTES, MAX_HEADERS};
+use crate::principals::{Principal, Principals};
 use crate::route;
 
 const METHOD: &[u8] = b"POST ";
@@ -23,9 +23,9 @@ pub(crate) enum Head {
 #[derive(Debug)]
 pub(crate) struct Ingest {
     pub(crate) path: String,
-    pub(crate) shape: Shape,
+    pub(crate) shape: PayloadFormat,
     pub(crate) stream: Option<String>,
-    pub(crate) grant: Arc<Grant>,
+    pub(crate) principal: Arc<Principal>,
     pub(crate) encoding: Encoding,
     pub(crate) on_invalid: OnInvalid,
     pub(crate) key: Option<Key>,
@@ -39,7 +39,7 @@ pub(crate) struct Ingest {
 
 /// The headers that say how a body is taken, each at most once.
 #[derive(Default)]
-struct Fields<'h> {
+struct HeadFields<'h> {
     length: Option<&'h [u8]>,
     authorization: Option<&'h [u8]>,
     encoding: Option<&'h [u8]>,
@@ -49,7 +49,7 @@ struct Fields<'h> {
     host: Option<&'h [u8]>,
 }
 
-impl<'h> Fields<'h> {
+impl<'h> HeadFields<'h> {
     /// `None` when a header makes the request unusual.
     fn of(headers: &[httparse::Header<'h>]) -> Option<Self> {
         let mut fields = Self::default();
@@ -120,7 +120,7 @@ impl<'h> Fields<'h> {
 
 impl Head {
     /// Reads as much of a head as there is.
-    pub(crate) fn read(input: &[u8], grants: &Grants, max_body_bytes: usize) -> Self {
+    pub(crate) fn read(input: &[u8], principals: &Principals, max_body_bytes: usize) -> Self {
         let known = input.len().min(METHOD.len());
         if input.get(..known) != METHOD.get(..known) {
             return Self::Unusual;
@@ -129,7 +129,7 @@ impl Head {
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(input) {
             Ok(httparse::Status::Complete(body_at)) if body_at <= MAX_HEAD_BYTES => {
-                ingest(&request, body_at, grants, max_body_bytes)
+                ingest(&request, body_at, principals, max_body_bytes)
                     .map_or(Self::Unusual, |head| Self::Ingest(head.into()))
             }
             Ok(httparse::Status::Partial) if input.len() <= MAX_HEAD_BYTES => Self::Partial,
@@ -139,18 +139,19 @@ impl Head {
 }
 
 /// `None` for a request that is unusual in any way.
-fn ingest(request: &httparse::Request<'_, '_>, body_at: usize, grants: &Grants, max: usize) -> Option<Ingest> {
+fn ingest(request: &httparse::Request<'_, '_>, body_at: usize, principals: &Principals, max: usize) -> Option<Ingest> {
     if request.version != Some(1) {
         return None;
     }
     let path = request.path?;
     let (shape, stream) = route::find(path)?;
-    let fields = Fields::of(request.headers)?;
+    let fields = HeadFields::of(request.headers)?;
     fields.host?;
     let length = fields.body_length().filter(|length| *length <= max)?;
-    let grant = grants.find(fields.authorization)?;
+    let principal = principals.find(fields.authorization)?;
     let on_invalid = fields.on_invalid()?;
-    if !has_projects(shape) && grant.allowed.is_some() || !has_quarantine(shape) && on_invalid == OnInvalid::Quarantine
+    if !has_projects(shape) && principal.allowed.is_some()
+        || !has_quarantine(shape) && on_invalid == OnInvalid::Quarantine
     {
         return None;
     }
@@ -160,29 +161,34 @@ fn ingest(request: &httparse::Request<'_, '_>, body_at: usize, grants: &Grants, 
         stream: stream.map(str::to_owned),
         encoding: fields.encoding()?,
         on_invalid,
-        key: fields.key(&grant.scope, shape.stream().or(stream).unwrap_or_default())?,
+        key: fields.key(&principal.scope, shape.stream().or(stream).unwrap_or_default())?,
         close: fields.close()?,
-        grant,
+        principal,
         body_at,
         length,
     })
 }
 
 /// Whether a token that is limited to projects may send it at all.
-const fn has_projects(shape: Shape) -> bool {
+const fn has_projects(shape: PayloadFormat) -> bool {
     match shape {
-        Shape::Drain => true,
-        Shape::Publish | Shape::PublishBatch | Shape::Event | Shape::EventBatch | Shape::Track | Shape::TrackBatch => {
-            false
-        }
+        PayloadFormat::Drain => true,
+        PayloadFormat::Publish
+        | PayloadFormat::PublishBatch
+        | PayloadFormat::Event
+        | PayloadFormat::EventBatch
+        | PayloadFormat::Track
+        | PayloadFormat::TrackBatch => false,
     }
 }
 
 /// Whether it is stored or refused as a whole, so that its invalid events can be put aside. The others answer for each.
-const fn has_quarantine(shape: Shape) -> bool {
+const fn has_quarantine(shape: PayloadFormat) -> bool {
     match shape {
-        Shape::Drain | Shape::Track | Shape::TrackBatch => true,
-        Shape::Publish | Shape::PublishBatch | Shape::Event | Shape::EventBatch => false,
+        PayloadFormat::Drain | PayloadFormat::Track | PayloadFormat::TrackBatch => true,
+        PayloadFormat::Publish | PayloadFormat::PublishBatch | PayloadFormat::Event | PayloadFormat::EventBatch => {
+            false
+        }
     }
 }
 
@@ -195,9 +201,9 @@ mod tests {
     const PLAIN: &str = "POST /v1/drain HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n";
 
     fn read(text: &str) -> Head {
-        let grants = Grants::default();
-        grants.let_everybody_in();
-        Head::read(text.as_bytes(), &grants, 100)
+        let principals = Principals::default();
+        principals.let_everybody_in();
+        Head::read(text.as_bytes(), &principals, 100)
     }
 
     fn ingest(text: &str) -> Box<Ingest> {
@@ -271,6 +277,6 @@ mod tests {
     #[test]
     fn a_sender_without_a_token_is_not_ours() {
         let text = format!("{PLAIN}\r\n");
-        assert!(matches!(Head::read(text.as_bytes(), &Grants::default(), 100), Head::Unusual));
+        assert!(matches!(Head::read(text.as_bytes(), &Principals::default(), 100), Head::Unusual));
     }
 }

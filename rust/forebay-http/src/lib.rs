@@ -5,29 +5,29 @@
 //! any way (another route, no length, a query, a header that is refused, an unknown token, too large) is not judged
 //! here: its connection becomes a tunnel to the server behind, which knows every rule, from that request on.
 
-mod allowance;
 mod answer;
+mod completion_queue;
 mod connection;
 mod deadlines;
 mod exchange;
 mod front;
-mod grants;
 mod head;
 mod limits;
-mod mailbox;
+mod memory_budget;
 mod poller;
+mod principals;
 mod reactor;
 mod refusal;
 mod route;
-mod slots;
+mod slab;
 mod socket;
 mod stats;
 mod tunnel;
 
-pub use allowance::{Allowance, Reserved};
 pub use answer::Answer;
 pub use front::Front;
-pub use grants::{Grant, Grants};
 pub use limits::Limits;
+pub use memory_budget::{MemoryBudget, Reserved};
+pub use principals::{Principal, Principals};
 pub use refusal::Family;
 pub use stats::{Stats, StatsView};

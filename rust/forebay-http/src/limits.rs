@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Allowance;
+use crate::MemoryBudget;
 
 /// What the request line and the headers of a request that is read here may have together. Ours have a few hundred
 /// bytes; a request with more is read by the server behind, which has a limit of its own.
@@ -47,5 +47,5 @@ pub struct Limits {
     /// The most connections at once; further ones wait in the listener's backlog.
     pub connections: usize,
     /// Bounds all bodies under way.
-    pub allowance: Arc<Allowance>,
+    pub memory_budget: Arc<MemoryBudget>,
 }

@@ -15,9 +15,9 @@ pub(crate) enum Source {
     /// Somebody connects.
     Listener,
     /// The engine has something to say, or the front is to stop.
-    Mailbox,
+    CompletionQueue,
     /// A client's side of a connection.
-    Client(u32),
+    ClientState(u32),
     /// The far side of a tunnel.
     Backend(u32),
 }
@@ -26,8 +26,8 @@ impl Source {
     const fn number(self) -> u64 {
         match self {
             Self::Listener => 0,
-            Self::Mailbox => 1 << 32,
-            Self::Client(slot) => 2 << 32 | slot as u64,
+            Self::CompletionQueue => 1 << 32,
+            Self::ClientState(slot) => 2 << 32 | slot as u64,
             Self::Backend(slot) => 3 << 32 | slot as u64,
         }
     }
@@ -35,8 +35,8 @@ impl Source {
     const fn of(number: u64) -> Self {
         match number >> 32 {
             0 => Self::Listener,
-            1 => Self::Mailbox,
-            2 => Self::Client(number as u32),
+            1 => Self::CompletionQueue,
+            2 => Self::ClientState(number as u32),
             _ => Self::Backend(number as u32),
         }
     }
@@ -126,9 +126,13 @@ mod tests {
 
     #[test]
     fn a_source_survives_its_number() {
-        for source in
-            [Source::Listener, Source::Mailbox, Source::Client(0), Source::Client(u32::MAX), Source::Backend(7)]
-        {
+        for source in [
+            Source::Listener,
+            Source::CompletionQueue,
+            Source::ClientState(0),
+            Source::ClientState(u32::MAX),
+            Source::Backend(7),
+        ] {
             assert_eq!(Source::of(source.number()), source);
         }
     }

@@ -2,16 +2,16 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forebay_core::{Completer, Error, ErrorKind, Request, Ticket};
+use forebay_core::{Completer, CompletionId, Error, ErrorKind, Request};
 
-use crate::connection::{Connection, Shared, Turn};
+use crate::completion_queue::{ClientEvent, CompletionQueue};
+use crate::connection::{Connection, ConnectionAction, Shared};
 use crate::deadlines::Deadlines;
-use crate::mailbox::{Mailbox, Outcome};
 use crate::poller::{Events, Poller, Ready, Source};
-use crate::slots::Slots;
+use crate::slab::Slab;
 use crate::socket::Socket;
 use crate::stats::Counted;
-use crate::tunnel::{Next, Tunnel};
+use crate::tunnel::{Tunnel, TunnelAction};
 
 /// Connections accepted before those that are there have their turn.
 const ACCEPTS: usize = 64;
@@ -26,7 +26,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// A connection of either kind.
 #[derive(Debug)]
-enum Client {
+enum ClientState {
     Direct(Box<Connection>),
     Tunnel(Box<Tunnel>),
 }
@@ -40,9 +40,9 @@ pub(crate) struct Reactor {
     /// Accepting rests until then; for ever when there are as many connections as may be.
     rest: Option<Option<Instant>>,
     backend: SocketAddr,
-    mailbox: Arc<Mailbox>,
+    completion_queue: Arc<CompletionQueue>,
     completer: Arc<dyn Completer>,
-    clients: Slots<Client>,
+    clients: Slab<ClientState>,
     shared: Shared,
     deadlines: Deadlines,
     /// Tunnels that had their turn and could go on.
@@ -55,21 +55,21 @@ impl Reactor {
     pub(crate) fn new(
         listener: TcpListener,
         backend: SocketAddr,
-        mailbox: Arc<Mailbox>,
+        completion_queue: Arc<CompletionQueue>,
         shared: Shared,
     ) -> std::io::Result<Self> {
         let poller = Poller::new()?;
         poller.add_level(&listener, Source::Listener)?;
-        poller.add_level(mailbox.descriptor(), Source::Mailbox)?;
-        let completer: Arc<dyn Completer> = Arc::clone(&mailbox) as Arc<dyn Completer>;
+        poller.add_level(completion_queue.descriptor(), Source::CompletionQueue)?;
+        let completer: Arc<dyn Completer> = Arc::clone(&completion_queue) as Arc<dyn Completer>;
         Ok(Self {
             poller,
             listener: Some(listener),
             rest: None,
             backend,
             completer,
-            mailbox,
-            clients: Slots::new(),
+            completion_queue,
+            clients: Slab::new(),
             shared,
             deadlines: Deadlines::new(Instant::now()),
             again: Vec::new(),
@@ -80,14 +80,14 @@ impl Reactor {
     /// Serves until it is asked to stop and every request under way is answered, or the time for that is over: false
     /// when some were left then.
     pub(crate) fn run(mut self) -> std::io::Result<bool> {
-        let (mut events, mut ready, mut letters) = (Events::new(), Vec::new(), Vec::new());
+        let (mut events, mut ready, mut completions) = (Events::new(), Vec::new(), Vec::new());
         loop {
             let now = Instant::now();
             let limit = if self.again.is_empty() { self.sleep(now) } else { Some(Duration::ZERO) };
             self.poller.wait(limit, &mut events, &mut ready)?;
             let now = Instant::now();
             for event in ready.drain(..) {
-                self.dispatch(event, &mut letters, now);
+                self.dispatch(event, &mut completions, now);
             }
             let mut again = std::mem::take(&mut self.again);
             // One may be there for both of its sides.
@@ -95,7 +95,7 @@ impl Reactor {
             again.dedup();
             again.into_iter().for_each(|slot| self.turn(slot, now));
             self.keep_deadlines(now);
-            if let Some(deadline) = self.mailbox.stop_by() {
+            if let Some(deadline) = self.completion_queue.stop_by() {
                 self.begin_stop(now);
                 if self.clients.len() == 0 || now >= deadline {
                     return Ok(self.clients.len() == 0);
@@ -107,29 +107,29 @@ impl Reactor {
     fn sleep(&self, now: Instant) -> Option<Duration> {
         let sleep = self.deadlines.sleep(now, self.clients.len() == 0);
         let rest = self.rest.flatten().map(|until| until.saturating_duration_since(now));
-        let stop = self.mailbox.stop_by().map(|deadline| deadline.saturating_duration_since(now));
+        let stop = self.completion_queue.stop_by().map(|deadline| deadline.saturating_duration_since(now));
         [sleep, rest, stop].into_iter().flatten().min()
     }
 
-    fn dispatch(&mut self, event: Ready, letters: &mut Vec<(Ticket, Outcome)>, now: Instant) {
+    fn dispatch(&mut self, event: Ready, completions: &mut Vec<(CompletionId, ClientEvent)>, now: Instant) {
         match event.source {
             Source::Listener => self.accept(now),
-            Source::Mailbox => {
-                self.mailbox.take(letters);
-                for (ticket, outcome) in letters.drain(..) {
-                    self.settle(ticket, outcome, now);
+            Source::CompletionQueue => {
+                self.completion_queue.take(completions);
+                for (completion, outcome) in completions.drain(..) {
+                    self.settle(completion, outcome, now);
                 }
             }
-            Source::Client(slot) => {
+            Source::ClientState(slot) => {
                 match self.clients.get(slot) {
-                    Some(Client::Direct(connection)) => connection.socket.note(event),
-                    Some(Client::Tunnel(tunnel)) => tunnel.client.note(event),
+                    Some(ClientState::Direct(connection)) => connection.socket.note(event),
+                    Some(ClientState::Tunnel(tunnel)) => tunnel.client.note(event),
                     None => return,
                 }
                 self.turn(slot, now);
             }
             Source::Backend(slot) => {
-                if let Some(Client::Tunnel(tunnel)) = self.clients.get(slot) {
+                if let Some(ClientState::Tunnel(tunnel)) = self.clients.get(slot) {
                     tunnel.backend.note(event);
                     self.turn(slot, now);
                 }
@@ -165,9 +165,9 @@ impl Reactor {
     fn admit(&mut self, stream: std::net::TcpStream, now: Instant) -> std::io::Result<()> {
         stream.set_nonblocking(true)?;
         let slot = self.clients.next();
-        self.poller.add(&stream, Source::Client(slot))?;
+        self.poller.add(&stream, Source::ClientState(slot))?;
         let connection = Connection::new(Socket::new(stream), slot, &self.shared, now);
-        self.clients.insert(Client::Direct(connection.into()));
+        self.clients.insert(ClientState::Direct(connection.into()));
         Ok(())
     }
 
@@ -193,45 +193,45 @@ impl Reactor {
         for _ in 0..REQUESTS {
             let Some(client) = self.clients.get(slot) else { return };
             let connection = match client {
-                Client::Direct(connection) => connection,
-                Client::Tunnel(tunnel) => {
+                ClientState::Direct(connection) => connection,
+                ClientState::Tunnel(tunnel) => {
                     match tunnel.turn(&mut self.scratch, now) {
-                        Next::Wait => {}
-                        Next::Again => self.again.push(slot),
-                        Next::Close => self.close(slot),
-                        Next::Reset => self.reset(slot),
+                        TunnelAction::Wait => {}
+                        TunnelAction::Again => self.again.push(slot),
+                        TunnelAction::Close => self.close(slot),
+                        TunnelAction::Reset => self.reset(slot),
                     }
                     return;
                 }
             };
             match connection.turn(&mut self.shared, now) {
-                Turn::Wait => return,
-                Turn::Close => return self.close(slot),
-                Turn::Tunnel => return self.tunnel(slot, now),
-                Turn::Again => break,
-                Turn::Submit(request) => self.submit(slot, request, now),
+                ConnectionAction::Wait => return,
+                ConnectionAction::Close => return self.close(slot),
+                ConnectionAction::Tunnel => return self.tunnel(slot, now),
+                ConnectionAction::Again => break,
+                ConnectionAction::Submit(request) => self.submit(slot, request, now),
             }
         }
         self.again.push(slot);
     }
 
     fn submit(&mut self, slot: u32, request: Request, now: Instant) {
-        let Some(Client::Direct(connection)) = self.clients.get(slot) else { return };
-        let ticket = connection.ticket();
-        if let Err(error) = self.shared.engine.submit(request, Arc::clone(&self.completer), ticket) {
+        let Some(ClientState::Direct(connection)) = self.clients.get(slot) else { return };
+        let completion = connection.completion();
+        if let Err(error) = self.shared.engine.submit(request, Arc::clone(&self.completer), completion) {
             connection.settle(Err(error), &mut self.shared, now);
         }
     }
 
-    fn settle(&mut self, ticket: Ticket, outcome: Outcome, now: Instant) {
-        let slot = Connection::slot_of(ticket);
-        let Some(Client::Direct(connection)) = self.clients.get(slot) else { return };
-        if !connection.awaits(ticket) {
+    fn settle(&mut self, completion: CompletionId, outcome: ClientEvent, now: Instant) {
+        let slot = Connection::slot_of(completion);
+        let Some(ClientState::Direct(connection)) = self.clients.get(slot) else { return };
+        if !connection.awaits(completion) {
             return;
         }
         match outcome {
-            Outcome::Due(due) => self.deadlines.add(due, ticket),
-            Outcome::Settled(outcome) => {
+            ClientEvent::Due(due) => self.deadlines.add(due, completion),
+            ClientEvent::Settled(outcome) => {
                 connection.settle(outcome, &mut self.shared, now);
                 self.turn(slot, now);
             }
@@ -249,17 +249,17 @@ impl Reactor {
             Ok(backend) => backend,
             Err(error) => return self.refuse_tunnel(slot, &error, now),
         };
-        let Some(Client::Direct(connection)) = self.clients.remove(slot) else { return };
+        let Some(ClientState::Direct(connection)) = self.clients.remove(slot) else { return };
         let (client, first) = connection.into_parts();
         let counted = Counted::new(&self.shared.stats, |stats| &stats.tunnels);
         // The number that was just given back.
-        self.clients.insert(Client::Tunnel(Tunnel::new(client, backend, first, counted, now).into()));
+        self.clients.insert(ClientState::Tunnel(Tunnel::new(client, backend, first, counted, now).into()));
         self.turn(slot, now);
     }
 
     /// Answers for the server behind, which cannot be reached: no descriptor or memory is left, or it has stopped.
     fn refuse_tunnel(&mut self, slot: u32, why: &std::io::Error, now: Instant) {
-        let Some(Client::Direct(connection)) = self.clients.get(slot) else { return };
+        let Some(ClientState::Direct(connection)) = self.clients.get(slot) else { return };
         let error = match self.shared.stopping {
             true => Error::new(ErrorKind::Closed, "the server is shutting down"),
             false => Error::new(ErrorKind::Saturated, format!("the connection cannot be passed on: {why}")),
@@ -275,7 +275,7 @@ impl Reactor {
     }
 
     fn reset(&mut self, slot: u32) {
-        if let Some(Client::Tunnel(tunnel)) = self.clients.remove(slot) {
+        if let Some(ClientState::Tunnel(tunnel)) = self.clients.remove(slot) {
             tunnel.client.reset();
             tunnel.backend.reset();
         }
@@ -285,10 +285,10 @@ impl Reactor {
     }
 
     fn keep_deadlines(&mut self, now: Instant) {
-        while let Some(ticket) = self.deadlines.expired(now) {
-            let slot = Connection::slot_of(ticket);
-            if let Some(Client::Direct(connection)) = self.clients.get(slot)
-                && connection.awaits(ticket)
+        while let Some(completion) = self.deadlines.expired(now) {
+            let slot = Connection::slot_of(completion);
+            if let Some(ClientState::Direct(connection)) = self.clients.get(slot)
+                && connection.awaits(completion)
             {
                 connection.give_up(&mut self.shared, now);
                 self.turn(slot, now);
@@ -306,18 +306,18 @@ impl Reactor {
 
     fn look_at(&mut self, slot: u32, crowded: bool, now: Instant) {
         match self.clients.get(slot) {
-            Some(Client::Direct(connection)) if crowded && connection.is_idle_in_a_crowd(now) => self.close(slot),
-            Some(Client::Direct(connection)) if connection.deadline.is_some_and(|deadline| now >= deadline) => {
+            Some(ClientState::Direct(connection)) if crowded && connection.is_idle_in_a_crowd(now) => self.close(slot),
+            Some(ClientState::Direct(connection)) if connection.deadline.is_some_and(|deadline| now >= deadline) => {
                 if connection.expire(&mut self.shared, now) {
                     self.turn(slot, now)
                 } else {
                     self.close(slot)
                 }
             }
-            Some(Client::Tunnel(tunnel)) if tunnel.is_past_linger(now) => self.close(slot),
-            Some(Client::Tunnel(tunnel)) if crowded && tunnel.is_idle_in_a_crowd(now) => self.close(slot),
-            Some(Client::Tunnel(tunnel)) if tunnel.may_end(now) => self.turn(slot, now),
-            Some(Client::Tunnel(tunnel)) if tunnel.is_out_of_patience(now) => self.reset(slot),
+            Some(ClientState::Tunnel(tunnel)) if tunnel.is_past_linger(now) => self.close(slot),
+            Some(ClientState::Tunnel(tunnel)) if crowded && tunnel.is_idle_in_a_crowd(now) => self.close(slot),
+            Some(ClientState::Tunnel(tunnel)) if tunnel.may_end(now) => self.turn(slot, now),
+            Some(ClientState::Tunnel(tunnel)) if tunnel.is_out_of_patience(now) => self.reset(slot),
             _ => {}
         }
     }
@@ -330,7 +330,7 @@ impl Reactor {
         self.listener = None;
         self.rest = None;
         for slot in self.clients.numbers() {
-            if let Some(Client::Direct(connection)) = self.clients.get(slot)
+            if let Some(ClientState::Direct(connection)) = self.clients.get(slot)
                 && connection.is_idle()
             {
                 // What has come and was not told yet is still answered.

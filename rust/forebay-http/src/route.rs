@@ -1,22 +1,22 @@
-use forebay_core::Shape;
+use forebay_core::PayloadFormat;
 use forebay_core::stream::is_name;
 
 const STREAMS: &str = "/api/v1/streams/";
 
 /// What an ingest path asks for: the shape of its body, and the stream where the path names it. `None` for every other
 /// path.
-pub(crate) fn find(path: &str) -> Option<(Shape, Option<&str>)> {
+pub(crate) fn find(path: &str) -> Option<(PayloadFormat, Option<&str>)> {
     match path {
-        "/v1/drain" => Some((Shape::Drain, None)),
-        "/api/events" => Some((Shape::Event, None)),
-        "/api/events/batch" => Some((Shape::EventBatch, None)),
-        "/v1/analytics/track" => Some((Shape::Track, None)),
-        "/v1/analytics/track/batch" => Some((Shape::TrackBatch, None)),
+        "/v1/drain" => Some((PayloadFormat::Drain, None)),
+        "/api/events" => Some((PayloadFormat::Event, None)),
+        "/api/events/batch" => Some((PayloadFormat::EventBatch, None)),
+        "/v1/analytics/track" => Some((PayloadFormat::Track, None)),
+        "/v1/analytics/track/batch" => Some((PayloadFormat::TrackBatch, None)),
         _ => {
             let (name, rest) = path.strip_prefix(STREAMS)?.split_once('/')?;
             let shape = match rest {
-                "events" => Shape::Publish,
-                "events/batch" => Shape::PublishBatch,
+                "events" => PayloadFormat::Publish,
+                "events/batch" => PayloadFormat::PublishBatch,
                 _ => return None,
             };
             // Anything else, an escaped one too, is for the server behind.
@@ -31,9 +31,9 @@ mod tests {
 
     #[test]
     fn ingest_paths_are_found_and_nothing_else() {
-        assert_eq!(find("/v1/drain"), Some((Shape::Drain, None)));
-        assert_eq!(find("/api/v1/streams/a.b/events"), Some((Shape::Publish, Some("a.b"))));
-        assert_eq!(find("/api/v1/streams/events/events/batch"), Some((Shape::PublishBatch, Some("events"))));
+        assert_eq!(find("/v1/drain"), Some((PayloadFormat::Drain, None)));
+        assert_eq!(find("/api/v1/streams/a.b/events"), Some((PayloadFormat::Publish, Some("a.b"))));
+        assert_eq!(find("/api/v1/streams/events/events/batch"), Some((PayloadFormat::PublishBatch, Some("events"))));
         for path in [
             "/",
             "",

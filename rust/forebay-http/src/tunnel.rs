@@ -12,7 +12,7 @@ const TURNS: usize = 16;
 
 /// What is to be done with a connection after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum TunnelAction {
     /// Nothing until epoll says so.
     Wait,
     /// Another turn, after the others had theirs.
@@ -159,11 +159,13 @@ impl Tunnel {
     }
 
     /// Passes on what can be passed on now.
-    pub(crate) fn turn(&mut self, scratch: &mut [u8], now: Instant) -> Next {
+    pub(crate) fn turn(&mut self, scratch: &mut [u8], now: Instant) -> TunnelAction {
         // Down first: a server that answered and closed has said why before its end is met on the way up.
         let (moved, read) = (self.down.moved, self.down.read);
         let seen = |bytes: &[u8]| self.exchange.answered(bytes);
-        let Ok(down) = self.down.pump(&mut self.backend, &mut self.client, scratch, seen) else { return Next::Reset };
+        let Ok(down) = self.down.pump(&mut self.backend, &mut self.client, scratch, seen) else {
+            return TunnelAction::Reset;
+        };
         if self.down.read != read || self.down.moved != moved {
             self.answered = now;
         }
@@ -182,7 +184,7 @@ impl Tunnel {
         let up = match self.up.pump(&mut self.client, &mut self.backend, scratch, seen) {
             Ok(again) if self.up.ended && self.up.held => again || self.may_end(now),
             Ok(again) => again,
-            Err(Broken::Source) => return Next::Reset,
+            Err(Broken::Source) => return TunnelAction::Reset,
             Err(Broken::Sink) => {
                 // The server behind closed. What it answered before is still passed on, and its end comes after that.
                 self.up.dead = true;
@@ -193,11 +195,11 @@ impl Tunnel {
             self.heard = now;
         }
         if self.down.passed && (self.up.ended || self.is_past_linger(now)) {
-            Next::Close
+            TunnelAction::Close
         } else if up || down {
-            Next::Again
+            TunnelAction::Again
         } else {
-            Next::Wait
+            TunnelAction::Wait
         }
     }
 

@@ -10,7 +10,7 @@ use crate::answer::{Answer, AnswerReader};
 use crate::poller::Poller;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum ConnectionState {
     Connecting,
     Idle,
     /// Bytes of the request that are written so far.
@@ -33,7 +33,7 @@ pub(crate) struct Connection {
     stream: TcpStream,
     token: usize,
     reader: AnswerReader,
-    pub(crate) state: State,
+    pub(crate) state: ConnectionState,
     /// When the request in flight was due.
     pub(crate) due: Instant,
     /// When it was sent; of a connection at rest, since when it rests.
@@ -47,11 +47,11 @@ impl Connection {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(family, SocketType::STREAM, flags, None).map_err(LoadError::system("socket"))?;
         let state = match connect(&socket, &address) {
-            Ok(()) | Err(Errno::INPROGRESS) => State::Connecting,
-            Err(_) => State::Down,
+            Ok(()) | Err(Errno::INPROGRESS) => ConnectionState::Connecting,
+            Err(_) => ConnectionState::Down,
         };
         let stream = TcpStream::from(socket);
-        if state == State::Connecting {
+        if state == ConnectionState::Connecting {
             poller.add(&stream, token, true)?;
         }
         let now = Instant::now();
@@ -70,19 +70,19 @@ impl Connection {
     }
 
     pub(crate) fn rest(&mut self, now: Instant) {
-        self.state = State::Idle;
+        self.state = ConnectionState::Idle;
         self.since = now;
     }
 
     /// Takes a broken socket from the poller, which would report it again and again; it is closed when the
     /// connection is opened anew.
     pub(crate) fn shut(&mut self, poller: &Poller) -> Result<(), LoadError> {
-        self.state = State::Down;
+        self.state = ConnectionState::Down;
         poller.remove(&self.stream)
     }
 
     pub(crate) fn busy(&self) -> bool {
-        matches!(self.state, State::Sending { .. } | State::Awaiting)
+        matches!(self.state, ConnectionState::Sending { .. } | ConnectionState::Awaiting)
     }
 
     pub(crate) fn send(
@@ -97,22 +97,22 @@ impl Connection {
         self.since = now;
         let written = self.write_some(bytes)?;
         if written == bytes.len() {
-            self.state = State::Awaiting;
+            self.state = ConnectionState::Awaiting;
             return Ok(());
         }
-        self.state = State::Sending { request, written };
+        self.state = ConnectionState::Sending { request, written };
         self.watch(poller, true)
     }
 
     /// Goes on with a request that did not fit the socket's buffer.
     pub(crate) fn send_rest(&mut self, bytes: &[u8], poller: &Poller) -> Result<(), Broken> {
-        let State::Sending { request, written } = self.state else { return Ok(()) };
+        let ConnectionState::Sending { request, written } = self.state else { return Ok(()) };
         let written = written + self.write_some(bytes.get(written..).unwrap_or_default())?;
         if written < bytes.len() {
-            self.state = State::Sending { request, written };
+            self.state = ConnectionState::Sending { request, written };
             return Ok(());
         }
-        self.state = State::Awaiting;
+        self.state = ConnectionState::Awaiting;
         self.watch(poller, false)
     }
 
@@ -134,7 +134,7 @@ impl Connection {
         let answer = self.reader.feed(buffer.get(..count).unwrap_or_default()).map_err(|_| malformed(()))?;
         // An answer before the end of the request (a refusal): the rest of the request can no longer be told apart
         // from the next one.
-        let early = matches!(self.state, State::Sending { .. });
+        let early = matches!(self.state, ConnectionState::Sending { .. });
         Ok(answer.map(|answer| Answer { closes: answer.closes || early, ..answer }))
     }
 

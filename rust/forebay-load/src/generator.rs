@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::LoadError;
 use crate::body::request_bytes;
-use crate::connection::{Broken, Connection, State};
+use crate::connection::{Broken, Connection, ConnectionState};
 use crate::options::{LoadOptions, Pacing};
 use crate::poller::{Poller, Ready};
 use crate::progress::{Phase, Progress};
@@ -99,7 +99,7 @@ impl Generator {
         let limit = Instant::now() + CONNECT_LIMIT;
         for token in 0..self.options.connections {
             let connection = Connection::open(self.target.address, token, &self.poller)?;
-            if connection.state == State::Down {
+            if connection.state == ConnectionState::Down {
                 return Err(unreachable(io::Error::from(io::ErrorKind::ConnectionRefused)));
             }
             self.connections.push(connection);
@@ -112,7 +112,7 @@ impl Generator {
             self.poller.wait(left, &mut self.ready)?;
             for ready in &self.ready {
                 let Some(connection) = self.connections.get_mut(ready.token) else { continue };
-                if connection.state == State::Connecting {
+                if connection.state == ConnectionState::Connecting {
                     connection.connected(&self.poller).map_err(|Broken(source)| unreachable(source))?;
                     self.idle.push_back(ready.token);
                 }
@@ -232,12 +232,12 @@ impl Generator {
     fn progress(&mut self, event: Ready) -> Result<(), LoadError> {
         let Some(connection) = self.connections.get_mut(event.token) else { return Ok(()) };
         match connection.state {
-            State::Connecting => match connection.connected(&self.poller) {
+            ConnectionState::Connecting => match connection.connected(&self.poller) {
                 Ok(()) => self.idle.push_back(event.token),
                 Err(_) => self.broke(event.token)?,
             },
-            State::Idle | State::Awaiting => self.receive(event.token)?,
-            State::Sending { request, .. } => {
+            ConnectionState::Idle | ConnectionState::Awaiting => self.receive(event.token)?,
+            ConnectionState::Sending { request, .. } => {
                 let bytes = self.requests.get(request).map(|bytes| &bytes[..]).unwrap_or_default();
                 if event.readable {
                     self.receive(event.token)?;
@@ -245,7 +245,7 @@ impl Generator {
                     self.broke(event.token)?;
                 }
             }
-            State::Down => {}
+            ConnectionState::Down => {}
         }
         Ok(())
     }
@@ -275,7 +275,7 @@ impl Generator {
     fn broke(&mut self, token: usize) -> Result<(), LoadError> {
         let Some(connection) = self.connections.get_mut(token) else { return Ok(()) };
         // A server may close a connection that rests.
-        if connection.state == State::Idle {
+        if connection.state == ConnectionState::Idle {
             self.idle.retain(|idle| *idle != token);
         } else {
             self.tally.failed(Instant::now());
@@ -298,8 +298,8 @@ impl Generator {
             if over && connection.busy() {
                 self.tally.timed_out(connection.due, now);
             }
-            let waits = connection.busy() || connection.state == State::Connecting;
-            if connection.state == State::Down || (over && waits) {
+            let waits = connection.busy() || connection.state == ConnectionState::Connecting;
+            if connection.state == ConnectionState::Down || (over && waits) {
                 self.reopen(token)?;
             }
         }

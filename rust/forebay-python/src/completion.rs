@@ -5,8 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Instant;
 
-use forebay_core::ingest::Outline;
-use forebay_core::{Completer, Inbox, Receipt, Result, Ticket, Watcher};
+use forebay_core::ingest::ResponsePlan;
+use forebay_core::{Completer, CompletionId, EventQueue, Receipt, Result, Watcher};
 use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -19,7 +19,7 @@ const MANY_RESULTS: usize = 500;
 
 /// What a future waited for.
 #[derive(Debug)]
-enum Outcome {
+enum CompletionOutcome {
     /// An append's commit.
     Appended(Receipt),
     /// A record that is visible now.
@@ -30,7 +30,7 @@ enum Outcome {
 
 /// Outcomes on their way from the engine's threads to the event loop. Bounded by the requests under way.
 #[derive(Debug)]
-pub struct Completions(Inbox<(Ticket, Result<Outcome>)>);
+pub struct Completions(EventQueue<(CompletionId, Result<CompletionOutcome>)>);
 
 impl Completions {
     /// None yet.
@@ -38,7 +38,7 @@ impl Completions {
     /// # Errors
     /// When the operating system has no descriptor left.
     pub fn new() -> io::Result<Self> {
-        Inbox::new().map(Self)
+        EventQueue::new().map(Self)
     }
 
     /// Readable while there are outcomes.
@@ -48,12 +48,12 @@ impl Completions {
 }
 
 impl Completer for Completions {
-    fn complete(&self, ticket: Ticket, outcome: Result<Receipt>) {
-        self.0.put((ticket, outcome.map(Outcome::Appended)));
+    fn complete(&self, completion: CompletionId, outcome: Result<Receipt>) {
+        self.0.put((completion, outcome.map(CompletionOutcome::Appended)));
     }
 
-    fn due(&self, ticket: Ticket, due: Instant) {
-        self.0.put((ticket, Ok(Outcome::Due(due))));
+    fn due(&self, completion: CompletionId, due: Instant) {
+        self.0.put((completion, Ok(CompletionOutcome::Due(due))));
     }
 
     fn wake(&self) {
@@ -62,8 +62,8 @@ impl Completer for Completions {
 }
 
 impl Watcher for Completions {
-    fn due(&self, ticket: Ticket, outcome: Result<()>) {
-        self.0.put((ticket, outcome.map(|()| Outcome::Visible)));
+    fn due(&self, completion: CompletionId, outcome: Result<()>) {
+        self.0.put((completion, outcome.map(|()| CompletionOutcome::Visible)));
     }
 
     fn wake(&self) {
@@ -71,7 +71,7 @@ impl Watcher for Completions {
     }
 }
 
-/// Futures of requests under way, by ticket.
+/// Futures of requests under way, by completion.
 #[derive(Debug, Default)]
 pub struct Futures {
     slots: Vec<Option<Py<PyAny>>>,
@@ -79,24 +79,24 @@ pub struct Futures {
 }
 
 impl Futures {
-    /// Keeps a future; its ticket is free again after [`Futures::remove`].
-    pub fn insert(&mut self, future: Py<PyAny>) -> Ticket {
+    /// Keeps a future; its completion is free again after [`Futures::remove`].
+    pub fn insert(&mut self, future: Py<PyAny>) -> CompletionId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
         });
         self.slots[slot] = Some(future);
-        Ticket(slot as u64)
+        CompletionId(slot as u64)
     }
 
     /// A future that is not complete yet.
-    fn get(&self, py: Python<'_>, ticket: Ticket) -> Option<Py<PyAny>> {
-        self.slots.get(usize::try_from(ticket.0).ok()?)?.as_ref().map(|future| future.clone_ref(py))
+    fn get(&self, py: Python<'_>, completion: CompletionId) -> Option<Py<PyAny>> {
+        self.slots.get(usize::try_from(completion.0).ok()?)?.as_ref().map(|future| future.clone_ref(py))
     }
 
     /// Gives a future back.
-    pub fn remove(&mut self, ticket: Ticket) -> Option<Py<PyAny>> {
-        let slot = usize::try_from(ticket.0).ok()?;
+    pub fn remove(&mut self, completion: CompletionId) -> Option<Py<PyAny>> {
+        let slot = usize::try_from(completion.0).ok()?;
         let future = self.slots.get_mut(slot)?.take();
         if future.is_some() {
             self.free.push(slot);
@@ -112,10 +112,12 @@ impl Futures {
 pub fn deliver(py: Python<'_>, completions: &Completions, futures: &Mutex<Futures>) -> PyResult<()> {
     let (mut finished, mut first_failure) = (Vec::new(), Ok(()));
     completions.0.take(&mut finished);
-    for (ticket, outcome) in finished {
+    for (completion, outcome) in finished {
         let future = match outcome {
-            Ok(Outcome::Due(_)) => futures.lock().get(py, ticket),
-            Ok(Outcome::Appended(_) | Outcome::Visible) | Err(_) => futures.lock().remove(ticket),
+            Ok(CompletionOutcome::Due(_)) => futures.lock().get(py, completion),
+            Ok(CompletionOutcome::Appended(_) | CompletionOutcome::Visible) | Err(_) => {
+                futures.lock().remove(completion)
+            }
         };
         let Some(future) = future else { continue };
         let delivered = complete(&future.into_bound(py), outcome);
@@ -126,15 +128,15 @@ pub fn deliver(py: Python<'_>, completions: &Completions, futures: &Mutex<Future
     first_failure
 }
 
-fn complete(future: &Bound<'_, PyAny>, outcome: Result<Outcome>) -> PyResult<()> {
+fn complete(future: &Bound<'_, PyAny>, outcome: Result<CompletionOutcome>) -> PyResult<()> {
     let py = future.py();
     let delivered = match outcome {
-        Ok(Outcome::Appended(receipt)) => return appended(future, &receipt),
-        Ok(Outcome::Due(due)) => {
+        Ok(CompletionOutcome::Appended(receipt)) => return appended(future, &receipt),
+        Ok(CompletionOutcome::Due(due)) => {
             let seconds = due.saturating_duration_since(Instant::now()).as_secs_f64();
             return future.call_method1(intern!(py, "set_timeout"), (seconds,)).map(drop);
         }
-        Ok(Outcome::Visible) => future.call_method1(intern!(py, "set_result"), (0,)),
+        Ok(CompletionOutcome::Visible) => future.call_method1(intern!(py, "set_result"), (0,)),
         Err(error) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
     };
     settled(future, delivered)
@@ -144,7 +146,7 @@ fn complete(future: &Bound<'_, PyAny>, outcome: Result<Outcome>) -> PyResult<()>
 fn appended(future: &Bound<'_, PyAny>, receipt: &Receipt) -> PyResult<()> {
     let py = future.py();
     let result = intern!(py, "set_result");
-    let delivered = match receipt.outline.as_ref().map(|outline| answer(py, outline, receipt)) {
+    let delivered = match receipt.plan.as_ref().map(|plan| answer(py, plan, receipt)) {
         None => future.call_method1(result, (py.None(),)),
         Some(Ok((status, body))) => future.call_method1(result, ((status, PyBytes::new(py, &body)),)),
         Some(Err(error)) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
@@ -153,8 +155,8 @@ fn appended(future: &Bound<'_, PyAny>, receipt: &Receipt) -> PyResult<()> {
 }
 
 /// A large answer takes a millisecond to write; giving the GIL away for a small one would cost more than that.
-fn answer(py: Python<'_>, outline: &Outline, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
-    if outline.results() < MANY_RESULTS { receipt.answer() } else { py.detach(|| receipt.answer()) }
+fn answer(py: Python<'_>, plan: &ResponsePlan, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
+    if plan.results() < MANY_RESULTS { receipt.answer() } else { py.detach(|| receipt.answer()) }
 }
 
 fn settled(future: &Bound<'_, PyAny>, delivered: PyResult<Bound<'_, PyAny>>) -> PyResult<()> {

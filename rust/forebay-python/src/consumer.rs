@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_core::consumer::{Consume, Fetched, GroupReport, OffsetCommit, OnReset, StartAt, write_answer};
-use forebay_core::{Completer, Engine, Error, ErrorKind, Gap, Offset, PartitionId, Result, Ticket};
+use forebay_core::{Completer, CompletionId, Engine, Error, ErrorKind, Gap, Offset, PartitionId, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -199,13 +199,13 @@ pub fn commit(
     offsets: Vec<OffsetTuple>,
     member: Option<&str>,
     force: bool,
-    reply: Option<(Arc<dyn Completer>, Ticket)>,
+    reply: Option<(Arc<dyn Completer>, CompletionId)>,
 ) -> Result<()> {
     let place = |(stream, partition, offset)| (stream, PartitionId(partition), Offset(offset));
     let offsets: Vec<_> = offsets.into_iter().map(place).collect();
     let request = OffsetCommit { group, offsets: &offsets, member, force, now: Instant::now() };
     match reply {
-        Some((completer, ticket)) => engine.groups().commit(&request, completer, ticket),
+        Some((completer, completion)) => engine.groups().commit(&request, completer, completion),
         None => engine.groups().commit_and_wait(&request).map(drop),
     }
 }

@@ -5,15 +5,14 @@ use std::time::{Duration, Instant};
 
 use forebay_core::storage::Disk;
 use forebay_core::{
-    AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, Limits, Offset, OnInvalid, PartitionId, Request,
-    Shape, Timestamp,
+    AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, Limits, Offset, OnInvalid, PartitionId,
+    PayloadFormat, Request, Timestamp,
 };
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyDict, PyList};
 
-use crate::account::Account;
 use crate::batch::RecordBatch;
 use crate::completion::{Completions, Futures, deliver};
 use crate::consumer::{self, Call, Consumed, GroupDescription, OffsetTuple, Polled};
@@ -21,7 +20,8 @@ use crate::convert::{self, RecordTuple, record};
 use crate::error::raise;
 use crate::maintenance::damage_row;
 use crate::metrics;
-use crate::pulse::Pulse;
+use crate::queue_stats::QueueStats;
+use crate::rate_limiter::RateLimiter;
 use crate::tail::{self, Filter, TailChunk};
 use crate::watch;
 
@@ -40,15 +40,15 @@ pub const SHAPE_TRACK: u8 = 5;
 /// The event shape of `POST /v1/analytics/track/batch`.
 pub const SHAPE_TRACK_BATCH: u8 = 6;
 
-fn shape(number: u8) -> Result<Shape, Error> {
+fn shape(number: u8) -> Result<PayloadFormat, Error> {
     match number {
-        SHAPE_DRAIN => Ok(Shape::Drain),
-        SHAPE_PUBLISH => Ok(Shape::Publish),
-        SHAPE_PUBLISH_BATCH => Ok(Shape::PublishBatch),
-        SHAPE_EVENT => Ok(Shape::Event),
-        SHAPE_EVENT_BATCH => Ok(Shape::EventBatch),
-        SHAPE_TRACK => Ok(Shape::Track),
-        SHAPE_TRACK_BATCH => Ok(Shape::TrackBatch),
+        SHAPE_DRAIN => Ok(PayloadFormat::Drain),
+        SHAPE_PUBLISH => Ok(PayloadFormat::Publish),
+        SHAPE_PUBLISH_BATCH => Ok(PayloadFormat::PublishBatch),
+        SHAPE_EVENT => Ok(PayloadFormat::Event),
+        SHAPE_EVENT_BATCH => Ok(PayloadFormat::EventBatch),
+        SHAPE_TRACK => Ok(PayloadFormat::Track),
+        SHAPE_TRACK_BATCH => Ok(PayloadFormat::TrackBatch),
         _ => Err(Error::new(ErrorKind::Internal, format!("there is no event shape {number}"))),
     }
 }
@@ -115,7 +115,7 @@ impl Engine {
     }
 
     #[pyo3(signature = (
-        shape, body, future, encoding=None, quarantine=false, key=None, projects=None, account=None, stream=None
+        shape, body, future, encoding=None, quarantine=false, key=None, projects=None, limiter=None, stream=None
     ))]
     #[allow(clippy::too_many_arguments)] // one crossing a request, and a request has that many parts
     fn submit(
@@ -128,7 +128,7 @@ impl Engine {
         quarantine: bool,
         key: Option<(PyBackedBytes, PyBackedBytes)>,
         projects: Option<&Bound<'_, Projects>>,
-        account: Option<&Bound<'_, Account>>,
+        limiter: Option<&Bound<'_, RateLimiter>>,
         stream: Option<String>,
     ) -> PyResult<()> {
         let request = self::shape(shape).and_then(|shape| {
@@ -139,20 +139,20 @@ impl Engine {
             request.key = key.map(|(scope, key)| Key::new(&scope, name, &key)).transpose()?;
             request.stream = stream;
             request.allowed = projects.map(|projects| Arc::clone(&projects.get().0));
-            request.account = account.map(|account| Arc::clone(&account.get().0));
+            request.limiter = limiter.map(|limiter| Arc::clone(&limiter.get().0));
             Ok(request)
         });
         let request = request.map_err(|error| raise(py, &error))?;
-        let ticket = self.futures.lock().insert(future);
+        let completion = self.futures.lock().insert(future);
         let completer: Arc<dyn Completer> = self.completions.clone();
         // Parsing a small body, or queueing a large one, is not worth giving the GIL away for.
         let submitted = if request.bytes().len() <= INLINE_BODY_BYTES {
-            self.core.submit(request, completer, ticket)
+            self.core.submit(request, completer, completion)
         } else {
-            py.detach(|| self.core.submit(request, completer, ticket))
+            py.detach(|| self.core.submit(request, completer, completion))
         };
         submitted.map_err(|error| {
-            self.futures.lock().remove(ticket);
+            self.futures.lock().remove(completion);
             raise(py, &error)
         })
     }
@@ -169,8 +169,8 @@ impl Engine {
         watch::watch(self, stream, &positions, future)
     }
 
-    fn unwatch(&self, ticket: u128) {
-        watch::unwatch(self, ticket);
+    fn unwatch(&self, completion: u128) {
+        watch::unwatch(self, completion);
     }
 
     fn position(&self, py: Python<'_>, stream: &str, earliest: bool) -> PyResult<(u32, Vec<u64>)> {
@@ -268,8 +268,8 @@ impl Engine {
         py.detach(|| self.core.release_clock())
     }
 
-    fn pulse(&self, py: Python<'_>) -> Pulse {
-        Pulse(py.detach(|| self.core.pulse()))
+    fn queue_stats(&self, py: Python<'_>) -> QueueStats {
+        QueueStats(py.detach(|| self.core.pulse()))
     }
 
     #[pyo3(signature = (group, stream, **keywords))]
@@ -311,12 +311,12 @@ impl Engine {
         force: bool,
         future: Option<Py<PyAny>>,
     ) -> PyResult<()> {
-        let ticket = future.map(|future| self.futures.lock().insert(future));
+        let completion = future.map(|future| self.futures.lock().insert(future));
         let completer: Arc<dyn Completer> = self.completions.clone();
-        let reply = ticket.map(|ticket| (completer, ticket));
+        let reply = completion.map(|completion| (completer, completion));
         let committed = py.detach(|| consumer::commit(&self.core, group, offsets, member, force, reply));
         committed.map_err(|error| {
-            ticket.map(|ticket| self.futures.lock().remove(ticket));
+            completion.map(|completion| self.futures.lock().remove(completion));
             raise(py, &error)
         })
     }

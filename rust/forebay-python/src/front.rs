@@ -5,26 +5,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_core::{Error, ErrorKind};
-use forebay_http::{Answer, Family, Grant, Grants, Limits};
+use forebay_http::{Answer, Family, Limits, Principal, Principals};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::account::Account;
 use crate::descriptor::duplicate;
 use crate::engine::{Engine, Projects};
 use crate::error::raise;
+use crate::rate_limiter::RateLimiter;
 
 /// Bytes of request bodies that may be under way at once.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
-pub struct Allowance(Arc<forebay_http::Allowance>);
+pub struct MemoryBudget(Arc<forebay_http::MemoryBudget>);
 
 #[pymethods]
-impl Allowance {
+impl MemoryBudget {
     #[new]
     fn new(limit: u64) -> Self {
-        Self(Arc::new(forebay_http::Allowance::new(limit)))
+        Self(Arc::new(forebay_http::MemoryBudget::new(limit)))
     }
 
     #[getter]
@@ -38,9 +38,9 @@ impl Allowance {
     }
 
     /// A reservation of nothing yet, of a token's body.
-    fn reserve(&self, account: Option<&Bound<'_, Account>>) -> Reserved {
-        let account = account.map(|account| &account.get().0);
-        Reserved(Mutex::new(Some(forebay_http::Reserved::new(&self.0, account))))
+    fn reserve(&self, limiter: Option<&Bound<'_, RateLimiter>>) -> Reserved {
+        let limiter = limiter.map(|limiter| &limiter.get().0);
+        Reserved(Mutex::new(Some(forebay_http::Reserved::new(&self.0, limiter))))
     }
 }
 
@@ -105,7 +105,7 @@ fn row(number: u16) -> PyResult<ErrorKind> {
 #[derive(Debug)]
 pub struct Front(forebay_http::Front);
 
-type GrantTuple<'py> = (Vec<u8>, Option<Bound<'py, Projects>>, Option<Bound<'py, Account>>);
+type GrantTuple<'py> = (Vec<u8>, Option<Bound<'py, Projects>>, Option<Bound<'py, RateLimiter>>);
 
 #[pymethods]
 impl Front {
@@ -116,7 +116,7 @@ impl Front {
         engine: &Bound<'_, Engine>,
         listener: i32,
         backend: (IpAddr, u16),
-        allowance: &Bound<'_, Allowance>,
+        allowance: &Bound<'_, MemoryBudget>,
         body_limit: usize,
         body_seconds: f64,
         ack_seconds: f64,
@@ -127,21 +127,21 @@ impl Front {
         };
         let (body_time, ack_time) = (seconds(body_seconds)?, seconds(ack_seconds)?);
         let allowance = Arc::clone(&allowance.get().0);
-        let limits = Limits { body_bytes: body_limit, body_time, ack_time, connections, allowance };
+        let limits = Limits { body_bytes: body_limit, body_time, ack_time, connections, memory_budget: allowance };
         let listener = TcpListener::from(duplicate(listener)?);
         let engine = Arc::clone(&engine.get().core);
-        let grants = Arc::new(Grants::default());
-        let started = forebay_http::Front::start(listener, SocketAddr::from(backend), engine, grants, limits);
+        let principals = Arc::new(Principals::default());
+        let started = forebay_http::Front::start(listener, SocketAddr::from(backend), engine, principals, limits);
         Ok(Self(started?))
     }
 
-    /// Who may ingest: (token's digest, projects, account) of each, or None for everybody.
-    fn set_grants(&self, grants: Option<Vec<GrantTuple<'_>>>) {
-        let Some(grants) = grants else { return self.0.grants().let_everybody_in() };
-        self.0.grants().set(grants.into_iter().map(|(scope, projects, account)| Grant {
+    /// Who may ingest: (token's digest, projects, limiter) of each, or None for everybody.
+    fn set_principals(&self, principals: Option<Vec<GrantTuple<'_>>>) {
+        let Some(principals) = principals else { return self.0.principals().let_everybody_in() };
+        self.0.principals().set(principals.into_iter().map(|(scope, projects, limiter)| Principal {
             scope,
             allowed: projects.map(|projects| Arc::clone(&projects.get().0)),
-            account: account.map(|account| Arc::clone(&account.get().0)),
+            limiter: limiter.map(|limiter| Arc::clone(&limiter.get().0)),
         }));
     }
 

@@ -1,6 +1,5 @@
 //! The extension module `forebay._forebay`: converts, calls the core, maps errors. Nothing here is done per record.
 
-mod account;
 mod allocator;
 mod batch;
 mod column;
@@ -16,7 +15,8 @@ mod load;
 mod load_test;
 mod maintenance;
 mod metrics;
-mod pulse;
+mod queue_stats;
+mod rate_limiter;
 mod stream;
 mod tail;
 mod watch;
@@ -27,7 +27,7 @@ use pyo3::prelude::*;
 fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     allocator::keep_pages();
     module.add("SHAPE_DRAIN", engine::SHAPE_DRAIN)?;
-    module.add_class::<account::Account>()?;
+    module.add_class::<rate_limiter::RateLimiter>()?;
     module.add("SHAPE_PUBLISH", engine::SHAPE_PUBLISH)?;
     module.add("SHAPE_PUBLISH_BATCH", engine::SHAPE_PUBLISH_BATCH)?;
     module.add("SHAPE_EVENT", engine::SHAPE_EVENT)?;
@@ -37,12 +37,12 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<engine::Projects>()?;
     module.add_class::<engine::Receipt>()?;
-    module.add_class::<front::Allowance>()?;
+    module.add_class::<front::MemoryBudget>()?;
     module.add_class::<front::Front>()?;
     module.add_class::<front::Reserved>()?;
     module.add_class::<stream::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
-    module.add_class::<pulse::Pulse>()?;
+    module.add_class::<queue_stats::QueueStats>()?;
     module.add_class::<tail::Filter>()?;
     module.add_class::<tail::TailChunk>()?;
     module.add_class::<consumer::Consumed>()?;

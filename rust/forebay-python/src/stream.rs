@@ -4,9 +4,9 @@ use forebay_core::{ANALYTICS, Compression, EVENTS, Error, ErrorKind, LOGS, Strea
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::account::{RateTuple, rates};
 use crate::engine::Engine;
 use crate::error::raise;
+use crate::rate_limiter::{RateTuple, rates};
 
 /// One stream's state.
 #[pyclass(frozen, get_all, module = "forebay._forebay")]

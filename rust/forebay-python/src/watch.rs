@@ -8,15 +8,15 @@ use pyo3::prelude::*;
 use crate::engine::Engine;
 use crate::error::raise;
 
-/// Completes `future` when a record at or beyond one of the positions is visible. The ticket is the stream's identity
-/// above 64 bits of the watch's number, so that no ticket ever names another watch.
+/// Completes `future` when a record at or beyond one of the positions is visible. The completion is the stream's identity
+/// above 64 bits of the watch's number, so that no completion ever names another watch.
 pub fn watch(engine: &Engine, stream: &str, positions: &[(u32, u64)], future: Bound<'_, PyAny>) -> PyResult<u128> {
     let py = future.py();
     let positions: Vec<_> = positions.iter().map(|(of, offset)| (PartitionId(*of), Offset(*offset))).collect();
     let watcher: Arc<dyn Watcher> = engine.completions.clone();
-    let ticket = engine.futures.lock().insert(future.unbind());
-    let watch = engine.core.watch(stream, &positions, watcher, ticket).map_err(|error| {
-        engine.futures.lock().remove(ticket);
+    let completion = engine.futures.lock().insert(future.unbind());
+    let watch = engine.core.watch(stream, &positions, watcher, completion).map_err(|error| {
+        engine.futures.lock().remove(completion);
         raise(py, &error)
     })?;
     Ok(u128::from(watch.stream.0) << 64 | u128::from(watch.number))
@@ -24,10 +24,10 @@ pub fn watch(engine: &Engine, stream: &str, positions: &[(u32, u64)], future: Bo
 
 /// Forgets a watch. One whose end is on its way keeps its future's place until that is delivered, so that it cannot
 /// complete another one.
-pub fn unwatch(engine: &Engine, ticket: u128) {
-    let number = u64::try_from(ticket & u128::from(u64::MAX)).unwrap_or(u64::MAX);
-    let Ok(stream) = u32::try_from(ticket >> 64) else { return };
-    if let Some(ticket) = engine.core.unwatch(WatchId { stream: StreamId(stream), number }) {
-        engine.futures.lock().remove(ticket);
+pub fn unwatch(engine: &Engine, completion: u128) {
+    let number = u64::try_from(completion & u128::from(u64::MAX)).unwrap_or(u64::MAX);
+    let Ok(stream) = u32::try_from(completion >> 64) else { return };
+    if let Some(completion) = engine.core.unwatch(WatchId { stream: StreamId(stream), number }) {
+        engine.futures.lock().remove(completion);
     }
 }

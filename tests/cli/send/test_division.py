@@ -10,7 +10,7 @@ def some(count: int, project: str = "p") -> list[Line]:
     return [Line(number, json.dumps(event("m", project)).encode(), number) for number in range(1, count + 1)]
 
 
-class Account:
+class RateLimiter:
     """Sends lines to a server that refuses those of some numbers."""
 
     def __init__(self, bad: set[int], *, names: bool, status: int = 400) -> None:
@@ -40,7 +40,7 @@ class Account:
 def test_only_the_bad_line_is_rejected_named_or_not() -> None:
     for names, most in ((True, 10), (False, 25)):
         for bad in (1, 250, 500):
-            account = Account({bad}, names=names)
+            account = RateLimiter({bad}, names=names)
             account.send(some(BATCH_EVENTS))
             assert account.rejected == [bad]
             assert account.stored == [number for number in range(1, 501) if number != bad]
@@ -49,7 +49,7 @@ def test_only_the_bad_line_is_rejected_named_or_not() -> None:
 
 def test_a_named_refusal_throughout_costs_a_request_a_line_and_no_more_bytes_than_there_are() -> None:
     everything = set(range(BATCH_EVENTS + 1))
-    account = Account(everything, names=True)
+    account = RateLimiter(everything, names=True)
     for _ in range(3):
         account.send(some(BATCH_EVENTS))
     assert (len(account.rejected), account.requests) == (3 * BATCH_EVENTS, 3 * BATCH_EVENTS)
@@ -58,7 +58,7 @@ def test_a_named_refusal_throughout_costs_a_request_a_line_and_no_more_bytes_tha
 
 def test_an_unnamed_refusal_throughout_costs_a_few_requests_and_then_one_a_batch() -> None:
     everything = set(range(BATCH_EVENTS + 1))
-    account = Account(everything, names=False)
+    account = RateLimiter(everything, names=False)
     account.send(some(BATCH_EVENTS))
     assert account.rejected == list(range(1, BATCH_EVENTS + 1))
     assert account.requests <= 9 + ALIKE
@@ -72,7 +72,7 @@ def test_an_unnamed_refusal_throughout_costs_a_few_requests_and_then_one_a_batch
 
 
 def test_a_size_says_nothing_of_other_lines() -> None:
-    account = Account(set(range(1, 3 * ALIKE)), names=False, status=413)
+    account = RateLimiter(set(range(1, 3 * ALIKE)), names=False, status=413)
     account.send(some(4 * ALIKE))
     assert account.stored == list(range(3 * ALIKE, 4 * ALIKE + 1))
 
@@ -80,6 +80,6 @@ def test_a_size_says_nothing_of_other_lines() -> None:
 def test_a_project_is_refused_at_once() -> None:
     lines = [line for pair in zip(some(5, "mine"), some(5, "yours"), strict=True) for line in pair]
     lines = [Line(number, line.text, number) for number, line in enumerate(lines, 1)]
-    account = Account(set(range(2, 11, 2)), names=True, status=403)
+    account = RateLimiter(set(range(2, 11, 2)), names=True, status=403)
     account.send(lines)
     assert (account.rejected, account.stored, account.requests) == ([2, 4, 6, 8, 10], [1, 3, 5, 7, 9], 2)

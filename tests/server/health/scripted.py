@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
-from forebay._forebay import Allowance
+from forebay._forebay import MemoryBudget
 from forebay.server.config import Settings
 from forebay.server.health.sources import Figures, Sources
 
@@ -25,7 +25,7 @@ NAMES = [
 
 
 @dataclass
-class Pulse:
+class QueueStats:
     """Commits are given as the list of all their milliseconds since the start."""
 
     jobs_waiting: int = 0
@@ -37,7 +37,7 @@ class Pulse:
     def commits(self) -> int:
         return len(self.taken)
 
-    def commits_since(self, earlier: Pulse) -> tuple[int, float, float, float]:
+    def commits_since(self, earlier: QueueStats) -> tuple[int, float, float, float]:
         lately = sorted(self.taken[earlier.commits :])
         if not lately:
             return 0, 0.0, 0.0, 0.0
@@ -46,7 +46,7 @@ class Pulse:
 
 class Engine:
     def __init__(self) -> None:
-        self.now = Pulse()
+        self.now = QueueStats()
         self.rings = {"logs": 0}
         self.state: dict[str, Any] = {
             "mode": "running",
@@ -65,7 +65,7 @@ class Engine:
     def status(self) -> dict[str, object]:
         return dict(self.state)
 
-    def pulse(self) -> Pulse:
+    def queue_stats(self) -> QueueStats:
         return self.now
 
     def streams(self) -> list[SimpleNamespace]:
@@ -88,7 +88,7 @@ class World:
     engine: Engine = field(default_factory=Engine)
     figures: Figures = field(default_factory=Figures)
     clock: Clock = field(default_factory=Clock)
-    allowance: Allowance = field(default_factory=lambda: Allowance(100 * MIB))
+    allowance: MemoryBudget = field(default_factory=lambda: MemoryBudget(100 * MIB))
     stopping: bool = False
 
     @property

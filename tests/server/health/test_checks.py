@@ -14,7 +14,7 @@ from forebay.server.health.checks.resources import memory_limit, resident_bytes
 from forebay.server.health.checks.storage import PROBE_FILE, write_probe
 from forebay.server.health.finding import Finding, Level
 from forebay.server.health.sources import Figures
-from server.health.scripted import MIB, NAMES, Pulse, World
+from server.health.scripted import MIB, NAMES, QueueStats, World
 
 
 def world(directory: Path, **settings: Any) -> World:
@@ -63,7 +63,7 @@ def test_ingestion_has_room_for_bodies(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("waited", "level"), [(499, Level.PASS), (500, Level.WARNING), (5000, Level.CRITICAL)])
 def test_processing_looks_at_the_longest_wait(tmp_path: Path, waited: float, level: Level) -> None:
     there = world(tmp_path)
-    there.engine.now = Pulse(jobs_waiting=3, oldest_job_ms=waited)
+    there.engine.now = QueueStats(jobs_waiting=3, oldest_job_ms=waited)
     found = Checks(there)("event_processing")
     assert (found.level, found.metadata["oldestJobMs"]) == (level, waited)
 
@@ -177,7 +177,7 @@ def test_the_probe_syncs_before_it_is_removed(tmp_path: Path, monkeypatch: pytes
 def test_commit_latency_is_that_of_the_window(tmp_path: Path) -> None:
     there = world(tmp_path)
     checks = Checks(there)
-    there.engine.now = Pulse(taken=[5000.0] * 100)
+    there.engine.now = QueueStats(taken=[5000.0] * 100)
     assert checks("commit_latency").level is Level.PASS, "what was before the first look is no news"
     for now, milliseconds, level in (
         (10, 249.0, Level.PASS),
@@ -187,7 +187,7 @@ def test_commit_latency_is_that_of_the_window(tmp_path: Path) -> None:
         (99, 1.0, Level.PASS),
     ):
         there.clock.now = now
-        there.engine.now = Pulse(taken=[*there.engine.now.taken, milliseconds])
+        there.engine.now = QueueStats(taken=[*there.engine.now.taken, milliseconds])
         found = checks("commit_latency")
         assert found.level is level, (now, found)
     assert found.metadata["windowSeconds"] == 69, "from the sample before the window to now"
@@ -196,13 +196,13 @@ def test_commit_latency_is_that_of_the_window(tmp_path: Path) -> None:
 def test_commits_that_stand_still_are_noticed(tmp_path: Path) -> None:
     there = world(tmp_path)
     checks = Checks(there)
-    there.engine.now = Pulse(commits_waiting=3, taken=[1.0])
+    there.engine.now = QueueStats(commits_waiting=3, taken=[1.0])
     assert checks("commit_latency").level is Level.PASS
     levels = []
     for there.clock.now in (1, 1.2, 1.3, 3.0):
         levels.append(checks("commit_latency").level)
     assert levels == [Level.PASS, Level.PASS, Level.WARNING, Level.CRITICAL]
-    there.engine.now = Pulse(commits_waiting=3, taken=[1.0, 1.0])
+    there.engine.now = QueueStats(commits_waiting=3, taken=[1.0, 1.0])
     assert checks("commit_latency").level is Level.PASS
 
 

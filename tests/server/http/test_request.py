@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from forebay import errors
-from forebay._forebay import Account, Allowance
+from forebay._forebay import MemoryBudget, RateLimiter
 from forebay.server.http.auth import EVERYTHING
 from forebay.server.http.parameters import Parameters, whole
 from forebay.server.http.request import WHOLE_BODY_BYTES, Request
@@ -43,7 +43,7 @@ class Chunks:
             await asyncio.sleep(0)
 
 
-def request(scope: Scope, protocol: object = None, allowance: Allowance | None = None) -> Request:
+def request(scope: Scope, protocol: object = None, allowance: MemoryBudget | None = None) -> Request:
     return Request(
         scope,  # type: ignore[arg-type]
         protocol,  # type: ignore[arg-type]
@@ -52,7 +52,7 @@ def request(scope: Scope, protocol: object = None, allowance: Allowance | None =
         parameters=PARAMETERS,
         body_limit=10,
         body_seconds=0.05,
-        allowance=allowance or Allowance(100),
+        allowance=allowance or MemoryBudget(100),
     )
 
 
@@ -67,13 +67,13 @@ def read(asked: Request) -> bytes:
 
 
 def test_chunks_are_joined_and_the_allowance_given_back() -> None:
-    allowance = Allowance(100)
+    allowance = MemoryBudget(100)
     assert read(request(Scope(), Chunks(b"abc", b"def", b""), allowance)) == b"abcdef"
     assert allowance.used == 0
 
 
 def test_chunks_beyond_the_limit_are_too_large() -> None:
-    allowance = Allowance(100)
+    allowance = MemoryBudget(100)
     asked = request(Scope(), Chunks(b"abcdef", b"ghijk", b""), allowance)
     with pytest.raises(errors.PayloadTooLarge):
         read(asked)
@@ -92,7 +92,7 @@ def test_a_declared_length_beyond_the_limit_is_refused_unread() -> None:
 
 
 def test_bodies_beyond_the_allowance_are_saturation() -> None:
-    allowance = Allowance(4)
+    allowance = MemoryBudget(4)
     with pytest.raises(errors.Saturated):
         read(request(Scope(content_length="5"), Chunks(), allowance))
     with pytest.raises(errors.Saturated):
@@ -117,7 +117,7 @@ def test_a_slow_body_ends_at_its_deadline() -> None:
 
 
 def test_a_large_declared_body_is_charged_as_it_comes() -> None:
-    allowance = Allowance(1_000_000)
+    allowance = MemoryBudget(1_000_000)
     seen: list[int] = []
 
     class Watched(Chunks):
@@ -141,8 +141,8 @@ def test_a_large_declared_body_is_charged_as_it_comes() -> None:
 
 
 def test_one_token_gets_half_while_another_asks() -> None:
-    allowance = Allowance(100)
-    greedy, modest = Account("greedy"), Account("modest")
+    allowance = MemoryBudget(100)
+    greedy, modest = RateLimiter("greedy"), RateLimiter("modest")
     held = [allowance.reserve(greedy) for _ in range(3)]
     held[0].grow_to(40)
     allowance.reserve(modest)
@@ -155,7 +155,7 @@ def test_one_token_gets_half_while_another_asks() -> None:
 
 
 def test_the_allowance_is_exact_over_threads() -> None:
-    allowance = Allowance(1_000_000)
+    allowance = MemoryBudget(1_000_000)
 
     def work() -> None:
         for _ in range(20_000):

@@ -10,7 +10,7 @@ from hashlib import sha256
 import structlog
 
 from forebay import errors
-from forebay._forebay import Account, Projects
+from forebay._forebay import Projects, RateLimiter
 from forebay.errors import ConfigError, StorageUnavailable
 from forebay.server.http.router import Role
 from forebay.server.http.rsgi import Headers
@@ -37,7 +37,7 @@ class Grant:
     digest: bytes
     roles: frozenset[Role]
     projects: Projects | None = None
-    account: Account | None = None
+    account: RateLimiter | None = None
 
     def check_all_projects(self, consequence: str) -> None:
         """Raises `Forbidden`, which `consequence` ends, when the token is limited to projects."""
@@ -133,24 +133,24 @@ class Guard:
         log.info("tokens were read anew", tokens=len(self._grants))
         return True
 
-    def ingesting(self) -> list[tuple[bytes, Projects | None, Account | None]] | None:
+    def ingesting(self) -> list[tuple[bytes, Projects | None, RateLimiter | None]] | None:
         """Digest, projects and account of each token that may ingest; None for everybody."""
         if self._store is None:
             return None
         grants = self._grants.values()
         return [(grant.digest, grant.projects, grant.account) for grant in grants if Role.INGEST in grant.roles]
 
-    def accounts(self) -> list[Account]:
+    def accounts(self) -> list[RateLimiter]:
         """The accounts of all tokens."""
         return [grant.account for grant in self._grants.values() if grant.account is not None]
 
-    def _account(self, token: Token, digest: bytes) -> Account:
+    def _account(self, token: Token, digest: bytes) -> RateLimiter:
         """The token's account with the limits that it has now. One that is known goes on: to read the file anew neither
         fills a quota nor forgets what was used."""
         known = self._grants.get(digest)
         account = None if known is None or known.name != token.name else known.account
         if account is None:
-            account = Account(token.name)
+            account = RateLimiter(token.name)
         quota = token.quota or Quota()
         account.limit(_pair(quota.events), _pair(quota.bytes))
         return account
@@ -199,7 +199,7 @@ def _pair(rate: Rate | None) -> tuple[int, int] | None:
     return None if rate is None else (rate.per_second, rate.burst)
 
 
-def _grant(token: Token, digest: bytes, account: Account) -> Grant:
+def _grant(token: Token, digest: bytes, account: RateLimiter) -> Grant:
     projects = None if token.projects is None else Projects(list(token.projects))
     return Grant(token.name, digest, frozenset(map(Role, token.roles)), projects, account)
 

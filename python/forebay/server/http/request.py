@@ -9,7 +9,7 @@ from forebay import errors
 from forebay.server.http.rsgi import HttpProtocol, Scope
 
 if TYPE_CHECKING:
-    from forebay._forebay import Allowance, Reserved
+    from forebay._forebay import MemoryBudget, Reserved
     from forebay.server.http.auth import Grant
     from forebay.server.http.parameters import Parameter, Parameters
 
@@ -57,7 +57,7 @@ class Request:
         parameters: Parameters,
         body_limit: int,
         body_seconds: float,
-        allowance: Allowance,
+        allowance: MemoryBudget,
     ) -> None:
         self.scope = scope
         self.protocol = protocol

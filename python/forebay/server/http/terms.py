@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from forebay._forebay import Account, Projects
+from forebay._forebay import Projects, RateLimiter
 from forebay.errors import InvalidRequest
 from forebay.server.http.parameters import Parameter, choice, text
 from forebay.server.http.request import shown
@@ -52,7 +52,7 @@ class Terms(NamedTuple):
     quarantine: bool = False
     key: tuple[bytes, bytes] | None = None
     projects: Projects | None = None
-    account: Account | None = None
+    account: RateLimiter | None = None
     stream: str | None = None
 
 

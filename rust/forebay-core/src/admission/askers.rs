@@ -22,7 +22,7 @@ impl Default for Askers {
 }
 
 impl Askers {
-    /// Takes note that a token asks, by its account's number.
+    /// Takes note that a token asks, by its limiter's number.
     pub fn note(&self, token: u32) {
         self.note_at(token, self.now());
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::account::Account;
 use super::budget::Budget;
+use super::rate_limiter::RateLimiter;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The ring's budget, one stream's share of it, and the token whose share it is as well, if any.
@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 struct Shares {
     ring: Arc<Budget>,
     stream: Arc<Budget>,
-    account: Option<Arc<Account>>,
+    limiter: Option<Arc<RateLimiter>>,
 }
 
 impl Shares {
@@ -38,23 +38,23 @@ impl Shares {
     /// A token holds at most half while others ask; what it took before they did stays its own until it is sealed. No
     /// request needs more than that half, which is a stream's share, too: who holds nothing is never refused for it.
     fn take_of_token(&self, bytes: u64) -> Result<()> {
-        let Some(account) = &self.account else { return Ok(()) };
-        let others_ask = self.ring.askers().has_others(account.number());
+        let Some(limiter) = &self.limiter else { return Ok(()) };
+        let others_ask = self.ring.askers().has_others(limiter.number());
         let limit = if others_ask { self.ring.limit() / 2 } else { u64::MAX };
-        if account.hold(bytes, limit) {
+        if limiter.hold(bytes, limit) {
             return Ok(());
         }
         let detail = format!(
             "what the token {:?} sent and what is not sealed yet of it would take more than its share, half of the ring, \
              while others ask for theirs",
-            account.name()
+            limiter.name()
         );
         Err(Error::new(ErrorKind::Saturated, detail))
     }
 
     fn force(&self, bytes: u64) {
-        if let Some(account) = &self.account {
-            account.force(bytes);
+        if let Some(limiter) = &self.limiter {
+            limiter.force(bytes);
         }
         self.stream.force(bytes);
         self.ring.force(bytes);
@@ -69,8 +69,8 @@ impl Shares {
     }
 
     fn give_back_to_token(&self, bytes: u64) {
-        if let Some(account) = &self.account {
-            account.release(bytes);
+        if let Some(limiter) = &self.limiter {
+            limiter.release(bytes);
         }
     }
 }
@@ -90,13 +90,13 @@ impl Permit {
     pub fn reserve(
         ring: &Arc<Budget>,
         stream: &Arc<Budget>,
-        account: Option<&Arc<Account>>,
+        limiter: Option<&Arc<RateLimiter>>,
         bytes: u64,
     ) -> Result<Self> {
-        if let Some(account) = account {
-            ring.askers().note(account.number());
+        if let Some(limiter) = limiter {
+            ring.askers().note(limiter.number());
         }
-        let of = Shares { ring: Arc::clone(ring), stream: Arc::clone(stream), account: account.map(Arc::clone) };
+        let of = Shares { ring: Arc::clone(ring), stream: Arc::clone(stream), limiter: limiter.map(Arc::clone) };
         of.take(bytes, || ())?;
         Ok(Self { of, bytes })
     }
@@ -104,8 +104,8 @@ impl Permit {
     /// Reserves `bytes` even beyond the limits: recovery has to hold what the journal holds, and what was acknowledged
     /// is remembered.
     #[must_use]
-    pub fn force(ring: &Arc<Budget>, stream: &Arc<Budget>, account: Option<&Arc<Account>>, bytes: u64) -> Self {
-        let of = Shares { ring: Arc::clone(ring), stream: Arc::clone(stream), account: account.map(Arc::clone) };
+    pub fn force(ring: &Arc<Budget>, stream: &Arc<Budget>, limiter: Option<&Arc<RateLimiter>>, bytes: u64) -> Self {
+        let of = Shares { ring: Arc::clone(ring), stream: Arc::clone(stream), limiter: limiter.map(Arc::clone) };
         of.force(bytes);
         Self { of, bytes }
     }
@@ -167,8 +167,8 @@ mod tests {
     /// Between the two steps of every change, which is where another thread may look and take.
     #[test]
     fn the_ring_never_has_more_than_the_share() {
-        let of = Shares { ring: Budget::new(100), stream: Budget::new(60), account: Some(Account::new("shop")) };
-        let held = || of.account.as_ref().map_or(0, |account| account.held());
+        let of = Shares { ring: Budget::new(100), stream: Budget::new(60), limiter: Some(RateLimiter::new("shop")) };
+        let held = || of.limiter.as_ref().map_or(0, |limiter| limiter.held());
         let looks = || assert!(of.ring.used() <= of.stream.used() && of.stream.used() <= held(), "{of:?}");
         of.take(40, looks).unwrap();
         of.take(20, looks).unwrap();
@@ -220,9 +220,9 @@ mod tests {
     #[test]
     fn a_token_holds_half_over_all_streams_while_others_ask() {
         let (ring, streams) = (Budget::new(100), [(); 2].map(|()| Budget::new(50)));
-        let (greedy, modest) = (Account::new("greedy"), Account::new("modest"));
-        let ask = |stream: usize, account: &Arc<Account>, bytes| {
-            Permit::reserve(&ring, &streams[stream], Some(account), bytes)
+        let (greedy, modest) = (RateLimiter::new("greedy"), RateLimiter::new("modest"));
+        let ask = |stream: usize, limiter: &Arc<RateLimiter>, bytes| {
+            Permit::reserve(&ring, &streams[stream], Some(limiter), bytes)
         };
         let held = [ask(0, &greedy, 40).unwrap(), ask(1, &greedy, 40).unwrap()];
         let refused = ask(0, &modest, 30).unwrap_err();

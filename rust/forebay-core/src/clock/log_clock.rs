@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::anchor::{Anchor, AnchorFile, CLOCK_FILE};
 use crate::duration::micros;
 use crate::ids::Timestamp;
-use crate::storage::{Moment, Storage};
+use crate::storage::{ClockReading, Storage};
 
 /// The longest time that the machine is believed to have been off without anybody's word: more is held. A wrong clock
 /// makes data at most this much too old, and maintenance of a machine is mostly shorter.
@@ -108,7 +108,7 @@ impl LogClock {
             offset: 0,
             open_since: None,
         });
-        let earlier = Moment { wall: now.wall, boot: before.boot, clock: before.clock };
+        let earlier = ClockReading { wall: now.wall, boot: before.boot, clock: before.clock };
         let clock = now.clock.cast_signed();
         // In another life, what has passed since that one began, at least.
         let (passed, same_life) = now.since(&earlier).map_or((clock, false), |passed| (signed(passed), true));
@@ -129,7 +129,7 @@ impl LogClock {
 
     /// The machine's clocks.
     #[must_use]
-    pub fn moment(&self) -> Moment {
+    pub fn moment(&self) -> ClockReading {
         self.storage.moment()
     }
 
@@ -263,12 +263,12 @@ impl LogClock {
     }
 
     /// Microseconds that the wall clock is ahead of what is proven, counted from when they last agreed.
-    fn unproven(&self, state: &State, now: &Moment) -> i64 {
+    fn unproven(&self, state: &State, now: &ClockReading) -> i64 {
         now.wall.0.saturating_sub(state.offset).saturating_sub(reading(now, &self.log).0)
     }
 
     /// Ends a doubt that the wall clock or the time has ended.
-    fn settle(&self, state: &mut State, now: &Moment) {
+    fn settle(&self, state: &mut State, now: &ClockReading) {
         let Some(since) = state.open_since else { return };
         let unproven = self.unproven(state, now);
         let believable = (-signed(BEHIND)..=signed(MOST_UNPROVEN)).contains(&unproven);
@@ -279,7 +279,7 @@ impl LogClock {
         }
     }
 
-    fn believe(&self, state: &mut State, now: &Moment) {
+    fn believe(&self, state: &mut State, now: &ClockReading) {
         let log = self.log.load(Relaxed).saturating_add(self.unproven(state, now).max(0));
         // In this order: nobody may read a stamp that is older than the time it is judged by.
         self.stamp.store(log, Relaxed);
@@ -289,7 +289,7 @@ impl LogClock {
     }
 }
 
-fn reading(moment: &Moment, ahead: &AtomicI64) -> Timestamp {
+fn reading(moment: &ClockReading, ahead: &AtomicI64) -> Timestamp {
     Timestamp(moment.clock.cast_signed().saturating_add(ahead.load(Relaxed)))
 }
 

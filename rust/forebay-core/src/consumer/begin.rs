@@ -9,7 +9,7 @@ use super::groups::Groups;
 use super::reading::Reading;
 use super::rows::{Begun, OffsetRow};
 use crate::error::Result;
-use crate::ids::Ticket;
+use crate::ids::CompletionId;
 use crate::log::commit::{Append, Reply, Waiter};
 use crate::stream::Stream;
 
@@ -45,8 +45,9 @@ impl Groups {
         drop(state);
         let rows = begun.into_iter().map(OffsetRow::Begun).collect();
         let waiter = Arc::new(Waiter::default());
-        let settling = Settling { group: Arc::clone(group), rows, then: waiter.clone(), ticket: Ticket(0) };
-        let reply = Reply::new(Arc::new(settling), Ticket(0));
+        let with_dedup_entry =
+            Settling { group: Arc::clone(group), rows, then: waiter.clone(), completion: CompletionId(0) };
+        let reply = Reply::new(Arc::new(with_dedup_entry), CompletionId(0));
         self.commits.push(Append { held, ..Append::control(ops, reply) });
         drop(order);
         waiter.wait().map(drop)

@@ -10,7 +10,7 @@ use super::lease::LEASE;
 use super::position::check_inside;
 use super::rows::{Committed, OffsetRow};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Offset, PartitionId, StreamId, Ticket};
+use crate::ids::{CompletionId, Offset, PartitionId, StreamId};
 use crate::log::commit::{Append, Completer, Level, Receipt, Reply, Waiter};
 use crate::options::MAX_PARTITIONS;
 use crate::stream::Stream;
@@ -37,14 +37,19 @@ pub struct OffsetCommit<'a> {
 type Place = (Arc<Stream>, PartitionId, Offset);
 
 impl Groups {
-    /// Commits offsets: all of them or none. The outcome goes to `completer` under `ticket`, unless this call fails.
+    /// Commits offsets: all of them or none. The outcome goes to `completer` under `completion`, unless this call fails.
     ///
     /// # Errors
     /// `ConsumerGroupNotFound`, `StreamNotFound`, `FencedMember` when the lease of one of the partitions is gone or
     /// others hold the group, `InvalidOffset` for one out of range or moving back, `InvalidRequest` for a partition
     /// that is not there or given twice, `Saturated` when too much is not sealed
     /// yet or groups take up their memory, or why nothing can be written.
-    pub fn commit(&self, request: &OffsetCommit<'_>, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
+    pub fn commit(
+        &self,
+        request: &OffsetCommit<'_>,
+        completer: Arc<dyn Completer>,
+        completion: CompletionId,
+    ) -> Result<()> {
         let count = request.offsets.len();
         if !(1..=MAX_COMMIT_OFFSETS).contains(&count) {
             let detail = format!("offsets has {count} entries; a commit takes 1 to {MAX_COMMIT_OFFSETS}");
@@ -52,7 +57,7 @@ impl Groups {
         }
         let group = self.named(request.group)?;
         let places = self.places(request.offsets)?;
-        self.queue(&group, request, &places, completer, ticket)
+        self.queue(&group, request, &places, completer, completion)
     }
 
     /// The same, waiting for the outcome.
@@ -61,7 +66,7 @@ impl Groups {
     /// As [`Groups::commit`].
     pub fn commit_and_wait(&self, request: &OffsetCommit<'_>) -> Result<Receipt> {
         let waiter = Arc::new(Waiter::default());
-        self.commit(request, waiter.clone(), Ticket(0))?;
+        self.commit(request, waiter.clone(), CompletionId(0))?;
         waiter.wait()
     }
 
@@ -91,7 +96,7 @@ impl Groups {
         request: &OffsetCommit<'_>,
         places: &[Place],
         completer: Arc<dyn Completer>,
-        ticket: Ticket,
+        completion: CompletionId,
     ) -> Result<()> {
         let order = group.order();
         let mut state = group.state();
@@ -108,7 +113,7 @@ impl Groups {
             let level = Level::repeated(self.durability);
             drop(state);
             drop(order);
-            completer.complete(ticket, Ok(Receipt::new(level, Vec::new(), 0)));
+            completer.complete(completion, Ok(Receipt::new(level, Vec::new(), 0)));
             completer.wake();
             return Ok(());
         }
@@ -119,8 +124,8 @@ impl Groups {
         state.begin_commit(&offsets);
         drop(state);
         let rows = offsets.into_iter().map(OffsetRow::Committed).collect();
-        let settling = Settling { group: Arc::clone(group), rows, then: completer, ticket };
-        let reply = Reply::new(Arc::new(settling), ticket);
+        let with_dedup_entry = Settling { group: Arc::clone(group), rows, then: completer, completion };
+        let reply = Reply::new(Arc::new(with_dedup_entry), completion);
         self.commits.push(Append { held, ..Append::control(ops, reply) });
         drop(order);
         Ok(())
@@ -192,13 +197,13 @@ pub(super) struct Settling {
     pub(super) group: Arc<Group>,
     pub(super) rows: Vec<OffsetRow>,
     pub(super) then: Arc<dyn Completer>,
-    pub(super) ticket: Ticket,
+    pub(super) completion: CompletionId,
 }
 
 impl Completer for Settling {
-    fn complete(&self, _ticket: Ticket, outcome: Result<Receipt>) {
+    fn complete(&self, _ticket: CompletionId, outcome: Result<Receipt>) {
         self.group.settle(&self.rows, outcome.is_ok());
-        self.then.complete(self.ticket, outcome);
+        self.then.complete(self.completion, outcome);
     }
 
     fn wake(&self) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::StreamMaker;
+use crate::log::StreamAdmin;
 use crate::options::Options;
 use crate::status::Mode;
 use crate::stream::{ANALYTICS, EVENTS, LOGS, Stream, StreamDefinition};
@@ -17,7 +17,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Makes the built-in streams. No request does: whoever sends one must not wait for a commit of the server's own.
 #[derive(Debug)]
 pub(crate) struct Builtins {
-    maker: Arc<StreamMaker>,
+    maker: Arc<StreamAdmin>,
     definitions: Vec<StreamDefinition>,
     closed: Mutex<bool>,
     wake: Condvar,
@@ -25,7 +25,7 @@ pub(crate) struct Builtins {
 
 impl Builtins {
     /// None of them made.
-    pub(crate) fn new(maker: Arc<StreamMaker>, options: &Options) -> Self {
+    pub(crate) fn new(maker: Arc<StreamAdmin>, options: &Options) -> Self {
         // In this order: `logs` has the first identity, by which a repair knows it again.
         let definitions = [LOGS, EVENTS, ANALYTICS].map(|name| StreamDefinition::builtin(name, options));
         Self { maker, definitions: definitions.into(), closed: Mutex::default(), wake: Condvar::new() }

@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::engine::Engine;
 use crate::error::Result;
-use crate::ids::{Offset, PartitionId, Ticket};
+use crate::ids::{CompletionId, Offset, PartitionId};
 use crate::stream::Watcher;
 
 /// A thread that waits for a record.
@@ -18,7 +18,7 @@ struct Sleeper {
 }
 
 impl Watcher for Sleeper {
-    fn due(&self, _ticket: Ticket, outcome: Result<()>) {
+    fn due(&self, _ticket: CompletionId, outcome: Result<()>) {
         *self.outcome.lock() = Some(outcome);
     }
 
@@ -36,7 +36,7 @@ impl Engine {
     pub fn wait(&self, stream: &str, positions: &[(PartitionId, Offset)], limit: Duration) -> Result<bool> {
         let sleeper = Arc::new(Sleeper::default());
         let deadline = Instant::now() + limit;
-        let watch = self.watch(stream, positions, sleeper.clone(), Ticket(0))?;
+        let watch = self.watch(stream, positions, sleeper.clone(), CompletionId(0))?;
         let mut outcome = sleeper.outcome.lock();
         while outcome.is_none() {
             if sleeper.due.wait_until(&mut outcome, deadline).timed_out() {

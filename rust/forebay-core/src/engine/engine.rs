@@ -10,16 +10,16 @@ use super::builtins::Builtins;
 use super::report::{Report, StreamReport};
 use super::start;
 use super::start::Threads;
-use crate::admission::{Account, Budget, Charge, Cost, Permit};
+use crate::admission::{Budget, Cost, Permit, RateLimiter, Reservation};
 use crate::clock::LogClock;
 use crate::consumer::Groups;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::History;
-use crate::ids::{Offset, PartitionId, Ticket, Timestamp};
-use crate::ingest::{Job, JobQueue, MAX_EVENTS_PER_BODY, Parser, Request, Shape};
+use crate::ids::{CompletionId, Offset, PartitionId, Timestamp};
+use crate::ingest::{Job, JobQueue, MAX_EVENTS_PER_BODY, Parser, PayloadFormat, Request};
 use crate::json;
 use crate::load_test::LoadTest;
-use crate::log::StreamMaker;
+use crate::log::StreamAdmin;
 use crate::log::commit::{
     Append, BATCH_OVERHEAD_BYTES, CommitQueue, Completer, CountedRequest, Destination, Encoded, Placement, Receipt,
     Reply, Waiter, encode,
@@ -31,7 +31,7 @@ use crate::record::{Event, MAX_HEADER_BYTES, MAX_KEY_BYTES};
 use crate::status::{Mode, Status};
 use crate::storage::{DirectoryLock, Storage};
 use crate::stream::{Catalog, Stream, StreamDefinition};
-use crate::telemetry::{Api, Counters, Failure};
+use crate::telemetry::{Api, Counters, ErrorType};
 
 /// A running log with everything around it. Dropping it closes it.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub struct Engine {
     pub(crate) status: Arc<Status>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) history: Arc<History>,
-    pub(crate) streams: Arc<StreamMaker>,
+    pub(crate) streams: Arc<StreamAdmin>,
     pub(crate) builtins: Arc<Builtins>,
     pub(crate) commits: Arc<CommitQueue>,
     pub(crate) jobs: Arc<JobQueue>,
@@ -117,7 +117,7 @@ impl Engine {
     }
 
     /// The stream that a request's events go to.
-    fn destination(&self, shape: Shape, named: Option<&str>) -> Result<Arc<Stream>> {
+    fn destination(&self, shape: PayloadFormat, named: Option<&str>) -> Result<Arc<Stream>> {
         if let Some(name) = shape.stream() {
             return self.builtins.get(name);
         }
@@ -129,21 +129,21 @@ impl Engine {
         Ok(stream)
     }
 
-    /// Takes in a request. The outcome goes to `completer` under `ticket`, unless this call fails.
+    /// Takes in a request. The outcome goes to `completer` under `completion`, unless this call fails.
     ///
     /// # Errors
     /// A refusal that is known at once: `Saturated`, `PayloadTooLarge`, `StorageUnavailable`, `Closed`, or what is
     /// wrong with a body that is parsed here because it is small.
-    pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, ticket: Ticket) -> Result<()> {
+    pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, completion: CompletionId) -> Result<()> {
         let api = request.api();
         let to = (request.shape, request.stream.as_deref());
-        let admitted = self.admit(to, request.account.as_ref(), request.bytes().len());
+        let admitted = self.admit(to, request.limiter.as_ref(), request.bytes().len());
         // At least one, as long as the body is not read.
         let events = request.intended.map_or(1, |intended| intended.events);
         let (stream, permit) = admitted.inspect_err(|error| {
             self.counters.refused(api, error.kind());
             if request.shape.is_live() {
-                self.counters.live.failed(Failure::of(error.kind()), events);
+                self.counters.live.failed(ErrorType::of(error.kind()), events);
             }
         })?;
         let inline = request.is_inline(self.options.inline_body_bytes);
@@ -153,7 +153,7 @@ impl Engine {
         if request.shape.is_live() {
             counted = counted.live(admitted, events);
         }
-        let reply = Reply::new(completer, ticket).of_request(counted).queued(self.counters.live.under_way());
+        let reply = Reply::new(completer, completion).of_request(counted).queued(self.counters.live.in_flight());
         let job = Job { request, stream, permit, reply, arrival, admitted };
         if !inline {
             self.jobs.push(job);
@@ -171,14 +171,14 @@ impl Engine {
     /// As [`Engine::submit`], and what became of the commit.
     pub fn ingest(&self, request: Request) -> Result<Receipt> {
         let waiter = Arc::new(Waiter::default());
-        self.submit(request, waiter.clone(), Ticket(0))?;
+        self.submit(request, waiter.clone(), CompletionId(0))?;
         waiter.wait()
     }
 
     fn admit(
         &self,
-        (shape, named): (Shape, Option<&str>),
-        account: Option<&Arc<Account>>,
+        (shape, named): (PayloadFormat, Option<&str>),
+        limiter: Option<&Arc<RateLimiter>>,
         bytes: usize,
     ) -> Result<(Arc<Stream>, Permit)> {
         if bytes > self.options.max_body_bytes {
@@ -188,7 +188,7 @@ impl Engine {
         }
         let stream = self.destination(shape, named)?;
         // The body, and about as much again for its records, until the body is parsed and dropped.
-        let permit = self.reserve(&stream, account, 2 * bytes + BATCH_OVERHEAD_BYTES)?;
+        let permit = self.reserve(&stream, limiter, 2 * bytes + BATCH_OVERHEAD_BYTES)?;
         Ok((stream, permit))
     }
 
@@ -203,14 +203,14 @@ impl Engine {
         self.status.refuse_write()
     }
 
-    fn reserve(&self, stream: &Stream, account: Option<&Arc<Account>>, bytes: usize) -> Result<Permit> {
+    fn reserve(&self, stream: &Stream, limiter: Option<&Arc<RateLimiter>>, bytes: usize) -> Result<Permit> {
         self.check_writable()?;
         if bytes as u64 > stream.share().limit() {
             let limit = stream.share().limit();
             let detail = format!("the request needs {bytes} bytes of memory, more than the {limit} of its stream");
             return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
         }
-        let reserved = Permit::reserve(&self.ring, stream.share(), account, bytes as u64);
+        let reserved = Permit::reserve(&self.ring, stream.share(), limiter, bytes as u64);
         reserved.map_err(|saturated| match self.status.sealer_stuck() {
             Some(why) => Error::new(ErrorKind::StorageUnavailable, why),
             None => saturated,
@@ -233,7 +233,7 @@ impl Engine {
         let partitions = batch.partitions.clone();
         let (waiter, reply) = Waiter::pair();
         let counted = CountedRequest::new(Arc::clone(&self.counters), Api::Library);
-        let reply = reply.of_request(counted).queued(self.counters.live.under_way());
+        let reply = reply.of_request(counted).queued(self.counters.live.in_flight());
         self.commits.push(Append::records(batch, reply, Instant::now()));
         let receipt = waiter.wait()?;
         let places = receipt.places(&partitions);
@@ -241,7 +241,7 @@ impl Engine {
     }
 
     fn batch(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
-        let Some(shape) = Shape::of_stream(stream) else {
+        let Some(shape) = PayloadFormat::of_stream(stream) else {
             return self.encode(&self.catalog.named(stream)?, records, partition);
         };
         let body = shaped_body(shape, stream, records)?;
@@ -267,13 +267,13 @@ impl Engine {
         let bytes: usize = events.iter().map(crate::record::encoded_bytes).sum();
         let cost = Cost { events: events.len() as u64, bytes: bytes as u64 };
         self.counters.bytes_in.add(Api::Library, cost.bytes);
-        let charge = Charge::take(None, stream.quota(), stream.name(), cost)
+        let reservation = Reservation::acquire(None, stream.quota(), stream.name(), cost)
             .inspect_err(|error| self.counters.quota_refused(error))?;
         let permit = self.reserve(stream, None, bytes + BATCH_OVERHEAD_BYTES)?;
         let placement = partition.map_or(Placement::ByKey, Placement::One);
         let destination = Destination { stream, placement, events: &events };
         let encoded = encode(&[destination], self.options.max_batch_bytes(), permit)?;
-        charge.settle();
+        reservation.confirm();
         Ok(encoded)
     }
 
@@ -367,8 +367,9 @@ pub(crate) fn closed() -> Error {
 }
 
 /// In-process records of a built-in stream, as a body of its own API: one shape, one parser.
-fn shaped_body(shape: Shape, stream: &str, records: &[NewRecord]) -> Result<Vec<u8>> {
-    let (head, tail): (&[u8], &[u8]) = if shape == Shape::Drain { (br#"{"events":["#, b"]}") } else { (b"[", b"]") };
+fn shaped_body(shape: PayloadFormat, stream: &str, records: &[NewRecord]) -> Result<Vec<u8>> {
+    let (head, tail): (&[u8], &[u8]) =
+        if shape == PayloadFormat::Drain { (br#"{"events":["#, b"]}") } else { (b"[", b"]") };
     let mut body = head.to_vec();
     for (index, record) in records.iter().enumerate() {
         if record.key.is_some() || record.timestamp.is_some() || !record.headers.is_empty() {

@@ -14,7 +14,7 @@ mod tail;
 mod watches;
 
 pub use engine::{Appended, Engine, NewRecord};
-pub use queue_stats::Pulse;
+pub use queue_stats::QueueStats;
 pub use report::{Report, StreamReport};
 pub use streams::StreamChange;
 pub use tail::{TailChunk, TailRequest};

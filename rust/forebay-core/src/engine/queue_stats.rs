@@ -7,7 +7,7 @@ use crate::telemetry::Snapshot;
 
 /// What waits and what was done, at one time. Two of them tell what went on in between.
 #[derive(Clone, Debug)]
-pub struct Pulse {
+pub struct QueueStats {
     /// Request bodies that wait for a worker.
     pub jobs_waiting: usize,
     /// How long ago the one that has waited longest was admitted; zero when none waits.
@@ -18,7 +18,7 @@ pub struct Pulse {
     pub commits: Snapshot,
 }
 
-impl Pulse {
+impl QueueStats {
     pub(crate) fn of(engine: &Engine) -> Self {
         let (jobs_waiting, oldest) = engine.jobs.waiting();
         Self {
@@ -33,7 +33,7 @@ impl Pulse {
 impl Engine {
     /// Whether the engine gets on with its work.
     #[must_use]
-    pub fn pulse(&self) -> Pulse {
-        Pulse::of(self)
+    pub fn pulse(&self) -> QueueStats {
+        QueueStats::of(self)
     }
 }

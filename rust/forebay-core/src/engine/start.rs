@@ -23,13 +23,13 @@ use crate::ingest::{JobQueue, Parser, WorkerPool};
 use crate::load_test::LoadTest;
 use crate::log::commit::{CommitQueue, Committer, Wiring};
 use crate::log::dedup::{Dedup, DedupLimits};
-use crate::log::journal::{JOURNAL_DIRECTORY, Journal, JournalFiles, Spares};
+use crate::log::journal::{JOURNAL_DIRECTORY, Journal, JournalFiles, JournalPreallocator};
 use crate::log::read::Reader;
 use crate::log::retention::{leftovers, retention};
 use crate::log::segment::merge::Merger;
 use crate::log::segment::{SealQueue, Sealer};
-use crate::log::state::{KeyFiles, STATE_DIRECTORY, State};
-use crate::log::{Recovered, Recovery, StreamMaker};
+use crate::log::state::{KeyFiles, STATE_DIRECTORY, StateFiles};
+use crate::log::{Recovered, Recovery, StreamAdmin};
 use crate::options::{Access, Options};
 use crate::status::{Mode, Status};
 use crate::storage::{Storage, locked};
@@ -37,7 +37,7 @@ use crate::stream::SEGMENT_DIRECTORY;
 use crate::stream::{Catalog, StreamLimits};
 use crate::table::TableOp;
 use crate::telemetry::Counters;
-use crate::thread::{Bell, OnPanic, join, spawn};
+use crate::thread::{Notify, OnPanic, join, spawn};
 
 /// The background's pace: retention by age, and trying again what a full disk refused.
 const TICK: Duration = Duration::from_secs(1);
@@ -56,8 +56,8 @@ pub(crate) struct Threads {
     committer: Mutex<Option<JoinHandle<()>>>,
     background: Mutex<Vec<JoinHandle<()>>>,
     sealing: Arc<SealQueue>,
-    spares: Arc<Spares>,
-    bell: Arc<Bell>,
+    spares: Arc<JournalPreallocator>,
+    notify: Arc<Notify>,
 }
 
 impl Threads {
@@ -67,7 +67,7 @@ impl Threads {
 
     /// Lets what is sealed be looked after: the options are followed, or could not be.
     pub(crate) fn begin(&self) {
-        self.bell.begin();
+        self.notify.begin();
     }
 
     /// Tries to make the built-in streams until that succeeds, on a thread that ends then.
@@ -86,7 +86,7 @@ impl Threads {
         engine.commits.close();
         self.committer.lock().take().into_iter().for_each(join);
         self.sealing.close();
-        self.bell.close();
+        self.notify.close();
         self.spares.close();
         engine.parser.dedup.close();
         self.background.lock().drain(..).for_each(join);
@@ -107,7 +107,12 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     let lock = storage.lock().map_err(unusable)?.ok_or_else(|| locked(storage.as_ref()))?;
     let parts = Parts::new(&storage, &options);
     let (state, files) = parts.find(&storage, &options).map_err(unusable)?;
-    let spares = Spares::new(Arc::clone(&storage), Arc::clone(&parts.status), &options, Generation(files.newest.0 + 1));
+    let spares = JournalPreallocator::new(
+        Arc::clone(&storage),
+        Arc::clone(&parts.status),
+        &options,
+        Generation(files.newest.0 + 1),
+    );
     let mut sealer = Sealer::new(
         Arc::clone(&storage),
         Arc::clone(&parts.sealing),
@@ -156,7 +161,7 @@ pub(crate) fn no_thread(error: io::Error) -> Error {
 struct Parts {
     clock: Arc<LogClock>,
     catalog: Arc<Catalog>,
-    streams: Arc<StreamMaker>,
+    streams: Arc<StreamAdmin>,
     ring: Arc<Budget>,
     status: Arc<Status>,
     counters: Arc<Counters>,
@@ -178,7 +183,7 @@ impl Parts {
         let limits = StreamLimits { streams: options.max_streams, partitions: options.max_partitions };
         let catalog = Arc::new(Catalog::new(options.ring_bytes / 2, limits));
         let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
-        let streams = Arc::new(StreamMaker { catalog: catalog_, commits: commits_, status: status_ });
+        let streams = Arc::new(StreamAdmin { catalog: catalog_, commits: commits_, status: status_ });
         let ring = Budget::new(options.ring_bytes);
         let limits = DedupLimits {
             window: options.dedup_window,
@@ -223,7 +228,7 @@ impl Parts {
         }
     }
 
-    fn find(&self, storage: &Arc<dyn Storage>, options: &Options) -> io::Result<(State, JournalFiles)> {
+    fn find(&self, storage: &Arc<dyn Storage>, options: &Options) -> io::Result<(StateFiles, JournalFiles)> {
         if options.access == Access::ReadWrite {
             for directory in [JOURNAL_DIRECTORY, SEGMENT_DIRECTORY, STATE_DIRECTORY] {
                 storage.create_directory(Path::new(directory))?;
@@ -231,7 +236,7 @@ impl Parts {
         }
         let dedup = &self.parser.dedup;
         let mut restore = |op: TableOp, generation| dedup.restore(&op, generation);
-        let state = State::load_apart(storage.as_ref(), &mut restore)?;
+        let state = StateFiles::load_apart(storage.as_ref(), &mut restore)?;
         let files = JournalFiles::find(storage.as_ref(), state.generation, &self.status, options.access)?;
         Ok((state, files))
     }
@@ -241,7 +246,7 @@ impl Parts {
         options: &Options,
         recovered: Recovered,
         sealer: Sealer,
-        spares: Arc<Spares>,
+        spares: Arc<JournalPreallocator>,
     ) -> io::Result<Threads> {
         let workers = scale::stored(&recovered.rows).unwrap_or(options.workers);
         if options.access == Access::ReadOnly {
@@ -253,7 +258,7 @@ impl Parts {
             background: Mutex::default(),
             sealing: Arc::clone(&self.sealing),
             spares: Arc::clone(&spares),
-            bell: Arc::clone(&self.retention.bell),
+            notify: Arc::clone(&self.retention.notify),
         };
         if self.status.mode() == Mode::ReadOnly {
             return Ok(threads);
@@ -264,7 +269,7 @@ impl Parts {
         });
         let journal = Journal::new(first.ok(), Arc::clone(&spares), Arc::clone(&self.counters), recovered.sequence);
         for mut full in recovered.unsealed {
-            full.contents.charge(self.commits.rows());
+            full.contents.reservation(self.commits.rows());
             self.sealing.push(full);
         }
         let wiring = Wiring {
@@ -282,8 +287,8 @@ impl Parts {
         let mut background = threads.background.lock();
         background.push(spawn("spares", poison, move || spares.run())?);
         self.retention.leave_over(leftovers(&recovered.rows, &self.catalog));
-        let (sealing, bell) = (Arc::clone(&self.sealing), Arc::clone(&self.retention.bell));
-        background.push(spawn("sealer", poison, move || seal(sealer, &sealing, &bell))?);
+        let (sealing, notify) = (Arc::clone(&self.sealing), Arc::clone(&self.retention.notify));
+        background.push(spawn("sealer", poison, move || seal(sealer, &sealing, &notify))?);
         let (retention, groups) = (Arc::clone(&self.retention), Arc::clone(&self.groups));
         background.push(spawn("retention", poison, move || retain(&retention, &groups))?);
         let merger = Merger::new(Arc::clone(&self.retention));
@@ -297,13 +302,13 @@ impl Parts {
     }
 }
 
-fn seal(mut sealer: Sealer, queue: &SealQueue, bell: &Bell) {
+fn seal(mut sealer: Sealer, queue: &SealQueue, notify: &Notify) {
     while let Ok(full) = queue.take(TICK) {
         if let Some(full) = full {
-            if !sealer.seal(full, bell) {
+            if !sealer.seal(full, notify) {
                 return;
             }
-            bell.ring();
+            notify.ring();
         }
         sealer.look_for_room();
     }
@@ -313,7 +318,7 @@ fn seal(mut sealer: Sealer, queue: &SealQueue, bell: &Bell) {
 fn retain(retention: &retention::Retention, groups: &Groups) {
     let mut next_sweep = Instant::now() + SWEEP;
     let mut heard = 0;
-    while let Some(rings) = retention.bell.wait(heard, TICK) {
+    while let Some(rings) = retention.notify.wait(heard, TICK) {
         heard = rings;
         groups.clock.keep(groups.status.refuse_change().is_ok());
         retention.apply(groups.clock.time());

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::bytes::{u32_at, u64_at};
 use crate::duration::micros;
 use crate::ids::Timestamp;
-use crate::storage::{Boot, Moment};
+use crate::storage::{Boot, ClockReading};
 use crate::telemetry::{
-    Errors, Failure, Health, HealthStatus, Metrics, System, Throughput, by_type, error_rate, latency, per_second,
+    ErrorType, Errors, Health, HealthStatus, Metrics, System, Throughput, by_type, error_rate, latency, per_second,
 };
 
 /// Of one point on the disk.
@@ -24,7 +24,7 @@ pub(super) struct Point {
     /// Consecutive in its series.
     pub(super) number: u64,
     /// The end of the interval.
-    pub(super) moment: Moment,
+    pub(super) moment: ClockReading,
     pub(super) interval: Duration,
     pub(super) uptime_ms: u64,
     /// In the interval: events and requests stored, events not stored.
@@ -36,7 +36,7 @@ pub(super) struct Point {
     pub(super) percentiles: [u64; 3],
     /// Since start or reset, at the end of the interval.
     pub(super) total_events: u64,
-    pub(super) total_failures: [u64; Failure::COUNT],
+    pub(super) total_failures: [u64; ErrorType::COUNT],
     /// At the end of the interval.
     pub(super) system: System,
     pub(super) health: HealthStatus,
@@ -91,7 +91,7 @@ impl Point {
         }
         Some(Self {
             number,
-            moment: Moment { wall: Timestamp(word(1)?.cast_signed()), boot: Boot(word(2)?), clock: word(3)? },
+            moment: ClockReading { wall: Timestamp(word(1)?.cast_signed()), boot: Boot(word(2)?), clock: word(3)? },
             interval: Duration::from_micros(word(4)?),
             uptime_ms: word(5)?,
             events: word(6)?,

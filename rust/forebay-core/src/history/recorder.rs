@@ -16,7 +16,7 @@ use crate::history::series::{PointFile, Resolution, Series, read};
 use crate::history::timeline::Timeline;
 use crate::ids::Timestamp;
 use crate::status::{Mode, Status};
-use crate::storage::{Moment, Storage};
+use crate::storage::{ClockReading, Storage};
 use crate::telemetry::{Counters, Metrics, Tally};
 use crate::thread::{OnPanic, join, spawn};
 
@@ -55,7 +55,7 @@ struct Writer {
 #[derive(Debug)]
 struct Track {
     series: Series,
-    begun: Moment,
+    begun: ClockReading,
     tally: Tally,
 }
 
@@ -155,7 +155,7 @@ impl History {
     }
 
     /// The first interval begins here.
-    pub(super) fn begin(&self, now: Moment) {
+    pub(super) fn begin(&self, now: ClockReading) {
         let tally = self.counters.live.tally();
         let track = |resolution| -> io::Result<Track> {
             Ok(Track { series: Series::load(&self.storage, resolution)?, begun: now, tally: tally.clone() })
@@ -183,7 +183,7 @@ impl History {
     }
 
     /// Ends an interval of the fine series, and the sixth time one of the coarse series too.
-    pub(super) fn record(&self, now: Moment) {
+    pub(super) fn record(&self, now: ClockReading) {
         if !self.writes() {
             return;
         }
@@ -198,7 +198,7 @@ impl History {
         }
     }
 
-    fn advance(&self, writer: &mut Writer, now: Moment) {
+    fn advance(&self, writer: &mut Writer, now: ClockReading) {
         let tally = self.counters.live.tally();
         writer.ticks += 1;
         let whole_minute = writer.ticks.is_multiple_of(FINE_A_MINUTE);
@@ -209,7 +209,7 @@ impl History {
         self.note(outcome);
     }
 
-    fn end_interval(&self, track: &mut Track, now: Moment, tally: &Tally) -> io::Result<()> {
+    fn end_interval(&self, track: &mut Track, now: ClockReading, tally: &Tally) -> io::Result<()> {
         let point = self.point(track, now, tally);
         track.begun = now;
         track.tally.clone_from(tally);
@@ -220,7 +220,7 @@ impl History {
         written
     }
 
-    fn point(&self, track: &Track, now: Moment, tally: &Tally) -> Point {
+    fn point(&self, track: &Track, now: ClockReading, tally: &Tally) -> Point {
         let live = &self.counters.live;
         let (inside, total) = (tally.since(&track.tally), live.since_reset(tally));
         Point {
@@ -278,7 +278,7 @@ impl History {
         self.answer_at(hours, self.storage.moment())
     }
 
-    pub(super) fn answer_at(&self, hours: u32, now: Moment) -> HistoryAnswer {
+    pub(super) fn answer_at(&self, hours: u32, now: ClockReading) -> HistoryAnswer {
         let resolution = Resolution::reaching(hours);
         let files = self.published.lock()[resolution as usize].clone();
         let from = Timestamp(now.wall.0.saturating_sub(i64::from(hours) * 3_600_000_000));

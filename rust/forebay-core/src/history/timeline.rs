@@ -2,7 +2,7 @@
 
 use super::point::Point;
 use crate::ids::Timestamp;
-use crate::storage::Moment;
+use crate::storage::ClockReading;
 
 /// The two clocks run at one speed, so they drift apart by steps only. What is less is no step worth following.
 const STEP_MICROS: i64 = 1_000_000;
@@ -15,7 +15,7 @@ const STEP_MICROS: i64 = 1_000_000;
 /// own wall clock; where that was ahead of a later life, the whole life is moved to before it.
 #[derive(Debug)]
 pub(super) struct Timeline {
-    newer: Moment,
+    newer: ClockReading,
     /// When the newer point was.
     time: i64,
     /// The latest time of a point of an earlier life.
@@ -26,7 +26,7 @@ pub(super) struct Timeline {
 
 impl Timeline {
     /// That ends now.
-    pub(super) fn new(now: Moment) -> Self {
+    pub(super) fn new(now: ClockReading) -> Self {
         Self { newer: now, time: now.wall.0, earliest: now.wall.0, shift: 0 }
     }
 

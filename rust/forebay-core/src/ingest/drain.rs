@@ -88,7 +88,7 @@ impl Drain {
             return Ok(Some(Problem::new("", "must be an object")));
         }
         let start = scanner.position();
-        let mut fields = Fields::default();
+        let mut fields = DrainFields::default();
         scanner.open_object()?;
         fields.read_documented(scanner)?;
         while let Some(key) = scanner.next_key()? {
@@ -101,7 +101,7 @@ impl Drain {
     fn append<'a>(
         self,
         span: &'a [u8],
-        fields: &mut Fields<'a>,
+        fields: &mut DrainFields<'a>,
         out: &mut Parsed<'a>,
     ) -> std::result::Result<(), Box<Problem>> {
         if span.len() > self.max_record_bytes {
@@ -128,12 +128,12 @@ impl Drain {
 
 /// The fields of one event as they are met, and the first problem among them.
 #[derive(Default)]
-struct Fields<'a> {
+struct DrainFields<'a> {
     values: [Option<JsonStr<'a>>; REQUIRED.len()],
     problem: FirstProblem,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> DrainFields<'a> {
     #[inline]
     fn read(&mut self, key: &JsonStr<'_>, scanner: &mut Scanner<'a>) -> std::result::Result<(), JsonError> {
         let index = match &*key.unescape() {

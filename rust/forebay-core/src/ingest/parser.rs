@@ -8,21 +8,21 @@ use super::drain::parse_drain;
 use super::events::{IdSource, MAX_BATCH_EVENTS, Rules, parse_event_batch};
 use super::inflate;
 use super::inflate::Encoding;
-use super::outline::Outline;
 use super::parsed::{InvalidEvent, OnInvalid, Parsed};
-use super::quarantine::QuarantineOutline;
-use super::request::{Job, Request, Shape};
+use super::plan::ResponsePlan;
+use super::quarantine::QuarantinePlan;
+use super::request::{Job, PayloadFormat, Request};
 use super::track::{parse_track, parse_track_batch};
-use crate::admission::{Account, Charge, Cost, Permit};
+use crate::admission::{Cost, Permit, RateLimiter, Reservation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
-use crate::log::StreamMaker;
+use crate::log::StreamAdmin;
 use crate::log::commit::Refused;
 use crate::log::commit::{Append, CommitQueue, Destination, Encoded, Placement, Reply, encode};
-use crate::log::dedup::{Begun, Claim, Dedup, Keep, Key};
+use crate::log::dedup::{CachedReply, Dedup, DedupKey, DedupOutcome, Key};
 use crate::record::Event;
 use crate::stream::Stream;
-use crate::telemetry::{Api, Counters, Failure};
+use crate::telemetry::{Api, Counters, ErrorType};
 
 /// Parses bodies into batches.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Parser {
     /// Requests that were seen before.
     pub dedup: Arc<Dedup>,
     /// Makes the streams of rejected events.
-    pub streams: Arc<StreamMaker>,
+    pub streams: Arc<StreamAdmin>,
     /// What is counted.
     pub counters: Arc<Counters>,
     /// Names events that come without an id.
@@ -47,11 +47,11 @@ pub(crate) struct Parser {
 
 /// A request that its own parser has read.
 #[derive(Debug)]
-pub(super) struct Parcel<'p, 'e> {
+pub(super) struct ParsedRequest<'p, 'e> {
     /// Makes a repeat harmless, and what of the receipt its answer is made from.
-    pub key: Option<(Key, Keep)>,
+    pub key: Option<(Key, CachedReply)>,
     /// Whom it is charged to.
-    pub account: Option<&'p Arc<Account>>,
+    pub limiter: Option<&'p Arc<RateLimiter>>,
     /// Where its records go.
     pub stream: &'p Arc<Stream>,
     /// Its body, decompressed.
@@ -86,9 +86,9 @@ impl Parser {
     /// What is wrong with the body, or `Saturated` when its records have no room.
     pub(crate) fn accept(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
         match job.request.shape {
-            Shape::Drain | Shape::Track | Shape::TrackBatch => self.whole(job),
-            Shape::Event | Shape::EventBatch => self.events(job),
-            Shape::Publish | Shape::PublishBatch => self.publish(job),
+            PayloadFormat::Drain | PayloadFormat::Track | PayloadFormat::TrackBatch => self.whole(job),
+            PayloadFormat::Event | PayloadFormat::EventBatch => self.events(job),
+            PayloadFormat::Publish | PayloadFormat::PublishBatch => self.publish(job),
         }
     }
 
@@ -109,16 +109,16 @@ impl Parser {
                 Err(error) => return Err(refused(error, reply)),
             },
         };
-        let reply = reply.outlined(early.as_ref().map_or(Outline::Accepted, |parsed| {
-            Outline::Quarantined(Box::new(QuarantineOutline::new(parsed, request.shape == Shape::Track)))
+        let reply = reply.with_plan(early.as_ref().map_or(ResponsePlan::Accepted, |parsed| {
+            ResponsePlan::Quarantined(Box::new(QuarantinePlan::new(parsed, request.shape == PayloadFormat::Track)))
         }));
         let reply = match request.key {
             None => reply,
             Some(key) => {
-                let claim = Claim::new(key, Keep::Status, &stream, arrival, request.account.as_ref());
+                let claim = DedupKey::new(key, CachedReply::Status, &stream, arrival, request.limiter.as_ref());
                 match self.dedup.begin(claim, &body, reply) {
-                    Ok(Begun::New(reply)) => reply,
-                    Ok(Begun::Repeat) => return Ok(()),
+                    Ok(DedupOutcome::New(reply)) => reply,
+                    Ok(DedupOutcome::Repeat) => return Ok(()),
                     Err(refused) => return Err(refused),
                 }
             }
@@ -153,36 +153,37 @@ impl Parser {
     /// have; `IdempotencyMismatch`.
     pub(super) fn store(
         &self,
-        parcel: Parcel<'_, '_>,
+        parcel: ParsedRequest<'_, '_>,
         permit: Permit,
         reply: Reply,
     ) -> std::result::Result<(), Box<Refused>> {
-        let Parcel { stream, body, events, placement, .. } = parcel;
+        let ParsedRequest { stream, body, events, placement, .. } = parcel;
         let reply = match parcel.key {
             None => reply,
             Some((key, keep)) => {
-                let claim = Claim::new(key, keep, stream, parcel.arrival, parcel.account);
+                let claim = DedupKey::new(key, keep, stream, parcel.arrival, parcel.limiter);
                 match self.dedup.begin(claim, body, reply) {
-                    Ok(Begun::New(reply)) => reply,
-                    Ok(Begun::Repeat) => return Ok(()),
+                    Ok(DedupOutcome::New(reply)) => reply,
+                    Ok(DedupOutcome::Repeat) => return Ok(()),
                     Err(refused) => return Err(refused),
                 }
             }
         };
         let refused = |error, reply| Box::new(Refused { error, reply });
         let cost = Cost { events: (events.len() + parcel.refused_events) as u64, bytes: body.len() as u64 };
-        let charge = match Charge::take(parcel.account.map(|account| &**account), stream.quota(), stream.name(), cost) {
-            Ok(charge) => charge,
-            Err(error) => {
-                self.counters.quota_refused(&error);
-                return Err(refused(error, reply));
-            }
-        };
+        let reservation =
+            match Reservation::acquire(parcel.limiter.map(|limiter| &**limiter), stream.quota(), stream.name(), cost) {
+                Ok(reservation) => reservation,
+                Err(error) => {
+                    self.counters.quota_refused(&error);
+                    return Err(refused(error, reply));
+                }
+            };
         match encode(&[Destination { stream, placement, events }], self.max_batch_bytes, permit) {
             Ok(batch) => {
-                charge.settle();
+                reservation.confirm();
                 self.count_refused(parcel.api, parcel.refused_events);
-                // Only now: nothing after this gives the ticket back before the outcome is there.
+                // Only now: nothing after this gives the completion back before the outcome is there.
                 parcel.timeout.into_iter().for_each(|timeout| reply.due(parcel.admitted + timeout));
                 self.commits.push(Append::records(batch, reply, parcel.admitted));
                 Ok(())
@@ -195,7 +196,7 @@ impl Parser {
     pub(super) fn count_refused(&self, api: Api, events: usize) {
         self.counters.events_rejected.add(api, events as u64);
         if matches!(api, Api::Events | Api::LoadTest) {
-            self.counters.live.failed(Failure::Validation, events as u64);
+            self.counters.live.failed(ErrorType::Validation, events as u64);
         }
     }
 
@@ -221,14 +222,14 @@ impl Parser {
         let mut parsed = Parsed::default();
         let (on_invalid, limit) = (request.on_invalid, self.max_record_bytes);
         match request.shape {
-            Shape::Drain => parse_drain(body, arrival, on_invalid, limit, &mut parsed)?,
-            Shape::Track => parse_track(body, arrival, on_invalid, limit, &mut parsed)?,
-            Shape::TrackBatch => parse_track_batch(body, arrival, on_invalid, (most, limit), &mut parsed)?,
-            Shape::EventBatch => {
+            PayloadFormat::Drain => parse_drain(body, arrival, on_invalid, limit, &mut parsed)?,
+            PayloadFormat::Track => parse_track(body, arrival, on_invalid, limit, &mut parsed)?,
+            PayloadFormat::TrackBatch => parse_track_batch(body, arrival, on_invalid, (most, limit), &mut parsed)?,
+            PayloadFormat::EventBatch => {
                 let rules = Rules { arrival, series: self.ids.series(request.key, body), max_value_bytes: limit };
                 parse_event_batch(body, &rules, on_invalid, most, &mut parsed)?;
             }
-            Shape::Publish | Shape::PublishBatch | Shape::Event => {
+            PayloadFormat::Publish | PayloadFormat::PublishBatch | PayloadFormat::Event => {
                 let detail = format!("a request of shape {:?} has no records of its own", request.shape);
                 return Err(Error::new(ErrorKind::Internal, detail));
             }
@@ -248,10 +249,10 @@ impl Parser {
     ) -> Result<(Encoded, u32)> {
         request.check_keys(parsed)?;
         let cost = Cost { events: (parsed.events.len() + parsed.invalid.len()) as u64, bytes: body.len() as u64 };
-        let charge = Charge::take(request.account.as_deref(), stream.quota(), stream.name(), cost)
+        let reservation = Reservation::acquire(request.limiter.as_deref(), stream.quota(), stream.name(), cost)
             .inspect_err(|error| self.counters.quota_refused(error))?;
         let encoded = self.encoded(parsed, stream, permit, arrival)?;
-        charge.settle();
+        reservation.confirm();
         self.counters.events_rejected.add(request.api(), parsed.invalid.len() as u64);
         Ok(encoded)
     }

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use super::outline::{limits_changed, write_failures};
 use super::parsed::{InvalidEvent, Parsed};
+use super::plan::{limits_changed, write_failures};
 use crate::error::Result;
 use crate::log::commit::Receipt;
 
@@ -15,10 +15,10 @@ pub const MAX_NAMED_EVENTS: usize = 1000;
 /// and repeat nothing that the sender wrote.
 pub const MAX_REASON_BYTES: usize = 256;
 
-/// What the answer needs beside the receipt. The same body has the same outline when it is repeated, so that nothing of
+/// What the answer needs beside the receipt. The same body has the same plan when it is repeated, so that nothing of
 /// it has to be remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuarantineOutline {
+pub struct QuarantinePlan {
     /// How many events are put aside.
     events: u32,
     /// Which, and why, as the answer has it. Written by whoever has read the body: the answer is made on the one thread
@@ -26,7 +26,7 @@ pub struct QuarantineOutline {
     rows: Box<[u8]>,
 }
 
-impl QuarantineOutline {
+impl QuarantinePlan {
     /// Of a body that is a batch of events, or, with `alone`, a single one.
     pub(super) fn new(parsed: &Parsed<'_>, alone: bool) -> Self {
         let reason = |invalid: &InvalidEvent<'_>| (invalid.index, cut(invalid.refusal(alone)));
@@ -85,7 +85,7 @@ mod tests {
         let parsed = Parsed { events: Vec::new(), invalid: vec![invalid] };
         let place = "events[3].";
         let reason = format!("{place}{}", r#"\""#.repeat(MAX_REASON_BYTES - place.len()));
-        let outline = QuarantineOutline::new(&parsed, false);
-        assert_eq!(&*outline.rows, format!(r#"{{"index":3,"error":"{reason}"}}"#).as_bytes());
+        let plan = QuarantinePlan::new(&parsed, false);
+        assert_eq!(&*plan.rows, format!(r#"{{"index":3,"error":"{reason}"}}"#).as_bytes());
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::inflate::Encoding;
 use super::parsed::OnInvalid;
 use crate::admission::AllowedKeys;
-use crate::admission::{Account, Permit};
+use crate::admission::{Permit, RateLimiter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::commit::Reply;
@@ -20,7 +20,7 @@ pub type Body = Box<dyn AsRef<[u8]> + Send>;
 
 /// What a request body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum PayloadFormat {
     /// A batch of log events for the stream `logs`.
     Drain,
     /// One event for a stream that the request names.
@@ -37,32 +37,34 @@ pub enum Shape {
     TrackBatch,
 }
 
-impl Shape {
+impl PayloadFormat {
     /// The stream that its events go to; `None` when the request names it.
     #[must_use]
     pub const fn stream(self) -> Option<&'static str> {
         match self {
-            Shape::Drain => Some(LOGS),
-            Shape::Event | Shape::EventBatch => Some(EVENTS),
-            Shape::Track | Shape::TrackBatch => Some(ANALYTICS),
-            Shape::Publish | Shape::PublishBatch => None,
+            PayloadFormat::Drain => Some(LOGS),
+            PayloadFormat::Event | PayloadFormat::EventBatch => Some(EVENTS),
+            PayloadFormat::Track | PayloadFormat::TrackBatch => Some(ANALYTICS),
+            PayloadFormat::Publish | PayloadFormat::PublishBatch => None,
         }
     }
 
     /// The shape of batches for a stream that takes only one shape; `None` for any other.
     #[must_use]
     pub fn of_stream(name: &str) -> Option<Self> {
-        [Shape::Drain, Shape::EventBatch, Shape::TrackBatch].into_iter().find(|shape| shape.stream() == Some(name))
+        [PayloadFormat::Drain, PayloadFormat::EventBatch, PayloadFormat::TrackBatch]
+            .into_iter()
+            .find(|shape| shape.stream() == Some(name))
     }
 
     /// The API that it is of.
     #[must_use]
     pub const fn api(self) -> Api {
         match self {
-            Shape::Drain => Api::Drain,
-            Shape::Event | Shape::EventBatch => Api::Events,
-            Shape::Track | Shape::TrackBatch => Api::Analytics,
-            Shape::Publish | Shape::PublishBatch => Api::Streams,
+            PayloadFormat::Drain => Api::Drain,
+            PayloadFormat::Event | PayloadFormat::EventBatch => Api::Events,
+            PayloadFormat::Track | PayloadFormat::TrackBatch => Api::Analytics,
+            PayloadFormat::Publish | PayloadFormat::PublishBatch => Api::Streams,
         }
     }
 
@@ -70,8 +72,12 @@ impl Shape {
     #[must_use]
     pub const fn is_live(self) -> bool {
         match self {
-            Shape::Event | Shape::EventBatch => true,
-            Shape::Drain | Shape::Publish | Shape::PublishBatch | Shape::Track | Shape::TrackBatch => false,
+            PayloadFormat::Event | PayloadFormat::EventBatch => true,
+            PayloadFormat::Drain
+            | PayloadFormat::Publish
+            | PayloadFormat::PublishBatch
+            | PayloadFormat::Track
+            | PayloadFormat::TrackBatch => false,
         }
     }
 }
@@ -79,7 +85,7 @@ impl Shape {
 /// An ingest request.
 pub struct Request {
     /// What the body is.
-    pub shape: Shape,
+    pub shape: PayloadFormat,
     /// The body.
     pub body: Body,
     /// How it is encoded.
@@ -93,7 +99,7 @@ pub struct Request {
     /// Where the events go, for shapes that do not say it.
     pub stream: Option<String>,
     /// Whom its events are charged to; `None` for nobody.
-    pub account: Option<Arc<Account>>,
+    pub limiter: Option<Arc<RateLimiter>>,
     /// What a load test meant to send; `None` of everybody else's requests.
     pub intended: Option<Intended>,
 }
@@ -110,7 +116,7 @@ pub struct Intended {
 impl Request {
     /// A plain request: not encoded, whole or nothing, without a key, charged to nobody.
     #[must_use]
-    pub fn new(shape: Shape, body: Body) -> Self {
+    pub fn new(shape: PayloadFormat, body: Body) -> Self {
         Self {
             shape,
             body,
@@ -119,7 +125,7 @@ impl Request {
             key: None,
             allowed: None,
             stream: None,
-            account: None,
+            limiter: None,
             intended: None,
         }
     }

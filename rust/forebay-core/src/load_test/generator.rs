@@ -5,7 +5,7 @@ use super::body::Bodies;
 use super::run::Run;
 use super::schedule::{Due, Schedule};
 use crate::engine::Engine;
-use crate::ingest::{Intended, Request, Shape};
+use crate::ingest::{Intended, PayloadFormat, Request};
 use crate::log::commit::Completer;
 
 /// How long answers are waited for after the last request. Whatever is not answered by then stays in flight.
@@ -55,12 +55,12 @@ impl Generator {
     fn send(&mut self, due: Due) -> bool {
         let Some(engine) = self.engine.upgrade() else { return false };
         let body = self.bodies.iter_mut().find(|bodies| bodies.events() == due.events).and_then(Bodies::next);
-        let (Some(body), Some(ticket)) = (body, self.run.begin(due)) else { return true };
+        let (Some(body), Some(completion)) = (body, self.run.begin(due)) else { return true };
         let intended = Intended { due: self.run.instant(due), events: due.events };
-        let request = Request { intended: Some(intended), ..Request::new(Shape::EventBatch, Box::new(body)) };
+        let request = Request { intended: Some(intended), ..Request::new(PayloadFormat::EventBatch, Box::new(body)) };
         let completer: Arc<dyn Completer> = self.run.clone();
-        if let Err(error) = engine.submit(request, completer, ticket) {
-            self.run.refused(ticket, error);
+        if let Err(error) = engine.submit(request, completer, completion) {
+            self.run.refused(completion, error);
         }
         true
     }

@@ -7,7 +7,7 @@ use super::report::{LoadTestReport, LoadTestState};
 use super::schedule::Due;
 use super::spec::LoadTestSpec;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Ticket, Timestamp};
+use crate::ids::{CompletionId, Timestamp};
 use crate::log::commit::{Completer, Receipt};
 use crate::telemetry::Histogram;
 
@@ -30,7 +30,7 @@ struct Tally {
     state: LoadTestState,
     /// The generator waits for the last answer.
     draining: bool,
-    /// By ticket. As long as there are requests at once, and never longer than [`MAX_IN_FLIGHT`].
+    /// By completion. As long as there are requests at once, and never longer than [`MAX_IN_FLIGHT`].
     slots: Vec<Option<Due>>,
     free: Vec<usize>,
     offered: u64,
@@ -95,7 +95,7 @@ impl Run {
     }
 
     /// Enters a request that is due; `None` when too many are under way: its events are counted as not sent.
-    pub(super) fn begin(&self, due: Due) -> Option<Ticket> {
+    pub(super) fn begin(&self, due: Due) -> Option<CompletionId> {
         let mut tally = self.tally.lock();
         tally.offered += due.events;
         tally.sending = self.start.elapsed().max(due.after);
@@ -112,7 +112,7 @@ impl Run {
         };
         tally.slots.get_mut(slot)?.replace(due);
         tally.in_flight += due.events;
-        Some(Ticket(slot as u64))
+        Some(CompletionId(slot as u64))
     }
 
     /// Waits for the last answer, until `limit` or until the run is stopped; then it is over.
@@ -147,10 +147,10 @@ impl Run {
         !self.tally.lock().is_running()
     }
 
-    fn answered(&self, ticket: Ticket, outcome: &Result<u64>) {
+    fn answered(&self, completion: CompletionId, outcome: &Result<u64>) {
         let now = Instant::now();
         let mut tally = self.tally.lock();
-        let slot = usize::try_from(ticket.0).unwrap_or(usize::MAX);
+        let slot = usize::try_from(completion.0).unwrap_or(usize::MAX);
         let Some(due) = tally.slots.get_mut(slot).and_then(Option::take) else { return };
         tally.free.push(slot);
         tally.in_flight -= due.events;
@@ -174,8 +174,8 @@ impl Run {
     }
 
     /// A request was refused at once.
-    pub(super) fn refused(&self, ticket: Ticket, error: Error) {
-        self.answered(ticket, &Err(error));
+    pub(super) fn refused(&self, completion: CompletionId, error: Error) {
+        self.answered(completion, &Err(error));
     }
 
     pub(super) fn report(&self) -> LoadTestReport {
@@ -215,8 +215,8 @@ impl Run {
 }
 
 impl Completer for Run {
-    fn complete(&self, ticket: Ticket, outcome: Result<Receipt>) {
-        self.answered(ticket, &outcome.map(|receipt| receipt.records()));
+    fn complete(&self, completion: CompletionId, outcome: Result<Receipt>) {
+        self.answered(completion, &outcome.map(|receipt| receipt.records()));
     }
 
     fn wake(&self) {}

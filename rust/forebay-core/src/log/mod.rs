@@ -12,4 +12,4 @@ pub mod state;
 mod stream_admin;
 
 pub(crate) use recovery::{Recovered, Recovery};
-pub use stream_admin::StreamMaker;
+pub use stream_admin::StreamAdmin;

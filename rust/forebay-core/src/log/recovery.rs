@@ -11,12 +11,12 @@ use crate::admission::{Budget, Permit};
 use crate::ids::{Offset, PartitionId, Sequence, StreamId, Timestamp};
 use crate::log::commit::batch_bytes;
 use crate::log::dedup::Dedup;
-use crate::log::journal::{Decoded, JournalFile, JournalFiles, Replay, Spares, Step, Tail};
-use crate::log::segment::{Contents, Full, Sealer};
-use crate::log::state::{STATE_DIRECTORY, State};
+use crate::log::journal::{Decoded, JournalFile, JournalFiles, JournalPreallocator, Replay, Step, Tail};
+use crate::log::segment::{JournalContents, SealJob, Sealer};
+use crate::log::state::{STATE_DIRECTORY, StateFiles};
 use crate::options::Access;
 use crate::record::Records;
-use crate::status::{Damage, Failure, Mode, StageError, Status, Verdict};
+use crate::status::{Damage, FailureAction, Mode, StageError, Status, StorageFailure};
 use crate::storage::Storage;
 use crate::stream::SEGMENT_DIRECTORY;
 use crate::stream::{Catalog, Payload, Run, SegmentName, SegmentPart, StreamDefinition, Times};
@@ -49,7 +49,7 @@ pub(crate) struct Recovered {
     /// The last commit.
     pub sequence: Sequence,
     /// Files that are replayed and still have to be sealed, oldest first.
-    pub unsealed: Vec<Full>,
+    pub unsealed: Vec<SealJob>,
     /// Every row of every table but those of idempotency keys.
     pub rows: Changes,
     /// When the newest record was appended.
@@ -66,7 +66,7 @@ impl<'a> Recovery<'a> {
         status: &'a Status,
         dedup: &'a Dedup,
         access: Access,
-        state: State,
+        state: StateFiles,
     ) -> Self {
         let damaged = !state.damages.is_empty() || !status.damages().is_empty();
         state.damages.into_iter().for_each(|damage| status.report(damage));
@@ -82,14 +82,19 @@ impl<'a> Recovery<'a> {
     ///
     /// # Errors
     /// Whatever the storage says that is not about one file alone.
-    pub(crate) fn replay(mut self, files: JournalFiles, sealer: &mut Sealer, spares: &Spares) -> io::Result<Recovered> {
+    pub(crate) fn replay(
+        mut self,
+        files: JournalFiles,
+        sealer: &mut Sealer,
+        spares: &JournalPreallocator,
+    ) -> io::Result<Recovered> {
         self.settle_state()?;
-        let mut unsealed: Vec<Full> = Vec::new();
+        let mut unsealed: Vec<SealJob> = Vec::new();
         let mut last: Option<(Replay, Tail)> = None;
         for file in files.unsealed {
             let mut replay = match Replay::open(&file) {
                 Ok(replay) => replay,
-                Err(error) if Failure::of(&error) == Failure::Refused => return Err(error),
+                Err(error) if StorageFailure::of(&error) == StorageFailure::Refused => return Err(error),
                 Err(error) => {
                     self.damage(&file, None, format!("the journal file cannot be read: {error}"));
                     continue;
@@ -107,7 +112,7 @@ impl<'a> Recovery<'a> {
                 self.damage(&full.file, None, "the journal file has no end, though a later one was begun".to_owned());
             }
             last = Some((replay, tail));
-            unsealed.push(Full { file, contents });
+            unsealed.push(SealJob { file, contents });
             let spill = self.ring.used_percent() >= 50 && tail == Tail::Ended;
             if spill && self.may_write() {
                 self.spill(&mut unsealed, sealer);
@@ -137,7 +142,7 @@ impl<'a> Recovery<'a> {
     }
 
     /// Seals in order, and stops at the first file that cannot be sealed now: a delta stands for every file before it.
-    fn spill(&self, unsealed: &mut Vec<Full>, sealer: &mut Sealer) {
+    fn spill(&self, unsealed: &mut Vec<SealJob>, sealer: &mut Sealer) {
         let mut files = std::mem::take(unsealed).into_iter();
         for full in files.by_ref() {
             if let Err(full) = sealer.try_seal(full) {
@@ -148,7 +153,7 @@ impl<'a> Recovery<'a> {
         unsealed.extend(files);
     }
 
-    fn reuse(&self, file: JournalFile, spares: &Spares) {
+    fn reuse(&self, file: JournalFile, spares: &JournalPreallocator) {
         if self.may_write() {
             spares.recycle(file);
         }
@@ -170,8 +175,8 @@ impl<'a> Recovery<'a> {
         let Err(error) = done else { return Ok(()) };
         let failed = StageError::unsettled(error);
         match self.status.judge(what, &failed) {
-            Verdict::Again => Err(failed.error),
-            Verdict::Poison => Ok(()),
+            FailureAction::Again => Err(failed.error),
+            FailureAction::Poison => Ok(()),
         }
     }
 
@@ -250,8 +255,8 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    fn replay_file(&mut self, file: &JournalFile, replay: &mut Replay) -> (Contents, Tail) {
-        let mut contents = Contents::new(file.life.generation);
+    fn replay_file(&mut self, file: &JournalFile, replay: &mut Replay) -> (JournalContents, Tail) {
+        let mut contents = JournalContents::new(file.life.generation);
         loop {
             match replay.step(self.sequence) {
                 Step::Commit(frame) => {
@@ -281,7 +286,7 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    fn apply(&mut self, file: &JournalFile, frame: &Decoded<'_>, contents: &mut Contents) {
+    fn apply(&mut self, file: &JournalFile, frame: &Decoded<'_>, contents: &mut JournalContents) {
         let Some(ops) = TableOp::decode_all(&frame.head.ops) else {
             let what = format!("the table operations of commit {} cannot be read", frame.head.sequence);
             return self.damage(file, None, what);
@@ -330,7 +335,7 @@ impl<'a> Recovery<'a> {
     }
 
     /// Replays a deletion. Recovery may have sealed what was not sealed when the stream was deleted.
-    fn delete_stream(&mut self, name: &[u8], contents: &mut Contents) {
+    fn delete_stream(&mut self, name: &[u8], contents: &mut JournalContents) {
         let name = String::from_utf8_lossy(name);
         let Ok(stream) = self.catalog.named(&name) else { return };
         for part in stream.parts() {

@@ -15,7 +15,7 @@ use crate::table::{Table, TableOp};
 
 /// Creates streams.
 #[derive(Debug)]
-pub struct StreamMaker {
+pub struct StreamAdmin {
     /// Where they go.
     pub catalog: Arc<Catalog>,
     /// How they become durable.
@@ -24,7 +24,7 @@ pub struct StreamMaker {
     pub status: Arc<Status>,
 }
 
-impl StreamMaker {
+impl StreamAdmin {
     /// Creates a stream; durable when this returns.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl StreamMaker {
     /// The stream of that name, created if it is missing.
     ///
     /// # Errors
-    /// As [`StreamMaker::create`].
+    /// As [`StreamAdmin::create`].
     pub fn ensure(&self, definition: StreamDefinition) -> Result<Arc<Stream>> {
         let name = definition.name.clone();
         match self.catalog.named(&name) {
@@ -124,7 +124,7 @@ impl StreamMaker {
     /// The stream for the rejected events of `stream`.
     ///
     /// # Errors
-    /// As [`StreamMaker::create`].
+    /// As [`StreamAdmin::create`].
     pub fn rejected(&self, stream: &Stream) -> Result<Arc<Stream>> {
         let name = format!("{}{REJECTED_SUFFIX}", stream.name());
         if let Ok(stream) = self.catalog.named(&name) {

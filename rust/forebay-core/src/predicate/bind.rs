@@ -6,9 +6,9 @@ use cel::Context;
 use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString};
 use cel::common::value::Val;
 
-use super::check::{Fields, Uses};
+use super::check::{AllowedFields, Uses};
 use super::decimal::number;
-use super::json::{Json, Kind};
+use super::json::{Json, JsonKind};
 use crate::ids::{Offset, PartitionId};
 use crate::record::Record;
 
@@ -23,9 +23,9 @@ pub(super) fn bind<'v>(
     record: &Record<'v>,
 ) {
     let value = match &uses.value {
-        Fields::None => None,
-        Fields::Some(fields) => chosen(record.value, fields).or_else(|| whole(record.value)),
-        Fields::Whole => whole(record.value),
+        AllowedFields::None => None,
+        AllowedFields::Some(fields) => chosen(record.value, fields).or_else(|| whole(record.value)),
+        AllowedFields::Whole => whole(record.value),
     };
     if let Some(value) = value {
         context.add_variable_as_val("value", value);
@@ -68,7 +68,7 @@ fn whole(json: &[u8]) -> Option<Boxed<'_>> {
 /// Of an object only these fields; nothing of anything else.
 fn chosen<'v>(json: &'v [u8], fields: &'v BTreeSet<String>) -> Option<Boxed<'v>> {
     let mut json = Json::new(json);
-    let value = (json.kind()? == Kind::Object).then(|| object(&mut json, 0, Some(fields)))??;
+    let value = (json.kind()? == JsonKind::Object).then(|| object(&mut json, 0, Some(fields)))??;
     json.ends().then_some(value)
 }
 
@@ -77,13 +77,13 @@ fn value<'v>(json: &mut Json<'v>, nesting: usize) -> Option<Boxed<'v>> {
         return None;
     }
     match json.kind()? {
-        Kind::Null => json.word("null").map(|()| Box::new(CelNull) as Boxed<'v>),
-        Kind::False => json.word("false").map(|()| Box::new(CelBool::from(false)) as Boxed<'v>),
-        Kind::True => json.word("true").map(|()| Box::new(CelBool::from(true)) as Boxed<'v>),
-        Kind::Number => number(json.number()?),
-        Kind::Text => json.text().map(|text| Box::new(CelString::from(text)) as Boxed<'v>),
-        Kind::List => list(json, nesting),
-        Kind::Object => object(json, nesting, None),
+        JsonKind::Null => json.word("null").map(|()| Box::new(CelNull) as Boxed<'v>),
+        JsonKind::False => json.word("false").map(|()| Box::new(CelBool::from(false)) as Boxed<'v>),
+        JsonKind::True => json.word("true").map(|()| Box::new(CelBool::from(true)) as Boxed<'v>),
+        JsonKind::Number => number(json.number()?),
+        JsonKind::Text => json.text().map(|text| Box::new(CelString::from(text)) as Boxed<'v>),
+        JsonKind::List => list(json, nesting),
+        JsonKind::Object => object(json, nesting, None),
     }
 }
 

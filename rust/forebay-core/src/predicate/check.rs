@@ -52,7 +52,7 @@ const OPERATORS: [&str; 18] = [
 
 /// What of the value is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Fields {
+pub(super) enum AllowedFields {
     #[default]
     None,
     /// Only these fields of the object.
@@ -61,12 +61,12 @@ pub(super) enum Fields {
     Whole,
 }
 
-impl Fields {
+impl AllowedFields {
     fn add(&mut self, field: &str) {
         match self {
-            Fields::None => *self = Fields::Some(BTreeSet::from([field.to_owned()])),
-            Fields::Some(fields) => drop(fields.insert(field.to_owned())),
-            Fields::Whole => {}
+            AllowedFields::None => *self = AllowedFields::Some(BTreeSet::from([field.to_owned()])),
+            AllowedFields::Some(fields) => drop(fields.insert(field.to_owned())),
+            AllowedFields::Whole => {}
         }
     }
 }
@@ -74,7 +74,7 @@ impl Fields {
 /// The variables that an expression uses: only they are bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Uses {
-    pub(super) value: Fields,
+    pub(super) value: AllowedFields,
     pub(super) key: bool,
     pub(super) headers: bool,
     pub(super) partition: bool,
@@ -148,7 +148,7 @@ impl<'e> Walk<'e> {
             return Ok(());
         }
         match name {
-            "value" => self.uses.value = Fields::Whole,
+            "value" => self.uses.value = AllowedFields::Whole,
             "key" => self.uses.key = true,
             "headers" => self.uses.headers = true,
             "partition" => self.uses.partition = true,

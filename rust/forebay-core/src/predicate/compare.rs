@@ -12,8 +12,8 @@ use super::decimal::Decimal;
 use super::walk::for_each_part;
 
 type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;
-type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
-type Function = for<'b, 'v> fn(Arguments<'b, 'v>) -> Outcome<'b, 'v>;
+type Comparison<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
+type Function = for<'b, 'v> fn(Arguments<'b, 'v>) -> Comparison<'b, 'v>;
 
 /// Operators, and the functions that stand for them; no expression can spell their names.
 const STAND_INS: [(&str, &str, Function); 7] = [
@@ -109,7 +109,7 @@ fn pair<'a, 'b, 'v>(both: &'a [CowVal<'b, 'v>]) -> Result<(&'a (dyn Val + 'v), &
     }
 }
 
-fn answer<'b, 'v>(is: bool) -> Outcome<'b, 'v> {
+fn answer<'b, 'v>(is: bool) -> Comparison<'b, 'v> {
     Ok(CowVal::owned(CelBool::from(is)))
 }
 

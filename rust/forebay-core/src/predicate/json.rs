@@ -11,7 +11,7 @@ pub(super) struct Json<'v> {
 
 /// What the next value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum JsonKind {
     Null,
     False,
     True,
@@ -37,16 +37,16 @@ impl<'v> Json<'v> {
     }
 
     /// The kind of the next value.
-    pub(super) fn kind(&mut self) -> Option<Kind> {
+    pub(super) fn kind(&mut self) -> Option<JsonKind> {
         self.space();
         match self.rest.first()? {
-            b'n' => Some(Kind::Null),
-            b'f' => Some(Kind::False),
-            b't' => Some(Kind::True),
-            b'"' => Some(Kind::Text),
-            b'[' => Some(Kind::List),
-            b'{' => Some(Kind::Object),
-            b'-' | b'0'..=b'9' => Some(Kind::Number),
+            b'n' => Some(JsonKind::Null),
+            b'f' => Some(JsonKind::False),
+            b't' => Some(JsonKind::True),
+            b'"' => Some(JsonKind::Text),
+            b'[' => Some(JsonKind::List),
+            b'{' => Some(JsonKind::Object),
+            b'-' | b'0'..=b'9' => Some(JsonKind::Number),
             _ => None,
         }
     }
@@ -104,7 +104,7 @@ impl<'v> Json<'v> {
 
     /// Takes a name of an object and its colon.
     pub(super) fn name(&mut self) -> Option<Cow<'v, str>> {
-        let name = (self.kind()? == Kind::Text).then(|| self.text())??;
+        let name = (self.kind()? == JsonKind::Text).then(|| self.text())??;
         self.take(b':').then_some(name)
     }
 
@@ -121,15 +121,15 @@ impl<'v> Json<'v> {
         let mut depth = 0_usize;
         loop {
             match self.kind() {
-                Some(Kind::Text) => drop(self.quoted()?),
-                Some(Kind::List | Kind::Object) => {
+                Some(JsonKind::Text) => drop(self.quoted()?),
+                Some(JsonKind::List | JsonKind::Object) => {
                     depth += 1;
                     self.rest = &self.rest[1..];
                 }
-                Some(Kind::Number) => drop(self.number()?),
-                Some(Kind::Null) => self.word("null")?,
-                Some(Kind::True) => self.word("true")?,
-                Some(Kind::False) => self.word("false")?,
+                Some(JsonKind::Number) => drop(self.number()?),
+                Some(JsonKind::Null) => self.word("null")?,
+                Some(JsonKind::True) => self.word("true")?,
+                Some(JsonKind::False) => self.word("false")?,
                 None => match *self.rest.first()? {
                     b']' | b'}' if depth > 0 => {
                         depth -= 1;

@@ -8,7 +8,7 @@ use super::check::{Refusal, TYPES};
 
 /// What an expression gives, as far as it is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
+enum PayloadFormat {
     /// Whatever the record holds.
     Any,
     Truth,
@@ -25,33 +25,33 @@ enum Shape {
     Mixed,
 }
 
-impl Shape {
+impl PayloadFormat {
     fn name(self) -> &'static str {
         match self {
-            Shape::Any => "any value",
-            Shape::Truth => "true or false",
-            Shape::Number => "a number",
-            Shape::Text => "a text",
-            Shape::Bytes => "bytes",
-            Shape::List => "a list",
-            Shape::Map => "a map",
-            Shape::Null => "null",
-            Shape::Type => "a type",
-            Shape::Sum => "a sum",
-            Shape::Mixed => "what it gives",
+            PayloadFormat::Any => "any value",
+            PayloadFormat::Truth => "true or false",
+            PayloadFormat::Number => "a number",
+            PayloadFormat::Text => "a text",
+            PayloadFormat::Bytes => "bytes",
+            PayloadFormat::List => "a list",
+            PayloadFormat::Map => "a map",
+            PayloadFormat::Null => "null",
+            PayloadFormat::Type => "a type",
+            PayloadFormat::Sum => "a sum",
+            PayloadFormat::Mixed => "what it gives",
         }
     }
 
     fn may_be_true(self) -> bool {
-        matches!(self, Shape::Any | Shape::Truth)
+        matches!(self, PayloadFormat::Any | PayloadFormat::Truth)
     }
 
     fn has_order(self) -> bool {
-        !matches!(self, Shape::List | Shape::Map | Shape::Null | Shape::Type)
+        !matches!(self, PayloadFormat::List | PayloadFormat::Map | PayloadFormat::Null | PayloadFormat::Type)
     }
 
     fn is_certain(self) -> bool {
-        !matches!(self, Shape::Any | Shape::Sum | Shape::Mixed)
+        !matches!(self, PayloadFormat::Any | PayloadFormat::Sum | PayloadFormat::Mixed)
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn check_truth(root: &IdedExpr) -> Result<(), Refusal> {
 
 struct Inference<'e> {
     /// The variables of the loops around, innermost last.
-    locals: Vec<(&'e str, Shape)>,
+    locals: Vec<(&'e str, PayloadFormat)>,
 }
 
 impl<'e> Inference<'e> {
@@ -75,18 +75,18 @@ impl<'e> Inference<'e> {
         refuse(node, format!("{} is never true or false", shape.name()))
     }
 
-    fn shape(&mut self, node: &'e IdedExpr) -> Result<Shape, Refusal> {
+    fn shape(&mut self, node: &'e IdedExpr) -> Result<PayloadFormat, Refusal> {
         match &node.expr {
             Expr::Literal(literal) => Ok(of_literal(literal)),
             Expr::Ident(name) => Ok(self.variable(name)),
             Expr::Select(select) => {
                 let of = self.shape(&select.operand)?;
-                Ok(if select.test { Shape::Truth } else { self.inside(&select.operand, of) })
+                Ok(if select.test { PayloadFormat::Truth } else { self.inside(&select.operand, of) })
             }
             Expr::Call(call) => self.call(node, call),
             Expr::List(list) => {
                 list.elements.iter().try_for_each(|element| self.shape(element).map(drop))?;
-                Ok(Shape::List)
+                Ok(PayloadFormat::List)
             }
             Expr::Map(map) => {
                 for entry in &map.entries {
@@ -95,39 +95,43 @@ impl<'e> Inference<'e> {
                         self.shape(&entry.value)?;
                     }
                 }
-                Ok(Shape::Map)
+                Ok(PayloadFormat::Map)
             }
             Expr::Comprehension(of) => self.comprehension(of),
-            Expr::Struct(_) | Expr::Unspecified => Ok(Shape::Any),
+            Expr::Struct(_) | Expr::Unspecified => Ok(PayloadFormat::Any),
         }
     }
 
-    fn variable(&self, name: &str) -> Shape {
+    fn variable(&self, name: &str) -> PayloadFormat {
         if let Some((_, shape)) = self.locals.iter().rev().find(|(local, _)| *local == name) {
             return *shape;
         }
         match name {
-            "key" => Shape::Text,
-            "headers" => Shape::Map,
-            "partition" | "offset" | "timestamp" => Shape::Number,
-            _ if TYPES.contains(&name) => Shape::Type,
-            _ => Shape::Any,
+            "key" => PayloadFormat::Text,
+            "headers" => PayloadFormat::Map,
+            "partition" | "offset" | "timestamp" => PayloadFormat::Number,
+            _ if TYPES.contains(&name) => PayloadFormat::Type,
+            _ => PayloadFormat::Any,
         }
     }
 
     /// A field or an element: headers are texts.
-    fn inside(&self, operand: &IdedExpr, of: Shape) -> Shape {
-        let headers = matches!(&operand.expr, Expr::Ident(name) if name == "headers") && of == Shape::Map;
-        if headers && !self.locals.iter().any(|(local, _)| *local == "headers") { Shape::Text } else { Shape::Any }
+    fn inside(&self, operand: &IdedExpr, of: PayloadFormat) -> PayloadFormat {
+        let headers = matches!(&operand.expr, Expr::Ident(name) if name == "headers") && of == PayloadFormat::Map;
+        if headers && !self.locals.iter().any(|(local, _)| *local == "headers") {
+            PayloadFormat::Text
+        } else {
+            PayloadFormat::Any
+        }
     }
 
-    fn call(&mut self, node: &'e IdedExpr, call: &'e CallExpr) -> Result<Shape, Refusal> {
+    fn call(&mut self, node: &'e IdedExpr, call: &'e CallExpr) -> Result<PayloadFormat, Refusal> {
         match (call.func_name.as_str(), call.args.as_slice()) {
             (operators::LOGICAL_AND | operators::LOGICAL_OR, both) => {
                 both.iter().try_for_each(|operand| self.condition(operand))?;
-                return Ok(Shape::Truth);
+                return Ok(PayloadFormat::Truth);
             }
-            (operators::LOGICAL_NOT, [operand]) => return self.condition(operand).map(|()| Shape::Truth),
+            (operators::LOGICAL_NOT, [operand]) => return self.condition(operand).map(|()| PayloadFormat::Truth),
             (operators::CONDITIONAL, [condition, yes, no]) => {
                 self.condition(condition)?;
                 let (yes, no) = (self.shape(yes)?, self.shape(no)?);
@@ -145,7 +149,7 @@ impl<'e> Inference<'e> {
                 [left, right],
             ) => {
                 check_order(node, *left, *right)?;
-                Ok(Shape::Truth)
+                Ok(PayloadFormat::Truth)
             }
             (operators::ADD, [left, right]) => Ok(sum(*left, *right)),
             (operators::INDEX, [of, _]) => Ok(self.inside(&call.args[0], *of)),
@@ -154,17 +158,17 @@ impl<'e> Inference<'e> {
         }
     }
 
-    fn comprehension(&mut self, of: &'e ComprehensionExpr) -> Result<Shape, Refusal> {
+    fn comprehension(&mut self, of: &'e ComprehensionExpr) -> Result<PayloadFormat, Refusal> {
         self.shape(&of.iter_range)?;
         let gathered = self.shape(&of.accu_init)?;
         let before = self.locals.len();
-        self.locals.push((&of.iter_var, Shape::Any));
-        self.locals.extend(of.iter_var2.as_deref().map(|name| (name, Shape::Any)));
+        self.locals.push((&of.iter_var, PayloadFormat::Any));
+        self.locals.extend(of.iter_var2.as_deref().map(|name| (name, PayloadFormat::Any)));
         self.locals.push((&of.accu_var, gathered));
         let inside = [&of.loop_cond, &of.loop_step, &of.result];
         let shapes = inside.into_iter().map(|node| self.shape(node)).collect::<Result<Vec<_>, _>>();
         self.locals.truncate(before);
-        Ok(shapes?.pop().unwrap_or(Shape::Any))
+        Ok(shapes?.pop().unwrap_or(PayloadFormat::Any))
     }
 }
 
@@ -172,7 +176,7 @@ fn refuse<T>(node: &IdedExpr, what: String) -> Result<T, Refusal> {
     Err(Refusal { node: node.id, before: 0, what })
 }
 
-fn check_order(node: &IdedExpr, left: Shape, right: Shape) -> Result<(), Refusal> {
+fn check_order(node: &IdedExpr, left: PayloadFormat, right: PayloadFormat) -> Result<(), Refusal> {
     if let Some(without) = [left, right].into_iter().find(|shape| !shape.has_order()) {
         return refuse(node, format!("{} is neither more nor less than anything", without.name()));
     }
@@ -182,45 +186,47 @@ fn check_order(node: &IdedExpr, left: Shape, right: Shape) -> Result<(), Refusal
     Ok(())
 }
 
-fn of_literal(literal: &LiteralValue) -> Shape {
+fn of_literal(literal: &LiteralValue) -> PayloadFormat {
     match literal {
-        LiteralValue::Boolean(_) => Shape::Truth,
-        LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => Shape::Number,
-        LiteralValue::String(_) => Shape::Text,
-        LiteralValue::Bytes(_) => Shape::Bytes,
-        LiteralValue::Null => Shape::Null,
+        LiteralValue::Boolean(_) => PayloadFormat::Truth,
+        LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => PayloadFormat::Number,
+        LiteralValue::String(_) => PayloadFormat::Text,
+        LiteralValue::Bytes(_) => PayloadFormat::Bytes,
+        LiteralValue::Null => PayloadFormat::Null,
     }
 }
 
-fn of_function(name: &str) -> Shape {
+fn of_function(name: &str) -> PayloadFormat {
     match name {
         operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO | operators::NEGATE => {
-            Shape::Number
+            PayloadFormat::Number
         }
-        "size" | "int" | "uint" | "double" => Shape::Number,
-        "string" => Shape::Text,
-        "bytes" => Shape::Bytes,
-        "type" => Shape::Type,
-        "contains" | "startsWith" | "endsWith" | "bool" => Shape::Truth,
-        operators::EQUALS | operators::NOT_EQUALS | operators::IN | operators::NOT_STRICTLY_FALSE => Shape::Truth,
-        _ => Shape::Any,
+        "size" | "int" | "uint" | "double" => PayloadFormat::Number,
+        "string" => PayloadFormat::Text,
+        "bytes" => PayloadFormat::Bytes,
+        "type" => PayloadFormat::Type,
+        "contains" | "startsWith" | "endsWith" | "bool" => PayloadFormat::Truth,
+        operators::EQUALS | operators::NOT_EQUALS | operators::IN | operators::NOT_STRICTLY_FALSE => {
+            PayloadFormat::Truth
+        }
+        _ => PayloadFormat::Any,
     }
 }
 
 /// What both branches of a condition may give.
-fn either(yes: Shape, no: Shape) -> Shape {
+fn either(yes: PayloadFormat, no: PayloadFormat) -> PayloadFormat {
     if yes == no {
         yes
     } else if yes.may_be_true() || no.may_be_true() {
-        Shape::Any
+        PayloadFormat::Any
     } else {
-        Shape::Mixed
+        PayloadFormat::Mixed
     }
 }
 
-fn sum(left: Shape, right: Shape) -> Shape {
-    let known = [left, right]
-        .into_iter()
-        .find(|shape| matches!(shape, Shape::Number | Shape::Text | Shape::Bytes | Shape::List));
-    known.unwrap_or(Shape::Sum)
+fn sum(left: PayloadFormat, right: PayloadFormat) -> PayloadFormat {
+    let known = [left, right].into_iter().find(|shape| {
+        matches!(shape, PayloadFormat::Number | PayloadFormat::Text | PayloadFormat::Bytes | PayloadFormat::List)
+    });
+    known.unwrap_or(PayloadFormat::Sum)
 }

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 /// What kind of failure the operating system reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum StorageFailure {
     /// The call was refused before it did anything: there are no descriptors or no memory, or a signal came.
     Refused,
     /// The disk is full, or the share of it that the user may have.
@@ -16,7 +16,7 @@ pub enum Failure {
     Device,
 }
 
-impl Failure {
+impl StorageFailure {
     /// The kind of an error.
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
@@ -52,7 +52,7 @@ pub enum Stage {
 
 /// What follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum FailureAction {
     /// It is tried again, until it passes.
     Again,
     /// All writing ends until the next start.
@@ -62,10 +62,12 @@ pub enum Verdict {
 impl Stage {
     /// The rule.
     #[must_use]
-    pub fn verdict(self, error: &io::Error) -> Verdict {
-        match (self, Failure::of(error)) {
-            (Self::Background, _) | (Self::Unsettled, Failure::Refused) => Verdict::Again,
-            (Self::Unsettled, Failure::NoRoom | Failure::Device) | (Self::Journal, _) => Verdict::Poison,
+    pub fn verdict(self, error: &io::Error) -> FailureAction {
+        match (self, StorageFailure::of(error)) {
+            (Self::Background, _) | (Self::Unsettled, StorageFailure::Refused) => FailureAction::Again,
+            (Self::Unsettled, StorageFailure::NoRoom | StorageFailure::Device) | (Self::Journal, _) => {
+                FailureAction::Poison
+            }
         }
     }
 }
@@ -97,7 +99,7 @@ impl From<io::Error> for StageError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
     /// The kind of failure that it was.
-    pub failure: Failure,
+    pub failure: StorageFailure,
     /// What cannot be done, why, and what to do about it.
     pub why: String,
 }
@@ -106,7 +108,7 @@ impl Obstacle {
     /// `what` begins with "cannot".
     #[must_use]
     pub fn new(what: &str, error: &io::Error) -> Self {
-        let failure = Failure::of(error);
+        let failure = StorageFailure::of(error);
         let why = format!("{what}: {error}; it is tried again every second: {}", failure.remedy());
         Self { failure, why }
     }
@@ -121,12 +123,12 @@ mod tests {
         let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR, Errno::AGAIN];
         for errno in [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS].into_iter().chain(passing) {
             let error = io::Error::from(errno);
-            let unsettled = if passing.contains(&errno) { Verdict::Again } else { Verdict::Poison };
-            assert_eq!(Stage::Journal.verdict(&error), Verdict::Poison, "{error}");
+            let unsettled = if passing.contains(&errno) { FailureAction::Again } else { FailureAction::Poison };
+            assert_eq!(Stage::Journal.verdict(&error), FailureAction::Poison, "{error}");
             assert_eq!(Stage::Unsettled.verdict(&error), unsettled, "{error}");
-            assert_eq!(Stage::Background.verdict(&error), Verdict::Again, "{error}");
+            assert_eq!(Stage::Background.verdict(&error), FailureAction::Again, "{error}");
         }
-        assert_eq!(Stage::Unsettled.verdict(&io::Error::other("no number")), Verdict::Poison);
+        assert_eq!(Stage::Unsettled.verdict(&io::Error::other("no number")), FailureAction::Poison);
     }
 
     #[test]

@@ -3,6 +3,6 @@
 mod failure;
 mod status;
 
-pub(crate) use failure::{Failure, Obstacle, Stage, StageError, Verdict};
+pub(crate) use failure::{FailureAction, Obstacle, Stage, StageError, StorageFailure};
 pub use status::{Damage, Mode};
 pub(crate) use status::{Status, Task};

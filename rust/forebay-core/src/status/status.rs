@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use parking_lot::Mutex;
 
-use super::failure::{Failure, Obstacle, Stage, StageError, Verdict};
+use super::failure::{FailureAction, Obstacle, Stage, StageError, StorageFailure};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Damages kept by name; a directory with more needs `forebay verify` anyway.
@@ -162,9 +162,9 @@ impl Status {
     }
 
     /// Judges a failure at `what` by the rule of [`Stage`], and poisons when that is what follows.
-    pub fn judge(&self, what: &str, failed: &StageError) -> Verdict {
+    pub fn judge(&self, what: &str, failed: &StageError) -> FailureAction {
         let verdict = failed.stage.verdict(&failed.error);
-        if verdict == Verdict::Poison {
+        if verdict == FailureAction::Poison {
             self.poison(what, &failed.error);
         }
         verdict
@@ -196,8 +196,8 @@ impl Status {
     /// Refuses writes until the obstacle is gone.
     pub fn obstruct(&self, obstacle: Obstacle) {
         let mode = match obstacle.failure {
-            Failure::NoRoom => Mode::Full,
-            Failure::Refused | Failure::Device => Mode::Stalled,
+            StorageFailure::NoRoom => Mode::Full,
+            StorageFailure::Refused | StorageFailure::Device => Mode::Stalled,
         };
         self.set(mode, obstacle.why);
     }

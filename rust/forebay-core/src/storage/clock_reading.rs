@@ -37,7 +37,7 @@ impl Life {
 
 /// A moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct ClockReading {
     /// By the wall clock, which may be set at any time.
     pub wall: Timestamp,
     /// The life of the machine that `clock` belongs to.
@@ -47,7 +47,7 @@ pub struct Moment {
     pub clock: u64,
 }
 
-impl Moment {
+impl ClockReading {
     /// This one, by the machine's own clocks.
     #[must_use]
     pub fn now() -> Self {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind};
 
 pub(crate) use aligned::AlignedBuffer;
-pub use clock_reading::{Boot, Moment};
+pub use clock_reading::{Boot, ClockReading};
 pub use disk::Disk;
 
 /// Proof that everything written to one file before the call is on stable storage.
@@ -128,8 +128,8 @@ pub trait Storage: Send + Sync + Debug {
     fn free_bytes(&self) -> io::Result<u64>;
 
     /// This moment, by the clocks of the machine that the storage belongs to.
-    fn moment(&self) -> Moment {
-        Moment::now()
+    fn moment(&self) -> ClockReading {
+        ClockReading::now()
     }
 }
 

@@ -9,14 +9,14 @@ use parking_lot::Mutex;
 
 use crate::admission::{Budget, Hold};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Offset, PartitionId, StreamId, Ticket};
+use crate::ids::{CompletionId, Offset, PartitionId, StreamId};
 
 /// Watches of one stream at once: a commit may have to end them all.
 pub const MAX_WATCHES: usize = 65_536;
 /// Memory of the watches of all streams: ten thousand long polls and as many tails of streams of four partitions fit twice
 /// times.
 pub const WATCHES_BYTES: u64 = 32 * 1024 * 1024;
-/// Memory of a watch beside its positions: its row, its ticket, and the box of its positions.
+/// Memory of a watch beside its positions: its row, its completion, and the box of its positions.
 const WATCH_BYTES: usize = 192;
 /// Memory of one position: itself, and its place among all that are due.
 const POSITION_BYTES: usize = 80;
@@ -24,7 +24,7 @@ const POSITION_BYTES: usize = 80;
 /// Takes the ends of watches, from the committer's and other threads.
 pub trait Watcher: Send + Sync + Debug {
     /// A record is there, or none will come. Must not block, and must not watch.
-    fn due(&self, ticket: Ticket, outcome: Result<()>);
+    fn due(&self, completion: CompletionId, outcome: Result<()>);
 
     /// Called once after a group of ends.
     fn wake(&self);
@@ -41,14 +41,14 @@ pub struct WatchId {
 
 /// Ends of watches that are to be handed over, outside of every lock.
 #[derive(Debug, Default)]
-pub struct Due(Vec<(Arc<dyn Watcher>, Ticket, Result<()>)>);
+pub struct Due(Vec<(Arc<dyn Watcher>, CompletionId, Result<()>)>);
 
 impl Due {
     /// Hands all ends over, and wakes each watcher once.
     pub fn deliver(self) {
         let mut woken: Vec<Arc<dyn Watcher>> = Vec::new();
-        for (watcher, ticket, outcome) in self.0 {
-            watcher.due(ticket, outcome);
+        for (watcher, completion, outcome) in self.0 {
+            watcher.due(completion, outcome);
             if !woken.iter().any(|known| Arc::ptr_eq(known, &watcher)) {
                 woken.push(watcher);
             }
@@ -84,7 +84,7 @@ struct Waiting {
 struct Watch {
     positions: Box<[(PartitionId, Offset)]>,
     watcher: Arc<dyn Watcher>,
-    ticket: Ticket,
+    completion: CompletionId,
     _memory: Hold,
 }
 
@@ -100,7 +100,7 @@ impl Waiting {
     fn finish(&mut self, numbers: &[u64], outcome: &Result<()>, due: &mut Due) {
         for number in numbers {
             if let Some(watch) = self.take(*number) {
-                due.0.push((watch.watcher, watch.ticket, outcome.clone()));
+                due.0.push((watch.watcher, watch.completion, outcome.clone()));
             }
         }
     }
@@ -113,7 +113,7 @@ impl Watches {
     }
 
     /// Watches for a record at or beyond one of the positions; `committed` tells the end of a partition. The watcher
-    /// gets exactly one end for the ticket, also at once, unless the watch is taken back.
+    /// gets exactly one end for the completion, also at once, unless the watch is taken back.
     ///
     /// # Errors
     /// `Saturated` beyond [`MAX_WATCHES`] of one stream and [`WATCHES_BYTES`] of all, and why there will be no more records.
@@ -121,7 +121,7 @@ impl Watches {
         &self,
         positions: &[(PartitionId, Offset)],
         watcher: Arc<dyn Watcher>,
-        ticket: Ticket,
+        completion: CompletionId,
         committed: impl Fn(PartitionId) -> Offset,
     ) -> Result<u64> {
         let mut waiting = self.waiting.lock();
@@ -141,7 +141,7 @@ impl Watches {
         let number = waiting.next_number;
         waiting.next_number += 1;
         waiting.places.extend(positions.iter().map(|(partition, offset)| (*partition, *offset, number)));
-        waiting.watches.insert(number, Watch { positions: positions.into(), watcher, ticket, _memory: memory });
+        waiting.watches.insert(number, Watch { positions: positions.into(), watcher, completion, _memory: memory });
         self.count.store(waiting.watches.len(), Ordering::Relaxed);
         // Pairs with the one in `published`.
         fence(Ordering::SeqCst);
@@ -155,13 +155,13 @@ impl Watches {
         Ok(number)
     }
 
-    /// Takes a watch back, and returns its ticket: its watcher will hear nothing of it. `None`: its end is on the way or
+    /// Takes a watch back, and returns its completion: its watcher will hear nothing of it. `None`: its end is on the way or
     /// was handed over already.
-    pub(crate) fn remove(&self, number: u64) -> Option<Ticket> {
+    pub(crate) fn remove(&self, number: u64) -> Option<CompletionId> {
         let mut waiting = self.waiting.lock();
         let watch = waiting.take(number)?;
         self.count.store(waiting.watches.len(), Ordering::Relaxed);
-        Some(watch.ticket)
+        Some(watch.completion)
     }
 
     /// The records of a partition before `end` are visible now: adds the watches that waited for one of them to `due`.
@@ -208,11 +208,11 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
 
     #[derive(Debug, Default)]
-    struct Ends(Mutex<Vec<(Ticket, Result<()>)>>);
+    struct Ends(Mutex<Vec<(CompletionId, Result<()>)>>);
 
     impl Watcher for Ends {
-        fn due(&self, ticket: Ticket, outcome: Result<()>) {
-            self.0.lock().push((ticket, outcome));
+        fn due(&self, completion: CompletionId, outcome: Result<()>) {
+            self.0.lock().push((completion, outcome));
         }
 
         fn wake(&self) {}
@@ -252,13 +252,13 @@ mod tests {
                 started.store(offset + 1, Ordering::Release);
                 let place = (PartitionId(0), Offset(offset));
                 let end = |_| Offset(committed.load(Ordering::Acquire));
-                watches.add(&[place], ends.clone(), Ticket(offset), end).unwrap();
+                watches.add(&[place], ends.clone(), CompletionId(offset), end).unwrap();
                 let deadline = Instant::now() + PATIENCE;
                 spin_until(|| {
                     assert!(Instant::now() < deadline, "round {offset} was missed");
                     !ends.0.lock().is_empty()
                 });
-                assert_eq!(std::mem::take(&mut *ends.0.lock()), [(Ticket(offset), Ok(()))]);
+                assert_eq!(std::mem::take(&mut *ends.0.lock()), [(CompletionId(offset), Ok(()))]);
             }
         });
         assert_eq!(watches.count(), 0);
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn the_end_of_a_stream_is_told_to_all_and_to_those_who_come_later() {
         let (watches, ends) = (Watches::new(Budget::new(WATCHES_BYTES)), Arc::new(Ends::default()));
-        let add = |ticket| watches.add(&[], ends.clone(), Ticket(ticket), |_| Offset(0));
+        let add = |completion| watches.add(&[], ends.clone(), CompletionId(completion), |_| Offset(0));
         add(1).unwrap();
         add(2).unwrap();
         let deleted = Error::new(ErrorKind::StreamNotFound, "stream \"a\" was deleted");
@@ -276,8 +276,8 @@ mod tests {
         watches.end(Error::new(ErrorKind::Closed, "the server is shutting down"));
         assert_eq!(add(3).unwrap_err(), deleted);
         let mut told = std::mem::take(&mut *ends.0.lock());
-        told.sort_by_key(|(ticket, _)| *ticket);
-        assert_eq!(told, [(Ticket(1), Err(deleted.clone())), (Ticket(2), Err(deleted))]);
+        told.sort_by_key(|(completion, _)| *completion);
+        assert_eq!(told, [(CompletionId(1), Err(deleted.clone())), (CompletionId(2), Err(deleted))]);
         assert_eq!(watches.count(), 0);
     }
 
@@ -287,11 +287,11 @@ mod tests {
         let (one, other) = (Watches::new(Arc::clone(&budget)), Watches::new(Arc::clone(&budget)));
         let ends = Arc::new(Ends::default());
         let wide: Vec<_> = (0..1024).map(|partition| (PartitionId(partition), Offset(0))).collect();
-        let add = |watches: &Watches| watches.add(&wide, ends.clone(), Ticket(0), |_| Offset(0));
+        let add = |watches: &Watches| watches.add(&wide, ends.clone(), CompletionId(0), |_| Offset(0));
         let added = (0..).take_while(|_| add(&one).is_ok()).count();
         assert!((100..1000).contains(&added), "{added} tails of 1,024 partitions");
         assert_eq!(add(&other).unwrap_err().kind(), ErrorKind::Saturated, "the memory is that of all streams");
-        assert_eq!(one.remove(0), Some(Ticket(0)));
+        assert_eq!(one.remove(0), Some(CompletionId(0)));
         assert!(add(&other).is_ok(), "one that went makes room");
         drop((one, other));
         assert_eq!(budget.used(), 0);
@@ -300,11 +300,11 @@ mod tests {
     #[test]
     fn watches_are_bounded() {
         let (watches, ends) = (Watches::new(Budget::new(WATCHES_BYTES)), Arc::new(Ends::default()));
-        let add = || watches.add(&[(PartitionId(0), Offset(0))], ends.clone(), Ticket(0), |_| Offset(0));
+        let add = || watches.add(&[(PartitionId(0), Offset(0))], ends.clone(), CompletionId(0), |_| Offset(0));
         let first = add().unwrap();
         (1..MAX_WATCHES).for_each(|_| assert!(add().is_ok()));
         assert_eq!(add().unwrap_err().kind(), ErrorKind::Saturated);
-        assert_eq!(watches.remove(first), Some(Ticket(0)));
+        assert_eq!(watches.remove(first), Some(CompletionId(0)));
         assert!(add().is_ok(), "one that went makes room");
     }
 }

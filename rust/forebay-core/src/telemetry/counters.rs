@@ -42,14 +42,14 @@ impl Counter {
 
 /// What a row's value means to Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// It only grows while the process lives.
     Counter,
     /// A distribution.
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     /// The word behind `# TYPE`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -78,7 +78,7 @@ pub struct Row {
     /// One sentence for people.
     pub help: &'static str,
     /// What the value means.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Names and values of the labels that tell rows of one name apart: the same names in each of them.
     pub labels: Vec<(&'static str, &'static str)>,
     /// The value.
@@ -110,28 +110,28 @@ macro_rules! counters {
                 let mut rows = vec![$(Row {
                     name: $counter_name,
                     help: $counter_help,
-                    kind: Kind::Counter,
+                    kind: MetricKind::Counter,
                     labels: Vec::new(),
                     value: Value::Integer(self.$counter.get()),
                 },)+];
                 $(rows.extend(Api::ALL.iter().map(|api| Row {
                     name: $by_api_name,
                     help: $by_api_help,
-                    kind: Kind::Counter,
+                    kind: MetricKind::Counter,
                     labels: vec![("api", api.name()) $(, (stringify!($key), stringify!($value)))?],
                     value: Value::Integer(self.$by_api.of(*api)),
                 }));)+
                 $(rows.extend(ErrorKind::ALL.iter().map(|kind| Row {
                     name: $by_error_name,
                     help: $by_error_help,
-                    kind: Kind::Counter,
+                    kind: MetricKind::Counter,
                     labels: vec![("code", kind.name())],
                     value: Value::Integer(self.$by_error.get(*kind)),
                 }));)+
                 $(rows.push(Row {
                     name: $histogram_name,
                     help: $histogram_help,
-                    kind: Kind::Histogram,
+                    kind: MetricKind::Histogram,
                     labels: Vec::new(),
                     value: Value::Histogram(Box::new(self.$histogram.snapshot())),
                 });)+

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counts requests from their admission to their answer.
 #[derive(Clone, Debug, Default)]
-pub struct UnderWay(Arc<AtomicU64>);
+pub struct InFlight(Arc<AtomicU64>);
 
-impl UnderWay {
+impl InFlight {
     /// One more, until what is returned is dropped.
     #[must_use]
-    pub fn enter(&self) -> Entered {
+    pub fn enter(&self) -> InFlightGuard {
         self.0.fetch_add(1, Relaxed);
-        Entered(Arc::clone(&self.0))
+        InFlightGuard(Arc::clone(&self.0))
     }
 
     /// How many there are now.
@@ -24,9 +24,9 @@ impl UnderWay {
 
 /// A request that is under way.
 #[derive(Debug)]
-pub struct Entered(Arc<AtomicU64>);
+pub struct InFlightGuard(Arc<AtomicU64>);
 
-impl Drop for Entered {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }

@@ -10,14 +10,14 @@ use crate::error::ErrorKind;
 use crate::ids::Timestamp;
 use crate::telemetry::counters::Counter;
 use crate::telemetry::histogram::{Histogram, Snapshot};
-use crate::telemetry::in_flight::UnderWay;
+use crate::telemetry::in_flight::InFlight;
 use crate::telemetry::metrics::{Errors, ErrorsByType, Health, HealthStatus, Latency, Metrics, System, Throughput};
-use crate::telemetry::usage_sampler::Sampler;
+use crate::telemetry::usage_sampler::UsageSampler;
 use crate::telemetry::window::{Sums, WINDOW, Window};
 
 /// Why events were not stored, as `/api/metrics` tells failures apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum ErrorType {
     /// What was sent is not an event, or not the one that its key stands for.
     Validation,
     /// The log could not take it.
@@ -26,7 +26,7 @@ pub enum Failure {
     Processing,
 }
 
-impl Failure {
+impl ErrorType {
     /// How many kinds there are.
     pub const COUNT: usize = Self::Processing as usize + 1;
 
@@ -68,15 +68,15 @@ impl Failure {
 pub struct Live {
     started: Instant,
     events: Counter,
-    failures: [Counter; Failure::COUNT],
+    failures: [Counter; ErrorType::COUNT],
     latency: Histogram,
     window: Window,
     /// What was counted before the last reset.
     base: Mutex<Tally>,
-    under_way: UnderWay,
+    in_flight: InFlight,
     instances: AtomicUsize,
     health: AtomicU8,
-    sampler: Sampler,
+    sampler: UsageSampler,
 }
 
 /// What was counted between two moments.
@@ -84,8 +84,8 @@ pub struct Live {
 pub struct Tally {
     /// Events stored.
     pub events: u64,
-    /// Events not stored, by [`Failure`].
-    pub failures: [u64; Failure::COUNT],
+    /// Events not stored, by [`ErrorType`].
+    pub failures: [u64; ErrorType::COUNT],
     /// A latency for each request that stored something.
     pub latency: Snapshot,
 }
@@ -118,10 +118,10 @@ impl Default for Live {
             latency: Histogram::default(),
             window: Window::default(),
             base: Mutex::default(),
-            under_way: UnderWay::default(),
+            in_flight: InFlight::default(),
             instances: AtomicUsize::new(0),
             health: AtomicU8::new(HealthStatus::default() as u8),
-            sampler: Sampler::default(),
+            sampler: UsageSampler::default(),
         }
     }
 }
@@ -134,7 +134,7 @@ impl Live {
     }
 
     /// Counts events that were not stored.
-    pub fn failed(&self, failure: Failure, events: u64) {
+    pub fn failed(&self, failure: ErrorType, events: u64) {
         self.failed_at(self.started.elapsed(), failure, events);
     }
 
@@ -144,15 +144,15 @@ impl Live {
         self.window.add(now, Sums { events, requests: 1, failed: 0 });
     }
 
-    fn failed_at(&self, now: Duration, failure: Failure, events: u64) {
+    fn failed_at(&self, now: Duration, failure: ErrorType, events: u64) {
         self.failures[failure as usize].add(events);
         self.window.add(now, Sums { failed: events, ..Sums::default() });
     }
 
     /// Requests from their admission to their answer.
     #[must_use]
-    pub fn under_way(&self) -> &UnderWay {
-        &self.under_way
+    pub fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     /// Says how many threads are to decode and process requests.
@@ -218,12 +218,12 @@ impl Live {
 
     /// What the engine needs now.
     pub(crate) fn system(&self) -> System {
-        let vitals = self.sampler.at(Instant::now());
+        let usage = self.sampler.at(Instant::now());
         System {
             processing_instances: self.instances.load(Relaxed) as u64,
-            queue_depth: self.under_way.count(),
-            memory_usage: vitals.memory_mib,
-            cpu_usage: vitals.cpu_percent,
+            queue_depth: self.in_flight.count(),
+            memory_usage: usage.memory_mib,
+            cpu_usage: usage.cpu_percent,
         }
     }
 
@@ -251,7 +251,7 @@ pub(crate) fn error_rate(stored: u64, failed: u64) -> f64 {
     if failed == 0 { 0.0 } else { failed as f64 / (stored + failed) as f64 }
 }
 
-pub(crate) fn by_type([validation_error, storage_error, processing_error]: [u64; Failure::COUNT]) -> ErrorsByType {
+pub(crate) fn by_type([validation_error, storage_error, processing_error]: [u64; ErrorType::COUNT]) -> ErrorsByType {
     ErrorsByType { validation_error, storage_error, processing_error }
 }
 

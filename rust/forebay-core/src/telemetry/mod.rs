@@ -10,10 +10,10 @@ mod usage_sampler;
 mod window;
 
 pub use api::{Api, ByApi};
-pub use counters::{ByError, Counter, Counters, Kind, LATENCY_BOUNDS_MICROS, Row, Value};
+pub use counters::{ByError, Counter, Counters, LATENCY_BOUNDS_MICROS, MetricKind, Row, Value};
 pub use histogram::{Histogram, MAX_MICROS, Snapshot};
-pub use in_flight::{Entered, UnderWay};
-pub use live::{Failure, Live, Tally};
+pub use in_flight::{InFlight, InFlightGuard};
+pub use live::{ErrorType, Live, Tally};
 pub(crate) use live::{by_type, error_rate, latency, per_second};
 pub use metrics::{Errors, ErrorsByType, Health, HealthStatus, Latency, Metrics, System, Throughput};
 pub use window::WINDOW;

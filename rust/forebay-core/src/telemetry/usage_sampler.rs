@@ -11,7 +11,7 @@ const BYTES_PER_MIB: u64 = 1024 * 1024;
 
 /// Memory and processor use.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Vitals {
+pub(super) struct SystemUsage {
     /// Resident memory of this process in MiB, rounded; 0 where proc(5) is not there.
     pub memory_mib: u64,
     /// Time in which the machine's processors were not idle and did not wait for a disk, in percent of all of it, over
@@ -22,13 +22,13 @@ pub(super) struct Vitals {
 
 /// Samples when asked, at most every half second.
 #[derive(Debug)]
-pub(super) struct Sampler(Mutex<Sample>);
+pub(super) struct UsageSampler(Mutex<Sample>);
 
 #[derive(Debug)]
 struct Sample {
     taken: Instant,
     times: Option<Times>,
-    vitals: Vitals,
+    usage: SystemUsage,
 }
 
 /// Processor time since the machine's start, in any unit.
@@ -38,24 +38,24 @@ struct Times {
     all: u64,
 }
 
-impl Default for Sampler {
+impl Default for UsageSampler {
     fn default() -> Self {
-        let vitals = Vitals { memory_mib: memory_mib(), cpu_percent: 0.0 };
-        Self(Mutex::new(Sample { taken: Instant::now(), times: times(), vitals }))
+        let usage = SystemUsage { memory_mib: memory_mib(), cpu_percent: 0.0 };
+        Self(Mutex::new(Sample { taken: Instant::now(), times: times(), usage }))
     }
 }
 
-impl Sampler {
+impl UsageSampler {
     /// What is used, as it was at most half a second before `now`.
     #[must_use]
-    pub(super) fn at(&self, now: Instant) -> Vitals {
+    pub(super) fn at(&self, now: Instant) -> SystemUsage {
         let mut sample = self.0.lock();
         if now.saturating_duration_since(sample.taken) >= SAMPLE_INTERVAL {
             let times = times();
-            let cpu_percent = share(sample.times, times).unwrap_or(sample.vitals.cpu_percent);
-            *sample = Sample { taken: now, times, vitals: Vitals { memory_mib: memory_mib(), cpu_percent } };
+            let cpu_percent = share(sample.times, times).unwrap_or(sample.usage.cpu_percent);
+            *sample = Sample { taken: now, times, usage: SystemUsage { memory_mib: memory_mib(), cpu_percent } };
         }
-        sample.vitals
+        sample.usage
     }
 }
 

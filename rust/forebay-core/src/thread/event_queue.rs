@@ -10,13 +10,13 @@ use rustix::event::{EventfdFlags, eventfd};
 /// Items for one reader, who is woken by an eventfd: once for all that has come since it last looked. Bounded by
 /// whoever puts items in: the engine's completions by the requests under way.
 #[derive(Debug)]
-pub struct Inbox<T> {
+pub struct EventQueue<T> {
     items: Mutex<Vec<T>>,
     signalled: AtomicBool,
     wake: OwnedFd,
 }
 
-impl<T> Inbox<T> {
+impl<T> EventQueue<T> {
     /// Nothing yet.
     ///
     /// # Errors
@@ -26,7 +26,7 @@ impl<T> Inbox<T> {
         Ok(Self { items: Mutex::default(), signalled: AtomicBool::new(false), wake })
     }
 
-    /// Adds an item; the reader hears of it by the next [`Inbox::wake`].
+    /// Adds an item; the reader hears of it by the next [`EventQueue::wake`].
     pub fn put(&self, item: T) {
         self.items.lock().push(item);
     }
@@ -50,7 +50,7 @@ impl<T> Inbox<T> {
     }
 }
 
-impl<T> AsFd for Inbox<T> {
+impl<T> AsFd for EventQueue<T> {
     /// Readable from a wake-up to the next look.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn one_look_ends_any_number_of_wake_ups() {
-        let (inbox, mut seen) = (Inbox::new().unwrap(), Vec::new());
-        let signals = |inbox: &Inbox<u8>| rustix::io::read(inbox, &mut [0; 8]).is_ok();
+        let (inbox, mut seen) = (EventQueue::new().unwrap(), Vec::new());
+        let signals = |inbox: &EventQueue<u8>| rustix::io::read(inbox, &mut [0; 8]).is_ok();
         inbox.put(1);
         assert!(!signals(&inbox), "nobody was woken yet");
         inbox.wake();

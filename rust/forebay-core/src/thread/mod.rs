@@ -4,6 +4,6 @@ mod event_queue;
 mod notify;
 mod spawn;
 
-pub use event_queue::Inbox;
-pub(crate) use notify::Bell;
+pub use event_queue::EventQueue;
+pub(crate) use notify::Notify;
 pub(crate) use spawn::{OnPanic, join, spawn};

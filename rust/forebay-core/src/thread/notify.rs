@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// One bell for several threads, each of which remembers how often it has heard it.
+/// One notify for several threads, each of which remembers how often it has heard it.
 #[derive(Debug, Default)]
-pub struct Bell {
+pub struct Notify {
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -18,7 +18,7 @@ struct State {
     closed: bool,
 }
 
-impl Bell {
+impl Notify {
     /// Nobody is woken before this: what a stream keeps is known when the options were followed, and a retention that
     /// was made longer must not find the shorter one of before.
     pub fn begin(&self) {

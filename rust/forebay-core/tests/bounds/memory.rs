@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use forebay_core::consumer::{Consume, OffsetCommit, OnReset, StartAt};
 use forebay_core::stream::Watcher;
 use forebay_core::{
-    Durability, Engine, Error, ErrorKind, MAX_PARTITIONS, NewRecord, Offset, Options, PartitionId, Result, Ticket,
+    CompletionId, Durability, Engine, Error, ErrorKind, MAX_PARTITIONS, NewRecord, Offset, Options, PartitionId, Result,
 };
 use parking_lot::Mutex;
 
@@ -104,7 +104,7 @@ fn commit_offsets(engine: &Engine, stream: &'static str, most: usize) -> usize {
 struct Nobody;
 
 impl Watcher for Nobody {
-    fn due(&self, _ticket: Ticket, _outcome: Result<()>) {}
+    fn due(&self, _ticket: CompletionId, _outcome: Result<()>) {}
 
     fn wake(&self) {}
 }
@@ -114,7 +114,7 @@ fn wait_for_more(engine: &Engine, stream: &str, most: usize) -> usize {
     let end = |(at, _, end): &(PartitionId, Offset, Offset)| (*at, *end);
     let ends: Vec<_> = engine.stream_report(stream).unwrap().partitions.iter().map(end).collect();
     let watcher: Arc<dyn Watcher> = Arc::new(Nobody);
-    let watch = || engine.watch(stream, &ends, Arc::clone(&watcher), Ticket(0));
+    let watch = || engine.watch(stream, &ends, Arc::clone(&watcher), CompletionId(0));
     let refused = |error: Error| assert_eq!(error.kind(), ErrorKind::Saturated, "{error}");
     (0..most).take_while(|_| watch().map_err(refused).is_ok()).count()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::{Effect, Fault, Faulty, Operation};
-use forebay_core::{Durability, Engine, LOGS, Request, Shape};
+use forebay_core::{Durability, Engine, LOGS, PayloadFormat, Request};
 
 use crate::common::ledger::{After, Ledger};
 use crate::common::{self, Mark, read_all, until};
@@ -15,7 +15,7 @@ fn append(engine: &Engine, ledger: &mut Ledger, stream: &str, records: u32, padd
     let number = ledger.send(stream, records);
     let marks = Mark::batch(number, records, padding);
     let outcome = if stream == LOGS {
-        engine.ingest(Request::new(Shape::Drain, common::drain(&marks)))
+        engine.ingest(Request::new(PayloadFormat::Drain, common::drain(&marks)))
     } else {
         engine.append(stream, &common::records(stream, &marks, true), None).map(|appended| appended.receipt)
     };

@@ -11,17 +11,18 @@ use std::collections::BTreeMap;
 use common::{open, small, until};
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{
-    EVENTS, Engine, ErrorKind, Key, Limits, NewRecord, Offset, Options, PartitionId, Request, Result, Shape, Timestamp,
+    EVENTS, Engine, ErrorKind, Key, Limits, NewRecord, Offset, Options, PartitionId, PayloadFormat, Request, Result,
+    Timestamp,
 };
 use serde_json::{Value, json};
 
 const EVENT: &str = r#"{"type":"user_action","source":"web_app","data":{"user_id":"12345","action":"click","page":"/dashboard","metadata":{}},"timestamp":1640995200000,"id":"optional-custom-id"}"#;
 
-fn request(shape: Shape, body: &str) -> Request {
+fn request(shape: PayloadFormat, body: &str) -> Request {
     Request::new(shape, Box::new(body.as_bytes().to_vec()))
 }
 
-fn keyed(shape: Shape, body: &str, key: &str) -> Request {
+fn keyed(shape: PayloadFormat, body: &str, key: &str) -> Request {
     Request { key: Some(Key::new(b"token", EVENTS, key.as_bytes()).unwrap()), ..request(shape, body) }
 }
 
@@ -31,13 +32,13 @@ fn answer(engine: &Engine, request: Request) -> Result<(u16, Value)> {
 }
 
 fn single(engine: &Engine, body: &str) -> Result<Value> {
-    let (status, body) = answer(engine, request(Shape::Event, body))?;
+    let (status, body) = answer(engine, request(PayloadFormat::Event, body))?;
     assert_eq!(status, 200);
     Ok(body)
 }
 
 fn batch(engine: &Engine, body: &str) -> Result<(u16, Value)> {
-    answer(engine, request(Shape::EventBatch, body))
+    answer(engine, request(PayloadFormat::EventBatch, body))
 }
 
 /// Every record's time, key and value, by partition.
@@ -220,8 +221,8 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
     let ask = |engine: &Engine| {
         let one = r#"{"type":"a","source":"s","data":{}}"#;
         (
-            without(answer(engine, keyed(Shape::Event, one, "one")).unwrap()),
-            without(answer(engine, keyed(Shape::EventBatch, several, "several")).unwrap()),
+            without(answer(engine, keyed(PayloadFormat::Event, one, "one")).unwrap()),
+            without(answer(engine, keyed(PayloadFormat::EventBatch, several, "several")).unwrap()),
         )
     };
     let engine = open(&storage, &small()).unwrap();
@@ -239,7 +240,7 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
     let engine = open(&storage, &small()).unwrap();
     assert_eq!(ask(&engine), first);
     assert_eq!(records(&engine), stored);
-    let error = answer(&engine, keyed(Shape::Event, EVENT, "one")).unwrap_err();
+    let error = answer(&engine, keyed(PayloadFormat::Event, EVENT, "one")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IdempotencyMismatch);
     drop(engine);
     // What a record may have has changed: the answer would not fit what is stored.
@@ -248,10 +249,10 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
         "x".repeat(400)
     );
     let engine = open(&storage, &small()).unwrap();
-    answer(&engine, keyed(Shape::EventBatch, &long, "long")).unwrap();
+    answer(&engine, keyed(PayloadFormat::EventBatch, &long, "long")).unwrap();
     drop(engine);
     let engine = open(&storage, &Options { max_record_bytes: 256, ..small() }).unwrap();
-    let error = answer(&engine, keyed(Shape::EventBatch, &long, "long")).unwrap_err();
+    let error = answer(&engine, keyed(PayloadFormat::EventBatch, &long, "long")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IdempotencyMismatch);
 }
 
@@ -274,13 +275,13 @@ fn refusals_are_counted_by_what_they_are() {
     let two = format!("[{EVENT},{EVENT}]");
     batch(&engine, &two).unwrap();
     assert_eq!(counted(&engine), (2, [0, 0, 0]));
-    answer(&engine, keyed(Shape::Event, EVENT, "k")).unwrap();
+    answer(&engine, keyed(PayloadFormat::Event, EVENT, "k")).unwrap();
     let other = EVENT.replace("click", "clack");
-    answer(&engine, keyed(Shape::Event, &other, "k")).unwrap_err();
+    answer(&engine, keyed(PayloadFormat::Event, &other, "k")).unwrap_err();
     assert_eq!(counted(&engine), (3, [1, 0, 0]), "a key with another body");
     // Other shapes are not counted there.
-    engine.ingest(request(Shape::Drain, "{}")).unwrap_err();
-    engine.ingest(request(Shape::Track, r#"{"event":{"type":"a"}}"#)).unwrap();
+    engine.ingest(request(PayloadFormat::Drain, "{}")).unwrap_err();
+    engine.ingest(request(PayloadFormat::Track, r#"{"event":{"type":"a"}}"#)).unwrap();
     assert_eq!(counted(&engine), (3, [1, 0, 0]));
     storage.inject(Fault::next(Operation::Sync));
     let error = batch(&engine, &two).unwrap_err();

@@ -3,7 +3,7 @@
 
 use forebay_core::log::dedup::Key;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Engine, LOGS, OnInvalid, Options, Receipt, Request, Result, Shape};
+use forebay_core::{Engine, LOGS, OnInvalid, Options, PayloadFormat, Receipt, Request, Result};
 
 use crate::common::{self, Mark, read_all, small};
 
@@ -16,7 +16,7 @@ fn options() -> Options {
 
 fn send(engine: &Engine, batch: u32) -> Result<Receipt> {
     let key = Key::new(b"model", LOGS, &batch.to_le_bytes()).unwrap();
-    let request = Request::new(Shape::Drain, common::half_invalid(&Mark::batch(batch, RECORDS, 50)));
+    let request = Request::new(PayloadFormat::Drain, common::half_invalid(&Mark::batch(batch, RECORDS, 50)));
     engine.ingest(Request { key: Some(key), on_invalid: OnInvalid::Quarantine, ..request })
 }
 

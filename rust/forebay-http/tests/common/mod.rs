@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use forebay_core::storage::Disk;
 use forebay_core::{Engine, Options};
-use forebay_http::{Allowance, Front, Grants, Limits};
+use forebay_http::{Front, Limits, MemoryBudget, Principals};
 
 /// Far beyond what anything here takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,7 +24,7 @@ pub const CONNECTIONS: usize = 8;
 pub struct World {
     front: Front,
     engine: Arc<Engine>,
-    allowance: Arc<Allowance>,
+    memory_budget: Arc<MemoryBudget>,
     address: SocketAddr,
     _directory: tempfile::TempDir,
 }
@@ -37,18 +37,18 @@ impl World {
         let engine = Arc::new(Engine::open(Arc::new(disk), options).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let grants = Arc::new(Grants::default());
-        grants.let_everybody_in();
-        let allowance = Arc::new(Allowance::new(ALLOWANCE));
+        let principals = Arc::new(Principals::default());
+        principals.let_everybody_in();
+        let memory_budget = Arc::new(MemoryBudget::new(ALLOWANCE));
         let limits = Limits {
             body_bytes: 16 << 20,
             body_time: BODY_TIME,
             ack_time: PATIENCE,
             connections: CONNECTIONS,
-            allowance: Arc::clone(&allowance),
+            memory_budget: Arc::clone(&memory_budget),
         };
-        let front = Front::start(listener, echo(), Arc::clone(&engine), grants, limits).unwrap();
-        Self { front, engine, allowance, address, _directory: directory }
+        let front = Front::start(listener, echo(), Arc::clone(&engine), principals, limits).unwrap();
+        Self { front, engine, memory_budget, address, _directory: directory }
     }
 
     /// So many small requests that are refused at once.
@@ -80,7 +80,7 @@ impl World {
 
     /// Bytes of bodies under way.
     pub fn reading(&self) -> u64 {
-        self.allowance.used()
+        self.memory_budget.used()
     }
 
     /// Polls until `condition` holds.

@@ -7,7 +7,7 @@ from forebay.server.api.operations.metrics import TokenCollector
 from forebay.server.telemetry import OTHERS
 
 
-class Account:
+class RateLimiter:
     def __init__(self, name: str, *usage: int) -> None:
         self.name = name
         self._usage = usage
@@ -17,10 +17,10 @@ class Account:
 
 
 class Guard:
-    def __init__(self, *accounts: Account) -> None:
+    def __init__(self, *accounts: RateLimiter) -> None:
         self._accounts = accounts
 
-    def accounts(self) -> list[Account]:
+    def accounts(self) -> list[RateLimiter]:
         return list(self._accounts)
 
 
@@ -32,7 +32,7 @@ def rows(guard: Guard) -> dict[str, dict[str, float]]:
 
 
 def test_each_token_that_was_used_has_its_series() -> None:
-    shown = rows(Guard(Account("b", 1, 2, 3), Account("a", 4, 5, 0), Account("idle", 0, 0, 0)))
+    shown = rows(Guard(RateLimiter("b", 1, 2, 3), RateLimiter("a", 4, 5, 0), RateLimiter("idle", 0, 0, 0)))
     assert shown == {
         "forebay_token_events": {"a": 4, "b": 1},
         "forebay_token_bytes": {"a": 5, "b": 2},
@@ -42,6 +42,6 @@ def test_each_token_that_was_used_has_its_series() -> None:
 
 def test_more_tokens_than_there_may_be_labels_are_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "MAX_TOKEN_LABELS", 2)
-    shown = rows(Guard(*(Account(f"t{number}", number + 1, 10, 0) for number in range(5))))
+    shown = rows(Guard(*(RateLimiter(f"t{number}", number + 1, 10, 0) for number in range(5))))
     assert shown["forebay_token_events"] == {"t0": 1, "t1": 2, OTHERS: 3 + 4 + 5}
     assert shown["forebay_token_bytes"] == {"t0": 10, "t1": 10, OTHERS: 30}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from forebay._forebay import Pulse
+from forebay._forebay import QueueStats
 from forebay.server.health.finding import Finding, Level
 from forebay.server.health.recent import Recent
 from forebay.server.health.sources import Sources
@@ -17,12 +17,12 @@ class CommitLatency:
     def __init__(self, sources: Sources, clock: Callable[[], float]) -> None:
         self._sources = sources
         self._clock = clock
-        self._recent: Recent[Pulse] = Recent(sources.settings.health_window_seconds)
-        self._last: Pulse | None = None
+        self._recent: Recent[QueueStats] = Recent(sources.settings.health_window_seconds)
+        self._last: QueueStats | None = None
         self._standing_since: float | None = None
 
     def __call__(self) -> Finding:
-        settings, now, pulse = self._sources.settings, self._clock(), self._sources.engine.pulse()
+        settings, now, pulse = self._sources.settings, self._clock(), self._sources.engine.queue_stats()
         since, base = self._recent.add(pulse, now)
         count, half, most, largest = pulse.commits_since(base)
         standing = self._standing(pulse, now)
@@ -49,7 +49,7 @@ class CommitLatency:
             found.find(Level.PASS, "no commit lately")
         return found
 
-    def _standing(self, pulse: Pulse, now: float) -> float:
+    def _standing(self, pulse: QueueStats, now: float) -> float:
         """For how many seconds appends have been seen to wait without a commit."""
         last, self._last = self._last, pulse
         if last is None or not pulse.commits_waiting or not last.commits_waiting or pulse.commits != last.commits:

@@ -22,7 +22,7 @@ class EventProcessing:
 
     def __call__(self) -> Finding:
         engine, settings = self._sources.engine, self._sources.settings
-        status, pulse = engine.status(), engine.pulse()
+        status, pulse = engine.status(), engine.queue_stats()
         workers, alive, waited = status["workers"], threads(WORKER_NAME), pulse.oldest_job_ms
         found = Finding(
             metadata={

@@ -18,7 +18,7 @@ class QueueDepth:
 
     def __call__(self) -> Finding:
         engine, settings, allowance = self._sources.engine, self._sources.settings, self._sources.allowance
-        status, pulse = engine.status(), engine.pulse()
+        status, pulse = engine.status(), engine.queue_stats()
         used, limit = status["ring_used_bytes"], status["ring_limit_bytes"]
         # On a disk that is full from the start there are no streams.
         rings = [(row.name, row.ring_bytes) for row in engine.streams()]

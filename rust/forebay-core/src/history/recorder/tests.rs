@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::history::recorder::{History, Moment};
+use crate::history::recorder::{ClockReading, History};
 use crate::ids::Timestamp;
 use crate::status::Status;
 use crate::storage::faulty::Faulty;
@@ -25,17 +25,17 @@ struct World {
     status: Arc<Status>,
     counters: Arc<Counters>,
     history: Arc<History>,
-    now: Moment,
+    now: ClockReading,
 }
 
 impl World {
     fn new() -> Self {
         let wall = Timestamp(1_700_000_000_000_000);
-        Self::over(Faulty::new(1), Moment { wall, boot: Boot(1), clock: HOUR })
+        Self::over(Faulty::new(1), ClockReading { wall, boot: Boot(1), clock: HOUR })
     }
 
     /// A process that starts at `now`.
-    fn over(storage: Faulty, now: Moment) -> Self {
+    fn over(storage: Faulty, now: ClockReading) -> Self {
         let (status, counters) = (Arc::new(Status::new()), Arc::new(Counters::default()));
         let files: Arc<dyn Storage> = Arc::new(storage.clone());
         let history = History::new(files, Arc::clone(&status), Arc::clone(&counters));

@@ -6,18 +6,18 @@ use std::time::Duration;
 use super::event::Identity;
 use crate::error::Result;
 use crate::ids::Timestamp;
-use crate::ingest::outline::{limits_changed, write_failures};
+use crate::ingest::plan::{limits_changed, write_failures};
 use crate::log::commit::Receipt;
 
 /// What the answer to a single event needs beside the receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventOutline {
+pub struct EventPlan {
     identity: Identity<Box<[u8]>>,
     /// When the request came in.
     arrival: Timestamp,
 }
 
-impl EventOutline {
+impl EventPlan {
     pub(super) fn new(identity: Identity<&[u8]>, arrival: Timestamp) -> Self {
         Self { identity: identity.into_owned(), arrival }
     }
@@ -36,14 +36,14 @@ impl EventOutline {
 
 /// What the answer to a batch needs beside the receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchOutline {
+pub struct BatchPlan {
     /// How many events are accepted.
     pub stored: u64,
     /// The others: index and reason, in order.
     pub failures: Vec<(usize, String)>,
 }
 
-impl BatchOutline {
+impl BatchPlan {
     pub(crate) fn answer(&self, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
         let stored = receipt.records();
         if stored != self.stored {

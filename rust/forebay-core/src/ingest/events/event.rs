@@ -76,7 +76,7 @@ impl<R: AsRef<[u8]>> Identity<R> {
 }
 
 #[derive(Default)]
-struct Fields<'a> {
+struct EventFields<'a> {
     /// A bit for each of [`FIELDS`] that was met.
     seen: u8,
     source: Option<JsonStr<'a>>,
@@ -88,7 +88,7 @@ struct Fields<'a> {
     problem: FirstProblem,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> EventFields<'a> {
     /// Reads the value of the field `index`; `start` is where the event begins.
     fn read(&mut self, index: usize, start: usize, scanner: &mut Scanner<'a>) -> Result<(), JsonError> {
         let first = scanner.peek();
@@ -217,7 +217,7 @@ pub(super) type Checked<'a> = Result<(Event<'a>, Identity<&'a [u8]>), Box<Proble
 
 /// Reads one event to its end; `index` is its place in the batch.
 pub(super) fn read<'a>(scanner: &mut Scanner<'a>, index: usize, rules: &Rules<'_>) -> Result<Checked<'a>, JsonError> {
-    let mut fields = Fields::default();
+    let mut fields = EventFields::default();
     let span =
         read_object(scanner, |name, start, scanner| match FIELDS.iter().position(|field| field.as_bytes() == name) {
             Some(field) => fields.read(field, start, scanner),

@@ -50,10 +50,10 @@ impl IdSource {
     #[must_use]
     pub fn series(&self, key: Option<Key>, body: &[u8]) -> Series<'_> {
         match key {
-            Some(key) => Series(Kind::Keyed { key: key.bytes(), body: xxh3_64(body) }),
+            Some(key) => Series(IdKind::Keyed { key: key.bytes(), body: xxh3_64(body) }),
             None => {
                 let request = self.requests.fetch_add(1, Ordering::Relaxed);
-                Series(Kind::Fresh { random: &self.random, request })
+                Series(IdKind::Fresh { random: &self.random, request })
             }
         }
     }
@@ -61,10 +61,10 @@ impl IdSource {
 
 /// The tokens of one request's events.
 #[derive(Clone, Copy, Debug)]
-pub struct Series<'s>(Kind<'s>);
+pub struct Series<'s>(IdKind<'s>);
 
 #[derive(Clone, Copy, Debug)]
-enum Kind<'s> {
+enum IdKind<'s> {
     Fresh { random: &'s RandomState, request: u64 },
     Keyed { key: [u8; 16], body: u64 },
 }
@@ -74,11 +74,11 @@ impl Series<'_> {
     #[must_use]
     pub fn token(&self, index: usize) -> Token {
         match self.0 {
-            Kind::Fresh { random, request } => {
+            IdKind::Fresh { random, request } => {
                 let half = |which: u8| u128::from(random.hash_one((request, index, which)));
                 Token::of(half(0) << 64 | half(1))
             }
-            Kind::Keyed { key, body } => {
+            IdKind::Keyed { key, body } => {
                 let mut bytes = [0; 32];
                 bytes[..16].copy_from_slice(&key);
                 bytes[16..24].copy_from_slice(&body.to_le_bytes());

@@ -6,7 +6,7 @@ mod event;
 mod id;
 mod parser;
 
-pub use answer::{BatchOutline, EventOutline};
+pub use answer::{BatchPlan, EventPlan};
 pub use body::{MAX_BATCH_EVENTS, parse_event, parse_event_batch};
 pub use event::{Identity, MAX_EVENT_ID_BYTES, Rules};
 pub use id::{IdSource, Series, Token};

@@ -6,30 +6,30 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{EventId, Offset, PartitionId, StreamId, Timestamp};
-use crate::ingest::outline::limits_changed;
+use crate::ingest::plan::limits_changed;
 use crate::log::commit::Receipt;
 use crate::stream::Compression;
 use crate::time::format_millis;
 
 /// An event of a batch that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct PublishFailure {
     /// Its index in the batch.
     pub index: usize,
     /// Why.
     pub error: Error,
 }
 
-/// What the answer to a publication needs beside the receipt. The same request has the same outline when it is
+/// What the answer to a publication needs beside the receipt. The same request has the same plan when it is
 /// repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublishOutline {
+pub struct PublishPlan {
     /// Where the events go.
     pub stream: StreamId,
     /// The partition of each accepted event, in order.
     pub partitions: Vec<PartitionId>,
     /// The refused ones, in order.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<PublishFailure>,
     /// The event's own time when the request is a single event; outside of it `None` for a batch.
     pub single: Option<Option<Timestamp>>,
     /// When the request came in.
@@ -40,7 +40,7 @@ pub struct PublishOutline {
     pub body: u64,
 }
 
-impl PublishOutline {
+impl PublishPlan {
     /// Status and JSON body.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::answer::Failure;
+use super::answer::PublishFailure;
 use super::event;
 use super::event::{Addressed, Rules};
 use crate::error::Result;
@@ -27,7 +27,7 @@ pub struct Publication<'a> {
     /// The partition that each of them asks for.
     pub partitions: Vec<Option<PartitionId>>,
     /// The others.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<PublishFailure>,
     /// How long the sender waits for the commit.
     pub timeout: Option<Duration>,
     /// Named by the sender, and echoed.
@@ -41,7 +41,7 @@ impl<'a> Publication<'a> {
                 self.events.push(event);
                 self.partitions.push(partition);
             }
-            Err(problem) => self.failures.push(Failure { index, error: problem.error(Some(index)) }),
+            Err(problem) => self.failures.push(PublishFailure { index, error: problem.error(Some(index)) }),
         }
     }
 }

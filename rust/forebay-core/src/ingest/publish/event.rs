@@ -28,7 +28,7 @@ pub(super) type Addressed<'a> = (Event<'a>, Option<PartitionId>);
 type Read<T> = Result<T, JsonError>;
 
 #[derive(Default)]
-struct Fields<'a> {
+struct PublishFields<'a> {
     value: Option<&'a [u8]>,
     key: Option<Cow<'a, [u8]>>,
     headers: &'a [u8],
@@ -41,7 +41,7 @@ struct Fields<'a> {
 
 const FIELDS: [&str; 6] = ["key", "value", "headers", "partitionKey", "partition", "timestamp"];
 
-impl<'a> Fields<'a> {
+impl<'a> PublishFields<'a> {
     fn note(&mut self, field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) {
         self.problem.note(Problem::new(field, reason));
     }
@@ -153,7 +153,7 @@ impl<'a> Fields<'a> {
 
 /// Reads one event to its end.
 pub(super) fn read<'a>(scanner: &mut Scanner<'a>, rules: Rules<'_>) -> Read<Result<Addressed<'a>, Box<Problem>>> {
-    let mut fields = Fields::default();
+    let mut fields = PublishFields::default();
     let span = read_object(scanner, |name, _, scanner| fields.read(name, scanner, rules))?;
     Ok(span.and_then(|_| fields.finish(rules)))
 }

@@ -6,6 +6,6 @@ mod body;
 mod event;
 mod parser;
 
-pub use answer::{Failure, PublishOutline};
+pub use answer::{PublishFailure, PublishPlan};
 pub use body::{MAX_PUBLISH_TIMEOUT_MS, MAX_PUBLISHED_EVENTS, Publication, parse_batch, parse_single};
 pub use event::Rules;

@@ -2,16 +2,16 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::answer::PublishOutline;
+use super::answer::PublishPlan;
 use super::body::{Publication, parse_batch, parse_single};
 use super::event::Rules;
 use crate::error::Result;
 use crate::ids::{PartitionId, Timestamp};
-use crate::ingest::outline::Outline;
-use crate::ingest::parser::{Parcel, Parser};
-use crate::ingest::request::{Job, Shape};
+use crate::ingest::parser::{ParsedRequest, Parser};
+use crate::ingest::plan::ResponsePlan;
+use crate::ingest::request::{Job, PayloadFormat};
 use crate::log::commit::{Level, Placement, Receipt, Refused};
-use crate::log::dedup::{Keep, Key};
+use crate::log::dedup::{CachedReply, Key};
 use crate::stream::Stream;
 
 impl Parser {
@@ -28,21 +28,21 @@ impl Parser {
         };
         // Not the stream's name alone: a stream of the same name that comes later is another one.
         let key = request.key.map(|key| key.for_stream(stream.id()));
-        let (publication, outline) = match outlined(&body, request.shape, &stream, arrival, key) {
+        let (publication, plan) = match with_plan(&body, request.shape, &stream, arrival, key) {
             Ok(parsed) => parsed,
             Err(error) => return Err(refused(error, reply)),
         };
-        let partitions = outline.partitions.clone();
-        let reply = reply.outlined(Outline::Published(Box::new(outline)));
+        let partitions = plan.partitions.clone();
+        let reply = reply.with_plan(ResponsePlan::Published(Box::new(plan)));
         if publication.events.is_empty() {
             self.count_refused(request.api(), publication.failures.len());
             // Nothing is promised, so the weakest level says it.
             reply.finish_and_wake(Ok(Receipt::new(Level::memory(), Vec::new(), 0)));
             return Ok(());
         }
-        let parcel = Parcel {
-            key: key.map(|key| (key, Keep::Places)),
-            account: request.account.as_ref(),
+        let parcel = ParsedRequest {
+            key: key.map(|key| (key, CachedReply::Places)),
+            limiter: request.limiter.as_ref(),
             stream: &stream,
             body: &body,
             events: &publication.events,
@@ -57,15 +57,15 @@ impl Parser {
     }
 }
 
-fn outlined<'a>(
+fn with_plan<'a>(
     body: &'a [u8],
-    shape: Shape,
+    shape: PayloadFormat,
     stream: &Stream,
     arrival: Timestamp,
     key: Option<Key>,
-) -> Result<(Publication<'a>, PublishOutline)> {
+) -> Result<(Publication<'a>, PublishPlan)> {
     let rules = Rules { stream, arrival, max_value_bytes: stream.definition().max_record_bytes };
-    let single = shape == Shape::Publish;
+    let single = shape == PayloadFormat::Publish;
     let publication = if single { parse_single(body, rules)? } else { parse_batch(body, rules)? };
     // Events that ask for no partition go to one together: the next in turn, or that of the idempotency key, so that a
     // repeat finds them where they are.
@@ -75,7 +75,7 @@ fn outlined<'a>(
     });
     let anywhere = anywhere.unwrap_or(PartitionId(0));
     let own_time = publication.events.first().map(|event| event.timestamp).filter(|time| *time != arrival);
-    let outline = PublishOutline {
+    let plan = PublishPlan {
         stream: stream.id(),
         partitions: publication.partitions.iter().map(|partition| partition.unwrap_or(anywhere)).collect(),
         failures: publication.failures.clone(),
@@ -84,5 +84,5 @@ fn outlined<'a>(
         compression: publication.compression,
         body: xxh3_64(body),
     };
-    Ok((publication, outline))
+    Ok((publication, plan))
 }

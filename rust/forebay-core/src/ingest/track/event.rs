@@ -12,7 +12,7 @@ use crate::record::{Event, MAX_KEY_BYTES};
 
 /// What a field inside of an object must be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum TrackedKind {
     /// There, and not empty.
     Required,
     /// A string that may become the record's key.
@@ -25,33 +25,33 @@ enum Kind {
 /// An object of the event, with the fields of it that have a type; all others are kept as they are.
 struct Group {
     name: &'static str,
-    /// Name, name with the object's, and type. At most eight: see [`Fields::read_group`].
-    fields: &'static [(&'static str, &'static str, Kind)],
+    /// Name, name with the object's, and type. At most eight: see [`TrackFields::read_group`].
+    fields: &'static [(&'static str, &'static str, TrackedKind)],
 }
 
 const GROUPS: [Group; 5] = [
-    Group { name: "event", fields: &[("type", "event.type", Kind::Required)] },
-    Group { name: "user", fields: &[("id", "user.id", Kind::Key)] },
+    Group { name: "event", fields: &[("type", "event.type", TrackedKind::Required)] },
+    Group { name: "user", fields: &[("id", "user.id", TrackedKind::Key)] },
     Group {
         name: "device",
         fields: &[
-            ("user_agent", "device.user_agent", Kind::Text),
-            ("screen_width", "device.screen_width", Kind::Whole),
-            ("screen_height", "device.screen_height", Kind::Whole),
+            ("user_agent", "device.user_agent", TrackedKind::Text),
+            ("screen_width", "device.screen_width", TrackedKind::Whole),
+            ("screen_height", "device.screen_height", TrackedKind::Whole),
         ],
     },
     Group {
         name: "context",
-        fields: &[("url", "context.url", Kind::Text), ("session_id", "context.session_id", Kind::Key)],
+        fields: &[("url", "context.url", TrackedKind::Text), ("session_id", "context.session_id", TrackedKind::Key)],
     },
-    Group { name: "metrics", fields: &[("load_time", "metrics.load_time", Kind::Number)] },
+    Group { name: "metrics", fields: &[("load_time", "metrics.load_time", TrackedKind::Number)] },
 ];
 const EVENT: usize = 0;
 const USER: usize = 1;
 const TIMESTAMP: usize = GROUPS.len();
 
 #[derive(Default)]
-struct Fields<'a> {
+struct TrackFields<'a> {
     /// A bit for each of [`GROUPS`], and one for the timestamp.
     seen: u8,
     has_type: bool,
@@ -61,7 +61,7 @@ struct Fields<'a> {
     problem: FirstProblem,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> TrackFields<'a> {
     fn note(&mut self, field: &'static str, reason: impl Into<Cow<'static, str>>) {
         self.problem.note(Problem::new(field, reason));
     }
@@ -107,16 +107,16 @@ impl<'a> Fields<'a> {
                 self.note(field, "given more than once");
             }
             seen |= 1 << place;
-            if scanner.peek() == Some(b'n') && kind != Kind::Required {
+            if scanner.peek() == Some(b'n') && kind != TrackedKind::Required {
                 scanner.skip_value()?;
                 continue;
             }
             let text = self.read_field(field, kind, scanner)?;
             match kind {
-                Kind::Required => self.has_type = true,
-                Kind::Key if index == USER => self.user = text,
-                Kind::Key => self.session = text,
-                Kind::Text | Kind::Whole | Kind::Number => {}
+                TrackedKind::Required => self.has_type = true,
+                TrackedKind::Key if index == USER => self.user = text,
+                TrackedKind::Key => self.session = text,
+                TrackedKind::Text | TrackedKind::Whole | TrackedKind::Number => {}
             }
         }
         Ok(())
@@ -125,29 +125,31 @@ impl<'a> Fields<'a> {
     fn read_field(
         &mut self,
         field: &'static str,
-        kind: Kind,
+        kind: TrackedKind,
         scanner: &mut Scanner<'a>,
     ) -> Result<Option<JsonStr<'a>>, JsonError> {
         match kind {
-            Kind::Required | Kind::Key | Kind::Text => {
+            TrackedKind::Required | TrackedKind::Key | TrackedKind::Text => {
                 let text = read_text(scanner)?;
                 match text {
                     None => self.note(field, "must be a string"),
-                    Some(text) if kind == Kind::Required && text.is_empty() => self.note(field, "must not be empty"),
+                    Some(text) if kind == TrackedKind::Required && text.is_empty() => {
+                        self.note(field, "must not be empty")
+                    }
                     // The raw bytes are at least as many as those that they stand for.
-                    Some(text) if kind == Kind::Key && text.raw().len() > MAX_KEY_BYTES => {
+                    Some(text) if kind == TrackedKind::Key && text.raw().len() > MAX_KEY_BYTES => {
                         self.problem.check_length(field, text.unescape().len(), MAX_KEY_BYTES);
                     }
                     Some(_) => {}
                 }
                 return Ok(text);
             }
-            Kind::Whole => {
+            TrackedKind::Whole => {
                 if integer(scanner.skip_value()?).is_none() {
                     self.note(field, "must be a whole number");
                 }
             }
-            Kind::Number => {
+            TrackedKind::Number => {
                 if !scanner.skip_value()?.first().is_some_and(|byte| matches!(byte, b'-' | b'0'..=b'9')) {
                     self.note(field, "must be a number");
                 }
@@ -182,7 +184,7 @@ impl<'a> Fields<'a> {
 
 /// Reads one event to its end.
 pub(super) fn read<'a>(scanner: &mut Scanner<'a>, arrival: Timestamp, max_record_bytes: usize) -> Read<'a> {
-    let mut fields = Fields::default();
+    let mut fields = TrackFields::default();
     let span = read_object(scanner, |name, _, scanner| fields.read(name, scanner))?;
     Ok(span.and_then(|span| fields.finish(span, arrival, max_record_bytes)))
 }

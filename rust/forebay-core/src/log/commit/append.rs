@@ -11,13 +11,13 @@ use super::encode::Encoded;
 pub(super) use super::level::Level;
 use crate::admission::Hold;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Generation, Offset, PartitionId, StreamId, Ticket, Timestamp};
-use crate::ingest::Outline;
-use crate::log::dedup::{Settlement, settlement_bytes};
+use crate::ids::{CompletionId, Generation, Offset, PartitionId, StreamId, Timestamp};
+use crate::ingest::ResponsePlan;
+use crate::log::dedup::{DedupEntry, dedup_entry_bytes};
 use crate::log::journal::{FRAME_ROW_BYTES, Room};
 use crate::stream::{Payload, Stream, Times};
 use crate::table::TableOp;
-use crate::telemetry::{Entered, UnderWay};
+use crate::telemetry::{InFlight, InFlightGuard};
 
 /// Where one run of a batch's records went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Receipt {
     /// The journal file that holds it; of no meaning in a repeat.
     pub generation: Generation,
     /// What the answer is made of, beside this; `None` when nobody answers a request with it.
-    pub outline: Option<Outline>,
+    pub plan: Option<ResponsePlan>,
 }
 
 impl Receipt {
@@ -56,7 +56,7 @@ impl Receipt {
     #[must_use]
     pub fn new(level: Level, placed: Vec<Placed>, quarantined: u32) -> Self {
         let generation = Generation::default();
-        Self { level, placed, quarantined, repeats: None, took: None, generation, outline: None }
+        Self { level, placed, quarantined, repeats: None, took: None, generation, plan: None }
     }
 
     /// The answer to the request: its status and JSON body.
@@ -65,8 +65,8 @@ impl Receipt {
     /// `IdempotencyMismatch` when a repeat would be accepted otherwise than the first request was, because limits were
     /// changed in between.
     pub fn answer(&self) -> Result<(u16, Vec<u8>)> {
-        match &self.outline {
-            Some(outline) => outline.answer(self),
+        match &self.plan {
+            Some(plan) => plan.answer(self),
             None => Err(Error::new(ErrorKind::Internal, "the receipt is of no request")),
         }
     }
@@ -95,11 +95,11 @@ impl Receipt {
 /// Takes the outcomes of appends, from the committer's and the workers' threads.
 pub trait Completer: Send + Sync + Debug {
     /// Takes one outcome. Must not block.
-    fn complete(&self, ticket: Ticket, outcome: Result<Receipt>);
+    fn complete(&self, completion: CompletionId, outcome: Result<Receipt>);
 
     /// The sender waits for the outcome until `due` only. Must not block; whoever has no clock may ignore it.
-    fn due(&self, ticket: Ticket, due: Instant) {
-        let _ignored = (ticket, due);
+    fn due(&self, completion: CompletionId, due: Instant) {
+        let _ignored = (completion, due);
     }
 
     /// Called once after a group of outcomes.
@@ -110,41 +110,41 @@ pub trait Completer: Send + Sync + Debug {
 #[derive(Debug)]
 pub struct Reply {
     completer: Option<Arc<dyn Completer>>,
-    ticket: Ticket,
-    settlement: Option<Box<Settlement>>,
-    outline: Option<Outline>,
+    completion: CompletionId,
+    dedup_entry: Option<Box<DedupEntry>>,
+    plan: Option<ResponsePlan>,
     request: Option<CountedRequest>,
-    under_way: Option<Entered>,
+    in_flight: Option<InFlightGuard>,
     /// The committer has it: when that fails, its records may be stored none the less.
     committing: bool,
 }
 
 impl Reply {
-    /// The outcome goes to `completer` under `ticket`.
+    /// The outcome goes to `completer` under `completion`.
     #[must_use]
-    pub fn new(completer: Arc<dyn Completer>, ticket: Ticket) -> Self {
+    pub fn new(completer: Arc<dyn Completer>, completion: CompletionId) -> Self {
         Self {
             completer: Some(completer),
-            ticket,
-            settlement: None,
-            outline: None,
+            completion,
+            dedup_entry: None,
+            plan: None,
             request: None,
-            under_way: None,
+            in_flight: None,
             committing: false,
         }
     }
 
     /// The same, counted as under way until its outcome is handed over.
     #[must_use]
-    pub(crate) fn queued(mut self, requests: &UnderWay) -> Self {
-        self.under_way = Some(requests.enter());
+    pub(crate) fn queued(mut self, requests: &InFlight) -> Self {
+        self.in_flight = Some(requests.enter());
         self
     }
 
     /// The same, with what the answer is made of.
     #[must_use]
-    pub(crate) fn outlined(mut self, outline: Outline) -> Self {
-        self.outline = Some(outline);
+    pub(crate) fn with_plan(mut self, plan: ResponsePlan) -> Self {
+        self.plan = Some(plan);
         self
     }
 
@@ -170,27 +170,27 @@ impl Reply {
     /// Says until when the sender waits.
     pub(crate) fn due(&self, due: Instant) {
         if let Some(completer) = &self.completer {
-            completer.due(self.ticket, due);
+            completer.due(self.completion, due);
             completer.wake();
         }
     }
 
-    /// The same, settling an idempotency key with the outcome.
+    /// The same, with_dedup_entry an idempotency key with the outcome.
     #[must_use]
-    pub(crate) fn settling(mut self, settlement: Settlement) -> Self {
-        self.settlement = Some(Box::new(settlement));
+    pub(crate) fn with_dedup_entry(mut self, dedup_entry: DedupEntry) -> Self {
+        self.dedup_entry = Some(Box::new(dedup_entry));
         self
     }
 
     /// The key that the outcome settles.
-    pub(crate) fn settlement(&self) -> Option<&Settlement> {
-        self.settlement.as_deref()
+    pub(crate) fn dedup_entry(&self) -> Option<&DedupEntry> {
+        self.dedup_entry.as_deref()
     }
 
     /// The row that makes its key durable, if it has one.
     #[must_use]
     pub fn row_of_key(&self, placed: &[Placed], quarantined: u32) -> Option<TableOp> {
-        self.settlement.as_ref().map(|settlement| settlement.row(placed, quarantined))
+        self.dedup_entry.as_ref().map(|dedup_entry| dedup_entry.row(placed, quarantined))
     }
 
     /// The caller answers for itself; only repeats that wait for the request are told of the refusal.
@@ -206,10 +206,10 @@ impl Reply {
 
     fn hand_over(&mut self, mut outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
         // Before the sender can hear of it: whoever has an answer is no longer counted.
-        self.under_way = None;
-        if let Some(settlement) = self.settlement.take() {
-            let first = settlement.accepted();
-            for repeat in settlement.settle(&outcome) {
+        self.in_flight = None;
+        if let Some(dedup_entry) = self.dedup_entry.take() {
+            let first = dedup_entry.accepted();
+            for repeat in dedup_entry.settle(&outcome) {
                 let repeated = outcome.clone().map(|receipt| Receipt { repeats: Some(first), ..receipt });
                 repeat.finish(repeated, woken);
             }
@@ -218,10 +218,10 @@ impl Reply {
             request.settle(&mut outcome);
         }
         if let Ok(receipt) = &mut outcome {
-            receipt.outline = self.outline.take();
+            receipt.plan = self.plan.take();
         }
         if let Some(completer) = self.completer.take() {
-            completer.complete(self.ticket, outcome);
+            completer.complete(self.completion, outcome);
             if !woken.iter().any(|known| Arc::ptr_eq(known, &completer)) {
                 woken.push(completer);
             }
@@ -242,7 +242,7 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if self.completer.is_some() || self.settlement.is_some() {
+        if self.completer.is_some() || self.dedup_entry.is_some() {
             self.hand_over_and_wake(Err(match std::thread::panicking() && !self.committing {
                 true => {
                     Error::new(ErrorKind::Internal, "the request met a defect of the server, which its log tells of")
@@ -315,7 +315,7 @@ impl Append {
     #[must_use]
     pub fn ops_bytes(&self) -> usize {
         let ops = self.ops.iter().map(TableOp::encoded_bytes).sum::<usize>();
-        ops + self.reply.settlement().map_or(0, |_| settlement_bytes(self.chunks.len()))
+        ops + self.reply.dedup_entry().map_or(0, |_| dedup_entry_bytes(self.chunks.len()))
     }
 
     /// Bytes that it takes in a frame: rows, operations and records.

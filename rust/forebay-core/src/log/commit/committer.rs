@@ -11,11 +11,11 @@ use crate::clock::LogClock;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Sequence, Timestamp};
 use crate::log::commit::append::{Append, Chunk, Completer, Placed, Receipt};
-use crate::log::commit::delay::Gather;
+use crate::log::commit::delay::CommitDelay;
 use crate::log::commit::level::Level;
 use crate::log::commit::queue::{CommitQueue, Taken};
 use crate::log::journal::{FrameHead, FrameKind, FrameRow, Journal, JournalError, JournalFile, frame_bytes};
-use crate::log::segment::{Contents, Full, SealQueue};
+use crate::log::segment::{JournalContents, SealJob, SealQueue};
 use crate::options::{Durability, Options};
 use crate::status::{Mode, Status};
 use crate::stream::{Due, Run};
@@ -42,14 +42,14 @@ const MAX_COMMIT_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) struct Committer {
     queue: Arc<CommitQueue>,
     journal: Journal,
-    contents: Contents,
+    contents: JournalContents,
     sealing: Arc<SealQueue>,
     status: Arc<Status>,
     counters: Arc<Counters>,
     clock: Arc<LogClock>,
     durability: Durability,
     sync_interval: Duration,
-    gather: Gather,
+    delay: CommitDelay,
     file_age: Duration,
     max_commit_bytes: usize,
     /// The largest frame that a journal file has room for.
@@ -87,7 +87,7 @@ impl Committer {
         let now = Instant::now();
         let largest = usize::try_from(options.journal_file_bytes / 4).unwrap_or(MAX_COMMIT_BYTES);
         Self {
-            contents: Contents::new(journal.generation()),
+            contents: JournalContents::new(journal.generation()),
             queue: wiring.queue,
             journal,
             sealing: wiring.sealing,
@@ -96,7 +96,7 @@ impl Committer {
             clock: wiring.clock,
             durability: options.durability,
             sync_interval: options.sync_interval,
-            gather: Gather::new(options.commit_gather),
+            delay: CommitDelay::new(options.commit_gather),
             file_age: options.journal_file_age,
             max_commit_bytes: MAX_COMMIT_BYTES.min(largest),
             largest_frame: Journal::largest_frame(options.journal_file_bytes),
@@ -114,7 +114,7 @@ impl Committer {
         loop {
             match self.queue.take(&mut batch, self.max_commit_bytes, self.deadline()) {
                 Taken::Appends => {
-                    self.gather(&mut batch);
+                    self.delay(&mut batch);
                     self.commit(&mut batch);
                 }
                 Taken::Nothing => {}
@@ -132,16 +132,16 @@ impl Committer {
     }
 
     /// Waits for more to share the commit, where that pays.
-    fn gather(&mut self, batch: &mut Vec<Append>) {
+    fn delay(&mut self, batch: &mut Vec<Append>) {
         let bytes: usize = batch.iter().map(Append::frame_bytes).sum();
         if self.durability == Durability::Fsync
             && bytes < self.max_commit_bytes
-            && let Some(wait) = self.gather.wait(batch.len(), self.last_commit, self.sealing.backlog())
+            && let Some(wait) = self.delay.wait(batch.len(), self.last_commit, self.sealing.backlog())
         {
             self.queue.wait_for(wait.appends - batch.len(), wait.until);
             let _more = self.queue.take(batch, self.max_commit_bytes - bytes, Some(Instant::now()));
         }
-        self.gather.note(batch.len(), payload_bytes(batch));
+        self.delay.note(batch.len(), payload_bytes(batch));
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -211,12 +211,12 @@ impl Committer {
     /// The journal goes on in another file: the sealer has the one that it left.
     fn hand_over(&mut self, file: Option<JournalFile>) {
         self.freed = 0;
-        let next = Contents::new(self.journal.generation());
+        let next = JournalContents::new(self.journal.generation());
         let mut contents = std::mem::replace(&mut self.contents, next);
-        contents.charge(self.queue.rows());
+        contents.reservation(self.queue.rows());
         contents.last_sequence = self.journal.sequence();
         if let Some(file) = file {
-            self.sealing.push(Full { file, contents });
+            self.sealing.push(SealJob { file, contents });
         }
     }
 
@@ -313,7 +313,7 @@ impl Committer {
                 self.contents.changes.apply(op);
             }
             if let Some(queued) = append.held {
-                self.contents.charge(self.queue.rows());
+                self.contents.reservation(self.queue.rows());
                 drop(queued);
             }
             self.freed = self.freed.saturating_add(append.frees);

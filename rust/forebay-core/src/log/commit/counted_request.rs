@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::append::Receipt;
 use crate::error::{ErrorKind, Result};
-use crate::telemetry::{Api, Counters, Failure};
+use crate::telemetry::{Api, Counters, ErrorType};
 
 /// Counts a request once, when it is answered, however that comes about.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl CountedRequest {
                     counters.live.stored(events, took);
                 }
             }
-            Err(error) => counters.live.failed(Failure::of(error.kind()), events),
+            Err(error) => counters.live.failed(ErrorType::of(error.kind()), events),
         }
     }
 }

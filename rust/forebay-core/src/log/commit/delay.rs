@@ -20,7 +20,7 @@ const REMEMBERED: usize = 8;
 /// them do, and longer: what waits to be sealed leaves the processor's caches, and takes new journal files and memory
 /// instead of used ones, so that a log that gets too far ahead only gets slower.
 #[derive(Debug)]
-pub(crate) struct Gather {
+pub(crate) struct CommitDelay {
     /// From the end of one commit to the beginning of the next.
     pause: Duration,
     groups: [usize; REMEMBERED],
@@ -38,7 +38,7 @@ pub(crate) struct Wait {
     pub(crate) appends: usize,
 }
 
-impl Gather {
+impl CommitDelay {
     pub(crate) fn new(pause: Duration) -> Self {
         Self { pause, groups: [0; REMEMBERED], next: 0, last: (0, 0) }
     }
@@ -75,26 +75,26 @@ mod tests {
 
     const PAUSE: Duration = Duration::from_secs(1);
 
-    fn after(groups: &[usize]) -> Gather {
-        let mut gather = Gather::new(PAUSE);
-        groups.iter().for_each(|appends| gather.note(*appends, *appends * 1000));
-        gather
+    fn after(groups: &[usize]) -> CommitDelay {
+        let mut delay = CommitDelay::new(PAUSE);
+        groups.iter().for_each(|appends| delay.note(*appends, *appends * 1000));
+        delay
     }
 
     #[test]
     fn a_commit_of_a_busy_log_waits_until_as_many_are_there_as_lately() {
         let now = Instant::now();
-        let gather = after(&[20, 32, 12]);
-        let wait = gather.wait(5, now, 0).unwrap();
+        let delay = after(&[20, 32, 12]);
+        let wait = delay.wait(5, now, 0).unwrap();
         assert_eq!(wait, Wait { until: now + PAUSE, appends: 32 });
-        assert_eq!(gather.wait(32, now, 1), None, "everybody is there");
+        assert_eq!(delay.wait(32, now, 1), None, "everybody is there");
         assert_eq!(after(&[32; 8]).wait(32, now, 0), None);
         assert_eq!(
             after(&[40, 9, 9, 9, 9, 9, 9, 9, 9]).wait(5, now, 0).unwrap().appends,
             9,
             "who is gone is forgotten"
         );
-        assert_eq!(gather.wait(5, now.checked_sub(PAUSE).unwrap(), 0), None, "the pause is over");
+        assert_eq!(delay.wait(5, now.checked_sub(PAUSE).unwrap(), 0), None, "the pause is over");
     }
 
     #[test]

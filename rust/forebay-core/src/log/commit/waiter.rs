@@ -6,7 +6,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::append::{Completer, Receipt, Reply};
 use crate::error::Result;
-use crate::ids::Ticket;
+use crate::ids::CompletionId;
 
 /// A thread that waits for one append.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ impl Waiter {
     pub fn pair() -> (Arc<Self>, Reply) {
         let waiter = Arc::new(Self::default());
         let completer: Arc<dyn Completer> = waiter.clone();
-        (waiter, Reply::new(completer, Ticket(0)))
+        (waiter, Reply::new(completer, CompletionId(0)))
     }
 
     /// Waits for the outcome. Bounded by the engine: every reply is answered, at the latest when it is dropped.
@@ -40,7 +40,7 @@ impl Waiter {
 }
 
 impl Completer for Waiter {
-    fn complete(&self, _ticket: Ticket, outcome: Result<Receipt>) {
+    fn complete(&self, _ticket: CompletionId, outcome: Result<Receipt>) {
         *self.outcome.lock() = Some(outcome);
     }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::admission::{Account, Budget, Permit};
+use crate::admission::{Budget, Permit, RateLimiter};
 use crate::clock::LogClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Generation, Timestamp};
@@ -36,8 +36,8 @@ use entry::{Entry, INLINE_BYTES};
 pub use key::{Key, MAX_IDEMPOTENCY_KEY_BYTES};
 use keys::Keys;
 use recall::{Recall, Recalls};
-pub use remembered::Keep;
-pub(crate) use remembered::settlement_bytes;
+pub use remembered::CachedReply;
+pub(crate) use remembered::dedup_entry_bytes;
 use remembered::{Remembered, answer, encode, end, mismatch};
 
 /// Repeats that wait for one request under way; more is a client that does not wait for answers.
@@ -104,30 +104,36 @@ pub struct DedupLimits {
 
 /// A request's key, and what is to be remembered with it.
 #[derive(Clone, Debug)]
-pub struct Claim {
+pub struct DedupKey {
     /// The key.
     pub key: Key,
     /// What of the receipt.
-    pub keep: Keep,
+    pub keep: CachedReply,
     /// For how long; `None` for the window that all streams have.
     pub window: Option<Duration>,
     /// When the request came in, by the wall clock.
     pub arrival: Timestamp,
     /// Whom what is remembered is charged to until it is sealed; `None` for nobody.
-    pub account: Option<Arc<Account>>,
+    pub limiter: Option<Arc<RateLimiter>>,
 }
 
-impl Claim {
+impl DedupKey {
     /// Of a sender's request for that stream.
     #[must_use]
-    pub fn new(key: Key, keep: Keep, stream: &Stream, arrival: Timestamp, account: Option<&Arc<Account>>) -> Self {
-        Self { key, keep, window: stream.dedup_window(), arrival, account: account.map(Arc::clone) }
+    pub fn new(
+        key: Key,
+        keep: CachedReply,
+        stream: &Stream,
+        arrival: Timestamp,
+        limiter: Option<&Arc<RateLimiter>>,
+    ) -> Self {
+        Self { key, keep, window: stream.dedup_window(), arrival, limiter: limiter.map(Arc::clone) }
     }
 }
 
 /// What becomes of a keyed request.
 #[derive(Debug)]
-pub enum Begun {
+pub enum DedupOutcome {
     /// It is new: go on, with this reply, which settles the key.
     New(Reply),
     /// It is a repeat, and answered or waiting.
@@ -151,10 +157,10 @@ impl Dedup {
     /// too many repeats wait.
     pub fn begin(
         self: &Arc<Self>,
-        claim: Claim,
+        claim: DedupKey,
         body: &[u8],
         reply: Reply,
-    ) -> std::result::Result<Begun, Box<Refused>> {
+    ) -> std::result::Result<DedupOutcome, Box<Refused>> {
         let body = xxh3_64(body);
         let now = self.clock.window();
         let mut state = self.state.lock();
@@ -169,7 +175,7 @@ impl Dedup {
             drop(state);
             return match outcome {
                 Some(outcome) => self.repeat(reply, outcome),
-                None => self.recalls.push(Recall { key: claim.key, entry, reply }).map(|()| Begun::Repeat),
+                None => self.recalls.push(Recall { key: claim.key, entry, reply }).map(|()| DedupOutcome::Repeat),
             };
         }
         if let Some(pending) = state.pending.get_mut(&claim.key) {
@@ -183,7 +189,7 @@ impl Dedup {
                 return self.repeat(reply, Err(Error::new(ErrorKind::Saturated, detail)));
             }
             pending.waiting.push(reply);
-            return Ok(Begun::Repeat);
+            return Ok(DedupOutcome::Repeat);
         }
         if let Some(full) = self.full(&mut state, now) {
             drop(state);
@@ -192,7 +198,7 @@ impl Dedup {
         state.pending.insert(claim.key, Pending { body, waiting: Vec::new() });
         let end = end(now, claim.window.unwrap_or(self.window));
         let dedup = Arc::clone(self);
-        Ok(Begun::New(reply.settling(Settlement { dedup, claim, body, end })))
+        Ok(DedupOutcome::New(reply.with_dedup_entry(DedupEntry { dedup, claim, body, end })))
     }
 
     /// Why no further key can be remembered.
@@ -213,11 +219,11 @@ impl Dedup {
         Some(Error::new(ErrorKind::Saturated, detail))
     }
 
-    fn repeat(&self, reply: Reply, outcome: Result<Receipt>) -> std::result::Result<Begun, Box<Refused>> {
+    fn repeat(&self, reply: Reply, outcome: Result<Receipt>) -> std::result::Result<DedupOutcome, Box<Refused>> {
         match outcome {
             Ok(receipt) => {
                 reply.finish_and_wake(Ok(receipt));
-                Ok(Begun::Repeat)
+                Ok(DedupOutcome::Repeat)
             }
             Err(error) => Err(Box::new(Refused { error, reply })),
         }
@@ -246,10 +252,10 @@ impl Dedup {
     }
 
     /// A receipt that has to be kept beside its key, charged.
-    fn unsealed(&self, receipt: &[u8], account: Option<&Arc<Account>>) -> Option<Unsealed> {
+    fn unsealed(&self, receipt: &[u8], limiter: Option<&Arc<RateLimiter>>) -> Option<Unsealed> {
         (receipt.len() > INLINE_BYTES).then(|| {
             let bytes = (2 * receipt.len() + UNSEALED_OVERHEAD_BYTES) as u64;
-            Unsealed { bytes: receipt.into(), _charge: Permit::force(&self.ring, &self.share, account, bytes) }
+            Unsealed { bytes: receipt.into(), _charge: Permit::force(&self.ring, &self.share, limiter, bytes) }
         })
     }
 
@@ -298,14 +304,14 @@ impl State {
 
 /// Settles a key when its request is answered.
 #[derive(Debug)]
-pub struct Settlement {
+pub struct DedupEntry {
     dedup: Arc<Dedup>,
-    claim: Claim,
+    claim: DedupKey,
     body: u64,
     end: Timestamp,
 }
 
-impl Settlement {
+impl DedupEntry {
     /// When the request came in.
     pub(crate) fn accepted(&self) -> Timestamp {
         self.claim.arrival
@@ -315,7 +321,7 @@ impl Settlement {
     pub(crate) fn settle(self, outcome: &Result<Receipt>) -> Vec<Reply> {
         let remembered = outcome.as_ref().ok().map(|receipt| {
             let remembered = self.remembered(&receipt.placed, receipt.quarantined);
-            let unsealed = self.dedup.unsealed(&remembered.receipt, self.claim.account.as_ref());
+            let unsealed = self.dedup.unsealed(&remembered.receipt, self.claim.limiter.as_ref());
             (remembered, receipt.generation, unsealed)
         });
         let mut state = self.dedup.state.lock();

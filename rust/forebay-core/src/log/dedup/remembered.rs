@@ -12,7 +12,7 @@ use crate::table::{Table, TableOp};
 
 /// Which of a receipt's parts an answer is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
+pub enum CachedReply {
     /// The status alone.
     Status,
     /// How many records are stored.
@@ -88,7 +88,7 @@ impl Remembered {
             accepted,
             end: end(accepted, Duration::from_secs(window)),
             body: u64_at(value, 8)?,
-            receipt: encode(Keep::Places, &placed, u32_at(value, 16)?),
+            receipt: encode(CachedReply::Places, &placed, u32_at(value, 16)?),
         })
     }
 }
@@ -99,7 +99,7 @@ pub(super) fn end(begun: Timestamp, window: Duration) -> Timestamp {
 }
 
 /// The kept parts of a receipt: events put aside, then runs of records by stream, partition, first offset and number.
-pub(super) fn encode(keep: Keep, placed: &[Placed], quarantined: u32) -> Box<[u8]> {
+pub(super) fn encode(keep: CachedReply, placed: &[Placed], quarantined: u32) -> Box<[u8]> {
     let mut out = Vec::with_capacity(16);
     push(&mut out, quarantined.into());
     let mut run = |placed: &Placed, records: u64| {
@@ -108,9 +108,9 @@ pub(super) fn encode(keep: Keep, placed: &[Placed], quarantined: u32) -> Box<[u8
         }
     };
     match (keep, placed) {
-        (Keep::Status, _) | (_, []) => {}
-        (Keep::Count, [first, ..]) => run(first, placed.iter().map(|placed| u64::from(placed.records)).sum()),
-        (Keep::Places, placed) => placed.iter().for_each(|placed| run(placed, placed.records.into())),
+        (CachedReply::Status, _) | (_, []) => {}
+        (CachedReply::Count, [first, ..]) => run(first, placed.iter().map(|placed| u64::from(placed.records)).sum()),
+        (CachedReply::Places, placed) => placed.iter().for_each(|placed| run(placed, placed.records.into())),
     }
     out.into()
 }
@@ -177,7 +177,7 @@ const FIXED_BYTES: usize = 24;
 const RUN_BYTES: usize = 3 * 5 + 10;
 
 /// The most bytes that a row takes as an encoded operation.
-pub(crate) fn settlement_bytes(runs: usize) -> usize {
+pub(crate) fn dedup_entry_bytes(runs: usize) -> usize {
     let op = TableOp::put(Table::Keys, 0_u128.to_le_bytes(), Vec::new());
     op.encoded_bytes() + FIXED_BYTES + 5 + runs * RUN_BYTES
 }

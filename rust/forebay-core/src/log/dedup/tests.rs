@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::ids::{Offset, PartitionId, StreamId, Ticket};
+use crate::ids::{CompletionId, Offset, PartitionId, StreamId};
 use crate::log::commit::{Level, Waiter};
 use crate::storage::Storage;
 use crate::storage::faulty::Faulty;
@@ -20,7 +20,7 @@ struct World {
     storage: Faulty,
     dedup: Arc<Dedup>,
     ring: Arc<Budget>,
-    account: Arc<Account>,
+    limiter: Arc<RateLimiter>,
 }
 
 impl World {
@@ -34,17 +34,17 @@ impl World {
             storage,
             dedup: Dedup::new(limits, clock, Arc::clone(&ring), files),
             ring,
-            account: Account::new("shop"),
+            limiter: RateLimiter::new("shop"),
         }
     }
 
     /// Whether it is stored, which a repeat is not; the row that its commit holds.
     fn store(&self, name: u32, window: Option<Duration>, placed: &[Placed]) -> Option<TableOp> {
-        let (arrival, account) = (self.storage.moment().wall, Some(Arc::clone(&self.account)));
-        let claim = Claim { key: key(name), keep: Keep::Places, window, arrival, account };
+        let (arrival, limiter) = (self.storage.moment().wall, Some(Arc::clone(&self.limiter)));
+        let claim = DedupKey { key: key(name), keep: CachedReply::Places, window, arrival, limiter };
         match self.dedup.begin(claim, b"body", reply()).map_err(|refused| refused.error).unwrap() {
-            Begun::Repeat => None,
-            Begun::New(reply) => {
+            DedupOutcome::Repeat => None,
+            DedupOutcome::New(reply) => {
                 let row = reply.row_of_key(placed, 2).unwrap();
                 reply.finish_and_wake(Ok(Receipt::new(Level::memory(), placed.to_vec(), 2)));
                 Some(row)
@@ -67,7 +67,7 @@ fn key(name: u32) -> Key {
 }
 
 fn reply() -> Reply {
-    Reply::new(Arc::new(Waiter::default()), Ticket(0))
+    Reply::new(Arc::new(Waiter::default()), CompletionId(0))
 }
 
 fn placed(partitions: u32) -> Vec<Placed> {
@@ -113,7 +113,7 @@ fn a_row_brings_everything_back() {
         let world = World::new(1000);
         let row = world.store(1, Some(DAY), &placed(runs)).unwrap();
         assert_eq!(row.table, Table::Keys);
-        assert!(row.encoded_bytes() <= settlement_bytes(runs as usize));
+        assert!(row.encoded_bytes() <= dedup_entry_bytes(runs as usize));
         let (_, remembered) = world.dedup.row(&row).unwrap();
         let found = answer(&remembered.receipt, remembered.accepted, Durability::Memory).unwrap();
         assert_eq!((found.placed, found.quarantined), (placed(runs), 2));
@@ -163,7 +163,8 @@ fn keys_have_a_limit_and_their_memory_is_given_back_when_they_are_past() {
     for name in 0..20_000 {
         assert!(world.store(name, None, &placed(1)).is_some());
     }
-    let claim = Claim { key: key(20_000), keep: Keep::Status, window: None, arrival: Timestamp(0), account: None };
+    let claim =
+        DedupKey { key: key(20_000), keep: CachedReply::Status, window: None, arrival: Timestamp(0), limiter: None };
     let refused = world.dedup.begin(claim, b"body", reply()).unwrap_err();
     assert_eq!(refused.error.kind(), ErrorKind::Saturated);
     refused.reply.finish_and_wake(Err(refused.error));
@@ -202,13 +203,14 @@ fn receipts_on_the_disk_have_a_limit_too() {
     let large = placed(1024);
     let mut names = 0..;
     while names.next().is_some_and(|name| {
-        let claim = Claim { key: key(name), keep: Keep::Places, window: None, arrival: Timestamp(0), account: None };
+        let claim =
+            DedupKey { key: key(name), keep: CachedReply::Places, window: None, arrival: Timestamp(0), limiter: None };
         match world.dedup.begin(claim, b"body", reply()) {
-            Ok(Begun::New(reply)) => {
+            Ok(DedupOutcome::New(reply)) => {
                 reply.finish_and_wake(Ok(Receipt::new(Level::memory(), large.clone(), 2)));
                 true
             }
-            Ok(Begun::Repeat) => unreachable!("each has its own"),
+            Ok(DedupOutcome::Repeat) => unreachable!("each has its own"),
             Err(refused) => {
                 assert!(refused.error.detail().contains("bytes of answers"), "{}", refused.error);
                 refused.reply.finish_and_wake(Err(refused.error));
@@ -232,7 +234,7 @@ fn a_receipt_in_memory_is_charged_until_it_is_sealed() {
     changes.apply(world.store(2, None, &placed(1024)).unwrap());
     let charged = world.ring.used();
     assert!(charged > 2 * 1024 * 8, "{charged}");
-    assert_eq!(world.account.held(), charged, "to its token, too");
+    assert_eq!(world.limiter.held(), charged, "to its token, too");
     assert!(world.store(2, None, &placed(1024)).is_none());
     // The same key again, after its window: what is sealed then is not the one that is looked up now.
     world.storage.pass(11 * MINUTE);
@@ -242,12 +244,12 @@ fn a_receipt_in_memory_is_charged_until_it_is_sealed() {
     let mut later = Changes::default();
     later.apply(row_of(&world, 2, &placed(1000)));
     world.dedup.sealed(&later);
-    assert_eq!((world.ring.used(), world.account.held()), (0, 0));
+    assert_eq!((world.ring.used(), world.limiter.held()), (0, 0));
 }
 
 fn row_of(world: &World, name: u32, placed: &[Placed]) -> TableOp {
     let end = end(world.dedup.clock.window(), WINDOW);
-    let receipt = encode(Keep::Places, placed, 2);
+    let receipt = encode(CachedReply::Places, placed, 2);
     Remembered { body: xxh3_64(b"body"), accepted: Timestamp(0), end, receipt }.row(key(name))
 }
 
@@ -271,7 +273,7 @@ fn the_table_finds_what_was_put_in() {
                 body: round,
                 accepted: Timestamp(round.cast_signed() * 1000),
                 end: Timestamp(now.0 + life.cast_signed() * 1_000_000),
-                receipt: encode(Keep::Places, &placed((round % 3) as u32), 0),
+                receipt: encode(CachedReply::Places, &placed((round % 3) as u32), 0),
             };
             keys.insert(key(name), Entry::new(key(name), &remembered, Generation(round)));
             model.insert(name, now.0.unsigned_abs() / 1_000_000 + life);

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::journal::{JOURNAL_DIRECTORY, JournalFile};
 use crate::ids::Generation;
 use crate::options::Access;
-use crate::status::{Damage, Failure, Status};
+use crate::status::{Damage, Status, StorageFailure};
 use crate::storage::Storage;
 
 /// The journal files of a directory.
@@ -48,7 +48,7 @@ impl JournalFiles {
                     continue;
                 }
                 Ok(None) if Generation(number) <= sealed => continue,
-                Err(error) if Failure::of(&error) == Failure::Refused => return Err(error),
+                Err(error) if StorageFailure::of(&error) == StorageFailure::Refused => return Err(error),
                 Ok(None) => "the journal file's header is damaged".to_owned(),
                 Err(error) => format!("the journal file cannot be read: {error}"),
             };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::frame::{FrameHead, FrameKind, Life, PAGE_BYTES, frame_bytes};
-use super::preallocator::Spares;
+use super::preallocator::JournalPreallocator;
 use crate::bytes::{u32_at, u64_at};
 use crate::ids::{Generation, Sequence, Timestamp};
 use crate::status::Obstacle;
@@ -151,7 +151,7 @@ pub(crate) struct Journal {
     active: Option<JournalFile>,
     position: u64,
     opened: Instant,
-    spares: Arc<Spares>,
+    spares: Arc<JournalPreallocator>,
     counters: Arc<Counters>,
     sequence: Sequence,
     synced_through: Sequence,
@@ -194,7 +194,7 @@ impl Journal {
     #[must_use]
     pub(crate) fn new(
         active: Option<JournalFile>,
-        spares: Arc<Spares>,
+        spares: Arc<JournalPreallocator>,
         counters: Arc<Counters>,
         sequence: Sequence,
     ) -> Self {

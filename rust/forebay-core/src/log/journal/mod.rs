@@ -11,5 +11,5 @@ pub(crate) use frame::{Decoded, FRAME_ROW_BYTES, FrameRow, frame_bytes};
 pub use frame::{FRAME_HEADER_BYTES, FrameHead, FrameKind, Life, PAGE_BYTES};
 pub(crate) use journal::{FREEING_BYTES, JOURNAL_DIRECTORY, Journal, JournalError, Room};
 pub use journal::{JournalFile, RESERVED_BYTES};
-pub(crate) use preallocator::{Spares, UNFINISHED};
+pub(crate) use preallocator::{JournalPreallocator, UNFINISHED};
 pub(crate) use replay::{Replay, Step, Tail};

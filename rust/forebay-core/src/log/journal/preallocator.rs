@@ -14,7 +14,7 @@ use super::frame::{Life, PAGE_BYTES};
 use super::journal::{FREEING_BYTES, JOURNAL_DIRECTORY, JournalFile, Room, journal_path};
 use crate::ids::Generation;
 use crate::options::{Durability, Options};
-use crate::status::{Failure, Obstacle, Status, Task};
+use crate::status::{Obstacle, Status, StorageFailure, Task};
 use crate::storage::{AlignedBuffer, Storage, StorageFile, Synced, remove_if_there};
 
 /// A file that could not be made is tried again this often.
@@ -34,7 +34,7 @@ const RESERVE_BYTES: u64 = FREEING_BYTES;
 
 /// Makes the next journal file ready while the log writes to the current one.
 #[derive(Debug)]
-pub(crate) struct Spares {
+pub(crate) struct JournalPreallocator {
     storage: Arc<dyn Storage>,
     status: Arc<Status>,
     file_bytes: u64,
@@ -57,7 +57,7 @@ struct State {
 }
 
 /// Nobody waits for a file when the thread that makes them is gone.
-struct Ended<'a>(&'a Spares);
+struct Ended<'a>(&'a JournalPreallocator);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
@@ -65,7 +65,7 @@ impl Drop for Ended<'_> {
     }
 }
 
-impl Spares {
+impl JournalPreallocator {
     /// Files with generations from `next_generation` on.
     #[must_use]
     pub(crate) fn new(
@@ -98,7 +98,7 @@ impl Spares {
             }
             if state.closed || self.changed.wait_until(&mut state, deadline).timed_out() {
                 let why = "the next journal file could not be made in time".to_owned();
-                return Err(Obstacle { failure: Failure::Device, why });
+                return Err(Obstacle { failure: StorageFailure::Device, why });
             }
         }
     }
@@ -131,7 +131,7 @@ impl Spares {
         self.state.lock().unwanted.push(file.path.clone());
     }
 
-    /// Ends [`Spares::run`].
+    /// Ends [`JournalPreallocator::run`].
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.changed.notify_all();
@@ -175,7 +175,7 @@ impl Spares {
     /// Makes one file on the caller's thread.
     ///
     /// # Errors
-    /// Why there is none; [`Spares::run`] goes on trying.
+    /// Why there is none; [`JournalPreallocator::run`] goes on trying.
     pub(crate) fn make_now(&self) -> Result<JournalFile, Obstacle> {
         let recycled = self.state.lock().recycled.pop();
         let _making = self.making.lock();
@@ -200,7 +200,7 @@ impl Spares {
     pub(crate) fn take_small(&self, room: Room) -> Result<JournalFile, Obstacle> {
         let busy = || {
             let why = "another journal file is being made".to_owned();
-            Obstacle { failure: Failure::Refused, why }
+            Obstacle { failure: StorageFailure::Refused, why }
         };
         let _making = self.making.try_lock_for(RETRY).ok_or_else(busy)?;
         let ready = self.state.lock().ready.take();

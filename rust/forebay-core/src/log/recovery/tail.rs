@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Recovery;
 use crate::log::journal::{FrameHead, JOURNAL_DIRECTORY, JournalFile, PAGE_BYTES, Replay, UNFINISHED};
-use crate::status::{Failure, Stage, StageError};
+use crate::status::{Stage, StageError, StorageFailure};
 use crate::storage::{Synced, remove_if_there};
 
 impl Recovery<'_> {
@@ -19,7 +19,8 @@ impl Recovery<'_> {
             // They are acknowledged, perhaps, and perhaps on the disk: a power loss while they are written over could
             // leave garbage. So they move to a file of their own, which takes the name when it is whole.
             match self.copy_tail(file, replay.before(end), &head) {
-                Err(StageError { stage: Stage::Background, error }) if Failure::of(&error) == Failure::NoRoom => {}
+                Err(StageError { stage: Stage::Background, error })
+                    if StorageFailure::of(&error) == StorageFailure::NoRoom => {}
                 done => return done,
             }
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::intervals::Intervals;
 use super::quarantine::{OffsetRange, read_what_is_readable};
 use super::salvage::{Piece, Salvage, parts};
-use super::survey::{Key, SegmentSurvey, Survey};
+use super::survey::{PartitionKey, SegmentSurvey, Survey};
 use crate::admission::QuotaRates;
 use crate::ids::{Generation, PartitionId, Sequence, StreamId, Timestamp};
 use crate::options::{MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS};
@@ -38,7 +38,7 @@ pub(crate) struct Rebuild {
     pub(crate) skipped: Vec<OffsetRange>,
     pub(crate) notes: Vec<String>,
     definitions: BTreeMap<StreamId, StreamDefinition>,
-    held: BTreeMap<Key, Intervals>,
+    held: BTreeMap<PartitionKey, Intervals>,
 }
 
 impl Rebuild {
@@ -88,19 +88,19 @@ impl Rebuild {
         lost
     }
 
-    fn range(&self, (stream, partition): Key, start: u64, end: u64) -> OffsetRange {
+    fn range(&self, (stream, partition): PartitionKey, start: u64, end: u64) -> OffsetRange {
         let name = self.definitions.get(&stream).map_or_else(String::new, |of| of.name.clone());
         OffsetRange { stream: name, stream_id: stream.0, partition: partition.0, start, end }
     }
 
     /// The offset after the last one that is known.
-    fn end(&self, survey: &Survey, key: Key) -> u64 {
+    fn end(&self, survey: &Survey, key: PartitionKey) -> u64 {
         survey.end(key).max(self.held.get(&key).and_then(Intervals::end).unwrap_or(0))
     }
 
     /// The first offset that is kept. Without all of the tables, nothing says where the partition began but what is
     /// there.
-    fn start(&self, survey: &Survey, key: Key) -> u64 {
+    fn start(&self, survey: &Survey, key: PartitionKey) -> u64 {
         let known = survey.start(key);
         if survey.damaged_state.is_empty() {
             return known;
@@ -179,7 +179,7 @@ impl Rebuild {
 
     fn take_over_journals(&mut self, survey: &Survey) {
         for journal in &survey.journals {
-            let mut pieces: BTreeMap<Key, Vec<Piece>> = BTreeMap::new();
+            let mut pieces: BTreeMap<PartitionKey, Vec<Piece>> = BTreeMap::new();
             for (frame, seen) in journal.frames.iter().flat_map(|frame| frame.rows.iter().map(move |row| (frame, row)))
             {
                 let key = (seen.row.stream, seen.row.partition);
@@ -256,7 +256,7 @@ impl Rebuild {
 }
 
 /// Offsets of a partition that the findings name, and those of damaged blocks in segments that no sound table names.
-fn named(survey: &Survey, (stream, partition): Key) -> impl Iterator<Item = (u64, u64)> {
+fn named(survey: &Survey, (stream, partition): PartitionKey) -> impl Iterator<Item = (u64, u64)> {
     let ranges = survey.findings.iter().flat_map(|finding| &finding.offsets);
     let of = ranges.filter(move |range| (range.stream_id, range.partition) == (stream.0, partition.0));
     let unnamed = if survey.damaged_state.is_empty() { Vec::new() } else { survey.orphans() };
@@ -268,7 +268,7 @@ fn named(survey: &Survey, (stream, partition): Key) -> impl Iterator<Item = (u64
 
 /// The most records that a partition can have had behind the last that is known: as many as fit the bytes that are
 /// gone, when something is gone that came after.
-fn skip(survey: &Survey, key: Key) -> u64 {
+fn skip(survey: &Survey, key: PartitionKey) -> u64 {
     let of = |index: usize| {
         let rows =
             survey.journals[index].frames.iter().flat_map(|frame| frame.rows.iter().map(move |row| (frame, row)));
@@ -299,12 +299,12 @@ fn skip(survey: &Survey, key: Key) -> u64 {
 }
 
 /// Streams that records are there of, with how many partitions they need at least.
-fn used(survey: &Survey) -> BTreeMap<Key, u32> {
+fn used(survey: &Survey) -> BTreeMap<PartitionKey, u32> {
     let blocks = survey.segments.values().flat_map(|segment| &segment.sound).map(|row| (row.stream, row.partition));
     let blocks = blocks.filter(|_| !survey.damaged_state.is_empty());
     let rows = survey.journals.iter().flat_map(|journal| &journal.frames).flat_map(|frame| &frame.rows);
     let rows = rows.map(|seen| (seen.row.stream, seen.row.partition));
-    let mut used: BTreeMap<Key, u32> = BTreeMap::new();
+    let mut used: BTreeMap<PartitionKey, u32> = BTreeMap::new();
     for (stream, partition) in blocks.chain(rows).filter(|(_, partition)| partition.0 < MAX_PARTITIONS) {
         let most = used.entry((stream, PartitionId(0))).or_default();
         *most = (*most).max(partition.0 + 1);

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 
 use super::quarantine::read_what_is_readable;
-use super::survey::{Key, SegmentSurvey};
+use super::survey::{PartitionKey, SegmentSurvey};
 use crate::ids::{Offset, StreamId, Timestamp};
 use crate::log::segment::BlockRow;
 use crate::log::segment::{BLOCK_BYTES, Compressor, Footer, SegmentWriter, file_header};
@@ -36,7 +36,7 @@ pub(crate) struct Salvage {
     pub(crate) path: String,
     /// The segment that is made of it.
     pub(crate) name: SegmentName,
-    pub(crate) pieces: BTreeMap<Key, Vec<Piece>>,
+    pub(crate) pieces: BTreeMap<PartitionKey, Vec<Piece>>,
 }
 
 impl Salvage {

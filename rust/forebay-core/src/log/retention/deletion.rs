@@ -51,7 +51,7 @@ impl Retention {
     /// Deletes these rows in the background.
     pub(crate) fn leave_over(&self, rows: impl IntoIterator<Item = TableOp>) {
         self.leftovers.lock().extend(rows);
-        self.bell.ring();
+        self.notify.ring();
     }
 }
 

@@ -18,7 +18,7 @@ use crate::stream::SEGMENT_DIRECTORY;
 use crate::stream::{Catalog, SegmentName, SegmentPart, Stream};
 use crate::table::TableOp;
 use crate::telemetry::{Counter, Counters};
-use crate::thread::Bell;
+use crate::thread::Notify;
 
 /// Applies every stream's retention, in a thread of its own.
 ///
@@ -41,7 +41,7 @@ pub struct Retention {
     /// Who makes segments meanwhile.
     pub sealing: Arc<SealQueue>,
     /// Wakes the thread.
-    pub bell: Arc<Bell>,
+    pub notify: Arc<Notify>,
     /// Held while parts of streams are deleted or replaced by merged ones: look-up, commit and change are one step.
     /// It is taken before [`SealQueue::alone`], and never held for more than one commit.
     pub(crate) changing: Mutex<()>,
@@ -58,10 +58,10 @@ impl Retention {
     pub fn new(
         (storage, catalog, commits): (Arc<dyn Storage>, Arc<Catalog>, Arc<CommitQueue>),
         (reader, counters, status): (Arc<Reader>, Arc<Counters>, Arc<Status>),
-        (sealing, bell): (Arc<SealQueue>, Arc<Bell>),
+        (sealing, notify): (Arc<SealQueue>, Arc<Notify>),
     ) -> Self {
         let (changing, leftovers, looked_at) = (Mutex::default(), Mutex::default(), Counter::default());
-        Self { storage, catalog, commits, reader, counters, status, sealing, bell, changing, leftovers, looked_at }
+        Self { storage, catalog, commits, reader, counters, status, sealing, notify, changing, leftovers, looked_at }
     }
 
     /// Deletes all that is due at `now`, in the log's time, in as many commits as that takes. What fails is tried again at
@@ -69,7 +69,7 @@ impl Retention {
     pub fn apply(&self, now: LogTime) {
         self.delete_leftovers();
         let mut due = VecDeque::from(self.catalog.all_that(|stream| self.is_due(stream, now)));
-        while !due.is_empty() && !self.bell.is_closed() && self.delete_some(&mut due, now) {}
+        while !due.is_empty() && !self.notify.is_closed() && self.delete_some(&mut due, now) {}
     }
 
     /// Deletes what one commit can delete of these streams, and takes those that are done off the list. `false` when
@@ -170,7 +170,7 @@ impl Retention {
 
     /// Deletes the rows that deleted streams have left, in as many commits as that takes.
     fn delete_leftovers(&self) {
-        while !self.bell.is_closed() {
+        while !self.notify.is_closed() {
             let (mut ops, mut bytes) = (Vec::new(), 0);
             for op in self.leftovers.lock().iter() {
                 bytes += op.encoded_bytes();

@@ -9,6 +9,6 @@ mod segment;
 pub(crate) use block::{
     BLOCK_BYTES, BLOCK_HEADER_BYTES, BlockRow, Compressor, Footer, INDEX_ROW_BYTES, decompress, file_header,
 };
-pub(crate) use seal_queue::{Contents, Full, SealQueue};
+pub(crate) use seal_queue::{JournalContents, SealJob, SealQueue};
 pub(crate) use sealer::Sealer;
 pub(crate) use segment::{IndexDamage, SegmentError, SegmentReader, SegmentWriter};

@@ -1,4 +1,4 @@
-//! Full journal files, and what they hold, on their way from the committer to the sealer.
+//! SealJob journal files, and what they hold, on their way from the committer to the sealer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) type StreamRuns = (Arc<Stream>, Vec<Arc<Run>>);
 
 /// What one journal file holds, as the committer published it.
 #[derive(Debug)]
-pub struct Contents {
+pub struct JournalContents {
     /// The file's generation.
     pub generation: Generation,
     /// The last commit in it.
@@ -34,7 +34,7 @@ pub struct Contents {
     pub(crate) shortest_retention: Option<Duration>,
 }
 
-impl Contents {
+impl JournalContents {
     /// An empty file's.
     #[must_use]
     pub fn new(generation: Generation) -> Self {
@@ -43,7 +43,7 @@ impl Contents {
     }
 
     /// Charges the changes as they are now to the budget of those that are not sealed.
-    pub fn charge(&mut self, rows: &Arc<Budget>) {
+    pub fn reservation(&mut self, rows: &Arc<Budget>) {
         let held = self.held.get_or_insert_with(|| Hold::force(rows, 0));
         held.set(self.changes.bytes() as u64);
     }
@@ -94,11 +94,11 @@ impl Contents {
 
 /// A journal file that the log has left, and what it holds.
 #[derive(Debug)]
-pub struct Full {
+pub struct SealJob {
     /// The file.
     pub file: JournalFile,
     /// What it holds.
-    pub contents: Contents,
+    pub contents: JournalContents,
 }
 
 /// Files on their way to the sealer. Bounded by the ring's budget, which their records are charged to.
@@ -111,7 +111,7 @@ pub struct SealQueue {
 
 #[derive(Debug, Default)]
 struct QueueState {
-    files: VecDeque<Full>,
+    files: VecDeque<SealJob>,
     /// Taken by the sealer, not finished yet.
     sealing: bool,
     closed: bool,
@@ -119,7 +119,7 @@ struct QueueState {
 
 impl SealQueue {
     /// Hands a file to the sealer.
-    pub fn push(&self, full: Full) {
+    pub fn push(&self, full: SealJob) {
         self.state.lock().files.push_back(full);
         self.wake.notify_all();
     }
@@ -148,7 +148,7 @@ impl SealQueue {
     }
 
     /// Waits until there is a file, or for `timeout`. `Err` when closed.
-    pub(crate) fn take(&self, timeout: Duration) -> Result<Option<Full>, ()> {
+    pub(crate) fn take(&self, timeout: Duration) -> Result<Option<SealJob>, ()> {
         let deadline = Instant::now() + timeout;
         let mut state = self.state.lock();
         loop {

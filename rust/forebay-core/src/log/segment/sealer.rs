@@ -6,20 +6,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::block::{BLOCK_BYTES, Compressor};
-use super::seal_queue::{Contents, Full, SealQueue};
+use super::seal_queue::{JournalContents, SealJob, SealQueue};
 use super::segment::SegmentWriter;
 use crate::ids::{PartitionId, StreamId};
-use crate::log::journal::Spares;
+use crate::log::journal::JournalPreallocator;
 use crate::log::segment::BlockRow;
 use crate::log::state::StateWriter;
 use crate::record::Records;
-use crate::status::{Obstacle, StageError, Status, Task, Verdict};
+use crate::status::{FailureAction, Obstacle, StageError, Status, Task};
 use crate::storage::Storage;
 use crate::stream::SEGMENT_DIRECTORY;
 use crate::stream::{Compression, Run, SegmentName, SegmentPart, Stream, Times};
 use crate::table::{Table, TableOp, number_key};
 use crate::telemetry::Counters;
-use crate::thread::Bell;
+use crate::thread::Notify;
 
 /// A stream with this much in one journal file gets a segment of its own; smaller ones share one, or every quiet
 /// stream would cost a file a journal file.
@@ -39,7 +39,7 @@ const SETTLING_TRIES: u32 = 60;
 pub(crate) struct Sealer {
     storage: Arc<dyn Storage>,
     queue: Arc<SealQueue>,
-    spares: Arc<Spares>,
+    spares: Arc<JournalPreallocator>,
     status: Arc<Status>,
     counters: Arc<Counters>,
     state: StateWriter,
@@ -53,7 +53,7 @@ impl Sealer {
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         queue: Arc<SealQueue>,
-        spares: Arc<Spares>,
+        spares: Arc<JournalPreallocator>,
         status: Arc<Status>,
         counters: Arc<Counters>,
         state: StateWriter,
@@ -62,18 +62,18 @@ impl Sealer {
         Self { storage, queue, spares, status, counters, state, compressor: Compressor::new(), raw }
     }
 
-    /// Seals one file, trying again while the storage fails; the bell is rung between tries, since deleting is
+    /// Seals one file, trying again while the storage fails; the notify is rung between tries, since deleting is
     /// what may make room. `false` when it could not be sealed: the file stays, and the next start seals it.
-    pub(crate) fn seal(&mut self, full: Full, bell: &Bell) -> bool {
+    pub(crate) fn seal(&mut self, full: SealJob, notify: &Notify) -> bool {
         let sealed = loop {
             match self.write(&full.contents) {
                 Ok(()) => break true,
                 Err(failed) => {
-                    if self.status.judge(SEALING, &failed) == Verdict::Poison {
+                    if self.status.judge(SEALING, &failed) == FailureAction::Poison {
                         break false;
                     }
                     self.say_stuck(&failed.error);
-                    bell.ring();
+                    notify.ring();
                     if !self.queue.pause() {
                         break false;
                     }
@@ -90,7 +90,7 @@ impl Sealer {
 
     /// Seals one file without waiting for room; gives it back when there is none, or when the storage fails.
     #[allow(clippy::result_large_err)] // the file is given back, once a start at most
-    pub(crate) fn try_seal(&mut self, full: Full) -> Result<(), Full> {
+    pub(crate) fn try_seal(&mut self, full: SealJob) -> Result<(), SealJob> {
         match self.write(&full.contents) {
             Ok(()) => self.finish(full),
             Err(failed) => {
@@ -105,7 +105,7 @@ impl Sealer {
         self.status.set_sealer_stuck(Some(Obstacle::new("cannot seal a journal file", error).why));
     }
 
-    fn finish(&self, full: Full) {
+    fn finish(&self, full: SealJob) {
         self.counters.sealed_files.increment();
         self.spares.recycle(full.file);
     }
@@ -117,7 +117,7 @@ impl Sealer {
         }
     }
 
-    fn write(&mut self, contents: &Contents) -> Result<(), StageError> {
+    fn write(&mut self, contents: &JournalContents) -> Result<(), StageError> {
         let queue = Arc::clone(&self.queue);
         let _alone = queue.alone();
         let parts = self.write_segments(contents)?;
@@ -125,7 +125,7 @@ impl Sealer {
             self.sync_segments(&parts)?;
         }
         let mut changes = contents.changes.clone();
-        // Of a stream that was deleted in a later file: see `Contents::abandon`.
+        // Of a stream that was deleted in a later file: see `JournalContents::abandon`.
         contents.ends(Stream::is_deleted).into_iter().for_each(|op| changes.apply(op));
         for (stream, part) in &parts {
             changes.apply(TableOp::put(Table::Segments, part.key(stream.id()), part.encode()));
@@ -165,7 +165,7 @@ impl Sealer {
                 Ok(()) => return Ok(()),
                 Err(failed) => failed,
             };
-            if failed.stage.verdict(&failed.error) == Verdict::Poison {
+            if failed.stage.verdict(&failed.error) == FailureAction::Poison {
                 return Err(failed);
             }
             if tries == SETTLING_TRIES {
@@ -188,7 +188,7 @@ impl Sealer {
         self.status.set_trouble(Task::Merging, trouble);
     }
 
-    fn write_segments(&mut self, contents: &Contents) -> io::Result<Vec<(Arc<Stream>, SegmentPart)>> {
+    fn write_segments(&mut self, contents: &JournalContents) -> io::Result<Vec<(Arc<Stream>, SegmentPart)>> {
         let mut by_stream: BTreeMap<StreamId, Vec<PartitionRuns<'_>>> = BTreeMap::new();
         for ((id, partition), (stream, runs)) in &contents.runs {
             if !stream.is_deleted() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::key_files::KeyMarks;
-use super::{Kind, STATE_DIRECTORY};
+use super::{STATE_DIRECTORY, StateFileKind};
 use crate::bytes::{u32_at, u64_at};
 use crate::ids::{Generation, Sequence};
 use crate::status::StageError;
@@ -70,7 +70,7 @@ impl<'a> Writer<'a> {
 
     /// Makes the file durable and gives it its name, which is durable after [`settle`]; how many bytes it has,
     /// and where its keys are.
-    pub(super) fn finish(mut self, kind: Kind, span: Span) -> io::Result<(u64, KeyMarks)> {
+    pub(super) fn finish(mut self, kind: StateFileKind, span: Span) -> io::Result<(u64, KeyMarks)> {
         let before = self.written;
         self.take_in_piece();
         let mut header = MAGIC.to_vec();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::Kind;
+use super::StateFileKind;
 use super::file::Reader;
 use crate::ids::Generation;
 use crate::storage::Storage;
@@ -59,7 +59,7 @@ impl KeyMarks {
 
 #[derive(Clone, Debug)]
 struct KeyFile {
-    kind: Kind,
+    kind: StateFileKind,
     generation: Generation,
     marks: Arc<KeyMarks>,
 }
@@ -78,9 +78,9 @@ impl KeyFiles {
         Self { storage, files: RwLock::default() }
     }
 
-    pub(super) fn add(&self, kind: Kind, generation: Generation, marks: KeyMarks) {
+    pub(super) fn add(&self, kind: StateFileKind, generation: Generation, marks: KeyMarks) {
         let mut files = self.files.write();
-        if kind == Kind::Base {
+        if kind == StateFileKind::Base {
             files.retain(|file| file.generation > generation);
         }
         files.push(KeyFile { kind, generation, marks: Arc::new(marks) });
@@ -103,8 +103,10 @@ impl KeyFiles {
 
     fn holding(&self, generation: Generation) -> Option<KeyFile> {
         let files = self.files.read();
-        let delta = files.iter().find(|file| file.kind == Kind::Delta && file.generation == generation);
-        delta.or_else(|| files.iter().find(|file| file.kind == Kind::Base && file.generation >= generation)).cloned()
+        let delta = files.iter().find(|file| file.kind == StateFileKind::Delta && file.generation == generation);
+        delta
+            .or_else(|| files.iter().find(|file| file.kind == StateFileKind::Base && file.generation >= generation))
+            .cloned()
     }
 
     fn search(&self, file: &KeyFile, key: &RowKey) -> io::Result<Option<TableOp>> {

@@ -27,7 +27,7 @@ use key_files::KeyMarks;
 
 use crate::ids::{Generation, Sequence};
 use crate::log::dedup::Dedup;
-use crate::status::{Damage, Failure, StageError};
+use crate::status::{Damage, StageError, StorageFailure};
 use crate::storage::{Storage, remove_if_there};
 use crate::table::{Changes, TableOp};
 
@@ -42,16 +42,16 @@ const MERGE_FILES: usize = 64;
 const MAX_FILES: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum StateFileKind {
     Base,
     Delta,
 }
 
-impl Kind {
+impl StateFileKind {
     const fn suffix(self) -> &'static str {
         match self {
-            Kind::Base => "base",
-            Kind::Delta => "delta",
+            StateFileKind::Base => "base",
+            StateFileKind::Delta => "delta",
         }
     }
 
@@ -62,7 +62,7 @@ impl Kind {
 
 /// The tables as they were when the last journal file was sealed.
 #[derive(Debug, Default)]
-pub struct State {
+pub struct StateFiles {
     /// The last sealed journal file.
     pub generation: Generation,
     /// The last sealed commit.
@@ -74,7 +74,7 @@ pub struct State {
     base: Option<(Generation, u64)>,
     deltas: Vec<(Generation, u64)>,
     /// Where idempotency keys are.
-    keys: Vec<(Kind, Generation, KeyMarks)>,
+    keys: Vec<(StateFileKind, Generation, KeyMarks)>,
     /// What a merge that was interrupted did not come to remove.
     superseded: Vec<PathBuf>,
 }
@@ -88,7 +88,7 @@ pub struct StateWriter {
     dedup: Arc<Dedup>,
 }
 
-impl State {
+impl StateFiles {
     /// Reads base and deltas. A damaged or missing one is reported; what the others hold is there.
     ///
     /// # Errors
@@ -104,29 +104,32 @@ impl State {
     /// of the same key after earlier ones: there may be more of them than fit in memory.
     ///
     /// # Errors
-    /// As [`State::load`].
+    /// As [`StateFiles::load`].
     pub fn load_apart(storage: &dyn Storage, keys: &mut dyn FnMut(TableOp, Generation)) -> io::Result<Self> {
         let mut state = Self::default();
         let entries = storage.list(Path::new(STATE_DIRECTORY))?;
-        let named = |kind: Kind| {
+        let named = |kind: StateFileKind| {
             entries.iter().filter_map(move |entry| {
                 let number = entry.name.strip_suffix(kind.suffix())?.strip_suffix('.')?;
                 Some((Generation(number.parse().ok()?), entry.bytes))
             })
         };
-        for (generation, bytes) in named(Kind::Base).collect::<Vec<_>>().into_iter().rev() {
-            if state.take_in(storage, (Kind::Base, generation), keys)? {
+        for (generation, bytes) in named(StateFileKind::Base).collect::<Vec<_>>().into_iter().rev() {
+            if state.take_in(storage, (StateFileKind::Base, generation), keys)? {
                 state.base = Some((generation, bytes));
                 break;
             }
         }
         let from = state.generation;
         let based = state.base.is_some();
-        let old_base = named(Kind::Base).filter(|(generation, _)| *generation < from).map(|(g, _)| Kind::Base.path(g));
-        let old_delta = named(Kind::Delta).filter(|(generation, _)| based && *generation <= from);
-        state.superseded = old_base.chain(old_delta.map(|(generation, _)| Kind::Delta.path(generation))).collect();
-        for (generation, bytes) in named(Kind::Delta).filter(|(generation, _)| !based || *generation > from) {
-            state.take_in(storage, (Kind::Delta, generation), keys)?;
+        let old_base = named(StateFileKind::Base)
+            .filter(|(generation, _)| *generation < from)
+            .map(|(g, _)| StateFileKind::Base.path(g));
+        let old_delta = named(StateFileKind::Delta).filter(|(generation, _)| based && *generation <= from);
+        state.superseded =
+            old_base.chain(old_delta.map(|(generation, _)| StateFileKind::Delta.path(generation))).collect();
+        for (generation, bytes) in named(StateFileKind::Delta).filter(|(generation, _)| !based || *generation > from) {
+            state.take_in(storage, (StateFileKind::Delta, generation), keys)?;
             state.deltas.push((generation, bytes));
         }
         Ok(state)
@@ -135,7 +138,7 @@ impl State {
     fn take_in(
         &mut self,
         storage: &dyn Storage,
-        (kind, generation): (Kind, Generation),
+        (kind, generation): (StateFileKind, Generation),
         keys: &mut dyn FnMut(TableOp, Generation),
     ) -> io::Result<bool> {
         let path = kind.path(generation);
@@ -148,13 +151,13 @@ impl State {
                 damage("the state file's checksum does not match".to_owned());
                 return Ok(false);
             }
-            Err(error) if Failure::of(&error) == Failure::Refused => return Err(error),
+            Err(error) if StorageFailure::of(&error) == StorageFailure::Refused => return Err(error),
             Err(error) => {
                 damage(format!("the state file cannot be read: {error}"));
                 return Ok(false);
             }
         };
-        if kind == Kind::Delta && reader.span.builds_on != self.sequence {
+        if kind == StateFileKind::Delta && reader.span.builds_on != self.sequence {
             damage(format!("a state file before this one is missing: it builds on commit {}", reader.span.builds_on));
         }
         (self.generation, self.sequence) = (reader.span.generation, reader.span.sequence);
@@ -167,7 +170,7 @@ impl State {
         match read {
             Ok(true) => {}
             Ok(false) => damage("the state file holds something else than operations".to_owned()),
-            Err(error) if Failure::of(&error) == Failure::Refused => return Err(error),
+            Err(error) if StorageFailure::of(&error) == StorageFailure::Refused => return Err(error),
             Err(error) => damage(format!("the state file cannot be read: {error}")),
         }
         Ok(true)
@@ -197,10 +200,10 @@ impl StateWriter {
         changes: &Changes,
     ) -> io::Result<()> {
         let span = Span { generation, sequence, builds_on: self.sequence };
-        let (bytes, marks) = write(storage, Kind::Delta, span, changes)?;
+        let (bytes, marks) = write(storage, StateFileKind::Delta, span, changes)?;
         self.sequence = sequence;
         self.deltas.push((generation, bytes));
-        self.dedup.files().add(Kind::Delta, generation, marks);
+        self.dedup.files().add(StateFileKind::Delta, generation, marks);
         self.dedup.sealed(changes);
         Ok(())
     }
@@ -227,7 +230,7 @@ impl StateWriter {
         if !due {
             return Ok(());
         }
-        let mut state = State::load_apart(storage, &mut |_, _| {})?;
+        let mut state = StateFiles::load_apart(storage, &mut |_, _| {})?;
         if let Some(damage) = state.damages.first() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {}", damage.file, damage.what)));
         }
@@ -237,16 +240,16 @@ impl StateWriter {
         state.rows.drop_deleted();
         state.rows.ops().try_for_each(|op| writer.put(&op))?;
         let span = Span { generation: state.generation, sequence: state.sequence, builds_on: Sequence(0) };
-        let (bytes, marks) = writer.finish(Kind::Base, span)?;
+        let (bytes, marks) = writer.finish(StateFileKind::Base, span)?;
         // The old files stand for the same until they are removed, so this may fail as anything before.
         settle(storage).map_err(|failed| failed.error)?;
-        self.dedup.files().add(Kind::Base, state.generation, marks);
+        self.dedup.files().add(StateFileKind::Base, state.generation, marks);
         // A try before this one may have removed some of them.
         for (generation, _) in &self.deltas {
-            remove_if_there(storage, &Kind::Delta.path(*generation))?;
+            remove_if_there(storage, &StateFileKind::Delta.path(*generation))?;
         }
         if let Some((generation, _)) = self.base {
-            remove_if_there(storage, &Kind::Base.path(generation))?;
+            remove_if_there(storage, &StateFileKind::Base.path(generation))?;
         }
         for path in &state.superseded {
             // It only takes room.
@@ -267,12 +270,12 @@ pub(crate) fn write_base(
     (generation, sequence): (Generation, Sequence),
     rows: &Changes,
 ) -> io::Result<PathBuf> {
-    write(storage, Kind::Base, Span { generation, sequence, builds_on: Sequence(0) }, rows)?;
+    write(storage, StateFileKind::Base, Span { generation, sequence, builds_on: Sequence(0) }, rows)?;
     settle(storage).map_err(|failed| failed.error)?;
-    Ok(Kind::Base.path(generation))
+    Ok(StateFileKind::Base.path(generation))
 }
 
-fn write(storage: &dyn Storage, kind: Kind, span: Span, changes: &Changes) -> io::Result<(u64, KeyMarks)> {
+fn write(storage: &dyn Storage, kind: StateFileKind, span: Span, changes: &Changes) -> io::Result<(u64, KeyMarks)> {
     let mut writer = Writer::create(storage)?;
     changes.ops().try_for_each(|op| writer.put(&op))?;
     writer.finish(kind, span)

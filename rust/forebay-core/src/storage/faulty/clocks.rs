@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::universe::Faulty;
-use crate::storage::clock_reading::{Boot, Moment};
+use crate::storage::clock_reading::{Boot, ClockReading};
 
 /// What a machine takes to start again, so that its boot clock is not at nothing then.
 const START_MICROS: i64 = 10_000_000;
@@ -12,7 +12,7 @@ const START_MICROS: i64 = 10_000_000;
 pub(super) struct Clocks {
     boot: Boot,
     /// What the real ones said when they were stopped.
-    stopped: Option<Moment>,
+    stopped: Option<ClockReading>,
     /// What they are ahead of the real ones, in microseconds.
     wall: i64,
     clock: i64,
@@ -30,14 +30,14 @@ impl Clocks {
         Self { boot: Boot(self.boot.0 + 1), wall: self.wall + START_MICROS, clock, ..self }
     }
 
-    fn real(self) -> Moment {
-        self.stopped.unwrap_or_else(Moment::now)
+    fn real(self) -> ClockReading {
+        self.stopped.unwrap_or_else(ClockReading::now)
     }
 
-    pub(super) fn moment(self) -> Moment {
+    pub(super) fn moment(self) -> ClockReading {
         let mut now = self.real();
         now.wall.0 += self.wall;
-        Moment { boot: self.boot, clock: now.clock.saturating_add_signed(self.clock), ..now }
+        ClockReading { boot: self.boot, clock: now.clock.saturating_add_signed(self.clock), ..now }
     }
 }
 
@@ -52,7 +52,7 @@ impl Faulty {
 
     /// From here on no time passes but what the test lets pass.
     pub fn stop_clocks(&self) {
-        self.universe.state().clocks.stopped = Some(Moment::now());
+        self.universe.state().clocks.stopped = Some(ClockReading::now());
     }
 
     /// Sets the wall clock that many microseconds forward, or back; no time passes.

@@ -12,7 +12,7 @@ use super::inode::Inode;
 use super::names::{InodeId, normal};
 use super::state::State;
 use super::universe::{Faulty, Universe};
-use crate::storage::clock_reading::Moment;
+use crate::storage::clock_reading::ClockReading;
 use crate::storage::{DirectoryLock, Entry, Storage, StorageFile};
 
 /// What `free_bytes` says while there is no capacity: 1 TiB.
@@ -152,7 +152,7 @@ impl Storage for Faulty {
         if state.halted() { Err(Errno::IO.into()) } else { Ok(state.free().min(UNLIMITED)) }
     }
 
-    fn moment(&self) -> Moment {
+    fn moment(&self) -> ClockReading {
         self.universe.state().clocks.moment()
     }
 }

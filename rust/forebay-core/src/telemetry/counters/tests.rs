@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Api, Counters, Kind, LATENCY_BOUNDS_MICROS, Row, Value};
+use super::{Api, Counters, LATENCY_BOUNDS_MICROS, MetricKind, Row, Value};
 use crate::error::ErrorKind;
 use crate::telemetry::histogram::MAX_MICROS;
 
@@ -64,16 +64,16 @@ fn names_follow_the_conventions_and_rows_of_one_name_stay_together() {
         assert!(family.iter().all(|other| other.help == row.help && other.labels != row.labels), "{}", row.name);
         family.push(row);
         let ending = match row.kind {
-            Kind::Counter => "_total",
-            Kind::Histogram => "_seconds",
+            MetricKind::Counter => "_total",
+            MetricKind::Histogram => "_seconds",
         };
         assert!(row.name.starts_with("forebay_") && row.name.ends_with(ending), "{}", row.name);
         assert!(row.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{}", row.name);
         assert!(row.help.ends_with('.') && !row.help.contains(['\n', '\\']), "{}", row.name);
-        assert_eq!(row.kind == Kind::Histogram, matches!(row.value, Value::Histogram(_)));
+        assert_eq!(row.kind == MetricKind::Histogram, matches!(row.value, Value::Histogram(_)));
     }
     assert_eq!(families.len(), 21);
-    assert_eq!((Kind::Counter.name(), Kind::Histogram.name()), ("counter", "histogram"));
+    assert_eq!((MetricKind::Counter.name(), MetricKind::Histogram.name()), ("counter", "histogram"));
 }
 
 #[test]

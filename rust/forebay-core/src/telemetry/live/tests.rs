@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Failure, Live};
+use super::{ErrorType, Live};
 use crate::ids::Timestamp;
 use crate::telemetry::metrics::{HealthStatus, Metrics};
 
@@ -12,7 +12,7 @@ fn stored(live: &Live, millis: u64, events: u64, micros: u64) {
     live.stored_at(Duration::from_millis(millis), events, Duration::from_micros(micros));
 }
 
-fn failed(live: &Live, millis: u64, failure: Failure, events: u64) {
+fn failed(live: &Live, millis: u64, failure: ErrorType, events: u64) {
     live.failed_at(Duration::from_millis(millis), failure, events);
 }
 
@@ -21,7 +21,7 @@ fn rates_are_of_the_last_three_seconds_and_totals_of_all_time() {
     let live = Live::default();
     stored(&live, 0, 90, 1000);
     stored(&live, 2000, 30, 3000);
-    failed(&live, 2000, Failure::Validation, 30);
+    failed(&live, 2000, ErrorType::Validation, 30);
     let shown = at(&live, 2500);
     assert_eq!(shown.throughput.events_per_second, 40.0);
     assert_eq!(shown.throughput.batches_per_second, 2.0 / 3.0);
@@ -38,9 +38,9 @@ fn rates_are_of_the_last_three_seconds_and_totals_of_all_time() {
 #[test]
 fn failures_are_told_apart() {
     let live = Live::default();
-    failed(&live, 0, Failure::Validation, 5);
-    failed(&live, 0, Failure::Storage, 3);
-    failed(&live, 0, Failure::Processing, 2);
+    failed(&live, 0, ErrorType::Validation, 5);
+    failed(&live, 0, ErrorType::Storage, 3);
+    failed(&live, 0, ErrorType::Processing, 2);
     let errors = at(&live, 1).errors;
     let by_type = &errors.errors_by_type;
     assert_eq!((by_type.validation_error, by_type.storage_error, by_type.processing_error), (5, 3, 2));
@@ -51,7 +51,7 @@ fn failures_are_told_apart() {
 fn a_reset_begins_anew_and_what_comes_after_counts() {
     let live = Live::default();
     stored(&live, 0, 100, 900_000);
-    failed(&live, 0, Failure::Storage, 4);
+    failed(&live, 0, ErrorType::Storage, 4);
     live.reset();
     let shown = at(&live, 1);
     assert_eq!((shown.throughput.events_per_second, shown.throughput.total_events), (0.0, 0));
@@ -69,7 +69,7 @@ fn the_rest_is_what_it_was_told() {
     let live = Live::default();
     live.set_instances(5);
     live.set_health(HealthStatus::Degraded);
-    let entered = live.under_way().enter();
+    let entered = live.in_flight().enter();
     let shown = at(&live, 1234);
     assert_eq!(shown.timestamp, 1_640_995_200_000);
     assert_eq!((shown.system.processing_instances, shown.system.queue_depth), (5, 1));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Sampler, Times, parse_resident, parse_times, share};
+use super::{Times, UsageSampler, parse_resident, parse_times, share};
 
 const STAT: &str = "cpu  100 20 30 800 40 5 6 9 50 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n";
 
@@ -34,8 +34,8 @@ fn resident_pages_are_the_second_field() {
 
 #[test]
 fn this_process_has_memory_and_the_machine_a_load() {
-    let sampler = Sampler::default();
-    let vitals = sampler.at(Instant::now() + Duration::from_secs(1));
-    assert!((1..100_000).contains(&vitals.memory_mib), "{vitals:?}");
-    assert!((0.0..=100.0).contains(&vitals.cpu_percent), "{vitals:?}");
+    let sampler = UsageSampler::default();
+    let usage = sampler.at(Instant::now() + Duration::from_secs(1));
+    assert!((1..100_000).contains(&usage.memory_mib), "{usage:?}");
+    assert!((0.0..=100.0).contains(&usage.cpu_percent), "{usage:?}");
 }

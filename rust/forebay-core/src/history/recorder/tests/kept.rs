@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{SECOND, World};
 use crate::history::series::{FILE_POINTS, Resolution};
 use crate::status::Mode;
-use crate::telemetry::{Failure, HealthStatus};
+use crate::telemetry::{ErrorType, HealthStatus};
 
 #[test]
 fn a_point_has_the_rates_and_latencies_of_its_interval_and_the_totals_of_its_time() {
@@ -14,8 +14,8 @@ fn a_point_has_the_rates_and_latencies_of_its_interval_and_the_totals_of_its_tim
     live.set_instances(3);
     live.set_health(HealthStatus::Degraded);
     live.stored(100, Duration::from_millis(4));
-    live.failed(Failure::Storage, 25);
-    let _entered = live.under_way().enter();
+    live.failed(ErrorType::Storage, 25);
+    let _entered = live.in_flight().enter();
     world.run(1, 0);
     world.run(1, 40);
     let answer = world.history.answer_at(1, world.now);

@@ -1,6 +1,6 @@
 //! Offsets: what should be there, what is, and what is not.
 
-use super::{Finding, Intervals, Key, PartitionId, StreamId, Survey, Table, path_of};
+use super::{Finding, Intervals, PartitionId, PartitionKey, StreamId, Survey, Table, path_of};
 use crate::log::repair::quarantine::OffsetRange;
 use crate::status::Damage;
 use crate::stream::SEGMENT_DIRECTORY;
@@ -9,7 +9,7 @@ use crate::table::number_key;
 
 impl Survey {
     /// Every partition of every stream.
-    pub(crate) fn partitions(&self) -> Vec<Key> {
+    pub(crate) fn partitions(&self) -> Vec<PartitionKey> {
         let of = |(id, definition): (&StreamId, &StreamDefinition)| {
             let id = *id;
             (0..definition.partitions).map(move |partition| (id, PartitionId(partition)))
@@ -18,18 +18,18 @@ impl Survey {
     }
 
     /// A bound that a table names.
-    pub(crate) fn bound(&self, table: Table, (stream, partition): Key) -> Option<u64> {
+    pub(crate) fn bound(&self, table: Table, (stream, partition): PartitionKey) -> Option<u64> {
         let key = number_key(stream.0, &[partition.0.into()]);
         self.rows.get(table, &key)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
     }
 
     /// The first offset that is kept.
-    pub(crate) fn start(&self, key: Key) -> u64 {
+    pub(crate) fn start(&self, key: PartitionKey) -> u64 {
         self.bound(Table::Starts, key).unwrap_or(0)
     }
 
     /// The offset after the last that any sound table, segment or commit speaks of.
-    pub(crate) fn end(&self, key: Key) -> u64 {
+    pub(crate) fn end(&self, key: PartitionKey) -> u64 {
         let (stream, partition) = key;
         let spans = self.parts.iter().filter(|(of, _)| *of == stream).flat_map(|(_, part)| &part.spans);
         let sealed = spans.filter(|(of, ..)| *of == partition).map(|(_, base, records)| base.plus(*records).0).max();

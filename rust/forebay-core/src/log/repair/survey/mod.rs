@@ -16,7 +16,7 @@ use crate::log::journal::{JOURNAL_DIRECTORY, JournalFile, Tail};
 use crate::log::repair::intervals::Intervals;
 use crate::log::repair::quarantine;
 use crate::log::repair::quarantine::{OffsetRange, read_what_is_readable};
-use crate::log::state::{STATE_DIRECTORY, State};
+use crate::log::state::{STATE_DIRECTORY, StateFiles};
 use crate::status::Damage;
 use crate::storage::{Entry, Storage};
 use crate::stream::SEGMENT_DIRECTORY;
@@ -32,7 +32,7 @@ pub struct Finding {
     pub offsets: Vec<OffsetRange>,
 }
 
-pub(crate) type Key = (StreamId, PartitionId);
+pub(crate) type PartitionKey = (StreamId, PartitionId);
 
 /// Everything that was read.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ pub(crate) struct Survey {
     pub(crate) newest: Generation,
     /// The last commit that is known.
     pub(crate) sequence: Sequence,
-    /// State files, sound or not.
+    /// StateFiles files, sound or not.
     pub(crate) state_files: Vec<Entry>,
     /// Paths of those that are not what was written.
     pub(crate) damaged_state: BTreeSet<String>,
@@ -64,7 +64,7 @@ pub(crate) struct Survey {
     /// Rows of the segments table.
     pub(crate) parts: Vec<(StreamId, SegmentPart)>,
     /// Offsets that some file holds, sealed or not.
-    pub(crate) held: BTreeMap<Key, Intervals>,
+    pub(crate) held: BTreeMap<PartitionKey, Intervals>,
     /// Offsets that earlier repairs recorded as gone.
     pub(crate) recorded: Vec<OffsetRange>,
     /// What is wrong.
@@ -108,7 +108,7 @@ impl Survey {
         self.definitions.get(&stream).map_or_else(|| format!("stream {stream}"), |of| of.name.clone())
     }
 
-    pub(crate) fn offsets(&self, (stream, partition): Key, start: u64, end: u64) -> OffsetRange {
+    pub(crate) fn offsets(&self, (stream, partition): PartitionKey, start: u64, end: u64) -> OffsetRange {
         OffsetRange { stream: self.name(stream), stream_id: stream.0, partition: partition.0, start, end }
     }
 
@@ -118,7 +118,7 @@ impl Survey {
     }
 
     fn read_state(&mut self, storage: &dyn Storage) -> io::Result<()> {
-        let state = State::load(storage)?;
+        let state = StateFiles::load(storage)?;
         for damage in state.damages {
             self.damaged_state.insert(damage.file.clone());
             self.findings.push(Finding { damage, offsets: Vec::new() });

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plan::{Bounds, Candidate, Choice, MAX_SOURCES, WINDOW, choose};
-use rewrite::{Failure, Rewrite};
+use rewrite::{Rewrite, RewriteError};
 
 use crate::ids::StreamId;
 use crate::log::retention::Retention;
@@ -64,7 +64,7 @@ impl Merger {
     /// Merges until the engine closes.
     pub(crate) fn run(mut self, tick: Duration) {
         let mut heard = 0;
-        while let Some(rings) = self.retention.bell.wait(heard, tick) {
+        while let Some(rings) = self.retention.notify.wait(heard, tick) {
             heard = rings;
             if Instant::now() >= self.not_before && !self.merge_all() {
                 self.not_before = Instant::now() + RETRY;
@@ -176,7 +176,7 @@ impl Merger {
         let name = SegmentName { generation, ordinal: self.next_ordinal };
         self.next_ordinal = self.next_ordinal.saturating_add(1);
         let outcome = self.write(name, &candidates).and_then(|parts| {
-            storage.sync_directory(Path::new(SEGMENT_DIRECTORY)).map_err(|_| Failure::Storage)?;
+            storage.sync_directory(Path::new(SEGMENT_DIRECTORY)).map_err(|_| RewriteError::Storage)?;
             Ok(parts)
         });
         match outcome {
@@ -184,17 +184,17 @@ impl Merger {
             Err(failure) => {
                 let _ignored = storage.remove(&name.path());
                 match failure {
-                    Failure::Source(source) => {
+                    RewriteError::Source(source) => {
                         self.unreadable.insert(source);
                         true
                     }
-                    Failure::Storage | Failure::Closing => false,
+                    RewriteError::Storage | RewriteError::Closing => false,
                 }
             }
         }
     }
 
-    fn write(&self, name: SegmentName, candidates: &[Candidate]) -> Result<Vec<SegmentPart>, Failure> {
+    fn write(&self, name: SegmentName, candidates: &[Candidate]) -> Result<Vec<SegmentPart>, RewriteError> {
         let merged = std::cell::Cell::new(0);
         let go_on = |bytes: usize| {
             merged.set(merged.get() + bytes);
@@ -202,7 +202,7 @@ impl Merger {
                 merged.set(0);
                 self.retention.sealing.wait_for_idle(STEP_WAIT);
             }
-            !self.retention.bell.is_closed()
+            !self.retention.notify.is_closed()
         };
         let mut rewrite = Rewrite::create(self.retention.storage.as_ref(), name, &go_on)?;
         for candidate in candidates {

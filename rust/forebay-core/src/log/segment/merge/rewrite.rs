@@ -14,7 +14,7 @@ use crate::stream::{Compression, SegmentName, SegmentPart, Times};
 
 /// Why nothing was written.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum RewriteError {
     /// What this segment holds cannot be read as it was written: it is left alone.
     Source(SegmentName),
     /// The storage cannot do it now.
@@ -40,15 +40,15 @@ impl<'a> Rewrite<'a> {
         storage: &'a dyn Storage,
         name: SegmentName,
         go_on: &'a dyn Fn(usize) -> bool,
-    ) -> Result<Self, Failure> {
-        let writer = SegmentWriter::create(storage, name).map_err(|_| Failure::Storage)?;
+    ) -> Result<Self, RewriteError> {
+        let writer = SegmentWriter::create(storage, name).map_err(|_| RewriteError::Storage)?;
         let raw = Vec::with_capacity(2 * BLOCK_BYTES);
         let (compressor, sources, open) = (Compressor::new(), BTreeMap::new(), None);
         Ok(Self { storage, writer, compressor, sources, open, raw, go_on })
     }
 
     /// Takes over what the candidate's parts hold. Candidates come in the order of their streams.
-    pub(super) fn take_over(&mut self, candidate: &Candidate) -> Result<(), Failure> {
+    pub(super) fn take_over(&mut self, candidate: &Candidate) -> Result<(), RewriteError> {
         let definition = candidate.stream.definition();
         let mut blocks = Vec::new();
         for part in &candidate.parts {
@@ -57,45 +57,45 @@ impl<'a> Rewrite<'a> {
             let mut holds = SegmentPart::new(part.name);
             holds.add_blocks(rows.clone().map(BlockRow::span));
             if holds.spans != part.spans {
-                return Err(Failure::Source(part.name));
+                return Err(RewriteError::Source(part.name));
             }
             blocks.extend(rows.map(|row| (part.name, *row)));
         }
         blocks.sort_by_key(|(_, row)| (row.partition, row.base));
         for (name, row) in blocks {
             if !(self.go_on)(row.raw_bytes as usize) {
-                return Err(Failure::Closing);
+                return Err(RewriteError::Closing);
             }
             self.take_block(name, row, definition.compression)?;
         }
         self.finish_block(definition.compression)
     }
 
-    fn source(&mut self, name: SegmentName) -> Result<&SegmentReader, Failure> {
+    fn source(&mut self, name: SegmentName) -> Result<&SegmentReader, RewriteError> {
         if !self.sources.contains_key(&name) {
-            let reader = match SegmentReader::open(self.storage, name).map_err(|_| Failure::Storage)? {
+            let reader = match SegmentReader::open(self.storage, name).map_err(|_| RewriteError::Storage)? {
                 (reader, None) => reader,
-                (_, Some(_damage)) => return Err(Failure::Source(name)),
+                (_, Some(_damage)) => return Err(RewriteError::Source(name)),
             };
             self.sources.insert(name, reader);
         }
-        self.sources.get(&name).ok_or(Failure::Source(name))
+        self.sources.get(&name).ok_or(RewriteError::Source(name))
     }
 
-    fn take_block(&mut self, name: SegmentName, row: BlockRow, compression: Compression) -> Result<(), Failure> {
+    fn take_block(&mut self, name: SegmentName, row: BlockRow, compression: Compression) -> Result<(), RewriteError> {
         let bytes = match self.source(name)?.read(&row) {
             Ok(bytes) => bytes,
             // A sector that the medium does not give back will not be given back the next time either.
-            Err(SegmentError::Damaged(..) | SegmentError::Io(_)) => return Err(Failure::Source(name)),
+            Err(SegmentError::Damaged(..) | SegmentError::Io(_)) => return Err(RewriteError::Source(name)),
         };
         let mut records = Records::new(&bytes);
         let count = records.by_ref().count() as u64;
         if count != u64::from(row.records) || !records.rest().is_empty() {
-            return Err(Failure::Source(name));
+            return Err(RewriteError::Source(name));
         }
         if let Some(open) = self.open.filter(|open| open.partition == row.partition) {
             if row.base < open.end() {
-                return Err(Failure::Source(name));
+                return Err(RewriteError::Source(name));
             }
             if row.base > open.end() || self.raw.len() + bytes.len() > BLOCK_BYTES {
                 self.finish_block(compression)?;
@@ -109,16 +109,16 @@ impl<'a> Rewrite<'a> {
         Ok(())
     }
 
-    fn finish_block(&mut self, compression: Compression) -> Result<(), Failure> {
+    fn finish_block(&mut self, compression: Compression) -> Result<(), RewriteError> {
         let Some(row) = self.open.take() else { return Ok(()) };
         let written = self.writer.compress(row, &self.raw, &mut self.compressor, compression);
         self.raw.clear();
-        written.map_err(|_| Failure::Storage)
+        written.map_err(|_| RewriteError::Storage)
     }
 
     /// Makes the file durable, but for its name; returns what it holds of each candidate's stream.
-    pub(super) fn finish(self, name: SegmentName, candidates: &[Candidate]) -> Result<Vec<SegmentPart>, Failure> {
-        let rows = self.writer.finish().map_err(|_| Failure::Storage)?;
+    pub(super) fn finish(self, name: SegmentName, candidates: &[Candidate]) -> Result<Vec<SegmentPart>, RewriteError> {
+        let rows = self.writer.finish().map_err(|_| RewriteError::Storage)?;
         let part = |candidate: &Candidate| {
             let mut part = SegmentPart::new(name);
             part.add_blocks(rows.iter().filter(|row| row.stream == candidate.stream.id()).map(BlockRow::span));
@@ -126,7 +126,7 @@ impl<'a> Rewrite<'a> {
             // What was read was checked block by block; this would be a defect of the merge itself.
             let is_whole = part.spans == spans(&candidate.parts);
             let last = candidate.parts.last().map_or(name, |part| part.name);
-            if is_whole { Ok(part) } else { Err(Failure::Source(last)) }
+            if is_whole { Ok(part) } else { Err(RewriteError::Source(last)) }
         };
         candidates.iter().map(part).collect()
     }

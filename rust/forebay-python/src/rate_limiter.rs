@@ -10,7 +10,7 @@ use crate::error::raise;
 /// What requests of one token are charged to.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
-pub struct Account(pub Arc<forebay_core::Account>);
+pub struct RateLimiter(pub Arc<forebay_core::RateLimiter>);
 
 /// So much a second, so much at once.
 pub type RateTuple = (u64, u64);
@@ -28,10 +28,10 @@ pub fn rates(events: Option<RateTuple>, bytes: Option<RateTuple>) -> Result<Quot
 }
 
 #[pymethods]
-impl Account {
+impl RateLimiter {
     #[new]
     fn new(name: &str) -> Self {
-        Self(forebay_core::Account::new(name))
+        Self(forebay_core::RateLimiter::new(name))
     }
 
     #[getter]

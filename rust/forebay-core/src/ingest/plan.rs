@@ -2,28 +2,28 @@
 
 use std::io::Write;
 
-use super::events::{BatchOutline, EventOutline};
-use super::publish::PublishOutline;
-use super::quarantine::QuarantineOutline;
+use super::events::{BatchPlan, EventPlan};
+use super::publish::PublishPlan;
+use super::quarantine::QuarantinePlan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::commit::Receipt;
 
-/// One shape's answer, before the commit. The same request has the same outline when it is repeated.
+/// One shape's answer, before the commit. The same request has the same plan when it is repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outline {
+pub enum ResponsePlan {
     /// `{"status":"accepted"}`.
     Accepted,
     /// The same, with the events that were put aside: their sender asked for that.
-    Quarantined(Box<QuarantineOutline>),
+    Quarantined(Box<QuarantinePlan>),
     /// Of one or more events for a stream.
-    Published(Box<PublishOutline>),
+    Published(Box<PublishPlan>),
     /// Of a single event of the events API.
-    Event(Box<EventOutline>),
+    Event(Box<EventPlan>),
     /// Of a batch of them.
-    EventBatch(Box<BatchOutline>),
+    EventBatch(Box<BatchPlan>),
 }
 
-impl Outline {
+impl ResponsePlan {
     /// Status and JSON body.
     ///
     /// # Errors
@@ -32,10 +32,10 @@ impl Outline {
     pub(crate) fn answer(&self, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
         match self {
             Self::Accepted => Ok((202, br#"{"status":"accepted"}"#.to_vec())),
-            Self::Quarantined(outline) => Ok((202, outline.answer(receipt)?)),
-            Self::Published(outline) => outline.answer(receipt),
-            Self::Event(outline) => Ok((200, outline.answer(receipt))),
-            Self::EventBatch(outline) => outline.answer(receipt),
+            Self::Quarantined(plan) => Ok((202, plan.answer(receipt)?)),
+            Self::Published(plan) => plan.answer(receipt),
+            Self::Event(plan) => Ok((200, plan.answer(receipt))),
+            Self::EventBatch(plan) => plan.answer(receipt),
         }
     }
 
@@ -45,8 +45,8 @@ impl Outline {
     pub fn results(&self) -> usize {
         match self {
             Self::Accepted | Self::Quarantined(_) | Self::Event(_) => 1,
-            Self::Published(outline) => outline.partitions.len() + outline.failures.len(),
-            Self::EventBatch(outline) => outline.failures.len(),
+            Self::Published(plan) => plan.partitions.len() + plan.failures.len(),
+            Self::EventBatch(plan) => plan.failures.len(),
         }
     }
 }

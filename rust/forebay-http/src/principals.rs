@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use forebay_core::{Account, AllowedKeys};
+use forebay_core::{AllowedKeys, RateLimiter};
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
@@ -12,56 +12,57 @@ const BEARER: &[u8] = b"bearer ";
 
 /// What one token may do on the ingest routes.
 #[derive(Clone, Debug, Default)]
-pub struct Grant {
+pub struct Principal {
     /// The scope of its idempotency keys: the token's digest, empty without authentication.
     pub scope: Vec<u8>,
     /// The only projects that it may write; `None` for all.
     pub allowed: Option<AllowedKeys>,
     /// What its events are charged to.
-    pub account: Option<Arc<Account>>,
+    pub limiter: Option<Arc<RateLimiter>>,
 }
 
-type ByDigest = HashMap<[u8; 32], Arc<Grant>>;
+type ByDigest = HashMap<[u8; 32], Arc<Principal>>;
 
 /// Who may ingest: every token with the role, by its SHA-256; or everybody.
 ///
 /// The look-up is by the digest, so that its time tells nothing of a secret.
-pub struct Grants(RwLock<Table>);
+pub struct Principals(RwLock<Table>);
 
 enum Table {
-    Everybody(Arc<Grant>),
+    Everybody(Arc<Principal>),
     Tokens(ByDigest),
 }
 
-impl Default for Grants {
+impl Default for Principals {
     /// Nobody.
     fn default() -> Self {
         Self(RwLock::new(Table::Tokens(HashMap::new())))
     }
 }
 
-impl fmt::Debug for Grants {
+impl fmt::Debug for Principals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Grants").finish_non_exhaustive()
+        f.debug_struct("Principals").finish_non_exhaustive()
     }
 }
 
-impl Grants {
+impl Principals {
     /// Authentication is off.
     pub fn let_everybody_in(&self) {
         *self.0.write() = Table::Everybody(Arc::default());
     }
 
     /// Only these, from now on. A digest that has not 32 bytes is nobody's.
-    pub fn set(&self, tokens: impl IntoIterator<Item = Grant>) {
-        let by_digest = |grant: Grant| Some((<[u8; 32]>::try_from(&grant.scope[..]).ok()?, Arc::new(grant)));
+    pub fn set(&self, tokens: impl IntoIterator<Item = Principal>) {
+        let by_digest =
+            |principal: Principal| Some((<[u8; 32]>::try_from(&principal.scope[..]).ok()?, Arc::new(principal)));
         *self.0.write() = Table::Tokens(tokens.into_iter().filter_map(by_digest).collect());
     }
 
-    /// The grant that a request's `Authorization` header stands for; `None` when there is none.
-    pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<Arc<Grant>> {
+    /// The principal that a request's `Authorization` header stands for; `None` when there is none.
+    pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<Arc<Principal>> {
         match &*self.0.read() {
-            Table::Everybody(grant) => Some(Arc::clone(grant)),
+            Table::Everybody(principal) => Some(Arc::clone(principal)),
             Table::Tokens(tokens) => {
                 let given = authorization.filter(|given| given.len() <= MAX_AUTHORIZATION_BYTES)?;
                 let digest: [u8; 32] = Sha256::digest(secret(given)).into();
@@ -82,32 +83,32 @@ fn secret(given: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn token(secret: &str) -> Grant {
-        Grant { scope: Sha256::digest(secret).to_vec(), ..Grant::default() }
+    fn token(secret: &str) -> Principal {
+        Principal { scope: Sha256::digest(secret).to_vec(), ..Principal::default() }
     }
 
     #[test]
     fn a_token_is_found_with_and_without_its_scheme() {
-        let grants = Grants::default();
-        assert!(grants.find(Some(b"one")).is_none());
-        grants.set([token("one"), token("two"), Grant { scope: b"short".to_vec(), ..Grant::default() }]);
+        let principals = Principals::default();
+        assert!(principals.find(Some(b"one")).is_none());
+        principals.set([token("one"), token("two"), Principal { scope: b"short".to_vec(), ..Principal::default() }]);
         for header in ["one", "Bearer one", "bearer  one ", "BEARER two"] {
-            assert!(grants.find(Some(header.as_bytes())).is_some(), "{header}");
+            assert!(principals.find(Some(header.as_bytes())).is_some(), "{header}");
         }
         for header in ["", "three", "Basic one", "Bearer", "Bearer ", "on", "oneone"] {
-            assert!(grants.find(Some(header.as_bytes())).is_none(), "{header}");
+            assert!(principals.find(Some(header.as_bytes())).is_none(), "{header}");
         }
-        assert!(grants.find(None).is_none());
-        assert!(grants.find(Some(format!("Bearer {}one", " ".repeat(300)).as_bytes())).is_none());
-        grants.set([]);
-        assert!(grants.find(Some(b"one")).is_none());
+        assert!(principals.find(None).is_none());
+        assert!(principals.find(Some(format!("Bearer {}one", " ".repeat(300)).as_bytes())).is_none());
+        principals.set([]);
+        assert!(principals.find(Some(b"one")).is_none());
     }
 
     #[test]
     fn without_authentication_everybody_has_one_scope() {
-        let grants = Grants::default();
-        grants.let_everybody_in();
-        assert!(grants.find(None).is_some_and(|grant| grant.scope.is_empty()));
-        assert!(grants.find(Some(b"anything")).is_some());
+        let principals = Principals::default();
+        principals.let_everybody_in();
+        assert!(principals.find(None).is_some_and(|principal| principal.scope.is_empty()));
+        assert!(principals.find(Some(b"anything")).is_some());
     }
 }

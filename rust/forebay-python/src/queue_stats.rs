@@ -7,10 +7,10 @@ const MICROS_PER_MILLISECOND: f64 = 1e3;
 /// What waits and what was done, at one time.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
-pub struct Pulse(pub forebay_core::Pulse);
+pub struct QueueStats(pub forebay_core::QueueStats);
 
 #[pymethods]
-impl Pulse {
+impl QueueStats {
     #[getter]
     fn jobs_waiting(&self) -> usize {
         self.0.jobs_waiting

@@ -2,12 +2,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use forebay_core::{Completer, Inbox, Receipt, Result, Ticket};
+use forebay_core::{Completer, CompletionId, EventQueue, Receipt, Result};
 use parking_lot::Mutex;
 
 /// What comes of a request that was submitted.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum ClientEvent {
     /// Its end.
     Settled(Result<Receipt>),
     /// Nothing yet: until then the sender waits.
@@ -17,30 +17,30 @@ pub(crate) enum Outcome {
 /// Outcomes on their way from the engine's threads to the front's: one wake-up for all of a commit. Bounded by the
 /// requests under way.
 #[derive(Debug)]
-pub(crate) struct Mailbox {
-    letters: Inbox<(Ticket, Outcome)>,
+pub(crate) struct CompletionQueue {
+    completions: EventQueue<(CompletionId, ClientEvent)>,
     stop: Mutex<Option<Instant>>,
 }
 
-impl Mailbox {
+impl CompletionQueue {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { letters: Inbox::new()?, stop: Mutex::default() })
+        Ok(Self { completions: EventQueue::new()?, stop: Mutex::default() })
     }
 
     /// Readable while there is something.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.letters.as_fd()
+        self.completions.as_fd()
     }
 
     /// Swaps what has come for `into`, which is empty and keeps its memory.
-    pub(crate) fn take(&self, into: &mut Vec<(Ticket, Outcome)>) {
-        self.letters.take(into);
+    pub(crate) fn take(&self, into: &mut Vec<(CompletionId, ClientEvent)>) {
+        self.completions.take(into);
     }
 
     /// Asks the front to end, by `deadline` at the latest.
     pub(crate) fn ask_to_stop(&self, deadline: Instant) {
         *self.stop.lock() = Some(deadline);
-        self.letters.wake();
+        self.completions.wake();
     }
 
     /// By when it has to end.
@@ -49,16 +49,16 @@ impl Mailbox {
     }
 }
 
-impl Completer for Mailbox {
-    fn complete(&self, ticket: Ticket, outcome: Result<Receipt>) {
-        self.letters.put((ticket, Outcome::Settled(outcome)));
+impl Completer for CompletionQueue {
+    fn complete(&self, completion: CompletionId, outcome: Result<Receipt>) {
+        self.completions.put((completion, ClientEvent::Settled(outcome)));
     }
 
-    fn due(&self, ticket: Ticket, due: Instant) {
-        self.letters.put((ticket, Outcome::Due(due)));
+    fn due(&self, completion: CompletionId, due: Instant) {
+        self.completions.put((completion, ClientEvent::Due(due)));
     }
 
     fn wake(&self) {
-        self.letters.wake();
+        self.completions.wake();
     }
 }

@@ -11,7 +11,7 @@ use crate::telemetry::Counter;
 /// One token's quota and usage. It outlives the requests that are charged to it, so that limits and counts go on when
 /// the tokens are read anew.
 #[derive(Debug)]
-pub struct Account {
+pub struct RateLimiter {
     name: String,
     number: u32,
     /// Its limits.
@@ -28,11 +28,11 @@ pub struct Account {
     held: AtomicU64,
 }
 
-/// The number of the next account; 0 is nobody's.
+/// The number of the next limiter; 0 is nobody's.
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
-impl Account {
-    /// An account without limits.
+impl RateLimiter {
+    /// An limiter without limits.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Arc<Self> {
         Arc::new(Self {
@@ -80,54 +80,54 @@ impl Account {
 }
 
 /// A request that is charged to its sender and to its stream; both get it back when this is dropped without
-/// [`Charge::settle`].
+/// [`Reservation::settle`].
 #[derive(Debug)]
 #[must_use]
-pub struct Charge<'a> {
-    account: Option<&'a Account>,
+pub struct Reservation<'a> {
+    limiter: Option<&'a RateLimiter>,
     stream: &'a Quota,
     cost: Cost,
 }
 
-impl<'a> Charge<'a> {
+impl<'a> Reservation<'a> {
     /// Charges both, or neither.
     ///
     /// # Errors
     /// `Saturated` with the time until the request fits; `PayloadTooLarge` when it never does.
-    pub fn take(account: Option<&'a Account>, stream: &'a Quota, stream_name: &str, cost: Cost) -> Result<Self> {
+    pub fn acquire(limiter: Option<&'a RateLimiter>, stream: &'a Quota, stream_name: &str, cost: Cost) -> Result<Self> {
         let refused = |error: Error| {
-            if let Some(account) = account {
-                account.refusals.increment();
+            if let Some(limiter) = limiter {
+                limiter.refusals.increment();
             }
             error
         };
-        if let Some(account) = account {
-            let taken = account.quota.take(cost);
-            taken.map_err(|short| refused(short.refusal(&format!("the token {:?}", account.name))))?;
+        if let Some(limiter) = limiter {
+            let taken = limiter.quota.take(cost);
+            taken.map_err(|short| refused(short.refusal(&format!("the token {:?}", limiter.name))))?;
         }
         stream.take(cost).map_err(|short| {
-            if let Some(account) = account {
-                account.quota.give_back(cost);
+            if let Some(limiter) = limiter {
+                limiter.quota.give_back(cost);
             }
             refused(short.refusal(&format!("the stream {stream_name:?}")))
         })?;
-        Ok(Self { account, stream, cost })
+        Ok(Self { limiter, stream, cost })
     }
 
     /// The request is on its way to the log: what was charged stays charged, and counts as used.
-    pub fn settle(self) {
-        if let Some(account) = self.account {
-            account.events.add(self.cost.events);
-            account.bytes.add(self.cost.bytes);
+    pub fn confirm(self) {
+        if let Some(limiter) = self.limiter {
+            limiter.events.add(self.cost.events);
+            limiter.bytes.add(self.cost.bytes);
         }
         std::mem::forget(self);
     }
 }
 
-impl Drop for Charge<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        if let Some(account) = self.account {
-            account.quota.give_back(self.cost);
+        if let Some(limiter) = self.limiter {
+            limiter.quota.give_back(self.cost);
         }
         self.stream.give_back(self.cost);
     }
@@ -145,35 +145,35 @@ mod tests {
         QuotaRates { events: Some(Rate::new(per_second, burst).unwrap()), bytes: None }
     }
 
-    fn usage(account: &Account) -> (u64, u64, u64) {
-        (account.events.get(), account.bytes.get(), account.refusals.get())
+    fn usage(limiter: &RateLimiter) -> (u64, u64, u64) {
+        (limiter.events.get(), limiter.bytes.get(), limiter.refusals.get())
     }
 
     const COST: Cost = Cost { events: 10, bytes: 100 };
 
     #[test]
     fn a_charge_counts_when_it_is_settled_and_is_given_back_when_not() {
-        let (account, stream) = (Account::new("shop"), Quota::new(limited(1, 10)));
-        account.quota.set(limited(1, 10));
-        drop(Charge::take(Some(&account), &stream, "logs", COST).unwrap());
-        assert_eq!(usage(&account), (0, 0, 0));
-        Charge::take(Some(&account), &stream, "logs", COST).unwrap().settle();
-        assert_eq!(usage(&account), (10, 100, 0));
-        let refused = Charge::take(Some(&account), &stream, "logs", COST).unwrap_err();
+        let (limiter, stream) = (RateLimiter::new("shop"), Quota::new(limited(1, 10)));
+        limiter.quota.set(limited(1, 10));
+        drop(Reservation::acquire(Some(&limiter), &stream, "logs", COST).unwrap());
+        assert_eq!(usage(&limiter), (0, 0, 0));
+        Reservation::acquire(Some(&limiter), &stream, "logs", COST).unwrap().confirm();
+        assert_eq!(usage(&limiter), (10, 100, 0));
+        let refused = Reservation::acquire(Some(&limiter), &stream, "logs", COST).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Saturated);
         assert!(refused.detail().starts_with("the token \"shop\" may take 1 events a second and 10 at once"));
         assert!(refused.retry_after().unwrap().as_secs_f64() > 9.0);
-        assert_eq!(usage(&account), (10, 100, 1));
+        assert_eq!(usage(&limiter), (10, 100, 1));
     }
 
     #[test]
     fn what_the_stream_refuses_costs_the_token_nothing() {
-        let (account, stream) = (Account::new("shop"), Quota::new(limited(1, 5)));
-        account.quota.set(limited(1, 10));
-        let refused = Charge::take(Some(&account), &stream, "orders", COST).unwrap_err();
+        let (limiter, stream) = (RateLimiter::new("shop"), Quota::new(limited(1, 5)));
+        limiter.quota.set(limited(1, 10));
+        let refused = Reservation::acquire(Some(&limiter), &stream, "orders", COST).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::PayloadTooLarge);
         assert!(refused.detail().contains("more than the burst of 5 that the stream \"orders\" may take at once"));
-        assert_eq!(usage(&account), (0, 0, 1));
-        assert!(account.quota.take(COST).is_ok());
+        assert_eq!(usage(&limiter), (0, 0, 1));
+        assert!(limiter.quota.take(COST).is_ok());
     }
 }
