@@ -14,7 +14,7 @@ from forebay._forebay import Engine
 from forebay.server import api
 from forebay.server.app import App
 from forebay.server.config import Settings
-from forebay.server.http.auth import Guard
+from forebay.server.http.auth import Authenticator
 from forebay.server.http.router import Route
 from support.harness import RunningServer
 
@@ -66,7 +66,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
         settings = Settings(data_dir=str(tmp_path_factory.mktemp("table") / "data"))
         engine = Engine(settings.data_dir, settings.engine_options())
         try:
-            app = App(engine, settings, Guard(None))
+            app = App(engine, settings, Authenticator(None))
             found = api.routes(app)
             await app.close()
             return found

@@ -318,7 +318,7 @@ class Front:
         connections: int,
     ) -> Front:
         """`listener` is a descriptor, of which it makes a copy."""
-    def set_principals(self, grants: list[tuple[bytes, Projects | None, RateLimiter | None]] | None) -> None:
+    def set_principals(self, principals: list[tuple[bytes, Projects | None, RateLimiter | None]] | None) -> None:
         """Who may ingest from now on: (SHA-256 of the token, its projects, its account) of each, or None for everybody.
         Nobody at first."""
     def stats(self) -> tuple[int, int, int]:

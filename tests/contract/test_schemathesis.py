@@ -42,7 +42,7 @@ SETTINGS = """
 [parameters]
 # A long poll that is asked for 30 seconds takes them.
 "query.timeout" = 20
-# With `quarantine`, what does not fit is accepted and put aside.
+# With `quarantine`, what does not fit is accepted and quarantined.
 "header.Forebay-On-Invalid" = "refuse"
 
 # It would run whatever load fits the description, up to a million events a second for an hour.

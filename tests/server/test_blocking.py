@@ -13,7 +13,7 @@ from forebay import errors
 from forebay._forebay import Engine
 from forebay.server.app import READ_THREADS, App
 from forebay.server.config import Settings
-from forebay.server.http.auth import Guard
+from forebay.server.http.auth import Authenticator
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_who_waits_for_a_disk_that_hangs_is_told_so(
     ran: list[int] = []
 
     async def run() -> None:
-        app = App(*engine, Guard(None))
+        app = App(*engine, Authenticator(None))
         hanging = [asyncio.create_task(app.blocking(answers.wait)) for _ in range(READ_THREADS)]
         behind = [asyncio.create_task(app.blocking(ran.append, number)) for number in range(3)]
         done, waiting = await asyncio.wait([*hanging, *behind], timeout=20)

@@ -15,15 +15,15 @@ from forebay._forebay import Engine, Front, MemoryBudget
 from forebay.errors import ForebayError
 from forebay.server import api
 from forebay.server.broadcast.live import LiveMetrics
-from forebay.server.broadcast.metrics import Hub
-from forebay.server.broadcast.polls import Polls
+from forebay.server.broadcast.long_polls import LongPolls
+from forebay.server.broadcast.metrics import MetricsBroadcaster
 from forebay.server.broadcast.sessions import Sessions
 from forebay.server.config import Settings
-from forebay.server.health import Health, Sources, figures
-from forebay.server.http.auth import EVERYTHING, Grant, Guard
+from forebay.server.health import CheckContext, Health, figures
+from forebay.server.http.auth import EVERYTHING, Authenticator, Principal
 from forebay.server.http.deliveries import SMALL_BYTES, Deliveries, Room
 from forebay.server.http.descriptors import Descriptors
-from forebay.server.http.dialects import Family, family_of, render
+from forebay.server.http.error_envelopes import Family, family_of, render
 from forebay.server.http.request import Request, linger, shown
 from forebay.server.http.response import Response
 from forebay.server.http.router import Role, Route, Router
@@ -43,7 +43,7 @@ READ_THREADS = 4
 BLOCKING_SECONDS = 60.0
 """Bounds a read from a disk that hangs, as a sender's wait for a commit is bounded."""
 
-TEND_SECONDS = 0.5
+REFRESH_SECONDS = 0.5
 """How often the token file is looked at, and so how long a revoked token is still good for. What it holds open ends
 within `CLOSE_SECONDS` of WebSockets more: two seconds in all."""
 
@@ -51,24 +51,24 @@ within `CLOSE_SECONDS` of WebSockets more: two seconds in all."""
 class App:
     """Everything a route may use: the engine, the settings, a pool for blocking reads."""
 
-    def __init__(self, engine: Engine, settings: Settings, guard: Guard) -> None:
+    def __init__(self, engine: Engine, settings: Settings, authenticator: Authenticator) -> None:
         self.engine = engine
         self.settings = settings
-        self.guard = guard
-        self.tickets = Tickets(guard)
-        self.sessions = Sessions(guard)
+        self.authenticator = authenticator
+        self.tickets = Tickets(authenticator)
+        self.sessions = Sessions(authenticator)
         self.allowance = MemoryBudget(settings.max_reading_bytes)
         self.stopping = asyncio.Event()
-        self.polls = Polls(engine, self.stopping)
+        self.polls = LongPolls(engine, self.stopping)
         self.live = LiveMetrics(engine, lambda: self.health.status)
         self.health = Health(
-            Sources(engine, settings, self.allowance, lambda: figures(self.live.current()), self.stopping.is_set)
+            CheckContext(engine, settings, self.allowance, lambda: figures(self.live.current()), self.stopping.is_set)
         )
         self.load_test = LoadTest(engine)
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
         self.descriptors = Descriptors()
         self.deliveries = Deliveries()
-        self.websockets = Hub(self)
+        self.websockets = MetricsBroadcaster(self)
         self.router = Router(api.routes(self))
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -95,11 +95,11 @@ class App:
     async def _upgrade(self, scope: Scope, protocol: WebSocketProtocol) -> None:
         """Answers a request for a WebSocket, which any request may be, and serves it to its end."""
         try:
-            route, _bound, grant = self._admit(scope)
+            route, _bound, principal = self._admit(scope)
             route.parameters.parse(scope.query_string)
             if route.upgrade is None:
                 raise errors.InvalidRequest(f"{shown(scope.path)} is no WebSocket: ask for no upgrade to one")
-            await route.upgrade(scope, protocol, grant)
+            await route.upgrade(scope, protocol, principal)
         except ForebayError as error:
             refuse(render(family_of(scope.path), error), scope, protocol, self.descriptors)
         except asyncio.CancelledError:
@@ -122,19 +122,19 @@ class App:
         path = scope.path
         request: Request | None = None
         try:
-            route, bound, grant = self._admit(scope)
+            route, bound, principal = self._admit(scope)
             request = Request(
                 scope,
                 protocol,
                 bound,
-                grant=grant,
+                principal=principal,
                 parameters=route.parameters,
                 body_limit=route.body_limit,
                 body_seconds=self.settings.body_timeout_seconds,
                 allowance=self.allowance,
             )
             response = await route.answer(request)
-            room = await self._room(response, scope, grant) if isinstance(response, Response) else None
+            room = await self._room(response, scope, principal) if isinstance(response, Response) else None
         except ForebayError as error:
             await self._refuse(family_of(path), error, scope, protocol, request)
             return
@@ -156,7 +156,7 @@ class App:
             self.deliveries.follow(room, self.descriptors.find(scope.client))
         response.send(protocol)
 
-    async def _room(self, response: Response, scope: Scope, grant: Grant) -> Room | None:
+    async def _room(self, response: Response, scope: Scope, principal: Principal) -> Room | None:
         """Reserves the memory of a large answer until it is delivered; None for one that need not be followed."""
         size = len(response.body)
         if size <= SMALL_BYTES or scope.method == "HEAD":
@@ -164,7 +164,7 @@ class App:
                 response.room.release()
             return None
         if response.room is None:
-            return await self.deliveries.room(grant.digest, size)
+            return await self.deliveries.room(principal.digest, size)
         response.room.shrink(size)
         return response.room
 
@@ -175,7 +175,7 @@ class App:
             # Its status went out long ago: all that is left is to end it.
             log.exception("a stream of events failed", path=scope.path, error=str(error))
 
-    def _admit(self, scope: Scope) -> tuple[Route, dict[str, str], Grant]:
+    def _admit(self, scope: Scope) -> tuple[Route, dict[str, str], Principal]:
         """The route, its bound segments and what the sender may do. Who has no token is not told what routes there
         are. HTTP/1.1 asks for a Host (RFC 9112, section 3.2)."""
         if scope.http_version == "1.1" and "host" not in scope.headers:
@@ -183,11 +183,11 @@ class App:
         try:
             route, bound = self.router.find(scope.method, scope.path)
         except (errors.NotFound, errors.MethodNotAllowed):
-            self.guard.require(scope.headers, Role.NONE)
+            self.authenticator.require(scope.headers, Role.NONE)
             raise
-        return route, bound, self._grant(route, scope)
+        return route, bound, self._authenticate(route, scope)
 
-    def _grant(self, route: Route, scope: Scope) -> Grant:
+    def _authenticate(self, route: Route, scope: Scope) -> Principal:
         """What the sender may do, which includes the route's role. A ticket goes before the header: behind a proxy with
         Basic authentication a browser sends a header of its own."""
         if route.role is Role.NONE:
@@ -197,7 +197,7 @@ class App:
             if route.upgrade is not None:
                 return self.tickets.require(ticket, route.role)
             return self.tickets.reopen(ticket, route.role, f"{scope.path}?{scope.query_string}")
-        return self.guard.require(scope.headers, route.role)
+        return self.authenticator.require(scope.headers, route.role)
 
     async def _refuse(
         self, family: Family, error: ForebayError, scope: Scope, protocol: HttpProtocol, request: Request | None
@@ -223,11 +223,11 @@ class App:
                 f"the log did not answer within {BLOCKING_SECONDS:g} seconds; the outcome is unknown"
             ) from None
 
-    async def tend(self) -> None:
+    async def refresh_loop(self) -> None:
         """Looks after the live figures, until the server stops."""
         await self._regularly(self._watch)
 
-    async def tend_tokens(self) -> None:
+    async def token_refresh_loop(self) -> None:
         """Takes in changed tokens, until the server stops."""
         await self._regularly(self._take_in_tokens)
 
@@ -239,16 +239,16 @@ class App:
                 # The next round may work; without one, a token that is revoked later would be good for ever.
                 log.exception("what is looked at regularly failed", error=str(error))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.stopping.wait(), TEND_SECONDS)
+                await asyncio.wait_for(self.stopping.wait(), REFRESH_SECONDS)
 
     async def _watch(self) -> None:
         self.live.watch()
 
     async def _take_in_tokens(self) -> None:
         # On a thread: a data directory whose storage stands still must not stop the event loop.
-        if await asyncio.to_thread(self.guard.refresh):
+        if await asyncio.to_thread(self.authenticator.refresh):
             if self.front is not None:
-                self.front.set_principals(self.guard.ingesting())
+                self.front.set_principals(self.authenticator.ingesting())
             self.sessions.recheck()
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ from forebay.errors import ConfigError
 from forebay.server import open_files
 from forebay.server.app import App
 from forebay.server.config import Settings
-from forebay.server.http.auth import Guard, guard
+from forebay.server.http.auth import Authenticator, authenticator
 from forebay.server.http.gateway import BACKLOG, Gateway, batch_scheduling
 
 log = structlog.get_logger("forebay.server")
@@ -39,7 +39,7 @@ def serve(settings: Settings) -> None:
         engine = Engine(settings.data_dir, settings.engine_options())
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_run(settings, engine, guard(settings.data_dir, no_auth=settings.no_auth), listener))
+                runner.run(_run(settings, engine, authenticator(settings.data_dir, no_auth=settings.no_auth), listener))
         finally:
             engine.close()
     finally:
@@ -71,7 +71,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: socket.socket) -> None:
+async def _run(settings: Settings, engine: Engine, guarded: Authenticator, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     app = App(engine, settings, guarded)
     await app.blocking(engine.keep_history)
@@ -81,8 +81,8 @@ async def _run(settings: Settings, engine: Engine, guarded: Guard, listener: soc
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     loop.add_reader(engine.completion_fd(), engine.drain_completions)
-    app.spawn(app.tend())
-    app.spawn(app.tend_tokens())
+    app.spawn(app.refresh_loop())
+    app.spawn(app.token_refresh_loop())
     app.spawn(app.health.run(app.stopping))
     host, port = listener.getsockname()[:2]
     behind = listen(LOOPBACK, 0)
@@ -129,5 +129,5 @@ def _front(app: App, listener: socket.socket, backend: tuple[str, int]) -> Front
         )
     # From here on the port is the front's alone, which closes it when it stops.
     listener.close()
-    front.set_principals(app.guard.ingesting())
+    front.set_principals(app.authenticator.ingesting())
     return front

@@ -45,7 +45,7 @@ class Scripted(http.server.ThreadingHTTPServer):
     def __init__(self, steps: list[Step | None]) -> None:
         self.steps = steps
         self.seen: list[tuple[str, bytes, dict[str, str]]] = []
-        self.guard = threading.Lock()
+        self.authenticator = threading.Lock()
         super().__init__(("127.0.0.1", 0), Answering)
 
     @property
@@ -59,7 +59,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
-        with self.server.guard:
+        with self.server.authenticator:
             named = {name.lower(): value for name, value in self.headers.items()}
             self.server.seen.append((self.headers["idempotency-key"], body, named))
             step = self.server.steps.pop(0) if self.server.steps else (202, DURABLE, b"{}")

@@ -8,7 +8,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from forebay.server.http.openapi import HEADERS, failures, segments
-from forebay.server.http.reply import Reply
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 from forebay.server.http.tickets import TICKET
 from support.harness import RunningServer, serving
@@ -21,7 +21,7 @@ def named(route: Route) -> str:
 def test_every_route_is_described(table: list[Route]) -> None:
     for route in table:
         assert re.fullmatch(r"[A-Z].+\.", route.summary), f"{named(route)} has no summary that is a sentence"
-        assert any(status < 400 for status in route.replies), f"{named(route)} says nothing of its success"
+        assert any(status < 400 for status in route.responses), f"{named(route)} says nothing of its success"
         assert (route.shape is not None) == (route.body_limit > 0), f"{named(route)}: body and shape go together"
         for name, text in segments(route).items():
             assert text, f"{named(route)}: {{{name}}} is not described"
@@ -32,8 +32,8 @@ def test_every_route_is_described(table: list[Route]) -> None:
                 assert row.value(str(row.default).lower() if row.default in (True, False) else str(row.default)) == (
                     row.default
                 ), f"{named(route)}: the default of {row.name} is not among its values"
-        for reply in route.replies.values():
-            assert isinstance(reply, Reply)
+        for reply in route.responses.values():
+            assert isinstance(reply, ResponseSpec)
             assert set(reply.headers) <= set(HEADERS), f"{named(route)}: a header that HEADERS does not have"
             assert (reply.shape is not None) == (reply.media == "application/json"), named(route)
 

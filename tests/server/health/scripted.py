@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from forebay._forebay import MemoryBudget
 from forebay.server.config import Settings
-from forebay.server.health.sources import Figures, Sources
+from forebay.server.health.context import CheckContext, Figures
 
 MIB = 1 << 20
 
@@ -92,6 +92,6 @@ class World:
     stopping: bool = False
 
     @property
-    def sources(self) -> Sources:
+    def context(self) -> CheckContext:
         engine = cast("Any", self.engine)
-        return Sources(engine, self.settings, self.allowance, lambda: self.figures, lambda: self.stopping)
+        return CheckContext(engine, self.settings, self.allowance, lambda: self.figures, lambda: self.stopping)

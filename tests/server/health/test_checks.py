@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from forebay.server.config import Settings
+from forebay.server.health.check_result import CheckResult, Level
 from forebay.server.health.checks import all_checks
 from forebay.server.health.checks.resources import memory_limit, resident_bytes
 from forebay.server.health.checks.storage import PROBE_FILE, write_probe
-from forebay.server.health.finding import Finding, Level
-from forebay.server.health.sources import Figures
+from forebay.server.health.context import Figures
 from server.health.scripted import MIB, NAMES, QueueStats, World
 
 
@@ -23,15 +23,15 @@ def world(directory: Path, **settings: Any) -> World:
 
 class Checks:
     def __init__(self, world: World) -> None:
-        self._checks = dict(all_checks(world.sources, lambda: world.figures, world.clock))
+        self._checks = dict(all_checks(world.context, lambda: world.figures, world.clock))
 
-    def __call__(self, name: str) -> Finding:
+    def __call__(self, name: str) -> CheckResult:
         return self._checks[name]()
 
 
 def test_there_are_seven(tmp_path: Path) -> None:
     there = world(tmp_path)
-    names = [name for name, _check in all_checks(there.sources, lambda: there.figures, there.clock)]
+    names = [name for name, _check in all_checks(there.context, lambda: there.figures, there.clock)]
     assert names == NAMES
     for name in names:
         assert Checks(there)(name).level is Level.PASS, name

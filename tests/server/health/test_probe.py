@@ -6,16 +6,16 @@ import asyncio
 import threading
 import time
 
-from forebay.server.health.finding import Finding, Level
+from forebay.server.health.check_result import CheckResult, Level
 from forebay.server.health.probe import Probe
 
 
-def passes() -> Finding:
-    return Finding(messages=["fine"], metadata={"figure": 1})
+def passes() -> CheckResult:
+    return CheckResult(messages=["fine"], metadata={"figure": 1})
 
 
 def test_it_says_what_was_found_and_how_long_it_took() -> None:
-    def slow() -> Finding:
+    def slow() -> CheckResult:
         time.sleep(0.02)
         return passes()
 
@@ -33,7 +33,7 @@ def test_a_blocked_check_blocks_neither_the_loop_nor_a_second_thread() -> None:
     release = threading.Event()
     entered: list[int] = []
 
-    def stuck() -> Finding:
+    def stuck() -> CheckResult:
         entered.append(1)
         release.wait(30)
         return passes()
@@ -64,7 +64,7 @@ def test_a_blocked_check_blocks_neither_the_loop_nor_a_second_thread() -> None:
 
 
 def test_a_check_that_fails_is_critical_and_can_run_again() -> None:
-    def fails() -> Finding:
+    def fails() -> CheckResult:
         raise ZeroDivisionError("nothing left")
 
     async def main() -> None:

@@ -22,7 +22,7 @@ def test_everybody_who_asks_at_once_gets_one_answer(tmp_path: Path) -> None:
     there = world(tmp_path)
 
     async def main() -> None:
-        health = Health(there.sources, there.clock)
+        health = Health(there.context, there.clock)
         reports = await asyncio.gather(*(health.check() for _ in range(100)))
         assert all(report is reports[0] for report in reports)
         there.clock.now = 0.99
@@ -37,7 +37,7 @@ def test_who_goes_away_does_not_take_the_answer_from_the_others(tmp_path: Path) 
     there = world(tmp_path)
 
     async def main() -> None:
-        health = Health(there.sources, there.clock)
+        health = Health(there.context, there.clock)
         first, second = asyncio.ensure_future(health.check()), asyncio.ensure_future(health.check())
         await asyncio.sleep(0)
         first.cancel()
@@ -50,7 +50,7 @@ def test_statuses_add_up_and_transitions_are_logged_once(tmp_path: Path) -> None
     there = world(tmp_path, health_recovery_seconds=10)
 
     async def main() -> list[str]:
-        health = Health(there.sources, there.clock)
+        health = Health(there.context, there.clock)
         statuses: list[str] = []
         for now, mode in enumerate(("running", "full", "running", "full", *["running"] * 12)):
             there.clock.now = 2.0 * now
@@ -80,7 +80,7 @@ def test_statuses_add_up_and_transitions_are_logged_once(tmp_path: Path) -> None
 def test_a_warning_degrades(tmp_path: Path) -> None:
     there = world(tmp_path)
     there.engine.state["sealer_stuck"] = "why"
-    report = asyncio.run(Health(there.sources, there.clock).check())
+    report = asyncio.run(Health(there.context, there.clock).check())
     assert (report.status, report.summary.warning) == ("degraded", 1)
 
 
@@ -88,7 +88,7 @@ def test_a_status_that_is_held_says_so(tmp_path: Path) -> None:
     there = world(tmp_path)
 
     async def main() -> str:
-        health = Health(there.sources, there.clock)
+        health = Health(there.context, there.clock)
         there.engine.state["sealer_stuck"] = "why"
         await health.check()
         there.engine.state["sealer_stuck"] = None
@@ -105,14 +105,14 @@ def test_before_the_first_check_it_is_what_the_log_says(tmp_path: Path, mode: st
     there = world(tmp_path)
     there.engine.state["mode"] = mode
     expected = "healthy" if mode == "running" else "unhealthy"
-    assert Health(there.sources, there.clock).status == expected
+    assert Health(there.context, there.clock).status == expected
 
 
 def test_the_round_goes_on_until_the_server_stops(tmp_path: Path) -> None:
     there = world(tmp_path, health_interval_seconds=0.2)
 
     async def main() -> None:
-        health = Health(there.sources)
+        health = Health(there.context)
         stopping = asyncio.Event()
         round_ = asyncio.ensure_future(health.run(stopping))
         first = await health.check()

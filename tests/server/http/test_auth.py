@@ -6,7 +6,7 @@ import structlog
 
 from forebay import errors
 from forebay.errors import ConfigError
-from forebay.server.http.auth import EVERYTHING, MAX_HEADER_CHARACTERS, Guard, guard
+from forebay.server.http.auth import EVERYTHING, MAX_HEADER_CHARACTERS, Authenticator, authenticator
 from forebay.server.http.router import Role
 from forebay.server.http.tokens import TokenStore
 
@@ -34,7 +34,7 @@ def bearer(secret: str) -> Sent:
 def test_a_token_stands_plain_or_after_bearer(tmp_path: Path) -> None:
     store = TokenStore(tmp_path)
     secret = store.create("a", ["read"])
-    asked = Guard(store)
+    asked = Authenticator(store)
     for value in (secret, f"Bearer {secret}", f"bearer {secret}", f"BEARER  {secret}"):
         found = asked.find(Sent(authorization=value))
         assert found is not None
@@ -61,19 +61,19 @@ def test_what_is_not_the_token_is_unknown(tmp_path: Path, change: object) -> Non
     secret = store.create("a", ["read"])
     value = change(secret)  # type: ignore[operator]
     with pytest.raises(errors.Unauthorized, match="unknown"):
-        Guard(store).require(Sent(authorization=value), Role.READ)
+        Authenticator(store).require(Sent(authorization=value), Role.READ)
 
 
 def test_the_digest_itself_is_no_token(tmp_path: Path) -> None:
     store = TokenStore(tmp_path)
     store.create("a", ["read"])
-    assert Guard(store).find(bearer(store.read()[0].sha256)) is None
+    assert Authenticator(store).find(bearer(store.read()[0].sha256)) is None
 
 
 def test_no_role_implies_another(tmp_path: Path) -> None:
     store = TokenStore(tmp_path)
     secrets = {role: store.create(role.value, [role.value]) for role in Role if role is not Role.NONE}
-    asked = Guard(store)
+    asked = Authenticator(store)
     for held, secret in secrets.items():
         for wanted in Role:
             if wanted in (held, Role.NONE):
@@ -87,24 +87,24 @@ def test_no_token_is_said_to_be_missing(tmp_path: Path) -> None:
     store = TokenStore(tmp_path)
     store.create_first()
     with pytest.raises(errors.Unauthorized, match="no token was sent"):
-        Guard(store).require(Sent(), Role.NONE)
+        Authenticator(store).require(Sent(), Role.NONE)
 
 
 def test_what_is_longer_than_any_token_is_not_even_hashed(tmp_path: Path) -> None:
     store = TokenStore(tmp_path)
     assert len("Bearer " + store.create("a", ["read"])) < MAX_HEADER_CHARACTERS
-    assert Guard(store).find(Sent(authorization=" " * MAX_HEADER_CHARACTERS + "x")) is None
+    assert Authenticator(store).find(Sent(authorization=" " * MAX_HEADER_CHARACTERS + "x")) is None
 
 
 def test_without_authentication_everybody_may_do_everything() -> None:
-    assert Guard(None).require(Sent(), Role.OPS) is EVERYTHING
-    Guard(None).refresh()
+    assert Authenticator(None).require(Sent(), Role.OPS) is EVERYTHING
+    Authenticator(None).refresh()
 
 
 def test_a_change_is_taken_in_and_a_broken_file_is_not(tmp_path: Path) -> None:
     store = TokenStore(tmp_path)
     first, second = store.create("a", ["read"]), store.create("b", ["read"])
-    asked = Guard(store)
+    asked = Authenticator(store)
     store.revoke("a")
     assert asked.find(bearer(first)) is not None
     asked.refresh()
@@ -124,13 +124,13 @@ def test_a_change_is_taken_in_and_a_broken_file_is_not(tmp_path: Path) -> None:
 
 
 def test_a_first_token_is_made_once(tmp_path: Path) -> None:
-    made = guard(str(tmp_path), no_auth=False)
+    made = authenticator(str(tmp_path), no_auth=False)
     secret = (tmp_path / "token").read_text().strip()
     found = made.find(bearer(secret))
     assert found is not None
     assert found.roles == {Role.INGEST, Role.READ, Role.OPS}
     before = (tmp_path / "tokens.json").read_bytes()
-    guard(str(tmp_path), no_auth=False)
+    authenticator(str(tmp_path), no_auth=False)
     assert (tmp_path / "tokens.json").read_bytes() == before
 
 
@@ -138,7 +138,7 @@ def test_without_an_operator_the_log_says_the_way_back(tmp_path: Path) -> None:
     store = TokenStore(tmp_path)
     store.create("reader", ["read"])
     with structlog.testing.capture_logs() as logged:
-        asked = guard(str(tmp_path), no_auth=False)
+        asked = authenticator(str(tmp_path), no_auth=False)
     [told] = [line for line in logged if line["log_level"] == "warning"]
     assert told["event"] == "no token has the role ops for all projects"
     assert told["repair"] == f"forebay token create --role ops --name ops --data-dir {tmp_path}"
@@ -157,14 +157,14 @@ def test_the_first_token_takes_nobodys_place(tmp_path: Path) -> None:
     """A token that `forebay token create` makes while the server looks whether there is one is kept."""
     secret = TokenStore(tmp_path).create("quick", ["read"])
     assert TokenStore(tmp_path).create_first() is False
-    assert Guard(TokenStore(tmp_path)).find(bearer(secret)) is not None
+    assert Authenticator(TokenStore(tmp_path)).find(bearer(secret)) is not None
     assert not (tmp_path / "token").exists()
 
 
 def test_a_broken_file_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "tokens.json").write_text("{")
     with pytest.raises(ConfigError, match=r"tokens.json is not a token file"):
-        guard(str(tmp_path), no_auth=False)
-    guard(str(tmp_path), no_auth=True)
+        authenticator(str(tmp_path), no_auth=False)
+    authenticator(str(tmp_path), no_auth=True)
     with pytest.raises(ConfigError, match="the first token cannot be made"):
-        guard(str(tmp_path / "missing"), no_auth=False)
+        authenticator(str(tmp_path / "missing"), no_auth=False)

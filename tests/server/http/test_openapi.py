@@ -7,13 +7,13 @@ import pytest
 from openapi_spec_validator import validate
 
 from forebay import errors
+from forebay.server.http.ingest_options import HEADERS
 from forebay.server.http.openapi import document, failures
 from forebay.server.http.parameters import REQUIRED, Parameters, choice, flag, text, whole
-from forebay.server.http.reply import Reply
 from forebay.server.http.request import Request
 from forebay.server.http.response import Response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
-from forebay.server.http.terms import HEADERS
 
 
 class Inner(msgspec.Struct):
@@ -30,7 +30,9 @@ async def answer(_request: Request) -> Response:
     return Response(200, b"")
 
 
-PLAIN = Route("GET", "/plain", answer, Role.NONE, summary="Plain.", replies={200: Reply(None, media="text/plain")})
+PLAIN = Route(
+    "GET", "/plain", answer, Role.NONE, summary="Plain.", responses={200: ResponseSpec(None, media="text/plain")}
+)
 ASKED = Route(
     "GET",
     "/api/v1/things/{name}/{part}",
@@ -44,7 +46,7 @@ ASKED = Route(
         text("group", REQUIRED, "Whose.", pattern="[a-z]+"),
     ),
     summary="Asked.",
-    replies={200: Reply(Outer, "Found.", ("Forebay-Next-Offset",)), 503: Reply(Inner, "Not now.")},
+    responses={200: ResponseSpec(Outer, "Found.", ("Forebay-Next-Offset",)), 503: ResponseSpec(Inner, "Not now.")},
     errors=(errors.StreamNotFound,),
     segments={"part": "The part."},
 )

@@ -48,7 +48,7 @@ def request(scope: Scope, protocol: object = None, allowance: MemoryBudget | Non
         scope,  # type: ignore[arg-type]
         protocol,  # type: ignore[arg-type]
         {},
-        grant=EVERYTHING,
+        principal=EVERYTHING,
         parameters=PARAMETERS,
         body_limit=10,
         body_seconds=0.05,

@@ -1,7 +1,7 @@
 import pytest
 
 from forebay import errors
-from forebay.server.http.dialects import Family
+from forebay.server.http.error_envelopes import Family
 from forebay.server.http.request import Request
 from forebay.server.http.response import Response
 from forebay.server.http.router import Role, Route, Router

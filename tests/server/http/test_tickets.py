@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from forebay import errors
-from forebay.server.http.auth import EVERYTHING, Grant, Guard
+from forebay.server.http.auth import EVERYTHING, Authenticator, Principal
 from forebay.server.http.router import Role
 from forebay.server.http.tickets import (
     MAX_TICKETS,
@@ -40,24 +40,24 @@ def store(tmp_path: Path) -> TokenStore:
     return store
 
 
-def grant(store: TokenStore, guard: Guard, name: str = "page") -> Grant:
+def grant(store: TokenStore, authenticator: Authenticator, name: str = "page") -> Principal:
     [digest] = [bytes.fromhex(token.sha256) for token in store.read() if token.name == name]
-    found = guard.known(digest)
+    found = authenticator.known(digest)
     assert found is not None
     return found
 
 
 def test_a_ticket_carries_its_tokens_grant_once(store: TokenStore) -> None:
-    guard = Guard(store)
-    made = Tickets(guard)
-    ticket = made.make(grant(store, guard))
-    assert made.require(ticket, Role.READ) is grant(store, guard)
+    authenticator = Authenticator(store)
+    made = Tickets(authenticator)
+    ticket = made.make(grant(store, authenticator))
+    assert made.require(ticket, Role.READ) is grant(store, authenticator)
     with pytest.raises(errors.Unauthorized, match="used"):
         made.require(ticket, Role.READ)
 
 
 def test_it_expires(clock: Clock) -> None:
-    made = Tickets(Guard(None), clock)
+    made = Tickets(Authenticator(None), clock)
     early, late = made.make(EVERYTHING), made.make(EVERYTHING)
     clock.now += TICKET_SECONDS - 0.001
     assert made.require(early, Role.READ) is EVERYTHING
@@ -67,13 +67,13 @@ def test_it_expires(clock: Clock) -> None:
 
 
 def test_it_has_no_more_than_its_token_has_by_then(store: TokenStore) -> None:
-    guard = Guard(store)
-    made = Tickets(guard)
-    first, second = (made.make(grant(store, guard)) for _ in range(2))
+    authenticator = Authenticator(store)
+    made = Tickets(authenticator)
+    first, second = (made.make(grant(store, authenticator)) for _ in range(2))
     with pytest.raises(errors.Forbidden, match="'page' lacks the role 'ops'"):
         made.require(first, Role.OPS)
     store.revoke("page")
-    guard.refresh()
+    authenticator.refresh()
     with pytest.raises(errors.Unauthorized, match="no more"):
         made.require(second, Role.READ)
 
@@ -82,7 +82,7 @@ HERE, THERE = "/tail?ticket=1", "/tail?ticket=1&filter=true"
 
 
 def test_the_tail_that_it_opened_may_come_back_with_it_and_nothing_else(clock: Clock) -> None:
-    made = Tickets(Guard(None), clock)
+    made = Tickets(Authenticator(None), clock)
     ticket = made.make(EVERYTHING)
     for _ in range(3):
         assert made.reopen(ticket, Role.READ, HERE) is EVERYTHING
@@ -100,7 +100,7 @@ def test_the_tail_that_it_opened_may_come_back_with_it_and_nothing_else(clock: C
 
 @pytest.mark.parametrize("wrong", ["", "x", "x" * TICKET_CHARACTERS])
 def test_no_tail_opens_with_what_is_no_ticket(wrong: str, clock: Clock) -> None:
-    made = Tickets(Guard(None), clock)
+    made = Tickets(Authenticator(None), clock)
     late = made.make(EVERYTHING)
     clock.now += TICKET_SECONDS
     for ticket in (wrong, late):
@@ -113,21 +113,21 @@ def test_no_tail_opens_with_what_is_no_ticket(wrong: str, clock: Clock) -> None:
 
 
 def test_a_tail_that_comes_back_has_no_more_than_its_token_has_by_then(store: TokenStore) -> None:
-    guard = Guard(store)
-    made = Tickets(guard)
-    ticket, other = (made.make(grant(store, guard)) for _ in range(2))
+    authenticator = Authenticator(store)
+    made = Tickets(authenticator)
+    ticket, other = (made.make(grant(store, authenticator)) for _ in range(2))
     made.reopen(ticket, Role.READ, HERE)
     with pytest.raises(errors.Forbidden):
         made.reopen(ticket, Role.OPS, HERE)
     store.revoke("page")
-    guard.refresh()
+    authenticator.refresh()
     for each in (ticket, other):
         with pytest.raises(errors.Unauthorized, match="no more"):
             made.reopen(each, Role.READ, HERE)
 
 
 def test_a_ticket_has_one_connection_at_a_time(clock: Clock) -> None:
-    made = Tickets(Guard(None), clock)
+    made = Tickets(Authenticator(None), clock)
     ticket, ended = made.make(EVERYTHING), []
     made.reopen(ticket, Role.READ, HERE)
     with made.connected(ticket, lambda: ended.append("first")):
@@ -146,7 +146,7 @@ def test_a_ticket_has_one_connection_at_a_time(clock: Clock) -> None:
 
 def test_only_so_many_tails_may_come_back(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("forebay.server.http.tickets.MAX_TAILS", 3)
-    made = Tickets(Guard(None), clock)
+    made = Tickets(Authenticator(None), clock)
     tickets = [made.make(EVERYTHING) for _ in range(5)]
     with made.connected(None, lambda: None):
         for ticket in tickets:
@@ -172,7 +172,7 @@ def test_only_so_many_tails_may_come_back(clock: Clock, monkeypatch: pytest.Monk
     "wrong", ["", "x", "x" * TICKET_CHARACTERS, "é" * TICKET_CHARACTERS, "\udcff" * 43, "x" * 9999]
 )
 def test_what_is_no_ticket_is_refused_and_not_repeated(wrong: str) -> None:
-    made = Tickets(Guard(None))
+    made = Tickets(Authenticator(None))
     made.make(EVERYTHING)
     with pytest.raises(errors.Unauthorized) as refused:
         made.require(wrong, Role.READ)
@@ -181,7 +181,7 @@ def test_what_is_no_ticket_is_refused_and_not_repeated(wrong: str) -> None:
 
 
 def test_only_so_many_are_outstanding(clock: Clock) -> None:
-    made = Tickets(Guard(None), clock)
+    made = Tickets(Authenticator(None), clock)
     first = made.make(EVERYTHING)
     clock.now += 10
     while len(made) < MAX_TICKETS:
@@ -203,7 +203,7 @@ def test_a_ticket_is_random_and_held_as_its_hash(monkeypatch: pytest.MonkeyPatch
         asked.append(size)
         return "r" * TICKET_CHARACTERS
 
-    made = Tickets(Guard(None))
+    made = Tickets(Authenticator(None))
     real = made.make(EVERYTHING)
     assert len(real) == TICKET_CHARACTERS
     monkeypatch.setattr("secrets.token_urlsafe", random)

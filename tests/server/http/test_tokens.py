@@ -82,7 +82,7 @@ def test_the_last_token_of_operators_is_revoked_by_force_alone(tmp_path: Path) -
     store = TokenStore(tmp_path)
     store.create_first()
     store.create("reader", ["read"])
-    # It may not create or delete a stream: see Grant.check_all_projects.
+    # It may not create or delete a stream: see Principal.check_all_projects.
     store.create("limited", ["ops"], ["mine"])
     with pytest.raises(InvalidRequest, match="'first' is the last one with the role ops for all projects"):
         store.revoke("first")

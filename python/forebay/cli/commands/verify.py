@@ -53,5 +53,5 @@ def _say(data_dir: str, report: VerifyReport) -> None:
         return
     click.echo(f"damaged: {len(report['findings'])} findings")
     say_findings(report["findings"])
-    click.echo("`forebay repair` puts aside what is damaged and makes the rest usable; see what it would do first with")
+    click.echo("`forebay repair` quarantines what is damaged and makes the rest usable; to see what it would do first:")
     click.echo(f"  forebay repair --dry-run --data-dir {data_dir}")

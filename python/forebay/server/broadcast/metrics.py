@@ -28,7 +28,7 @@ from forebay.server.http.websocket import (
 
 if TYPE_CHECKING:
     from forebay.server.app import App
-    from forebay.server.http.auth import Grant
+    from forebay.server.http.auth import Principal
     from forebay.server.http.rsgi import Scope, WebSocketProtocol
 
 log = structlog.get_logger("forebay.push")
@@ -57,7 +57,7 @@ BATCH = 50
 """Clients that are sent to in one go, about a millisecond; then requests have their turn."""
 
 
-class Client:
+class Subscriber:
     """One WebSocket, and what is known of how its client takes what it is sent.
 
     A client that has sent nothing, not even a pong, from one ping to the next is cut off: its buffers would take
@@ -113,7 +113,7 @@ class Client:
             self.socket.cut()
 
 
-class Hub:
+class MetricsBroadcaster:
     """The WebSockets of one server. Lives on the event loop."""
 
     def __init__(self, app: App, clock: Callable[[], float] = time.monotonic) -> None:
@@ -121,7 +121,7 @@ class Hub:
         self._ping_seconds = app.settings.websocket_ping_seconds
         self._limit = app.settings.max_websockets
         self._clock = clock
-        self._clients: set[Client] = set()
+        self._clients: set[Subscriber] = set()
         self._taken = 0
         self._runs = False
 
@@ -129,7 +129,7 @@ class Hub:
         """How many clients there are."""
         return self._taken
 
-    async def serve(self, scope: Scope, protocol: WebSocketProtocol, grant: Grant) -> None:
+    async def serve(self, scope: Scope, protocol: WebSocketProtocol, principal: Principal) -> None:
         """Accepts one client and sends it the figures at once and every second, until it goes, is cut off, its token
         may not read any more, or the server stops.
 
@@ -145,12 +145,12 @@ class Hub:
         try:
             socket = await accept(scope, protocol)
             if socket is not None:
-                with self._app.sessions.held(grant, lambda: self._close(socket, POLICY)):
-                    await self._follow(Client(socket, self._ping_seconds, self._clock()))
+                with self._app.sessions.held(principal, lambda: self._close(socket, POLICY)):
+                    await self._follow(Subscriber(socket, self._ping_seconds, self._clock()))
         finally:
             self._taken -= 1
 
-    async def _follow(self, client: Client) -> None:
+    async def _follow(self, client: Subscriber) -> None:
         if not self._runs:
             self._runs = True
             self._app.spawn(self._run(self._app.stopping))
@@ -200,7 +200,7 @@ class Hub:
             if number % BATCH == 0:
                 await asyncio.sleep(0)
 
-    def _push_to(self, client: Client, text: str) -> None:
+    def _push_to(self, client: Subscriber, text: str) -> None:
         try:
             client.push(text, self._clock())
         except Exception as error:

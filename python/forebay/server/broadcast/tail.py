@@ -1,7 +1,7 @@
 """One reader of a stream for many tails: what it reads is serialised once and sent to all of them.
 
 A tail that stands elsewhere (it resumes, or has fallen behind) reads from the log by itself, at its own pace, until it
-stands where the hub does. So nothing is kept for slow readers but what was handed to their connection already.
+stands where the broadcaster does. So nothing is kept for slow readers but what was handed to their connection already.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import structlog
 from forebay._forebay import Engine, Filter, Projects, TailChunk
 from forebay.errors import ForebayError, Saturated, StorageUnavailable, StreamNotFound, Unauthorized
 from forebay.server.broadcast.position import Position, written
-from forebay.server.http.outlet import Outlet
+from forebay.server.http.stream_writer import StreamWriter
 
 if TYPE_CHECKING:
     from forebay.server.app import App
@@ -46,7 +46,7 @@ RETRY_MILLISECONDS = 1000
 
 
 class Choice(NamedTuple):
-    """What tails have in common that share a hub."""
+    """What tails have in common that share a broadcaster."""
 
     stream: str
     identity: int
@@ -54,7 +54,7 @@ class Choice(NamedTuple):
     projects: Projects | None
 
 
-class Hub:
+class TailBroadcaster:
     """Reads a stream on, and sends what it reads to every tail that stands where it does."""
 
     def __init__(self, app: App, choice: Choice, predicate: Filter | None, position: Position) -> None:
@@ -64,7 +64,7 @@ class Hub:
         self._engine: Engine = app.engine
         self._blocking: Callable[..., Awaitable[Any]] = app.blocking
         self.filter = predicate
-        self._live: dict[Outlet, asyncio.Future[Position | None]] = {}
+        self._live: dict[StreamWriter, asyncio.Future[Position | None]] = {}
         self._moved = asyncio.Event()
         self._ending: bytes | None = None
 
@@ -131,67 +131,67 @@ class Hub:
         return chunk
 
     def _broadcast(self, piece: bytes, before: Position) -> None:
-        for outlet in [outlet for outlet in self._live if outlet.full]:
+        for writer in [writer for writer in self._live if writer.full]:
             # It goes on by itself, from where all of them stand before this piece.
-            self._live.pop(outlet).set_result(before)
-        for outlet in self._live:
-            outlet.send(piece)
+            self._live.pop(writer).set_result(before)
+        for writer in self._live:
+            writer.send(piece)
 
     def end(self, why: str) -> None:
         """Ends every tail, and those that are about to join."""
         self._ending = _last_event(why)
         self._moved.set()
         while self._live:
-            _outlet, leaving = self._live.popitem()
+            _writer, leaving = self._live.popitem()
             leaving.set_result(None)
 
     @property
     def ended(self) -> bool:
         return self._ending is not None
 
-    async def follow(self, outlet: Outlet, position: Position) -> None:
+    async def follow(self, writer: StreamWriter, position: Position) -> None:
         """Sends one tail what comes after `position`, until its client is gone or stands still, or the stream ends."""
-        outlet.send(f"retry: {RETRY_MILLISECONDS}\nid: {written(position)}\n\n".encode())
-        while await self._catch_up(outlet, position):
-            # Nothing was awaited since it was found to stand where the hub does.
+        writer.send(f"retry: {RETRY_MILLISECONDS}\nid: {written(position)}\n\n".encode())
+        while await self._catch_up(writer, position):
+            # Nothing was awaited since it was found to stand where the broadcaster does.
             leaving: asyncio.Future[Position | None] = asyncio.get_running_loop().create_future()
-            self._live[outlet] = leaving
+            self._live[writer] = leaving
             try:
-                await asyncio.wait((leaving, outlet.gone), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((leaving, writer.gone), return_when=asyncio.FIRST_COMPLETED)
             finally:
-                self._live.pop(outlet, None)
+                self._live.pop(writer, None)
             behind = leaving.result() if leaving.done() else None
             if behind is None:
                 break
             position = behind
         if self._ending is not None:
-            outlet.send(self._ending)
+            writer.send(self._ending)
 
-    async def _catch_up(self, outlet: Outlet, position: Position) -> bool:
-        """Brings one tail to where the hub stands; False when it has ended on the way."""
+    async def _catch_up(self, writer: StreamWriter, position: Position) -> bool:
+        """Brings one tail to where the broadcaster stands; False when it has ended on the way."""
         try:
-            while await self._room(outlet):
+            while await self._room(writer):
                 if position == self.position:
                     return True
                 ends = self.position[1]
                 if all(here >= end for here, end in zip(position[1], ends, strict=True)):
-                    # The hub is about to read what this one has seen already.
+                    # The broadcaster is about to read what this one has seen already.
                     await self._next_move()
                     continue
                 try:
                     chunk = await self._read(position, ends)
                 except StorageUnavailable as error:
-                    outlet.send(_comment(error))
+                    writer.send(_comment(error))
                     await asyncio.sleep(READ_RETRY_SECONDS)
                     continue
                 position = chunk.position
                 if chunk.records:
-                    outlet.send(chunk.body)
+                    writer.send(chunk.body)
         except StreamNotFound as error:
             self.end(_reason(error))
         except ForebayError as error:
             # What this one wanted to read cannot be read now; the others stand elsewhere.
-            outlet.send(_last_event(_reason(error)))
+            writer.send(_last_event(_reason(error)))
         return False
 
     async def _next_move(self) -> None:
@@ -199,17 +199,17 @@ class Hub:
             async with asyncio.timeout(KEEP_ALIVE_SECONDS):
                 await self._moved.wait()
 
-    async def _room(self, outlet: Outlet) -> bool:
+    async def _room(self, writer: StreamWriter) -> bool:
         """Waits until the client takes more; False when there is nobody to send to any more."""
         loop = asyncio.get_running_loop()
-        taken, since = outlet.taken, loop.time()
-        while outlet.open and not self.ended and outlet.full:
+        taken, since = writer.taken, loop.time()
+        while writer.open and not self.ended and writer.full:
             await asyncio.sleep(_PACE_SECONDS)
-            if outlet.taken != taken:
-                taken, since = outlet.taken, loop.time()
+            if writer.taken != taken:
+                taken, since = writer.taken, loop.time()
             elif loop.time() - since > STALL_SECONDS:
-                outlet.cut()
-        return outlet.open and not self.ended
+                writer.cut()
+        return writer.open and not self.ended
 
 
 def _last_event(why: str) -> bytes:
@@ -225,12 +225,12 @@ def _reason(error: ForebayError) -> str:
     return "deleted" if isinstance(error, StreamNotFound) else error.name
 
 
-class Hubs:
-    """The hubs that have tails now."""
+class TailBroadcasters:
+    """The broadcasters that have tails now."""
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._hubs: dict[Choice, tuple[Hub, asyncio.Task[None]]] = {}
+        self._broadcasters: dict[Choice, tuple[TailBroadcaster, asyncio.Task[None]]] = {}
         self._limit = max(1, app.settings.max_connections // 2)
         """Each tail keeps a connection, and the other half is for those who write."""
         self._tails = 0
@@ -238,7 +238,7 @@ class Hubs:
 
     def filter_of(self, choice: Choice) -> Filter | None:
         """The compiled filter of a choice that a tail has made already."""
-        found = self._hubs.get(choice)
+        found = self._broadcasters.get(choice)
         return None if found is None else found[0].filter
 
     def check_room(self) -> None:
@@ -249,43 +249,43 @@ class Hubs:
         if self._tails >= self._limit:
             raise Saturated(f"there are {self._limit} tails already, half of the connections that the server takes")
 
-    def dismiss(self, outlet: Outlet) -> None:
+    def dismiss(self, writer: StreamWriter) -> None:
         """Ends one tail whose reader may not read any more. What it has not taken goes nowhere."""
-        if outlet.full:
-            outlet.cut()
+        if writer.full:
+            writer.cut()
             return
-        outlet.send(_last_event(Unauthorized.name))
-        outlet.close()
+        writer.send(_last_event(Unauthorized.name))
+        writer.close()
 
-    async def serve(self, choice: Choice, predicate: Filter | None, position: Position, outlet: Outlet) -> None:
+    async def serve(self, choice: Choice, predicate: Filter | None, position: Position, writer: StreamWriter) -> None:
         """Sends one tail, from its start to its end."""
-        hub = self._hub(choice, predicate)
-        hub.tails += 1
+        broadcaster = self._broadcaster(choice, predicate)
+        broadcaster.tails += 1
         self._tails += 1
         try:
-            await hub.follow(outlet, position)
+            await broadcaster.follow(writer, position)
         finally:
             self._tails -= 1
-            hub.tails -= 1
-            outlet.close()
-            found = self._hubs.get(choice)
-            if found is not None and found[0] is hub and hub.tails == 0:
-                self._hubs.pop(choice)[1].cancel()
+            broadcaster.tails -= 1
+            writer.close()
+            found = self._broadcasters.get(choice)
+            if found is not None and found[0] is broadcaster and broadcaster.tails == 0:
+                self._broadcasters.pop(choice)[1].cancel()
 
-    def _hub(self, choice: Choice, predicate: Filter | None) -> Hub:
-        found = self._hubs.get(choice)
+    def _broadcaster(self, choice: Choice, predicate: Filter | None) -> TailBroadcaster:
+        found = self._broadcasters.get(choice)
         if found is not None and not found[0].ended:
             return found[0]
         if not self._waits_for_the_end:
             self._waits_for_the_end = True
             self._app.spawn(self._end_with_the_server())
-        hub = Hub(self._app, choice, predicate, self._app.engine.position(choice.stream, False))
-        if self._app.stopping.is_set() or hub.position[0] != choice.identity:
-            hub.end("closed" if self._app.stopping.is_set() else "deleted")
-        self._hubs[choice] = (hub, self._app.spawn(hub.run()))
-        return hub
+        broadcaster = TailBroadcaster(self._app, choice, predicate, self._app.engine.position(choice.stream, False))
+        if self._app.stopping.is_set() or broadcaster.position[0] != choice.identity:
+            broadcaster.end("closed" if self._app.stopping.is_set() else "deleted")
+        self._broadcasters[choice] = (broadcaster, self._app.spawn(broadcaster.run()))
+        return broadcaster
 
     async def _end_with_the_server(self) -> None:
         await self._app.stopping.wait()
-        for hub, _task in self._hubs.values():
-            hub.end("closed")
+        for broadcaster, _task in self._broadcasters.values():
+            broadcaster.end("closed")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from forebay.server.http.openapi import document
-from forebay.server.http.reply import Reply
 from forebay.server.http.response import Header, Response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def routes(app: App) -> list[Route]:
             openapi,
             Role.READ,
             summary="This document.",
-            replies={200: Reply(dict[str, Any], "OpenAPI 3.1.")},
+            responses={200: ResponseSpec(dict[str, Any], "OpenAPI 3.1.")},
         ),
         Route(
             "GET",
@@ -81,6 +81,6 @@ def routes(app: App) -> list[Route]:
             docs,
             Role.NONE,
             summary="This document for people: routes, schemas, and a form to try them.",
-            replies={200: Reply(None, "A page that asks for a token and loads the document.", media="text/html")},
+            responses={200: ResponseSpec(None, "A page that asks for a token and loads this.", media="text/html")},
         ),
     ]

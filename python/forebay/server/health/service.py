@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import structlog
 
+from forebay.server.health.check_result import Level
 from forebay.server.health.checks import all_checks
-from forebay.server.health.finding import Level
-from forebay.server.health.probe import Outcome, Probe
+from forebay.server.health.context import CheckContext, Figures
+from forebay.server.health.hysteresis import Hysteresis
+from forebay.server.health.probe import Probe, ProbeResult
 from forebay.server.health.report import Check, HealthReport, Overall, overall, summed
-from forebay.server.health.sources import Figures, Sources
-from forebay.server.health.steady import Steady
 
 log = structlog.get_logger("forebay.health")
 
@@ -24,16 +24,16 @@ SHARED_SECONDS = 1.0
 class Health:
     """The health of one server. Lives on the event loop."""
 
-    def __init__(self, sources: Sources, clock: Callable[[], float] = time.monotonic) -> None:
-        self._sources = sources
+    def __init__(self, context: CheckContext, clock: Callable[[], float] = time.monotonic) -> None:
+        self._context = context
         self._clock = clock
-        settings = sources.settings
+        settings = context.settings
         self._recovery_seconds = settings.health_recovery_seconds
         self._interval_seconds = settings.health_interval_seconds
         self._latest = Figures()
         seconds = settings.health_probe_timeout_ms / 1000
-        self._probes = [Probe(name, check, seconds) for name, check in all_checks(sources, self._figures, clock)]
-        self._steady = {probe.name: Steady(self._recovery_seconds) for probe in self._probes}
+        self._probes = [Probe(name, check, seconds) for name, check in all_checks(context, self._figures, clock)]
+        self._steady = {probe.name: Hysteresis(self._recovery_seconds) for probe in self._probes}
         self._started = clock()
         self._report: HealthReport | None = None
         self._reported = 0.0
@@ -44,7 +44,7 @@ class Health:
         """The status of the last check; before the first one, whether the log takes writes."""
         if self._report is not None:
             return self._report.status
-        return "healthy" if self._sources.engine.status()["mode"] == "running" else "unhealthy"
+        return "healthy" if self._context.engine.status()["mode"] == "running" else "unhealthy"
 
     async def check(self) -> HealthReport:
         """Probes everything, or gives the answer of a moment ago. Takes as long as a probe may take, at most."""
@@ -79,7 +79,7 @@ class Health:
         return self._latest
 
     async def _measure(self) -> HealthReport:
-        self._latest = self._sources.figures()
+        self._latest = self._context.figures()
         outcomes = await asyncio.gather(*(probe.run() for probe in self._probes))
         now = self._clock()
         checks = [self._judge(probe.name, outcome, now) for probe, outcome in zip(self._probes, outcomes, strict=True)]
@@ -95,14 +95,14 @@ class Health:
             status=status,
             timestamp=time.time_ns() // 1_000_000,
             uptime=int((now - self._started) * 1000),
-            durability=self._sources.settings.durability,
+            durability=self._context.settings.durability,
             checks=checks,
             summary=summary,
         )
         self._reported = now
         return self._report
 
-    def _judge(self, name: str, outcome: Outcome, now: float) -> Check:
+    def _judge(self, name: str, outcome: ProbeResult, now: float) -> Check:
         steady, finding = self._steady[name], outcome.finding
         before = steady.level
         shown = steady.see(finding.level, now)

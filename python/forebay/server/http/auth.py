@@ -1,4 +1,4 @@
-"""Who may do what: a request's token, looked up by its digest, and the grant that it stands for."""
+"""Authentication: a request's token is looked up by its digest and gives the principal that it belongs to."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from forebay.server.http.tokens import Quota, Rate, Token, TokenStore, operates,
 log = structlog.get_logger("forebay.auth")
 
 MAX_HEADER_CHARACTERS = 256
-"""A token of ours has 47; what is longer than this is none and need not be hashed."""
+"""A token has 47 characters; a longer header cannot be one and is not hashed."""
 
 _BEARER = "bearer "
 
 
 @dataclass(slots=True, frozen=True, eq=False)
-class Grant:
-    """What one token may do.
+class Principal:
+    """A token's rights. As long as they stay the same, the principal stays the same object.
 
-    `digest` is the token's SHA-256, and empty without authentication: it is also the scope of idempotency keys.
-    `projects` is None when all projects are granted. `account` is what the token's events are charged to. As long as a
-    token grants the same, its grant is the same object.
+    Attributes:
+        digest: the token's SHA-256, empty without authentication. It is also the scope of idempotency keys.
+        projects: None when the token is not limited to projects.
+        account: the token's events are charged to it.
     """
 
     name: str
@@ -45,18 +46,18 @@ class Grant:
             raise errors.Forbidden(f"the token {self.name!r} is limited to projects, {consequence}")
 
     def check(self, role: Role) -> None:
-        """Raises `Forbidden` when `role` is not among the grant's."""
+        """Raises `Forbidden` when the token lacks `role`."""
         if role not in self.roles and role is not Role.NONE:
             raise errors.Forbidden(f"the token {self.name!r} lacks the role {role.value!r}")
 
 
-EVERYTHING = Grant("none", b"", frozenset(Role))
-"""What everybody may do when authentication is off."""
+EVERYTHING = Principal("none", b"", frozenset(Role))
+"""The principal of every request when authentication is off."""
 
 
-class Guard:
-    """Turns headers into grants, on the event loop. Scrapes read it on other threads, and one of them refreshes it; its
-    table is replaced whole."""
+class Authenticator:
+    """Turns headers into principals, on the event loop. Scrapes read it on other threads, and one thread refreshes it:
+    the table is replaced whole and never changed."""
 
     def __init__(self, store: TokenStore | None) -> None:
         """`store` None switches authentication off.
@@ -65,7 +66,7 @@ class Guard:
             ConfigError: the token file cannot be read.
         """
         self._store = store
-        self._grants: dict[bytes, Grant] = {}
+        self._principals: dict[bytes, Principal] = {}
         self._tokens: dict[bytes, Token] = {}
         self._seen: tuple[int, ...] = ()
         if store is not None:
@@ -74,8 +75,8 @@ class Guard:
             except (OSError, StorageUnavailable) as error:
                 raise ConfigError(f"the tokens cannot be read, so nobody could be let in: {error}") from None
 
-    def find(self, headers: Headers) -> Grant | None:
-        """The grant of the request's token; None when there is none or it is unknown.
+    def find(self, headers: Headers) -> Principal | None:
+        """The principal of the request's token; None when there is none or it is unknown.
 
         The look-up is by the digest, so its time tells nothing of a secret, and the comparison takes constant time.
         """
@@ -86,34 +87,34 @@ class Guard:
             return None
         secret = given[len(_BEARER) :].strip() if given[: len(_BEARER)].lower() == _BEARER else given
         digest = sha256(secret.encode("utf-8", "surrogateescape")).digest()
-        grant = self._grants.get(digest)
-        if grant is None or not hmac.compare_digest(grant.digest, digest):
+        principal = self._principals.get(digest)
+        if principal is None or not hmac.compare_digest(principal.digest, digest):
             return None
-        return grant
+        return principal
 
-    def known(self, digest: bytes) -> Grant | None:
-        """The grant of the token with that digest as it is now; None when it was removed."""
-        return EVERYTHING if self._store is None else self._grants.get(digest)
+    def known(self, digest: bytes) -> Principal | None:
+        """The principal of the token with that digest as it is now; None when it was removed."""
+        return EVERYTHING if self._store is None else self._principals.get(digest)
 
-    def holds(self, grant: Grant) -> bool:
-        """Whether the grant's token still grants just that."""
-        return self.known(grant.digest) is grant
+    def holds(self, principal: Principal) -> bool:
+        """Whether the principal's token still principals just that."""
+        return self.known(principal.digest) is principal
 
-    def require(self, headers: Headers, role: Role) -> Grant:
-        """The grant of the request's token, which has `role`.
+    def require(self, headers: Headers, role: Role) -> Principal:
+        """The principal of the request's token, which has `role`.
 
         Raises:
             Unauthorized: no token, or an unknown one.
             Forbidden: a known one without the role.
         """
-        grant = self.find(headers)
-        if grant is None:
+        principal = self.find(headers)
+        if principal is None:
             missing = headers.get("authorization") is None
             raise errors.Unauthorized(
                 "no token was sent; send it as 'Authorization: Bearer <token>'" if missing else "the token is unknown"
             )
-        grant.check(role)
-        return grant
+        principal.check(role)
+        return principal
 
     def refresh(self) -> bool:
         """Takes in a changed token file, and says whether it did. A missing or broken one changes nothing and is
@@ -130,24 +131,27 @@ class Guard:
             self._seen = seen
             log.error("the token file cannot be read; the tokens known so far stay valid", error=str(error))
             return False
-        log.info("tokens were read anew", tokens=len(self._grants))
+        log.info("tokens were read anew", tokens=len(self._principals))
         return True
 
     def ingesting(self) -> list[tuple[bytes, Projects | None, RateLimiter | None]] | None:
         """Digest, projects and account of each token that may ingest; None for everybody."""
         if self._store is None:
             return None
-        grants = self._grants.values()
-        return [(grant.digest, grant.projects, grant.account) for grant in grants if Role.INGEST in grant.roles]
+        return [
+            (principal.digest, principal.projects, principal.account)
+            for principal in self._principals.values()
+            if Role.INGEST in principal.roles
+        ]
 
     def accounts(self) -> list[RateLimiter]:
         """The accounts of all tokens."""
-        return [grant.account for grant in self._grants.values() if grant.account is not None]
+        return [principal.account for principal in self._principals.values() if principal.account is not None]
 
     def _account(self, token: Token, digest: bytes) -> RateLimiter:
         """The token's account with the limits that it has now. One that is known goes on: to read the file anew neither
         fills a quota nor forgets what was used."""
-        known = self._grants.get(digest)
+        known = self._principals.get(digest)
         account = None if known is None or known.name != token.name else known.account
         if account is None:
             account = RateLimiter(token.name)
@@ -158,34 +162,34 @@ class Guard:
     def _load(self, store: TokenStore) -> None:
         # Before the content: a change in between is then seen the next time.
         seen = _fingerprint(store)
-        grants: dict[bytes, Grant] = {}
+        principals: dict[bytes, Principal] = {}
         tokens = {bytes.fromhex(token.sha256): token for token in store.read()}
         for digest, token in tokens.items():
             account = self._account(token, digest)
             before = self._tokens.get(digest)
-            same = before is not None and _granted(before) == _granted(token)
-            grants[digest] = self._grants[digest] if same else _grant(token, digest, account)
-        self._grants = grants
+            same = before is not None and _rights(before) == _rights(token)
+            principals[digest] = self._principals[digest] if same else _principal(token, digest, account)
+        self._principals = principals
         self._tokens = tokens
         self._seen = seen
         if not any(map(operates, tokens.values())):
             log.warning("no token has the role ops for all projects", repair=way_back(store.directory))
 
 
-def guard(data_dir: str, *, no_auth: bool) -> Guard:
-    """The guard of a data directory, with a first token when it has none yet.
+def authenticator(data_dir: str, *, no_auth: bool) -> Authenticator:
+    """The authenticator of a data directory, with a first token when it has none yet.
 
     Raises:
         ConfigError: the token file cannot be read or made.
     """
     if no_auth:
-        return Guard(None)
+        return Authenticator(None)
     store = TokenStore(data_dir)
     try:
         created = not store.exists() and store.create_first()
     except OSError as error:
         raise ConfigError(f"the first token cannot be made in {data_dir}: {error.strerror}") from None
-    made = Guard(store)
+    made = Authenticator(store)
     if created:
         log.info(
             "a first token with every role was made",
@@ -199,12 +203,12 @@ def _pair(rate: Rate | None) -> tuple[int, int] | None:
     return None if rate is None else (rate.per_second, rate.burst)
 
 
-def _grant(token: Token, digest: bytes, account: RateLimiter) -> Grant:
+def _principal(token: Token, digest: bytes, account: RateLimiter) -> Principal:
     projects = None if token.projects is None else Projects(list(token.projects))
-    return Grant(token.name, digest, frozenset(map(Role, token.roles)), projects, account)
+    return Principal(token.name, digest, frozenset(map(Role, token.roles)), projects, account)
 
 
-def _granted(token: Token) -> tuple[object, ...]:
+def _rights(token: Token) -> tuple[object, ...]:
     return token.name, token.roles, token.projects
 
 

@@ -1,7 +1,7 @@
 """Large answers under way: the memory they take together is bounded, and a reader that takes nothing is cut off.
 
 Granian keeps a whole answer until the client has taken it, and does not say when that is; the kernel does (see
-`outlet`).
+`writer`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 from forebay import errors
-from forebay.server.http.outlet import acknowledged, break_off
+from forebay.server.http.stream_writer import acknowledged, break_off
 
 SMALL_BYTES = 256 << 10
 """An answer up to this size is not followed: one on each connection takes as much as the connections' read buffers."""

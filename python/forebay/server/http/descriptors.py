@@ -20,7 +20,7 @@ class Descriptors:
 
     def find(self, client: str) -> socket.socket | None:
         """The server's end of the connection from `client` ("address:port"), as a descriptor of our own; None where
-        the system does not tell what a client has taken (see `outlet`)."""
+        the system does not tell what a client has taken (see `writer`)."""
         if not hasattr(socket, "TCP_INFO"):
             return None
         host, _, port = client.rpartition(":")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from forebay._forebay import Engine
 from forebay.errors import InvalidRequest
-from forebay.server.http.commit import Commit
+from forebay.server.http.commit_future import CommitFuture
+from forebay.server.http.ingest_options import HEADERS, ON_INVALID, IngestOptions, ingest_options
 from forebay.server.http.parameters import Parameter
 from forebay.server.http.response import JSON, Header, Response
-from forebay.server.http.terms import HEADERS, ON_INVALID, Terms, terms_of
 
 if TYPE_CHECKING:
     from forebay.server.config import Settings
@@ -35,23 +35,23 @@ class Ingest:
         self._ack_seconds = settings.ack_timeout_seconds
         self._durability: Header = ("forebay-durability", settings.durability)
 
-    async def __call__(self, request: Request, shape: int, terms: Terms | None = None) -> Response:
+    async def __call__(self, request: Request, shape: int, terms: IngestOptions | None = None) -> Response:
         """Stores the body of the request, which is of that shape, and answers when it is durable."""
-        terms = terms_of(request.scope.headers, request.grant) if terms is None else terms
+        terms = ingest_options(request.scope.headers, request.principal) if terms is None else terms
         body = await request.body(encoded=True)
-        commit: Commit[Answer] = Commit(self._ack_seconds)
+        commit: CommitFuture[Answer] = CommitFuture(self._ack_seconds)
         self._engine.submit(shape, body, commit, *terms)
         status, answer = await commit.wait()
         return Response(status, answer, [JSON, self._durability] if status in _STORED else [JSON])
 
 
-def terms_without_quarantine(request: Request) -> Terms:
+def options_without_quarantine(request: Request) -> IngestOptions:
     """The terms of a request to a route that answers for each event.
 
     Raises:
         InvalidRequest: they ask for a quarantine.
     """
-    terms = terms_of(request.scope.headers, request.grant)
+    terms = ingest_options(request.scope.headers, request.principal)
     if terms.quarantine:
         raise InvalidRequest(f"{ON_INVALID}: quarantine is not for this route, which answers for each event")
     return terms

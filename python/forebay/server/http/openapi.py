@@ -11,9 +11,9 @@ import msgspec
 
 from forebay import errors
 from forebay.errors import ForebayError
-from forebay.server.http.dialects import ENVELOPES, error_name, status_of
+from forebay.server.http.error_envelopes import ENVELOPES, error_name, status_of
 from forebay.server.http.parameters import Parameter
-from forebay.server.http.reply import Reply
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 from forebay.server.http.tickets import REJOIN_SECONDS, TICKET, TICKET_SECONDS
 
@@ -145,7 +145,7 @@ def _schemas(table: list[Route]) -> tuple[dict[int, JsonObject], JsonObject]:
     that they refer to."""
     shapes: list[Any] = list(ENVELOPES.values())
     for route in table:
-        shapes += [shape for shape in (route.shape, *(reply.shape for reply in route.replies.values())) if shape]
+        shapes += [shape for shape in (route.shape, *(reply.shape for reply in route.responses.values())) if shape]
     found, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {id(shape): schema for shape, schema in zip(shapes, found, strict=True)}, components
 
@@ -196,7 +196,7 @@ def _parameter(place: str, row: Parameter[Any]) -> JsonObject:
 
 def _responses(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
     answers: dict[int, JsonObject] = {}
-    for status, reply in route.replies.items():
+    for status, reply in route.responses.items():
         answers[status] = _response(reply, schemas)
     envelope = schemas[id(ENVELOPES[route.family])]
     for status, kinds in failures(route).items():
@@ -212,7 +212,7 @@ def _responses(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
     return {str(status): answers[status] for status in sorted(answers)}
 
 
-def _response(reply: Reply, schemas: Mapping[int, JsonObject]) -> JsonObject:
+def _response(reply: ResponseSpec, schemas: Mapping[int, JsonObject]) -> JsonObject:
     schema = {"type": "string"} if reply.shape is None else schemas[id(reply.shape)]
     return _content(reply.description, reply.media, schema, reply.headers)
 

@@ -10,7 +10,7 @@ from forebay.server.http.rsgi import HttpProtocol, Scope
 
 if TYPE_CHECKING:
     from forebay._forebay import MemoryBudget, Reserved
-    from forebay.server.http.auth import Grant
+    from forebay.server.http.auth import Principal
     from forebay.server.http.parameters import Parameter, Parameters
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Request:
         "_values",
         "bound",
         "broken_off",
-        "grant",
+        "principal",
         "protocol",
         "scope",
     )
@@ -53,7 +53,7 @@ class Request:
         protocol: HttpProtocol,
         bound: dict[str, str],
         *,
-        grant: Grant,
+        principal: Principal,
         parameters: Parameters,
         body_limit: int,
         body_seconds: float,
@@ -62,7 +62,7 @@ class Request:
         self.scope = scope
         self.protocol = protocol
         self.bound = bound
-        self.grant = grant
+        self.principal = principal
         self._values: dict[str, Any] = parameters.parse(scope.query_string)
         self.broken_off = False
         self._limit = body_limit
@@ -101,7 +101,7 @@ class Request:
         return body
 
     async def _gather(self, declared: int | None) -> bytes:
-        held = self._allowance.reserve(self.grant.account)
+        held = self._allowance.reserve(self.principal.account)
         try:
             if declared is not None and declared <= WHOLE_BODY_BYTES:
                 held.grow_to(declared)

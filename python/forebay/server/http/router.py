@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from forebay import errors
 from forebay.errors import ForebayError
-from forebay.server.http.dialects import Family, family_of
+from forebay.server.http.error_envelopes import Family, family_of
 from forebay.server.http.parameters import NO_PARAMETERS, Parameter, Parameters
-from forebay.server.http.reply import Reply
 from forebay.server.http.request import Request, shown
 from forebay.server.http.response import Response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.rsgi import Scope, WebSocketProtocol
 from forebay.server.http.streaming import Streaming
 
 if TYPE_CHECKING:
-    from forebay.server.http.auth import Grant
+    from forebay.server.http.auth import Principal
 
-Upgrade = Callable[[Scope, WebSocketProtocol, "Grant"], Awaitable[None]]
+Upgrade = Callable[[Scope, WebSocketProtocol, "Principal"], Awaitable[None]]
 """Serves a WebSocket to its end, or raises a `ForebayError` before it is accepted."""
 
 Answer = Callable[[Request], Awaitable[Response | Streaming]]
@@ -46,7 +46,7 @@ class Route:
         summary: one line for people.
         shape: the type of the JSON body, any that msgspec has a schema of.
         headers: request headers beside `Authorization`.
-        replies: the answers of success, and others whose body is not the family's error envelope, by status.
+        responses: the answers of success, and others whose body is not the family's error envelope, by status.
         errors: refusals beside those that every such route may give (see `openapi.py`).
         segments: what a `{name}` of the path is, where `openapi.SEGMENTS` does not say it.
     """
@@ -61,7 +61,7 @@ class Route:
     summary: str = ""
     shape: Any = None
     headers: tuple[Parameter[Any], ...] = ()
-    replies: Mapping[int, Reply] = field(default_factory=dict)
+    responses: Mapping[int, ResponseSpec] = field(default_factory=dict)
     errors: tuple[type[ForebayError], ...] = ()
     segments: Mapping[str, str] = field(default_factory=dict)
 

@@ -19,7 +19,7 @@ from hashlib import sha256
 from urllib.parse import parse_qsl
 
 from forebay import errors
-from forebay.server.http.auth import Grant, Guard
+from forebay.server.http.auth import Authenticator, Principal
 from forebay.server.http.parameters import MAX_QUERY_FIELDS, text
 from forebay.server.http.router import Role
 
@@ -74,8 +74,8 @@ class Tickets:
     """The outstanding ones, each as its SHA-256. They live in memory alone, and only the event loop uses them: after a
     restart all of them are unknown."""
 
-    def __init__(self, guard: Guard, clock: Callable[[], float] = time.monotonic) -> None:
-        self._guard = guard
+    def __init__(self, authenticator: Authenticator, clock: Callable[[], float] = time.monotonic) -> None:
+        self._authenticator = authenticator
         self._clock = clock
         # All live equally long, so they stand in the order in which they expire. What a token may do is not kept: it is
         # looked up at use, so that a ticket has no more than its token has by then.
@@ -88,8 +88,8 @@ class Tickets:
         """How many are held, expired ones too until the next is made."""
         return len(self._outstanding)
 
-    def make(self, grant: Grant) -> str:
-        """A new ticket for the token of `grant`, good for one use within `TICKET_SECONDS`.
+    def make(self, principal: Principal) -> str:
+        """A new ticket for the token of `principal`, good for one use within `TICKET_SECONDS`.
 
         Raises:
             Saturated: `MAX_TICKETS` are outstanding.
@@ -101,19 +101,19 @@ class Tickets:
             refused.retry_after = next(iter(self._outstanding.values()))[0] - now
             raise refused
         ticket = secrets.token_urlsafe(TICKET_BYTES)
-        self._outstanding[_digest(ticket)] = (now + TICKET_SECONDS, grant.digest)
+        self._outstanding[_digest(ticket)] = (now + TICKET_SECONDS, principal.digest)
         return ticket
 
-    def require(self, ticket: str, role: Role) -> Grant:
+    def require(self, ticket: str, role: Role) -> Principal:
         """What the ticket's token may do now, which includes `role`. Whatever comes of it, the ticket is used up.
 
         Raises:
             Unauthorized: it is unknown, expired or used, or its token is no more.
             Forbidden: the token lacks the role.
         """
-        return self._grant(self._take(ticket), role)
+        return self._principal(self._take(ticket), role)
 
-    def reopen(self, ticket: str, role: Role, target: str) -> Grant:
+    def reopen(self, ticket: str, role: Role, target: str) -> Principal:
         """What the ticket's token may do now, which includes `role`, for the tail at the address `target`: a new one,
         or the one that the ticket has opened before.
 
@@ -133,7 +133,7 @@ class Tickets:
             self._away[digest] = tail
         elif tail.target != _digest(target):
             raise _unknown()
-        return self._grant(tail.token, role)
+        return self._principal(tail.token, role)
 
     @contextlib.contextmanager
     def connected(self, ticket: str | None, end: Callable[[], object]) -> Iterator[None]:
@@ -165,12 +165,12 @@ class Tickets:
             raise _unknown()
         return held[1]
 
-    def _grant(self, token: bytes, role: Role) -> Grant:
-        grant = self._guard.known(token)
-        if grant is None:
+    def _principal(self, token: bytes, role: Role) -> Principal:
+        principal = self._authenticator.known(token)
+        if principal is None:
             raise errors.Unauthorized("the token that the ticket was made with is no more")
-        grant.check(role)
-        return grant
+        principal.check(role)
+        return principal
 
     def _drop_expired(self, now: float) -> None:
         while self._outstanding and next(iter(self._outstanding.values()))[0] <= now:

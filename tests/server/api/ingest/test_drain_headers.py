@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from forebay.server.http.terms import MAX_KEY_CHARACTERS
+from forebay.server.http.ingest_options import MAX_KEY_CHARACTERS
 from forebay.server.http.tokens import TokenStore
 from support.harness import RunningServer, batch, event, wait_for
 

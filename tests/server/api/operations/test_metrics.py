@@ -16,7 +16,7 @@ class RateLimiter:
         return self._usage
 
 
-class Guard:
+class Authenticator:
     def __init__(self, *accounts: RateLimiter) -> None:
         self._accounts = accounts
 
@@ -24,15 +24,15 @@ class Guard:
         return list(self._accounts)
 
 
-def rows(guard: Guard) -> dict[str, dict[str, float]]:
+def rows(authenticator: Authenticator) -> dict[str, dict[str, float]]:
     return {
         family.name: {sample.labels["token"]: sample.value for sample in family.samples}
-        for family in TokenCollector(guard).collect()  # type: ignore[arg-type]
+        for family in TokenCollector(authenticator).collect()  # type: ignore[arg-type]
     }
 
 
 def test_each_token_that_was_used_has_its_series() -> None:
-    shown = rows(Guard(RateLimiter("b", 1, 2, 3), RateLimiter("a", 4, 5, 0), RateLimiter("idle", 0, 0, 0)))
+    shown = rows(Authenticator(RateLimiter("b", 1, 2, 3), RateLimiter("a", 4, 5, 0), RateLimiter("idle", 0, 0, 0)))
     assert shown == {
         "forebay_token_events": {"a": 4, "b": 1},
         "forebay_token_bytes": {"a": 5, "b": 2},
@@ -42,6 +42,6 @@ def test_each_token_that_was_used_has_its_series() -> None:
 
 def test_more_tokens_than_there_may_be_labels_are_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "MAX_TOKEN_LABELS", 2)
-    shown = rows(Guard(*(RateLimiter(f"t{number}", number + 1, 10, 0) for number in range(5))))
+    shown = rows(Authenticator(*(RateLimiter(f"t{number}", number + 1, 10, 0) for number in range(5))))
     assert shown["forebay_token_events"] == {"t0": 1, "t1": 2, OTHERS: 3 + 4 + 5}
     assert shown["forebay_token_bytes"] == {"t0": 10, "t1": 10, OTHERS: 30}

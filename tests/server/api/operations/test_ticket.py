@@ -139,7 +139,7 @@ def test_only_what_streams_takes_a_ticket(guarded: RunningServer, table: list[Ro
     ticket = made(guarded)
     with guarded.client() as client:
         for route in table:
-            streams = route.upgrade is not None or any("event-stream" in row.media for row in route.replies.values())
+            streams = route.upgrade is not None or any("event-stream" in row.media for row in route.responses.values())
             assert (TICKET in route.parameters) == streams == (route.path in (TAIL, "/ws")), route.path
             if streams:
                 continue

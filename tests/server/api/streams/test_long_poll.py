@@ -165,7 +165,7 @@ def test_a_consumer_that_went_away_commits_nothing(waiting_server: RunningServer
 
 def test_polls_know_nothing_of_each_other_without_a_server() -> None:
     """A poll that finds the server stopping does not wait."""
-    from forebay.server.broadcast.polls import Polls
+    from forebay.server.broadcast.long_polls import LongPolls
 
     class Watches:
         def watch(self, *_: object) -> int:
@@ -174,6 +174,6 @@ def test_polls_know_nothing_of_each_other_without_a_server() -> None:
     async def wait() -> None:
         stopping = asyncio.Event()
         stopping.set()
-        await Polls(Watches(), stopping).wait("logs", [], 30)  # type: ignore[arg-type]
+        await LongPolls(Watches(), stopping).wait("logs", [], 30)  # type: ignore[arg-type]
 
     asyncio.run(wait())

@@ -11,11 +11,11 @@ from forebay._forebay import SHAPE_TRACK, SHAPE_TRACK_BATCH
 from forebay.server.api.ingest.drain import Accepted
 from forebay.server.api.ingest.events import FIRST_MS, LAST_MS
 from forebay.server.http.ingest import DURABLE, Ingest
-from forebay.server.http.reply import Reply
+from forebay.server.http.ingest_options import HEADERS
 from forebay.server.http.response import Response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
-from forebay.server.http.terms import HEADERS
-from forebay.server.http.times import TIME
+from forebay.server.http.time_pattern import TIME
 
 if TYPE_CHECKING:
     from forebay.server.app import App
@@ -28,7 +28,7 @@ _BITS = 63
 Whole = Annotated[int, msgspec.Meta(ge=-(1 << _BITS), le=(1 << _BITS) - 1)]
 KeyText = Annotated[str, msgspec.Meta(max_length=1024, description="At most 1024 bytes of UTF-8.")]
 
-Moment = Annotated[
+EventTime = Annotated[
     str,
     msgspec.Meta(
         pattern=f"^(?:{TIME})$", description="RFC 3339, ISO 8601 or SQL.", examples=["2024-05-31T15:30:45.123Z"]
@@ -38,7 +38,7 @@ Millis = Annotated[int, msgspec.Meta(ge=FIRST_MS, le=LAST_MS, description="Milli
 """An event's own time is either."""
 
 
-class Happening(msgspec.Struct):
+class TrackedEvent(msgspec.Struct):
     """What happened."""
 
     type: Annotated[str, msgspec.Meta(min_length=1, examples=["page_view"])]
@@ -65,7 +65,7 @@ class Context(msgspec.Struct):
     session_id: Annotated[KeyText | None, msgspec.Meta(examples=["sess-abc"])] = None
 
 
-class Measures(msgspec.Struct):
+class PerformanceMetrics(msgspec.Struct):
     """How fast."""
 
     load_time: Annotated[float | None, msgspec.Meta(examples=[250])] = None
@@ -74,19 +74,19 @@ class Measures(msgspec.Struct):
 class AnalyticsEvent(msgspec.Struct):
     """One event. Further fields are kept as they are, in each of the objects too."""
 
-    event: Happening
+    event: TrackedEvent
     user: User | None = None
     device: Device | None = None
     context: Context | None = None
-    metrics: Measures | None = None
-    timestamp: Moment | Millis | None = None
+    metrics: PerformanceMetrics | None = None
+    timestamp: EventTime | Millis | None = None
 
 
 def routes(app: App) -> list[Route]:
     ingest = Ingest(app.engine, app.settings)
 
     async def take(request: Request, shape: int) -> Response:
-        request.grant.check_all_projects("and analytics events have none")
+        request.principal.check_all_projects("and analytics events have none")
         return await ingest(request, shape)
 
     async def single(request: Request) -> Response:
@@ -105,7 +105,7 @@ def routes(app: App) -> list[Route]:
             summary=summary,
             shape=shape,
             headers=HEADERS,
-            replies={202: Reply(Accepted, stored, DURABLE)},
+            responses={202: ResponseSpec(Accepted, stored, DURABLE)},
         )
 
     events = Annotated[list[AnalyticsEvent], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]

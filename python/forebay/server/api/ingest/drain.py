@@ -8,11 +8,11 @@ import msgspec
 
 from forebay._forebay import SHAPE_DRAIN
 from forebay.server.http.ingest import DURABLE, Ingest
-from forebay.server.http.reply import Reply
+from forebay.server.http.ingest_options import HEADERS
 from forebay.server.http.response import Response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
-from forebay.server.http.terms import HEADERS
-from forebay.server.http.times import TIME
+from forebay.server.http.time_pattern import TIME
 
 if TYPE_CHECKING:
     from forebay.server.app import App
@@ -48,10 +48,10 @@ class LogBatch(msgspec.Struct):
 
 
 MAX_NAMED = 1000
-"""Events that were put aside and are named in the answer; the engine holds it."""
+"""Quarantined events that are named in the answer; the engine holds it."""
 
 
-class PutAside(msgspec.Struct):
+class QuarantinedEvent(msgspec.Struct):
     """An event that was put on the stream of rejected ones."""
 
     index: Annotated[int, msgspec.Meta(ge=0, description="Its place in the body, from 0.")]
@@ -67,12 +67,12 @@ class PutAside(msgspec.Struct):
 
 class Accepted(msgspec.Struct, omit_defaults=True):
     """The batch is stored as `Forebay-Durability` says. `quarantined` is there under `Forebay-On-Invalid: quarantine`
-    and counts the events that were put aside; `errors` names them, the first 1000 if there are more, and is there when
+    and counts them; `errors` names them, the first 1000 if there are more, and is there when
     there are any."""
 
     status: Literal["accepted"]
     quarantined: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
-    errors: Annotated[list[PutAside], msgspec.Meta(min_length=1, max_length=MAX_NAMED)] | msgspec.UnsetType = (
+    errors: Annotated[list[QuarantinedEvent], msgspec.Meta(min_length=1, max_length=MAX_NAMED)] | msgspec.UnsetType = (
         msgspec.UNSET
     )
 
@@ -93,6 +93,6 @@ def routes(app: App) -> list[Route]:
             summary="Stores a batch of log events on the stream `logs`.",
             shape=LogBatch,
             headers=HEADERS,
-            replies={202: Reply(Accepted, "Every event of the batch is stored.", DURABLE)},
+            responses={202: ResponseSpec(Accepted, "Every event of the batch is stored.", DURABLE)},
         )
     ]

@@ -9,9 +9,9 @@ import msgspec
 
 from forebay._forebay import SHAPE_EVENT, SHAPE_EVENT_BATCH
 from forebay.server.http.body import at_least_one
-from forebay.server.http.ingest import DURABLE, WITHOUT_QUARANTINE, Ingest, terms_without_quarantine
-from forebay.server.http.reply import Reply
+from forebay.server.http.ingest import DURABLE, WITHOUT_QUARANTINE, Ingest, options_without_quarantine
 from forebay.server.http.response import Response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ def routes(app: App) -> list[Route]:
     ingest = Ingest(app.engine, app.settings)
 
     async def take(request: Request, shape: int) -> Response:
-        request.grant.check_all_projects("and events have none")
-        return await ingest(request, shape, terms_without_quarantine(request))
+        request.principal.check_all_projects("and events have none")
+        return await ingest(request, shape, options_without_quarantine(request))
 
     async def single(request: Request) -> Response:
         return await take(request, SHAPE_EVENT)
@@ -120,7 +120,7 @@ def routes(app: App) -> list[Route]:
             summary="Stores one event on the stream `events`.",
             shape=Event,
             headers=WITHOUT_QUARANTINE,
-            replies={200: Reply(Taken, "It is stored.", DURABLE)},
+            responses={200: ResponseSpec(Taken, "It is stored.", DURABLE)},
         ),
         Route(
             "POST",
@@ -131,9 +131,9 @@ def routes(app: App) -> list[Route]:
             summary="Stores up to 1000 events on the stream `events`; invalid ones are named, the others stored.",
             shape=Annotated[list[Any], at_least_one("Event", MAX_EVENTS)],
             headers=WITHOUT_QUARANTINE,
-            replies={
-                200: Reply(TakenBatch, "At least one event is stored.", DURABLE),
-                400: Reply(RefusedBatch, "No event is."),
+            responses={
+                200: ResponseSpec(TakenBatch, "At least one event is stored.", DURABLE),
+                400: ResponseSpec(RefusedBatch, "No event is."),
             },
         ),
     ]

@@ -9,12 +9,12 @@ import msgspec
 
 from forebay import errors
 from forebay._forebay import SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH
-from forebay.server.api.ingest.analytics import Millis, Moment
+from forebay.server.api.ingest.analytics import EventTime, Millis
 from forebay.server.api.streams.streams import known_name
 from forebay.server.http.body import at_least_one
-from forebay.server.http.ingest import DURABLE, WITHOUT_QUARANTINE, Ingest, terms_without_quarantine
-from forebay.server.http.reply import Reply
+from forebay.server.http.ingest import DURABLE, WITHOUT_QUARANTINE, Ingest, options_without_quarantine
 from forebay.server.http.response import Response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class NewEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     headers: dict[str, str] | None = None
     partition_key: Key | None = None
     partition: Annotated[int, msgspec.Meta(ge=0, le=1023)] | None = None
-    timestamp: Moment | Millis | None = None
+    timestamp: EventTime | Millis | None = None
 
 
 class BatchOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,8 +85,8 @@ def routes(app: App) -> list[Route]:
 
     async def publish(request: Request, shape: int) -> Response:
         name = known_name(request.bound["name"])
-        request.grant.check_all_projects("so it publishes nowhere")
-        return await ingest(request, shape, terms_without_quarantine(request)._replace(stream=name))
+        request.principal.check_all_projects("so it publishes nowhere")
+        return await ingest(request, shape, options_without_quarantine(request)._replace(stream=name))
 
     async def single(request: Request) -> Response:
         return await publish(request, SHAPE_PUBLISH)
@@ -104,7 +104,7 @@ def routes(app: App) -> list[Route]:
             summary="Publishes one event.",
             shape=NewEvent,
             headers=WITHOUT_QUARANTINE,
-            replies={201: Reply(Published, "It is stored.", DURABLE)},
+            responses={201: ResponseSpec(Published, "It is stored.", DURABLE)},
             errors=(errors.StreamNotFound,),
         ),
         Route(
@@ -116,9 +116,9 @@ def routes(app: App) -> list[Route]:
             summary="Publishes up to 10,000 events.",
             shape=NewBatch,
             headers=WITHOUT_QUARANTINE,
-            replies={
-                200: Reply(PublishedBatch, "At least one event is stored.", DURABLE),
-                400: Reply(PublishedBatch, "No event is."),
+            responses={
+                200: ResponseSpec(PublishedBatch, "At least one event is stored.", DURABLE),
+                400: ResponseSpec(PublishedBatch, "No event is."),
             },
             errors=(errors.StreamNotFound,),
         ),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from forebay.server.http.reply import Reply
 from forebay.server.http.response import Response, json_response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Released(msgspec.Struct):
 
 def routes(app: App) -> list[Route]:
     async def release(request: Request) -> Response:
-        request.grant.check_all_projects(NO_RELEASE)
+        request.principal.check_all_projects(NO_RELEASE)
         return json_response(200, Released(True, await app.blocking(app.engine.release_clock)))
 
     return [
@@ -36,6 +36,6 @@ def routes(app: App) -> list[Route]:
             release,
             Role.OPS,
             summary="Says that the wall clock is right, after a restart of the machine that took long by it.",
-            replies={200: Reply(Released, "Retention counts the time that the machine was off.")},
+            responses={200: ResponseSpec(Released, "Retention counts the time that the machine was off.")},
         ),
     ]

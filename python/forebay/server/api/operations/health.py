@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from forebay.embedded.options import Durability
-from forebay.server.http.reply import Reply
 from forebay.server.http.response import Response, json_response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
@@ -54,16 +54,16 @@ def routes(app: App) -> list[Route]:
         return json_response(503, msgspec.convert({"status": "unavailable", **status}, Unready))
 
     health = "Whether the process serves."
-    live = {200: Reply(Alive, "It does.")}
+    live = {200: ResponseSpec(Alive, "It does.")}
     return [
-        Route("GET", "/health", alive, Role.NONE, summary=health, replies=live),
-        Route("GET", "/v1/healthz", alive, Role.NONE, summary=health, replies=live),
+        Route("GET", "/health", alive, Role.NONE, summary=health, responses=live),
+        Route("GET", "/v1/healthz", alive, Role.NONE, summary=health, responses=live),
         Route(
             "GET",
             "/readyz",
             ready,
             Role.NONE,
             summary="Whether writes are taken.",
-            replies={200: Reply(Ready, "They are."), 503: Reply(Unready, "They are not.")},
+            responses={200: ResponseSpec(Ready, "They are."), 503: ResponseSpec(Unready, "They are not.")},
         ),
     ]

@@ -9,8 +9,8 @@ import msgspec
 from forebay import errors
 from forebay.server.broadcast.shapes import History, Metrics
 from forebay.server.http.parameters import Parameters, whole
-from forebay.server.http.reply import Reply
 from forebay.server.http.response import Response, json_response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def routes(app: App) -> list[Route]:
         return Response(200, await app.blocking(app.engine.history, request.value(HOURS)))
 
     async def reset(request: Request) -> Response:
-        request.grant.check_all_projects("so it resets nothing")
+        request.principal.check_all_projects("so it resets nothing")
         await app.blocking(app.load_test.stop)
         await app.blocking(app.engine.reset_live)
         app.live.forget()
@@ -55,7 +55,7 @@ def routes(app: App) -> list[Route]:
             current,
             Role.READ,
             summary="What comes in by the events API, how fast, and what it takes.",
-            replies={200: Reply(Metrics, "The figures, at most 50 ms old.")},
+            responses={200: ResponseSpec(Metrics, "The figures, at most 50 ms old.")},
         ),
         Route(
             "GET",
@@ -64,7 +64,7 @@ def routes(app: App) -> list[Route]:
             Role.READ,
             parameters=Parameters(HOURS),
             summary="What /api/metrics showed, over restarts.",
-            replies={200: Reply(History)},
+            responses={200: ResponseSpec(History)},
         ),
         Route(
             "POST",
@@ -72,7 +72,7 @@ def routes(app: App) -> list[Route]:
             reset,
             Role.OPS,
             summary="Begins the figures of /api/metrics and their history anew. What is stored is not touched.",
-            replies={200: Reply(Reset)},
+            responses={200: ResponseSpec(Reset)},
             errors=(errors.StorageUnavailable,),
         ),
     ]

@@ -8,8 +8,8 @@ import msgspec
 
 from forebay import errors
 from forebay.server.http.body import MAX_BODY_BYTES, read
-from forebay.server.http.reply import Reply
 from forebay.server.http.response import Response, json_response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 from forebay.server.load_test import MAX_EVENTS_PER_SECOND, MAX_SECONDS, LoadTestProgress
 
@@ -36,7 +36,7 @@ class LoadTestAnswer(msgspec.Struct):
 
 def routes(app: App) -> list[Route]:
     async def start(request: Request) -> Response:
-        request.grant.check_all_projects(NO_LOAD)
+        request.principal.check_all_projects(NO_LOAD)
         asked = read(await request.body(), NewLoadTest)
         await app.blocking(app.load_test.start, asked.events_per_second, asked.duration_seconds)
         message = f"Load test started: {asked.events_per_second} events/sec for {asked.duration_seconds} seconds"
@@ -46,7 +46,7 @@ def routes(app: App) -> list[Route]:
         return json_response(200, app.load_test.progress())
 
     async def stop(request: Request) -> Response:
-        request.grant.check_all_projects(NO_LOAD)
+        request.principal.check_all_projects(NO_LOAD)
         ran = await app.blocking(app.load_test.stop)
         return json_response(200, LoadTestAnswer(True, "Load test stopped" if ran else "No load test was running"))
 
@@ -60,7 +60,7 @@ def routes(app: App) -> list[Route]:
             body_limit=MAX_BODY_BYTES,
             summary="Starts an open loop of synthetic events of the source `load_test`, inside the server.",
             shape=NewLoadTest,
-            replies={200: Reply(LoadTestAnswer, "It runs.")},
+            responses={200: ResponseSpec(LoadTestAnswer, "It runs.")},
             errors=(errors.Conflict, errors.StorageUnavailable),
         ),
         Route(
@@ -69,7 +69,7 @@ def routes(app: App) -> list[Route]:
             progress,
             Role.OPS,
             summary="What the load test did until now: counts, rates, and latencies from when requests were due.",
-            replies={200: Reply(LoadTestProgress, "The one that runs, or the last one.")},
+            responses={200: ResponseSpec(LoadTestProgress, "The one that runs, or the last one.")},
         ),
         Route(
             "DELETE",
@@ -77,6 +77,6 @@ def routes(app: App) -> list[Route]:
             stop,
             Role.OPS,
             summary="Stops the load test.",
-            replies={200: Reply(LoadTestAnswer, "None runs.")},
+            responses={200: ResponseSpec(LoadTestAnswer, "None runs.")},
         ),
     ]

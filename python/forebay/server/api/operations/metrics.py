@@ -12,15 +12,15 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from forebay.server.http.reply import Reply
 from forebay.server.http.response import Response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 from forebay.server.telemetry import OTHERS, BuildCollector, DiskCollector, GroupCollector, StreamCollector
 
 if TYPE_CHECKING:
     from forebay._forebay import Engine
     from forebay.server.app import App
-    from forebay.server.http.auth import Guard
+    from forebay.server.http.auth import Authenticator
     from forebay.server.http.request import Request
 
 _TEXT = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
@@ -92,11 +92,11 @@ class TokenCollector(Collector):
         ("forebay_token_refusals", "Requests that were refused for a quota, by token."),
     )
 
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
 
     def collect(self) -> Iterator[Metric]:
-        used = sorted((account.name, account.usage()) for account in self._guard.accounts())
+        used = sorted((account.name, account.usage()) for account in self._authenticator.accounts())
         used = [row for row in used if any(row[1])]
         others = [usage for _name, usage in used[MAX_TOKEN_LABELS:]]
         if others:
@@ -121,7 +121,7 @@ def routes(app: App) -> list[Route]:
     registry.register(StreamCollector(app.engine))
     registry.register(GroupCollector(app.engine))
     registry.register(RequestCollector(app))
-    registry.register(TokenCollector(app.guard))
+    registry.register(TokenCollector(app.authenticator))
 
     async def scrape(request: Request) -> Response:
         # Prometheus names the format that it likes best first, and takes the other one as well.
@@ -136,6 +136,8 @@ def routes(app: App) -> list[Route]:
             scrape,
             Role.READ,
             summary="Counters of the engine and the process.",
-            replies={200: Reply(None, "Prometheus' text format; OpenMetrics by `Accept`.", media="text/plain")},
+            responses={
+                200: ResponseSpec(None, "Prometheus' text format; OpenMetrics by `Accept`.", media="text/plain")
+            },
         )
     ]

@@ -9,8 +9,8 @@ import msgspec
 
 from forebay import errors
 from forebay.server.http.body import MAX_BODY_BYTES, read
-from forebay.server.http.reply import Reply
 from forebay.server.http.response import Response, json_response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class ScaleAnswer(msgspec.Struct):
 
 def routes(app: App) -> list[Route]:
     async def scale(request: Request) -> Response:
-        request.grant.check_all_projects(NO_SCALE)
+        request.principal.check_all_projects(NO_SCALE)
         asked = read(await request.body(), ScaleRequest)
         try:
             async with asyncio.timeout(SCALE_SECONDS):
@@ -64,7 +64,7 @@ def routes(app: App) -> list[Route]:
             body_limit=MAX_BODY_BYTES,
             summary="Sets how many threads parse request bodies, now and after every restart.",
             shape=ScaleRequest,
-            replies={200: Reply(ScaleAnswer, "So many there are.")},
+            responses={200: ResponseSpec(ScaleAnswer, "So many there are.")},
             errors=(errors.StorageUnavailable, errors.Timeout),
         ),
     ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forebay.server.health import HealthReport
-from forebay.server.http.reply import Reply
 from forebay.server.http.response import Response, json_response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ def routes(app: App) -> list[Route]:
             health,
             Role.READ,
             summary="How the server is, check by check, each probed within the last second.",
-            replies={
-                200: Reply(HealthReport, "Healthy or degraded."),
-                503: Reply(HealthReport, "Unhealthy: a check is critical."),
+            responses={
+                200: ResponseSpec(HealthReport, "Healthy or degraded."),
+                503: ResponseSpec(HealthReport, "Unhealthy: a check is critical."),
             },
         )
     ]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forebay import errors
-from forebay.server.http.reply import Reply
 from forebay.server.http.response import JSON, Response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 from forebay.server.http.tickets import TICKET_SECONDS
 
@@ -27,7 +27,7 @@ class MadeTicket(msgspec.Struct, rename="camel"):
 
 def routes(app: App) -> list[Route]:
     async def make(request: Request) -> Response:
-        made = MadeTicket(app.tickets.make(request.grant), TICKET_SECONDS)
+        made = MadeTicket(app.tickets.make(request.principal), TICKET_SECONDS)
         # A second reader of a cached one would find it used, or use it first.
         return Response(200, msgspec.json.encode(made), [JSON, ("cache-control", "no-store")])
 
@@ -38,7 +38,9 @@ def routes(app: App) -> list[Route]:
             make,
             Role.READ,
             summary="A ticket that stands for the token in one request, where a browser cannot send the token.",
-            replies={200: Reply(MadeTicket, "It. Send it as `?ticket=` to a route that answers with a stream.")},
+            responses={
+                200: ResponseSpec(MadeTicket, "The ticket, for `?ticket=` of a route that answers with a stream.")
+            },
             errors=(errors.Saturated,),
         )
     ]

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from forebay import errors
 from forebay.server.http.parameters import Parameters
-from forebay.server.http.reply import Reply
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 from forebay.server.http.tickets import TICKET
 from forebay.server.http.websocket import check_origin
 
 if TYPE_CHECKING:
     from forebay.server.app import App
-    from forebay.server.http.auth import Grant
+    from forebay.server.http.auth import Principal
     from forebay.server.http.request import Request
     from forebay.server.http.response import Response
     from forebay.server.http.rsgi import Scope, WebSocketProtocol
@@ -33,9 +33,9 @@ def routes(app: App) -> list[Route]:
     async def plain(_request: Request) -> Response:
         raise errors.InvalidRequest("this is a WebSocket: ask for an upgrade to it")
 
-    async def upgrade(scope: Scope, protocol: WebSocketProtocol, grant: Grant) -> None:
+    async def upgrade(scope: Scope, protocol: WebSocketProtocol, principal: Principal) -> None:
         check_origin(scope.headers, allowed)
-        await app.websockets.serve(scope, protocol, grant)
+        await app.websockets.serve(scope, protocol, principal)
 
     return [
         Route(
@@ -45,7 +45,7 @@ def routes(app: App) -> list[Route]:
             Role.READ,
             parameters=Parameters(TICKET),
             summary="The figures of `/api/metrics`, as they change (WebSocket).",
-            replies={101: Reply(None, UPGRADED, media="")},
+            responses={101: ResponseSpec(None, UPGRADED, media="")},
             errors=(errors.Saturated,),
             upgrade=upgrade,
         )

@@ -13,8 +13,8 @@ from forebay._forebay import Filter
 from forebay.server.api.streams.streams import MAX_NAME, MAX_OFFSET, MAX_PARTITION, NAME_CHARACTER
 from forebay.server.api.streams.tail import MAX_EXPRESSION
 from forebay.server.http.parameters import REQUIRED, Parameters, choice, flag, text, whole
-from forebay.server.http.reply import Reply
 from forebay.server.http.response import Response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Call(NamedTuple):
 
 def routes(app: App) -> list[Route]:
     async def events(request: Request) -> Response:
-        request.grant.check_all_projects(NO_GROUPS)
+        request.principal.check_all_projects(NO_GROUPS)
         expression = request.value(FILTER)
         chosen = None if expression is None else await app.blocking(Filter, expression)
         return await _poll(app, request, _call(request, chosen))
@@ -146,7 +146,7 @@ def routes(app: App) -> list[Route]:
             Role.READ,
             parameters=Parameters(GROUP, OFFSET, LIMIT, TIMEOUT, PARTITION, MEMBER, AUTO_COMMIT, ON_RESET, FILTER),
             summary="What comes next for a consumer group; waits when there is nothing.",
-            replies={200: Reply(ConsumedEvents, "The events; none when nothing came in time.")},
+            responses={200: ResponseSpec(ConsumedEvents, "The events; none when nothing came in time.")},
             errors=(
                 errors.StreamNotFound,
                 errors.InvalidOffset,
@@ -161,7 +161,7 @@ def routes(app: App) -> list[Route]:
 async def _poll(app: App, request: Request, call: Call) -> Response:
     """Waits for what the call asks for, as long as its client is there and its token is good."""
     revoked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    with app.sessions.held(request.grant, revoked.cancel):
+    with app.sessions.held(request.principal, revoked.cancel):
         return await _wait(app, request, call, revoked)
 
 
@@ -173,8 +173,8 @@ async def _wait(app: App, request: Request, call: Call, revoked: asyncio.Future[
     gone: asyncio.Future[None] | None = None
     try:
         while True:
-            app.sessions.check(request.grant, Role.READ)
-            room = await app.deliveries.room(request.grant.digest, MAX_ANSWER_BYTES)
+            app.sessions.check(request.principal, Role.READ)
+            room = await app.deliveries.room(request.principal.digest, MAX_ANSWER_BYTES)
             try:
                 consumed = await _consume(app, stream, call, resume, gaps, max(0.0, deadline - loop.time()))
             except BaseException:

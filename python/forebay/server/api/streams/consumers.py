@@ -12,8 +12,8 @@ from forebay import errors
 from forebay.server.api.streams.consume import NO_GROUPS
 from forebay.server.api.streams.streams import MAX_OFFSET, MAX_PARTITION, rfc3339
 from forebay.server.http.body import decode
-from forebay.server.http.reply import Reply
 from forebay.server.http.response import Response, json_response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def routes(app: App) -> list[Route]:
 
 def _commit_routes(app: App) -> list[Route]:
     async def commit(request: Request) -> Response:
-        request.grant.check_all_projects(NO_GROUPS)
+        request.principal.check_all_projects(NO_GROUPS)
         wanted, offsets = _offsets(await request.body())
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:
@@ -193,7 +193,7 @@ def _commit_routes(app: App) -> list[Route]:
         return json_response(200, CommitAnswer("committed", wanted.offsets))
 
     async def leave(request: Request) -> Response:
-        request.grant.check_all_projects(NO_GROUPS)
+        request.principal.check_all_projects(NO_GROUPS)
         group, member = request.bound["group"], request.bound["memberId"]
         await app.blocking(app.engine.leave_group, group, member)
         app.polls.rebalanced(group)
@@ -208,7 +208,7 @@ def _commit_routes(app: App) -> list[Route]:
             body_limit=MAX_COMMIT_BYTES,
             summary="Commits offsets of a group, all or none.",
             shape=CommitRequest,
-            replies={200: Reply(CommitAnswer, "They are durable.")},
+            responses={200: ResponseSpec(CommitAnswer, "They are durable.")},
             errors=(
                 errors.ConsumerGroupNotFound,
                 errors.StreamNotFound,
@@ -222,7 +222,7 @@ def _commit_routes(app: App) -> list[Route]:
             leave,
             Role.READ,
             summary="Gives a member's leases back at once.",
-            replies={200: Reply(LeftGroup, "Its partitions go to the others.")},
+            responses={200: ResponseSpec(LeftGroup, "Its partitions go to the others.")},
             errors=(errors.ConsumerGroupNotFound,),
         ),
     ]
@@ -230,16 +230,16 @@ def _commit_routes(app: App) -> list[Route]:
 
 def _group_routes(app: App) -> list[Route]:
     async def listing(request: Request) -> Response:
-        request.grant.check_all_projects(NO_GROUPS)
+        request.principal.check_all_projects(NO_GROUPS)
         groups = await app.blocking(app.engine.groups)
         return json_response(200, ConsumerGroupList([_row(group) for group in groups]))
 
     async def one(request: Request) -> Response:
-        request.grant.check_all_projects(NO_GROUPS)
+        request.principal.check_all_projects(NO_GROUPS)
         return json_response(200, describe(await app.blocking(app.engine.group, request.bound["group"])))
 
     async def delete(request: Request) -> Response:
-        request.grant.check_all_projects(NO_GROUPS)
+        request.principal.check_all_projects(NO_GROUPS)
         group = request.bound["group"]
         await app.blocking(app.engine.delete_group, group)
         app.polls.rebalanced(group)
@@ -253,7 +253,7 @@ def _group_routes(app: App) -> list[Route]:
             listing,
             Role.READ,
             summary="Every consumer group.",
-            replies={200: Reply(ConsumerGroupList, "All of them.")},
+            responses={200: ResponseSpec(ConsumerGroupList, "All of them.")},
         ),
         Route(
             "GET",
@@ -261,7 +261,7 @@ def _group_routes(app: App) -> list[Route]:
             one,
             Role.READ,
             summary="One consumer group with its members and committed offsets.",
-            replies={200: Reply(ConsumerGroup, "It.")},
+            responses={200: ResponseSpec(ConsumerGroup, "It.")},
             errors=(errors.ConsumerGroupNotFound,),
         ),
         Route(
@@ -270,7 +270,7 @@ def _group_routes(app: App) -> list[Route]:
             delete,
             Role.OPS,
             summary="Deletes a consumer group and its committed offsets.",
-            replies={200: Reply(DeletedGroup, "It is gone.")},
+            responses={200: ResponseSpec(DeletedGroup, "It is gone.")},
             errors=(errors.ConsumerGroupNotFound, errors.StorageUnavailable),
         ),
     ]

@@ -11,9 +11,9 @@ import msgspec
 from forebay import errors
 from forebay.server.api.streams.streams import NAME, SECONDS, StreamMetadata, StreamQuota, describe, known_name, rfc3339
 from forebay.server.http.body import MAX_BODY_BYTES, read
-from forebay.server.http.reply import Reply
 from forebay.server.http.request import shown
 from forebay.server.http.response import Response, json_response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def routes(app: App) -> list[Route]:
     new_stream, stream_change = shapes(app.settings.max_body_bytes)
 
     async def create(request: Request) -> Response:
-        request.grant.check_all_projects(NO_CHANGES)
+        request.principal.check_all_projects(NO_CHANGES)
         asked = read(await request.body(), new_stream)
         await app.blocking(engine.create_stream, asked.name, asked.partitions, asked.config.options())
         made = describe(await app.blocking(engine.stream, asked.name))
@@ -167,14 +167,14 @@ def routes(app: App) -> list[Route]:
         return json_response(201, made)
 
     async def change(request: Request) -> Response:
-        request.grant.check_all_projects(NO_CHANGES)
+        request.principal.check_all_projects(NO_CHANGES)
         name = known_name(request.bound["name"])
         asked = read(await request.body(), stream_change)
         await app.blocking(engine.alter_stream, name, asked.config.options())
         return json_response(200, describe(await app.blocking(engine.stream, name)))
 
     async def delete(request: Request) -> Response:
-        request.grant.check_all_projects(NO_CHANGES)
+        request.principal.check_all_projects(NO_CHANGES)
         name = known_name(request.bound["name"])
         await app.blocking(engine.delete_stream, name)
         return json_response(200, Deleted("deleted", name, rfc3339(time.time_ns() // 1000)))
@@ -188,7 +188,7 @@ def routes(app: App) -> list[Route]:
             MAX_BODY_BYTES,
             summary="Creates a stream.",
             shape=new_stream,
-            replies={201: Reply(StreamMetadata, "It is there, and durable.")},
+            responses={201: ResponseSpec(StreamMetadata, "It is there, and durable.")},
             errors=(errors.StreamAlreadyExists, errors.StreamLimitReached),
         ),
         Route(
@@ -199,7 +199,7 @@ def routes(app: App) -> list[Route]:
             MAX_BODY_BYTES,
             summary="Changes what is chosen for a stream.",
             shape=stream_change,
-            replies={200: Reply(StreamMetadata, "As it is now.")},
+            responses={200: ResponseSpec(StreamMetadata, "As it is now.")},
             errors=(errors.StreamNotFound,),
         ),
         Route(
@@ -208,7 +208,7 @@ def routes(app: App) -> list[Route]:
             delete,
             Role.OPS,
             summary="Deletes a stream and all its data.",
-            replies={200: Reply(Deleted, "It is gone.")},
+            responses={200: ResponseSpec(Deleted, "It is gone.")},
             errors=(errors.StreamNotFound, errors.StorageUnavailable),
         ),
     ]

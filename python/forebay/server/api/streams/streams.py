@@ -11,16 +11,16 @@ from msgspec import UNSET
 
 from forebay import errors
 from forebay.server.http.parameters import Parameters, whole
-from forebay.server.http.reply import Reply
 from forebay.server.http.request import shown
 from forebay.server.http.response import NDJSON, Header, Response, json_response
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 from forebay.server.http.tokens import QuotaNumber
 
 if TYPE_CHECKING:
     from forebay._forebay import RecordBatch, StreamDescription
     from forebay.server.app import App
-    from forebay.server.http.auth import Grant
+    from forebay.server.http.auth import Principal
     from forebay.server.http.request import Request
 
 LOGS = "logs"
@@ -136,10 +136,10 @@ def known_name(name: str) -> str:
     return name
 
 
-def check_readable(grant: Grant, name: str) -> None:
+def check_readable(principal: Principal, name: str) -> None:
     """Raises `Forbidden` when the token is limited to projects, and the stream has no projects."""
     if name != LOGS:
-        grant.check_all_projects(f"so it reads the stream {LOGS!r} only")
+        principal.check_all_projects(f"so it reads the stream {LOGS!r} only")
 
 
 def rfc3339(micros: int) -> str:
@@ -197,8 +197,8 @@ def routes(app: App) -> list[Route]:
         return json_response(200, describe(await app.blocking(app.engine.stream, name)))
 
     async def records(request: Request) -> Response:
-        projects = request.grant.projects
-        check_readable(request.grant, request.bound["name"])
+        projects = request.principal.projects
+        check_readable(request.principal, request.bound["name"])
         stream = await app.blocking(app.engine.stream, known_name(request.bound["name"]))
         partition = request.value(PARTITION)
         if partition >= len(stream.partitions):
@@ -208,7 +208,7 @@ def routes(app: App) -> list[Route]:
         start, _end = stream.partitions[partition]
         offset = request.value(OFFSET)
         limit = request.value(LIMIT)
-        room = await app.deliveries.room(request.grant.digest, MAX_PAGE_BYTES)
+        room = await app.deliveries.room(request.principal.digest, MAX_PAGE_BYTES)
         try:
             batch = await app.blocking(
                 app.engine.fetch, stream.name, partition, start if offset is None else offset, limit, MAX_PAGE_BYTES
@@ -226,7 +226,7 @@ def routes(app: App) -> list[Route]:
             listing,
             Role.READ,
             summary="Every stream with its sizes and offsets.",
-            replies={200: Reply(StreamList, "All of them.")},
+            responses={200: ResponseSpec(StreamList, "All of them.")},
             errors=(errors.Saturated,),
         ),
         Route(
@@ -235,7 +235,7 @@ def routes(app: App) -> list[Route]:
             one,
             Role.READ,
             summary="One stream with its sizes and offsets.",
-            replies={200: Reply(StreamMetadata, "It.")},
+            responses={200: ResponseSpec(StreamMetadata, "It.")},
             errors=(errors.StreamNotFound,),
         ),
         Route(
@@ -245,7 +245,7 @@ def routes(app: App) -> list[Route]:
             Role.READ,
             parameters=Parameters(PARTITION, OFFSET, LIMIT),
             summary="Records of one partition, as stored.",
-            replies={200: Reply(None, RECORDS, ("Forebay-Next-Offset", "Forebay-Records-Lost"), NDJSON[1])},
+            responses={200: ResponseSpec(None, RECORDS, ("Forebay-Next-Offset", "Forebay-Records-Lost"), NDJSON[1])},
             errors=(errors.StreamNotFound, errors.InvalidOffset, errors.Saturated, errors.StorageUnavailable),
         ),
     ]

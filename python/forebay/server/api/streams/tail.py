@@ -8,18 +8,18 @@ from forebay import errors
 from forebay._forebay import Filter
 from forebay.server.api.streams.streams import check_readable
 from forebay.server.broadcast.position import ID, MAX_ID_CHARACTERS, Position, parse
-from forebay.server.broadcast.tail import Choice, Hubs
+from forebay.server.broadcast.tail import Choice, TailBroadcasters
 from forebay.server.http.parameters import Parameters, choice, text
-from forebay.server.http.reply import Reply
 from forebay.server.http.request import shown
+from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 from forebay.server.http.streaming import EVENT_STREAM, Streaming
 from forebay.server.http.tickets import TICKET
 
 if TYPE_CHECKING:
     from forebay.server.app import App
-    from forebay.server.http.outlet import Outlet
     from forebay.server.http.request import Request
+    from forebay.server.http.stream_writer import StreamWriter
 
 LAST_EVENT_ID = "last-event-id"
 """What a browser sends when it comes back (HTML Living Standard, 9.2.4)."""
@@ -60,7 +60,7 @@ EVENTS = (
 
 
 def routes(app: App) -> list[Route]:
-    hubs = Hubs(app)
+    broadcasters = TailBroadcasters(app)
 
     def start(name: str, request: Request) -> Position:
         """Where the tail begins: behind the last event that the client has, or where it asks to."""
@@ -80,22 +80,22 @@ def routes(app: App) -> list[Route]:
         return resumed
 
     async def tail(request: Request) -> Streaming:
-        name, grant = request.bound["name"], request.grant
-        check_readable(grant, name)
+        name, principal = request.bound["name"], request.principal
+        check_readable(principal, name)
         position = start(name, request)
         expression = request.value(FILTER)
-        choice = Choice(name, position[0], expression, grant.projects)
-        hubs.check_room()
-        compiled = hubs.filter_of(choice)
+        choice = Choice(name, position[0], expression, principal.projects)
+        broadcasters.check_room()
+        compiled = broadcasters.filter_of(choice)
         if expression is not None and compiled is None:
             compiled = await app.blocking(Filter, expression)
             # Others may have come in meanwhile; from here to `serve` nothing is awaited.
-            hubs.check_room()
+            broadcasters.check_room()
 
-        async def feed(outlet: Outlet) -> None:
-            held = app.sessions.held(grant, lambda: hubs.dismiss(outlet))
-            with held, app.tickets.connected(request.value(TICKET), outlet.close):
-                await hubs.serve(choice, compiled, position, outlet)
+        async def feed(writer: StreamWriter) -> None:
+            held = app.sessions.held(principal, lambda: broadcasters.dismiss(writer))
+            with held, app.tickets.connected(request.value(TICKET), writer.close):
+                await broadcasters.serve(choice, compiled, position, writer)
 
         return Streaming(EVENT_STREAM, feed)
 
@@ -108,7 +108,7 @@ def routes(app: App) -> list[Route]:
             parameters=Parameters(FILTER, FROM, POSITION, TICKET),
             summary="What comes in, as it comes in (Server-Sent Events).",
             headers=(RESUME,),
-            replies={200: Reply(None, EVENTS, media="text/event-stream")},
+            responses={200: ResponseSpec(None, EVENTS, media="text/event-stream")},
             errors=(errors.StreamNotFound, errors.InvalidOffset, errors.Saturated),
         )
     ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from forebay.server.health.finding import Finding, Level
-from forebay.server.health.recent import Recent
-from forebay.server.health.sources import Figures, Sources
+from forebay.server.health.check_result import CheckResult, Level
+from forebay.server.health.context import CheckContext, Figures
+from forebay.server.health.sliding_window import SlidingWindow
 
 MIN_EVENTS = 20
 """With fewer of them in the window a single bad event would be a share that means nothing."""
@@ -19,15 +19,15 @@ class ErrorRate:
     server unhealthy. What the server failed to store becomes critical.
     """
 
-    def __init__(self, sources: Sources, figures: Callable[[], Figures], clock: Callable[[], float]) -> None:
-        self._sources = sources
+    def __init__(self, context: CheckContext, figures: Callable[[], Figures], clock: Callable[[], float]) -> None:
+        self._context = context
         self._figures = figures
         self._clock = clock
-        self._recent: Recent[Figures] = Recent(sources.settings.health_window_seconds)
+        self._recent: SlidingWindow[Figures] = SlidingWindow(context.settings.health_window_seconds)
         self._last: Figures | None = None
 
-    def __call__(self) -> Finding:
-        settings, now, figures = self._sources.settings, self._clock(), self._figures()
+    def __call__(self) -> CheckResult:
+        settings, now, figures = self._context.settings, self._clock(), self._figures()
         if self._last is not None and _all(figures) < _all(self._last):
             # A reset.
             self._recent.clear()
@@ -37,7 +37,7 @@ class ErrorRate:
         invalid = figures.validation_errors - base.validation_errors
         failed = figures.storage_errors + figures.processing_errors - base.storage_errors - base.processing_errors
         share = 100 / events if events >= MIN_EVENTS else 0.0
-        found = Finding(
+        found = CheckResult(
             metadata={
                 "errorRate": figures.error_rate,
                 "windowSeconds": round(now - since, 3),

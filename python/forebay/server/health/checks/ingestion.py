@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from forebay.server.health.finding import Finding, Level
-from forebay.server.health.sources import Figures, Sources
+from forebay.server.health.check_result import CheckResult, Level
+from forebay.server.health.context import CheckContext, Figures
 
 SMALLEST_REQUEST_BYTES = 4096
 """What a request with one event is charged at least, about: with less room than that, all are refused."""
@@ -14,14 +14,14 @@ SMALLEST_REQUEST_BYTES = 4096
 class EventIngestion:
     """Asks what the engine asks before it admits a request."""
 
-    def __init__(self, sources: Sources, figures: Callable[[], Figures]) -> None:
-        self._sources = sources
+    def __init__(self, context: CheckContext, figures: Callable[[], Figures]) -> None:
+        self._context = context
         self._figures = figures
 
-    def __call__(self) -> Finding:
-        status, figures, allowance = self._sources.engine.status(), self._figures(), self._sources.allowance
+    def __call__(self) -> CheckResult:
+        status, figures, allowance = self._context.engine.status(), self._figures(), self._context.allowance
         mode, limit, used = status["mode"], status["ring_limit_bytes"], status["ring_used_bytes"]
-        found = Finding(
+        found = CheckResult(
             metadata={
                 "eventsPerSecond": figures.events_per_second,
                 "totalEvents": figures.total_events,
@@ -30,7 +30,7 @@ class EventIngestion:
                 "bodyBytesFree": allowance.limit - allowance.used,
             }
         )
-        if self._sources.stopping():
+        if self._context.stopping():
             found.find(Level.CRITICAL, "events are refused: the server is shutting down")
         elif mode != "running":
             found.find(Level.CRITICAL, f"events are refused: the log is {mode}: {status['reason']}")

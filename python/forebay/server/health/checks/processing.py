@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from forebay.server.health.finding import Finding, Level
-from forebay.server.health.sources import Sources
+from forebay.server.health.check_result import CheckResult, Level
+from forebay.server.health.context import CheckContext
 
 _TASKS = "/proc/self/task"
 
@@ -17,18 +17,18 @@ WORKER_NAME = "forebay-worker-0"[:15]
 class EventProcessing:
     """Counts the workers that the operating system knows, and looks at the job that has waited longest."""
 
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+    def __init__(self, context: CheckContext) -> None:
+        self._context = context
 
-    def __call__(self) -> Finding:
-        engine, settings = self._sources.engine, self._sources.settings
-        status, pulse = engine.status(), engine.queue_stats()
-        workers, alive, waited = status["workers"], threads(WORKER_NAME), pulse.oldest_job_ms
-        found = Finding(
+    def __call__(self) -> CheckResult:
+        engine, settings = self._context.engine, self._context.settings
+        status, queues = engine.status(), engine.queue_stats()
+        workers, alive, waited = status["workers"], threads(WORKER_NAME), queues.oldest_job_ms
+        found = CheckResult(
             metadata={
                 "workers": workers,
                 "workersAlive": alive,
-                "jobsWaiting": pulse.jobs_waiting,
+                "jobsWaiting": queues.jobs_waiting,
                 "oldestJobMs": round(waited, 3),
             }
         )
@@ -42,7 +42,7 @@ class EventProcessing:
             settings.health_decode_wait_critical_ms,
             f"a request body has waited {waited:.0f} ms for a worker",
         )
-        found.find(Level.PASS, f"{workers} workers, {pulse.jobs_waiting} request bodies waiting")
+        found.find(Level.PASS, f"{workers} workers, {queues.jobs_waiting} request bodies waiting")
         return found
 
 

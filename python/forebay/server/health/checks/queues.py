@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forebay.server.health.finding import Finding, Level
-from forebay.server.health.sources import Sources
+from forebay.server.health.check_result import CheckResult, Level
+from forebay.server.health.context import CheckContext
 
 SHARES = 2
 """The engine's rule: one stream gets at most half of the ring."""
@@ -13,17 +13,17 @@ class QueueDepth:
     """Compares the fullest of the budgets with its limits: the ring's, the share that one stream may have of it, and
     that of bodies under way."""
 
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+    def __init__(self, context: CheckContext) -> None:
+        self._context = context
 
-    def __call__(self) -> Finding:
-        engine, settings, allowance = self._sources.engine, self._sources.settings, self._sources.allowance
-        status, pulse = engine.status(), engine.queue_stats()
+    def __call__(self) -> CheckResult:
+        engine, settings, allowance = self._context.engine, self._context.settings, self._context.allowance
+        status, queues = engine.status(), engine.queue_stats()
         used, limit = status["ring_used_bytes"], status["ring_limit_bytes"]
         # On a disk that is full from the start there are no streams.
         rings = [(row.name, row.ring_bytes) for row in engine.streams()]
         stream, taken = max(rings, key=lambda row: row[1], default=("", 0))
-        found = Finding(
+        found = CheckResult(
             metadata={
                 "ringUsedBytes": used,
                 "ringLimitBytes": limit,
@@ -31,8 +31,8 @@ class QueueDepth:
                 "fullestStreamBytes": taken,
                 "bodyBytes": allowance.used,
                 "bodyLimitBytes": allowance.limit,
-                "requestsWaiting": pulse.jobs_waiting,
-                "appendsWaiting": pulse.commits_waiting,
+                "requestsWaiting": queues.jobs_waiting,
+                "appendsWaiting": queues.commits_waiting,
             }
         )
         for part, percent in (
@@ -46,6 +46,6 @@ class QueueDepth:
                 settings.health_ring_critical_percent,
                 f"{part} is {percent:.0f} % full",
             )
-        waiting = pulse.jobs_waiting + pulse.commits_waiting
+        waiting = queues.jobs_waiting + queues.commits_waiting
         found.find(Level.PASS, f"{waiting} requests waiting, the ring is {100 * used / limit:.0f} % full")
         return found

@@ -7,8 +7,8 @@ import resource
 import shutil
 from pathlib import Path
 
-from forebay.server.health.finding import Finding, Level
-from forebay.server.health.sources import Sources
+from forebay.server.health.check_result import CheckResult, Level
+from forebay.server.health.context import CheckContext
 
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -16,11 +16,11 @@ _CGROUPS = Path("/sys/fs/cgroup")
 class SystemResources:
     """Compares what the process uses with what the machine, its control group and its limits leave it."""
 
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+    def __init__(self, context: CheckContext) -> None:
+        self._context = context
 
-    def __call__(self) -> Finding:
-        found = Finding()
+    def __call__(self) -> CheckResult:
+        found = CheckResult()
         self._memory(found)
         self._handles(found)
         self._disk(found)
@@ -32,8 +32,8 @@ class SystemResources:
         )
         return found
 
-    def _memory(self, found: Finding) -> None:
-        settings = self._sources.settings
+    def _memory(self, found: CheckResult) -> None:
+        settings = self._context.settings
         used, limit = resident_bytes(), memory_limit()
         percent = 100 * used / limit
         found.metadata |= {"memoryBytes": used, "memoryLimitBytes": limit}
@@ -44,8 +44,8 @@ class SystemResources:
             f"{percent:.0f} % of the memory is used, {used >> 20} MiB",
         )
 
-    def _handles(self, found: Finding) -> None:
-        settings = self._sources.settings
+    def _handles(self, found: CheckResult) -> None:
+        settings = self._context.settings
         used, limit = len(os.listdir("/dev/fd")), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         bounded = limit != resource.RLIM_INFINITY
         found.metadata |= {"fileHandles": used, "fileHandleLimit": limit if bounded else None}
@@ -57,8 +57,8 @@ class SystemResources:
             f"{percent:.0f} % of the file handles are used, {used} of {limit}",
         )
 
-    def _disk(self, found: Finding) -> None:
-        settings = self._sources.settings
+    def _disk(self, found: CheckResult) -> None:
+        settings = self._context.settings
         free = shutil.disk_usage(settings.data_dir).free
         found.metadata["freeDiskBytes"] = free
         for level, limit in (

@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from forebay.server.health.finding import Finding, Level
-from forebay.server.health.sources import Sources
+from forebay.server.health.check_result import CheckResult, Level
+from forebay.server.health.context import CheckContext
 
 PROBE_FILE = "health.probe"
 """In the data directory, gone after each probe; one that a crash left behind is written over."""
@@ -29,15 +29,15 @@ LISTED_DAMAGES = 20
 class LogStorage:
     """Writes, syncs and removes a small file, and reads the log's status."""
 
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+    def __init__(self, context: CheckContext) -> None:
+        self._context = context
 
-    def __call__(self) -> Finding:
-        settings, status = self._sources.settings, self._sources.engine.status()
+    def __call__(self) -> CheckResult:
+        settings, status = self._context.settings, self._context.engine.status()
         mode: str = status["mode"]
         damages: Sequence[Mapping[str, Any]] = status["damages"]
         backlog: int = status["seal_backlog_files"]
-        found = Finding(
+        found = CheckResult(
             metadata={
                 "mode": mode,
                 "durability": settings.durability,
@@ -72,8 +72,8 @@ class LogStorage:
             found.messages.append(f"acknowledgements promise '{settings.durability}' and not 'fsync', as configured")
         return found
 
-    def _probe(self, found: Finding) -> None:
-        settings = self._sources.settings
+    def _probe(self, found: CheckResult) -> None:
+        settings = self._context.settings
         started = time.perf_counter()
         try:
             write_probe(Path(settings.data_dir))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Positions = list[tuple[int, int]]
 
 
-class Polls:
+class LongPolls:
     """The waiting polls of one server. A poll that waits is a future and a watch in the engine: it costs nothing until
     the commit that makes its record visible, a rebalance of its group, or the server's end."""
 

@@ -48,7 +48,7 @@ def figures(metrics: Metrics) -> Figures:
 
 
 @dataclass(slots=True, frozen=True)
-class Sources:
+class CheckContext:
     """`figures` is asked on the event loop, once a round; everything else by the checks, in their threads."""
 
     engine: Engine

@@ -6,7 +6,7 @@ import json
 import random
 import re
 
-from forebay.server.http.times import TIME
+from forebay.server.http.time_pattern import TIME
 from support.harness import RunningServer, event
 
 BATCH = 900

@@ -12,7 +12,7 @@ SAMPLES = 12
 """In a window. A snapshot of the engine's histogram has 95 KiB, so a window costs little more than a megabyte."""
 
 
-class Recent(Generic[T]):
+class SlidingWindow(Generic[T]):
     """Samples that reach back about `window` seconds: by a twelfth more, or less at first."""
 
     def __init__(self, window: float) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(slots=True, frozen=True)
-class Reply:
+class ResponseSpec:
     """One answer.
 
     Attributes:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from forebay import errors
-from forebay.server.http.dialects import Family, family_of, render, status_of
+from forebay.server.http.error_envelopes import Family, family_of, render, status_of
 
 
 @pytest.mark.parametrize(

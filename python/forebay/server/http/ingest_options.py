@@ -11,7 +11,7 @@ from forebay.server.http.request import shown
 from forebay.server.http.rsgi import Headers
 
 if TYPE_CHECKING:
-    from forebay.server.http.auth import Grant
+    from forebay.server.http.auth import Principal
 
 MAX_KEY_CHARACTERS = 128
 """The contract's limit; the engine holds it in bytes, and only visible ASCII is let in, so that both are one."""
@@ -38,10 +38,11 @@ HEADERS: tuple[Parameter[Any], ...] = (
         "`<stream>.rejected` and named in the answer, and the others stored.",
     ),
 )
-"""The rows of OpenAPI for all of these. `terms_of` checks by hand: `get()` hides what is given twice or not ASCII."""
+"""Their rows in OpenAPI. `ingest_options` checks the values itself, since `get()` hides duplicates and values that are
+not ASCII."""
 
 
-class Terms(NamedTuple):
+class IngestOptions(NamedTuple):
     """What `Engine.submit` takes beside the body, in its order.
 
     `encoding` is the content coding in lower case, as the engine knows it; `key` the scope and the key; `account` is
@@ -56,7 +57,7 @@ class Terms(NamedTuple):
     stream: str | None = None
 
 
-def terms_of(headers: Headers, grant: Grant) -> Terms:
+def ingest_options(headers: Headers, principal: Principal) -> IngestOptions:
     """The terms of one request.
 
     Raises:
@@ -64,12 +65,12 @@ def terms_of(headers: Headers, grant: Grant) -> Terms:
             engine's to refuse.
     """
     encoding, key, on_invalid = _only(headers, ENCODING), _only(headers, KEY), _only(headers, ON_INVALID)
-    return Terms(
+    return IngestOptions(
         None if encoding is None else encoding.strip().lower(),
         on_invalid is not None and _quarantine(on_invalid),
-        None if key is None else (grant.digest, _key(key)),
-        grant.projects,
-        grant.account,
+        None if key is None else (principal.digest, _key(key)),
+        principal.projects,
+        principal.account,
     )
 
 

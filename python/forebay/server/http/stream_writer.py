@@ -31,7 +31,7 @@ _CHUNK_FRAMING = 4
 """Two line ends around a chunk, beside its length in hexadecimal (RFC 9112, 7.1)."""
 
 
-class Outlet:
+class StreamWriter:
     """One streamed response. Lives on the event loop. `connection` is a descriptor of its own, closed with it."""
 
     def __init__(self, protocol: HttpProtocol, connection: socket.socket | None, headers: Sequence[Header]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from forebay.server.broadcast.metrics import CREDIT_BYTES, CREDIT_PER_PUSH, HEADER_BYTES, STALL_SECONDS, Client
+from forebay.server.broadcast.metrics import CREDIT_BYTES, CREDIT_PER_PUSH, HEADER_BYTES, STALL_SECONDS, Subscriber
 from forebay.server.http.websocket import TOO_BIG
 
 PING = 15.0
@@ -41,8 +41,8 @@ class Socket:
         return done
 
 
-def client(socket: Socket) -> Client:
-    return Client(cast("Any", socket), PING, 0.0)
+def client(socket: Socket) -> Subscriber:
+    return Subscriber(cast("Any", socket), PING, 0.0)
 
 
 def test_what_it_has_not_taken_is_not_added_to() -> None:

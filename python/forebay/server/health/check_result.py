@@ -26,7 +26,7 @@ _STATUSES: dict[Level, CheckStatus] = {Level.PASS: "pass", Level.WARNING: "warni
 
 
 @dataclass(slots=True)
-class Finding:
+class CheckResult:
     """`messages` are sentences; those of the worst level are shown. `metadata` are true figures."""
 
     level: Level = Level.PASS

@@ -10,7 +10,7 @@ from forebay.errors import StorageUnavailable, Timeout
 T = TypeVar("T")
 
 
-class Commit(Generic[T]):
+class CommitFuture(Generic[T]):
     """What `Engine.submit` reports to. It may be completed after its waiter has gone."""
 
     def __init__(self, ack_seconds: float) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from forebay.server.health.finding import Level
+from forebay.server.health.check_result import Level
 
 
-class Steady:
+class Hysteresis:
     """The level that is shown of one check. It gets worse at once, and better only when every measurement of the last
     `recovery_seconds` was better; it then becomes the worst of those."""
 
