@@ -19,11 +19,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import machine, table
+from harness import machine, report
 from harness.cache import BENCH, Cache
 from harness.comparison import say
 from harness.forebay import Forebay
 from harness.process import Cores, accepts
+from harness.runs import ALL, Conditions, Row
 from harness.server import fresh
 
 HERE = BENCH / "peers/client_sdks"
@@ -90,19 +91,10 @@ class Figures:
             lines.append(f"{what}: {found:,.{digits}f} {UNITS[figure]}, aimed at {aim:,.0f}: {verdict}")
         return lines
 
-    def table(self, stamp: str) -> list[str]:
-        return [
-            table.row(
-                [
-                    stamp,
-                    what,
-                    f"{max(one['events_per_second'] for one in rounds):,.0f}",
-                    table.figure(min(one["call_us"] for one in rounds)),
-                    table.figure(min(one["cpu_s_per_million"] for one in rounds)),
-                ]
-            )
-            for what, rounds in self.rows.items()
-        ]
+    def bests(self) -> list[Row]:
+        names = {"per_second": "events_per_second", "call_us": "call_us", "cpu": "cpu_s_per_million"}
+        best = {what: {name: self.best(what, figure) for name, figure in names.items()} for what in self.rows}
+        return [Row(what, "", {ALL: figures}) for what, figures in best.items()]
 
 
 def sent(python: Path, cores: Cores, who: str, port: int, events: int, spool: Path | None = None) -> dict[str, float]:
@@ -150,25 +142,23 @@ def main() -> int:
     parser.add_argument("--sizes", action="store_true", help="other batch sizes too")
     parser.add_argument("--rounds", type=int, default=3, help="alternated rounds (3)")
     parser.add_argument("--events", type=int, default=500_000, help="of each run (500,000)")
-    parser.add_argument("--no-append", action="store_true", help="leave README.md as it is")
+    parser.add_argument("--no-append", action="store_true", help="keep nothing in runs/")
     options = parser.parse_args()
     cache, cores, figures = Cache.default(), Cores.available(), Figures()
     Forebay().prepare(cache)
-    busy = machine.used_by_others()
-    stamp = f"{machine.today()} {machine.commit()}"
-    if busy > machine.BUSY_ABOVE:
-        stamp += f" (others used {busy:.0%} of the machine)"
+    conditions = Conditions.now(f"{machine.summary(cache.data)}; {cores}")
     began = time.monotonic()
     for number in range(options.rounds):
         say(f"round {number + 1}")
         to_forebay(cache, cores, options.events, figures, sizes=options.sizes)
         to_sink(cache, cores, options.events, figures, peers=options.peers)
-    rows = figures.table(stamp)
-    print(table.row(["run", "what", "events/s", "µs of CPU a call", "CPU s per million"]), *rows, sep="\n")
+    run = conditions.run("clients", figures.bests())
+    print(report.table_text([run], "clients"))
     print(*figures.ratios(), *figures.aims(), sep="\n")
     say(f"{time.monotonic() - began:.0f} s")
     if not options.no_append:
-        table.append(rows, "clients")
+        say(f"kept in {run.save()}")
+        report.write()
     return 0
 
 

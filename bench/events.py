@@ -13,18 +13,20 @@ import argparse
 import os
 import sys
 
-from harness import load, machine, table
+from harness import load, machine, report, table
 from harness.cache import Cache
 from harness.comparison import say
 from harness.forebay import Forebay
 from harness.load import Measurement, Shape
 from harness.process import Cores
+from harness.runs import Conditions, Row
 from harness.server import Server
 from peers.fastapi_validate.peer import FastapiValidate
 
 SHAPES = (Shape(1, 128, content="event"), Shape(1, 32, content="event"))
 #: The open loop runs at this share of the rate that the closed loop reached in the same round, at the first shape.
 PACED_SHARE = 0.5
+HALF_RATE = "half rate, 128 conn., open loop"
 
 Figures = dict[Shape, list[Measurement]]
 
@@ -39,15 +41,15 @@ def round_of(server: Server, cache: Cache, cores: Cores, seconds: float, figures
         for shape in SHAPES:
             one = load.measure(binary, launch, server.path, shape, seconds, server.warmup_s)
             figures.setdefault(shape, []).append(one)
-            report(server, shape, one)
+            show(server, shape, one)
         first = SHAPES[0]
         half = Shape(first.batch, first.connections, figures[first][-1].events_per_second * PACED_SHARE, first.content)
         one = load.measure(binary, launch, server.path, half, seconds, server.warmup_s)
         paced.setdefault(first, []).append(one)
-        report(server, half, one)
+        show(server, half, one)
 
 
-def report(server: Server, shape: Shape, one: Measurement) -> None:
+def show(server: Server, shape: Shape, one: Measurement) -> None:
     failed = f", {one.failures} FAILED" if one.failures else ""
     say(
         f"  {server.name}, {shape.label}: {one.events_per_second:,.0f}/s, {one.cpu_s_per_million:.1f} CPU s/M "
@@ -55,11 +57,16 @@ def report(server: Server, shape: Shape, one: Measurement) -> None:
     )
 
 
+def row_of(server: Server, closed: Figures, paced: Figures) -> Row:
+    figures = {shape.label: table.Best.of(rounds).figures() for shape, rounds in closed.items()}
+    return Row(server.title, server.ack, figures | {HALF_RATE: table.Best.of(paced[SHAPES[0]]).paced()})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="alternated rounds (3)")
     parser.add_argument("--seconds", type=float, default=4.0, help="measured time of each run (4)")
-    parser.add_argument("--no-append", action="store_true", help="leave README.md as it is")
+    parser.add_argument("--no-append", action="store_true", help="keep nothing in runs/")
     options = parser.parse_args()
     cache, cores = Cache.default(), Cores.available()
     servers: list[Server] = [ForebayEvents(), FastapiValidate()]
@@ -67,29 +74,19 @@ def main() -> int:
         server.prepare(cache)
     load.build()
     os.sched_setaffinity(0, cores.load)
-    busy = machine.used_by_others()
-    stamp = f"{machine.today()} {machine.commit()}"
-    if busy > machine.BUSY_ABOVE:
-        stamp += f" (others used {busy:.0%} of the machine)"
+    conditions = Conditions.now(f"{machine.summary(cache.data)}; {cores}")
     closed: dict[str, Figures] = {server.name: {} for server in servers}
     paced: dict[str, Figures] = {server.name: {} for server in servers}
     for number in range(options.rounds):
         say(f"round {number + 1}")
         for server in servers if number % 2 == 0 else servers[::-1]:
             round_of(server, cache, cores, options.seconds, closed[server.name], paced[server.name])
-    best = {
-        name: {shape: table.Best.of(rounds) for shape, rounds in figures.items()} for name, figures in closed.items()
-    }
-    half = {name: table.Best.of(figures[SHAPES[0]]) for name, figures in paced.items()}
-    rows = [table.server_row(stamp, one, SHAPES, best[one.name], half[one.name]) for one in servers]
-    print(table.row(["run", "who", "ack means", *(shape.label for shape in SHAPES), "half rate"]), *rows, sep="\n")
-    mine, theirs = (best[server.name] for server in servers)
-    ratios = table.row(
-        [stamp, "forebay against it: times the events/s · times less CPU", "", *table.ratios(SHAPES, mine, theirs), ""]
-    )
-    print(ratios)
+    rows = [row_of(server, closed[server.name], paced[server.name]) for server in servers]
+    run = conditions.run("events", rows)
+    print(report.table_text([run], "events"))
     if not options.no_append:
-        table.append([*rows, ratios], "events")
+        say(f"kept in {run.save()}")
+        report.write()
     return 0
 
 

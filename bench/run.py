@@ -2,7 +2,7 @@
 
 Usage:
 
-    python bench/run.py                 forebay alone; appends a row to README.md
+    python bench/run.py                 forebay alone; keeps the run in runs/, and makes README.md anew
     python bench/run.py --peers         forebay and all peers side by side, with ratios
     python bench/run.py --only A,B      those, by the names that --list prints
 """
@@ -18,12 +18,14 @@ import time
 from collections.abc import Sequence
 from typing import TypeVar
 
-from harness import load, machine, table
+from harness import load, machine, report, table
 from harness.cache import Cache, Missing
 from harness.comparison import PROBE_SIZES, SHAPES, Comparison, say
+from harness.disk import SyncLatency
 from harness.forebay import Forebay
 from harness.log_peer import LogPeer
 from harness.process import Cores
+from harness.runs import ALL, Conditions, Row
 from harness.server import Server
 from peers.fastapi_fdatasync.peer import FastapiFdatasync
 from peers.fastapi_kafka.peer import FastapiKafka
@@ -36,6 +38,9 @@ LOGS: tuple[LogPeer, ...] = (KafkaProducer(), KafkaProducerFlushed(), NatsJetstr
 
 Peer = TypeVar("Peer", Server, LogPeer)
 
+#: The column of the open loop.
+HALF_RATE = "half rate, batch 100, open loop"
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,7 +49,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="print the names")
     parser.add_argument("--rounds", type=int, default=3, help="alternated rounds (3)")
     parser.add_argument("--seconds", type=float, default=4.0, help="measured time of each run (4)")
-    parser.add_argument("--no-append", action="store_true", help="leave README.md as it is")
+    parser.add_argument("--no-append", action="store_true", help="keep nothing in runs/")
     return parser.parse_args()
 
 
@@ -76,53 +81,57 @@ def prepared(peers: Sequence[Peer], cache: Cache) -> list[Peer]:
     return ready
 
 
-def present(comparison: Comparison, servers: Sequence[Server], logs: Sequence[LogPeer], stamp: str, keep: bool) -> None:
-    best = {
-        name: {shape: table.Best.of(rounds) for shape, rounds in shapes.items()}
-        for name, shapes in comparison.closed.items()
-    }
-    paced = {name: table.Best.of(rounds) for name, rounds in comparison.paced.items()}
-    rows = [
-        table.server_row(stamp, one, SHAPES, best[one.name], paced.get(one.name)) for one in servers if one.name in best
-    ]
-    log_rows = [
-        table.log_row(stamp, one, table.best_log(comparison.logs[one.name]))
-        for one in logs
-        if one.name in comparison.logs
-    ]
-    print("\nevents/s · CPU s per million (settled) · p50 / p99 ms; the last column: at half the rate, open loop\n")
-    labels = [shape.label for shape in SHAPES]
-    print(table.row(["run", "who", "ack means", *labels, "half rate"]), *rows, sep="\n")
-    if log_rows:
-        print("\nlogs without HTTP\n")
-        heads = ["run", "who", "ack means", "records/s", "server CPU s per million", "p50 / p99 ms"]
-        print(table.row(heads), *log_rows, sep="\n")
-    if "forebay" in best and len(best) > 1:
-        print("\nforebay against each: times the events/s · times less CPU\n")
-        for one in servers:
-            if one.name in best and one.name != "forebay":
-                print(table.row([one.title, *table.ratios(SHAPES, best["forebay"], best[one.name])]))
+def server_rows(comparison: Comparison, servers: Sequence[Server]) -> list[Row]:
+    rows = []
+    for one in servers:
+        closed = comparison.closed.get(one.name, {})
+        figures = {shape.label: table.Best.of(closed[shape]).figures() for shape in SHAPES if shape in closed}
+        if one.name in comparison.paced:
+            figures[HALF_RATE] = table.Best.of(comparison.paced[one.name]).paced()
+        if figures:
+            rows.append(Row(one.title, one.ack, figures))
+    return rows
+
+
+def log_rows(comparison: Comparison, logs: Sequence[LogPeer]) -> list[Row]:
+    rows = []
+    for one in logs:
+        if one.name in comparison.logs:
+            best = table.best_log(comparison.logs[one.name])
+            latency = {"p50_ms": best.p50_ms, "p99_ms": best.p99_ms}
+            figures = {"per_second": best.records_per_second, "cpu": best.cpu_s_per_million} | latency
+            rows.append(Row(one.title, one.ack, {ALL: figures}))
+    return rows
+
+
+def present(
+    conditions: Conditions, comparison: Comparison, servers: Sequence[Server], logs: Sequence[LogPeer], keep: bool
+) -> None:
+    """Prints the tables, and keeps the run where that is asked for."""
+    kinds = {"servers": server_rows(comparison, servers), "logs": log_rows(comparison, logs)}
+    runs = [conditions.run(kind, rows, best_probes(comparison)) for kind, rows in kinds.items() if rows]
+    for run in runs:
+        print(f"\n{run.table}\n\n{report.table_text([run], run.table)}")
+        if keep:
+            say(f"kept in {run.save()}")
     if keep:
-        table.append(rows, "servers")
-        if log_rows:
-            table.append(log_rows, "logs")
+        report.write()
 
 
-def disk_lines(comparison: Comparison) -> list[str]:
-    lines = []
-    for size in PROBE_SIZES:
-        of_size = [one for one in comparison.probes if one.size == size]
-        p50, p99 = min(one.p50_ms for one in of_size), min(one.p99_ms for one in of_size)
-        lines.append(f"write + fdatasync of {size // 1024} KiB: p50 {p50:.2f}, p99 {p99:.2f} ms")
-    return lines
+def best_probes(comparison: Comparison) -> list[SyncLatency]:
+    by_size = [[one for one in comparison.probes if one.size == size] for size in PROBE_SIZES]
+    return [
+        SyncLatency(of_size[0].size, min(one.p50_ms for one in of_size), min(one.p99_ms for one in of_size))
+        for of_size in by_size
+    ]
 
 
-def record(comparison: Comparison, cache: Cache, stamp: str) -> None:
+def record(comparison: Comparison, cache: Cache, commit: str) -> None:
     """Every single measurement as JSON, for a look at the spread."""
     place = cache.root / "results"
     place.mkdir(exist_ok=True)
     plain = {
-        "run": stamp,
+        "run": commit,
         "closed": {
             name: {shape.label: [dataclasses.asdict(one) for one in rounds] for shape, rounds in shapes.items()}
             for name, shapes in comparison.closed.items()
@@ -149,22 +158,17 @@ def main() -> int:
     cores = Cores.available()
     binary = load.build()
     os.sched_setaffinity(0, cores.load)
-    busy = machine.used_by_others()
-    place = f"{machine.summary(cache.data)}; {cores}"
-    stamp = f"{machine.today()} {machine.commit()}"
-    if busy > machine.BUSY_ABOVE:
-        say(f"others use {busy:.0%} of this machine: the figures are not comparable")
-        stamp += f" (others used {busy:.0%} of the machine)"
+    conditions = Conditions.now(f"{machine.summary(cache.data)}; {cores}")
+    if conditions.busy > machine.BUSY_ABOVE:
+        say(f"others use {conditions.busy:.0%} of this machine: the figures are not comparable")
     comparison = Comparison(cache, cores, binary, options.seconds)
     for number in range(options.rounds):
         comparison.round(number, servers, logs)
-    record(comparison, cache, stamp)
-    print(f"{stamp}\n{place}")
-    disk = disk_lines(comparison)
-    print(*disk, sep="\n")
-    present(comparison, servers, logs, stamp, not options.no_append)
-    if not options.no_append:
-        table.append([table.row([stamp, place, "; ".join(disk)])], "runs")
+    record(comparison, cache, conditions.commit)
+    print(f"{conditions.at} {conditions.commit}\n{conditions.place}")
+    for one in best_probes(comparison):
+        print(f"write + fdatasync of {one.size // 1024} KiB: p50 {one.p50_ms:.2f}, p99 {one.p99_ms:.2f} ms")
+    present(conditions, comparison, servers, logs, not options.no_append)
     return 0
 
 

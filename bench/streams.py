@@ -19,12 +19,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import load, machine, table
+from harness import load, machine, report
 from harness.cache import BENCH, Cache
 from harness.comparison import say
 from harness.end_to_end import end_to_end
 from harness.forebay import Forebay
 from harness.process import Cores, free_port
+from harness.runs import ALL, Conditions, Row
 from harness.server import Launch, fresh
 from peers.kafka_producer import streams as kafka_tools
 from peers.kafka_producer.peer import TOPIC, KafkaProducer
@@ -49,11 +50,11 @@ class Figures:
         self.rows.setdefault(what, []).append((rate, cpu, p50, p99))
         say(f"  {what}: {rate:,.0f}/s, {cpu:.2f} CPU s/M, p50 {p50:.2f}, p99 {p99:.2f} ms")
 
-    def table(self, stamp: str) -> Iterator[str]:
+    def best(self) -> Iterator[Row]:
         for what, rounds in self.rows.items():
             rates, cpus, p50s, p99s = zip(*rounds, strict=True)
-            shown = [f"{min(p50s):.2f} / {min(p99s):.2f}" if max(p99s) else "-"]
-            yield table.row([stamp, what, f"{max(rates):,.0f}", table.figure(min(cpus)) if max(cpus) else "-", *shown])
+            found = {"per_second": max(rates), "cpu": min(cpus), "p50_ms": min(p50s), "p99_ms": min(p99s)}
+            yield Row(what, "", {ALL: {name: value for name, value in found.items() if value}})
 
 
 def call(port: int, method: str, path: str, body: object = None) -> dict[str, object]:
@@ -85,12 +86,12 @@ class Runner:
             *("--duration", str(seconds), "--warmup", "0.5"),
         ]
         output, cpu = load.run_marked(command, self.launch, seconds + 1)
-        report = json.loads(output)
-        events = report["acknowledged_events"]
-        if not events or set(report["statuses"]) - {"200", "201"}:
-            raise RuntimeError(f"{what}: answers were {report['statuses']}")
-        latency = report["latency"]
-        self.figures.add(what, report["events_per_second"], cpu / events * 1e6, latency["p50_ms"], latency["p99_ms"])
+        found = json.loads(output)
+        events = found["acknowledged_events"]
+        if not events or set(found["statuses"]) - {"200", "201"}:
+            raise RuntimeError(f"{what}: answers were {found['statuses']}")
+        latency = found["latency"]
+        self.figures.add(what, found["events_per_second"], cpu / events * 1e6, latency["p50_ms"], latency["p99_ms"])
 
     def publish(self) -> None:
         call(self.launch.port, "POST", "/api/v1/streams", {"name": STREAM, "partitions": PARTITIONS})
@@ -159,16 +160,13 @@ def main() -> int:
     parser.add_argument("--kafka", action="store_true", help="Kafka's own tools in the same run")
     parser.add_argument("--rounds", type=int, default=2, help="alternated rounds (2)")
     parser.add_argument("--seconds", type=float, default=4.0, help="measured time of each run (4)")
-    parser.add_argument("--no-append", action="store_true", help="leave README.md as it is")
+    parser.add_argument("--no-append", action="store_true", help="keep nothing in runs/")
     options = parser.parse_args()
     cache, cores, binary, figures = Cache.default(), Cores.available(), load.build(), Figures()
     forebay = Forebay()
     forebay.prepare(cache)
     os.sched_setaffinity(0, cores.load)
-    busy = machine.used_by_others()
-    stamp = f"{machine.today()} {machine.commit()}"
-    if busy > machine.BUSY_ABOVE:
-        stamp += f" (others used {busy:.0%} of the machine)"
+    conditions = Conditions.now(f"{machine.summary(cache.data)}; {cores}")
     for number in range(options.rounds):
         say(f"round {number + 1}")
         in_process(cache, cores, options.seconds, figures)
@@ -179,10 +177,11 @@ def main() -> int:
             runner.latencies()
         if options.kafka:
             kafka(cache, cores, options.seconds, figures)
-    rows = list(figures.table(stamp))
-    print(table.row(["run", "what", "records/s", "CPU s per million", "p50 / p99 ms"]), *rows, sep="\n")
+    run = conditions.run("streams", figures.best())
+    print(report.table_text([run], "streams"))
     if not options.no_append:
-        table.append(rows, "streams")
+        say(f"kept in {run.save()}")
+        report.write()
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import platform
 import subprocess
@@ -13,6 +12,8 @@ from harness.cache import REPOSITORY
 
 #: With more of the machine in use by others than this before a run, its figures are not comparable.
 BUSY_ABOVE = 0.15
+#: What a run writes itself.
+OUTPUTS = ("README.md", "history.svg", "runs")
 
 
 def summary(directory: Path) -> str:
@@ -47,12 +48,8 @@ def commit() -> str:
         result = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
         return result.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/README.md")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *(f":!bench/{name}" for name in OUTPUTS))
     return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
-
-
-def today() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
 
 
 def used_by_others(seconds: float = 1.0) -> float:

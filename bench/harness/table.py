@@ -1,17 +1,13 @@
-"""The result tables: on standard output, and as rows appended to bench/README.md."""
+"""Figures as text, and the best of several rounds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from harness.cache import BENCH
-from harness.load import Measurement, Shape
-from harness.log_peer import LogMeasurement, LogPeer
-from harness.server import Server
-
-README = BENCH / "README.md"
+from harness.load import Measurement
+from harness.log_peer import LogMeasurement
+from harness.runs import Figures
 
 
 @dataclass(frozen=True)
@@ -36,12 +32,19 @@ class Best:
             failures=max(one.failures for one in rounds),
         )
 
-    def cell(self) -> str:
-        failed = f" ({self.failures} failed)" if self.failures else ""
-        return (
-            f"{self.events_per_second:,.0f} · {figure(self.cpu)} ({figure(self.settled_cpu)}) · "
-            f"{figure(self.p50_ms)} / {figure(self.p99_ms)}{failed}"
-        )
+    def figures(self) -> Figures:
+        plain = {
+            "per_second": self.events_per_second,
+            "cpu": self.cpu,
+            "settled_cpu": self.settled_cpu,
+            "p50_ms": self.p50_ms,
+            "p99_ms": self.p99_ms,
+        }
+        return plain | ({"failures": float(self.failures)} if self.failures else {})
+
+    def paced(self) -> Figures:
+        """Without CPU time, which is that of the closed loop."""
+        return {name: value for name, value in self.figures().items() if name not in ("cpu", "settled_cpu")}
 
 
 def figure(value: float) -> str:
@@ -58,41 +61,5 @@ def best_log(rounds: Sequence[LogMeasurement]) -> LogMeasurement:
     )
 
 
-def server_row(stamp: str, server: Server, shapes: Sequence[Shape], best: dict[Shape, Best], paced: Best | None) -> str:
-    cells = [best[shape].cell() if shape in best else "failed" for shape in shapes]
-    half = (
-        "-" if paced is None else (f"{paced.events_per_second:,.0f} · {figure(paced.p50_ms)} / {figure(paced.p99_ms)}")
-    )
-    return row([stamp, server.title, server.ack, *cells, half])
-
-
-def log_row(stamp: str, peer: LogPeer, best: LogMeasurement) -> str:
-    rate = f"{best.records_per_second:,.0f}"
-    latency = f"{figure(best.p50_ms)} / {figure(best.p99_ms)}"
-    return row([stamp, peer.title, peer.ack, rate, figure(best.cpu_s_per_million), latency])
-
-
-def ratios(shapes: Sequence[Shape], forebay: dict[Shape, Best], peer: dict[Shape, Best]) -> list[str]:
-    """How many times forebay's events/s and how many times less CPU, shape by shape."""
-    cells = []
-    for shape in shapes:
-        if shape not in forebay or shape not in peer:
-            cells.append("-")
-            continue
-        mine, theirs = forebay[shape], peer[shape]
-        cells.append(f"{mine.events_per_second / theirs.events_per_second:.1f} · {theirs.cpu / mine.cpu:.1f}")
-    return cells
-
-
 def row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def append(rows: Sequence[str], table: str, readme: Path = README) -> None:
-    """Adds rows at the end of the table that the comment ``<!-- end of TABLE -->`` follows."""
-    mark = f"<!-- end of {table} -->"
-    text = readme.read_text()
-    if mark not in text:
-        raise ValueError(f"{readme.name} has no line {mark!r} to append before")
-    before, after = text.split(mark, 1)
-    readme.write_text(before.rstrip("\n") + "\n" + "".join(f"{one}\n" for one in rows) + "\n" + mark + after)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import table
+import harness.report
+from harness import runs, table
 from harness.cache import Cache, Missing, need
+from harness.chart import step_for
+from harness.disk import SyncLatency
 from harness.load import Measurement, summary
 from harness.process import Cores, Process, accepts, cpu_seconds, free_port
 
@@ -106,17 +109,59 @@ def test_every_kind_of_failure_is_counted() -> None:
 def test_the_best_of_each_figure_is_kept_and_failures_show() -> None:
     rounds = [Measurement(10.0, 5.0, 9.0, 2.0, 3.0, 0, 0, 0.0), Measurement(20.0, 6.0, 8.0, 1.5, 4.0, 7, 0, 0.0)]
     assert table.Best.of(rounds) == table.Best(20.0, 5.0, 8.0, 1.5, 3.0, 7)
-    assert table.Best.of(rounds).cell() == "20 · 1.50 (3.00) · 5.00 / 8.00 (7 failed)"
+    assert harness.report.cell(table.Best.of(rounds).figures()) == "20 · 1.50 (3.00) · 5.00 / 8.00 (7 failed)"
 
 
-def test_rows_are_appended_to_their_own_table(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("| a |\n|---|\n| 0 |\n\n<!-- end of one -->\n\n| b |\n|---|\n\n<!-- end of two -->\nrest\n")
-    table.append(["| 1 |"], "one", readme)
-    table.append(["| 2 |"], "two", readme)
-    table.append(["| 3 |"], "two", readme)
-    assert readme.read_text() == (
-        "| a |\n|---|\n| 0 |\n| 1 |\n\n<!-- end of one -->\n\n| b |\n|---|\n| 2 |\n| 3 |\n\n<!-- end of two -->\nrest\n"
+def one_run(table: str, day: str, *rows: runs.Row, busy: float = 0.0) -> runs.Run:
+    return runs.Run(table, f"{day}T00:00:00Z", "abc1234", list(rows), busy, "a machine", [SyncLatency(4096, 0.1, 0.2)])
+
+
+def shape(per_second: float, cpu: float) -> runs.Row:
+    closed = {"per_second": per_second, "cpu": cpu, "settled_cpu": cpu, "p50_ms": 1.0, "p99_ms": 2.0}
+    return runs.Row("forebay", "fdatasync", {"batch 100, 32 conn.": closed})
+
+
+def test_a_run_is_kept_and_read_again(tmp_path: Path) -> None:
+    old, new = one_run("servers", "2026-01-01", shape(10, 2)), one_run("servers", "2026-01-02", shape(20, 1))
+    for run in (new, old):
+        run.save(tmp_path)
+    assert runs.load_all(tmp_path) == [new, old]
+
+
+def test_the_newest_row_of_everybody_is_shown_and_a_busy_machine_s_only_where_there_is_no_other() -> None:
+    single = {runs.ALL: {"per_second": 5.0, "cpu": 1.0}}
+    kept = [
+        one_run("logs", "2026-01-03", runs.Row("a", "", single), runs.Row("b", "", single), busy=0.9),
+        one_run("logs", "2026-01-02", runs.Row("a", "", single)),
+        one_run("logs", "2026-01-01", runs.Row("a", "", single), runs.Row("c", "", single)),
+    ]
+    assert [(run.at[:10], one.who) for run, one in harness.report.newest(kept, "logs")] == [
+        ("2026-01-02", "a"),
+        ("2026-01-01", "c"),
+        ("2026-01-03", "b"),
+    ]
+
+
+def test_forebay_is_compared_inside_of_one_run() -> None:
+    peer = runs.Row("peer", "nothing", shape(5, 4).figures)
+    kept = [one_run("servers", "2026-01-02", shape(40, 1)), one_run("servers", "2026-01-01", shape(10, 2), peer)]
+    text = harness.report.table_text(kept, "servers")
+    assert "| 2026-01-01 abc1234 | forebay beside peer |  | 2.0 times · 2.0 times less |" in text
+    assert "40 · 1.00 (1.00) · 1.00 / 2.00" in text
+
+
+def test_a_table_is_made_anew_between_its_head_and_its_mark() -> None:
+    names = (*harness.report.TABLES, "runs")
+    marks = "".join(f"| head |\n|---|\n| old |\n\n<!-- end of {name} -->\n" for name in names)
+    text = harness.report.readme(marks, [one_run("servers", "2026-01-01", shape(10, 2))])
+    assert "| old |" not in text
+    assert (
+        "[2026-01-01 abc1234](runs/2026-01-01-abc1234-servers.json) | servers | a machine | 4 KiB: 0.10 / 0.20" in text
     )
-    with pytest.raises(ValueError, match="three"):
-        table.append(["| 4 |"], "three", readme)
+    with pytest.raises(ValueError, match="end of servers"):
+        harness.report.readme("", [])
+
+
+@pytest.mark.parametrize(("highest", "step"), [(1_855_667, 500_000), (2.4, 1.0), (1.3, 0.5), (4, 1), (0.07, 0.02)])
+def test_the_lines_of_the_picture_are_round(highest: float, step: float) -> None:
+    assert step_for(highest) == pytest.approx(step)
