@@ -107,6 +107,39 @@ fn a_machine_that_starts_with_a_wrong_clock_deletes_nothing_until_somebody_says_
 }
 
 #[test]
+fn a_clock_that_is_set_once_more_while_it_is_doubted_deletes_nothing_of_the_doubt() {
+    for (wrong, step) in [(DAY, 8 * DAY), (8 * DAY, 400 * DAY), (-8 * DAY, 38 * DAY)] {
+        for ends in ["released", "after a day"] {
+            let storage = Faulty::new(1);
+            drop(made(&storage));
+            let storage = storage.crash_seeded(1);
+            storage.set_wall_clock(wrong);
+            let engine = open(&storage);
+            append(&engine, KEPT);
+            wait_sealed(&engine);
+            storage.set_wall_clock(step);
+            pass(&storage, &engine, 2 * MINUTE);
+            assert_eq!(count(&engine, KEPT), 10, "{wrong} {step}");
+            match ends {
+                "released" => assert!(engine.release_clock()),
+                _ => storage.pass(DOUBT_LIMIT),
+            }
+            until("the end of the doubt", || engine.report().clock_doubt.is_none());
+            pass(&storage, &engine, 2 * MINUTE);
+            assert_eq!(count(&engine, KEPT), 10, "{wrong} {step} {ends}");
+            // A restart of the machine knows it too.
+            drop(engine);
+            let storage = storage.crash_seeded(2);
+            let engine = open(&storage);
+            pass(&storage, &engine, 2 * MINUTE);
+            assert_eq!(count(&engine, KEPT), 10, "{wrong} {step} {ends}");
+            pass(&storage, &engine, 7 * 24 * 60 * MINUTE);
+            until("what is old to go", || count(&engine, KEPT) == 0);
+        }
+    }
+}
+
+#[test]
 fn what_a_clock_that_was_ahead_has_left_stops_nothing() {
     let storage = Faulty::new(1);
     let engine = made(&storage);

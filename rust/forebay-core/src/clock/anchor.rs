@@ -4,7 +4,9 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::log_time::Leap;
 use crate::bytes::{u32_at, u64_at};
+use crate::ids::Timestamp;
 use crate::storage::{Boot, Storage, StorageFile, Synced, read_exact_at};
 
 /// The file, in the data directory.
@@ -16,9 +18,18 @@ const SLOT_BYTES: usize = 512;
 const SLOTS: u64 = 2;
 /// Bytes before the CRC.
 const CHECKED_BYTES: usize = 64;
+/// So many leaps are remembered one by one. There is one for each time that the clock of a machine that had just started
+/// was set by more than an hour, or the machine was off twice before its clock was believed.
+pub(super) const MOST_LEAPS: usize = 8;
+const LEAP_BYTES: usize = 24;
+/// What versions that knew of no leaps left zero: how far stamps are ahead, the leaps, and a CRC of all before it.
+const AHEAD_AT: usize = 72;
+const LEAPS_AT: usize = AHEAD_AT + 8;
+const EXTENSION_END: usize = LEAPS_AT + MOST_LEAPS * LEAP_BYTES;
+const _: () = assert!(EXTENSION_END + 4 <= SLOT_BYTES);
 
 /// One reading of all the clocks together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Anchor {
     pub(super) boot: Boot,
     /// The boot clock then, in microseconds.
@@ -31,6 +42,10 @@ pub(super) struct Anchor {
     pub(super) offset: i64,
     /// Since when, in the log's time, it is not known how long the machine was off; `None` when it is.
     pub(super) open_since: Option<i64>,
+    /// By how much stamps are ahead of the log's time meanwhile.
+    pub(super) ahead: i64,
+    /// The leaps that stamps have not followed, oldest first: at most [`MOST_LEAPS`].
+    pub(super) leaps: Vec<Leap>,
 }
 
 impl Anchor {
@@ -45,6 +60,14 @@ impl Anchor {
         }
         let crc = crc32c::crc32c(&bytes[..CHECKED_BYTES]);
         bytes[CHECKED_BYTES..CHECKED_BYTES + 4].copy_from_slice(&crc.to_le_bytes());
+        let leaps = self.leaps.iter().flat_map(|leap| [leap.since.0, leap.until.0, leap.short]);
+        for (place, word) in
+            bytes[AHEAD_AT..EXTENSION_END].chunks_exact_mut(8).zip([self.ahead].into_iter().chain(leaps))
+        {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        let crc = crc32c::crc32c(&bytes[..EXTENSION_END]);
+        bytes[EXTENSION_END..EXTENSION_END + 4].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
@@ -57,6 +80,7 @@ impl Anchor {
         if !sound {
             return None;
         }
+        let (ahead, leaps) = Self::decode_leaps(bytes).unwrap_or_default();
         let anchor = Self {
             boot: Boot(word(1)?),
             clock: word(2)?,
@@ -64,8 +88,24 @@ impl Anchor {
             window: signed(4)?,
             offset: signed(5)?,
             open_since: signed(6).filter(|since| *since != i64::MIN),
+            ahead,
+            leaps,
         };
         Some((word(0)?, anchor))
+    }
+
+    /// `None` in what a version has written that knew of none: its stamps count as not ahead, which makes them newer.
+    fn decode_leaps(bytes: &[u8]) -> Option<(i64, Vec<Leap>)> {
+        if u32_at(bytes, EXTENSION_END)? != crc32c::crc32c(bytes.get(..EXTENSION_END)?) {
+            return None;
+        }
+        let word = |at: usize| u64_at(bytes, at).map(u64::cast_signed);
+        let leap = |at: usize| {
+            let (since, until) = (Timestamp(word(at)?), Timestamp(word(at + 8)?));
+            Some(Leap { since, until, short: word(at + 16)? }).filter(|leap| *leap != Leap::default())
+        };
+        let leaps = (LEAPS_AT..EXTENSION_END).step_by(LEAP_BYTES).map_while(leap).collect();
+        Some((word(AHEAD_AT)?, leaps))
     }
 }
 
@@ -81,7 +121,7 @@ impl AnchorFile {
     /// The file and the newest anchor in it; `None` for a file that is not there, or whose anchors are all damaged.
     pub(super) fn open(storage: &Arc<dyn Storage>) -> (Self, Option<Anchor>) {
         let newest = Self::read(storage.as_ref()).unwrap_or_default();
-        let next = newest.map_or(0, |(number, _)| number + 1);
+        let next = newest.as_ref().map_or(0, |(number, _)| number + 1);
         (Self { storage: Arc::clone(storage), file: None, next }, newest.map(|(_, anchor)| anchor))
     }
 
@@ -92,7 +132,7 @@ impl AnchorFile {
             let mut bytes = [0; SLOT_BYTES];
             if read_exact_at(file.as_ref(), &mut bytes, slot * SLOT_BYTES as u64).is_ok()
                 && let Some(found) = Anchor::decode(&bytes)
-                && newest.is_none_or(|(number, _)| number < found.0)
+                && newest.as_ref().is_none_or(|(number, _)| *number < found.0)
             {
                 newest = Some(found);
             }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::anchor::{Anchor, AnchorFile, CLOCK_FILE};
+use super::anchor::{Anchor, AnchorFile, CLOCK_FILE, MOST_LEAPS};
+use super::log_time::{Leap, LogTime};
 use crate::duration::micros;
 use crate::ids::Timestamp;
 use crate::storage::{ClockReading, Storage};
@@ -31,29 +32,6 @@ pub struct ClockDoubt {
     pub left: Duration,
 }
 
-/// What ages are judged by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogTime {
-    /// The time that is proven.
-    pub proven: Timestamp,
-    /// What is written now is stamped with.
-    pub latest: Timestamp,
-}
-
-impl LogTime {
-    /// When something was written that has this stamp, in the time that is proven. What was written in the present doubt is
-    /// stamped ahead of it, by as much as there is doubt. `None` for a time that is still to come, which a clock that was
-    /// ahead once has left.
-    #[must_use]
-    pub fn of_stamp(&self, stamp: Timestamp) -> Option<Timestamp> {
-        if stamp <= self.proven {
-            return Some(stamp);
-        }
-        let ahead = self.latest.0.saturating_sub(self.proven.0);
-        (stamp <= self.latest).then(|| Timestamp(stamp.0.saturating_sub(ahead)))
-    }
-}
-
 /// The time of the log: microseconds since 1970 as the wall clock had them once, and from then on counted on the boot
 /// clock, which is never set. So a step of the wall clock while the machine runs changes nothing.
 ///
@@ -65,7 +43,9 @@ impl LogTime {
 ///
 /// # The three readings
 /// While there is a doubt, [`LogClock::now`] is what is proven, and nothing is deleted for what is not. What is written
-/// gets the time of [`LogClock::stamp`], where the doubt counts: it must not be old at once when the doubt ends.
+/// gets the time of [`LogClock::stamp`], where the doubt counts as it was when it began: it must not be old at once when the
+/// doubt ends. Where the wall clock is set in the doubt, or the machine is off again, that is not enough; then a [`Leap`]
+/// tells by how much stamps are behind. Ages are therefore judged by [`LogClock::time`] alone.
 /// [`LogClock::window`] never counts the time that the machine was off: idempotency keys are kept longer by it, never
 /// shorter.
 #[derive(Debug)]
@@ -85,6 +65,11 @@ struct State {
     /// The wall clock without the log's time, when they were last believed to agree.
     offset: i64,
     open_since: Option<i64>,
+    /// By how much stamps of the doubt are ahead: the same from its begin to its end, over restarts too. `None` when there is
+    /// no doubt, or it has just begun.
+    ahead: Option<i64>,
+    /// At most [`MOST_LEAPS`].
+    leaps: Vec<Leap>,
     /// Nothing was known at the start but the wall clock.
     fresh: bool,
     /// When the last anchor was written, by the boot clock.
@@ -107,6 +92,8 @@ impl LogClock {
             window: wall,
             offset: 0,
             open_since: None,
+            ahead: 0,
+            leaps: Vec::new(),
         });
         let earlier = ClockReading { wall: now.wall, boot: before.boot, clock: before.clock };
         let clock = now.clock.cast_signed();
@@ -114,11 +101,13 @@ impl LogClock {
         let (passed, same_life) = now.since(&earlier).map_or((clock, false), |passed| (signed(passed), true));
         let log = before.log.saturating_add(passed);
         let open_since = if same_life { before.open_since } else { before.open_since.or(Some(log)) };
-        let state = State { offset: before.offset, open_since, fresh, written: None, problem: None };
+        let ahead = before.open_since.map(|_| before.ahead);
+        let (offset, leaps) = (before.offset, before.leaps);
+        let state = State { offset, open_since, ahead, leaps, fresh, written: None, problem: None };
         let it = Self {
             storage: Arc::clone(storage),
             log: AtomicI64::new(log.saturating_sub(clock)),
-            stamp: AtomicI64::new(log.saturating_sub(clock)),
+            stamp: AtomicI64::new(log.saturating_sub(clock).saturating_add(ahead.unwrap_or(0))),
             window: AtomicI64::new(before.window.saturating_add(passed).saturating_sub(clock)),
             state: Mutex::new(state),
             file: Mutex::new(file),
@@ -139,7 +128,7 @@ impl LogClock {
         self.moment().wall
     }
 
-    /// What ages are judged by: proven time.
+    /// The time that is proven.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         reading(&self.moment(), &self.log)
@@ -151,13 +140,13 @@ impl LogClock {
         reading(&self.moment(), &self.stamp)
     }
 
-    /// Both, to judge what has a stamp.
+    /// What ages are judged by.
     #[must_use]
     pub fn time(&self) -> LogTime {
+        let state = self.state.lock();
         let now = self.moment();
-        // In this order, as what is proven only grows towards what is not.
-        let proven = reading(&now, &self.log);
-        LogTime { proven, latest: reading(&now, &self.stamp).max(proven) }
+        let (proven, latest) = (reading(&now, &self.log), reading(&now, &self.stamp));
+        LogTime { proven, latest, doubted_since: state.open_since.map(Timestamp), leaps: state.leaps.clone() }
     }
 
     /// What windows of idempotency keys are counted by: time that the machine ran.
@@ -251,6 +240,8 @@ impl LogClock {
             window: reading(&now, &self.window).0,
             offset: state.offset,
             open_since: state.open_since,
+            ahead: state.ahead.unwrap_or(0),
+            leaps: state.leaps.clone(),
         };
         drop(state);
         let written = file.write(&anchor);
@@ -274,18 +265,39 @@ impl LogClock {
         let believable = (-signed(BEHIND)..=signed(MOST_UNPROVEN)).contains(&unproven);
         if believable || reading(now, &self.log).0.saturating_sub(since) >= signed(DOUBT_LIMIT) {
             self.believe(state, now);
-        } else {
-            self.stamp.store(self.log.load(Relaxed).saturating_add(unproven.max(0)), Relaxed);
+        } else if state.ahead.is_none() {
+            let ahead = unproven.max(0);
+            state.ahead = Some(ahead);
+            self.stamp.store(self.log.load(Relaxed).saturating_add(ahead), Relaxed);
         }
     }
 
     fn believe(&self, state: &mut State, now: &ClockReading) {
-        let log = self.log.load(Relaxed).saturating_add(self.unproven(state, now).max(0));
+        let unproven = self.unproven(state, now).max(0);
+        let log = self.log.load(Relaxed).saturating_add(unproven);
+        let until = Timestamp(now.clock.cast_signed().saturating_add(log));
         // In this order: nobody may read a stamp that is older than the time it is judged by.
         self.stamp.store(log, Relaxed);
         self.log.store(log, Relaxed);
-        state.offset = now.wall.0.saturating_sub(reading(now, &self.log).0);
-        state.open_since = None;
+        let short = unproven.saturating_sub(state.ahead.take().unwrap_or(unproven));
+        if let Some(since) = state.open_since.take()
+            && short > signed(MOST_UNPROVEN)
+        {
+            state.leap(Leap { since: Timestamp(since), until, short });
+        }
+        state.offset = now.wall.0.saturating_sub(until.0);
+    }
+}
+
+impl State {
+    /// Remembers one more leap. Where there is no room for it, the oldest two become one: what was written between them is
+    /// kept longer.
+    fn leap(&mut self, leap: Leap) {
+        self.leaps.push(leap);
+        if self.leaps.len() > MOST_LEAPS {
+            let oldest = self.leaps.remove(0);
+            self.leaps[0] = oldest.merge(self.leaps[0]);
+        }
     }
 }
 

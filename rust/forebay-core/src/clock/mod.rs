@@ -3,8 +3,10 @@
 
 mod anchor;
 mod log_clock;
+mod log_time;
 #[cfg(test)]
 mod tests;
 
 pub use anchor::CLOCK_FILE;
-pub use log_clock::{ClockDoubt, DOUBT_LIMIT, LogClock, LogTime, MOST_UNPROVEN};
+pub use log_clock::{ClockDoubt, DOUBT_LIMIT, LogClock, MOST_UNPROVEN};
+pub use log_time::{Leap, LogTime};

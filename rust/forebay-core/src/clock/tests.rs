@@ -165,6 +165,112 @@ fn without_an_anchor_the_time_since_the_newest_record_is_unproven() {
     }
 }
 
+/// In doubt since the machine started with the wall clock `step` away, with a stamp from before, and one from the doubt.
+fn doubted(step: i64) -> (Faulty, LogClock, [crate::Timestamp; 2]) {
+    let storage = machine(1);
+    let clock = running(&storage);
+    let before = clock.stamp();
+    let storage = storage.crash_seeded(1);
+    storage.set_wall_clock(step);
+    let clock = open(&storage);
+    clock.keep(true);
+    pass(&storage, 60 * SECOND);
+    let stamp = clock.stamp();
+    (storage, clock, [before, stamp])
+}
+
+/// How long ago something was written that has this stamp.
+fn age(clock: &LogClock, stamp: crate::Timestamp) -> i64 {
+    let time = clock.time();
+    time.proven.0 - time.of_stamp(stamp).unwrap().0
+}
+
+#[test]
+fn what_was_written_in_a_doubt_is_as_old_as_it_is_however_the_clock_is_set_in_it() {
+    for (wrong, steps) in
+        [(2 * HOUR, [8 * DAY, 9000 * HOUR]), (8 * DAY, [-3 * DAY, 20 * DAY]), (-8 * DAY, [38 * DAY, 0])]
+    {
+        let (mut storage, mut clock, [before, in_doubt]) = doubted(wrong);
+        for step in steps {
+            storage.set_wall_clock(step);
+            clock.keep(true);
+            pass(&storage, 60 * SECOND);
+            // Nothing of it is lost by a restart.
+            storage = storage.kill();
+            clock = open(&storage);
+        }
+        assert_eq!(age(&clock, in_doubt), 120 * SECOND, "{wrong} {steps:?}");
+        assert_eq!(age(&clock, before), 190 * SECOND);
+        let late = clock.stamp();
+        pass(&storage, 60 * SECOND);
+        assert_eq!(age(&clock, late), 60 * SECOND);
+        assert!(clock.release(true));
+        let off = wrong + steps[0] + steps[1];
+        for clock in [clock, open(&storage.kill())] {
+            assert_eq!(age(&clock, in_doubt), 180 * SECOND, "{wrong} {steps:?}");
+            assert_eq!(age(&clock, late), 60 * SECOND);
+            assert_eq!(age(&clock, before), 250 * SECOND + off, "the machine was off for that long, says the operator");
+            assert_eq!(age(&clock, clock.stamp()), 0);
+        }
+    }
+}
+
+#[test]
+fn what_was_written_before_the_machine_was_off_again_does_not_grow_old_by_it() {
+    let (storage, clock, [_, in_doubt]) = doubted(8 * DAY);
+    clock.keep(true);
+    let storage = storage.crash_seeded(1);
+    storage.set_wall_clock(20 * DAY);
+    let clock = open(&storage);
+    assert!(age(&clock, in_doubt) <= 60 * SECOND + 10 * SECOND);
+    assert!(clock.release(true));
+    assert!(age(&clock, in_doubt) <= 60 * SECOND + 10 * SECOND);
+}
+
+#[test]
+fn more_leaps_than_are_remembered_make_nothing_older() {
+    let (mut storage, mut clock, [_, first]) = doubted(2 * HOUR);
+    let mut stamps = vec![(first, clock.now().0 - 60 * SECOND)];
+    let mut ages = vec![60 * SECOND];
+    for _ in 0..12 {
+        storage.set_wall_clock(8 * DAY);
+        assert!(clock.release(true));
+        storage = storage.crash_seeded(1);
+        storage.set_wall_clock(2 * HOUR);
+        clock = open(&storage);
+        clock.keep(true);
+        // Of the time that the machine was off, what is proven is as much as it takes to start.
+        ages.iter_mut().for_each(|age| *age += 8 * DAY + 4 * HOUR + 120 * SECOND);
+        stamps.push((clock.stamp(), 0));
+        ages.push(0);
+    }
+    for ((stamp, _), most) in stamps.iter().zip(&ages) {
+        assert!(age(&clock, *stamp) <= *most, "{stamp:?}");
+    }
+    let reopened = open(&storage.kill());
+    let written = |clock: &LogClock| stamps.iter().map(|(stamp, _)| clock.time().of_stamp(*stamp)).collect::<Vec<_>>();
+    assert_eq!(written(&reopened), written(&clock));
+    assert!(written(&clock).is_sorted());
+}
+
+#[test]
+fn a_doubt_that_an_earlier_version_wrote_down_makes_nothing_older() {
+    let (storage, clock, [_, in_doubt]) = doubted(8 * DAY);
+    clock.write();
+    drop(clock);
+    for slot in 0..2 {
+        for at in 72..512 {
+            let byte = storage.contents(CLOCK_FILE).unwrap()[slot * 512 + at];
+            storage.flip(CLOCK_FILE, (slot * 512 + at) as u64, byte);
+        }
+    }
+    let clock = open(&storage.kill());
+    assert_eq!(clock.doubt().unwrap().unproven, 8 * DAY);
+    assert_eq!(clock.stamp(), clock.now());
+    assert!(clock.release(true));
+    assert_eq!(age(&clock, in_doubt), 0);
+}
+
 #[test]
 fn a_torn_anchor_leaves_the_one_before() {
     let storage = machine(1);

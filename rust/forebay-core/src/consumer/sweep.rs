@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::group::Group;
 use super::groups::Groups;
 use super::rows::delete_offset;
+use crate::clock::LogTime;
 use crate::ids::Timestamp;
 use crate::table::TableOp;
 
@@ -19,16 +20,18 @@ const NOTE_EVERY: Duration = Duration::from_secs(3600);
 impl Groups {
     /// Does what is due by the log's time, `uptime` after the start; what fails is tried again at the next call.
     pub fn sweep(&self, uptime: Duration) {
-        let now = self.clock.now();
+        let now = self.clock.time();
         let mut ops = Vec::new();
         let mut noted = Vec::new();
         for group in self.all() {
-            if uptime >= IDLE_GRACE && self.expire(&group, now) {
+            if uptime >= IDLE_GRACE && self.expire(&group, &now) {
                 continue;
             }
             ops.extend(self.tidy(&group));
             let mut state = group.state();
-            if since(state.noted, state.used) >= NOTE_EVERY {
+            let (row, used) = (state.noted, state.used);
+            // A leap of the log's time makes a row that was written before it older than the call that was not noted.
+            if since(row, used) >= NOTE_EVERY || since(written(&now, row), written(&now, used)) >= NOTE_EVERY {
                 ops.push(state.row().put(&group.name));
                 noted.push((group.clone(), state.noted));
                 state.noted = state.used;
@@ -44,10 +47,10 @@ impl Groups {
         self.started.elapsed()
     }
 
-    fn expire(&self, group: &Group, now: Timestamp) -> bool {
+    fn expire(&self, group: &Group, now: &LogTime) -> bool {
         let idle = || {
             let state = group.state();
-            since(state.used, now) >= GROUP_IDLE && !state.has_members(Instant::now())
+            since(written(now, state.used), now.proven) >= GROUP_IDLE && !state.has_members(Instant::now())
         };
         if !idle() {
             return false;
@@ -78,6 +81,11 @@ impl Groups {
         let of_gone = places.iter().filter(|(stream, _)| gone.contains(stream));
         of_gone.map(|(stream, partition)| delete_offset(&group.name, *stream, *partition)).collect()
     }
+}
+
+/// When a call was that has this stamp. One that is still to come counts as now.
+fn written(now: &LogTime, stamp: Timestamp) -> Timestamp {
+    now.of_stamp(stamp).unwrap_or(now.proven)
 }
 
 fn since(earlier: Timestamp, later: Timestamp) -> Duration {

@@ -321,7 +321,7 @@ fn retain(retention: &retention::Retention, groups: &Groups) {
     while let Some(rings) = retention.notify.wait(heard, TICK) {
         heard = rings;
         groups.clock.keep(groups.status.refuse_change().is_ok());
-        retention.apply(groups.clock.time());
+        retention.apply(&groups.clock.time());
         if Instant::now() >= next_sweep {
             groups.sweep(groups.uptime());
             next_sweep = Instant::now() + SWEEP;

@@ -126,6 +126,33 @@ fn groups_expire_when_nobody_calls_them() {
     assert_eq!(GROUP_IDLE, Duration::from_secs(7 * 24 * 3600));
 }
 
+/// The clock was behind when the machine started, and is set while the group is used: how long the machine was off makes
+/// the group no older than its last call.
+#[test]
+fn a_group_that_was_used_while_the_clock_was_doubted_is_not_idle_when_it_is_believed() {
+    let hour = Duration::from_secs(3600);
+    let (storage, opened) = with_stream(1);
+    consume(&opened);
+    drop(opened);
+    let storage = storage.crash_seeded(1);
+    storage.set_wall_clock(-400 * 24 * 3600 * 1_000_000);
+    let opened = engine(&storage);
+    consume(&opened);
+    storage.pass(hour / 2);
+    storage.set_wall_clock(430 * 24 * 3600 * 1_000_000);
+    opened.groups().sweep(IDLE_GRACE);
+    assert!(opened.release_clock());
+    opened.groups().sweep(IDLE_GRACE);
+    assert!(opened.groups().report(GROUP, Instant::now()).is_ok());
+    drop(opened);
+    let opened = engine(&storage);
+    opened.groups().sweep(IDLE_GRACE);
+    assert!(opened.groups().report(GROUP, Instant::now()).is_ok(), "after a restart");
+    storage.pass(GROUP_IDLE + hour);
+    opened.groups().sweep(IDLE_GRACE);
+    assert!(opened.groups().report(GROUP, Instant::now()).is_err());
+}
+
 #[test]
 fn groups_are_bounded() {
     let storage = Faulty::new(1);

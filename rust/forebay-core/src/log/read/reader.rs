@@ -74,7 +74,7 @@ impl Reader {
                 Ok(()) if batch.next_offset() > before => {}
                 Ok(()) => break,
                 // What came before it is given; the next read begins here, and fails if it still has to.
-                Err(_) if before > offset => break,
+                Err(_) if batch.next_offset() > offset => break,
                 Err(error) => return Err(error),
             }
         }
@@ -89,7 +89,7 @@ impl Reader {
             self.read_sealed(stream, log, batch, limits)?;
         }
         for run in runs {
-            batch.skip_to(run.base);
+            leave_out(stream, log, batch, run.base)?;
             batch.take_in(run.base, run.records, run.bytes(), limits);
             if batch.next_offset() < run.end() {
                 // Full. The next run's base would be taken for a hole's end, and what is left of this one skipped.
@@ -97,10 +97,9 @@ impl Reader {
             }
         }
         if batch.next_offset() == before && batch.is_empty() {
-            // Nothing holds this offset. Either it was deleted since the look at the start, or it was damaged away: then
-            // it goes on behind the hole.
-            check_kept(stream, log, batch)?;
-            batch.skip_to(log.ring_start().filter(|start| *start > before).unwrap_or(log.committed()));
+            // Nothing holds this offset: it was damaged away, and it goes on behind the hole.
+            let end = log.ring_start().filter(|start| *start > before).unwrap_or(log.committed());
+            leave_out(stream, log, batch, end)?;
         }
         Ok(())
     }
@@ -113,11 +112,11 @@ impl Reader {
             }
             match reader.read(row) {
                 Ok(records) => {
-                    batch.skip_to(row.base);
+                    leave_out(stream, log, batch, row.base)?;
                     if !batch.take_in(row.base, row.records, &records, limits) {
                         let range = Some((row.position, row.file_bytes()));
                         self.report(part.name, range, stream, "a block holds fewer records than it says");
-                        batch.skip_to(row.end());
+                        leave_out(stream, log, batch, row.end())?;
                     }
                     if batch.next_offset() < row.end() {
                         return Ok(());
@@ -125,14 +124,14 @@ impl Reader {
                 }
                 Err(SegmentError::Damaged(position, bytes, what)) => {
                     self.report(part.name, Some((position, bytes)), stream, what);
-                    batch.skip_to(row.end());
+                    leave_out(stream, log, batch, row.end())?;
                 }
                 Err(SegmentError::Io(error)) => return Err(self.unreadable(part.name, stream, batch, &error)),
             }
         }
         // Blocks that the index no longer names are gone with it.
         if !batch.is_full(limits, 0) {
-            batch.skip_to(part_end(&part, batch.partition()));
+            leave_out(stream, log, batch, part_end(&part, batch.partition()))?;
         }
         Ok(())
     }
@@ -145,7 +144,7 @@ impl Reader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 check_kept(stream, log, batch)?;
                 self.report(part.name, None, stream, "the file is missing");
-                batch.skip_to(part_end(&part, batch.partition()));
+                leave_out(stream, log, batch, part_end(&part, batch.partition()))?;
                 Ok(None)
             }
             Err(error) => Err(self.unreadable(part.name, stream, batch, &error)),
@@ -232,6 +231,17 @@ impl Reader {
 /// A segment file, and what it holds of one stream.
 type OpenSegment = (Arc<SegmentPart>, Arc<SegmentReader>);
 
+/// Goes on at `to`: nothing holds what comes before it. Retention may have deleted that since the read looked at the
+/// start, so that the look-up found a later part; this is asked again here, whatever led here, as retention moves the start
+/// before it forgets a part.
+fn leave_out(stream: &Stream, log: &Partition, batch: &mut RecordBatch, to: Offset) -> Result<()> {
+    if to > batch.next_offset() {
+        check_kept(stream, log, batch)?;
+        batch.skip_to(to);
+    }
+    Ok(())
+}
+
 /// Refuses when what comes next was deleted since the read began: that is no damage.
 fn check_kept(stream: &Stream, log: &Partition, batch: &RecordBatch) -> Result<()> {
     if stream.is_deleted() {
@@ -255,4 +265,82 @@ fn outside(stream: &Stream, partition: PartitionId, offset: Offset, (start, comm
 pub(crate) fn part_end(part: &SegmentPart, partition: PartitionId) -> Offset {
     let ends = part.spans.iter().filter(|(of, _, _)| *of == partition).map(|(_, base, records)| base.plus(*records));
     ends.max().unwrap_or_default()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects")]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::options::{MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options};
+    use crate::storage::faulty::{Fault, Faulty, Operation};
+    use crate::{Engine, NewRecord};
+
+    const STREAM: &str = "s";
+    const ONE: PartitionId = PartitionId(0);
+    const LIMITS: Limits = Limits { records: 1000, bytes: 1 << 20 };
+
+    /// Appends so many records of so many bytes, and waits until they are sealed.
+    fn seal(engine: &Engine, records: usize, bytes: usize) {
+        let value = format!("{:?}", "x".repeat(bytes)).into_bytes();
+        let record = NewRecord { key: None, value, headers: Vec::new(), timestamp: None };
+        engine.append(STREAM, &vec![record; records], Some(ONE)).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while engine.report().seal_backlog_files > 0 || engine.stream_report(STREAM).unwrap().ring_bytes > 0 {
+            assert!(Instant::now() < deadline, "nothing is sealed");
+            std::thread::yield_now();
+        }
+    }
+
+    /// A log that merges nothing, as it has no room for that.
+    fn open() -> (Faulty, Engine) {
+        let storage = Faulty::new(1);
+        storage.set_capacity(Some(128 << 20));
+        let options = Options {
+            ring_bytes: MIN_RING_BYTES,
+            journal_file_bytes: MIN_JOURNAL_FILE_BYTES,
+            journal_file_age: Duration::from_millis(100),
+            ..Options::default()
+        };
+        let engine = Engine::open(Arc::new(storage.clone()), options).unwrap();
+        engine.create_stream(STREAM, 1).unwrap();
+        (storage, engine)
+    }
+
+    /// Retention deletes the oldest part after the reader has looked at the start, and before it looks for the part.
+    #[test]
+    fn what_is_deleted_between_two_looks_is_not_called_damaged() {
+        let (_storage, engine) = open();
+        seal(&engine, 20, 10);
+        seal(&engine, 7, 10);
+        let stream = engine.catalog.named(STREAM).unwrap();
+        let log = stream.partition(ONE).unwrap();
+        let mut batch = RecordBatch::new(ONE, Offset(3));
+        let oldest = stream.part_at(ONE, Offset(0)).unwrap();
+        log.advance_start(part_end(&oldest, ONE));
+        stream.remove_part(oldest.name);
+        let error = engine.reader.read_on(&stream, log, &mut batch, LIMITS).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOffset, "{error}");
+        assert_eq!((batch.gaps(), batch.next_offset()), (&[][..], Offset(3)));
+        // The same between two parts of one read: what came before is given.
+        let read = engine.reader.fetch(&stream, ONE, Offset(20), LIMITS).unwrap();
+        assert_eq!((read.len(), read.gaps()), (7, &[][..]));
+    }
+
+    /// The first block of a segment is read, the second one is not for the moment.
+    #[test]
+    fn what_was_read_before_a_failure_is_given() {
+        let (storage, engine) = open();
+        seal(&engine, 400, 1000);
+        let stream = engine.catalog.named(STREAM).unwrap();
+        let whole = engine.reader.fetch(&stream, ONE, Offset(0), LIMITS).unwrap();
+        assert_eq!(whole.len(), 400);
+        storage.inject(Fault::nth(Operation::Read, 2).on("segments/").always());
+        let read = engine.reader.fetch(&stream, ONE, Offset(0), LIMITS).unwrap();
+        assert!((1..400).contains(&read.len()), "{}", read.len());
+        assert_eq!(read.gaps(), []);
+        let error = engine.reader.fetch(&stream, ONE, read.next_offset(), LIMITS).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageUnavailable);
+    }
 }

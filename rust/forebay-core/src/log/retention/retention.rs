@@ -66,7 +66,7 @@ impl Retention {
 
     /// Deletes all that is due at `now`, in the log's time, in as many commits as that takes. What fails is tried again at
     /// the next call.
-    pub fn apply(&self, now: LogTime) {
+    pub fn apply(&self, now: &LogTime) {
         self.delete_leftovers();
         let mut due = VecDeque::from(self.catalog.all_that(|stream| self.is_due(stream, now)));
         while !due.is_empty() && !self.notify.is_closed() && self.delete_some(&mut due, now) {}
@@ -74,7 +74,7 @@ impl Retention {
 
     /// Deletes what one commit can delete of these streams, and takes those that are done off the list. `false` when
     /// nothing can be deleted now.
-    fn delete_some(&self, due: &mut VecDeque<Arc<Stream>>, now: LogTime) -> bool {
+    fn delete_some(&self, due: &mut VecDeque<Arc<Stream>>, now: &LogTime) -> bool {
         let _one_at_a_time = self.changing.lock();
         let mut discard = Discard::default();
         while let Some(stream) = due.front() {
@@ -93,7 +93,7 @@ impl Retention {
         deleted
     }
 
-    fn is_due(&self, stream: &Stream, now: LogTime) -> bool {
+    fn is_due(&self, stream: &Stream, now: &LogTime) -> bool {
         let mut due = false;
         self.each_expired(stream, now, |_| {
             due = true;
@@ -103,7 +103,7 @@ impl Retention {
     }
 
     /// Takes the oldest parts of a stream that it no longer keeps. `false` when there was no room for all of them.
-    fn take_expired(&self, stream: &Arc<Stream>, now: LogTime, discard: &mut Discard) -> bool {
+    fn take_expired(&self, stream: &Arc<Stream>, now: &LogTime, discard: &mut Discard) -> bool {
         let mut fits = true;
         if !stream.is_deleted() {
             self.each_expired(stream, now, |part| {
@@ -116,7 +116,7 @@ impl Retention {
 
     /// Gives the parts that a stream no longer keeps to `each`, oldest first, as long as it wants more. A part whose age is
     /// not known waits for the next one whose age is.
-    fn each_expired(&self, stream: &Stream, now: LogTime, mut each: impl FnMut(&Arc<SegmentPart>) -> bool) {
+    fn each_expired(&self, stream: &Stream, now: &LogTime, mut each: impl FnMut(&Arc<SegmentPart>) -> bool) {
         let Some(keeps) = Keeps::of(stream, now) else { return };
         let mut stored = stream.sums().stored_bytes;
         let mut waiting: Vec<Arc<SegmentPart>> = Vec::new();
@@ -190,17 +190,17 @@ impl Retention {
 }
 
 /// What a stream keeps at one moment.
-struct Keeps {
-    now: LogTime,
+struct Keeps<'a> {
+    now: &'a LogTime,
     /// Parts whose newest record was appended before are too old.
     since: Option<Timestamp>,
     /// There are at least so many stored bytes, if there ever were.
     bytes: Option<u64>,
 }
 
-impl Keeps {
+impl<'a> Keeps<'a> {
     /// `None` for everything.
-    fn of(stream: &Stream, now: LogTime) -> Option<Self> {
+    fn of(stream: &Stream, now: &'a LogTime) -> Option<Self> {
         let (ms, bytes) = stream.retention();
         let since = ms.map(|ms| Timestamp(now.proven.0.saturating_sub_unsigned(ms.saturating_mul(1000))));
         (since.is_some() || bytes.is_some()).then_some(Self { now, since, bytes })
@@ -261,13 +261,12 @@ mod tests {
     }
 
     fn certain(seconds: i64) -> LogTime {
-        let proven = Timestamp(seconds * 1_000_000);
-        LogTime { proven, latest: proven }
+        LogTime::certain(Timestamp(seconds * 1_000_000))
     }
 
     fn looks(retention: &Retention, seconds: i64) -> u64 {
         let before = retention.looked_at.get();
-        retention.apply(certain(seconds));
+        retention.apply(&certain(seconds));
         retention.looked_at.get() - before
     }
 
@@ -294,7 +293,7 @@ mod tests {
         for (id, (limit, due)) in (1..).zip([(1, 9), (100, 9), (101, 8), (999, 0), (1000, 0), (5000, 0)]) {
             let stream = stream(&retention, id, bytes(limit), 10);
             let mut discard = Discard::default();
-            assert!(retention.take_expired(&stream, certain(0), &mut discard));
+            assert!(retention.take_expired(&stream, &certain(0), &mut discard));
             assert_eq!(discard.parts.len(), due, "of ten parts of 100 bytes, {limit} kept");
         }
     }
@@ -305,7 +304,7 @@ mod tests {
         let retention = retention();
         let stream = stream(&retention, 1, options::Retention { age: None, bytes: Some(1) }, 5000);
         let mut discard = Discard::default();
-        assert!(!retention.take_expired(&stream, certain(0), &mut discard), "they do not all fit");
+        assert!(!retention.take_expired(&stream, &certain(0), &mut discard), "they do not all fit");
         let ops = discard.ops();
         let bytes: usize = ops.iter().map(TableOp::encoded_bytes).sum();
         assert!(bytes <= OPS_BYTES && bytes > OPS_BYTES - 100, "{bytes}");
