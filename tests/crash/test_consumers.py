@@ -19,7 +19,7 @@ PARTITIONS = 4
 BATCH = 20
 MEMBERS = ("first", "second", "third")
 GROUP, STREAM = "readers", "orders"
-PATIENCE = 60.0
+PATIENCE = 600.0
 
 
 class Ledger:

@@ -12,7 +12,7 @@ log = logging.getLogger("torture")
 KILLS = int(os.environ.get("FOREBAY_KILLS", "20"))
 """`make torture` runs more. A kill takes one to two seconds."""
 
-START_SECONDS = 20.0
+START_SECONDS = 120.0
 """Recovery replays at most a ring of 8 MiB, in milliseconds; the rest is for Python on a busy machine."""
 
 
