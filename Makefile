@@ -9,57 +9,86 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 
-.PHONY: serve test test-rust test-python lint format build wheel fuzz torture bench locust clean
+# Tests wait for servers, disks and clocks more than they compute, so there are more workers than processors. A file
+# stays with one worker: its tests share a server.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile
+
+# Of the integration tests of the core those that are quick and judge what senders and readers see.
+FAST_RUST_TESTS := events format ingest publish requests
+
+.DEFAULT_GOAL := help
+.PHONY: help serve dev check test test-rust test-python lint docs deny format build tools wheel fuzz torture bench locust clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 serve: build ## serve on 127.0.0.1:8080 with the log in ./data
 	$(BIN)/forebay serve --data-dir data
 
+dev: $(VENV)/.extension-dev $(VENV)/.tools ## the extension and the tools in .venv, built in seconds: not optimised across crates
+
+# Each step costs more than the one before it, so that a slip shows early.
+check: dev ## the loop while you change something: formats, types, lints, and the tests that are quick
+	$(MAKE) --no-print-directory static
+	cargo test --quiet --workspace --exclude forebay-python --lib
+	cargo test --quiet -p forebay-core $(FAST_RUST_TESTS:%=--test %)
+	$(PYTEST) -m 'not slow'
+
 # Both halves run, also when the first one fails: a failure in one says nothing of the other.
-test: ## every test
+test: ## every test, against the release build
 	@failed=; $(MAKE) test-rust || failed="$$failed test-rust"; $(MAKE) test-python || failed="$$failed test-python"; \
 		[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
 test-rust: $(VENV)/.created
 	cargo test --workspace --exclude forebay-python --no-fail-fast
 
-# Tests wait for servers, disks and clocks more than they compute, so there are more workers than processors. A file
-# stays with one worker: its tests share a server.
-test-python: build
-	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile
+test-python: build $(VENV)/.tools
+	$(PYTEST)
 
-lint: build ## what CI refuses
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	$(BIN)/ruff check python tests
-	$(BIN)/ruff format --check python tests
-	$(BIN)/mypy
-	$(BIN)/mypy --config-file pyproject.toml tests
+lint: build static ## what CI refuses
 	$(BIN)/python -m mypy.stubtest forebay._forebay --mypy-config-file pyproject.toml
 
-format: build
+.PHONY: static
+static: $(VENV)/.tools
+	cargo fmt --all --check
+	$(BIN)/ruff check python tests examples bench
+	$(BIN)/ruff format --check python tests examples bench
+	$(BIN)/mypy
+	$(BIN)/mypy --config-file pyproject.toml tests
+	cargo clippy --workspace --all-targets -- -D warnings
+
+docs: build ## docs/configuration.md, from the table of settings
+	$(BIN)/python -m forebay.server.configuration >docs/configuration.md
+
+deny: ## licences and sources of the crates; needs cargo-deny
+	cargo deny --offline check bans licenses sources
+
+format: $(VENV)/.tools ## Rust and Python
 	cargo fmt --all
-	$(BIN)/ruff check --fix python tests
-	$(BIN)/ruff format python tests
+	$(BIN)/ruff check --fix python tests examples bench
+	$(BIN)/ruff format python tests examples bench
 
-build: $(VENV)/.extension ## the release extension in .venv
+build: $(VENV)/.extension ## the release extension in .venv, with what serving needs
 
-wheel: $(VENV)/.extension ## an abi3 wheel in dist/, which installs without a Rust toolchain
+tools: $(VENV)/.tools ## what tests and linters need in .venv
+
+wheel: $(VENV)/.created ## an abi3 wheel in dist/, which installs without a Rust toolchain
 	$(BIN)/maturin build --release --out dist
 
 fuzz: ## the parser against serde_json, longer than in `make test`
 	FOREBAY_FUZZ_CASES=$${FOREBAY_FUZZ_CASES:-5000000} cargo test --release -p forebay-core --test parser_differential -- --nocapture
 
-torture: build ## kills a server under load, longer than in `make test`
+torture: build tools ## kills a server under load, longer than in `make test`
 	FOREBAY_KILLS=$${FOREBAY_KILLS:-500} FOREBAY_CONSUMER_KILLS=$${FOREBAY_CONSUMER_KILLS:-500} $(BIN)/python -m pytest tests/crash -o log_cli=true -o log_cli_level=INFO
 
-bench: build ## measures this machine and appends to bench/README.md
+bench: build tools ## measures this machine and keeps the run in bench/runs
 	$(BIN)/python bench/run.py
 
-locust: build ## users of every kind against the server of `make serve`, for 30 s; what is acknowledged is read back
+locust: build tools ## users of every kind against the server of `make serve`, for 30 s; what is acknowledged is read back
 	FOREBAY_TOKEN=$${FOREBAY_TOKEN-$$(cat data/token 2>/dev/null)} \
 		$(BIN)/locust -f bench/locustfile.py --headless -u 50 -r 10 -t 30s --host http://127.0.0.1:8080
 
-clean:
+clean: ## everything that was built; data/ stays
 	rm -rf $(VENV) target dist
 
 $(VENV)/.created:
@@ -69,7 +98,19 @@ $(VENV)/.created:
 	$(BIN)/pip install --quiet 'maturin>=1.9,<2'
 	touch $@
 
-# maturin installs the dependencies and the `dev` extra as well, so one stamp covers both.
+# maturin installs what serving depends on as well. There is one place for the extension, python/forebay: whichever kind is
+# built, the other one's stamp goes.
 $(VENV)/.extension: $(VENV)/.created pyproject.toml $(RUST_SOURCES)
-	$(BIN)/maturin develop --release --extras dev
-	touch $@
+	$(BIN)/maturin develop --release
+	@rm -f $(VENV)/.extension-dev
+	@touch $@
+
+$(VENV)/.extension-dev: $(VENV)/.created pyproject.toml $(RUST_SOURCES)
+	$(BIN)/maturin develop
+	@rm -f $(VENV)/.extension
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.created pyproject.toml
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"], sep="\n")' \
+		| $(BIN)/pip install --quiet --requirement /dev/stdin
+	@touch $@

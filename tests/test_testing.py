@@ -14,6 +14,8 @@ from forebay import testing
 from forebay.testing import Server
 from support.harness import COMMAND_SECONDS, batch
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_engine_is_an_open_log_of_the_test_s_own(forebay_engine: forebay.Log, tmp_path: Path) -> None:
     forebay_engine.create_stream("orders")

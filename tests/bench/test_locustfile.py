@@ -12,8 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from forebay.server.process import clean_environment
 from support.harness import RunningServer, run, wait_for
+
+pytestmark = pytest.mark.slow
 
 Start = Callable[..., RunningServer]
 LOCUSTFILE = Path(__file__).parents[2] / "bench" / "locustfile.py"

@@ -10,6 +10,8 @@ import pytest
 
 from support.harness import RunningServer
 
+pytestmark = pytest.mark.slow
+
 VALUE = (
     '{"large":9007199254740993,"most":9223372036854775807,"zero":-0,"one":1.0,"huge":1e400,"tiny":1E-400,"long":'
     + "9" * 400

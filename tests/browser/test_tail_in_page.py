@@ -15,6 +15,8 @@ import pytest
 
 from support.harness import RunningServer, batch, event, wait_for
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60.0
 

@@ -10,6 +10,8 @@ import pytest
 from client.proxy import Answer, Request, accepted, scripted
 from client.test_process import messages, program
 
+pytestmark = pytest.mark.slow
+
 REFUSE = """
 import _thread, sys, threading
 

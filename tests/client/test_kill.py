@@ -17,6 +17,8 @@ from client.test_storm import stored
 from forebay.client import Client
 from support.harness import RunningServer, wait_for
 
+pytestmark = pytest.mark.slow
+
 FLUSH_SECONDS = 60.0
 KILLS = int(os.environ.get("FOREBAY_KILLS", "6"))
 

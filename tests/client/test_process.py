@@ -17,6 +17,8 @@ from client.proxy import Request, Scripted, accepted, scripted
 from forebay.client import Client, lifetime
 from support.harness import wait_for
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 60.0
 
 

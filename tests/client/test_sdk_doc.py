@@ -20,6 +20,8 @@ from forebay.server.config import RANGES, Settings
 from forebay.server.process import clean_environment
 from support.harness import COMMAND_SECONDS, RunningServer, wait_for
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sdk.md").read_text()
 URL = "http://127.0.0.1:8080"

@@ -14,6 +14,8 @@ from client.proxy import FAULTS, faulty
 from forebay.client import Client, Stats
 from support.harness import RunningServer, wait_for
 
+pytestmark = pytest.mark.slow
+
 STORM_SECONDS = 60.0
 ANSWER_SECONDS = 0.3
 

@@ -42,6 +42,8 @@ from forebay.client.value import (
 )
 from support.harness import RunningServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Scripted]:

@@ -12,6 +12,8 @@ import pytest
 from client.proxy import accepted, scripted
 from client.test_process import messages, program
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("workers", ["Process", "Pool", "ProcessPoolExecutor", "own client"])
 def test_workers_of_multiprocessing_send_what_is_left(workers: str) -> None:

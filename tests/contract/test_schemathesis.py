@@ -14,6 +14,8 @@ import pytest
 from forebay.server.process import clean_environment
 from support.harness import RunningServer, batch, event, serving
 
+pytestmark = pytest.mark.slow
+
 CHECKS = {
     "positive": "positive_data_acceptance",
     "negative": "negative_data_rejection",

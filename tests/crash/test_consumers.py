@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from support.harness import RunningServer, wait_for
+
+pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("FOREBAY_CONSUMER_KILLS", "6"))
 PARTITIONS = 4

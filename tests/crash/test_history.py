@@ -4,9 +4,12 @@ import time
 from collections.abc import Callable
 
 import msgspec
+import pytest
 
 from forebay.server.broadcast.shapes import History
 from support.harness import RunningServer, wait_for
+
+pytestmark = pytest.mark.slow
 
 POINT_SECONDS = 30.0
 """The next point comes within ten; the rest is for a busy machine."""

@@ -5,7 +5,11 @@ import os
 import random
 from pathlib import Path
 
+import pytest
+
 from forebay.cli.torture import Plan, run
+
+pytestmark = pytest.mark.slow
 
 log = logging.getLogger("torture")
 

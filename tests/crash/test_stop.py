@@ -15,6 +15,8 @@ from forebay.cli.torture import Outcome, StartFailed, Victim
 from support.harness import START_SECONDS, wait_for
 from support.torment import Torment
 
+pytestmark = pytest.mark.slow
+
 STOP_SECONDS = 5.0
 """Without slow requests a stop is one commit and the seal under way; the rest is for a busy machine."""
 

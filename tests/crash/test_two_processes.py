@@ -11,6 +11,8 @@ from forebay.errors import DirectoryLocked
 from support.harness import run
 from support.torment import Torment
 
+pytestmark = pytest.mark.slow
+
 
 def contents(directory: Path) -> set[str]:
     """Names that do not change while a server is idle."""

@@ -10,9 +10,13 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from hostile.corpus import PLACES, Case, cases
 from hostile.sending import answered
 from support.harness import RunningServer, batch, event, resident_bytes
+
+pytestmark = pytest.mark.slow
 
 COUNT = int(os.environ.get("FOREBAY_HOSTILE_CASES", "12000"))
 SEED = int(os.environ.get("FOREBAY_HOSTILE_SEED", "20261121"))

@@ -7,10 +7,14 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from hostile.corpus import Case
 from hostile.sending import answered
 from hostile.shapes import cases
 from support.harness import RunningServer
+
+pytestmark = pytest.mark.slow
 
 COUNT = int(os.environ.get("FOREBAY_HOSTILE_CASES", "6000"))
 SEED = int(os.environ.get("FOREBAY_HOSTILE_SEED", "20261122"))

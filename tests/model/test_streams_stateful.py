@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from model.streams_model import ModelStream
 from support.harness import RunningServer
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = int(os.environ.get("FOREBAY_STATEFUL_EXAMPLES", "6"))
 STEPS = 40

@@ -14,6 +14,8 @@ from forebay.server.http.router import Role, Route
 from forebay.server.http.tokens import ALL_ROLES, RoleName, TokenStore
 from support.harness import RunningServer, answer, batch, event, wait_for
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningServer]
 
 

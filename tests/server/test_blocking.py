@@ -15,6 +15,8 @@ from forebay.server.app import READ_THREADS, App
 from forebay.server.config import Settings
 from forebay.server.http.auth import Authenticator
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[tuple[Engine, Settings]]:

@@ -16,6 +16,8 @@ from forebay.server.http.tokens import TokenStore
 from support.harness import RunningServer, batch, event, wait_for
 from support.small_disk import FreezableDisk, freezable_disk
 
+pytestmark = pytest.mark.slow
+
 ACK_SECONDS = 1.0
 SENDERS = 12
 HEALTH_SECONDS = 0.05

@@ -17,6 +17,8 @@ from forebay.errors import ForebayError, Saturated, StorageUnavailable
 from support.harness import RunningServer, batch, event, wait_for
 from support.small_disk import fill, small_disk
 
+pytestmark = pytest.mark.slow
+
 Server = Callable[..., RunningServer]
 
 SETTINGS: dict[str, Any] = {"journal_file_bytes": 1 << 20, "ring_bytes": 8 << 20}

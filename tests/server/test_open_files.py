@@ -21,6 +21,8 @@ from forebay.server.process import clean_environment
 from support.harness import ANSWER_SECONDS, RunningServer, answer, batch, event, wait_for
 from support.raw_websocket import Raw
 
+pytestmark = pytest.mark.slow
+
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 LIMITED = "import os, resource, sys; n = int(sys.argv[1]); resource.setrlimit(resource.RLIMIT_NOFILE, (n, n)); os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"  # noqa: E501

@@ -11,7 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import pytest
+
 from support.harness import RunningServer, batch, event, resident_bytes, wait_for
+
+pytestmark = pytest.mark.slow
 
 Start = Callable[..., RunningServer]
 

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from support.harness import RunningServer, answer, batch, event, run, wait_for
+
+pytestmark = pytest.mark.slow
 
 Start = Callable[..., RunningServer]
 

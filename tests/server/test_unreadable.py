@@ -19,6 +19,8 @@ from support.harness import RunningServer, run, wait_for
 from support.sealed import FILES, RECORDS
 from support.sse import Tail
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningServer]
 EVENTS = "/api/v1/streams/orders/events"
 LAST = (FILES - 1) * RECORDS

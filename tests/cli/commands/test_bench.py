@@ -11,6 +11,8 @@ import pytest
 from forebay.server.process import clean_environment
 from support.harness import RunningServer, run, wait_for
 
+pytestmark = pytest.mark.slow
+
 BENCH_SECONDS = 60.0
 
 

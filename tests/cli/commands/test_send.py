@@ -18,6 +18,8 @@ from client.proxy import DURABLE
 from forebay.server.process import clean_environment
 from support.harness import RunningServer, event, run_bytes, wait_for
 
+pytestmark = pytest.mark.slow
+
 SEND_SECONDS = 60.0
 
 Start = Callable[..., RunningServer]

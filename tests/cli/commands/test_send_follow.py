@@ -14,8 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from forebay.server.process import clean_environment
 from support.harness import RunningServer, event, run, wait_for
+
+pytestmark = pytest.mark.slow
 
 Start = Callable[..., RunningServer]
 SECONDS = 60.0

@@ -9,6 +9,8 @@ import pytest
 from forebay.server.http.tokens import Quota, Rate, TokenStore
 from support.harness import RunningServer, batch, run, wait_for
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningServer]
 
 

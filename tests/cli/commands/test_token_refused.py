@@ -10,6 +10,8 @@ import pytest
 
 from support.harness import RunningServer, event, run
 
+pytestmark = pytest.mark.slow
+
 ADVICE = "by --token or FOREBAY_TOKEN"
 
 

@@ -11,6 +11,8 @@ from forebay.cli.main import forebay
 from forebay.cli.torture import Plan, run
 from support import harness
 
+pytestmark = pytest.mark.slow
+
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
     return harness.run("torture", *arguments, FOREBAY_DATA_DIR="/nowhere")

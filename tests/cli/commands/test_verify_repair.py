@@ -9,6 +9,8 @@ import pytest
 
 from support.harness import RunningServer, batch, event, run
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningServer]
 
 PAGE = 4096

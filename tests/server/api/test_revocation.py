@@ -16,6 +16,8 @@ from forebay.server.http.tokens import TokenStore
 from support.harness import RunningServer, batch, event, wait_for
 from support.sse import Tail
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 20.0
 POLL_SECONDS = 30
 """The longest poll: it has to end long before."""

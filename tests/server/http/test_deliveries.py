@@ -14,6 +14,8 @@ import pytest
 from forebay.server.http import deliveries
 from support.harness import ANSWER_SECONDS, RunningServer, resident_bytes, wait_for
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningServer]
 
 READERS = 80

@@ -9,6 +9,8 @@ import pytest
 from support.dedup_windows import STREAMS, choose, window_passes
 from support.harness import RunningServer, batch, event, wait_for
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningServer]
 
 SHORT = {"dedup_window_seconds": 1}

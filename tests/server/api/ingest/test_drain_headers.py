@@ -14,6 +14,8 @@ from forebay.server.http.ingest_options import MAX_KEY_CHARACTERS
 from forebay.server.http.tokens import TokenStore
 from support.harness import RunningServer, batch, event, wait_for
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningServer]
 
 # `zstd -1` of b'{"events":[]}', which is refused by its content: so it was decoded.

@@ -11,6 +11,8 @@ import pytest
 from forebay._forebay import Engine
 from support.harness import RunningServer, batch, event, wait_for
 
+pytestmark = pytest.mark.slow
+
 LARGE = batch(*(event("x" * 200) for _ in range(50)))
 """Beyond what is parsed where it comes in."""
 

@@ -17,6 +17,8 @@ from server.health.scripted import NAMES
 from support.harness import RunningServer, batch, event, wait_for
 from support.small_disk import fill, small_disk
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningServer]
 
 AT_ONCE: dict[str, Any] = {"health_recovery_seconds": 0, "health_interval_seconds": 0.2}

@@ -21,6 +21,8 @@ from forebay.server.http.tokens import TokenStore
 from support.harness import RunningServer, resident_bytes, wait_for
 from support.raw_websocket import BINARY, CLOSE, PING, PONG, TEXT, Raw, frame
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningServer]
 Opened = Callable[..., ClientConnection]
 

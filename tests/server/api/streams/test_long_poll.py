@@ -15,6 +15,8 @@ import pytest
 
 from support.harness import RunningServer, answer, batch, event, processor_seconds, serving, wait_for
 
+pytestmark = pytest.mark.slow
+
 log = logging.getLogger(__name__)
 
 WAITERS = 1000

@@ -11,6 +11,8 @@ import pytest
 
 from support.harness import RunningServer, wait_for
 
+pytestmark = pytest.mark.slow
+
 STREAMS = "/api/v1/streams"
 
 

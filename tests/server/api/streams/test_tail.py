@@ -14,6 +14,8 @@ import pytest
 from support.harness import RunningServer, batch, event, resident_bytes, run, wait_for
 from support.sse import Tail
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningServer]
 Follow = Callable[..., Tail]
 
