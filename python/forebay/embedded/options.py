@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -14,32 +14,135 @@ Durability = Literal["fsync", "interval", "memory"]
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
+WEEK_MS = 7 * 24 * 3600 * 1000
+MAX_RETENTION_MS = 100 * 365 * 24 * 3600 * 1000
+
+
+def number(low: float, high: float, unit: str, description: str) -> msgspec.Meta:
+    """An option that is a number from `low` to `high`, both allowed; `unit` is empty for a count."""
+    return msgspec.Meta(ge=low, le=high, description=description, extra={"unit": unit})
+
+
+def choice(description: str) -> msgspec.Meta:
+    """An option that is a text, a switch or one of several words."""
+    return msgspec.Meta(description=description)
+
 
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that the engine can be told. Units are in the names."""
+    """Everything that the engine can be told: name, type, range, unit, default and description of each option. Ranges,
+    the help of `forebay serve` and docs/configuration.md derive from here."""
 
-    durability: Durability = "fsync"
-    interval_ms: int = 100
-    commit_gather_us: int = 1_000
-    ring_bytes: int = 512 * MIB
-    journal_file_bytes: int = 32 * MIB
-    journal_file_age_seconds: int = 600
-    workers: int = 0
-    logs_partitions: int = 4
-    logs_retention_ms: int = 7 * 24 * 3600 * 1000
-    logs_retention_bytes: int = 0
-    events_partitions: int = 4
-    events_retention_ms: int = 7 * 24 * 3600 * 1000
-    events_retention_bytes: int = 0
-    analytics_partitions: int = 4
-    analytics_retention_ms: int = 7 * 24 * 3600 * 1000
-    analytics_retention_bytes: int = 0
-    dedup_window_seconds: int = 600
-    max_idempotency_keys: int = 2_000_000
-    max_streams: int = 10_000
-    max_partitions: int = 10_000
-    max_body_bytes: int = 16 * MIB
-    max_record_bytes: int = 1 * MIB
+    durability: Annotated[
+        Durability,
+        choice(
+            "When an append is acknowledged: `fsync` once it is synced, `interval` before that and synced every "
+            "`interval_ms`, `memory` without any sync."
+        ),
+    ] = "fsync"
+    # Longer than a second would be another promise than the one the name of the durability makes.
+    interval_ms: Annotated[int, number(1, 1_000, "ms", 'How often `durability = "interval"` syncs.')] = 100
+    commit_gather_us: Annotated[
+        int,
+        number(
+            0,
+            100_000,
+            "µs",
+            "How long a commit of a busy log waits for more appends. It adds to the latency; 0: never.",
+        ),
+    ] = 1_000
+    # The smallest holds eight journal files of the smallest size.
+    ring_bytes: Annotated[
+        int,
+        number(8 * MIB, 1 << 40, "bytes", "Memory for records that are not sealed yet. Beyond it appends get 429."),
+    ] = 512 * MIB
+    # Lengths inside a frame are 32 bits.
+    journal_file_bytes: Annotated[
+        int, number(1 * MIB, 1 * GIB, "bytes", "Size of a journal file. A full one is sealed into segments.")
+    ] = 32 * MIB
+    journal_file_age_seconds: Annotated[
+        int, number(1, 24 * 3600, "s", "Age from which a journal file is sealed although it is not full.")
+    ] = 600
+    workers: Annotated[
+        int,
+        number(0, 64, "", "Threads that parse and validate. 0: by the number of cores. `POST /api/scale` changes it."),
+    ] = 0
+    logs_partitions: Annotated[
+        int, number(1, 1024, "", "Partitions of the stream `logs`, which holds log events. Fixed at the first start.")
+    ] = 4
+    logs_retention_ms: Annotated[
+        int, number(60_000, MAX_RETENTION_MS, "ms", "Age from which segments of `logs` are deleted.")
+    ] = WEEK_MS
+    logs_retention_bytes: Annotated[
+        int,
+        number(
+            0, 1 << 50, "bytes", "Stored bytes of `logs` beyond which its oldest segments are deleted; 0: no limit."
+        ),
+    ] = 0
+    events_partitions: Annotated[
+        int, number(1, 1024, "", "Partitions of the stream `events`, which holds events. Fixed at the first start.")
+    ] = 4
+    events_retention_ms: Annotated[
+        int, number(60_000, MAX_RETENTION_MS, "ms", "Age from which segments of `events` are deleted.")
+    ] = WEEK_MS
+    events_retention_bytes: Annotated[
+        int,
+        number(
+            0, 1 << 50, "bytes", "Stored bytes of `events` beyond which its oldest segments are deleted; 0: no limit."
+        ),
+    ] = 0
+    analytics_partitions: Annotated[
+        int,
+        number(
+            1, 1024, "", "Partitions of the stream `analytics`, which holds analytics events. Fixed at the first start."
+        ),
+    ] = 4
+    analytics_retention_ms: Annotated[
+        int, number(60_000, MAX_RETENTION_MS, "ms", "Age from which segments of `analytics` are deleted.")
+    ] = WEEK_MS
+    analytics_retention_bytes: Annotated[
+        int,
+        number(
+            0,
+            1 << 50,
+            "bytes",
+            "Stored bytes of `analytics` beyond which its oldest segments are deleted; 0: no limit.",
+        ),
+    ] = 0
+    # The spool of an SDK retries for a day.
+    dedup_window_seconds: Annotated[
+        int,
+        number(
+            1,
+            24 * 3600,
+            "s",
+            "How long an `Idempotency-Key` is remembered where a stream has no `dedupWindow` of its own.",
+        ),
+    ] = 600
+    max_idempotency_keys: Annotated[
+        int,
+        number(
+            1_000, 50_000_000, "", "Keys remembered at once, 64 bytes of memory each. Beyond it keyed requests get 429."
+        ),
+    ] = 2_000_000
+    max_streams: Annotated[
+        int,
+        number(
+            1,
+            100_000,
+            "",
+            "Streams, beside those that the engine makes itself. Beyond it a new one is refused with 409.",
+        ),
+    ] = 10_000
+    max_partitions: Annotated[
+        int,
+        number(1, 1_000_000, "", "Partitions of all these streams together, up to 640 bytes of memory each."),
+    ] = 10_000
+    max_body_bytes: Annotated[
+        int, number(1 * KIB, 1 * GIB, "bytes", "Largest body of a request, also after decompression. Beyond it: 413.")
+    ] = 16 * MIB
+    max_record_bytes: Annotated[
+        int, number(256, 1 * GIB, "bytes", "Largest value of one record, unless its stream has a limit of its own.")
+    ] = 1 * MIB
 
     def engine_options(self) -> dict[str, object]:
         """The options as the engine takes them."""
@@ -51,36 +154,41 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 ENGINE_OPTIONS = EngineOptions.__struct_fields__
 
-ENGINE_RANGES: dict[str, tuple[float, float]] = {
-    # Longer than a second would be another promise than the one an interval's name makes.
-    "interval_ms": (1, 1_000),
-    # Added to the latency under load; 0 means: never.
-    "commit_gather_us": (0, 100_000),
-    # It holds eight journal files of the smallest size.
-    "ring_bytes": (8 * MIB, 1 << 40),
-    # Lengths inside a frame are 32 bits.
-    "journal_file_bytes": (1 * MIB, 1 * GIB),
-    "journal_file_age_seconds": (1, 24 * 3600),
-    # 0 means: by the number of cores.
-    "workers": (0, 64),
-    # Of the built-in streams: partitions are fixed when a stream is made; 0 bytes means: no limit.
-    **dict.fromkeys(("logs_partitions", "events_partitions", "analytics_partitions"), (1, 1024)),
-    **dict.fromkeys(
-        ("logs_retention_ms", "events_retention_ms", "analytics_retention_ms"), (60_000, 100 * 365 * 24 * 3600 * 1000)
-    ),
-    **dict.fromkeys(("logs_retention_bytes", "events_retention_bytes", "analytics_retention_bytes"), (0, 1 << 50)),
-    # How long an Idempotency-Key is remembered where a stream has no `dedupWindow`; an SDK's spool retries for a day.
-    "dedup_window_seconds": (1, 24 * 3600),
-    # Each takes 64 bytes: 128 MB for the default. Beyond it keyed requests are answered with 429.
-    "max_idempotency_keys": (1_000, 50_000_000),
-    # Streams that the engine makes itself do not count. Beyond it a stream is refused with 409; what is there stays.
-    "max_streams": (1, 100_000),
-    # It counts those of all these streams. Each takes up to 640 bytes beside its records: 6 MB for the default.
-    "max_partitions": (1, 1_000_000),
-    "max_body_bytes": (1 * KIB, 1 * GIB),
-    "max_record_bytes": (256, 1 * GIB),
-}
-"""Smallest and largest value of each number, both allowed."""
+
+class Option(NamedTuple):
+    """One row of the table of options.
+
+    Attributes:
+        kind: int, float, bool, str, or a Literal.
+        range: smallest and largest value, both allowed; None where it is no number.
+        unit: of a number; empty for a count.
+    """
+
+    name: str
+    kind: Any
+    default: object
+    range: tuple[float, float] | None
+    unit: str
+    description: str
+
+
+def table(options: type[EngineOptions]) -> list[Option]:
+    """Every option, in the order in which the struct has them."""
+    hints = get_type_hints(options, include_extras=True)
+    rows = []
+    for name, default in zip(options.__struct_fields__, options.__struct_defaults__, strict=True):
+        kind, meta = get_args(hints[name])
+        limits = None if meta.ge is None else (meta.ge, meta.le)
+        rows.append(Option(name, kind, default, limits, (meta.extra or {}).get("unit", ""), meta.description))
+    return rows
+
+
+def ranges(options: type[EngineOptions]) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value of each number, both allowed."""
+    return {option.name: option.range for option in table(options) if option.range is not None}
+
+
+ENGINE_RANGES = ranges(EngineOptions)
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
@@ -140,12 +248,12 @@ def check_options(options: Mapping[str, object]) -> dict[str, object]:
             raise InvalidRequest(f"unknown option {name!r}{nearest(name, types)}")
     try:
         # None is the default, as if the option was not given.
-        given = {
+        given: dict[str, Any] = {
             name: converted(name, types[name], value, "", strict=True)
             for name, value in options.items()
             if value is not None
         }
-        checked = msgspec.convert(given, EngineOptions)
+        checked = EngineOptions(**given)
         check_ranges(checked, ENGINE_RANGES, {})
     except ConfigError as error:
         raise InvalidRequest(str(error)) from None

@@ -7,20 +7,20 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
-
-import msgspec
+from typing import Annotated, Any, Literal
 
 from forebay.embedded.options import (
-    ENGINE_RANGES,
     GIB,
     KIB,
     MIB,
     EngineOptions,
     check_ranges,
+    choice,
     converted,
     kinds,
     nearest,
+    number,
+    ranges,
 )
 from forebay.errors import ConfigError
 
@@ -34,44 +34,114 @@ NOT_SETTINGS = frozenset({"FOREBAY_CONFIG", "FOREBAY_URL", "FOREBAY_TOKEN"})
 
 
 class Settings(EngineOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that can be set. Units are in the names."""
+    """Everything that can be set: what the engine can be told, and what is the server's own."""
 
-    host: str = "127.0.0.1"
-    port: int = 8080
-    no_auth: bool = False
-    insecure: bool = False
-    data_dir: str = "data"
-    log: str = "embedded"
-    max_reading_bytes: int = 256 * MIB
-    max_connections: int = 1024
-    max_websockets: int = 1000
-    websocket_origins: str = ""
-    websocket_ping_seconds: float = 15.0
-    body_timeout_seconds: float = 30.0
-    ack_timeout_seconds: float = 30.0
-    shutdown_timeout_seconds: float = 30.0
-    health_interval_seconds: float = 5.0
-    health_recovery_seconds: float = 15.0
-    health_probe_timeout_ms: int = 2_000
-    health_window_seconds: float = 60.0
-    health_commit_p99_warning_ms: float = 250.0
-    health_commit_p99_critical_ms: float = 2_000.0
-    health_storage_probe_warning_ms: float = 1_000.0
-    health_seal_backlog_warning_files: int = 8
-    health_decode_wait_warning_ms: float = 500.0
-    health_decode_wait_critical_ms: float = 5_000.0
-    health_ring_warning_percent: float = 70.0
-    health_ring_critical_percent: float = 95.0
-    health_error_rate_warning_percent: float = 5.0
-    health_error_rate_critical_percent: float = 50.0
-    health_memory_warning_percent: float = 85.0
-    health_memory_critical_percent: float = 95.0
-    health_file_handles_warning_percent: float = 80.0
-    health_file_handles_critical_percent: float = 95.0
-    health_free_disk_warning_bytes: int = 1 * GIB
-    health_free_disk_critical_bytes: int = 128 * MIB
-    log_level: LogLevel = "info"
-    log_format: LogFormat = "auto"
+    host: Annotated[str, choice("Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, number(0, 65_535, "", "Port to listen on. 0: a free one, which the log names.")] = 8080
+    no_auth: Annotated[bool, choice("Ask for no token. On a loopback address only, unless `insecure` is set.")] = False
+    insecure: Annotated[bool, choice("Allow `no_auth` on any address.")] = False
+    data_dir: Annotated[str, choice("Directory of the log; created when it is missing.")] = "data"
+    log: Annotated[str, choice("Which log: `embedded`.")] = "embedded"
+    max_reading_bytes: Annotated[
+        int,
+        number(
+            1 * KIB,
+            1 << 40,
+            "bytes",
+            "Memory for bodies that are being received, of all requests together. Beyond it: 429.",
+        ),
+    ] = 256 * MIB
+    max_connections: Annotated[
+        int,
+        number(
+            1,
+            65_536,
+            "",
+            "Connections, with a read buffer of up to 256 KiB each. Further ones wait in the listener's backlog.",
+        ),
+    ] = 1024
+    max_websockets: Annotated[
+        int,
+        number(1, 65_536, "", "Clients of `/ws`. Each is one of `max_connections`, and takes four file descriptors."),
+    ] = 1000
+    websocket_origins: Annotated[
+        str, choice("Pages of other origins that may open `/ws`, separated by commas: `https://dash.example:8443`.")
+    ] = ""
+    # Proxies close connections that are quiet for a minute, so the longest is of no use.
+    websocket_ping_seconds: Annotated[float, number(1, 3600, "s", "How often a WebSocket is pinged.")] = 15.0
+    body_timeout_seconds: Annotated[
+        float, number(0.1, 3600, "s", "How long a body may take to arrive. Beyond it: 408.")
+    ] = 30.0
+    # A commit takes milliseconds and a stalled disk minutes; senders and proxies rarely wait for longer than a minute.
+    ack_timeout_seconds: Annotated[
+        float, number(0.1, 3600, "s", "How long a sender waits for the disk. Beyond it: 504, the outcome is unknown.")
+    ] = 30.0
+    shutdown_timeout_seconds: Annotated[
+        float, number(0.1, 3600, "s", "How long a stop waits for requests under way.")
+    ] = 30.0
+    # Every check syncs a probe file, so more often than that would take from the log.
+    health_interval_seconds: Annotated[float, number(0.2, 300, "s", "How often the health checks run.")] = 5.0
+    health_recovery_seconds: Annotated[
+        float, number(0, 3600, "s", "How long a check must pass before its status improves. 0: at once.")
+    ] = 15.0
+    health_probe_timeout_ms: Annotated[
+        int, number(50, 60_000, "ms", "How long a check may take. Beyond it: critical.")
+    ] = 2_000
+    health_window_seconds: Annotated[
+        float, number(1, 600, "s", "Window that commit latencies and errors are counted over.")
+    ] = 60.0
+    health_commit_p99_warning_ms: Annotated[
+        float, number(0.1, 3_600_000, "ms", "p99 of the commits from which `commit_latency` warns.")
+    ] = 250.0
+    health_commit_p99_critical_ms: Annotated[
+        float, number(0.1, 3_600_000, "ms", "p99 of the commits from which `commit_latency` is critical.")
+    ] = 2_000.0
+    health_storage_probe_warning_ms: Annotated[
+        float, number(0.1, 3_600_000, "ms", "Duration of the probe's write and sync from which `log_storage` warns.")
+    ] = 1_000.0
+    health_seal_backlog_warning_files: Annotated[
+        int, number(1, 1_000_000, "", "Journal files that wait to be sealed from which `log_storage` warns.")
+    ] = 8
+    health_decode_wait_warning_ms: Annotated[
+        float, number(0.1, 3_600_000, "ms", "Wait of the oldest body for a worker from which `event_processing` warns.")
+    ] = 500.0
+    health_decode_wait_critical_ms: Annotated[
+        float, number(0.1, 3_600_000, "ms", "The same wait from which `event_processing` is critical.")
+    ] = 5_000.0
+    health_ring_warning_percent: Annotated[
+        float, number(0.1, 100, "%", "Fill of the fullest queue from which `queue_depth` warns.")
+    ] = 70.0
+    health_ring_critical_percent: Annotated[
+        float, number(0.1, 100, "%", "Fill of the fullest queue from which `queue_depth` is critical.")
+    ] = 95.0
+    health_error_rate_warning_percent: Annotated[
+        float, number(0.1, 100, "%", "Share of events that failed from which `error_rate` warns.")
+    ] = 5.0
+    health_error_rate_critical_percent: Annotated[
+        float, number(0.1, 100, "%", "Share of events that failed from which `error_rate` is critical.")
+    ] = 50.0
+    health_memory_warning_percent: Annotated[
+        float, number(0.1, 100, "%", "Resident memory from which `system_resources` warns.")
+    ] = 85.0
+    health_memory_critical_percent: Annotated[
+        float, number(0.1, 100, "%", "Resident memory from which `system_resources` is critical.")
+    ] = 95.0
+    health_file_handles_warning_percent: Annotated[
+        float, number(0.1, 100, "%", "Open files from which `system_resources` warns.")
+    ] = 80.0
+    health_file_handles_critical_percent: Annotated[
+        float, number(0.1, 100, "%", "Open files from which `system_resources` is critical.")
+    ] = 95.0
+    health_free_disk_warning_bytes: Annotated[
+        int, number(0, 1 << 60, "bytes", "Free disk below which `system_resources` warns. 0: never.")
+    ] = 1 * GIB
+    health_free_disk_critical_bytes: Annotated[
+        int, number(0, 1 << 60, "bytes", "Free disk below which `system_resources` is critical. 0: never.")
+    ] = 128 * MIB
+    log_level: Annotated[LogLevel, choice("Least level of the server's own log.")] = "info"
+    log_format: Annotated[
+        LogFormat, choice("Form of the server's own log. `auto`: `console` on a terminal, `json` elsewhere.")
+    ] = "auto"
 
     def origins(self) -> frozenset[str]:
         """The pages that may connect from elsewhere."""
@@ -81,47 +151,7 @@ class Settings(EngineOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
 _ORIGIN = re.compile(r"https?://[^/\s:@?#]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](:\d{1,5})?")
 """RFC 6454, section 6.2, of pages on the web: a scheme, a host, and a port unless it is the scheme's own."""
 
-RANGES: dict[str, tuple[float, float]] = {
-    # Port 0 lets the kernel choose; the chosen one is logged.
-    "port": (0, 65_535),
-    **ENGINE_RANGES,
-    "max_reading_bytes": (1 * KIB, 1 << 40),
-    # Each may hold a read buffer of 256 KiB (http/gateway.py, and limits.rs of the front) beside what max_reading_bytes
-    # counts: 256 MiB for the default of 1024. Further ones wait in the listener's backlog.
-    "max_connections": (1, 65_536),
-    # Each is one of max_connections, has four descriptors, and is sent a message a second.
-    "max_websockets": (1, 65_536),
-    # Beside every push at most; proxies close connections that are quiet for a minute, so the longest is of no use.
-    "websocket_ping_seconds": (1, 3600),
-    "body_timeout_seconds": (0.1, 3600),
-    # A commit takes milliseconds and a stalled disk minutes; senders and proxies rarely wait for longer than a minute.
-    "ack_timeout_seconds": (0.1, 3600),
-    "shutdown_timeout_seconds": (0.1, 3600),
-    # Every check syncs a probe file, so more often than that would take from the log; the longest is what people wait.
-    "health_interval_seconds": (0.2, 300),
-    # 0 means: better as soon as it is measured so.
-    "health_recovery_seconds": (0, 3600),
-    "health_probe_timeout_ms": (50, 60_000),
-    "health_window_seconds": (1, 600),
-    "health_commit_p99_warning_ms": (0.1, 3_600_000),
-    "health_commit_p99_critical_ms": (0.1, 3_600_000),
-    "health_storage_probe_warning_ms": (0.1, 3_600_000),
-    "health_seal_backlog_warning_files": (1, 1_000_000),
-    "health_decode_wait_warning_ms": (0.1, 3_600_000),
-    "health_decode_wait_critical_ms": (0.1, 3_600_000),
-    **dict.fromkeys(
-        (
-            f"health_{part}_{limit}_percent"
-            for part in ("ring", "error_rate", "memory", "file_handles")
-            for limit in ("warning", "critical")
-        ),
-        (0.1, 100),
-    ),
-    # 0 means: never.
-    "health_free_disk_warning_bytes": (0, 1 << 60),
-    "health_free_disk_critical_bytes": (0, 1 << 60),
-}
-"""Smallest and largest value of each number, both allowed."""
+RANGES = ranges(Settings)
 
 _KINDS = kinds(Settings)
 
@@ -136,7 +166,7 @@ def load(
     Raises:
         ConfigError: naming the setting and where it was set.
     """
-    merged: dict[str, object] = {}
+    merged: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for place, values in (
         (str(file), _from_file(file) if file else {}),
@@ -148,7 +178,7 @@ def load(
             strict = place != "the environment"
             sources[name] = f" from {place}"
             merged[name] = converted(name, _KINDS[name], value, sources[name], strict=strict)
-    settings = msgspec.convert(merged, Settings)
+    settings = Settings(**merged)
     _check(settings, sources)
     return settings
 

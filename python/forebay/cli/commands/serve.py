@@ -8,18 +8,21 @@ from pathlib import Path
 import click
 
 from forebay.server import config
+from forebay.server.configuration import help_text, overview
 
 
-@click.command()
+@click.command(
+    epilog=f"\b\nEvery setting, its default and its range (docs/configuration.md says what each does):\n{overview()}"
+)
 @click.option("--config", "file", type=click.Path(path_type=Path), envvar="FOREBAY_CONFIG", help="A TOML file.")
-@click.option("--data-dir", help="Where the log lives; created when missing.  [default: data]")
-@click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=int, help="The port; 0 takes a free one.  [default: 8080]")
-@click.option("--no-auth", is_flag=True, default=None, help="Ask for no token; on a loopback address only.")
-@click.option("--insecure", is_flag=True, default=None, help="Allow --no-auth on any address.")
-@click.option("--durability", help="What an acknowledgement means: fsync, interval or memory.  [default: fsync]")
-@click.option("--log", help="The log: embedded.")
-@click.option("--log-level", help="debug, info, warning or error.  [default: info]")
+@click.option("--data-dir", help=help_text("data_dir"))
+@click.option("--host", help=help_text("host"))
+@click.option("--port", type=int, help=help_text("port"))
+@click.option("--no-auth", is_flag=True, default=None, help=help_text("no_auth"))
+@click.option("--insecure", is_flag=True, default=None, help=help_text("insecure"))
+@click.option("--durability", help=help_text("durability"))
+@click.option("--log", help=help_text("log"))
+@click.option("--log-level", help=help_text("log_level"))
 def serve(file: Path | None, **flags: object) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C.
 
