@@ -18,8 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
-from forebay.client.events import Encoder
-from forebay.client.lane import lane_of
+from forebay.client.encoding import Encoder
+from forebay.client.endpoint import endpoint_of
 from locust import FastHttpUser, between, constant, events, task
 from locust.env import Environment
 from locust.exception import StopTest
@@ -133,7 +133,7 @@ class SdkBatches(Sender):
 
     def on_start(self) -> None:
         super().on_start()
-        self.lane = lane_of("drain")
+        self.endpoint = endpoint_of("drain")
         self.encoder = Encoder(f"locust-{self.writer.number % 8}", "checkout")
 
     @task
@@ -145,8 +145,8 @@ class SdkBatches(Sender):
             self.encoder.row({"message": message, "metadata": {"region": "eu-central-1", "mark": mark}})
             for mark in self.writer.marks(numbers)
         ]
-        headers = dict(line.split(": ", 1) for line in self.lane.headers(key).splitlines())
-        self.send("sdk batch", self.lane.path, self.lane.body(rows), numbers, key, **headers)
+        headers = dict(line.split(": ", 1) for line in self.endpoint.headers(key).splitlines())
+        self.send("sdk batch", self.endpoint.path, self.endpoint.body(rows), numbers, key, **headers)
 
 
 class SingleEvents(Sender):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from client.proxy import Answer, Request, accepted, scripted
+from client.spools import spool_store
 from client.test_spool import NOBODY, delivered, left_behind
 from client.test_storm import adds_up
 from forebay.client import Client
-from forebay.client.limits import Policy
-from forebay.client.segment import Segment
-from forebay.client.spool import ADOPTED_FILES, OWN_FILES, SEGMENT_BYTES, Spool
+from forebay.client.batch import Batch
+from forebay.client.endpoint import endpoint_of
+from forebay.client.queue import Policy
+from forebay.client.spool.batch_file import BatchFile
+from forebay.client.spool.directory import LockedDirectory
+from forebay.client.spool.store import ADOPTED_DIRECTORIES, OPEN_FILES
 from support.harness import wait_for
 
 MIB = 1 << 20
@@ -27,11 +32,10 @@ def descriptors() -> int:
 def scattered(directory: Path) -> None:
     """As many processes leave it that each logged one event and were killed."""
     for number in range(FILES):
-        spool = Spool(directory, MIB)
-        place = spool.open("drain")
-        assert spool.extend(place, spool.write(place, [b'{"message":"%d"}' % number]))
-        place.segment.unsettled.add(place.number)
-        spool.close()
+        store, batch = spool_store(directory), Batch(endpoint_of("drain"), 0.0)
+        assert store.begin(batch)
+        assert store.append(batch, [b'{"message":"%d"}' % number], 0)
+        store.close()
 
 
 @pytest.mark.parametrize("policy", ["block", "drop_newest", "drop_oldest"])
@@ -45,7 +49,7 @@ def test_what_others_left_takes_no_room(tmp_path: Path, policy: Policy) -> None:
         with_room.close(0)
     spool = tmp_path / "spool"
     spool.mkdir()
-    for path in tmp_path.glob("*/*.*"):
+    for path in tmp_path.glob("[0-9]/*"):
         path.rename(spool / path.name)
     client = Client(NOBODY, spool=spool, spool_bytes=MIB, policy=policy, block_seconds=0.01, batch_events=50)
     wait_for("the adoption", lambda: client.stats().recovered == left)
@@ -68,11 +72,11 @@ def test_many_files_take_few_descriptors_and_all_are_delivered(tmp_path: Path) -
     scattered(tmp_path)
     before = descriptors()
     client = Client(NOBODY, spool=tmp_path)
-    wait_for("the adoption", lambda: client.stats().recovered == ADOPTED_FILES)
+    wait_for("the adoption", lambda: client.stats().recovered == ADOPTED_DIRECTORIES)
     # Theirs, the sender's, and one that is looked through.
-    assert descriptors() <= before + ADOPTED_FILES + 4
+    assert descriptors() <= before + ADOPTED_DIRECTORIES + 4
     client.close(0)
-    assert len(list(tmp_path.glob("*.spool"))) == FILES
+    assert len(list(tmp_path.glob("*/*.batch"))) == FILES
     most = 0
 
     def answer(request: Request) -> Answer:
@@ -86,15 +90,32 @@ def test_many_files_take_few_descriptors_and_all_are_delivered(tmp_path: Path) -
     ):
         assert client.flush() == 0
         assert (client.stats().recovered, client.stats().delivered) == (FILES, FILES)
-    # With their ledgers, and the connection's two ends.
-    assert most <= before + 2 * ADOPTED_FILES + 8
+    # And the connection's two ends, and the file that is looked at.
+    assert most <= before + ADOPTED_DIRECTORIES + 8
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_large_spool_has_larger_files(tmp_path: Path) -> None:
-    assert Spool(tmp_path, 256 * MIB)._segment_bytes == SEGMENT_BYTES
-    assert Spool(tmp_path, 64 << 30)._segment_bytes * OWN_FILES == 64 << 30
-    assert OWN_FILES * 2 + ADOPTED_FILES * 2 < 1024 / 4
+def test_many_streams_take_few_descriptors(tmp_path: Path) -> None:
+    before = descriptors()
+    with scripted(accepted) as server, Client(server.url, spool=tmp_path, linger_seconds=60) as client:
+        for number in range(3 * OPEN_FILES):
+            client.publish(f"stream-{number}", number)
+        assert descriptors() <= before + OPEN_FILES + 24
+        assert client.flush() == 0
+        assert client.stats().delivered == 3 * OPEN_FILES
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_while_nobody_is_free_to_send_batches_fill_up(tmp_path: Path) -> None:
+    """Or hours without a server would leave a file for every tenth of a second."""
+    client = Client(NOBODY, spool=tmp_path, linger_seconds=0.01)
+    client.log("x")
+    wait_for("a try", lambda: client.stats().retries > 0)
+    for _ in range(20):
+        client.log("x")
+        time.sleep(0.02)
+    assert len(list(tmp_path.glob("*/*.batch"))) == 2
+    client.close(0)
 
 
 def test_what_could_not_be_removed_is_removed_with_the_next_look(
@@ -102,24 +123,27 @@ def test_what_could_not_be_removed_is_removed_with_the_next_look(
 ) -> None:
     left_behind(tmp_path, "left")
 
+    def fails(_: BatchFile) -> None:
+        raise OSError(5, "input/output error")
+
     with scripted(accepted) as server, Client(server.url, spool=tmp_path) as client:
         with monkeypatch.context() as patch:
-            patch.setattr(Spool, "remove_if_settled", lambda *_: None)
+            patch.setattr(BatchFile, "remove", fails)
             assert client.flush() == 0
-            assert len(list(tmp_path.glob("*.spool"))) == 1
+            assert len(list(tmp_path.glob("*/*.batch"))) == 1
         client.look_for_orphans()
         wait_for("its removal", lambda: list(tmp_path.iterdir()) == [])
         assert client.stats().spool_bytes == 0
 
 
-def test_a_file_is_given_up_at_once_but_not_by_the_child_of_a_fork(tmp_path: Path) -> None:
-    """As long as another thread is in the middle of a sync the open file is there, as with a copy of its descriptor; so
-    it is in a child."""
+def test_a_directory_is_given_up_at_once_but_not_by_the_child_of_a_fork(tmp_path: Path) -> None:
+    """The open lock may be there for longer, as with a copy of its descriptor: in a child, or in another thread."""
     for gives_up in (True, False):
-        segment = Segment.create(tmp_path, str(gives_up))
-        copy = os.dup(segment._descriptor)
-        (segment.close if gives_up else segment.forget)()
-        taken = Segment.adopt(segment.path)
+        directory = LockedDirectory.create(tmp_path / str(gives_up))
+        (directory.path / "left").touch()
+        copy = os.dup(directory._lock)
+        (directory.close if gives_up else directory.forget)()
+        taken = LockedDirectory.adopt(directory.path)
         assert (taken is not None) is gives_up
         if taken is not None:
             taken.close()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from forebay.client.clock import RECENT_NS, Clock, local_or_utc, millis, rfc3339
-from forebay.client.events import Encoder
+from forebay.client.encoding import Encoder
 
 ENCODER = Encoder("p", "s")
 

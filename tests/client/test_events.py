@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.client.clock import Clock, millis, rfc3339
-from forebay.client.events import Encoder, Publication
+from forebay.client.encoding import Encoder, Publication
 from forebay.client.value import MAX_DEPTH
 
 ENCODER = Encoder("p", "s")

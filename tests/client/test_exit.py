@@ -48,7 +48,7 @@ refuse_threads()
         )
         assert (ended.returncode, ended.stderr) == (0, "")
         assert messages(server) == ["one"]
-    assert list(tmp_path.glob("*.spool")) == []
+    assert list(tmp_path.glob("*/*.batch")) == []
 
 
 def test_what_is_logged_at_the_very_end_is_stored() -> None:
@@ -96,4 +96,4 @@ client.log("left")
         assert ended.returncode == 0
         # A minute is what the server asks for, ten seconds what an answer may take.
         assert time.monotonic() - before < 60
-    assert len(list(tmp_path.glob("*.spool"))) == 1
+    assert len(list(tmp_path.glob("*/*.batch"))) == 1

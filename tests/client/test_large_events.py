@@ -12,17 +12,9 @@ from client.proxy import accepted, scripted
 from client.test_process import messages
 from client.test_storm import adds_up
 from forebay.client import AsyncClient, Client, Rejection
-from forebay.client.frame import EVENT, HEAD_BYTES, MAX_PAYLOAD, Frame, pack, scan
-from forebay.client.queue import MAX_EVENT_BYTES
 
 LIMIT = 5_000
 """Instead of 64 MiB, which no batch of several has: `batch_bytes` is 16 MiB at most."""
-
-
-def test_what_is_taken_fits_a_frame_of_the_spool() -> None:
-    assert MAX_EVENT_BYTES == MAX_PAYLOAD
-    text = pack(EVENT, 1, b"x" * MAX_EVENT_BYTES)
-    assert list(scan(text)) == [Frame(EVENT, 1, 0, HEAD_BYTES + MAX_EVENT_BYTES)]
 
 
 @pytest.mark.parametrize("spooled", [False, True])

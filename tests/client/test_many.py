@@ -14,11 +14,10 @@ import pytest
 from client.proxy import Scripted, accepted, scripted
 from client.test_storm import adds_up
 from forebay.client import AsyncClient, Client, Rejection
-from forebay.client.events import Encoder
-from forebay.client.feed import Feed
-from forebay.client.lane import lane_of
-from forebay.client.limits import Limits
-from forebay.client.queue import Queue
+from forebay.client.encoding import Encoder
+from forebay.client.endpoint import endpoint_of
+from forebay.client.queue import Limits, Queue, Store
+from forebay.client.row_buffer import RowBuffer
 from support.harness import RunningServer, wait_for
 
 FEW = 10
@@ -129,24 +128,25 @@ def test_a_row_has_the_time_at_which_it_was_taken() -> None:
 
 
 def test_a_sender_leaves_what_does_not_fit_and_the_caller_waits_for_room() -> None:
-    queue = Queue(Limits(FEW, 1 << 20, "block", 30.0, FEW, 1 << 20, 10.0))
-    feed = Feed(queue, lane_of("drain"))
+    limits = Limits(FEW, 1 << 20, "block", 30.0, FEW, 1 << 20, 10.0)
+    queue = Queue(limits, Store(limits))
+    buffer = RowBuffer(queue, endpoint_of("drain"))
     rows = [b"%d" % number for number in range(3 * FEW)]
-    feed.rows.extend(rows)
+    buffer.rows.extend(rows)
     for _ in range(2):
-        feed.hand_over_what_fits()
-        assert (list(feed.rows), feed.done, queue.pending) == (rows[FEW:], FEW, FEW)
-    caller = threading.Thread(target=feed.hand_over)
+        buffer.hand_over_what_fits()
+        assert (list(buffer.rows), buffer.done, queue.pending) == (rows[FEW:], FEW, FEW)
+    caller = threading.Thread(target=buffer.hand_over)
     caller.start()
     sent: list[bytes] = []
     while len(sent) < len(rows):
         batch = queue.take(30)
         assert batch is not None
-        feed.hand_over_what_fits()  # the caller is at it
-        sent += batch.held()
+        buffer.hand_over_what_fits()  # the caller is at it
+        sent += batch.read()
         queue.settle(batch, 0, batch.count, 0)
     caller.join(30)
-    assert (sent, feed.done, queue.dropped) == (rows, 3 * FEW, 0)
+    assert (sent, buffer.done, queue.dropped) == (rows, 3 * FEW, 0)
 
 
 def test_a_loop_s_turn_ends_by_time() -> None:

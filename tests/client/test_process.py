@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from client.proxy import Request, Scripted, accepted, scripted
-from forebay.client import Client, lifetime
+from forebay.client import Client, fork
 from support.harness import wait_for
 
 pytestmark = pytest.mark.slow
@@ -103,7 +103,7 @@ def test_the_end_of_the_process_has_a_deadline(tmp_path: Path, spooled: bool) ->
     where = f"in the spool {tmp_path}, whose next client sends them" if spooled else "which are lost;"
     assert left.startswith("closed with 1 event not delivered")
     assert where in left
-    assert len(list(tmp_path.glob("*.spool"))) == int(spooled)
+    assert len(list(tmp_path.glob("*/*.batch"))) == int(spooled)
 
 
 @pytest.mark.parametrize("spooled", [False, True])
@@ -218,13 +218,64 @@ def test_a_signal_handler_that_logs_in_the_middle_of_a_log_does_not_deadlock() -
         assert len(messages(server)) == number + handled
 
 
+# The exception may also come in a callback of the garbage collector, or while a thread is started.
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)
+@pytest.mark.parametrize("spooled", [False, True])
+def test_a_signal_handler_that_raises_costs_the_call_that_it_broke_off(tmp_path: Path, spooled: bool) -> None:
+    class Broken(Exception):
+        pass
+
+    def handler(*_: object) -> None:
+        raise Broken
+
+    with scripted(accepted) as server:
+        client = Client(server.url, batch_events=10, spool=tmp_path if spooled else None)
+        before = signal.signal(signal.SIGALRM, handler)
+        taken = broken = number = 0
+        try:
+            while broken < 50 and number < 1_000_000:
+                number += 1
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0002)
+                    for _ in range(100):
+                        taken += client.log("loop")
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except Broken:
+                    broken += 1
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert client.log("last")
+        assert client.flush() == 0
+        delivered = messages(server)
+        assert delivered.count("last") == 1
+        # Each broken call may have been taken before it was broken off.
+        assert taken <= len(delivered) - 1 <= taken + broken
+        assert client.close() == 0
+
+
+def test_a_signal_handler_does_not_wait_for_the_call_that_it_interrupted() -> None:
+    with scripted(accepted) as server, Client(server.url, linger_seconds=60) as client:
+        client.log("before")
+        with client._queue.lock:
+            # As it is inside of `put`.
+            client._queue._busy = True
+            assert client.log("handler")
+            assert (client.flush(60), client.close(60), client.stats().pending) == (2, 2, 2)
+            client._queue._busy = False
+        assert client.flush() == 0
+        assert messages(server) == ["before", "handler"]
+
+
 def test_closed_clients_are_forgotten() -> None:
-    before = len(lifetime._open)
+    before = len(fork._open)
     with scripted(accepted) as server:
         for _ in range(5):
             with Client(server.url) as client:
                 client.log("x")
-    assert len(lifetime._open) == before
+    assert len(fork._open) == before
     wait_for("the senders to end", lambda: not [t for t in threading.enumerate() if t.name.startswith("forebay-s")])
 
 

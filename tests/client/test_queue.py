@@ -15,8 +15,7 @@ import pytest
 from client.proxy import Answer, Request, accepted, scripted, stored
 from client.test_storm import adds_up
 from forebay.client import Client
-from forebay.client.limits import Policy
-from forebay.client.queue import EVENT_OVERHEAD
+from forebay.client.queue import EVENT_OVERHEAD, Policy
 from support.harness import resident_bytes, wait_for
 
 NOBODY = "http://127.0.0.1:1"
@@ -101,7 +100,7 @@ def test_batches_are_closed_by_number_bytes_and_age() -> None:
             client.log(str(number))
         wait_for("both", lambda: len(server.seen) == 2)
         assert [request.body.count(b"message") for request in server.seen] == [3, 1]
-        assert client.stats().pending == 0
+        wait_for("both answers", lambda: client.stats().pending == 0)
     with scripted(accepted) as server, Client(server.url, batch_bytes=1000, linger_seconds=60) as client:
         for _ in range(3):
             client.log("x" * 400)

@@ -25,7 +25,7 @@ def test_a_redelivery_within_the_streams_window_stores_nothing_twice(server: Sta
         client.log(f"log {number}")
         client.track("view", user=f"track {number}")
     assert client.close(0) == 2 * EVENTS
-    kept = {path: path.read_bytes() for path in spool.iterdir()}
+    kept = {path: path.read_bytes() for path in spool.rglob("*") if path.is_file()}
 
     def deliver() -> None:
         with Client(running.url, spool=spool) as client:
@@ -38,6 +38,7 @@ def test_a_redelivery_within_the_streams_window_stores_nothing_twice(server: Sta
     running = server(dedup_window_seconds=1)
     # As after a power failure that forgets what was settled.
     for path, text in kept.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(text)
     deliver()
     assert stored(running) == {f"log {number}": 1 for number in range(EVENTS)}

@@ -12,7 +12,7 @@ import pytest
 from client.proxy import Answer, Request, accepted, scripted, stored
 from forebay.client import Client, Rejection
 from forebay.client.client import MAX_BATCH_EVENTS
-from forebay.client.lane import lane_of
+from forebay.client.endpoint import endpoint_of
 from support.harness import RunningServer
 
 BAD = (3, 4, 9)
@@ -198,9 +198,9 @@ def test_events_that_the_server_only_counts(
     assert [row.count for row in told if row.event is None] == ([counted] if counted else [])
 
 
-def test_lanes_have_names_and_nothing_else_does() -> None:
+def test_endpoints_have_names_and_nothing_else_does() -> None:
     for name in ("drain", "track", "events", "publish:a.b"):
-        assert lane_of(name).name == name
+        assert endpoint_of(name).name == name
     for name in ("", "logs", "publish:", "publish:..", "publish:a\r\nb"):
-        with pytest.raises(ValueError, match="no name of a stream|no lane"):
-            lane_of(name)
+        with pytest.raises(ValueError, match="no name of a stream|no endpoint"):
+            endpoint_of(name)

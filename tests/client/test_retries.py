@@ -17,9 +17,15 @@ import pytest
 
 from client.proxy import Answer, Request, Scripted, accepted, requests, scripted
 from forebay.client import Client, Rejection
-from forebay.client.connection import Connection
-from forebay.client.retry import BACKOFF_LIMIT_SECONDS, RETRY_AFTER_LIMIT_SECONDS, backoff, is_retried, retry_after
-from forebay.client.target import Target
+from forebay.client.transport import (
+    BACKOFF_LIMIT_SECONDS,
+    RETRY_AFTER_LIMIT_SECONDS,
+    Connection,
+    Target,
+    backoff,
+    is_retried,
+    retry_after,
+)
 
 
 def steps(*answers: Answer | None) -> Any:
@@ -182,7 +188,7 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline() -> None:
 
 
 def test_an_answer_that_is_cut_short_or_too_long_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forebay.client.connection.ANSWER_BYTES", 100)
+    monkeypatch.setattr("forebay.client.transport.ANSWER_BYTES", 100)
     for raw in (
         b"HTTP/1.1 202 X\r\nContent-Length: 20\r\n\r\n{}",
         b"HTTP/1.1 202 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}",

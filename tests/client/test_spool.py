@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 from client.proxy import Answer, Request, accepted, scripted
 from client.test_storm import adds_up
 from forebay.client import Client, Rejection
-from forebay.client.frame import HEAD_BYTES
-from forebay.client.limits import Policy
-from forebay.client.spool import MAKING_SECONDS, Spool
+from forebay.client.queue import Policy
+from forebay.client.spool.batch_file import pack
+from forebay.client.spool.directory import LOCK, MAKING
+from forebay.client.spool.store import MAKING_SECONDS
 from support.harness import wait_for
 
 NOBODY = "http://127.0.0.1:1"
 MIB = 1 << 20
+ENTRY_BYTES = 14
 
 
 def left_behind(spool: Path, *messages: str, batch_events: int = 10, **options: Any) -> None:
@@ -49,7 +51,7 @@ def test_an_event_is_in_the_file_before_the_call_returns(tmp_path: Path) -> None
     client = Client(NOBODY, spool=tmp_path)
     for number in range(3):
         client.log(f"number {number}")
-        (path,) = tmp_path.glob("*.spool")
+        (path,) = tmp_path.glob("*/*.batch")
         assert f"number {number}".encode() in path.read_bytes()
         assert path.stat().st_mode & 0o077 == 0
         assert client.stats().spool_bytes == path.stat().st_size
@@ -69,7 +71,7 @@ def test_what_is_left_is_delivered_in_its_order_and_removed(tmp_path: Path) -> N
 def test_who_sends_it_again_uses_the_same_keys_and_bytes(tmp_path: Path) -> None:
     left_behind(tmp_path, *map(str, range(25)))
     left_behind(tmp_path, *map(str, range(15)), batch_events=15)
-    kept = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     sent = []
     for _ in range(3):
         with scripted(accepted) as server, Client(server.url, spool=tmp_path) as client:
@@ -78,6 +80,7 @@ def test_who_sends_it_again_uses_the_same_keys_and_bytes(tmp_path: Path) -> None
         assert files(tmp_path) == []
         # As after a power failure that forgets what was settled.
         for path, text in kept.items():
+            path.parent.mkdir(exist_ok=True)
             path.write_bytes(text)
     assert len(sent[0]) == len({key for key, _ in sent[0]}) == 4
     assert sent == [sent[0]] * 3
@@ -111,32 +114,33 @@ def test_parts_of_a_split_batch_keep_their_keys(tmp_path: Path) -> None:
 
 def test_a_corrupt_tail_is_put_aside_and_counted(tmp_path: Path) -> None:
     left_behind(tmp_path, "a", "b", "c")
-    (path,) = tmp_path.glob("*.spool")
+    (path,) = tmp_path.glob("*/*.batch")
     whole = path.read_bytes()
     path.write_bytes(whole[:-5])
     rows, client = delivered(tmp_path)
     assert rows == ["a", "b"]
-    assert client.stats().corrupt_bytes == len((tmp_path / path.name).with_suffix(".corrupt").read_bytes()) > 10
+    (corrupt,) = tmp_path.glob("*.corrupt")
+    assert client.stats().corrupt_bytes == len(corrupt.read_bytes()) > 10
     assert "damaged bytes were put aside" in client.stats().last_error
     assert files(tmp_path) == [".corrupt"]
-    assert whole.endswith(path.with_suffix(".corrupt").read_bytes() + whole[-5:])
+    assert whole.endswith(corrupt.read_bytes() + whole[-5:])
 
 
 def test_a_hole_in_the_middle_takes_one_event(tmp_path: Path) -> None:
     left_behind(tmp_path, *map(str, range(30)))
-    (path,) = tmp_path.glob("*.spool")
+    path = next(path for path in tmp_path.glob("*/*.batch") if b'"message":"17"' in path.read_bytes())
     text = bytearray(path.read_bytes())
     at = text.index(b'"message":"17"')
     text[at] ^= 1
     path.write_bytes(text)
     rows, client = delivered(tmp_path)
     assert rows == [str(number) for number in range(30) if number != 17]
-    assert client.stats().corrupt_bytes == len(path.with_suffix(".corrupt").read_bytes())
+    assert client.stats().corrupt_bytes == sum(len(path.read_bytes()) for path in tmp_path.glob("*.corrupt"))
 
 
 def test_a_mismatch_of_a_recovered_batch_means_the_server_has_the_whole(tmp_path: Path) -> None:
     left_behind(tmp_path, "a", "b", "c")
-    (path,) = tmp_path.glob("*.spool")
+    (path,) = tmp_path.glob("*/*.batch")
     path.write_bytes(path.read_bytes()[:-1])
     with scripted(lambda _: Answer(422, b'{"error":"another body"}')) as server:
         with Client(server.url, spool=tmp_path) as client:
@@ -152,7 +156,7 @@ def test_damage_anywhere_never_ends_a_client_and_never_makes_events_up(
     spool = tmp_path_factory.mktemp("spool")
     messages = [f"message {number}" for number in range(12)]
     left_behind(spool, *messages, batch_events=5, linger_seconds=60)
-    (path,) = spool.glob("*.spool")
+    path = data.draw(st.sampled_from(sorted(spool.glob("*/*.batch"))))
     text = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         text[data.draw(st.integers(0, len(text) - 1))] ^= data.draw(st.integers(1, 255))
@@ -198,7 +202,7 @@ def test_batches_beyond_the_memory_bound_are_read_back(tmp_path: Path) -> None:
     for number in range(5):
         client.publish("orders", number)
     queue = client._queue
-    assert sum(batch.items is not None for batch in queue._live) < 5
+    assert sum(batch.events is not None for batch in queue._live) < 5
     client.close(0)
     rows, _ = delivered_all(tmp_path)
     assert rows == 1005
@@ -217,13 +221,13 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     real = os.write
 
     def write(descriptor: int, text: bytes) -> int:
-        if full[0] and len(text) > HEAD_BYTES:
+        if full[0] and len(text) > ENTRY_BYTES:
             return real(descriptor, text[: len(text) // 2])
         if full[0]:
             raise OSError(errno.ENOSPC, "no space left on device")
         return real(descriptor, text)
 
-    monkeypatch.setattr("forebay.client.segment.os.write", write)
+    monkeypatch.setattr("forebay.client.spool.batch_file.os.write", write)
     yield full
     full[0] = False
 
@@ -249,8 +253,9 @@ def test_a_full_disk_drops_and_counts_and_leaves_whole_frames(tmp_path: Path, fu
 
 def test_files_of_another_version_are_left_as_they_are(tmp_path: Path) -> None:
     left_behind(tmp_path, "a")
-    (path,) = tmp_path.glob("*.spool")
-    path.write_bytes(path.read_bytes().replace(b"FBSPOOL1", b"FBSPOOL2"))
+    (path,) = tmp_path.glob("*/*.batch")
+    _, _, events = path.read_bytes().partition(b"\n")
+    path.write_bytes(pack(b"forebay-spool 3 drain") + events)
     rows, client = delivered(tmp_path)
     assert (rows, client.stats().accepted) == ([], 0)
     assert "is of version" in client.stats().last_error
@@ -258,21 +263,13 @@ def test_files_of_another_version_are_left_as_they_are(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_nothing_are_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / "1-a.making").touch()
-    os.utime(tmp_path / "1-a.making", (0, time.time() - 2 * MAKING_SECONDS))
-    (tmp_path / "2-b.ledger").touch()
-    (tmp_path / "3-c.spool").touch()
+    for name in (f"1-a{MAKING}", "2-b", "3-c"):
+        (tmp_path / name).mkdir()
+    (tmp_path / f"1-a{MAKING}" / LOCK).touch()
+    (tmp_path / "2-b" / LOCK).touch()
+    os.utime(tmp_path / f"1-a{MAKING}", (0, time.time() - 2 * MAKING_SECONDS))
     delivered(tmp_path)
     assert files(tmp_path) == []
-
-
-def test_names_of_files_are_in_the_order_of_their_making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([5, 3, 3, 9])
-    monkeypatch.setattr("time.time_ns", lambda: next(clock))
-    spool = Spool(tmp_path, MIB)
-    names = [spool._name() for _ in range(4)]
-    assert names == sorted(names)
-    assert [int(name.split("-")[0]) for name in names] == [5, 6, 7, 9]
 
 
 def test_rejected_events_of_a_spool_are_kept_in_a_file(tmp_path: Path) -> None:
@@ -290,54 +287,55 @@ def test_rejected_events_of_a_spool_are_kept_in_a_file(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sizes that files had when they were synced."""
-    sizes: list[int] = []
+def synced(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """The sizes that files had when they were synced, by their inodes."""
+    sizes: dict[int, int] = {}
     real = os.fdatasync
 
     def fdatasync(descriptor: int) -> None:
-        size = os.fstat(descriptor).st_size
+        status = os.fstat(descriptor)
         real(descriptor)
-        sizes.append(size)
+        sizes[status.st_ino] = status.st_size
 
-    monkeypatch.setattr("forebay.client.segment.os.fdatasync", fdatasync)
+    monkeypatch.setattr("forebay.client.spool.batch_file.os.fdatasync", fdatasync)
     return sizes
 
 
 def test_a_batch_is_synced_before_it_is_sent(
-    tmp_path: Path, synced: list[int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, synced: dict[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forebay.client.keeper.SYNC_SECONDS", 60)
-    before: list[int] = []
+    monkeypatch.setattr("forebay.client.spool.worker.SYNC_SECONDS", 60)
+    unsynced: list[bool] = []
 
     def answer(request: Request) -> Answer:
-        before.append(max(synced, default=0))
+        (path,) = tmp_path.glob("*/*.batch")
+        status = path.stat()
+        unsynced.append(synced.get(status.st_ino) != status.st_size)
         return accepted(request)
 
     with scripted(answer) as server, Client(server.url, spool=tmp_path, linger_seconds=0) as client:
         for number in range(3):
             client.log(str(number))
-            written = client.stats().spool_bytes
             assert client.flush() == 0
-            assert before[-1] == written
+    assert unsynced == [False] * 3
 
 
-def test_what_waits_is_synced_soon(tmp_path: Path, synced: list[int]) -> None:
+def test_what_waits_is_synced_soon(tmp_path: Path, synced: dict[int, int]) -> None:
     client = Client(NOBODY, spool=tmp_path, linger_seconds=60)
     for number in range(3):
         client.log(str(number))
         written = client.stats().spool_bytes
-        wait_for("a sync", lambda written=written: written in synced, 10)  # type: ignore[misc]
+        wait_for("a sync", lambda written=written: written in synced.values(), 10)  # type: ignore[misc]
     client.close(0)
 
 
-def test_always_syncs_before_the_call_returns(tmp_path: Path, synced: list[int]) -> None:
+def test_always_syncs_before_the_call_returns(tmp_path: Path, synced: dict[int, int]) -> None:
     client = Client(NOBODY, spool=tmp_path, linger_seconds=60, spool_fsync="always", batch_events=10)
     for number in range(5):
         client.log(str(number))
-        assert synced[-1] == client.stats().spool_bytes
+        assert sum(synced.values()) == client.stats().spool_bytes
     client.log_many(map(str, range(35)))
-    assert synced[-1] == client.stats().spool_bytes
+    assert sum(synced.values()) == client.stats().spool_bytes
     client.close(0)
 
 
@@ -346,7 +344,7 @@ def test_a_sync_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError(errno.EIO, "input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("forebay.client.segment.os.fdatasync", fails)
+        patch.setattr("forebay.client.spool.batch_file.os.fdatasync", fails)
         client = Client(NOBODY, spool=tmp_path, spool_fsync="always")
         assert client.log("not as durable as asked") is False
         assert client.stats().spool_errors > 0

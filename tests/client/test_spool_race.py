@@ -8,25 +8,27 @@ from typing import Any
 
 import pytest
 
-from forebay.client.segment import MAKING
-from forebay.client.spool import Spool
-
-LIMIT = 1 << 20
+from client.spools import spool_store
+from forebay.client.batch import Batch
+from forebay.client.endpoint import endpoint_of
+from forebay.client.spool.directory import LOCK, MAKING
 
 
 def test_a_file_that_is_being_made_is_not_taken_for_an_orphan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, other = Spool(tmp_path, LIMIT), Spool(tmp_path, LIMIT)
+    made, other = spool_store(tmp_path), spool_store(tmp_path)
     real = os.open
 
     def opened(path: Any, flags: int, mode: int = 0o777) -> int:
         descriptor = real(path, flags, mode)
-        if str(path).endswith(MAKING) and flags & os.O_CREAT:
+        if str(path).endswith(f"{MAKING}/{LOCK}") and flags & os.O_CREAT:
             # As the thread of this client does at its start, or of any other with the same directory.
             other.orphans()
         return descriptor
 
     monkeypatch.setattr(os, "open", opened)
-    place = made.open("drain")
-    assert made.extend(place, made.write(place, [b"{}"]))
-    assert place.segment.path.exists()
+    batch = Batch(endpoint_of("drain"), 0.0)
+    assert made.begin(batch)
+    assert made.append(batch, [b"{}"], 0)
+    assert batch.file is not None
+    assert batch.file.path.exists()
     made.close()

@@ -30,7 +30,7 @@ from client.odd_values import (
 )
 from client.proxy import Scripted, accepted, scripted
 from forebay.client import AsyncClient, Client, LoggingHandler, StructlogProcessor
-from forebay.client.events import CUTS, EVENT_BYTES, LOG_PARTS, MIN_EVENT_BYTES, Encoder, Publication
+from forebay.client.encoding import CUTS, EVENT_BYTES, LOG_PARTS, MIN_EVENT_BYTES, Encoder, Publication
 from forebay.client.value import (
     FOREIGN_PARTS,
     LONG_CHARACTERS,

@@ -9,20 +9,20 @@ from types import TracebackType
 from typing import Any, Self
 
 from forebay.client.client import Client
-from forebay.client.events import Fields, Moment
-from forebay.client.feed import MANY
-from forebay.client.lane import PUBLISH, Lane
+from forebay.client.encoding import Fields, TimestampLike
+from forebay.client.endpoint import PUBLISH, Endpoint
+from forebay.client.row_buffer import MANY
 from forebay.client.stats import Stats
 
 ROOM_SECONDS = 0.005
 """How often a full queue is looked at again."""
 
 TURN_SECONDS = 0.005
-"""So long `log_many` takes rows before others run, if it has not had its number before."""
+"""`log_many` lets others run after taking rows for this long, if it has not had its number before."""
 
 
 class AsyncClient:
-    """As `Client`, whose arguments it takes, without ever blocking the event loop: where that waits, this awaits.
+    """Takes the arguments of `Client`, and never blocks the event loop: where that waits, this awaits.
     Batches are sent by the same threads in the background.
 
     With a spool a call writes to the page cache, some microseconds; with `spool_fsync="always"` the sync is a worker
@@ -50,17 +50,17 @@ class AsyncClient:
         *,
         project_id: str | None = None,
         service: str | None = None,
-        timestamp: Moment | None = None,
+        timestamp: TimestampLike | None = None,
         metadata: Fields | None = None,
     ) -> bool:
         client = self._client
-        text = client._encode_log(message, level, project_id, service, timestamp, metadata)
-        return await self._offer_and_tell(client._drain, text)
+        event = client._encode_log(message, level, project_id, service, timestamp, metadata)
+        return client._answer(client._drain, await self._put(client._drain, event))
 
     async def log_many(self, events: Iterable[Fields | str]) -> int:
-        """As `Client.log_many`. Encodes and hands over some hundred at a time, or what came within some milliseconds,
+        """Like `Client.log_many`. Encodes and hands over some hundred at a time, or what came within some milliseconds,
         and lets others run between."""
-        encode, lane = self._client._encoder.row, self._client._drain
+        encode, endpoint = self._client._encoder.row, self._client._drain
         some: list[bytes] = []
         done, began = 0, time.monotonic()
         try:
@@ -68,21 +68,21 @@ class AsyncClient:
                 some.append(encode(event))
                 if len(some) >= MANY or time.monotonic() - began > TURN_SECONDS:
                     texts, some = some, []
-                    done += await self._offer_all(texts)
+                    done += await self._put_many(texts)
                     await asyncio.sleep(0)
                     began = time.monotonic()
         finally:
-            done += await self._offer_all(some)
+            done += await self._put_many(some)
             self._client._losses.notice()
-        return done if self._client._told(lane, True) else 0
+        return done if self._client._answer(endpoint, True) else 0
 
-    async def _offer_all(self, texts: list[bytes]) -> int:
-        lane = self._client._drain
+    async def _put_many(self, texts: list[bytes]) -> int:
+        endpoint = self._client._drain
         if self._syncs:
-            return await asyncio.to_thread(self._queue.offer_all, lane, texts)
+            return await asyncio.to_thread(self._queue.put_many, endpoint, texts)
         done = 0
-        while (done := done + self._queue.offer_all(lane, texts[done:], False)) < len(texts):
-            await self._offer(lane, texts[done])
+        while (done := done + self._queue.put_many(endpoint, texts[done:], False)) < len(texts):
+            await self._put(endpoint, texts[done])
             done += 1
         return done
 
@@ -94,16 +94,22 @@ class AsyncClient:
         device: Fields | None = None,
         context: Fields | None = None,
         metrics: Fields | None = None,
-        timestamp: Moment | None = None,
+        timestamp: TimestampLike | None = None,
     ) -> bool:
-        text = self._client._encoder.track(kind, user, device, context, metrics, timestamp)
-        return await self._offer_and_tell(self._client._lane("track"), text)
+        event = self._client._encoder.track(kind, user, device, context, metrics, timestamp)
+        return await self._hand_over(self._client._endpoint("track"), event)
 
     async def event(
-        self, kind: str, source: str, data: Fields, *, event_id: str | None = None, timestamp: Moment | None = None
+        self,
+        kind: str,
+        source: str,
+        data: Fields,
+        *,
+        event_id: str | None = None,
+        timestamp: TimestampLike | None = None,
     ) -> bool:
-        text = self._client._encoder.event(kind, source, data, event_id, timestamp)
-        return await self._offer_and_tell(self._client._lane("events"), text)
+        event = self._client._encoder.event(kind, source, data, event_id, timestamp)
+        return await self._hand_over(self._client._endpoint("events"), event)
 
     async def publish(
         self,
@@ -114,26 +120,26 @@ class AsyncClient:
         headers: Mapping[str, str] | None = None,
         partition_key: str | None = None,
         partition: int | None = None,
-        timestamp: Moment | None = None,
+        timestamp: TimestampLike | None = None,
     ) -> bool:
-        lane = self._client._lane(f"{PUBLISH}{stream}")
-        text = self._client._publication(value, key, headers, partition_key, partition, timestamp)
-        return await self._offer_and_tell(lane, text)
+        endpoint = self._client._endpoint(f"{PUBLISH}{stream}")
+        event = self._client._encoder.publication(value, key, headers, partition_key, partition, timestamp)
+        return await self._hand_over(endpoint, event)
 
-    async def _offer_and_tell(self, lane: Lane, text: bytes) -> bool:
-        return self._client._told(lane, await self._offer(lane, text))
+    async def _hand_over(self, endpoint: Endpoint, event: bytes) -> bool:
+        return self._client._answer(endpoint, await self._put(endpoint, event))
 
-    async def _offer(self, lane: Lane, text: bytes) -> bool:
+    async def _put(self, endpoint: Endpoint, event: bytes) -> bool:
         if self._syncs:
-            return await asyncio.to_thread(self._queue.offer, lane, text) is True
-        kept = self._queue.offer(lane, text, False)
+            return await asyncio.to_thread(self._queue.put, endpoint, event) is True
+        kept = self._queue.put(endpoint, event, False)
         if kept is not None:
             return kept
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._block_seconds
         while kept is None and loop.time() < deadline and not self._queue.stalled:
             await asyncio.sleep(ROOM_SECONDS)
-            kept = self._queue.offer(lane, text, False)
+            kept = self._queue.put(endpoint, event, False)
         return kept if kept is not None else self._queue.give_up()
 
     def stats(self) -> Stats:

@@ -6,67 +6,55 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from forebay.client.lane import Lane
-    from forebay.client.segment import Place
+    from forebay.client.endpoint import Endpoint
+    from forebay.client.spool.batch_file import BatchFile
 
 
 class Batch:
-    """Events of one lane, in the order they came. Open while events are added; once it is closed it has its key, and
-    what it holds stays.
+    """Events of one endpoint, in the order they came. A batch is open while events are added; when it is closed it gets
+    its key, and its events stay as they are.
 
-    `count` is the number of its events and, once it is closed, `left` of those that are not settled. `items` are the
-    encoded events, or None when they are only in the spool; `cuts` are the indices at which it was split after a
-    refusal, `settled` the ranges that are dealt with. A part is sent under a key of its own that follows from the
-    batch's and its range, so that whoever sends it again, also after a crash, sends the same under the same key.
+    `count` is the number of its events, `left` the number that are not settled. `events` is None when they are only in
+    the spool. `cuts` are the indices at which the batch was split after a refusal, `settled` the ranges that are dealt
+    with. A part is sent under a key that follows from the batch's key and the part's range, so that whoever sends it
+    again, also after a crash, sends the same bytes under the same key.
     """
 
-    __slots__ = (
-        "count",
-        "cuts",
-        "items",
-        "key",
-        "lane",
-        "left",
-        "opened",
-        "place",
-        "recovered",
-        "settled",
-        "size",
-        "weight",
-    )
+    __slots__ = ("count", "cuts", "endpoint", "events", "file", "key", "left", "opened", "settled", "size")
 
-    def __init__(self, lane: Lane, opened: float, place: Place | None = None) -> None:
-        self.lane = lane
-        self.items: list[bytes] | None = []
-        self.size = 0
-        self.weight = 0
-        """What it counts in the memory that closed batches of a spool take."""
+    def __init__(self, endpoint: Endpoint, opened: float, file: BatchFile | None = None) -> None:
+        self.endpoint = endpoint
         self.opened = opened
+        self.file = file
+        self.events: list[bytes] | None = []
+        self.size = 0
         self.key = ""
         self.count = 0
         self.left = 0
         self.cuts: set[int] = set()
         self.settled: set[tuple[int, int]] = set()
-        self.place = place
-        self.recovered = False
+
+    @property
+    def is_recovered(self) -> bool:
+        """Tells whether another process wrote it."""
+        return self.file is not None and self.file.directory.adopted
 
     @property
     def pending(self) -> int:
-        """Its events that are not settled."""
         return self.left if self.key else self.count
 
-    def held(self) -> list[bytes]:
-        """Its events. Raises OSError when they are in the spool and that cannot be read."""
-        if self.items is not None:
-            return self.items
-        assert self.place is not None  # noqa: S101
-        events = self.place.read()
-        if len(events) != self.count:
+    def read(self) -> list[bytes]:
+        """Returns its events. Raises OSError when they are in the spool and it cannot be read."""
+        if self.events is not None:
+            return self.events
+        assert self.file is not None  # noqa: S101
+        events = self.file.read()
+        if len(events) < self.count:
             raise OSError(f"{self.count} events were written, {len(events)} can be read")
-        return events
+        return events[: self.count]
 
     def parts(self) -> list[tuple[int, int]]:
-        """The ranges that are to be sent, each in one request."""
+        """Returns the ranges that are still to be sent, each in one request."""
         bounds = [0, *sorted(cut for cut in self.cuts if 0 < cut < self.count), self.count]
         return [part for part in pairwise(bounds) if part not in self.settled]
 

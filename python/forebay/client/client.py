@@ -12,20 +12,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from forebay.client import lifetime
-from forebay.client.clock import rfc3339
-from forebay.client.events import EVENT_BYTES, MIN_EVENT_BYTES, Encoder, Fields, Moment, Publication
-from forebay.client.feed import MANY, Feed
-from forebay.client.lane import PUBLISH, Lane, lane_of
-from forebay.client.limits import Limits, Policy
+from forebay.client import fork
+from forebay.client.encoding import EVENT_BYTES, MIN_EVENT_BYTES, Encoder, Fields, TimestampLike
+from forebay.client.endpoint import PUBLISH, Endpoint, endpoint_of
 from forebay.client.losses import Losses
-from forebay.client.queue import MAX_EVENT_BYTES, Queue
-from forebay.client.rejection import Rejection, Rejections
+from forebay.client.queue import MAX_EVENT_BYTES, Limits, Policy, Queue, Store
+from forebay.client.rejection import Rejection, Rejections, TokenRefused
+from forebay.client.row_buffer import MANY, RowBuffer
 from forebay.client.sender import Senders
-from forebay.client.spooled import SpooledQueue
+from forebay.client.spool.store import SpoolStore
 from forebay.client.stats import Stats
-from forebay.client.target import Target
-from forebay.client.token_refused import TokenRefused
+from forebay.client.transport import Target
 
 MIB = 1 << 20
 
@@ -35,7 +32,7 @@ BATCH_EVENTS = 500
 MAX_BATCH_EVENTS = 1000
 """The events API takes no more in a request."""
 
-MAX_LANES = 10_000
+MAX_ENDPOINTS = 10_000
 """Streams that one client publishes to: each has a batch of its own."""
 
 
@@ -119,11 +116,11 @@ class Client:
         limits = Limits(
             queue_events, queue_bytes, policy, block_seconds, batch_events, batch_bytes, float(linger_seconds)
         )
-        if spool is None:
-            self._queue: Queue = Queue(limits)
-        else:
-            self._queue = SpooledQueue(limits, Path(spool), spool_bytes, always=spool_fsync == "always")
+        store = Store(limits)
+        if spool is not None:
+            store = SpoolStore(limits, Path(spool), spool_bytes, always=spool_fsync == "always")
             rejected_file = rejected_file or Path(spool) / "rejected.ndjson"
+        self._queue = Queue(limits, store)
         self._rejections = Rejections(on_rejected, rejected_file)
         target = Target.parse(url, token, tls)
         spool_path, rejected_path = (None if path is None else Path(path) for path in (spool, rejected_file))
@@ -137,17 +134,17 @@ class Client:
             connections=connections,
             answer_seconds=answer_seconds,
         )
-        self._lanes: dict[str, Lane] = {}
-        self._drain = self._lane("drain")
-        self._offer = self._queue.offer
+        self._endpoints: dict[str, Endpoint] = {}
+        self._drain = self._endpoint("drain")
+        self._put = self._queue.put
         self._begin()
 
     def _begin(self) -> None:
         self._queue.on_work = self._senders.start
-        self._queue.on_refused = self._senders.refuse
-        self._queue.on_fork = partial(lifetime.renew, self)
-        lifetime.enrol(self)
-        self._queue.start()
+        self._queue.on_refused = self._senders.reject_untried
+        self._queue.on_fork = partial(fork.reinit, self)
+        fork.register(self)
+        self._queue.store.start(self._queue)
 
     def __enter__(self) -> Self:
         return self
@@ -155,14 +152,14 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _lane(self, name: str) -> Lane:
-        lane = self._lanes.get(name)
-        if lane is None:
-            if len(self._lanes) >= MAX_LANES:
-                raise ValueError(f"one client publishes to at most {MAX_LANES} streams")
+    def _endpoint(self, name: str) -> Endpoint:
+        endpoint = self._endpoints.get(name)
+        if endpoint is None:
+            if len(self._endpoints) >= MAX_ENDPOINTS:
+                raise ValueError(f"one client publishes to at most {MAX_ENDPOINTS} streams")
             # Of two threads that make the same one, both get the first.
-            lane = self._lanes.setdefault(name, lane_of(name))
-        return lane
+            endpoint = self._endpoints.setdefault(name, endpoint_of(name))
+        return endpoint
 
     # Events
 
@@ -173,47 +170,50 @@ class Client:
         *,
         project_id: str | None = None,
         service: str | None = None,
-        timestamp: Moment | None = None,
+        timestamp: TimestampLike | None = None,
         metadata: Fields | None = None,
     ) -> bool:
         """Hands over a log event. False when it is dropped, as `stats()` counts. What JSON cannot hold becomes its
         text, also what holds itself, is endless or too large; only a `timestamp` that is no moment raises, ValueError
         or TypeError, but a text that is none is the server's to refuse. A time without a zone is local time."""
-        text = self._encode_log(message, level, project_id, service, timestamp, metadata)
-        return self._told(self._drain, self._offer(self._drain, text))
+        event = self._encode_log(message, level, project_id, service, timestamp, metadata)
+        return self._answer(self._drain, self._put(self._drain, event))
 
     def log_many(self, events: Iterable[Fields | str]) -> int:
-        """Hands over log events: mappings with the fields of `log` and any further ones, or messages. How many of them
-        were handed over; `stats()` counts those that the policy drops. Cheaper than as many calls of `log`.
+        """Hands over log events: mappings with the fields of `log` and any further ones, or messages. Returns how many
+        of them were handed over; `stats()` counts those that the policy drops. Cheaper than as many calls of `log`.
 
         An event has the time at which it is taken, and of an iterator that takes its time what came is sent meanwhile.
         No row raises: a `timestamp` that is no moment goes as its text, and the server refuses that row alone. What the
         iterator itself raises comes out when everything before is handed over."""
-        feed = Feed(self._queue, self._drain)
-        rows, encode = feed.rows, self._encoder.row
+        buffer = RowBuffer(self._queue, self._drain)
+        rows, encode = buffer.rows, self._encoder.row
         # The first one tells a sender that there is something to come; a list does not keep anybody waiting.
         enough = MANY if isinstance(events, list | tuple) else 1
-        self._senders.feeds.add(feed)
+        self._senders.buffers.add(buffer)
         try:
             for event in events:
                 rows.append(encode(event))
                 if len(rows) >= enough:
-                    feed.hand_over()
+                    buffer.hand_over()
                     enough = MANY
         finally:
-            self._senders.feeds.discard(feed)
-            feed.hand_over()
+            self._senders.buffers.discard(buffer)
+            buffer.hand_over()
             self._losses.notice()
-        return feed.done if self._told(self._drain, True) else 0
+        return buffer.done if self._answer(self._drain, True) else 0
 
-    def _told(self, lane: Lane, kept: bool | None) -> bool:
+    def _hand_over(self, endpoint: Endpoint, event: bytes) -> bool:
+        return self._answer(endpoint, self._put(endpoint, event))
+
+    def _answer(self, endpoint: Endpoint, kept: bool | None) -> bool:
         """Returns what a call answers for an event that was handed over."""
         if not kept:
             self._losses.notice()
-        if not self._senders.refused or not self._senders.is_refused(lane):
+        if not self._senders.refused or not (why := self._senders.why_refused(endpoint)):
             return kept is True
         if self._raises:
-            raise TokenRefused(self._senders.why_refused(lane))
+            raise TokenRefused(why)
         return False
 
     def track(
@@ -224,19 +224,23 @@ class Client:
         device: Fields | None = None,
         context: Fields | None = None,
         metrics: Fields | None = None,
-        timestamp: Moment | None = None,
+        timestamp: TimestampLike | None = None,
     ) -> bool:
         """Hands over an analytics event; `user` may be an id."""
-        text = self._encoder.track(kind, user, device, context, metrics, timestamp)
-        lane = self._lane("track")
-        return self._told(lane, self._offer(lane, text))
+        event = self._encoder.track(kind, user, device, context, metrics, timestamp)
+        return self._hand_over(self._endpoint("track"), event)
 
     def event(
-        self, kind: str, source: str, data: Fields, *, event_id: str | None = None, timestamp: Moment | None = None
+        self,
+        kind: str,
+        source: str,
+        data: Fields,
+        *,
+        event_id: str | None = None,
+        timestamp: TimestampLike | None = None,
     ) -> bool:
         """Hands over an event of the events API. Raises ValueError or TypeError for a `timestamp` that is no moment."""
-        lane, text = self._lane("events"), self._encoder.event(kind, source, data, event_id, timestamp)
-        return self._told(lane, self._offer(lane, text))
+        return self._hand_over(self._endpoint("events"), self._encoder.event(kind, source, data, event_id, timestamp))
 
     def publish(
         self,
@@ -247,34 +251,22 @@ class Client:
         headers: Mapping[str, str] | None = None,
         partition_key: str | None = None,
         partition: int | None = None,
-        timestamp: Moment | None = None,
+        timestamp: TimestampLike | None = None,
     ) -> bool:
         """Hands over a record for a stream. Raises ValueError for what cannot be a stream's name."""
-        lane = self._lane(f"{PUBLISH}{stream}")
-        text = self._publication(value, key, headers, partition_key, partition, timestamp)
-        return self._told(lane, self._offer(lane, text))
-
-    def _publication(
-        self,
-        value: Any,
-        key: str | None,
-        headers: Mapping[str, str] | None,
-        partition_key: str | None,
-        partition: int | None,
-        timestamp: Moment | None,
-    ) -> bytes:
-        moment = None if timestamp is None else rfc3339(timestamp)
-        return self._encoder.any(Publication(value, key, headers, partition_key, partition, moment))
+        endpoint = self._endpoint(f"{PUBLISH}{stream}")
+        event = self._encoder.publication(value, key, headers, partition_key, partition, timestamp)
+        return self._hand_over(endpoint, event)
 
     # The account, and the end
 
     def stats(self) -> Stats:
         queue, senders = self._queue, self._senders
-        queue.look_around()
+        queue.check_fork()
         with queue.lock:
-            spool = queue.spool_account()
-            stats = Stats(
-                accepted=queue.accepted,
+            spool = queue.store.stats
+            return Stats(
+                accepted=queue.accepted + queue.late,
                 delivered=queue.delivered,
                 pending=queue.pending,
                 rejected=queue.rejected,
@@ -288,21 +280,21 @@ class Client:
                 spool_errors=spool.errors,
                 last_error=spool.last_error or senders.last_error,
             )
-        queue.take_late()
-        return stats
 
     def look_for_orphans(self) -> None:
         """Takes over, soon, what processes that are gone have left in the spool; it happens now and then anyway."""
-        self._queue.look()
+        self._queue.store.search()
 
     def flush(self, timeout: float = 30.0) -> int:
-        """Waits until everything handed over before is delivered or rejected, up to `timeout` seconds; how many events
-        are not."""
+        """Waits until everything handed over before is delivered or rejected, up to `timeout` seconds. Returns how many
+        events are not. In a signal handler that interrupted a call of this client it does not wait."""
         deadline = time.monotonic() + timeout
         queue, senders = self._queue, self._senders
-        queue.look_around()
+        queue.check_fork()
+        if queue.is_interrupted:
+            return queue.pending
         senders.hurry()
-        if queue.pending and not senders.start() and not queue.is_inside:
+        if queue.pending and not senders.start():
             # There can be no thread, as when the interpreter ends: whoever waits sends.
             queue.flush(0.0)
             senders.send_here(deadline)
@@ -310,31 +302,35 @@ class Client:
 
     def close(self, timeout: float | None = None) -> int:
         """Ends the client: nothing further is accepted, what is left is sent for up to `timeout` seconds
-        (`exit_seconds` if not given). How many events are left: in the spool for the next process, or else lost."""
+        (`exit_seconds` if not given). Returns how many events are left: in the spool for the next process, or else
+        lost. In a signal handler that interrupted a call of this client it leaves that to the end of the process."""
+        self._queue.check_fork()
+        if self._queue.is_interrupted:
+            return self._queue.pending
         self._queue.close()
         self.flush(self.exit_seconds if timeout is None else timeout)
         self._senders.stop()
         self._queue.end()
-        lifetime.dismiss(self)
+        fork.unregister(self)
         self._losses.close(self._queue.pending, self._senders.last_error)
         # Now, since until the end events of others are found in a spool.
         return self._queue.pending
 
-    # Called around a fork: see lifetime.py
+    # Called around a fork: see fork.py
 
     def before_fork(self) -> None:
-        self._queue.hold()
+        self._queue.lock.acquire()
 
     def after_fork_in_parent(self) -> None:
-        self._queue.let_go()
+        self._queue.lock.release()
 
-    def after_fork_in_child(self) -> None:
+    def reinit_after_fork(self) -> None:
         if not self._queue.is_here:
-            self._senders.reset()
-            self._losses.reset()
-            self._rejections.reset_lock()
+            self._senders.reinit_after_fork()
+            self._losses.reinit_after_fork()
+            self._rejections.reinit_after_fork()
             # The last step: with it this is the child's.
-            self._queue.forget()
+            self._queue.reinit_after_fork()
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

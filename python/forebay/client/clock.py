@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RECENT_NS = 1_000_000
-"""So long `Clock.recently` says the same."""
+"""`Clock.recently` says the same for this long."""
 
 NOW_SECONDS = 60.0
-"""So far from this moment it is still now: some formats have no seconds. Zones are 15 minutes apart at least."""
+"""A moment this near counts as now: some formats have no seconds, and zones are 15 minutes apart at least."""
 
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -72,7 +72,7 @@ def moment(given: str | datetime | float) -> datetime:
 
 
 def local_or_utc(given: str | datetime | float) -> datetime:
-    """As `moment`, of what was made just now: without a zone, and now in UTC, it is UTC."""
+    """Like `moment`, for what was made just now: without a zone, and now in UTC, it is UTC."""
     if isinstance(given, str):
         given = _read(given)
     if isinstance(given, datetime) and given.tzinfo is None:

@@ -1,4 +1,4 @@
-"""What a client says of events that are not delivered."""
+"""Logs the events that are not delivered."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from forebay.client.own_thread import is_sender, launch, unsent
+from forebay.client.own_thread import is_own_thread, log_unsent, start_thread
 from forebay.client.queue import Queue
 
 logger = logging.getLogger("forebay.client")
 
 REPEAT_SECONDS = 60.0
-"""The first loss of a kind is told at once, further ones this often at most, with their number."""
+"""The first loss of a kind is logged at once, further ones this often at most, with their number."""
 
 TOKEN = "token"  # noqa: S105 - a kind of loss
 REJECTED = "rejected"
@@ -38,9 +37,9 @@ class Loss:
 class Losses:
     """Logs the first loss of each kind at ERROR with what to do, and later ones by their number.
 
-    On a thread of the client's own: an application may log from within a handler, whose lock its thread then has, and
-    two threads that each wait for the other's handler would wait for ever. Whoever hands events over only compares two
-    numbers here.
+    It does so on a thread of the client's own: an application may log from within a handler, whose lock its thread then
+    has, and two threads that each wait for the other's handler would wait for ever. Whoever hands events over only
+    compares two numbers here.
     """
 
     def __init__(self, queue: Queue, url: str, spool: Path | None, rejected_file: Path | None) -> None:
@@ -48,11 +47,10 @@ class Losses:
         self._url = url
         self._spool = spool
         self._rejected_file = rejected_file
-        self.reset()
+        self.reinit_after_fork()
 
-    def reset(self) -> None:
-        """In the child of a fork, whose losses are its own."""
-        # A signal's handler may come in the middle, and hand over.
+    def reinit_after_fork(self) -> None:
+        # A signal handler may come in the middle, and hand over.
         self._lock = threading.RLock()
         self._losses: dict[str, Loss] = {}
         self._dropped = 0
@@ -72,89 +70,78 @@ class Losses:
             self._tell()
 
     def close(self, left: int, why: str) -> None:
-        """At the end of the client, with so many events that are not delivered."""
+        """Called at the end of the client, with so many events that are not delivered."""
         self._say(all_of_it=True)
         if left and left != self._left:
             self._left = left
-            events = _events(left)
+            text = f"closed with {_events(left)} not delivered"
             if self._spool is not None:
-                text = f"closed with {events} not delivered: in the spool {self._spool}, whose next client sends them"
-                unsent(logger.warning, "%s", text)
+                log_unsent(logger.warning, "%s", f"{text}: in the spool {self._spool}, whose next client sends them")
             else:
-                text = f"closed with {events} not delivered, which are lost; a spool keeps them, a longer timeout helps"
-                unsent(logger.error, "%s", f"{text}: {why}" if why else text)
-
-    # Telling
+                text += ", which are lost; a spool keeps them, a longer timeout helps"
+                log_unsent(logger.error, "%s", f"{text}: {why}" if why else text)
 
     def _tell(self) -> None:
-        if is_sender():
+        if is_own_thread():
             self._say()
             return
         # Where there can be no thread, the end tells.
         with contextlib.suppress(RuntimeError):
-            launch(self._say, name="forebay-losses")
+            start_thread(self._say, name="forebay-losses")
 
     def _say(self, *, all_of_it: bool = False) -> None:
         now = time.monotonic()
         texts = []
         with self._lock:
-            self._look_for_dropped()
+            self._count_dropped()
             for kind, loss in self._losses.items():
                 if loss.count > loss.told and (all_of_it or now >= loss.due):
-                    texts.append(self._first(kind, loss) if not loss.told else self._further(kind, loss))
+                    texts.append(self._first(kind, loss) if not loss.told else _further(kind, loss))
                     loss.told, loss.due = loss.count, now + REPEAT_SECONDS
         for text in texts:
-            unsent(logger.error, "%s", text)
+            log_unsent(logger.error, "%s", text)
 
     def _add(self, kind: str, count: int, reason: str) -> None:
         loss = self._losses.setdefault(kind, Loss())
         loss.count += count
         loss.reason = reason
 
-    def _look_for_dropped(self) -> None:
-        queue = self._queue
-        dropped = queue.dropped
+    def _count_dropped(self) -> None:
+        dropped, spool = self._queue.dropped, self._queue.store.stats
         if dropped == self._dropped:
             return
-        spool = queue.spool_account()
-        if queue.closed:
+        if self._queue.closed:
             kind, reason = CLOSED, ""
         elif spool.errors:
             kind, reason = SPOOL, spool.last_error
         else:
-            kind, reason = FULL, queue.limits.policy
+            kind, reason = FULL, self._queue.limits.policy
         self._add(kind, dropped - self._dropped, reason)
         self._dropped = dropped
 
-    # Words
-
-    def _kept(self) -> str:
-        if self._rejected_file is not None:
-            return f"they are in {self._rejected_file}"
-        return "they are lost, but for what on_rejected keeps; name a rejected_file to keep them"
-
     def _first(self, kind: str, loss: Loss) -> str:
-        said: dict[str, Callable[[], str]] = {
-            TOKEN: lambda: (
-                f"the server at {self._url} refuses this client's token ({loss.reason}), and so its events are "
-                f"rejected: {self._kept()}; give the client a token with the role ingest and the events' projects, as "
-                f"`forebay token create --role ingest` makes one"
-            ),
-            REJECTED: lambda: f"{_events(loss.count)} rejected, the last since {loss.reason}: {self._kept()}",
-            FULL: lambda: (
-                f"{_events(loss.count)} dropped, since there is no room (policy {loss.reason!r}): the server at "
-                f"{self._url} takes fewer than come, or none, as stats().last_error says; a spool or a larger bound "
-                f"keeps more"
-            ),
-            SPOOL: lambda: f"{_events(loss.count)} dropped: {loss.reason}; let the client write to {self._spool}",
-            CLOSED: lambda: f"{_events(loss.count)} handed over after the client was closed, and dropped",
+        if self._rejected_file is not None:
+            kept = f"they are in {self._rejected_file}"
+        else:
+            kept = "they are lost, but for what on_rejected keeps; name a rejected_file to keep them"
+        said = {
+            TOKEN: f"the server at {self._url} refuses this client's token ({loss.reason}), and so its events are "
+            f"rejected: {kept}; give the client a token with the role ingest and the events' projects, as `forebay "
+            f"token create --role ingest` makes one",
+            REJECTED: f"{_events(loss.count)} rejected, the last since {loss.reason}: {kept}",
+            FULL: f"{_events(loss.count)} dropped, since there is no room (policy {loss.reason!r}): the server at "
+            f"{self._url} takes fewer than come, or none, as stats().last_error says; a spool or a larger bound keeps "
+            f"more",
+            SPOOL: f"{_events(loss.count)} dropped: {loss.reason}; let the client write to {self._spool}",
+            CLOSED: f"{_events(loss.count)} handed over after the client was closed, and dropped",
         }
-        return said[kind]()
+        return said[kind]
 
-    def _further(self, kind: str, loss: Loss) -> str:
-        what = "rejected" if kind in (TOKEN, REJECTED) else "dropped"
-        text = f"{_events(loss.count - loss.told)} {what} since then, {loss.count} in all"
-        return f"{text}: {loss.reason}" if loss.reason and kind != FULL else text
+
+def _further(kind: str, loss: Loss) -> str:
+    what = "rejected" if kind in (TOKEN, REJECTED) else "dropped"
+    text = f"{_events(loss.count - loss.told)} {what} since then, {loss.count} in all"
+    return f"{text}: {loss.reason}" if loss.reason and kind != FULL else text
 
 
 def _events(count: int) -> str:

@@ -1,4 +1,4 @@
-"""What becomes of events that the server refuses for good."""
+"""Keeps the events that the server refuses for good."""
 
 from __future__ import annotations
 
@@ -28,28 +28,32 @@ class Rejection:
     count: int = 1
 
 
+class TokenRefused(Exception):
+    """The server has refused the client's token, as the message says, and taken nothing since. The event of the call
+    is tried all the same and counted, since the token may be allowed again: it is rejected, or stored."""
+
+
 class Rejections:
-    """Hands them to a function of the application, and appends them to a file as NDJSON."""
+    """Hands rejections to a function of the application, and appends them to a file as NDJSON."""
 
     def __init__(self, call: Callable[[Rejection], None] | None, path: str | os.PathLike[str] | None) -> None:
         self._call = call
         self._path = None if path is None else Path(path)
-        self._lock = threading.Lock()
+        self.reinit_after_fork()
 
-    def reset_lock(self) -> None:
+    def reinit_after_fork(self) -> None:
         self._lock = threading.Lock()
 
     def keep(self, found: list[Rejection]) -> str:
-        """What failed in that; empty for nothing. Neither a full disk nor an error of the application's function ends
-        a sender."""
+        """Returns what failed in that; empty for nothing. Neither a full disk nor an error of the application's
+        function ends a sender."""
         failure = ""
         if self._path is not None and found:
             try:
                 self._write(self._path, found)
-            except OSError as error:
-                failure = f"cannot write {self._path}: {error.strerror}"
             except Exception as error:
-                failure = f"cannot write {self._path}: {type(error).__name__}: {error}"
+                why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+                failure = f"cannot write {self._path}: {why}"
         for rejection in found if self._call is not None else ():
             try:
                 self._call(rejection)  # type: ignore[misc]

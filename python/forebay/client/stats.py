@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Of one client in one process. At any instant `accepted` is the sum of `delivered`, `pending`, `rejected` and
-    `dropped`.
+    """The account of one client in one process. At any instant `accepted` is the sum of `delivered`, `pending`,
+    `rejected` and `dropped`.
 
     Attributes:
         accepted: events that were handed over and were not refused with an exception.
@@ -43,7 +43,7 @@ class Stats:
 
 
 @dataclass(slots=True)
-class SpoolAccount:
+class SpoolStats:
     """The part of the account that a spool keeps."""
 
     bytes: int = 0

@@ -22,11 +22,11 @@ LONG_CHARACTERS = 1024
 """A text of more counts as a part of its own, which may be in a value many times and take its memory once."""
 
 REPEATED_BYTES = 1 << 20
-"""What a value holds more than once may come to so much JSON: thirty lists, each twice in the next, come to a thousand
+"""Bound of the JSON of what a value holds more than once: thirty lists, each twice in the next, come to a thousand
 million."""
 
 REPEATED_PARTS = 100
-"""Of a value with more than that so many parts are written again; the others become text."""
+"""Parts that are written again in a value with more than that; the others become text."""
 
 MAX_PARTS = 1_000_000
 """Parts of a value that is not taken as it is: some seconds at the most, for who hands over as much memory."""
@@ -35,17 +35,17 @@ FOREIGN_PARTS = 2_000
 """Entries of mappings that are not Python's own: these may make entries for ever."""
 
 OBJECT_CHARACTERS = 16_384
-"""Of the text of an object that JSON does not know: some print all that they hold."""
+"""Bound of the text of an object that JSON does not know: some print all that they hold."""
 
 INTEGER_BITS = 8_192
-"""Of a larger integer only the size is told, since writing it takes the square of that."""
+"""A larger integer is replaced by its size, since writing it takes the square of that."""
 
 FLAT_ENTRIES = 32
 FLAT_DEPTH = 2
-"""Of the common case. Also what is in it many times over comes to some megabytes at most."""
+"""Bounds of the common case. What is in it many times over comes to some megabytes at most."""
 
 FULL_CHARACTERS = 48
-"""Of a text for which there is no room any more."""
+"""Kept of a text for which there is no room any more."""
 
 _AS_IT_IS = frozenset(
     {
@@ -64,12 +64,12 @@ _FLAT = frozenset({dict, list, tuple})
 _BYTES = frozenset({bytes, bytearray})
 _LISTS = frozenset({frozenset, list, set, tuple})
 _SMALL_BYTES = 2
-"""Of JSON, at least, for anything and what is before the next."""
+"""The least JSON that anything takes, with what is before the next."""
 _TOO_MUCH = 1 << 62
 
 
 def is_flat(value: Any, depth: int = FLAT_DEPTH) -> bool:
-    """Whether it is as most events are, so small that nothing in it needs a further look."""
+    """Tells whether it is as most events are, so small that nothing in it needs a further look."""
     if len(value) > FLAT_ENTRIES:
         return False
     for entry in value.values() if type(value) is dict else value:
@@ -99,7 +99,7 @@ class Scale:
         """It holds something of another type than JSON's and Python's own."""
 
     def takes(self, value: Any) -> bool:
-        """Whether it is neither strange nor endless. Raises whatever a value raises that another thread changes."""
+        """Tells whether it is neither strange nor endless. Raises what a value raises that another thread changes."""
         return self.is_bounded(value) and not self.is_strange
 
     def is_bounded(self, value: Any) -> bool:
@@ -185,7 +185,7 @@ class Plain:
         self._seen: dict[int, Any] = {}
 
     def whole(self, value: Any) -> Any:
-        """Of an event."""
+        """Makes a plain value of all that an event holds."""
         try:
             bounded = Scale(self._room).is_bounded(value)
         except Exception:
@@ -267,7 +267,7 @@ class Plain:
         return self._parts <= 0 or self._foreign < 0
 
     def _is_spent(self, value: Any, size: int) -> bool:
-        """Whether it was there before, and there is to be no more of that."""
+        """Tells whether it was there before, and there is to be no more of that."""
         if id(value) not in self._seen:
             self._seen[id(value)] = value
             return False
@@ -320,7 +320,7 @@ def _described(value: Any, what: str) -> str:
 
 
 def _entries(value: Any) -> Any:
-    """What a container holds, as a mapping or an iterable; None for what is none."""
+    """Returns what a container holds, as a mapping or an iterable; None for what is none."""
     if isinstance(value, Mapping | list | tuple | set | frozenset | deque | KeysView | ValuesView | ItemsView):
         return value
     if isinstance(value, type):

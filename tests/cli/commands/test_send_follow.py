@@ -145,7 +145,7 @@ def test_a_bad_line_is_on_the_disk_before_it_is_passed_over(server: Start, tmp_p
         append(path, "b")
         arrived(running, "a", "b")
         state = path.with_name("app.log.forebay")
-        wait_for("the mark", lambda: json.loads(state.read_bytes())["offset"] == path.stat().st_size)
+        wait_for("the checkpoint", lambda: json.loads(state.read_bytes())["offset"] == path.stat().st_size)
         process.kill()
     with path.open("ab") as file:
         file.write(b"nonsense again\n")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from client.proxy import Answer, Request, Scripted, accepted, scripted
-from forebay.cli.send import Following, Line, drain_of, path_watch
-from forebay.cli.send.mark import Mark, MarkFile
+from forebay.cli.send import FileFollower, Line, drain_of, path_watch
+from forebay.cli.send.checkpoint import Checkpoint, CheckpointFile
 from support.harness import event, wait_for
 
 
@@ -26,28 +26,28 @@ def append(path: Path, *messages: object) -> None:
         file.write(text(*messages))
 
 
-class Marks(MarkFile):
-    """Knows whether a mark was written before what was put aside was synced."""
+class Marks(CheckpointFile):
+    """Knows whether a checkpoint was written before what was put aside was synced."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.unsynced = self.too_early = False
 
-    def write(self, mark: Mark) -> None:
+    def write(self, checkpoint: Checkpoint) -> None:
         self.too_early = self.too_early or self.unsynced
-        super().write(mark)
+        super().write(checkpoint)
 
 
 class Run:
-    """A `Following` in a thread of its own, and what it says."""
+    """A `FileFollower` in a thread of its own, and what it says."""
 
     def __init__(self, path: Path, url: str, quiet_seconds: float = 0) -> None:
         self.notices: list[str] = []
         self.rejected: list[int] = []
-        self.marks = Marks(path.with_suffix(".state"))
-        self.following = Following(
+        self.checkpoints = Marks(path.with_suffix(".state"))
+        self.following = FileFollower(
             path,
-            self.marks,
+            self.checkpoints,
             drain_of(url, None),
             patience_seconds=None,
             keep=self._keep,
@@ -61,11 +61,11 @@ class Run:
 
     def _keep(self, line: Line, _reason: str) -> bool:
         self.rejected.append(line.number)
-        self.marks.unsynced = True
+        self.checkpoints.unsynced = True
         return True
 
     def _sync(self) -> None:
-        self.marks.unsynced = False
+        self.checkpoints.unsynced = False
 
     def known(self) -> set[int]:
         return self.following._watch.known
@@ -80,8 +80,8 @@ class Run:
     def stop(self) -> None:
         self.following.stop()
         self.thread.join()
-        self.marks.close()
-        assert not self.marks.too_early
+        self.checkpoints.close()
+        assert not self.checkpoints.too_early
 
 
 @contextmanager
@@ -152,16 +152,18 @@ def test_what_may_have_arrived_is_kept_by_a_run_that_ends_before_it_is_sent(tmp_
     path = tmp_path / "log"
     append(path, *range(3))
     unanswered(path)
-    marks = Marks(path.with_suffix(".state"))
-    before = marks.mark
+    checkpoints = Marks(path.with_suffix(".state"))
+    before = checkpoints.last
     assert before is not None
     assert before.pending is not None
     nowhere = drain_of("http://127.0.0.1:1", None)
-    following = Following(path, marks, nowhere, patience_seconds=None, keep=lambda *_: True, notice=lambda _: None)
+    following = FileFollower(
+        path, checkpoints, nowhere, patience_seconds=None, keep=lambda *_: True, notice=lambda _: None
+    )
     following.stop()
     following.run()
-    marks.close()
-    assert marks.mark == before
+    checkpoints.close()
+    assert checkpoints.last == before
 
 
 def test_a_batch_without_what_was_refused_is_repeated_so(tmp_path: Path) -> None:
@@ -181,7 +183,10 @@ def test_a_batch_without_what_was_refused_is_repeated_so(tmp_path: Path) -> None
     rest = server.seen[1]
     with scripted(accepted) as server, follow(path, server.url) as run:
         arrived(server, 3)
-        wait_for("the mark", lambda: run.marks.mark is not None and run.marks.mark.pending is None)
+        wait_for(
+            "the checkpoint",
+            lambda: run.checkpoints.last is not None and run.checkpoints.last.pending is None,
+        )
     assert (server.seen[0].key, server.seen[0].body, run.rejected) == (rest.key, rest.body, [])
     assert stored(server) == ["0", "2", "3"]
 
@@ -256,7 +261,10 @@ def test_a_small_file_that_is_truncated_and_at_once_as_long_is_read_from_its_beg
     path = tmp_path / "log"
     append(path, 0)
     with scripted(accepted) as server, follow(path, server.url) as run:
-        wait_for("the mark", lambda: run.marks.mark is not None and run.marks.mark.offset == len(text(0)))
+        wait_for(
+            "the checkpoint",
+            lambda: run.checkpoints.last is not None and run.checkpoints.last.offset == len(text(0)),
+        )
         path.write_bytes(text(1, 2))
         arrived(server, 3)
         append(path, 3)
@@ -339,7 +347,10 @@ def test_files_that_are_compressed_while_nothing_runs_are_named(between: list[st
     with scripted(accepted) as server:
         with follow(path, server.url) as run:
             arrived(server, 1)
-            wait_for("the mark", lambda: run.marks.mark is not None and run.marks.mark.lines == 1)
+            wait_for(
+                "the checkpoint",
+                lambda: run.checkpoints.last is not None and run.checkpoints.last.lines == 1,
+            )
         path.rename(tmp_path / "log.3")
         modified = (tmp_path / "log.3").stat().st_mtime_ns
         for age, name in enumerate(("log.2", *between, "log"), 1):
@@ -360,7 +371,10 @@ def test_what_was_followed_and_is_compressed_is_said_and_what_came_later_is_read
     with scripted(accepted) as server:
         with follow(path, server.url) as run:
             arrived(server, 1)
-            wait_for("the mark", lambda: run.marks.mark is not None and run.marks.mark.offset == len(text(0)))
+            wait_for(
+                "the checkpoint",
+                lambda: run.checkpoints.last is not None and run.checkpoints.last.offset == len(text(0)),
+            )
             append(path, 1)
         modified = path.stat().st_mtime_ns + 10**9
         for age, name in enumerate(("log.2", "log.1", "log")):

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from forebay.cli.send.checkpoint import Checkpoint, CheckpointFile, Pending
 from forebay.cli.send.growing import CHUNK_BYTES, HEAD_BYTES, TAIL_BYTES, GrowingFile
-from forebay.cli.send.mark import Mark, MarkFile, Pending
 
 
 def test_only_whole_lines_are_read(tmp_path: Path) -> None:
@@ -39,24 +39,24 @@ def test_a_mark_is_of_its_file_and_of_copies(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 2 * HEAD_BYTES)
     (tmp_path / "copy").write_bytes(path.read_bytes())
     file, copy = GrowingFile(path), GrowingFile(tmp_path / "copy")
-    mark = file.mark(HEAD_BYTES + 10, 1)
-    assert mark.head_bytes == HEAD_BYTES
-    assert (file.was(mark), file.is_copy(mark)) == (True, False)
-    assert (copy.was(mark), copy.is_copy(mark)) == (False, True)
+    checkpoint = file.checkpoint(HEAD_BYTES + 10, 1)
+    assert checkpoint.head_bytes == HEAD_BYTES
+    assert (file.was(checkpoint), file.is_copy(checkpoint)) == (True, False)
+    assert (copy.was(checkpoint), copy.is_copy(checkpoint)) == (False, True)
     with path.open("r+b") as other, (tmp_path / "copy").open("r+b") as another:
         for to in (other, another):
             to.truncate(100)
-        assert not file.was(mark)
-        assert not copy.is_copy(mark)
+        assert not file.was(checkpoint)
+        assert not copy.is_copy(checkpoint)
         for to in (other, another):
             to.write(b"y" * 2 * HEAD_BYTES)
-        assert not file.was(mark)
-        assert not copy.is_copy(mark)
+        assert not file.was(checkpoint)
+        assert not copy.is_copy(checkpoint)
     empty = GrowingFile(tmp_path / "copy")
     empty.restart()
     (tmp_path / "copy").write_bytes(b"")
     empty.restart()
-    assert not file.is_copy(empty.mark(0, 0)), "anything begins with nothing"
+    assert not file.is_copy(empty.checkpoint(0, 0)), "anything begins with nothing"
     for opened in (file, copy, empty):
         opened.close()
 
@@ -68,13 +68,13 @@ def test_truncation_is_seen_whatever_was_written_since(tmp_path: Path, after: by
     file = GrowingFile(path)
     while file.readline(100):
         pass
-    old = file.mark(file.position, 3)
+    old = file.checkpoint(file.position, 3)
     assert (old.offset, file.truncated) == (12, False)
     with path.open("r+b") as other:
         other.truncate(0)
         other.write(after)
     assert (file.readline(100), file.truncated) == (b"", True), "this does not follow on what was read"
-    assert file.mark(file.position, 3).head == old.head
+    assert file.checkpoint(file.position, 3).head == old.head
     file.restart()
     assert (file.readline(100), file.truncated) == (after[: after.find(b"\n") + 1], False)
     file.close()
@@ -136,15 +136,15 @@ def test_a_file_is_readable_wherever_it_went(tmp_path: Path) -> None:
 
 def test_a_mark_file_is_one_processs(tmp_path: Path) -> None:
     path = tmp_path / "state"
-    marks = MarkFile(path)
-    assert marks.mark is None
-    mark = Mark(1, 2, "head", 4, 100, 3, 5, Pending(200, "key", (150,)))
-    marks.write(mark)
+    checkpoints = CheckpointFile(path)
+    assert checkpoints.last is None
+    checkpoint = Checkpoint(1, 2, "head", 4, 100, 3, 5, Pending(200, "key", (150,)))
+    checkpoints.write(checkpoint)
     with pytest.raises(BlockingIOError):
-        MarkFile(path)
-    marks.close()
-    again = MarkFile(path)
-    assert again.mark == mark
+        CheckpointFile(path)
+    checkpoints.close()
+    again = CheckpointFile(path)
+    assert again.last == checkpoint
     again.close()
     for text, why in [
         (b"{}", "holds no position: "),
@@ -156,7 +156,7 @@ def test_a_mark_file_is_one_processs(tmp_path: Path) -> None:
     ]:
         path.write_bytes(text)
         with pytest.raises(ValueError, match=f"state {why}.*move it away to send the file from its beginning"):
-            MarkFile(path)
+            CheckpointFile(path)
         assert path.read_bytes() == text
 
 

@@ -57,7 +57,10 @@ def test_a_program_that_does_not_append_leaves_a_hole_behind_a_truncation(tmp_pa
             program.flush()
             arrived(server, 4)
             size = path.stat().st_size
-            wait_for("the mark", lambda: run.marks.mark is not None and run.marks.mark.offset == size)
+            wait_for(
+                "the checkpoint",
+                lambda: run.checkpoints.last is not None and run.checkpoints.last.offset == size,
+            )
         with follow(path, server.url) as again:
             program.write(text(4))
             program.flush()

@@ -13,9 +13,9 @@ from typing import IO, BinaryIO
 
 import click
 
-from forebay.cli.send import Following, Line, Outcome, Sending, drain_of
-from forebay.cli.send.mark import SUFFIX, MarkFile
-from forebay.client.target import Target
+from forebay.cli.send import FileFollower, FileSender, Line, Outcome, drain_of
+from forebay.cli.send.checkpoint import SUFFIX, CheckpointFile
+from forebay.client.transport import Target
 
 MAX_CONNECTIONS = 64
 """A thread each; a server is busy with far fewer."""
@@ -97,7 +97,9 @@ def send(
 
 def send_file(file: IO[bytes], target: Target, rejections: Rejections, connections: int, patience: float) -> int:
     """The exit status."""
-    sending = Sending(file.fileno(), target, connections=connections, patience_seconds=patience, keep=rejections.keep)
+    sending = FileSender(
+        file.fileno(), target, connections=connections, patience_seconds=patience, keep=rejections.keep
+    )
     started = time.monotonic()
     with rejections:
         display = Display(file)
@@ -128,10 +130,10 @@ def follow_file(path: Path, state: Path, target: Target, rejections: Rejections,
 
     ended: list[int] = []
     try:
-        marks = MarkFile(state)
-        following = Following(
+        checkpoints = CheckpointFile(state)
+        following = FileFollower(
             path,
-            marks,
+            checkpoints,
             target,
             patience_seconds=patience,
             keep=rejections.keep,
@@ -147,7 +149,7 @@ def follow_file(path: Path, state: Path, target: Target, rejections: Rejections,
         signal.signal(signal.SIGINT, end)
         with rejections:
             outcome = following.run()
-        marks.close()
+        checkpoints.close()
     except BlockingIOError:
         raise click.ClickException(f"another process follows with {state}") from None
     except (OSError, ValueError) as error:
@@ -205,7 +207,7 @@ class Rejections:
         return True
 
     def sync(self) -> None:
-        """What was kept is on the disk when it returns. Raises OSError."""
+        """Writes what was kept to the disk. Raises OSError."""
         if self._file is not None and self._unsynced:
             self._file.flush()
             os.fsync(self._file.fileno())

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from forebay.client.endpoint import endpoint_of
+
 BATCH_EVENTS = 500
 """More events a request gain nothing: the server takes 500 as cheaply as 10,000."""
 
@@ -18,12 +20,11 @@ BATCH_BYTES = 1 << 20
 LINE_BYTES = 16 << 20
 """A longer line cannot be an event: no server takes a larger body by default. It is rejected without being held."""
 
-_PREFIX = b'{"events":['
-_SUFFIX = b"]}"
+DRAIN = endpoint_of("drain")
 
 
 class _Event(msgspec.Struct):
-    """What every server asks of an event; the rest is the server's to judge."""
+    """The members that every server asks of an event; the rest is the server's to judge."""
 
     project_id: str
     timestamp: str
@@ -67,11 +68,11 @@ class Batch:
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def body(self) -> bytes:
-        return _PREFIX + b",".join(line.text for line in self.lines) + _SUFFIX
+        return DRAIN.body([line.text for line in self.lines])
 
     def index_at(self, byte: int) -> int | None:
-        """The line that has this byte of the body."""
-        end = len(_PREFIX)
+        """Returns the line that has this byte of the body."""
+        end = DRAIN.body([]).index(b"[") + 1
         for index, line in enumerate(self.lines):
             end += len(line.text) + 1
             if byte < end:
@@ -130,11 +131,6 @@ class Reader:
             text = text.strip(b" \t\r\n")
             if text:
                 yield Line(self.last, text, self._position + self._skipped)
-
-
-def project_of(line: Line) -> str:
-    """Of a line that may be an event."""
-    return _DECODER.decode(line.text).project_id
 
 
 def _not_an_event(text: bytes) -> str:

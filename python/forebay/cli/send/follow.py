@@ -8,34 +8,34 @@ from collections.abc import Callable
 from pathlib import Path
 
 from forebay.cli.send.batches import Batch, Line, Reader, Rejection
-from forebay.cli.send.delivery import Delivery, Gone, Refused
-from forebay.cli.send.division import Division, remaining
+from forebay.cli.send.checkpoint import Checkpoint, CheckpointFile, Pending
+from forebay.cli.send.connection import DrainConnection, Refused
 from forebay.cli.send.growing import NEVER, GrowingFile
-from forebay.cli.send.mark import Mark, MarkFile, Pending
 from forebay.cli.send.path_watch import PathWatch
 from forebay.cli.send.rotation import compressed, later, rotated
 from forebay.cli.send.run import Outcome
-from forebay.client.target import Target
+from forebay.cli.send.sizer import BatchSizer, remaining
+from forebay.client.transport import DeliveryFailed, Target
 
 POLL_SECONDS = 0.2
-"""How often new lines are looked for, and so the longest that a line waits for others to go with."""
+"""The interval at which new lines are looked for, and so the longest that a line waits for others to go with."""
 
 QUIET_SECONDS = 2.0
 """A program may write to a file for a while after it was renamed, until it opens the new one."""
 
 
-class Following:
+class FileFollower:
     """Sends the lines of `path` in their order, on one connection. `keep` gets each line that is not stored; False
     from it ends the run, as `stop` does. `sync` is called before what `keep` got is passed over for good.
 
-    Before a batch is sent its end and its key are in the mark file: after a crash the same bytes go under the same
-    key, so that they are stored once, as long as the server's window for keys has not passed.
+    Before a batch is sent its end and its key are in the checkpoint file: after a crash the same bytes go under the
+    same key, so that they are stored once, as long as the server's window for keys has not passed.
     """
 
     def __init__(
         self,
         path: Path,
-        marks: MarkFile,
+        checkpoints: CheckpointFile,
         target: Target,
         *,
         patience_seconds: float | None,
@@ -46,20 +46,22 @@ class Following:
     ) -> None:
         self.outcome = Outcome()
         self._path = path
-        self._marks = marks
+        self._checkpoints = checkpoints
         self._keep = keep
         self._sync = sync
         self._notice = notice
         self._quiet = quiet_seconds
         self._stop = threading.Event()
-        self._delivery = Delivery(target, patience_seconds=patience_seconds, stop=self._stop, on_retry=self._retried)
-        self._division = Division()
+        self._delivery = DrainConnection(
+            target, patience_seconds=patience_seconds, stop=self._stop, on_retry=self._retried
+        )
+        self._sizer = BatchSizer()
         self._watch = PathWatch(path)
         self._file: GrowingFile | None = None
         self._done = self._lines = 0
         """Bytes and lines of the file that are accounted for."""
         self._pending: Pending | None = None
-        """What comes next, and may have arrived."""
+        """The batch that comes next, and may have arrived."""
         self._modified = 0
         """No file that was read was written to later."""
         self._unreadable = ""
@@ -68,12 +70,12 @@ class Following:
         """The file was found by its name: what came between it and the next one is not known."""
 
     def stop(self) -> None:
-        """Ends the run soon; what is under way stays in the mark. May be called from a signal's handler."""
+        """Ends the run soon; what is under way stays in the checkpoint. May be called from a signal's handler."""
         self._stop.set()
 
     def run(self) -> Outcome:
         """Returns after `stop`, or with `Outcome.failure` when it cannot go on. Raises OSError when a file cannot be
-        read, or the mark or what is put aside not be written."""
+        read, or the checkpoint or what is put aside not be written."""
         self._watch.start()
         try:
             self._open()
@@ -85,9 +87,9 @@ class Following:
                     self._after_truncation(self._file)
                 elif not self._move_on(quiet_since):
                     self._stop.wait(POLL_SECONDS)
-        except Gone as gone:
+        except DeliveryFailed as failed:
             if not self._stop.is_set():
-                self.outcome.failure = str(gone)
+                self.outcome.failure = str(failed)
         finally:
             self._watch.close()
             self._delivery.close()
@@ -96,31 +98,33 @@ class Following:
     # Where to read
 
     def _open(self) -> None:
-        mark = self._marks.mark
-        if mark is None:
+        checkpoint = self._checkpoints.last
+        if checkpoint is None:
             if self._is_readable() and not self._path.exists():
                 self._notice(f"{self._path} is not there yet, and is waited for")
             return
-        self._modified = mark.modified
+        self._modified = checkpoint.modified
         while not self._is_readable() and not self._stop.wait(POLL_SECONDS):
             pass
         # The file itself, or else a copy of it: it may have been copied and truncated.
-        if (file := self._found(mark, GrowingFile.was) or self._found(mark, GrowingFile.is_copy)) is not None:
-            self._pending = mark.pending
+        if (
+            file := self._found(checkpoint, GrowingFile.was) or self._found(checkpoint, GrowingFile.is_copy)
+        ) is not None:
+            self._pending = checkpoint.pending
             self._by_name = not file.is_at(self._path)
             if self._by_name:
                 file.left_at = NEVER
-            self._read(file, mark.offset, mark.lines)
-            if mark.pending is not None:
-                self._repeat(file, mark.pending)
+            self._read(file, checkpoint.offset, checkpoint.lines)
+            if checkpoint.pending is not None:
+                self._repeat(file, checkpoint.pending)
             return
         # Without a time there is no telling which files are later.
-        self._by_name = mark.modified > 0
-        text = f"what was followed is gone, or was truncated, with what it had after byte {mark.offset}"
-        self._notice(text if mark.pending is None else f"{text}, of which a batch may have arrived")
+        self._by_name = checkpoint.modified > 0
+        text = f"what was followed is gone, or was truncated, with what it had after byte {checkpoint.offset}"
+        self._notice(text if checkpoint.pending is None else f"{text}, of which a batch may have arrived")
 
     def _is_readable(self) -> bool:
-        """Whether what the path leads to can be opened, or is not there; said once when not. What rotates a file may
+        """Tells whether the path leads to nothing or to what can be opened; logs once when not. What rotates a file may
         make the next one before it gives it to who reads it."""
         try:
             if (file := _opened(self._path)) is not None:
@@ -134,17 +138,17 @@ class Following:
         self._unreadable = ""
         return True
 
-    def _found(self, mark: Mark, is_it: Callable[[GrowingFile, Mark], bool]) -> GrowingFile | None:
+    def _found(self, checkpoint: Checkpoint, is_it: Callable[[GrowingFile, Checkpoint], bool]) -> GrowingFile | None:
         for place in (self._path, *rotated(self._path)):
             try:
-                file = _opened(place, mark.offset)
+                file = _opened(place, checkpoint.offset)
             except OSError:
                 if place == self._path:
                     raise
                 continue
             if file is None:
                 continue
-            if is_it(file, mark):
+            if is_it(file, checkpoint):
                 return file
             file.close()
         return None
@@ -161,8 +165,8 @@ class Following:
 
     def _after_truncation(self, file: GrowingFile) -> None:
         """The rest of what it had is read where it was copied to, as far as that is to be found."""
-        mark = self._mark(file)
-        copy = self._found(mark, GrowingFile.is_copy)
+        checkpoint = self._checkpoint(file)
+        copy = self._found(checkpoint, GrowingFile.is_copy)
         copied = copy.status.st_size if copy is not None else file.position
         lost = max(0, file.seen - copied)
         text = f"{file.path} was truncated, and is read from its beginning"
@@ -202,8 +206,8 @@ class Following:
         return self._to_next()
 
     def _to_next(self) -> bool:
-        """What the path led to next, or before that a file of which only the name tells that it was there; whether
-        there is one that can be opened."""
+        """Goes to what the path led to next, or before that to a file that is known by its name alone; False when there
+        is none that can be opened."""
         if not self._is_readable():
             return False
         self._watch.look_softly()
@@ -235,14 +239,14 @@ class Following:
         self._file, self._done, self._lines = file, done, lines
         self._note(file)
 
-    # Sending
+    # FileSender
 
-    def _mark(self, file: GrowingFile) -> Mark:
-        return file.mark(self._done, self._lines, self._modified, self._pending)
+    def _checkpoint(self, file: GrowingFile) -> Checkpoint:
+        return file.checkpoint(self._done, self._lines, self._modified, self._pending)
 
     def _note(self, file: GrowingFile) -> None:
         self._sync()
-        self._marks.write(self._mark(file))
+        self._checkpoints.write(self._checkpoint(file))
 
     def _send_new(self) -> bool:
         """Sends what there is; whether there was anything."""
@@ -275,20 +279,20 @@ class Following:
             key = repeated.key if lines and lines[-1].end == repeated.end else ""
         while lines:
             self._end_if_stopped(file)
-            part = Batch(lines, key) if key else Batch(lines[: self._division.size])
+            part = Batch(lines, key) if key else Batch(lines[: self._sizer.size])
             key, end = "", part.lines[-1].end
             self._pending = Pending(end, part.key, out)
             self._note(file)
             try:
                 self._delivery.post(part)
             except Refused as refused:
-                rejections = self._division.refused(lines, part, refused)
+                rejections = self._sizer.refused(lines, part, refused)
                 for rejection in rejections:
                     self._reject(rejection)
                 out += tuple(rejection.line.end for rejection in rejections)
                 lines = remaining(lines, rejections)
             else:
-                self._division.accepted()
+                self._sizer.accepted()
                 self.outcome.acknowledged += len(part.lines)
                 self.outcome.batches += 1
                 lines = lines[len(part.lines) :]
@@ -299,12 +303,12 @@ class Following:
         if self._stop.is_set():
             # What is read and not sent is read again.
             self._note(file)
-            raise Gone("stopped")
+            raise DeliveryFailed("stopped")
 
     def _reject(self, rejection: Rejection) -> None:
         self.outcome.rejected += 1
         if not self._keep(rejection.line, rejection.reason):
-            raise Gone(f"line {rejection.line.number} is not a valid event: {rejection.reason}")
+            raise DeliveryFailed(f"line {rejection.line.number} is not a valid event: {rejection.reason}")
 
     def _retried(self, why: str) -> None:
         self.outcome.retries += 1

@@ -9,14 +9,14 @@ import stat
 import threading
 from pathlib import Path
 
-from forebay.cli.send.mark import Mark, Pending
+from forebay.cli.send.checkpoint import Checkpoint, Pending
 
 CHUNK_BYTES = 1 << 20
 HEAD_BYTES = 4096
 """A file is told by so much of its beginning, beside its inode."""
 
 TAIL_BYTES = 1024
-"""So much of what was read last is read again with what comes next: it fits, or the file was written anew."""
+"""Bytes that were read last and are read again with the next: they fit, or the file was written anew."""
 
 
 NEVER = float("-inf")
@@ -44,7 +44,7 @@ class GrowingFile:
         self.limit: int | None = None
         """Nothing is read beyond it."""
         self.takes_rest = False
-        """Whether what is behind the last line end counts as a line: nobody appends any more."""
+        """The rest behind the last line end counts as a line: nobody appends any more."""
         self.truncated = False
         """Somebody cut it off, and may have written more since: what is read of it by now is all that there will be of
         the old content."""
@@ -75,7 +75,7 @@ class GrowingFile:
         return max(0, self.seen - self.position)
 
     def is_at(self, path: Path) -> bool:
-        """Whether the path leads to this file."""
+        """Tells whether the path leads to this file."""
         try:
             status = path.stat()
         except OSError:
@@ -91,24 +91,28 @@ class GrowingFile:
             elif not self.truncated:
                 self.seen, self._head = size, head
 
-    def mark(self, offset: int, lines: int, modified: int = 0, pending: Pending | None = None) -> Mark:
+    def checkpoint(self, offset: int, lines: int, modified: int = 0, pending: Pending | None = None) -> Checkpoint:
         """`lines` come before `offset`; no file that was read before was written to after `modified`."""
         head = self._head
         modified = max(modified, self.status.st_mtime_ns)
-        return Mark(self.device, self.inode, _digest(head), len(head), offset, lines, modified, pending)
+        return Checkpoint(self.device, self.inode, _digest(head), len(head), offset, lines, modified, pending)
 
-    def was(self, mark: Mark) -> bool:
-        """Whether the mark is of this file, and as much of it is still there."""
-        return (self.device, self.inode) == (mark.device, mark.inode) and self._has(mark)
+    def was(self, checkpoint: Checkpoint) -> bool:
+        """Tells whether the checkpoint is of this file, and as much of it is still there."""
+        return (self.device, self.inode) == (checkpoint.device, checkpoint.inode) and self._has(checkpoint)
 
-    def is_copy(self, mark: Mark) -> bool:
-        """Whether the mark may be of another file that this is a copy of."""
-        return (self.device, self.inode) != (mark.device, mark.inode) and mark.head_bytes > 0 and self._has(mark)
+    def is_copy(self, checkpoint: Checkpoint) -> bool:
+        """Tells whether the checkpoint may be of another file that this is a copy of."""
+        return (
+            (self.device, self.inode) != (checkpoint.device, checkpoint.inode)
+            and checkpoint.head_bytes > 0
+            and self._has(checkpoint)
+        )
 
-    def _has(self, mark: Mark) -> bool:
-        if self.status.st_size < mark.offset:
+    def _has(self, checkpoint: Checkpoint) -> bool:
+        if self.status.st_size < checkpoint.offset:
             return False
-        return _digest(os.pread(self._descriptor, mark.head_bytes, 0)) == mark.head
+        return _digest(os.pread(self._descriptor, checkpoint.head_bytes, 0)) == checkpoint.head
 
     def restart(self) -> None:
         """After a truncation: what is in it now is read from its beginning."""

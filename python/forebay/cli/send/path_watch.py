@@ -1,4 +1,4 @@
-"""What a path leads to, one file after the other, each kept open until it is read."""
+"""Follows what a path leads to, one file after the other, each kept open until it is read."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PathWatch:
             self.look_softly()
 
     def look_softly(self) -> None:
-        """As `look`, when who moves on is the one to be told."""
+        """Like `look`, but leaves it to who moves on to meet the error."""
         with contextlib.suppress(OSError):
             self.look()
 
@@ -78,7 +78,7 @@ class PathWatch:
 
     @property
     def next(self) -> GrowingFile | None:
-        """What waits longest."""
+        """The file that waits longest."""
         with self._lock:
             return self._waiting[0] if self._waiting else None
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 _ROTATED = r"[.-][0-9][0-9.T_-]*"
-"""What is put behind the name of a file that is rotated away: `.1`, `-20240531`, `.2024-05-31`."""
+"""Matches what is put behind the name of a file that is rotated away: `.1`, `-20240531`, `.2024-05-31`."""
 
 _COMPRESSED = _ROTATED + r"\.(?:gz|bz2|xz|zst|lz4|lzma|Z|zip)"
 

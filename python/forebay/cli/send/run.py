@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from forebay.cli.send.batches import Batch, Line, Reader, Rejection
-from forebay.cli.send.delivery import Delivery, Gone, Refused
-from forebay.cli.send.division import Division, remaining
+from forebay.cli.send.connection import DrainConnection, Refused
+from forebay.cli.send.sizer import BatchSizer, remaining
 from forebay.cli.send.source import Source
-from forebay.client.target import Target
+from forebay.client.transport import DeliveryFailed, Target
 
 QUEUED_BATCHES_A_CONNECTION = 2
 """One ready when the connection is free, one being read."""
@@ -30,11 +30,11 @@ class Outcome:
     undelivered: int = 0
     retries: int = 0
     done_bytes: int = 0
-    """Of the input, whose lines have been dealt with."""
+    """Bytes of the input whose lines have been dealt with."""
     last_line: int = 0
     """The last one read."""
     lost_bytes: int = 0
-    """Of a followed file, cut off before they were read: those that are known of."""
+    """Bytes of a followed file that are known to have been cut off before they were read."""
     passed_over: int = 0
     """Rotated files that were compressed before they were read."""
     last_retry: str = ""
@@ -47,7 +47,7 @@ class Outcome:
         return not (self.rejected or self.undelivered or self.failure)
 
 
-class Sending:
+class FileSender:
     """Sends what the descriptor `source` holds to `target`. `keep` gets each line that is not stored; False from it
     ends the run.
 
@@ -135,11 +135,13 @@ class Sending:
         return False
 
     def _work(self) -> None:
-        delivery = Delivery(self._target, patience_seconds=self._patience, stop=self._stop, on_retry=self._retried)
-        division = Division()
+        delivery = DrainConnection(
+            self._target, patience_seconds=self._patience, stop=self._stop, on_retry=self._retried
+        )
+        sizer = BatchSizer()
         try:
             while (batch := self._next()) is not None:
-                self._send(delivery, division, batch)
+                self._send(delivery, sizer, batch)
         finally:
             delivery.close()
 
@@ -151,26 +153,26 @@ class Sending:
                 if self._stop.is_set():
                     return None
 
-    def _send(self, delivery: Delivery, division: Division, batch: Batch) -> None:
+    def _send(self, delivery: DrainConnection, sizer: BatchSizer, batch: Batch) -> None:
         end, lines = batch.lines[-1].end, batch.lines
         while lines:
             if self._stop.is_set():
                 self._give_up(lines, "the run was stopped")
                 return
-            part = Batch(lines[: division.size])
+            part = Batch(lines[: sizer.size])
             try:
                 delivery.post(part)
             except Refused as refused:
-                rejections = division.refused(lines, part, refused)
+                rejections = sizer.refused(lines, part, refused)
                 for rejection in rejections:
                     self._reject(rejection.line, rejection.reason)
                 lines = remaining(lines, rejections)
-            except Gone as gone:
-                self.stop(str(gone))
-                self._give_up(lines, str(gone))
+            except DeliveryFailed as failed:
+                self.stop(str(failed))
+                self._give_up(lines, str(failed))
                 return
             else:
-                division.accepted()
+                sizer.accepted()
                 lines = lines[len(part.lines) :]
                 with self.outcome.lock:
                     self.outcome.acknowledged += len(part.lines)

@@ -8,12 +8,12 @@ from typing import Any
 
 from forebay.client.async_client import AsyncClient
 from forebay.client.client import Client
-from forebay.client.failure import can_be_written, failure
-from forebay.client.outlet import Outlet
+from forebay.client.integrations.exceptions import can_be_written, failure
+from forebay.client.integrations.log_sink import LogSink
 from forebay.client.value import Plain, Scale
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-"""What every record has; the rest came by `extra`."""
+"""Attributes of every record; the rest came by `extra`."""
 
 _LEVELS = {"WARNING": "warning", "CRITICAL": "critical", "ERROR": "error", "INFO": "info", "DEBUG": "debug"}
 
@@ -22,7 +22,7 @@ class Endless(Exception):
     """A message that is not to be made."""
 
 
-class StandardLogging(logging.Handler):
+class LoggingHandler(logging.Handler):
     """Hands log records to a client: the time is the record's, the level its name in lower case, `extra` fields, the
     logger and the place in the code are in `metadata`, and an exception with its trace in `metadata.exception`.
 
@@ -37,10 +37,10 @@ class StandardLogging(logging.Handler):
 
     def __init__(self, client: Client | AsyncClient, level: int | str = logging.NOTSET) -> None:
         super().__init__(level)
-        self._outlet = Outlet(client)
+        self._sink = LogSink(client)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not self._outlet.is_open:
+        if not self._sink.is_open:
             return
         try:
             level = _LEVELS.get(record.levelname) or str(record.levelname).lower() or "info"
@@ -54,7 +54,7 @@ class StandardLogging(logging.Handler):
                 # Printing the arguments would take as long.
                 if not isinstance(error, Endless):
                     self._report(record)
-            self._outlet.log(message, level, record.created, fields)
+            self._sink.log(message, level, record.created, fields)
         except Exception:
             self._report(record)
 

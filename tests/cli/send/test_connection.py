@@ -3,7 +3,8 @@ import threading
 import pytest
 
 from client.proxy import Answer, scripted
-from forebay.cli.send import Batch, Delivery, Gone, Line, Refused, drain_of
+from forebay.cli.send import Batch, DrainConnection, Line, Refused, drain_of
+from forebay.client.transport import DeliveryFailed
 
 
 def test_targets() -> None:
@@ -17,15 +18,15 @@ def test_targets() -> None:
             drain_of(url, None)
 
 
-def refusal_of(answer: Answer) -> Refused | Gone:
+def refusal_of(answer: Answer) -> Refused | DeliveryFailed:
     batch = Batch([Line(number, b"{%d}" % number, number) for number in range(3)])
     with scripted(lambda _: answer) as server:
-        delivery = Delivery(
+        delivery = DrainConnection(
             drain_of(server.url, None), patience_seconds=1, stop=threading.Event(), on_retry=lambda _: None
         )
         try:
             delivery.post(batch)
-        except (Refused, Gone) as refusal:
+        except (Refused, DeliveryFailed) as refusal:
             return refusal
         finally:
             delivery.close()
@@ -52,9 +53,9 @@ def test_a_refusal_is_owed_to_one_event_or_to_any(status: int, error: str, index
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 def test_a_refusal_of_the_request_is_owed_to_no_event(status: int) -> None:
-    assert isinstance(refusal_of(Answer(status, b"<html>plain HTTP to an HTTPS port</html>")), Gone)
+    assert isinstance(refusal_of(Answer(status, b"<html>plain HTTP to an HTTPS port</html>")), DeliveryFailed)
     if status != 400:
-        assert isinstance(refusal_of(Answer(status, b'{"error":"no","code":"x"}')), Gone)
+        assert isinstance(refusal_of(Answer(status, b'{"error":"no","code":"x"}')), DeliveryFailed)
 
 
 def test_a_size_may_be_refused_by_what_is_in_between() -> None:

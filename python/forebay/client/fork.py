@@ -1,4 +1,4 @@
-"""What has to happen to open clients when the process forks or ends."""
+"""Prepares open clients for a fork, and closes them at the end of the process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import time
 from typing import Any, Protocol
 
 
-class Living(Protocol):
+class ForkAware(Protocol):
     """A client, as far as the process is concerned."""
 
     exit_seconds: float
 
     def before_fork(self) -> None: ...
     def after_fork_in_parent(self) -> None: ...
-    def after_fork_in_child(self) -> None: ...
+    def reinit_after_fork(self) -> None: ...
     def close(self, timeout: float | None = None) -> int: ...
 
 
@@ -28,48 +28,48 @@ LAST = -100
 
 # Global, since what is registered for a fork stays so until the process ends: once, for however many clients. Strong
 # references: a client that nobody holds any more may still have events.
-_open: set[Living] = set()
-_held: list[Living] = []
+_open: set[ForkAware] = set()
+_held: list[ForkAware] = []
 # A lock for each process: one that was made by a parent may be taken for ever.
-_renewing: dict[int, Any] = {}
+_reinit_locks: dict[int, Any] = {}
 # The process whose finalizers have ours among them.
-_arranged: list[int] = []
+_finalizing: list[int] = []
 
 
-def enrol(client: Living) -> None:
+def register(client: ForkAware) -> None:
     _open.add(client)
-    _tell_multiprocessing()
+    _register_with_multiprocessing()
 
 
-def dismiss(client: Living) -> None:
+def unregister(client: ForkAware) -> None:
     _open.discard(client)
 
 
-def renew(client: Living) -> None:
-    """In the child of a fork, as soon as that is noticed: by Python's hook, or by a call when there was none, as after
-    a fork by an application server that is written in C."""
-    with _renewing.setdefault(os.getpid(), threading.RLock()):
-        client.after_fork_in_child()
+def reinit(client: ForkAware) -> None:
+    """Called in the child of a fork, as soon as that is noticed: by Python's hook, or by a call when there was none, as
+    after a fork by an application server that is written in C."""
+    with _reinit_locks.setdefault(os.getpid(), threading.RLock()):
+        client.reinit_after_fork()
 
 
 def _before() -> None:
-    _tell_multiprocessing()
-    _held[:] = sorted(_open, key=id)
-    for client in _held:
+    _register_with_multiprocessing()
+    # In one order, or two threads that fork would each wait for a lock of the other's.
+    for client in sorted(_open, key=id):
         client.before_fork()
+        _held.append(client)
 
 
 def _in_parent() -> None:
     while _held:
-        _held[-1].after_fork_in_parent()
-        _held.pop()
+        _held.pop().after_fork_in_parent()
 
 
 def _in_child() -> None:
     # Not those that were held: a fork from C calls this hook only, if any.
     _held.clear()
     for client in list(_open):
-        renew(client)
+        reinit(client)
 
 
 def _at_exit() -> None:
@@ -80,23 +80,23 @@ def _at_exit() -> None:
         client.close(max(0.0, deadline - time.monotonic()))
 
 
-def _tell_multiprocessing() -> None:
-    """Its forked workers end with `os._exit`, so that `atexit` is not run, but for finalizers of its own that were
+def _register_with_multiprocessing() -> None:
+    """Its forked workers end with `os._exit`, so that `atexit` is not run, but finalizers of its own are that were
     registered in the worker. It is not imported for that: who has workers has done so."""
     util: Any = sys.modules.get("multiprocessing.util")
     if util is None:
         return
-    if not _arranged:
-        _arranged.append(0)
+    if not _finalizing:
+        _finalizing.append(0)
         # Called in every worker at its beginning, when what its parent had registered is gone.
-        util.register_after_fork(_at_exit, _arrange)
-    if _arranged != [os.getpid()] and sys.modules["multiprocessing.process"].parent_process() is not None:
-        _arrange(None)
+        util.register_after_fork(_at_exit, _add_finalizer)
+    if _finalizing != [os.getpid()] and sys.modules["multiprocessing.process"].parent_process() is not None:
+        _add_finalizer(None)
 
 
-def _arrange(_: object) -> None:
+def _add_finalizer(_: object) -> None:
     sys.modules["multiprocessing.util"].Finalize(None, _at_exit, exitpriority=LAST)
-    _arranged[:] = [os.getpid()]
+    _finalizing[:] = [os.getpid()]
 
 
 os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -6,11 +6,11 @@ from asyncio.events import _get_running_loop  # for those who look for a loop: i
 
 from forebay.client.async_client import AsyncClient
 from forebay.client.client import Client
-from forebay.client.events import Fields, Moment
-from forebay.client.own_thread import is_sender
+from forebay.client.encoding import Fields, TimestampLike
+from forebay.client.own_thread import is_own_thread
 
 
-class Outlet:
+class LogSink:
     """To a client's queue as `Client.log` does it, with two exceptions: what a client's own threads log is left out,
     since it would go round; and on a thread that runs an event loop nothing waits for room, since a logger cannot
     await: with the policy `block` an event that finds the queue full is then dropped, and counted.
@@ -26,17 +26,17 @@ class Outlet:
             raise TypeError(f"a Client or an AsyncClient is needed, not {type(client).__name__}")
         self._queue = client._queue
         self._losses = client._losses
-        self._lane = client._drain
+        self._endpoint = client._drain
         self._encode = client._encode_log
 
     @property
     def is_open(self) -> bool:
-        """Whether what this thread logs is taken."""
-        return not is_sender()
+        """Tells whether what this thread logs is taken."""
+        return not is_own_thread()
 
-    def log(self, message: str, level: str, timestamp: Moment | None, metadata: Fields | None) -> None:
+    def log(self, message: str, level: str, timestamp: TimestampLike | None, metadata: Fields | None) -> None:
         text = self._encode(message, level, None, None, timestamp, metadata)
-        kept = self._queue.offer(self._lane, text, _get_running_loop() is None)
+        kept = self._queue.put(self._endpoint, text, _get_running_loop() is None)
         if kept is None:
             self._queue.give_up(in_vain=False)
         if not kept:

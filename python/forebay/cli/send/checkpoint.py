@@ -1,4 +1,4 @@
-"""How far a followed file has been sent, kept in a file of its own."""
+"""Keeps how far a followed file has been sent, in a file of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 SUFFIX = ".forebay"
-"""Of the file beside the followed one, when none is named."""
+"""Added to the followed file's name when no state file is named."""
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -21,7 +21,7 @@ class Pending(msgspec.Struct, frozen=True):
     """The ends of lines that are not in it, since the server refused them before."""
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Checkpoint(msgspec.Struct, frozen=True):
     """`offset` bytes are done of the file that had this inode and began so."""
 
     device: int
@@ -37,12 +37,12 @@ class Mark(msgspec.Struct, frozen=True):
     pending: Pending | None = None
 
 
-class MarkFile:
-    """The file that a mark is in. One process has it at a time.
+class CheckpointFile:
+    """The file that a checkpoint is in; one process has it at a time.
 
     Raises:
         OSError: it cannot be used; BlockingIOError when another process has it.
-        ValueError: what is in it is no mark.
+        ValueError: what is in it is no checkpoint.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,27 +51,27 @@ class MarkFile:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             try:
-                self.mark: Mark | None = _read(path)
+                self.last: Checkpoint | None = _read(path)
             except FileNotFoundError:
-                self.mark = None
+                self.last = None
         except BaseException:
             os.close(self._lock)
             raise
 
-    def write(self, mark: Mark) -> None:
+    def write(self, checkpoint: Checkpoint) -> None:
         """On the disk when it returns: a batch is not sent before it is known where it ends and what its key is.
         Raises OSError."""
-        if mark == self.mark:
+        if checkpoint == self.last:
             return
         made = self._path.with_name(f"{self._path.name}.new")
         descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, msgspec.json.encode(mark))
+            os.write(descriptor, msgspec.json.encode(checkpoint))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         made.replace(self._path)
-        self.mark = mark
+        self.last = checkpoint
 
     def close(self) -> None:
         os.close(self._lock)
@@ -83,12 +83,12 @@ ADVICE = (
 )
 
 
-def _read(path: Path) -> Mark:
-    """Raises ValueError for what is no mark, and does not take it for none: all would be sent again in silence."""
+def _read(path: Path) -> Checkpoint:
+    """Raises ValueError for what is no checkpoint: taken for none, all would be sent again in silence."""
     text = path.read_bytes()
     if not text.strip(b"\0"):
         raise ValueError(f"{path} holds no position but {len(text)} zero bytes, as after a power loss; {ADVICE}")
     try:
-        return msgspec.json.decode(text, type=Mark)
+        return msgspec.json.decode(text, type=Checkpoint)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} holds no position: {error}; {ADVICE}") from None

@@ -1,19 +1,20 @@
-"""What becomes of a batch that is refused: which of its lines are, and how much of the rest is sent at once."""
+"""Decides what becomes of a refused batch: which of its lines are rejected, and how many of the rest go at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forebay.cli.send.batches import BATCH_EVENTS, Batch, Line, Rejection, project_of
-from forebay.cli.send.delivery import FORBIDDEN, MALFORMED, Refused
+from forebay.cli.send.batches import BATCH_EVENTS, Batch, Line, Rejection
+from forebay.cli.send.connection import Refused
+from forebay.client.results import FORBIDDEN, MALFORMED, of_same_project
 
 ALIKE = 8
-"""So many lines in a row, each refused alone for one and the same reason that names none of them, speak for the rest of
-their batch: a request each would say no more, and whatever answers so is hardly judging events."""
+"""This many lines in a row, each refused alone for one and the same reason that names none of them, speak for the rest
+of their batch: a request each would say no more, and whatever answers so is hardly judging events."""
 
 
-class Division:
-    """How many lines go in a request: as many as fit, fewer after a refusal, twice as many after each that is taken.
+class BatchSizer:
+    """Decides how many lines go in a request: as many as fit, fewer after a refusal, twice as many after each success.
     It is kept from batch to batch, so that an input that is refused throughout costs no more bytes than it has."""
 
     def __init__(self) -> None:
@@ -26,18 +27,17 @@ class Division:
         self._alike = 0
 
     def refused(self, lines: Sequence[Line], part: Batch, refusal: Refused) -> list[Rejection]:
-        """Those of `lines`, of which `part` are the first, that are not to be sent again; none when a smaller part is
-        to be tried."""
+        """Returns those of `lines`, of which `part` are the first, that are not to be sent again; none when a smaller
+        part is to be tried."""
         if refusal.index is None:
             return self._unnamed(lines, part, refusal)
         self._alike = 0
-        line = part.lines[refusal.index]
         if refusal.status == FORBIDDEN:
-            project = project_of(line)
-            return [Rejection(other, refusal.reason) for other in lines if project_of(other) == project]
+            alien = of_same_project([line.text for line in lines], refusal.index)
+            return [Rejection(lines[at], refusal.reason) for at in alien]
         # What comes before it is good, what comes behind is not known.
         self.size = min(BATCH_EVENTS, 2 * (refusal.index + 1))
-        return [Rejection(line, refusal.reason)]
+        return [Rejection(part.lines[refusal.index], refusal.reason)]
 
     def _unnamed(self, lines: Sequence[Line], part: Batch, refusal: Refused) -> list[Rejection]:
         if len(part.lines) > 1:
@@ -53,6 +53,6 @@ class Division:
 
 
 def remaining(lines: list[Line], rejections: Sequence[Rejection]) -> list[Line]:
-    """Without those that are rejected."""
+    """Leaves out those that are rejected."""
     out = {rejection.line.end for rejection in rejections}
     return [line for line in lines if line.end not in out]

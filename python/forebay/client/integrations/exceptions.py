@@ -16,7 +16,7 @@ def failure(error: BaseException) -> dict[str, str]:
 
 
 def can_be_written(error: BaseException | None) -> bool:
-    """Whether the messages of an exception and of those that it came from are not endless."""
+    """Tells whether the messages of an exception and of those that it came from are not endless."""
     try:
         return _is_bounded(error)
     except Exception:

@@ -1,4 +1,4 @@
-"""What applications hand over, as the JSON that the server takes."""
+"""Makes the JSON that the server takes of what applications hand over."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ CUTS = ((64 << 10, LOG_PARTS), (4 << 10, LOG_PARTS), (256, 1_000), (48, 20))
 """Characters that are kept of a text, and parts of a value, until the event is not too large."""
 
 LAST_SECOND = 253_402_300_799
-"""Of the year 9999."""
+"""The last second of the year 9999."""
 
-Moment = str | datetime | float
+TimestampLike = str | datetime | float
 """A text in a form that the server knows, a `datetime`, or seconds since 1970 UTC. Without a zone it is local time."""
 
 Fields = Mapping[str, Any]
@@ -95,7 +95,7 @@ class Encoder:
         level: str | None,
         project_id: str | None,
         service: str | None,
-        timestamp: Moment | None,
+        timestamp: TimestampLike | None,
         metadata: Fields | None,
     ) -> bytes:
         if timestamp is None:
@@ -156,7 +156,7 @@ class Encoder:
         device: Fields | None,
         context: Fields | None,
         metrics: Fields | None,
-        timestamp: Moment | None,
+        timestamp: TimestampLike | None,
     ) -> bytes:
         moment = self._now() if timestamp is None else rfc3339(timestamp)
         person = {"id": user} if isinstance(user, str) else user
@@ -164,9 +164,23 @@ class Encoder:
         text = self._fast(event, Scale(self._event_bytes))
         return text if text is not None and len(text) <= self._event_bytes else self._cut(event)
 
-    def event(self, kind: str, source: str, data: Fields, event_id: str | None, timestamp: Moment | None) -> bytes:
+    def event(
+        self, kind: str, source: str, data: Fields, event_id: str | None, timestamp: TimestampLike | None
+    ) -> bytes:
         moment = time.time_ns() // 1_000_000 if timestamp is None else millis(timestamp)
         return self.any(Event(kind, source, data, moment, event_id))
+
+    def publication(
+        self,
+        value: Any,
+        key: str | None,
+        headers: Mapping[str, str] | None,
+        partition_key: str | None,
+        partition: int | None,
+        timestamp: TimestampLike | None,
+    ) -> bytes:
+        moment = None if timestamp is None else rfc3339(timestamp)
+        return self.any(Publication(value, key, headers, partition_key, partition, moment))
 
     def any(self, event: msgspec.Struct) -> bytes:
         """Whole: what makes it too large is not cut off."""
@@ -184,7 +198,7 @@ class Encoder:
         return None
 
     def _is_simple(self, value: Any) -> bool:
-        """Whether it can be encoded as it is."""
+        """Tells whether it can be encoded as it is."""
         try:
             return Scale(self._event_bytes).takes(value)
         except Exception:

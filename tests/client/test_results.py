@@ -9,8 +9,8 @@ import pytest
 
 from client.proxy import DURABLE, Answer, scripted
 from forebay.client import Client
-from forebay.client.connection import Answer as Heard
-from forebay.client.verdict import doubt
+from forebay.client.results import Answer as Heard
+from forebay.client.results import not_an_ack
 from support.harness import RunningServer, wait_for
 
 DRAIN = b'{"status":"accepted"}'
@@ -58,12 +58,12 @@ def test_what_is_not_a_forebay_server_s_leaves_events_pending(kind: str, answer:
 
 @pytest.mark.parametrize("body", [DRAIN, EVENTS, PUBLISHED])
 def test_a_body_of_ours_is_enough_where_headers_are_dropped(body: bytes) -> None:
-    assert doubt(Heard(200, None, body)) == ""
+    assert not_an_ack(Heard(200, None, body)) == ""
 
 
 @pytest.mark.parametrize("body", [b"{}", DRAIN])
 def test_the_header_is_enough(body: bytes) -> None:
-    assert doubt(Heard(202, None, body, None, "fsync")) == ""
+    assert not_an_ack(Heard(202, None, body, None, "fsync")) == ""
 
 
 def test_every_kind_is_acknowledged_with_the_header(shared_server: RunningServer) -> None:
@@ -83,7 +83,7 @@ def test_every_kind_is_acknowledged_with_the_header(shared_server: RunningServer
             chunked = http.post(path, content=iter([sent.request.content]))
             assert (chunked.status_code, bool(chunked.headers["forebay-durability"])) == (sent.status_code, True), path
             for answer in (sent, chunked):
-                assert doubt(Heard(answer.status_code, None, answer.content)) == "", "its body alone is enough"
+                assert not_an_ack(Heard(answer.status_code, None, answer.content)) == "", "its body alone is enough"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -12,8 +12,7 @@ import pytest
 from client.proxy import Answer, Request, Scripted, accepted, scripted
 from forebay.client import Client, Rejection
 from forebay.client.client import BATCH_EVENTS
-from forebay.client.refusal import split
-from forebay.client.verdict import Verdict
+from forebay.client.results import BatchResult, split
 from forebay.server.http.tokens import TokenStore
 from support.harness import RunningServer, wait_for
 
@@ -109,11 +108,11 @@ def test_bad_analytics_events_cost_one_request(shared_server: RunningServer) -> 
 
 def test_where_a_part_is_split() -> None:
     events = [json.dumps({"project_id": name}).encode() for name in "abba"]
-    forbidden = Verdict(whole="403: x", index=1, splits=True, status=403)
+    forbidden = BatchResult(status=403, reason="x", index=1)
     assert split(forbidden, events).refused == [(1, 3)]
     assert set(split(forbidden, events).cuts) - {0, 4} == {1, 3}
     # What has no project is asked about alone.
     others = [b"{}"] * 4
-    assert (split(forbidden, others).cuts, split(forbidden, others).refused) == ([1, 2], [])
-    assert split(Verdict(whole="400: x", index=2, splits=True, status=400), events).cuts == [2, 3]
-    assert split(Verdict(whole="413: x", splits=True, status=413), events).cuts == [2]
+    assert (split(forbidden, others).cuts, split(forbidden, others).refused) == ({1, 2}, [])
+    assert split(BatchResult(status=400, reason="x", index=2), events).cuts == {2, 3}
+    assert split(BatchResult(status=413, reason="x"), events).cuts == {2}

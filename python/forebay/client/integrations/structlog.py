@@ -9,8 +9,8 @@ from typing import Any
 from forebay.client.async_client import AsyncClient
 from forebay.client.client import Client
 from forebay.client.clock import local_or_utc, written
-from forebay.client.failure import failure
-from forebay.client.outlet import Outlet
+from forebay.client.integrations.exceptions import failure
+from forebay.client.integrations.log_sink import LogSink
 from forebay.client.value import Plain
 
 DATE_CHARACTERS = len("2024-05-31")
@@ -34,12 +34,12 @@ class StructlogProcessor:
     """
 
     def __init__(self, client: Client | AsyncClient) -> None:
-        self._outlet = Outlet(client)
+        self._sink = LogSink(client)
         self.failures = 0
         self.last_error = ""
 
     def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        if self._outlet.is_open:
+        if self._sink.is_open:
             try:
                 self._hand_over(method, event)
             except Exception as error:
@@ -58,7 +58,7 @@ class StructlogProcessor:
             del fields["timestamp"]
         if (found := _exception(fields.pop("exc_info", None))) is not None:
             fields["exception"] = found
-        self._outlet.log(message, level.lower() or "info", moment, fields or None)
+        self._sink.log(message, level.lower() or "info", moment, fields or None)
 
 
 def _moment(given: Any) -> str | None:
@@ -71,7 +71,7 @@ def _moment(given: Any) -> str | None:
 
 
 def _exception(given: Any) -> dict[str, str] | None:
-    """As structlog takes `exc_info`: an exception, the three of `sys.exc_info`, or True for the one being handled."""
+    """Takes what structlog takes as `exc_info`: an exception, the three of `sys.exc_info`, or True."""
     if isinstance(given, tuple) and len(given) == 3:
         given = given[1]
     elif given is True:

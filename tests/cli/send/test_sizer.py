@@ -2,7 +2,7 @@ import json
 
 from forebay.cli.send import Batch, Line, Refused
 from forebay.cli.send.batches import BATCH_EVENTS
-from forebay.cli.send.division import ALIKE, Division, remaining
+from forebay.cli.send.sizer import ALIKE, BatchSizer, remaining
 from support.harness import event
 
 
@@ -15,24 +15,24 @@ class RateLimiter:
 
     def __init__(self, bad: set[int], *, names: bool, status: int = 400) -> None:
         self.bad, self.names, self.status = bad, names, status
-        self.division = Division()
+        self.sizer = BatchSizer()
         self.requests = self.sent = 0
         self.stored: list[int] = []
         self.rejected: list[int] = []
 
     def send(self, lines: list[Line]) -> None:
         while lines:
-            part = Batch(lines[: self.division.size])
+            part = Batch(lines[: self.sizer.size])
             self.requests += 1
             self.sent += len(part.lines)
             index = next((i for i, line in enumerate(part.lines) if line.number in self.bad), None)
             if index is None:
                 self.stored += [line.number for line in part.lines]
                 lines = lines[len(part.lines) :]
-                self.division.accepted()
+                self.sizer.accepted()
                 continue
             refusal = Refused(self.status, index if self.names else None, "no")
-            rejections = self.division.refused(lines, part, refusal)
+            rejections = self.sizer.refused(lines, part, refusal)
             self.rejected += [rejection.line.number for rejection in rejections]
             lines = remaining(lines, rejections)
 

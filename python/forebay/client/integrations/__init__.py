@@ -1,0 +1,1 @@
+"""Hand the events of logging libraries to a client."""

@@ -1,0 +1,167 @@
+"""A batch in a file of its own.
+
+Each line begins with the CRC-32 of the rest, in hexadecimal:
+
+    1a2b3c4d forebay-spool 2 drain    the first: the version of the format, and the endpoint
+    5e6f7081 {"project_id":"org", …}  an event
+    92a3b4c5 cut 17                   the batch is sent in parts, split before event 17
+    d6e7f809 settled 0 17             events 0 to 16 are dealt with
+
+Events are JSON objects of one line, so that the next whole line is found after damage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forebay.client.batch import Batch
+from forebay.client.endpoint import endpoint_of
+
+if TYPE_CHECKING:
+    from forebay.client.spool.directory import LockedDirectory
+
+SUFFIX = ".batch"
+VERSION = b"2"
+
+_FAMILY = b"forebay-spool"
+_crc32 = zlib.crc32
+
+LINE_BYTES = len("1a2b3c4d \n")
+"""Bytes that an event takes beside its JSON."""
+
+
+def pack(payload: bytes) -> bytes:
+    return b"%08x %b\n" % (_crc32(payload), payload)
+
+
+def unpack(text: bytes) -> tuple[list[bytes], bytes]:
+    """Returns the whole lines, and everything that is none."""
+    found, bad = [], []
+    for line in io.BytesIO(text):
+        payload = line[9:-1]
+        if line == pack(payload):
+            found.append(payload)
+        else:
+            bad.append(line)
+    return found, b"".join(bad)
+
+
+class BatchFile:
+    """One thread at a time changes it, which the queue's lock sees to; any may `sync` and `read`. The file is open
+    while events are added."""
+
+    __slots__ = ("_descriptor", "_written", "directory", "path", "size", "synced")
+
+    def __init__(self, directory: LockedDirectory, path: Path, size: int = 0) -> None:
+        self.directory = directory
+        self.path = path
+        self.size = size
+        """Committed length; bytes beyond it are ignored."""
+        self.synced = 0
+        """Bytes that are known to be on the disk."""
+        self._written = size
+        """Length as far as it is known; -1 while a write is under way, or after one that failed."""
+        self._descriptor = -1
+
+    @classmethod
+    def create(cls, directory: LockedDirectory, path: Path, endpoint: str) -> BatchFile:
+        """Raises OSError."""
+        made = cls(directory, path)
+        # Events are nobody else's.
+        made._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            made.append(pack(b"%b %b %b" % (_FAMILY, VERSION, endpoint.encode())))
+        except BaseException:
+            made.remove()
+            raise
+        return made
+
+    def append(self, text: bytes) -> None:
+        """Raises OSError, and then nothing of the text is there."""
+        descriptor = self._descriptor
+        if self._written != self.size:
+            os.ftruncate(descriptor, self.size)
+        self._written = -1
+        rest = text
+        try:
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        except OSError:
+            os.ftruncate(descriptor, self.size)
+            raise
+        self._written = self.size = self.size + len(text)
+
+    def note(self, *words: object) -> None:
+        """Appends a line to a closed batch. Raises OSError."""
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            self.append(pack(" ".join(map(str, words)).encode()))
+        finally:
+            self.close()
+
+    def sync(self) -> None:
+        """Writes what was appended to the disk. Raises OSError."""
+        end = self.size
+        if self.synced >= end:
+            return
+        with contextlib.suppress(FileNotFoundError):  # it is settled
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+        self.synced = max(self.synced, end)
+
+    def read(self) -> list[bytes]:
+        """Returns the events. Raises OSError."""
+        return [payload for payload in unpack(self.path.read_bytes())[0] if payload.startswith(b"{")]
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    def remove(self) -> None:
+        """Raises OSError."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+
+def recover(directory: LockedDirectory, path: Path) -> tuple[Batch | None, bytes]:
+    """Reads the batch that another process left, None when it has no events, and what of its file is damaged.
+
+    Raises:
+        ValueError: the file is of another version.
+        OSError: it cannot be read.
+    """
+    text = path.read_bytes()
+    lines, damaged = unpack(text)
+    family, version, name = (*(lines[0] if lines else b"").split(b" "), b"", b"")[:3]
+    if family != _FAMILY:
+        # Without its first line nothing tells where a batch goes.
+        return None, text
+    if version != VERSION:
+        raise ValueError(f"{path.name} is of version {version.decode()}, this reads {VERSION.decode()}")
+    batch = Batch(endpoint_of(name.decode()), 0.0, BatchFile(directory, path, len(text)))
+    batch.events, batch.key = None, key_of(path)
+    for payload in lines[1:]:
+        match payload.split(b" "):
+            case [b"cut", at]:
+                batch.cuts.add(int(at))
+            case [b"settled", start, end]:
+                batch.settled.add((int(start), int(end)))
+            case _:
+                batch.count += 1
+    batch.left = batch.count - sum(end - start for start, end in batch.settled)
+    return batch, damaged
+
+
+def key_of(path: Path) -> str:
+    """Returns a batch's idempotency key. It follows from the file's place, so that whoever sends the batch sends it
+    under the same one."""
+    return f"{path.parent.name.rpartition('-')[2]}-{int(path.stem)}"

@@ -1,0 +1,350 @@
+"""A store whose events are in files as well.
+
+Each process has a directory of its own within the spool, with a file for each batch, and holds a lock (`flock`) there
+that goes with the process, however that ends. So any number of processes, forked workers too, share one spool; the
+directory of a process that is gone is adopted by whoever looks next.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from forebay.client.batch import Batch
+from forebay.client.queue import Limits, Queue, Store
+from forebay.client.spool.batch_file import LINE_BYTES, SUFFIX, BatchFile, key_of, pack, recover
+from forebay.client.spool.directory import LOCK, MAKING, LockedDirectory
+from forebay.client.spool.worker import SpoolWorker
+from forebay.client.stats import SpoolStats
+
+CORRUPT = ".corrupt"
+
+OPEN_FILES = 64
+"""Batches that are open at a time, of as many streams: each takes a descriptor, of the 1024 that a process has by
+default."""
+
+ADOPTED_DIRECTORIES = 32
+"""Directories of other processes that are taken over at a time, for the same reason: there may be thousands. The next
+ones follow when half of these are delivered."""
+
+MAKING_SECONDS = 60.0
+"""A directory is made within milliseconds; one that is still being made after this belongs to nobody."""
+
+
+class SpoolStore(Store):
+    """Bounded by the bytes of its files; closed batches beyond the limits' `bytes` are only there. What others left is
+    sent first, and takes no room.
+
+    Why an event is stored once, whatever ends the process: nothing is added to a batch once it is closed, which is
+    before it is sent. So whoever finds its file makes the same body of it, and its key follows from the file's name.
+    Before a batch is sent for the first time its file is synced, so that this holds for the end of the machine as well:
+    there is no batch at the server that the file does not have whole. What is settled is removed or noted, unsynced: a
+    note that is lost costs a request that the server recognises, as long as its window for keys has not passed.
+    """
+
+    overhead = LINE_BYTES
+    is_roomy = True
+    max_open = OPEN_FILES
+
+    def __init__(self, limits: Limits, directory: Path, max_bytes: int, *, always: bool = False) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.limits = limits
+        self.always = always
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._reset()
+
+    def _reset(self) -> None:
+        self.stats = SpoolStats()
+        self._queue: Queue | None = None
+        self._worker = SpoolWorker(self._sync_all, self._search)
+        self._directories: dict[LockedDirectory, None] = {}
+        """Its own and those that it has adopted."""
+        self._own: LockedDirectory | None = None
+        self._own_bytes = 0
+        """In files of this process. What others left was within their limits, and takes no room from it."""
+        self._in_memory = 0
+        """Bytes of closed batches that are held in memory, too."""
+        self._begun = self._created = self._named = 0
+        self._unremoved: list[BatchFile] = []
+        """Files of settled batches that could not be removed."""
+        self._more = False
+        """There may be directories of others that are not taken over yet."""
+
+    def _failed(self, what: str, error: OSError) -> bool:
+        self.stats.errors += 1
+        self.stats.last_error = f"{what}: {error.strerror or error}"
+        return False
+
+    # Writing
+
+    def has_room(self, events: int, size: int) -> bool:
+        # An event that is larger than the whole bound goes when nothing else of this process waits.
+        return self._own_bytes + size <= self._max_bytes or self._own is None or not self._own.batches
+
+    def begin(self, batch: Batch) -> bool:
+        self._start_worker()
+        try:
+            if self._own is None:
+                # In the order of their making.
+                name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
+                self._own = LockedDirectory.create(self._directory / name)
+                self._directories[self._own] = None
+            self._begun += 1
+            path = self._own.path / f"{self._begun:08d}{SUFFIX}"
+            batch.file = BatchFile.create(self._own, path, batch.endpoint.name)
+            self._created += 1
+        except OSError as error:
+            return self._failed("the spool cannot be written", error)
+        self._own.batches[batch] = None
+        self._grown(batch.file.size)
+        return True
+
+    def _grown(self, size: int, *, adopted: bool = False) -> None:
+        self.stats.bytes += size
+        if not adopted:
+            self._own_bytes += size
+
+    def append(self, batch: Batch, events: Sequence[bytes], size: int) -> bool:
+        try:
+            batch.file.append(pack(events[0]) if len(events) == 1 else b"".join(map(pack, events)))  # type: ignore[union-attr]
+        except OSError as error:
+            return self._failed("the spool cannot be written", error)
+        self._own_bytes += size
+        self.stats.bytes += size
+        batch.events += events  # type: ignore[operator]
+        if not self._worker.dirty:
+            self._worker.mark_dirty()
+        return True
+
+    def seal(self, batch: Batch) -> None:
+        file = _file(batch)
+        file.close()
+        batch.key = key_of(file.path)
+        if self._in_memory + batch.size > self.limits.bytes:
+            batch.events = None
+        else:
+            self._in_memory += batch.size
+
+    def sync(self, batch: Batch | None = None) -> bool:
+        try:
+            if self._own is not None and self._named < self._created:
+                created = self._created
+                self._own.sync()
+                self._named = created
+            if batch is not None:
+                _file(batch).sync()
+                return True
+            for one in list(self._own.batches) if self._own is not None else ():
+                _file(one).sync()
+        except OSError as error:
+            return self._failed("the spool cannot be synced", error)
+        return True
+
+    def _sync_all(self) -> None:
+        self.sync()
+
+    # Settling
+
+    def discard(self, batch: Batch) -> None:
+        self._remove(batch)
+
+    def drop_oldest(self, batch: Batch) -> int:
+        """Drops the whole batch, for its file."""
+        if not batch.key:
+            return 0
+        dropped, batch.left = batch.left, 0
+        self._remove(batch)
+        return dropped
+
+    def settle(self, batch: Batch, start: int, end: int) -> None:
+        if batch.left:
+            self._note(batch, "settled", start, end)
+        else:
+            self._remove(batch)
+
+    def cut(self, batch: Batch, indices: Iterable[int]) -> None:
+        for index in sorted(indices):
+            self._note(batch, "cut", index)
+
+    def _note(self, batch: Batch, *words: object) -> None:
+        file = _file(batch)
+        before = file.size
+        if batch not in file.directory.batches:
+            return  # it was given up, and is whoever's who adopts it
+        try:
+            file.note(*words)
+        except OSError as error:
+            self._failed("the spool cannot be written", error)
+        self._grown(file.size - before, adopted=file.directory.adopted)
+
+    def _remove(self, batch: Batch) -> None:
+        file = _file(batch)
+        directory = file.directory
+        if batch not in directory.batches:
+            return  # it was given up, and is whoever's who adopts it
+        del directory.batches[batch]
+        if batch.key and batch.events is not None:
+            self._in_memory -= batch.size
+        self._unremoved.append(file)
+        self._remove_settled()
+        if self._more and self._adopted * 2 <= ADOPTED_DIRECTORIES:
+            self._worker.search_soon()
+
+    @property
+    def _adopted(self) -> int:
+        return sum(directory.adopted for directory in list(self._directories))
+
+    def _remove_settled(self) -> None:
+        for file in list(self._unremoved):
+            try:
+                file.remove()
+            except OSError as error:
+                self._failed("a finished file cannot be removed", error)
+                return
+            self._unremoved.remove(file)
+            directory = file.directory
+            self._grown(-file.size, adopted=directory.adopted)
+            if (
+                directory.adopted
+                and not directory.batches
+                and directory not in [one.directory for one in self._unremoved]
+            ):
+                self._give_up(directory)
+
+    def _give_up(self, directory: LockedDirectory) -> None:
+        self._directories.pop(directory, None)
+        try:
+            directory.close()
+        except OSError as error:
+            self._failed("a directory of the spool cannot be given up", error)
+
+    # What others left
+
+    def start(self, queue: Queue) -> None:
+        self._queue = queue
+        self._start_worker()
+
+    def _start_worker(self) -> None:
+        try:
+            if self._queue is not None:
+                self._worker.start()
+        except RuntimeError as error:
+            # The files outlive the process without it, too.
+            self.stats.last_error = str(error)
+
+    @property
+    def searching(self) -> bool:  # type: ignore[override]
+        return not self._worker.stopped and (self._more or not self._worker.has_searched)
+
+    def search(self) -> None:
+        self._worker.search_soon()
+
+    def orphans(self) -> list[Path]:
+        """Returns the directories that are not this process's, oldest first. Raises OSError."""
+        mine = {directory.path for directory in list(self._directories)}
+        found = []
+        for path in sorted(path for path in self._directory.iterdir() if path.is_dir() and path not in mine):
+            if path.suffix != MAKING:
+                found.append(path)
+                continue
+            # Cut off between its making and its naming: there is nothing in it. One that is being made may not be
+            # locked yet, so its age decides.
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > MAKING_SECONDS:
+                    (path / LOCK).unlink(missing_ok=True)
+                    path.rmdir()
+        return found
+
+    def _search(self) -> None:
+        """Adopts what processes that are gone have left, the oldest first, as far as there may be so many directories.
+        On the worker's thread."""
+        queue, more = self._queue, False
+        if queue is None:
+            return
+        with queue.lock:
+            # Once more, should an earlier removal have failed.
+            self._remove_settled()
+        try:
+            for path in self.orphans():
+                if more := self._adopted >= ADOPTED_DIRECTORIES:
+                    break
+                if self._worker.stopped:
+                    return
+                if (directory := LockedDirectory.adopt(path)) is not None:
+                    # Known from now on, so that the child of a fork closes it.
+                    self._directories[directory] = None
+                    self._adopt(queue, directory)
+        except OSError as error:
+            self._failed("the spool cannot be read", error)
+        with queue.lock:
+            self._more = more
+            self._worker.has_searched = True
+            queue.adopt(())
+
+    def _adopt(self, queue: Queue, directory: LockedDirectory) -> None:
+        batches: list[Batch] = []
+        size = damaged = 0
+        try:
+            for path in sorted(directory.path.glob(f"*{SUFFIX}")):
+                batch, bad = recover(directory, path)
+                if bad:
+                    damaged += len(bad)
+                    _put_aside(self._directory / f"{directory.path.name}-{path.stem}{CORRUPT}", bad)
+                if batch is not None and batch.left > 0:
+                    batches.append(batch)
+                    size += _file(batch).size
+                else:
+                    path.unlink()
+        except (ValueError, OSError) as error:
+            self.stats.errors += 1
+            self.stats.last_error = f"{directory.path.name} is left as it is: {error}"
+            batches = []
+        with queue.lock:
+            self.stats.corrupt_bytes += damaged
+            if damaged:
+                self.stats.last_error = f"{directory.path.name}: {damaged} damaged bytes were put aside"
+            if not batches or self._worker.stopped:
+                self._give_up(directory)
+                return
+            directory.batches = dict.fromkeys(batches)
+            self._grown(size, adopted=True)
+            queue.adopt(batches)
+
+    # The end
+
+    def stop(self) -> None:
+        self._worker.stop()
+        self.sync()
+
+    def close(self) -> None:
+        self._remove_settled()
+        for directory in list(self._directories):
+            directory.batches.clear()
+            self._give_up(directory)
+
+    def reinit_after_fork(self) -> None:
+        for directory in list(self._directories):
+            directory.forget()
+        queue, stopped = self._queue, self._worker.stopped
+        self._reset()
+        self._queue = queue
+        if stopped:
+            self._worker.stop()
+
+
+def _file(batch: Batch) -> BatchFile:
+    assert batch.file is not None  # noqa: S101
+    return batch.file
+
+
+def _put_aside(path: Path, damaged: bytes) -> None:
+    """Keeps damaged bytes on the disk, whole each time that they are found. Raises OSError."""
+    with path.open("wb") as file:
+        file.write(damaged)
+        file.flush()
+        os.fsync(file.fileno())
