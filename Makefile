@@ -54,7 +54,7 @@ static: $(VENV)/.tools
 	$(BIN)/ruff check python tests examples bench
 	$(BIN)/ruff format --check python tests examples bench
 	$(BIN)/mypy
-	$(BIN)/mypy --config-file pyproject.toml tests
+	$(BIN)/mypy --config-file pyproject.toml tests examples
 	cargo clippy --workspace --all-targets -- -D warnings
 
 docs: build ## docs/configuration.md, from the table of settings

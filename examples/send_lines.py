@@ -65,12 +65,16 @@ def deliver(events: list[dict[str, str]]) -> None:
             if error.code != 429 and error.code < 500:
                 print(error.read().decode(), file=sys.stderr)
                 raise
-            wait, failure = float(error.headers.get("Retry-After") or 1), error
+            pause(float(error.headers.get("Retry-After") or 1), deadline, error)
         except OSError as error:
-            wait, failure = min(2**attempt / 10, 10), error
-        if time.monotonic() + wait > deadline:
-            raise failure
-        time.sleep(wait)
+            pause(min(2**attempt / 10, 10), deadline, error)
+
+
+def pause(seconds: float, deadline: float, failure: OSError) -> None:
+    """Waits before the next try; raises `failure` where that would be too late."""
+    if time.monotonic() + seconds > deadline:
+        raise failure
+    time.sleep(seconds)
 
 
 def batches(lines: Iterable[str]) -> Iterable[list[dict[str, str]]]:
