@@ -120,17 +120,6 @@ def test_an_example_prints_what_stands_below_it_and_its_events_arrive(
     ]
 
 
-def test_the_readme_s_example_runs(server: RunningServer, tmp_path: Path) -> None:
-    readme = (ROOT / "README.md").read_text()
-    (text,) = [text for title, text in SECTION.findall(readme) if title == "Sending from Python"]
-    ((program, _),) = EXAMPLE.findall(text)
-    before = counts(server)
-    (tmp_path / "example.py").write_text(program.replace(URL, server.url))
-    assert ran(server, [sys.executable, "-W", "error", "example.py"], tmp_path) == ""
-    after = counts(server)
-    assert [after[name] - before.get(name, 0) for name in ("logs", "events")] == [1, 1]
-
-
 def test_the_followed_file_arrives(server: RunningServer, tmp_path: Path) -> None:
     (text,) = [text for title, text in SECTION.findall(PAGE) if title.startswith("`forebay send --follow`")]
     (shell,) = SHELL.findall(text)

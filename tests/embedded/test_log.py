@@ -200,6 +200,16 @@ def test_keys_choose_the_partition(log: forebay.Log) -> None:
     assert set(receipt.partitions) == {0, 1}
 
 
+def test_a_stream_that_exists_is_left_as_it_is_where_that_is_ok(log: forebay.Log) -> None:
+    before = [(row.name, row.partitions, row.compression) for row in log.streams()]
+    log.create_stream("orders", partitions=7, exist_ok=True, compression="gzip")
+    assert [(row.name, row.partitions, row.compression) for row in log.streams()] == before
+    log.create_stream("fresh", partitions=3, exist_ok=True)
+    assert len(next(stream for stream in log.streams() if stream.name == "fresh").partitions) == 3
+    with pytest.raises(errors.InvalidRequest):
+        log.create_stream("orders", exist_ok=True, compression="none of these")
+
+
 def test_errors_have_their_classes(log: forebay.Log, tmp_path: Path) -> None:
     with pytest.raises(errors.StreamNotFound, match="nothing"):
         log.append("nothing", 1)

@@ -17,7 +17,7 @@ from forebay.embedded.consumer import Consumer
 from forebay.embedded.options import Durability, check_options
 from forebay.embedded.records import Records
 from forebay.embedded.times import TimeUnit, microseconds
-from forebay.errors import Closed, InvalidRequest
+from forebay.errors import Closed, InvalidRequest, StreamAlreadyExists
 
 if TYPE_CHECKING:
     import numpy
@@ -226,15 +226,25 @@ class Log:
         )
         return [records for records in batches if records]
 
-    def create_stream(self, name: str, *, partitions: int = 1, **options: Unpack[StreamOptions]) -> None:
+    def create_stream(
+        self, name: str, *, partitions: int = 1, exist_ok: bool = False, **options: Unpack[StreamOptions]
+    ) -> None:
         """Creates a stream; it is durable when this returns. `StreamOptions` says what can be chosen.
 
+        Args:
+            exist_ok: a stream of that name is left as it is, whatever its partitions and options are.
+
         Raises:
-            StreamAlreadyExists, InvalidRequest
+            StreamAlreadyExists: there is one, and `exist_ok` is false.
+            InvalidRequest
             StreamLimitReached: there are `max_streams` streams, or `max_partitions` partitions.
             Forbidden: the name is one that the engine keeps for itself.
         """
-        self._engine.create_stream(name, partitions, {**options})
+        try:
+            self._engine.create_stream(name, partitions, {**options})
+        except StreamAlreadyExists:
+            if not exist_ok:
+                raise
 
     def alter_stream(self, name: str, **options: Unpack[StreamOptions]) -> None:
         """Changes what `create_stream` takes, but for the partitions; durable when this returns.

@@ -1,0 +1,156 @@
+"""README.md and docs/quickstart.md, pasted as they stand into an interactive bash and zsh on a terminal of its own.
+
+A document's blocks marked `sh` go into a shell in one paste, in their order, while a server runs in the same directory.
+The block `make serve` is what starts it: what `make` builds before is left out, since the tests run on what is built,
+and the recipe of the Makefile is run as it stands. The port 8080, which may be taken here, is the only text that is
+changed. `.venv` has the Python and the package of the tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from forebay.server.process import clean_environment
+from support.harness import COMMAND_SECONDS, wait_for
+from support.terminal import SHELLS, Shell
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RECIPE = re.compile(r"^serve:.*\n((?:\t.*\n)+)", re.MULTILINE)
+SERVE = "make serve\n"
+DONE = "everything was pasted"
+
+
+def blocks(document: str) -> list[tuple[str, str]]:
+    """The language and the text of each block."""
+    return BLOCK.findall((ROOT / document).read_text())
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def executable(path: Path, script: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture(params=list(SHELLS))
+def shell(request: pytest.FixtureRequest) -> str:
+    name = str(request.param)
+    if shutil.which(name) is None:
+        if os.environ.get("SHELL_TESTS") == "required":
+            pytest.fail(f"there is no {name}, and SHELL_TESTS is 'required'")
+        pytest.skip(f"there is no {name}; .ci/run installs it")
+    return name
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory like that of a checkout where `make serve` was run once."""
+    executable(tmp_path / ".venv/bin/python", f'exec {sys.executable} "$@"')
+    executable(tmp_path / ".venv/bin/forebay", f'exec {sys.executable} -m forebay "$@"')
+    [recipe] = RECIPE.findall((ROOT / "Makefile").read_text())
+    command = recipe.replace("$(BIN)", ".venv/bin").strip()
+    assert "\n" not in command
+    assert "$(" not in command, "the recipe uses a variable that this test does not know"
+    executable(tmp_path / "bin/make", f'[ "$*" = serve ] || exit 2\nFOREBAY_PORT=$TEST_PORT exec {command}')
+    return tmp_path
+
+
+@contextlib.contextmanager
+def served(place: Path, port: int) -> Iterator[None]:
+    """What `make serve` starts."""
+    environment = clean_environment() | {"TEST_PORT": str(port)}
+    log = place / "server.log"
+    with (
+        log.open("wb") as file,
+        subprocess.Popen([place / "bin/make", "serve"], cwd=place, env=environment, stdout=file, stderr=file) as server,
+    ):
+        try:
+            wait_for("the server", lambda: '"serving"' in log.read_text() or server.poll() is not None, COMMAND_SECONDS)
+            assert server.poll() is None, log.read_text()
+            yield
+        finally:
+            server.kill()
+
+
+def asked(place: Path, port: int, path: str) -> Any:
+    headers = {"authorization": f"Bearer {(place / 'data/token').read_text().strip()}"}
+    return httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, trust_env=False).raise_for_status().json()
+
+
+def pasted(place: Path, port: int, shell: str, document: str, *, marked: bool = True) -> str:
+    """What a terminal shows after all of `document` was pasted at once; no command may have failed."""
+    text = "".join(block for language, block in blocks(document) if language == "sh" and block != SERVE)
+    text = text.replace(":8080", f":{port}")
+    terminal = Shell(shell, place)
+    try:
+        # In two pieces, so that the paste itself does not show it.
+        terminal.paste(text + f"echo {DONE[:10]}''{DONE[10:]}", marked=marked)
+        terminal.wait_for(DONE.encode())
+        assert terminal.failed() == "", terminal.text()
+        return terminal.text()
+    finally:
+        terminal.close()
+
+
+def totals(place: Path, port: int) -> dict[str, int]:
+    rows = asked(place, port, "/api/v1/streams")["streams"]
+    return {row["name"]: row["totalMessages"] for row in rows if row["totalMessages"]}
+
+
+def test_the_readme(place: Path, shell: str) -> None:
+    assert next(block for language, block in blocks("README.md") if language == "sh") == SERVE
+    port = free_port()
+    with served(place, port):
+        shown = pasted(place, port, shell, "README.md")
+        for language, output in blocks("README.md"):
+            if language == "":
+                for line in filter(None, output.splitlines()):
+                    assert line in shown
+        assert "{'id': 1}" in shown
+        assert totals(place, port) == {"logs": 2, "events": 1}
+        # Again, as somebody does who comes back to the page, on a terminal that does not mark pastes.
+        assert "{'id': 1}" in pasted(place, port, shell, "README.md", marked=False)
+        assert totals(place, port) == {"logs": 4, "events": 2}
+
+
+def test_a_command_that_fails_is_noticed(place: Path, shell: str) -> None:
+    terminal = Shell(shell, place)
+    try:
+        terminal.paste("true\n[ 1 = 2 ]\nls nowhere || true\necho en''d")
+        terminal.wait_for(b"end")
+        wait_for("the note", lambda: terminal.failed().count("status 1\n") == 1)
+        assert len(terminal.failed().splitlines()) == 1
+    finally:
+        terminal.close()
+
+
+def test_the_quickstart(place: Path, shell: str) -> None:
+    port = free_port()
+    with served(place, port):
+        shown = pasted(place, port, shell, "docs/quickstart.md")
+        assert totals(place, port) == {"orders": 3, "events": 1 + 6000, "analytics": 1}
+        [group] = asked(place, port, "/api/v1/consumers")["consumers"]
+        assert (group["consumerGroup"], group["lag"]) == ("billing", 0)
+        assert json.loads((place / "commit.json").read_text())["memberId"] == "a"
+    assert '"error"' not in shown
+    assert "event: " not in shown
+    assert '{"amount":1200}' in shown
+    assert "shop: ingest; projects org-xyz;" in shown
