@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.harness import RunningServer
+from support.harness import RunningServer, run, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -35,11 +35,22 @@ def docs(page: Any, running: RunningServer) -> Any:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{running.url}/docs")
-    page.fill("#token", running.first_token())
-    page.click("#access button")
+    load(page, running.first_token())
     page.wait_for_selector("#routes details")
     yield page
     assert not errors
+
+
+def load(page: Any, token: str) -> None:
+    page.fill("#token", token)
+    page.click("#access button")
+
+
+def made(running: RunningServer, *roles: str) -> str:
+    """A new token."""
+    options = [option for role in roles for option in ("--role", role)]
+    ended = run("token", "create", "--name", "-".join(roles), *options, "--data-dir", running.data_dir)
+    return ended.stdout.strip()
 
 
 def entry(docs: Any, words: str) -> Any:
@@ -87,3 +98,107 @@ def test_the_documents_own_bounds_are_exact(docs: Any) -> None:
     assert "9223372036854775807" in text
     assert "9223372036854775808" not in text
     assert "9223372036854776000" not in text
+
+
+def test_bounds_are_exact_in_browsers_that_do_not_tell_how_a_number_was_written(
+    page: Any, running: RunningServer
+) -> None:
+    page.add_init_script(
+        "const real = JSON.parse; delete JSON.rawJSON;"
+        "JSON.parse = (text, reviver) => real(text, reviver && ((name, value) => reviver(name, value)));"
+    )
+    page.goto(f"{running.url}/docs")
+    load(page, running.first_token())
+    page.wait_for_selector("#routes details")
+    assert "≤ 9223372036854775807" in entry(page, "get /api/v1/streams/{name}/records ").text_content()
+    program = "written(parse('[9223372036854775807,-9223372036854775808,1.50,\"9223372036854775807\",7,1e30]'))"
+    assert page.evaluate(program) == '[9223372036854775807,-9223372036854775808,1.5,"9223372036854775807",7,1e+30]'
+
+
+@pytest.mark.parametrize("path", ["/", "/docs/"])
+def test_what_people_type_leads_to_the_page(page: Any, running: RunningServer, path: str) -> None:
+    page.goto(running.url + path)
+    assert page.url == f"{running.url}/docs"
+    load(page, running.first_token())
+    page.wait_for_selector("#routes details")
+
+
+def test_the_page_says_which_token_it_needs_and_what_is_wrong_with_one(page: Any, running: RunningServer) -> None:
+    page.goto(f"{running.url}/docs")
+    assert "a token with the role read" in page.text_content("#access")
+    for token, words in (
+        ("", "The server asks for a token. The first one is in"),
+        ("fby_mistyped", "does not know this token"),
+        (made(running, "ingest"), "lacks the role read"),
+    ):
+        wait_for(words, lambda token=token, words=words: (load(page, token), words in page.text_content("#state"))[1])
+        assert "{" not in page.text_content("#state")
+    page.route("**/openapi.json", lambda route: route.fulfill(status=502, body="<b>bad gateway</b>"))
+    load(page, running.first_token())
+    page.wait_for_function("document.getElementById('state').textContent.includes('502: <b>bad gateway</b>')")
+    page.unroute("**/openapi.json")
+    page.route("**/openapi.json", lambda route: route.abort())
+    load(page, running.first_token())
+    page.wait_for_function("document.getElementById('state').textContent.startsWith('No answer: ')")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "identity"])
+def test_a_body_goes_in_the_coding_that_was_chosen(docs: Any, coding: str) -> None:
+    form = entry(docs, "post /v1/drain ")
+    choices = form.locator("select").evaluate_all("all => all.map((one) => [...one.options].map((o) => o.value))")
+    assert ["", "identity", "gzip", "deflate"] in choices, "zstd is nothing that a browser can make"
+    form.locator("form tr", has=docs.locator('code:text-is("Content-Encoding")')).locator("select").select_option(
+        coding
+    )
+    assert "202 in " in sent(form)
+
+
+def test_a_deletion_is_asked_about(docs: Any, running: RunningServer) -> None:
+    running.post("/api/v1/streams", {"name": "doomed"}).raise_for_status()
+    asked: list[str] = []
+    answers = iter((False, True))
+    docs.on(
+        "dialog", lambda dialog: (asked.append(dialog.message), dialog.accept() if next(answers) else dialog.dismiss())
+    )
+    form = entry(docs, "delete /api/v1/streams/{name} ")
+    form.locator("form input").first.fill("doomed")
+    form.locator("form button").click()
+    wait_for("the question", lambda: bool(docs.evaluate("1")) and len(asked) == 1)
+    assert form.locator("form pre").is_hidden()
+    assert "200 in " in sent(form, name="doomed")
+    assert asked == ["DELETE /api/v1/streams/doomed\n\nWhat this deletes cannot be brought back."] * 2
+    with running.client() as client:
+        assert client.get("/api/v1/streams/doomed").status_code == 404
+
+
+def test_groups_without_an_entry_are_hidden(docs: Any) -> None:
+    groups = docs.locator("#routes h2")
+    assert groups.count() > 3
+    docs.fill("#filter", "post /v1/drain")
+    assert [group for group in groups.all_text_contents() if docs.locator(f'h2:text-is("{group}")').is_visible()] == [
+        "drain"
+    ]
+    assert docs.locator("#schemas h2").is_hidden()
+    docs.fill("#filter", "nothing has this")
+    assert docs.locator("#nothing").is_visible()
+    docs.fill("#filter", "")
+    assert all(docs.locator(f'h2:text-is("{group}")').is_visible() for group in groups.all_text_contents())
+    assert docs.locator("#nothing").is_hidden()
+
+
+def test_it_fits_on_a_telephone(docs: Any) -> None:
+    """Nothing is wider than the page, with every route and schema opened."""
+    docs.set_viewport_size({"width": 390, "height": 844})
+    docs.evaluate("document.querySelectorAll('details').forEach((entry) => { entry.open = true; })")
+    docs.wait_for_function(
+        "[...document.querySelectorAll('#routes details')].every((entry) => entry.querySelector('form'))"
+    )
+    sent(
+        docs.locator('details[data-words^="get /api/v1/streams/{name}/events "]'), name="orders", consumerGroup="small"
+    )
+    wide = docs.evaluate(
+        "[...document.querySelectorAll('body *')].filter((one) => one.getBoundingClientRect().right > 390.5)"
+        ".map((one) => one.outerHTML.slice(0, 200))"
+    )
+    assert wide == []
+    assert docs.evaluate("document.documentElement.scrollWidth") == 390

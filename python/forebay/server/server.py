@@ -92,9 +92,11 @@ async def _run(settings: Settings, engine: Engine, guarded: Authenticator, liste
     gateway.start()
     app.front = front = _front(app, listener, backend)
     try:
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         log.info(
             "serving",
-            url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+            url=url,
+            page=f"{url}/docs",
             data_dir=settings.data_dir,
             durability=settings.durability,
         )

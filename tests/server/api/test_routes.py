@@ -8,7 +8,7 @@ from forebay.server.http.body import MAX_BODY_BYTES
 from forebay.server.http.router import Role, Route
 from support.harness import RunningServer
 
-WITHOUT_TOKEN = {"/health", "/healthz", "/readyz", "/v1/healthz", "/", "/docs"}
+WITHOUT_TOKEN = {"/health", "/healthz", "/readyz", "/v1/healthz", "/", "/docs", "/docs/"}
 EVENTS = "/api/v1/streams/{name}/events"
 INGEST = {
     ("POST", path + batch) for path in (EVENTS, "/api/events", "/v1/analytics/track") for batch in ("", "/batch")

@@ -68,6 +68,23 @@ def test_the_page_is_whole_and_its_policy_lets_only_it_run(shared_server: Runnin
         assert policy[f"{tag}-src"] == f"'sha256-{digest}'"
 
 
+@pytest.mark.parametrize(("path", "status", "location"), [("/", 307, "docs"), ("/docs/", 308, "../docs")])
+def test_what_people_type_leads_to_the_page(
+    shared_server: RunningServer, path: str, status: int, location: str
+) -> None:
+    with shared_server.client() as client:
+        client.headers.pop("authorization", None)
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["location"], answer.content) == (status, location, b"")
+        assert client.get(path, follow_redirects=True).url == f"{shared_server.url}/docs"
+        assert client.head(path).status_code == status
+
+
+def test_the_start_s_log_line_names_the_page(shared_server: RunningServer) -> None:
+    [line] = [line for line in shared_server.log_lines() if line.get("event") == "serving"]
+    assert line["page"] == f"{shared_server.url}/docs"
+
+
 def test_the_page_needs_no_token_and_the_document_does(tmp_path_factory: pytest.TempPathFactory) -> None:
     with serving(tmp_path_factory.mktemp("docs") / "data", auth=True) as server, server.client() as client:
         client.headers.pop("authorization")

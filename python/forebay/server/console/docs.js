@@ -1,6 +1,8 @@
 "use strict";
 // Everything from the document or an answer is set as text, never as markup.
 
+// The content codings that a browser can make (Compression Streams); a server may take more.
+const BROWSER_CODINGS = ["gzip", "deflate"];
 const METHODS = ["get", "post", "put", "patch", "delete"];
 const SHOWN_CHARACTERS = 100000;
 const SHOWN_DEPTH = 100;
@@ -18,16 +20,24 @@ function make(tag, attributes, ...children) {
   return element;
 }
 
-// A bound of 64 bits is more than a JavaScript number has: it is kept as it was written, where the browser tells.
+// A whole number that a JavaScript number cannot hold, such as a bound of 64 bits, as it was written.
 class Exact {
   constructor(source) { this.source = source; }
   toString() { return this.source; }
-  toJSON() { return JSON.rawJSON ? JSON.rawJSON(this.source) : Number(this.source); }
+  toJSON() { return "\u0000exact " + this.source; }
 }
 
-function exact(name, value, context) {
-  const inexact = typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
-  return inexact && context && context.source ? new Exact(context.source) : value;
+// JSON.parse rounds whole numbers beyond 2^53. They are made objects before, by their tokens, and `Exact` after.
+function parse(text) {
+  const token = /"(?:[^"\\]|\\.)*"|-?\d+(\.\d+)?([eE][+-]?\d+)?/g;
+  const marked = text.replace(token, (part, fraction, exponent) =>
+    part[0] === '"' || fraction || exponent || Number.isSafeInteger(Number(part)) ? part : `{"\\u0000exact":"${part}"}`);
+  return JSON.parse(marked, (name, value) => (value && value["\u0000exact"] ? new Exact(value["\u0000exact"]) : value));
+}
+
+// Every value of a parsed document as JSON, with `Exact` numbers as they were written.
+function written(value, indent) {
+  return JSON.stringify(value, null, indent).replace(/"\\u0000exact (-?\d+)"/g, "$1");
 }
 
 function prose(text) {
@@ -48,8 +58,8 @@ function typeOf(schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
   const union = schema.anyOf || schema.oneOf;
   if (union) return union.map(typeOf).join(" | ");
-  if ("const" in schema) return JSON.stringify(schema.const);
-  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
+  if ("const" in schema) return written(schema.const);
+  if (schema.enum) return schema.enum.map((value) => written(value)).join(" | ");
   if (schema.type === "array") return typeOf(schema.items) + "[]";
   const bounds = [];
   for (const [name, sign] of [["minimum", "≥ "], ["maximum", "≤ "], ["minLength", "length ≥ "], ["maxLength", "length ≤ "]])
@@ -71,7 +81,7 @@ function example(given, depth = 0) {
     const entries = Object.entries(schema.properties || {}).filter(([name]) => (schema.required || []).includes(name));
     return depth > 6 ? {} : Object.fromEntries(entries.map(([name, inner]) => [name, example(inner, depth + 1)]));
   }
-  if (schema.type === "integer" || schema.type === "number") return Math.max(schema.minimum || 0, 0);
+  if (schema.type === "integer" || schema.type === "number") return schema.minimum > 0 ? schema.minimum : 0;
   if (schema.type === "boolean") return false;
   return schema.type === "string" ? "text" : null;
 }
@@ -87,7 +97,7 @@ function parameterTable(parameters) {
   const rows = parameters.map((row) =>
     make("tr", {}, make("td", {}, make("code", {}, row.name), row.required ? "" : " (optional)"), make("td", {}, row.in),
       make("td", {}, make("code", {}, typeOf(row.schema)),
-        row.schema.default === undefined ? "" : ` = ${JSON.stringify(row.schema.default)}`),
+        row.schema.default === undefined ? "" : ` = ${written(row.schema.default)}`),
       make("td", {}, ...prose(row.description))));
   return make("table", {}, ...rows);
 }
@@ -104,14 +114,26 @@ function responseTable(responses) {
 }
 
 function input(row) {
-  const options = row.schema.type === "boolean" ? [false, true] : row.schema.enum;
+  let options = row.schema.type === "boolean" ? [false, true] : row.schema.enum;
+  if (isCoding(row)) options = options.filter((coding) => coding === "identity" || BROWSER_CODINGS.includes(coding));
   if (!options) return make("input", { placeholder: row.schema.default ?? "", required: row.required });
   const choices = options.map((value) => make("option", { value }, String(value)));
   return make("select", {}, ...(row.required ? [] : [make("option", { value: "" }, "")]), ...choices);
 }
 
-function requestOf(path, method, controls, body) {
+function isCoding(row) {
+  return row.in === "header" && row.name.toLowerCase() === "content-encoding";
+}
+
+// The body as its `Content-Encoding` says it is.
+async function encoded(text, coding) {
+  if (!BROWSER_CODINGS.includes(coding)) return text;
+  return new Response(new Blob([text]).stream().pipeThrough(new CompressionStream(coding))).arrayBuffer();
+}
+
+async function requestOf(path, method, controls, body) {
   let url = path;
+  let coding = "identity";
   const query = new URLSearchParams();
   const headers = authorization();
   for (const [row, control] of controls) {
@@ -119,9 +141,11 @@ function requestOf(path, method, controls, body) {
     if (row.in === "path") url = url.replace(`{${row.name}}`, encodeURIComponent(value));
     else if (value !== "" && row.in === "query") query.append(row.name, value);
     else if (value !== "") headers[row.name] = value;
+    if (isCoding(row)) coding = value;
   }
   if (query.size) url += "?" + query;
-  return [url, { method: method.toUpperCase(), headers, body: body ? body.value : undefined, cache: "no-store" }];
+  const content = body ? await encoded(body.value, coding) : undefined;
+  return [url, { method: method.toUpperCase(), headers, body: content, cache: "no-store" }];
 }
 
 async function firstCharacters(response, cancel) {
@@ -177,11 +201,35 @@ function pretty(text) {
   return open.length ? text : out;
 }
 
+// `fetch` says the same of everything that gives no answer: TypeError, in words of the browser's own.
+function failure(error) {
+  return error instanceof TypeError ? `No answer: the server cannot be reached, or ended the connection (${error.message}).`
+    : String(error);
+}
+
+// Why the document could not be loaded, and what to do about it.
+function refusal(status, text) {
+  const given = at("token").value.trim() !== "";
+  if (status === 401) return given
+    ? "The server does not know this token: it is mistyped, was revoked, or belongs to another server."
+    : "The server asks for a token. The first one is in the file token of its data directory.";
+  if (status === 403) return "This token lacks the role read, which the document needs. "
+    + "One is made by: forebay token create --name NAME --role read";
+  let detail = text.slice(0, 200);
+  try {
+    const { error } = JSON.parse(text);
+    detail = (error && (error.detail || error.message)) || error || detail;
+  } catch {
+    // Whatever stands between may answer with something else.
+  }
+  return `The server answered ${status}: ${detail}`;
+}
+
 function tryForm(path, method, operation) {
   const controls = operation.parameters.map((row) => [row, input(row)]);
   const shape = operation.requestBody && operation.requestBody.content["application/json"].schema;
   const body = shape ? make("textarea", { spellcheck: "false" }) : null;
-  if (body) body.value = JSON.stringify(example(shape), null, 2);
+  if (body) body.value = written(example(shape), 2);
   const answer = make("pre", { hidden: true });
   const form = make("form", {},
     make("table", {}, ...controls.map(([row, control]) =>
@@ -189,9 +237,10 @@ function tryForm(path, method, operation) {
     body, make("button", {}, "Send"), answer);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    const [url, request] = await requestOf(path, method, controls, body);
+    if (method === "delete" && !confirm(`DELETE ${url}\n\nWhat this deletes cannot be brought back.`)) return;
     answer.hidden = false;
     answer.textContent = "…";
-    const [url, request] = requestOf(path, method, controls, body);
     const stop = new AbortController();
     try {
       const started = performance.now();
@@ -203,7 +252,7 @@ function tryForm(path, method, operation) {
       const shown = json ? pretty(text) : text;
       answer.textContent = `${request.method} ${url}\n${response.status} in ${took} ms\n${headers}\n\n${shown}`;
     } catch (error) {
-      answer.textContent = String(error);
+      answer.textContent = `${request.method} ${url}\n${failure(error)}`;
     }
   });
   return form;
@@ -244,9 +293,20 @@ function show() {
   at("about").replaceChildren(`Version ${spec.info.version}. `, ...prose(spec.info.description));
   at("routes").replaceChildren(...[...families].map(([family, entries]) => make("section", {}, make("h2", {}, family), ...entries)));
   at("schemas").replaceChildren(make("h2", {}, "Schemas"), ...Object.entries(spec.components.schemas).map(([name, schema]) =>
-    make("details", {}, make("summary", {}, make("code", {}, name)),
+    make("details", { "data-words": name.toLowerCase() }, make("summary", {}, make("code", {}, name)),
       make("div", {}, make("p", {}, ...prose(schema.description)), fields(schema)))));
   at("search").hidden = false;
+  narrow();
+}
+
+// Shows the entries that have every word of the filter, and the groups that still have one.
+function narrow() {
+  const words = at("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const entry of document.querySelectorAll("[data-words]"))
+    entry.hidden = !words.every((word) => entry.dataset.words.includes(word));
+  for (const group of document.querySelectorAll("#routes section, #schemas"))
+    group.hidden = !group.querySelector("[data-words]:not([hidden])");
+  at("nothing").hidden = document.querySelector("[data-words]:not([hidden])") !== null;
 }
 
 at("access").addEventListener("submit", async (event) => {
@@ -256,18 +316,18 @@ at("access").addEventListener("submit", async (event) => {
   state.textContent = "…";
   try {
     const response = await fetch("openapi.json", { headers: authorization(), cache: "no-store" });
-    if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
-    spec = JSON.parse(await response.text(), exact);
-    show();
-    state.textContent = "";
+    const text = await response.text();
+    if (response.ok) {
+      spec = parse(text);
+      show();
+    } else {
+      state.className = "failed";
+    }
+    state.textContent = response.ok ? "" : refusal(response.status, text);
   } catch (error) {
     state.className = "failed";
-    state.textContent = error.message;
+    state.textContent = failure(error);
   }
 });
 
-at("filter").addEventListener("input", () => {
-  const words = at("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const entry of document.querySelectorAll("[data-words]"))
-    entry.hidden = !words.every((word) => entry.dataset.words.includes(word));
-});
+at("filter").addEventListener("input", narrow);

@@ -1,9 +1,11 @@
-"""`GET /openapi.json`, and `GET /docs`, which shows it. The page is whole in itself: it loads nothing else."""
+"""`GET /openapi.json`, and `GET /docs`, which shows it. The page is whole in itself: it loads nothing else. `GET /` and
+`GET /docs/`, which people type, lead to it."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from http import HTTPStatus
 from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -66,6 +68,13 @@ def routes(app: App) -> list[Route]:
     async def docs(_request: Request) -> Response:
         return shell
 
+    # Relative, so that they hold behind a proxy that serves all of this below a path of its own.
+    async def from_root(_request: Request) -> Response:
+        return Response(HTTPStatus.TEMPORARY_REDIRECT, b"", [("location", "docs")])
+
+    async def from_slash(_request: Request) -> Response:
+        return Response(HTTPStatus.PERMANENT_REDIRECT, b"", [("location", "../docs")])
+
     return [
         Route(
             "GET",
@@ -82,5 +91,21 @@ def routes(app: App) -> list[Route]:
             Role.NONE,
             summary="This document for people: routes, schemas, and a form to try them.",
             responses={200: ResponseSpec(None, "A page that asks for a token and loads this.", media="text/html")},
+        ),
+        Route(
+            "GET",
+            "/",
+            from_root,
+            Role.NONE,
+            summary="Leads to the page `/docs`.",
+            responses={307: ResponseSpec(None, "The page is at `/docs`.", media="", headers=("Location",))},
+        ),
+        Route(
+            "GET",
+            "/docs/",
+            from_slash,
+            Role.NONE,
+            summary="Leads to the page `/docs`.",
+            responses={308: ResponseSpec(None, "The page is at `/docs`.", media="", headers=("Location",))},
         ),
     ]

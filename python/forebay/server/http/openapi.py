@@ -42,6 +42,10 @@ HEADERS: Mapping[str, JsonObject] = {
         "description": "Damaged records that are left out of this page; the next one begins behind them.",
         "schema": {"type": "integer", "minimum": 0},
     },
+    "Location": {
+        "description": "Where to go instead, relative to the address that was asked.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
     "Retry-After": {
         "description": "Seconds after which a retry may succeed.",
         "schema": {"type": "integer", "minimum": 1},
@@ -152,7 +156,7 @@ def _schemas(table: list[Route]) -> tuple[dict[int, JsonObject], JsonObject]:
 
 def _operation(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
     operation: JsonObject = {
-        "operationId": "_".join([route.method.lower(), *re.findall(r"\w+", route.path)]),
+        "operationId": _operation_id(route),
         "summary": route.summary,
         "tags": [route.family.value],
         "parameters": [
@@ -174,6 +178,11 @@ def _operation(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
         }
     operation["responses"] = _responses(route, schemas)
     return operation
+
+
+def _operation_id(route: Route) -> str:
+    # `/docs` and `/docs/` are two routes.
+    return "_".join([route.method.lower(), *re.findall(r"\w+|/$", route.path)]).replace("/", "slash")
 
 
 def _segment(name: str, text: str) -> JsonObject:
