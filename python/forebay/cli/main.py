@@ -20,11 +20,11 @@ from forebay.cli.commands.serve import serve
 from forebay.cli.commands.token import token
 from forebay.cli.commands.torture import torture
 from forebay.cli.commands.verify import verify
+from forebay.cli.exit_status import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from forebay.errors import ConfigError, ForebayError
 
-FAILED = 1
-WRONG_USAGE = 2
-INTERRUPTED = 130
+NAME = "forebay"
+"""However it is started, `python -m forebay` too: in help, and in the variable that asks for shell completion."""
 
 
 class Commands(click.Group):
@@ -47,6 +47,13 @@ def forebay() -> None:
     """A durable event-ingestion engine: HTTP in front, a partitioned log on disk, one process.
 
     Exit status: 0 done, 1 the operation failed, 2 wrong usage or settings, 130 interrupted.
+
+    Environment: FOREBAY_URL and FOREBAY_TOKEN name a running server and the token for it, FOREBAY_DATA_DIR the
+    directory of a stopped one, FOREBAY_CONFIG and FOREBAY_<NAME> the settings of `serve`. An option wins over them.
+    With NO_COLOR nothing is coloured.
+
+    Completion: put `eval "$(_FOREBAY_COMPLETE=bash_source forebay)"` into ~/.bashrc, or the same with zsh_source into
+    ~/.zshrc, after compinit.
     """
 
 
@@ -64,21 +71,34 @@ forebay.add_command(bench)
 def main() -> None:
     """Runs the command and turns every failure into one line and an exit status."""
     try:
-        status = forebay.main(standalone_mode=False)
-    except click.Abort:
-        status = INTERRUPTED
+        status = forebay.main(prog_name=NAME, standalone_mode=False) or DONE
+    except (click.Abort, KeyboardInterrupt):
+        status = _fail("interrupted", INTERRUPTED)
+    except click.UsageError as error:
+        status = _refuse(error)
     except click.ClickException as error:
-        error.show()
-        status = error.exit_code
+        status = _fail(error.format_message(), error.exit_code)
     except ConfigError as error:
         status = _fail(str(error), WRONG_USAGE)
     except ForebayError as error:
         status = _fail(f"{error.name}: {error.detail}", FAILED)
-    except KeyboardInterrupt:
-        status = INTERRUPTED
     sys.exit(status)
 
 
+def _refuse(error: click.UsageError) -> int:
+    """Wrong usage, in the form of every other failure, and where the right one stands."""
+    path = error.ctx.command_path if error.ctx else NAME
+    message = error.format_message()
+    if message.startswith("Usage:"):
+        # A group without a command: click gives its help as the message.
+        click.echo(message, err=True)
+        return WRONG_USAGE
+    # click begins with a capital and ends with a full stop; nothing else here does.
+    if message[1:2].islower():
+        message = message[0].lower() + message[1:]
+    return _fail(f"{message.rstrip('.')}; see '{path} --help'", WRONG_USAGE)
+
+
 def _fail(message: str, status: int) -> int:
-    click.echo(f"forebay: {message}", err=True)
+    click.echo(f"{NAME}: {message}", err=True)
     return status

@@ -57,7 +57,9 @@ def configure(level: LogLevel, form: LogFormat) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if console:
-        renderer: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer()]
+        # https://no-color.org: set to anything but nothing.
+        colours = not os.environ.get("NO_COLOR")
+        renderer: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer(colors=colours)]
     else:
         renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +11,9 @@ import click
 import msgspec
 
 from forebay import _forebay
+from forebay.cli.exit_status import DONE, FAILED, INTERRUPTED
+from forebay.cli.options import token_option
+from forebay.cli.progress import Progress
 from forebay.errors import InvalidRequest
 
 DEFAULT_BATCH = 100
@@ -74,7 +78,7 @@ class Report(msgspec.Struct):
 @click.option("--warmup", type=float, default=1.0, show_default=True, metavar="SECONDS", help="Load before that.")
 @click.option("--timeout", type=float, default=30.0, show_default=True, metavar="SECONDS", help="For one answer.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same events.")
-@click.option("--token", envvar="FOREBAY_TOKEN", help="The server's token (also $FOREBAY_TOKEN).")
+@token_option("The server's token.")
 @click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A further header; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option(
@@ -86,6 +90,8 @@ def bench(
     url: str, token: str | None, headers: tuple[str, ...], as_json: bool, hdr: Path | None, **load: float | str | None
 ) -> None:
     """Measure a running server, by default its drain: it stores the generated events like any others.
+
+    URL is $FOREBAY_URL, else http://127.0.0.1:8080, when it is not given.
 
     With --rate the loop is open: each request is due at its time, and its latency counts from then, also when the
     server was too slow to let it be sent. Without, each connection sends when its answer is there.
@@ -102,14 +108,12 @@ def bench(
     path = "" if urlsplit(url).path.strip("/") else _PATHS.get(content, _PATHS["drain"])
     options: dict[str, object] = {**load, "batch": batch, "url": url.rstrip("/") + path if path else url}
     try:
-        text, distribution, interrupted = _forebay.run_load({**options, "headers": given}, _show)
+        with Progress() as progress:
+            text, distribution, interrupted = _forebay.run_load({**options, "headers": given}, _shown(progress))
     except InvalidRequest as error:
         raise click.UsageError(error.detail) from None
     except (ConnectionError, OverflowError, ValueError) as error:
         raise click.ClickException(str(error)) from None
-    finally:
-        if sys.stderr.isatty():
-            click.echo("\r\x1b[K", nl=False, err=True)
     if hdr:
         hdr.write_text(distribution)
     report = msgspec.json.decode(text, type=Report)
@@ -119,8 +123,8 @@ def bench(
         what = f"the server answered {refused[0]}; give a token with the role {role} by --token or FOREBAY_TOKEN"
         click.echo(f"forebay: {what}", err=True)
     if interrupted:
-        sys.exit(130)
-    sys.exit(0 if report.acknowledged_requests else 1)
+        sys.exit(INTERRUPTED)
+    sys.exit(DONE if report.acknowledged_requests else FAILED)
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -130,9 +134,11 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _show(phase: str, elapsed: float, events: int, refused: int) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{phase} {elapsed:.1f} s  {events:,} events  {refused:,} refused", nl=False, err=True)
+def _shown(progress: Progress) -> Callable[[str, float, int, int], None]:
+    def show(phase: str, elapsed: float, events: int, refused: int) -> None:
+        progress.show(f"{phase} {elapsed:.1f} s  {events:,} events  {refused:,} refused")
+
+    return show
 
 
 def summary(report: Report) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from forebay.cli.commands.source import source, source_options
+from forebay.cli.commands.source import source
+from forebay.cli.options import place_options
 
 
 @click.command()
-@source_options
-def inspect(data_dir: str | None, url: str | None, token: str | None) -> None:
+@place_options
+def inspect(data_dir: str, url: str | None, token: str | None) -> None:
     """Show every stream's partitions, offsets, records and bytes, and the state of the log."""
     with source(data_dir, url, token) as opened:
         for stream in opened.streams():

@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from forebay.cli.commands.source import PAGE_RECORDS, Source, source, source_options
+from forebay.cli.commands.source import PAGE_RECORDS, Source, source
+from forebay.cli.options import place_options
 from forebay.errors import InvalidOffset, InvalidRequest, StreamNotFound
 
 
@@ -31,13 +32,13 @@ class Start(click.ParamType[int | None]):
 @click.option("--from", "start", type=Start(), default="earliest", show_default=True, help="Where to begin.")
 @click.option("--partition", type=click.IntRange(min=0), help="Only this partition.  [default: all, one by one]")
 @click.option("--max", "limit", type=click.IntRange(min=0), help="At most so many records.")
-@source_options
+@place_options
 def read(
     stream: str,
     start: int | None,
     partition: int | None,
     limit: int | None,
-    data_dir: str | None,
+    data_dir: str,
     url: str | None,
     token: str | None,
 ) -> None:
@@ -86,7 +87,7 @@ def _print(
         if lost:
             missing += lost
             place = f"offsets {offset} to {following - 1} of partition {partition}"
-            click.echo(f"{lost} damaged records are left out among {place}", err=True)
+            click.echo(f"forebay: {lost} damaged records are left out among {place}", err=True)
         if following <= offset:
             break
         if left is not None:

@@ -6,11 +6,13 @@ import click
 
 from forebay import _forebay
 from forebay.cli.commands.damages import say_findings, say_offsets
+from forebay.cli.exit_status import FAILED, INTERRUPTED
+from forebay.cli.options import data_dir_option
 from forebay.reports import RepairReport
 
 
 @click.command()
-@click.option("--data-dir", default="data", show_default=True, help="The directory of a stopped server.")
+@data_dir_option("The directory of a stopped server.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
@@ -31,9 +33,10 @@ def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
     click.echo("what a repair does:" if dry_run or not yes else "repairing:")
     _say(planned)
     if dry_run:
-        raise SystemExit(1)
-    if not yes:
-        click.confirm("Do it?", abort=True)
+        raise click.exceptions.Exit(FAILED)
+    if not yes and not click.confirm("Do it?"):
+        click.echo("forebay: nothing was changed", err=True)
+        raise click.exceptions.Exit(INTERRUPTED)
     done = _forebay.repair(data_dir, True)
     lost = sum(of["end"] - of["start"] for of in done["lost"])
     click.echo(f"repaired: {lost:,} records are gone, {_aside(done):,} bytes are in {data_dir}/{done['quarantine']}")

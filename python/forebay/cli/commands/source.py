@@ -7,14 +7,15 @@ import http
 import http.client
 import json
 import os
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterator
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 import click
 import msgspec
 
 from forebay import errors
+from forebay.cli.options import DEFAULT_DATA_DIR
 from forebay.embedded.log import Log
 from forebay.embedded.log import open as open_log
 from forebay.server.api.streams.streams import MAX_PAGE_BYTES, describe
@@ -123,15 +124,13 @@ def _refusal(status: int, body: bytes) -> Exception:
 
 @contextlib.contextmanager
 def source(data_dir: str | None, url: str | None, token: str | None) -> Iterator[Source]:
-    """The one that was named; the directory `data` when none was."""
-    if data_dir and url:
-        raise click.UsageError("give --data-dir or --url, not both")
+    """The server at `url`, or, when that is None, the directory `data_dir`."""
     if url:
         server = Server(url, token)
         with contextlib.closing(server):
             yield server
         return
-    directory = data_dir or "data"
+    directory = data_dir or DEFAULT_DATA_DIR
     if not os.path.isdir(directory):
         raise click.ClickException(f"there is no data directory {directory!r}")
     try:
@@ -142,17 +141,3 @@ def source(data_dir: str | None, url: str | None, token: str | None) -> Iterator
         ) from None
     with log:
         yield Directory(log)
-
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def source_options(command: _Command) -> _Command:
-    """Adds --data-dir, --url and --token."""
-    for option in (
-        click.option("--token", envvar="FOREBAY_TOKEN", help="The token for --url (also $FOREBAY_TOKEN)."),
-        click.option("--url", envvar="FOREBAY_URL", help="A running server, http://host:port."),
-        click.option("--data-dir", help="The directory of a stopped server.  [default: data]"),
-    ):
-        command = option(command)
-    return command

@@ -5,24 +5,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import click
+from click.shell_completion import CompletionItem
 
-from forebay.errors import StorageUnavailable
+from forebay.cli.options import DEFAULT_DATA_DIR, data_dir_option
+from forebay.errors import ForebayError, StorageUnavailable
 from forebay.server.http.tokens import ALL_ROLES, MAX_QUOTA, Quota, Rate, RoleName, TokenStore, way_back
 
 BURST_SECONDS = 10
 """What a limit lets through at once when nothing is said: senders gather for some seconds and then send."""
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _data_dir_option(command: _Command) -> _Command:
-    return click.option(
-        "--data-dir", envvar="FOREBAY_DATA_DIR", default="data", show_default=True, help="The server's data directory."
-    )(command)
 
 
 @click.group()
@@ -48,7 +41,7 @@ def token() -> None:
 @click.option("--events-burst", type=click.IntRange(1, MAX_QUOTA), help="How many of them at once.  [default: 10 s]")
 @click.option("--bytes-per-second", type=click.IntRange(1, MAX_QUOTA), help="Limits the bytes of decompressed bodies.")
 @click.option("--bytes-burst", type=click.IntRange(1, MAX_QUOTA), help="How many of them at once.  [default: 10 s]")
-@_data_dir_option
+@data_dir_option("The server's data directory.")
 def create(
     name: str,
     roles: tuple[RoleName, ...],
@@ -78,7 +71,7 @@ def _rate(unit: str, per_second: int | None, burst: int | None) -> Rate | None:
 
 
 @token.command("list")
-@_data_dir_option
+@data_dir_option("The server's data directory.")
 def listing(data_dir: str) -> None:
     """Show every token's name, roles, projects, limits and time of creation."""
     with _store(data_dir) as store:
@@ -94,10 +87,18 @@ def _limits(quota: Quota) -> str:
     return "".join(f"{rate.per_second} {unit}/s, {rate.burst} at once; " for unit, rate in rates if rate)
 
 
+def _names(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """For the shell's completion, which a directory that cannot be read must not disturb."""
+    with contextlib.suppress(OSError, ForebayError):
+        rows = TokenStore(ctx.params.get("data_dir") or DEFAULT_DATA_DIR).read()
+        return [CompletionItem(row.name) for row in rows if row.name.startswith(begun)]
+    return []
+
+
 @token.command()
-@click.argument("name")
+@click.argument("name", shell_complete=_names)
 @click.option("--force", is_flag=True, help="Also when it is the last one with the role ops.")
-@_data_dir_option
+@data_dir_option("The server's data directory.")
 def revoke(name: str, force: bool, data_dir: str) -> None:
     """Take the token NAME away: requests with it are answered with 401 from then on.
 

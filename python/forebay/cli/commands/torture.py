@@ -8,6 +8,9 @@ from pathlib import Path
 
 import click
 
+from forebay.cli.exit_status import FAILED
+from forebay.cli.progress import Progress
+
 
 @click.command()
 @click.option("--cycles", type=click.IntRange(min=1), default=100, show_default=True, help="How often to kill.")
@@ -45,12 +48,13 @@ def torture(directory: Path, cycles: int, senders: int, durability: str, seed: i
     except OSError as error:
         raise click.UsageError(f"--dir is {str(directory)!r}: {error.strerror}") from None
     chosen = random.randrange(1 << 32) if seed is None else seed  # noqa: S311 - reproducible, not secret
-    verdict = run(Plan(directory, cycles, chosen, senders, durability), lambda line: click.echo(line, err=True))
+    with Progress() as progress:
+        verdict = run(Plan(directory, cycles, chosen, senders, durability), progress.show)
     for line in verdict.lines():
         click.echo(line)
     if not verdict.passed:
-        click.echo(f"the data and the server's log are left in {directory}", err=True)
-        raise click.exceptions.Exit(1)
+        click.echo(f"forebay: the data and the server's log are left in {directory}", err=True)
+        raise click.exceptions.Exit(FAILED)
     if not keep:
         shutil.rmtree(directory / "data", ignore_errors=True)
         (directory / "server.log").unlink(missing_ok=True)

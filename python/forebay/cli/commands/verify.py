@@ -9,14 +9,16 @@ import click
 
 from forebay import _forebay
 from forebay.cli.commands.damages import say_findings, say_offsets
+from forebay.cli.exit_status import DONE, FAILED, WRONG_USAGE
+from forebay.cli.options import data_dir_option
 from forebay.errors import ForebayError
 from forebay.reports import VerifyReport
 
-CLEAN, DAMAGED, NOT_CHECKED = 0, 1, 2
+CLEAN, DAMAGED, NOT_CHECKED = DONE, FAILED, WRONG_USAGE
 
 
 @click.command()
-@click.option("--data-dir", default="data", show_default=True, help="The directory of a stopped server.")
+@data_dir_option("The directory of a stopped server.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 def verify(data_dir: str, as_json: bool) -> None:
     """Check every byte of a stopped server's data directory, without changing it.

@@ -190,7 +190,9 @@ class _Cycle:
             raise StartFailed(f"the server ended by itself {when}:\n{self.victim.log_end()}")
         self.victim.kill()
         self.verdict.kills[when] += 1
-        return f"kill {sum(self.verdict.kills.values())} {when}, {self.audit.events} events checked"
+        return (
+            f"kill {sum(self.verdict.kills.values())} of {self.plan.kills} {when}, {self.audit.events} events checked"
+        )
 
     def _join(self, load: Load) -> None:
         load.join()

@@ -1,0 +1,74 @@
+"""Every command fails in one way: one line on standard error that begins with `forebay: `, and a status of the table in
+docs/operations.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from forebay.cli import exit_status
+from forebay.cli.main import forebay
+from support.harness import run
+
+ROOT = Path(__file__).parents[2]
+NOWHERE = "http://127.0.0.1:1"
+
+FAILURES = [
+    (("nothing",), 2, "no such command 'nothing'; see 'forebay --help'"),
+    (("read",), 2, "missing argument 'STREAM'; see 'forebay read --help'"),
+    (("read", "logs", "--from", "x"), 2, "invalid value for '--from': 'x' is neither 'earliest' nor an offset; see "),
+    (("read", "logs", "--nothing"), 2, "no such option: --nothing; see 'forebay read --help'"),
+    (("read", "logs", "--url", NOWHERE), 1, f"cannot reach {NOWHERE}: "),
+    (("read", "logs", "--data-dir", "missing"), 1, "there is no data directory 'missing'"),
+    (
+        ("inspect", "--url", "ftp://x"),
+        2,
+        "--url is 'ftp://x', which is not http://host:port; see 'forebay inspect --help'",
+    ),
+    (("verify", "--data-dir", "missing"), 2, "storage_unavailable: there is no data directory missing"),
+    (("repair", "--data-dir", "missing"), 1, "storage_unavailable: there is no data directory missing"),
+    (("token", "list", "--data-dir", "missing"), 1, "there is no data directory 'missing'"),
+    (("token", "create", "--name", "a", "--role", "none"), 2, "invalid value for '--role': "),
+    (("send", "missing.ndjson"), 2, "cannot read missing.ndjson: "),
+    (("bench", NOWHERE, "--duration", "0.1"), 1, "no connection to 127.0.0.1:1"),
+    (("bench", "https://127.0.0.1:1"), 2, "url must begin with http://"),
+    (("torture", "--dir", "/dev/null"), 2, "invalid value for '--dir': "),
+    (("serve", "--port", "70000"), 2, "port from the command line is 70000, outside of 0 to 65535"),
+    (("serve", "--config", "missing.toml"), 2, "cannot read missing.toml: "),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "message"), FAILURES, ids=lambda value: str(value)[:40])
+def test_a_failure_is_one_line_and_a_status(arguments: tuple[str, ...], status: int, message: str) -> None:
+    ended = run(*arguments)
+    assert (ended.returncode, ended.stdout) == (status, ""), ended.stderr
+    assert ended.stderr.startswith("forebay: "), ended.stderr
+    assert message in ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    for arguments in ((), ("token",)):
+        ended = run(*arguments)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert "Commands:" in ended.stderr
+
+
+def test_help_calls_it_by_its_name() -> None:
+    assert run("read", "--help").stdout.startswith("Usage: forebay read [OPTIONS] STREAM\n")
+
+
+def rows() -> dict[str, str]:
+    text = (ROOT / "docs/operations.md").read_text()
+    found = re.findall(r"^\| `forebay (\w+)[^|]*\| [^|]* \| ([^|]*) \|$", text, re.MULTILINE)
+    return dict(found)
+
+
+def test_the_table_of_the_tools_has_every_command_with_its_statuses() -> None:
+    assert set(rows()) == set(forebay.commands)
+    known = {str(value) for name, value in vars(exit_status).items() if name.isupper()}
+    for command, statuses in rows().items():
+        named = set(re.findall(r"\b\d+\b", statuses))
+        assert {"0", "1", "2"} <= named <= known, command

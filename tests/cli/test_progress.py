@@ -1,0 +1,64 @@
+"""Long commands show how far they are on a terminal, in a line that is gone at the end, and nothing elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.harness import RunningServer, event, run
+from support.terminal import Terminal
+
+Start = Callable[..., RunningServer]
+LINES = 200
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    path = tmp_path / "lines.ndjson"
+    path.write_text("".join(json.dumps(event(f"{number}")) + "\n" for number in range(LINES)))
+    return path
+
+
+def on_a_terminal(directory: Path, *arguments: object, **environment: str) -> tuple[int, str]:
+    """The exit status, and everything that was written, with its control sequences."""
+    terminal = Terminal([sys.executable, "-m", "forebay", *arguments], directory, environment)
+    try:
+        return terminal.ended(), terminal.shown.decode()
+    finally:
+        terminal.close()
+
+
+def left(shown: str) -> str:
+    """What stands on the terminal at the end: `\\r\\x1b[K` erases what came before it on its line."""
+    return "\n".join(line.rsplit("\r\x1b[K", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n"))
+
+
+def test_bench_and_send(server: Start, tmp_path: Path, lines: Path) -> None:
+    running = server()
+    options = ("--duration", "0.5", "--warmup", "0.2", "--connections", "1")
+    for arguments, moving, summary in (
+        (("bench", running.url, *options), r"(warmup|measuring) \d\.\d s  [\d,]+ events", "acknowledged "),
+        (("send", lines, "--url", running.url), r"\[#* *\] +\d+%", f"acknowledged {LINES} events"),
+    ):
+        status, shown = on_a_terminal(tmp_path, *arguments)
+        assert status == 0, shown
+        assert re.search(moving, shown) or arguments[0] == "send", shown
+        assert not re.search(moving, left(shown)), shown
+        assert summary in left(shown)
+        quiet = run(*arguments)
+        assert (quiet.returncode, quiet.stderr) == (0, "")
+        status, shown = on_a_terminal(tmp_path, *arguments, TERM="dumb")
+        assert (status, "\x1b" in shown) == (0, False) or arguments[0] == "send"
+
+
+def test_torture(tmp_path: Path) -> None:
+    status, shown = on_a_terminal(tmp_path, "torture", "--cycles", 1, "--dir", tmp_path / "disk", "--seed", 5)
+    assert status == 0, shown
+    assert re.search(r"kill 1 of 1 [a-z ]+, \d+ events checked", shown)
+    assert "kill 1 of 1" not in left(shown)
+    assert "PASSED" in left(shown)
