@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import forebay
 from support.harness import RunningServer, event, run
 from support.terminal import Terminal
 
@@ -54,6 +55,22 @@ def test_bench_and_send(server: Start, tmp_path: Path, lines: Path) -> None:
         assert (quiet.returncode, quiet.stderr) == (0, "")
         status, shown = on_a_terminal(tmp_path, *arguments, TERM="dumb")
         assert (status, "\x1b" in shown) == (0, False) or arguments[0] == "send"
+
+
+def test_verify_and_repair(tmp_path: Path) -> None:
+    with forebay.open(tmp_path / "data") as log:
+        log.create_stream("orders")
+        log.append("orders", list(range(1000)))
+    for command, summary in (("verify", "clean: nothing is damaged"), ("repair", "nothing to do")):
+        status, shown = on_a_terminal(tmp_path, command)
+        assert status == 0, shown
+        assert re.search(r"\[#* *\] +\d+%  \d+ of \d+ MiB", shown)
+        assert "MiB" not in left(shown)
+        assert summary in left(shown)
+        quiet = run(command, "--data-dir", tmp_path / "data")
+        assert (quiet.returncode, quiet.stderr) == (0, "")
+    status, shown = on_a_terminal(tmp_path, "verify", "--data-dir", "missing")
+    assert (status, "MiB" in left(shown)) == (2, False)
 
 
 def test_torture(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from forebay import _forebay
 from forebay.cli.commands.damages import say_findings, say_offsets
 from forebay.cli.exit_status import FAILED, INTERRUPTED
 from forebay.cli.options import data_dir_option
+from forebay.cli.progress import checking
 from forebay.reports import RepairReport
 
 
@@ -24,7 +25,8 @@ def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
     Exit status: 0 repaired, or nothing to do; 1 it failed, or --dry-run found something to repair; 2 wrong usage;
     130 the question was answered with no.
     """
-    planned = _forebay.repair(data_dir, False)
+    with checking(data_dir):
+        planned = _forebay.repair(data_dir, False)
     if not planned["findings"]:
         click.echo(f"{data_dir}: nothing is damaged, nothing to do")
         return
@@ -37,7 +39,8 @@ def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
     if not yes and not click.confirm("Do it?"):
         click.echo("forebay: nothing was changed", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
-    done = _forebay.repair(data_dir, True)
+    with checking(data_dir):
+        done = _forebay.repair(data_dir, True)
     lost = sum(of["end"] - of["start"] for of in done["lost"])
     click.echo(f"repaired: {lost:,} records are gone, {_aside(done):,} bytes are in {data_dir}/{done['quarantine']}")
     click.echo(f"described in {data_dir}/{done['quarantine']}.json; keep that file, so that the gaps stay known")

@@ -11,6 +11,7 @@ from forebay import _forebay
 from forebay.cli.commands.damages import say_findings, say_offsets
 from forebay.cli.exit_status import DONE, FAILED, WRONG_USAGE
 from forebay.cli.options import data_dir_option
+from forebay.cli.progress import checking
 from forebay.errors import ForebayError
 from forebay.reports import VerifyReport
 
@@ -29,7 +30,8 @@ def verify(data_dir: str, as_json: bool) -> None:
     Exit status: 0 nothing is damaged, 1 something is, 2 it could not be checked.
     """
     try:
-        report = _forebay.verify(data_dir)
+        with checking(data_dir):
+            report = _forebay.verify(data_dir)
     except ForebayError as error:
         click.echo(f"forebay: {error.name}: {error.detail}", err=True)
         sys.exit(NOT_CHECKED)
