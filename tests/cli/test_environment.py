@@ -86,7 +86,7 @@ def completed(words: str, **environment: str) -> list[str]:
     }
     ended = run(**words_environment, **environment)
     assert ended.returncode == 0, ended.stderr
-    return [line.split(",", 1)[1] for line in ended.stdout.splitlines()]
+    return [line.split(",", 1)[1] for line in ended.stdout.splitlines() if line]
 
 
 def test_commands_options_and_choices_are_completed(directory: Path) -> None:
