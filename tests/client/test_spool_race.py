@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -32,3 +33,20 @@ def test_a_file_that_is_being_made_is_not_taken_for_an_orphan(tmp_path: Path, mo
     assert batch.file is not None
     assert batch.file.path.exists()
     made.close()
+
+
+@pytest.mark.parametrize("fails", ["fcntl.flock", "os.open"])
+def test_a_directory_that_cannot_be_made_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    store = spool_store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"forebay.client.spool.directory.{fails}", full)
+        assert not store.begin(Batch(endpoint_of("drain"), 0.0))
+    assert list(tmp_path.iterdir()) == []
+    assert (store.stats.errors, store.stats.last_error) == (1, "the spool cannot be written: no space left on device")
+    assert store.begin(Batch(endpoint_of("drain"), 0.0))
+    store.close()

@@ -58,9 +58,7 @@ class Store:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.stats = SpoolStats()
-        self._events = self._bytes = 0
-        self._key = os.urandom(12).hex()
-        self._sealed = 0
+        self.reinit_after_fork()
 
     def has_room(self, events: int, size: int) -> bool:
         # An event that is larger than the whole bound goes when it is alone.
@@ -130,7 +128,9 @@ class Store:
 
     def reinit_after_fork(self) -> None:
         """Forgets everything: it is the parent's."""
-        self.__init__(self.limits)  # type: ignore[misc]
+        self._events = self._bytes = 0
+        self._key = os.urandom(12).hex()
+        self._sealed = 0
 
 
 class Queue:

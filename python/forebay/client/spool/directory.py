@@ -30,12 +30,17 @@ class LockedDirectory:
         """Makes one, under another name until it is locked: nobody must take it for an orphan before."""
         making = path.with_name(f"{path.name}{MAKING}")
         making.mkdir(mode=0o700)
-        lock = os.open(making / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = -1
         try:
+            lock = os.open(making / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             making.rename(path)
         except BaseException:
-            os.close(lock)
+            # Or each event that finds a full disk would leave one.
+            (making / LOCK).unlink(missing_ok=True)
+            making.rmdir()
+            if lock >= 0:
+                os.close(lock)
             raise
         return cls(path, lock)
 
