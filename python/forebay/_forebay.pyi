@@ -7,18 +7,12 @@ from typing import Any, Protocol, final
 from forebay.reports import RepairReport, VerifyReport
 
 __all__ = [
-    "SHAPE_DRAIN",
-    "SHAPE_EVENT",
-    "SHAPE_EVENT_BATCH",
-    "SHAPE_PUBLISH",
-    "SHAPE_PUBLISH_BATCH",
-    "SHAPE_TRACK",
-    "SHAPE_TRACK_BATCH",
     "Consumed",
     "Engine",
     "Filter",
     "Front",
     "GroupDescription",
+    "IngestRoute",
     "MemoryBudget",
     "Polled",
     "Projects",
@@ -32,33 +26,13 @@ __all__ = [
     "error_table",
     "family_of",
     "family_row",
+    "ingest_routes",
     "keep_heap",
     "refusal",
     "repair",
     "run_load",
     "verify",
 ]
-
-SHAPE_DRAIN: int
-"""The event shape of `POST /v1/drain`."""
-
-SHAPE_PUBLISH: int
-"""The event shape of `POST /api/v1/streams/{name}/events`."""
-
-SHAPE_PUBLISH_BATCH: int
-"""The event shape of `POST /api/v1/streams/{name}/events/batch`."""
-
-SHAPE_EVENT: int
-"""The event shape of `POST /api/events`."""
-
-SHAPE_EVENT_BATCH: int
-"""The event shape of `POST /api/events/batch`."""
-
-SHAPE_TRACK: int
-"""The event shape of `POST /v1/analytics/track`."""
-
-SHAPE_TRACK_BATCH: int
-"""The event shape of `POST /v1/analytics/track/batch`."""
 
 class _Completion(Protocol):
     """What `Engine.submit` reports to: an asyncio future, or anything with these methods of one."""
@@ -74,7 +48,7 @@ class Engine:
     def __new__(cls, data_dir: str, options: dict[str, object]) -> Engine: ...
     def submit(
         self,
-        shape: int,
+        route: IngestRoute,
         body: bytes,
         future: _Completion,
         encoding: str | None = None,
@@ -86,7 +60,8 @@ class Engine:
     ) -> None:
         """Admits one request body. `encoding` is a content coding in lower case; `key` is the scope and the key of an
         idempotent request; `projects` are the only record keys that the sender may write; `account` is what its
-        events are charged to; `stream` is where the publishing shapes go.
+        events are charged to; `stream` is where the events go when the route does not
+        say it.
 
         Raises at once when it is refused; else `drain_completions` completes `future` with the answer's status and JSON
         body, or with a `ForebayError`. When the body says how long its sender waits, `future.set_timeout(seconds)` is
@@ -329,6 +304,41 @@ class Front:
         """Waits for the end; False when connections were left, which are closed then."""
 
 @final
+class IngestRoute:
+    """A route that takes events: a row of the engine's table."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str:
+        """With `{name}` for the stream's name."""
+    @property
+    def stream(self) -> str | None:
+        """The stream that the events go to; None when the path names it."""
+    @property
+    def api(self) -> str:
+        """The label of its counters, and the family of its refusals."""
+    @property
+    def role(self) -> str:
+        """What a token must carry."""
+    @property
+    def projects(self) -> bool:
+        """Whether a token that is limited to projects may use it."""
+    @property
+    def quarantine(self) -> bool:
+        """Whether a sender may ask that invalid events are quarantined."""
+    @property
+    def max_events(self) -> int:
+        """The most events of one body."""
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+    def body_limit(self, max_body_bytes: int) -> int:
+        """The largest body, decompressed, where the settings allow `max_body_bytes`."""
+
+@final
 class Projects:
     """Project ids that a token is limited to."""
 
@@ -461,6 +471,9 @@ def family_of(path: str) -> str:
 
 def family_row(family: str, number: int) -> tuple[int, str]:
     """The status and the name that a family gives a row of the error table."""
+
+def ingest_routes() -> list[IngestRoute]:
+    """Every route that takes events."""
 
 def error_table() -> list[tuple[int, str, int, bool]]:
     """Every row of the error table: number, name, HTTP status, retryable."""

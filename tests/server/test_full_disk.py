@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from forebay._forebay import SHAPE_DRAIN, Engine
+from forebay._forebay import Engine
 from forebay.errors import ForebayError, Saturated, StorageUnavailable
+from forebay.server.http.ingest import INGEST_ROUTES
 from support.harness import RunningServer, batch, event, wait_for
 from support.small_disk import fill, small_disk
 
@@ -158,7 +159,7 @@ def submit(engine: Engine, body: bytes) -> tuple[int, bytes] | Exception:
     """The outcome of one request."""
     ended = Ended()
     try:
-        engine.submit(SHAPE_DRAIN, body, ended)
+        engine.submit(INGEST_ROUTES["drain"], body, ended)
     except ForebayError as error:
         return error
 

@@ -1,7 +1,8 @@
 //! forebay's engine. See `docs/ARCHITECTURE.md` for the way of the data.
 //!
 //! The folders stand one above the other, and none imports what stands above it (`tests/test_imports.py` holds it):
-//! engine → load_test → ingest → consumer → output → log → stream → admission, history → telemetry, clock → storage.
+//! engine → load_test → ingest → consumer → output → log → options → stream → history → admission → telemetry → clock →
+//! storage, and the small ones under it. Of all imports one goes up: the load test drives the engine that owns it.
 
 pub mod admission;
 mod bytes;
@@ -32,7 +33,7 @@ pub use admission::{AllowedKeys, Cost, MAX_QUOTA, Quota, QuotaRates, Rate, RateL
 pub use engine::{Appended, Engine, NewRecord, QueueStats, Report, StreamChange, StreamReport, TailChunk, TailRequest};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{CompletionId, Generation, Offset, PartitionId, Sequence, StreamId, Timestamp};
-pub use ingest::{Body, Encoding, Intended, OnInvalid, PayloadFormat, Request};
+pub use ingest::{Body, Encoding, IngestRoute, Intended, OnInvalid, Request};
 pub use log::commit::{Completer, Level, Placed, Receipt};
 pub use log::dedup::Key;
 pub use log::read::{Gap, Limits, RecordBatch};

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Mark, small, until};
+use forebay_core::ingest::route;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{
-    Body, Completer, CompletionId, Durability, Engine, Options, PayloadFormat, Receipt, Request, Result,
-};
+use forebay_core::{Body, Completer, CompletionId, Durability, Engine, Options, Receipt, Request, Result};
 use parking_lot::Mutex;
 
 /// Long enough to be told from the microseconds that a commit takes on a storage of memory.
@@ -35,9 +34,8 @@ fn body(batch: u32) -> Body {
 /// Makes `appends` of them share a commit, and returns when it ended.
 fn crowd(storage: &Faulty, engine: &Engine, answered: &Arc<Answered>, appends: usize) -> Instant {
     let before = answered.0.lock().len();
-    let submit = |batch| {
-        engine.submit(Request::new(PayloadFormat::Drain, body(batch)), answered.clone(), CompletionId(0)).unwrap()
-    };
+    let submit =
+        |batch| engine.submit(Request::new(&route::DRAIN, body(batch)), answered.clone(), CompletionId(0)).unwrap();
     storage.stall_syncs(true);
     submit(0);
     assert!(storage.wait_stalled(1, common::PATIENCE));
@@ -57,7 +55,7 @@ fn the_commit_after_a_shared_one_gathers() {
     let storage = Faulty::new(1);
     let engine = open(&storage, GATHER);
     let ended = crowd(&storage, &engine, &Arc::default(), 20);
-    engine.ingest(Request::new(PayloadFormat::Drain, body(100))).unwrap();
+    engine.ingest(Request::new(&route::DRAIN, body(100))).unwrap();
     assert!(ended.elapsed() > GATHER / 2, "it waited for {:?}", ended.elapsed());
 }
 
@@ -77,7 +75,7 @@ fn few_senders_never_wait() {
     let storage = Faulty::new(2);
     let engine = open(&storage, GATHER);
     crowd(&storage, &engine, &Arc::default(), 4);
-    let quick = quick(50, |batch| drop(engine.ingest(Request::new(PayloadFormat::Drain, body(batch))).unwrap()));
+    let quick = quick(50, |batch| drop(engine.ingest(Request::new(&route::DRAIN, body(batch))).unwrap()));
     assert!(quick >= 10, "{quick} of 50 commits were quick");
 }
 
@@ -90,7 +88,7 @@ fn a_commit_that_has_everybody_waits_for_nobody() {
     let quick = quick(10, |round| {
         let before = answered.0.lock().len();
         for batch in 0..20 {
-            let request = Request::new(PayloadFormat::Drain, body(100 * (round + 1) + batch));
+            let request = Request::new(&route::DRAIN, body(100 * (round + 1) + batch));
             engine.submit(request, answered.clone(), CompletionId(0)).unwrap();
         }
         until("every answer", || answered.0.lock().len() == before + 20);

@@ -6,9 +6,10 @@ mod common;
 use std::sync::Arc;
 
 use common::{Mark, drain, open, read_all, small, until};
+use forebay_core::ingest::route;
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Completer, CompletionId, Engine, ErrorKind, PayloadFormat, Receipt, Request, Result};
+use forebay_core::{Completer, CompletionId, Engine, ErrorKind, Receipt, Request, Result};
 use parking_lot::Mutex;
 
 /// Fails on the committer's own thread.
@@ -35,7 +36,7 @@ impl Completer for Outcomes {
 }
 
 fn request(batch: u32) -> Request {
-    Request::new(PayloadFormat::Drain, drain(&Mark::batch(batch, 1, 10)))
+    Request::new(&route::DRAIN, drain(&Mark::batch(batch, 1, 10)))
 }
 
 fn stored(engine: &Engine) -> Vec<u32> {

@@ -7,13 +7,14 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use common::{Mark, drain, open, small, until};
+use forebay_core::ingest::route;
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::telemetry::Api;
 use forebay_core::{Durability, Engine, ErrorKind, Key, LOGS, NewRecord, OnInvalid, Options, RateLimiter};
-use forebay_core::{PayloadFormat, QuotaRates, Rate, Request};
+use forebay_core::{IngestRoute, QuotaRates, Rate, Request};
 
 fn request(batch: u32) -> Request {
-    Request::new(PayloadFormat::Drain, drain(&Mark::batch(batch, 1, 10)))
+    Request::new(&route::DRAIN, drain(&Mark::batch(batch, 1, 10)))
 }
 
 fn keyed(batch: u32) -> Request {
@@ -87,22 +88,22 @@ fn outcomes(engine: &Engine, api: Api) -> (u64, u64, u64) {
     (counters.requests_accepted.of(api), counters.requests_repeated.of(api), counters.requests_refused.of(api))
 }
 
-fn body(shape: PayloadFormat, text: &str) -> Request {
-    Request::new(shape, Box::new(text.as_bytes().to_vec()))
+fn body(route: &'static IngestRoute, text: &str) -> Request {
+    Request::new(route, Box::new(text.as_bytes().to_vec()))
 }
 
 #[test]
 fn requests_are_counted_once_by_the_api_they_came_in_by() {
     let engine = open(&Faulty::new(5), &small()).unwrap();
     let good = r#"{"type":"click","source":"web","data":{}}"#;
-    engine.ingest(body(PayloadFormat::Event, good)).unwrap();
-    engine.ingest(body(PayloadFormat::EventBatch, &format!("[{good},{good},1]"))).unwrap();
-    engine.ingest(body(PayloadFormat::EventBatch, "[1,2]")).unwrap();
-    engine.ingest(body(PayloadFormat::Track, "{")).unwrap_err();
+    engine.ingest(body(&route::EVENT, good)).unwrap();
+    engine.ingest(body(&route::EVENT_BATCH, &format!("[{good},{good},1]"))).unwrap();
+    engine.ingest(body(&route::EVENT_BATCH, "[1,2]")).unwrap();
+    engine.ingest(body(&route::TRACK, "{")).unwrap_err();
     let record = NewRecord { key: None, value: good.into(), headers: Vec::new(), timestamp: None };
     engine.append("events", &[record], None).unwrap();
     engine.append("nowhere", &[], None).unwrap_err();
-    engine.ingest(Request { stream: Some("nowhere".into()), ..body(PayloadFormat::Publish, "{}") }).unwrap_err();
+    engine.ingest(Request { stream: Some("nowhere".into()), ..body(&route::PUBLISH, "{}") }).unwrap_err();
     assert_eq!(outcomes(&engine, Api::Events), (2, 0, 1), "nothing of the second batch was stored");
     assert_eq!(outcomes(&engine, Api::Analytics), (0, 0, 1));
     assert_eq!(outcomes(&engine, Api::Library), (1, 0, 0));
@@ -118,7 +119,7 @@ fn requests_are_counted_once_by_the_api_they_came_in_by() {
 fn what_is_put_aside_is_not_accepted() {
     let engine = open(&Faulty::new(6), &small()).unwrap();
     let text = String::from_utf8((*drain(&Mark::batch(0, 3, 10))).as_ref().to_vec()).unwrap();
-    let request = body(PayloadFormat::Drain, &text.replace("]}", ",{}]}"));
+    let request = body(&route::DRAIN, &text.replace("]}", ",{}]}"));
     let bytes = request.bytes().len() as u64;
     engine.ingest(Request { on_invalid: OnInvalid::Quarantine, ..request }).unwrap();
     let counters = engine.counters();
@@ -133,7 +134,7 @@ fn what_a_quota_refuses_for_now_is_counted() {
     limiter.quota.set(QuotaRates { events: Some(Rate::new(1, 5).unwrap()), bytes: None });
     let charged = |batch, records| Request {
         limiter: Some(limiter.clone()),
-        ..Request::new(PayloadFormat::Drain, drain(&Mark::batch(batch, records, 10)))
+        ..Request::new(&route::DRAIN, drain(&Mark::batch(batch, records, 10)))
     };
     engine.ingest(charged(0, 5)).unwrap();
     assert_eq!(engine.ingest(charged(1, 5)).unwrap_err().kind(), ErrorKind::Saturated);

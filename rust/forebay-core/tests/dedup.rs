@@ -9,10 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{sealing_soon, until, wait_sealed};
+use forebay_core::ingest::route;
 use forebay_core::log::dedup::Key;
 use forebay_core::storage::Storage;
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
-use forebay_core::{Engine, ErrorKind, Options, PayloadFormat, Request, Result};
+use forebay_core::{Engine, ErrorKind, Options, Request, Result};
 
 const STREAM: &str = "wide";
 const PARTITIONS: u32 = 1024;
@@ -38,7 +39,7 @@ fn batch(partitions: u32, number: u32) -> Vec<u8> {
 
 fn request(number: u32, partitions: u32) -> Request {
     let key = Key::new(b"sender", STREAM, &number.to_le_bytes()).unwrap();
-    let plain = Request::new(PayloadFormat::PublishBatch, Box::new(batch(partitions, number)));
+    let plain = Request::new(&route::PUBLISH_BATCH, Box::new(batch(partitions, number)));
     Request { key: Some(key), stream: Some(STREAM.to_owned()), ..plain }
 }
 

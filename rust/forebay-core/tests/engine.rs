@@ -5,10 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use forebay_core::ingest::route;
 use forebay_core::storage::Disk;
-use forebay_core::{
-    Engine, ErrorKind, LOGS, Limits, NewRecord, Offset, Options, PartitionId, PayloadFormat, Request, Retention,
-};
+use forebay_core::{Engine, ErrorKind, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Request, Retention};
 
 const ALL: Limits = Limits { records: usize::MAX, bytes: usize::MAX };
 
@@ -58,8 +57,7 @@ fn what_is_acknowledged_is_read_back_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path(), small());
     for batch in 0..50 {
-        let receipt =
-            engine.ingest(Request::new(PayloadFormat::Drain, Box::new(drain(20, &format!("b{batch}"))))).unwrap();
+        let receipt = engine.ingest(Request::new(&route::DRAIN, Box::new(drain(20, &format!("b{batch}"))))).unwrap();
         assert_eq!(receipt.placed.iter().map(|placed| placed.records).sum::<u32>(), 20);
     }
     let before = messages(&engine, LOGS, 2);
@@ -94,7 +92,7 @@ fn full_journal_files_are_sealed_and_still_read() {
     let engine = open(directory.path(), small());
     let mut sent = 0;
     for batch in 0..400 {
-        match engine.ingest(Request::new(PayloadFormat::Drain, Box::new(drain(100, &format!("b{batch}"))))) {
+        match engine.ingest(Request::new(&route::DRAIN, Box::new(drain(100, &format!("b{batch}"))))) {
             Ok(_) => sent += 100,
             Err(error) => assert_eq!(error.kind(), ErrorKind::Saturated),
         }
@@ -155,7 +153,7 @@ fn programs_create_streams_append_and_read() {
 fn changed_retention_is_taken_over_and_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path(), small());
-    engine.ingest(Request::new(PayloadFormat::Drain, Box::new(drain(20, "a")))).unwrap();
+    engine.ingest(Request::new(&route::DRAIN, Box::new(drain(20, "a")))).unwrap();
     let before = messages(&engine, LOGS, 2);
     drop(engine);
     let retention = Retention { age: None, bytes: Some(1 << 30) };
@@ -176,7 +174,7 @@ fn an_open_that_is_refused_leaves_the_lock_with_the_first_engine() {
         let disk = Arc::new(Disk::new(directory.path()).unwrap());
         assert_eq!(Engine::open(disk, small()).unwrap_err().kind(), ErrorKind::DirectoryLocked);
     }
-    engine.ingest(Request::new(PayloadFormat::Drain, Box::new(drain(1, "after")))).unwrap();
+    engine.ingest(Request::new(&route::DRAIN, Box::new(drain(1, "after")))).unwrap();
     drop(engine);
     assert_eq!(messages(&open(directory.path(), small()), LOGS, 2).len(), 1);
 }

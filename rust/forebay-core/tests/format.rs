@@ -12,6 +12,7 @@ use std::sync::Arc;
 use common::{Mark, frames, read_all, until};
 use forebay_core::admission::Budget;
 use forebay_core::clock::{CLOCK_FILE, LogClock};
+use forebay_core::ingest::route;
 use forebay_core::log::dedup::{Dedup, DedupLimits};
 use forebay_core::log::state::{KeyFiles, StateFiles};
 use forebay_core::status::Mode;
@@ -20,8 +21,7 @@ use forebay_core::storage::{Disk, Storage};
 use forebay_core::stream::{Compression, StreamDefinition};
 use forebay_core::table::{Changes, Table, TableOp};
 use forebay_core::{
-    Access, Engine, Generation, LOGS, NewRecord, Offset, Options, PartitionId, PayloadFormat, Request, Retention,
-    Sequence, Timestamp,
+    Access, Engine, Generation, LOGS, NewRecord, Offset, Options, PartitionId, Request, Retention, Sequence, Timestamp,
 };
 
 const STREAMS: [(&str, Compression); 3] =
@@ -71,7 +71,7 @@ fn record(stream: &str, mark: &Mark) -> NewRecord {
 }
 
 fn write_batch(engine: &Engine, batch: u32) {
-    engine.ingest(Request::new(PayloadFormat::Drain, common::drain(&marks(batch)))).unwrap();
+    engine.ingest(Request::new(&route::DRAIN, common::drain(&marks(batch)))).unwrap();
     for (stream, _) in &STREAMS[1..] {
         let records: Vec<_> = marks(batch).iter().map(|mark| record(stream, mark)).collect();
         engine.append(stream, &records, Some(PartitionId(0))).unwrap();

@@ -6,13 +6,14 @@ mod common;
 use std::path::Path;
 
 use common::{Mark, drain, open, read_all, small, until};
+use forebay_core::ingest::route;
 use forebay_core::status::Mode;
 use forebay_core::storage::Storage;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{ErrorKind, LOGS, Options, PayloadFormat, Request, Retention};
+use forebay_core::{ErrorKind, LOGS, Options, Request, Retention};
 
 fn request(batch: u32) -> Request {
-    Request::new(PayloadFormat::Drain, drain(&Mark::batch(batch, 30, 1000)))
+    Request::new(&route::DRAIN, drain(&Mark::batch(batch, 30, 1000)))
 }
 
 fn used(storage: &Faulty) -> u64 {
@@ -90,7 +91,7 @@ fn built_in_streams_that_had_no_room_are_made_once_there_is() {
     let visit = br#"{"event":{"type":"page_view"},"user":{"id":"u"}}"#;
     let requests = || {
         let [event, visit] = [&event[..], &visit[..]].map(|body| Box::new(body.to_vec()));
-        [request(0), Request::new(PayloadFormat::Event, event), Request::new(PayloadFormat::Track, visit)]
+        [request(0), Request::new(&route::EVENT, event), Request::new(&route::TRACK, visit)]
     };
     for request in requests() {
         assert_eq!(engine.ingest(request).unwrap_err().kind(), ErrorKind::StorageUnavailable);

@@ -6,9 +6,10 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Mark, read_all, until};
+use forebay_core::ingest::route;
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
-use forebay_core::{LOGS, PayloadFormat, Request};
+use forebay_core::{LOGS, Request};
 
 /// A poisoned log waits for nothing: its thread must sleep, not spin over deadlines that passed.
 #[test]
@@ -17,7 +18,7 @@ fn a_poisoned_log_takes_no_processor_time() {
     let engine = common::open(&storage, &common::sealing_soon()).unwrap();
     storage.inject(Fault::next(Operation::Sync).on("journal/").always());
     until("the poison", || {
-        engine.ingest(Request::new(PayloadFormat::Drain, common::drain(&Mark::batch(3, 1, 10)))).is_err()
+        engine.ingest(Request::new(&route::DRAIN, common::drain(&Mark::batch(3, 1, 10)))).is_err()
             && engine.report().mode == Mode::Poisoned
     });
     let calls = || [Operation::Write, Operation::Sync].map(|operation| storage.calls(operation));

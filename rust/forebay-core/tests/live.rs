@@ -8,14 +8,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mark, PATIENCE, small, until};
+use forebay_core::ingest::route;
 use forebay_core::log::commit::Waiter;
 use forebay_core::storage::faulty::Faulty;
 use forebay_core::telemetry::ErrorType;
-use forebay_core::{Access, CompletionId, Engine, ErrorKind, NewRecord, Options, PayloadFormat, Request};
+use forebay_core::{Access, CompletionId, Engine, ErrorKind, NewRecord, Options, Request};
 
 fn submit(engine: &Engine, body: Vec<u8>) -> forebay_core::Result<Arc<Waiter>> {
     let waiter = Arc::new(Waiter::default());
-    engine.submit(Request::new(PayloadFormat::Drain, Box::new(body)), waiter.clone(), CompletionId(0))?;
+    engine.submit(Request::new(&route::DRAIN, Box::new(body)), waiter.clone(), CompletionId(0))?;
     Ok(waiter)
 }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{small, until};
+use forebay_core::ingest::route;
 use forebay_core::load_test::{LoadTestReport, LoadTestSpec, LoadTestState, MAX_IN_FLIGHT};
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Access, EVENTS, Engine, ErrorKind, Intended, Options, PayloadFormat, Request};
+use forebay_core::{Access, EVENTS, Engine, ErrorKind, Intended, Options, Request};
 
 fn open(storage: &Faulty, options: &Options) -> Arc<Engine> {
     Arc::new(common::open(storage, options).unwrap())
@@ -91,7 +92,7 @@ fn what_is_sent_late_counts_from_when_it_was_due() {
     let due = Instant::now() - late;
     let body = br#"[{"type":"a","source":"b","data":{}}]"#.to_vec();
     let intended = Some(Intended { due, events: 1 });
-    engine.ingest(Request { intended, ..Request::new(PayloadFormat::EventBatch, Box::new(body)) }).unwrap();
+    engine.ingest(Request { intended, ..Request::new(&route::EVENT_BATCH, Box::new(body)) }).unwrap();
     let waited = engine.counters().ack_latency.snapshot().percentile(50.0);
     assert!(waited >= 590_000, "{waited}");
 }

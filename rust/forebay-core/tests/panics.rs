@@ -4,12 +4,13 @@
 mod common;
 
 use common::{Mark, drain, open, read_all, sealing_soon, small, until, wait_sealed};
+use forebay_core::ingest::route;
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
-use forebay_core::{Engine, ErrorKind, LOGS, Options, PayloadFormat, Request, Result, Retention};
+use forebay_core::{Engine, ErrorKind, LOGS, Options, Request, Result, Retention};
 
 fn ingest(engine: &Engine) -> Result<()> {
-    engine.ingest(Request::new(PayloadFormat::Drain, drain(&Mark::batch(0, 20, 8000)))).map(drop)
+    engine.ingest(Request::new(&route::DRAIN, drain(&Mark::batch(0, 20, 8000)))).map(drop)
 }
 
 /// Writes until the log is poisoned by the panic of `thread`; then all of it is still read, and the next start is whole.

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use common::{Mark, drain, open, read_all, sealing_soon, small, until, wait_sealed};
 use forebay_core::consumer::{Consume, OffsetCommit, OnReset, StartAt};
+use forebay_core::ingest::route;
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::{Cause, Fault, Faulty, Operation};
-use forebay_core::{Engine, ErrorKind, LOGS, Offset, Options, PartitionId, PayloadFormat, Request};
+use forebay_core::{Engine, ErrorKind, LOGS, Offset, Options, PartitionId, Request};
 
 /// Those that are refused before anything is done.
 const REFUSED: [Cause; 3] = [Cause::ProcessFiles, Cause::SystemFiles, Cause::Memory];
@@ -28,7 +29,7 @@ fn word(cause: Cause) -> &'static str {
 }
 
 fn ingest(engine: &Engine, batch: u32) -> forebay_core::Result<forebay_core::Receipt> {
-    engine.ingest(Request::new(PayloadFormat::Drain, drain(&Mark::batch(batch, 3, 40))))
+    engine.ingest(Request::new(&route::DRAIN, drain(&Mark::batch(batch, 3, 40))))
 }
 
 fn stored(engine: &Engine) -> usize {
@@ -176,7 +177,7 @@ fn a_journal_file_that_cannot_be_made_refuses_writes_until_it_can_and_says_why()
                 let storage = Faulty::new(4);
                 let engine = open(&storage, &small()).unwrap();
                 let fault = storage.inject(Fault::next(Operation::Create).on("journal/").always().because(cause));
-                let large = || Request::new(PayloadFormat::Drain, drain(&Mark::batch(0, 20, 8000)));
+                let large = || Request::new(&route::DRAIN, drain(&Mark::batch(0, 20, 8000)));
                 let mut accepted = 0;
                 until("the refusal", || match engine.ingest(large()) {
                     Ok(_) => {

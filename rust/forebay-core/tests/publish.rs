@@ -8,20 +8,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{open, small, until};
+use forebay_core::ingest::route;
 use forebay_core::storage::faulty::Faulty;
 use forebay_core::{
-    Completer, CompletionId, Engine, ErrorKind, Key, Limits, Offset, PartitionId, PayloadFormat, Receipt, Request,
+    Completer, CompletionId, Engine, ErrorKind, IngestRoute, Key, Limits, Offset, PartitionId, Receipt, Request,
     Result, StreamChange,
 };
 use parking_lot::Mutex;
 
-fn request(shape: PayloadFormat, stream: &str, body: &str) -> Request {
-    let plain = Request::new(shape, Box::new(body.as_bytes().to_vec()));
+fn request(route: &'static IngestRoute, stream: &str, body: &str) -> Request {
+    let plain = Request::new(route, Box::new(body.as_bytes().to_vec()));
     Request { stream: Some(stream.to_owned()), ..plain }
 }
 
-fn keyed(shape: PayloadFormat, stream: &str, body: &str, key: &str) -> Request {
-    Request { key: Some(Key::new(b"token", stream, key.as_bytes()).unwrap()), ..request(shape, stream, body) }
+fn keyed(route: &'static IngestRoute, stream: &str, body: &str, key: &str) -> Request {
+    Request { key: Some(Key::new(b"token", stream, key.as_bytes()).unwrap()), ..request(route, stream, body) }
 }
 
 fn answer(engine: &Engine, request: Request) -> Result<(u16, String)> {
@@ -32,13 +33,13 @@ fn answer(engine: &Engine, request: Request) -> Result<(u16, String)> {
 }
 
 fn single(engine: &Engine, body: &str) -> Result<String> {
-    let (status, body) = answer(engine, request(PayloadFormat::Publish, "s", body))?;
+    let (status, body) = answer(engine, request(&route::PUBLISH, "s", body))?;
     assert_eq!(status, 201);
     Ok(body)
 }
 
 fn batch(engine: &Engine, body: &str) -> Result<(u16, String)> {
-    answer(engine, request(PayloadFormat::PublishBatch, "s", body))
+    answer(engine, request(&route::PUBLISH_BATCH, "s", body))
 }
 
 fn ready(storage: &Faulty) -> Engine {
@@ -218,8 +219,8 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
     single(&engine, r#"{"value":0}"#).unwrap();
     let ask = |engine: &Engine| {
         (
-            answer(engine, keyed(PayloadFormat::PublishBatch, "s", body, "b")).unwrap(),
-            answer(engine, keyed(PayloadFormat::Publish, "s", r#"{"value":1}"#, "e")).unwrap(),
+            answer(engine, keyed(&route::PUBLISH_BATCH, "s", body, "b")).unwrap(),
+            answer(engine, keyed(&route::PUBLISH, "s", r#"{"value":1}"#, "e")).unwrap(),
         )
     };
     let first = ask(&engine);
@@ -228,14 +229,14 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
     let engine = open(&storage, &small()).unwrap();
     assert_eq!(ask(&engine), first);
     assert_eq!(total(&engine), 5);
-    let error = answer(&engine, keyed(PayloadFormat::Publish, "s", r#"{"value":2}"#, "e")).unwrap_err();
+    let error = answer(&engine, keyed(&route::PUBLISH, "s", r#"{"value":2}"#, "e")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IdempotencyMismatch);
     // What the stream takes has changed: the answer would not fit what is stored.
     let change = StreamChange { max_record_bytes: Some(1), ..StreamChange::default() };
     let long = r#"{"events":[{"value":10},{"value":2}]}"#;
-    let before = answer(&engine, keyed(PayloadFormat::PublishBatch, "s", long, "c")).unwrap();
+    let before = answer(&engine, keyed(&route::PUBLISH_BATCH, "s", long, "c")).unwrap();
     engine.alter_stream("s", change).unwrap();
-    let error = answer(&engine, keyed(PayloadFormat::PublishBatch, "s", long, "c")).unwrap_err();
+    let error = answer(&engine, keyed(&route::PUBLISH_BATCH, "s", long, "c")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IdempotencyMismatch, "{before:?}");
     // A later stream of that name is another one.
     engine.delete_stream("s").unwrap();
@@ -247,8 +248,7 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
 #[test]
 fn streams_that_are_not_there_or_the_engines_own_take_nothing() {
     let engine = ready(&Faulty::new(7));
-    let kind =
-        |stream: &str| answer(&engine, request(PayloadFormat::Publish, stream, r#"{"value":1}"#)).unwrap_err().kind();
+    let kind = |stream: &str| answer(&engine, request(&route::PUBLISH, stream, r#"{"value":1}"#)).unwrap_err().kind();
     assert_eq!((kind("nothing"), kind("")), (ErrorKind::StreamNotFound, ErrorKind::StreamNotFound));
     assert_eq!(kind("logs"), ErrorKind::Forbidden);
 }
@@ -279,7 +279,7 @@ fn who_waits_is_told_how_long_before_the_commit() {
     storage.stall_syncs(true);
     let before = Instant::now();
     let body = r#"{"events":[{"value":1}],"options":{"timeout":1500}}"#;
-    engine.submit(request(PayloadFormat::PublishBatch, "s", body), outcomes.clone(), CompletionId(7)).unwrap();
+    engine.submit(request(&route::PUBLISH_BATCH, "s", body), outcomes.clone(), CompletionId(7)).unwrap();
     until("the deadline", || !outcomes.due.lock().is_empty());
     assert!(outcomes.ended.lock().is_empty());
     let (completion, due) = outcomes.due.lock()[0];

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Mark, records, small, until};
+use forebay_core::ingest::route;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Completer, CompletionId, PayloadFormat, Receipt, Request, Result};
+use forebay_core::{Completer, CompletionId, Receipt, Request, Result};
 
 #[derive(Debug)]
 struct Nobody;
@@ -42,9 +43,7 @@ fn a_stalled_disk_shows_as_appends_that_wait_without_a_commit() {
     storage.stall_syncs(true);
     for batch in 0..20 {
         let body = common::drain(&Mark::batch(batch, 1, 10));
-        engine
-            .submit(Request::new(PayloadFormat::Drain, body), Arc::new(Nobody), CompletionId(u64::from(batch)))
-            .unwrap();
+        engine.submit(Request::new(&route::DRAIN, body), Arc::new(Nobody), CompletionId(u64::from(batch))).unwrap();
     }
     // The first ones are under way; whatever came after them waits.
     until("appends that wait", || engine.pulse().commits_waiting > 0);
@@ -66,7 +65,7 @@ fn a_body_that_waits_for_a_worker_grows_older() {
     let engine = common::open(&storage, &options).unwrap();
     for batch in 0..2_000 {
         let body = common::drain(&Mark::batch(batch, 1, 10));
-        drop(engine.submit(Request::new(PayloadFormat::Drain, body), Arc::new(Nobody), CompletionId(u64::from(batch))));
+        drop(engine.submit(Request::new(&route::DRAIN, body), Arc::new(Nobody), CompletionId(u64::from(batch))));
         let pulse = engine.pulse();
         if pulse.jobs_waiting > 0 && pulse.oldest_job > Duration::ZERO {
             return;

@@ -4,17 +4,16 @@
 mod common;
 
 use common::Mark;
+use forebay_core::ingest::route;
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
-use forebay_core::{
-    ErrorKind, LOGS, Limits, NewRecord, Offset, Options, PartitionId, PayloadFormat, Request, Timestamp,
-};
+use forebay_core::{ErrorKind, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Request, Timestamp};
 
 /// A limit that ends a read inside of one batch must not skip the rest of that batch for the next one.
 #[test]
 fn small_reads_of_the_ring_and_of_segments_skip_nothing() {
     let engine = common::open(&Faulty::new(1), &Options { logs_partitions: 1, ..common::sealing_soon() }).unwrap();
     for batch in 0..20 {
-        engine.ingest(Request::new(PayloadFormat::Drain, common::drain(&Mark::batch(batch, 10, 100)))).unwrap();
+        engine.ingest(Request::new(&route::DRAIN, common::drain(&Mark::batch(batch, 10, 100)))).unwrap();
     }
     let read = |limits: Limits| {
         let (mut offsets, mut offset) = (Vec::new(), Offset(0));

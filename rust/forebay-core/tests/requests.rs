@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::{Arc, Barrier};
 
 use forebay_core::ingest::MAX_NAMED_EVENTS;
+use forebay_core::ingest::route;
 use forebay_core::log::dedup::MAX_IDEMPOTENCY_KEY_BYTES;
 use forebay_core::storage::faulty::Faulty;
 use forebay_core::storage::{Disk, Storage};
 use forebay_core::{
-    Encoding, Engine, ErrorKind, Key, LOGS, Limits, OnInvalid, Options, PartitionId, PayloadFormat, Receipt, Request,
-    Result,
+    Encoding, Engine, ErrorKind, Key, LOGS, Limits, OnInvalid, Options, PartitionId, Receipt, Request, Result,
 };
 
 fn options() -> Options {
@@ -47,7 +47,7 @@ fn records(engine: &Engine, stream: &str) -> Vec<String> {
 
 fn keyed(body: Vec<u8>, key: &str) -> Request {
     let key = Some(Key::new(b"token", LOGS, key.as_bytes()).unwrap());
-    Request { key, ..Request::new(PayloadFormat::Drain, Box::new(body)) }
+    Request { key, ..Request::new(&route::DRAIN, Box::new(body)) }
 }
 
 fn quarantining(request: Request) -> Request {
@@ -148,8 +148,8 @@ fn quarantine_keeps_the_good_and_names_the_bad() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path());
     let events = [event("p", "good"), event("", "bad"), "7".to_owned(), event("p", "good too")];
-    let quarantine = |body| quarantining(Request::new(PayloadFormat::Drain, Box::new(body)));
-    let error = engine.ingest(Request::new(PayloadFormat::Drain, Box::new(body(&events)))).unwrap_err();
+    let quarantine = |body| quarantining(Request::new(&route::DRAIN, Box::new(body)));
+    let error = engine.ingest(Request::new(&route::DRAIN, Box::new(body(&events)))).unwrap_err();
     assert!(error.detail().starts_with("events[1].project_id"), "{error}");
     assert!(records(&engine, LOGS).is_empty());
     let receipt = engine.ingest(quarantine(body(&events))).unwrap();
@@ -229,10 +229,8 @@ fn an_answer_names_the_first_events_and_counts_all() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path());
     for bad in [MAX_NAMED_EVENTS, MAX_NAMED_EVENTS + 1] {
-        let named = answer(
-            &engine,
-            quarantining(Request::new(PayloadFormat::Drain, Box::new(body(&vec!["0".to_owned(); bad])))),
-        );
+        let named =
+            answer(&engine, quarantining(Request::new(&route::DRAIN, Box::new(body(&vec!["0".to_owned(); bad])))));
         let named: serde_json::Value = serde_json::from_str(&named.unwrap()).unwrap();
         assert_eq!(named["quarantined"], bad);
         let errors = named["errors"].as_array().unwrap();
@@ -272,10 +270,8 @@ fn a_sender_writes_only_its_own_projects() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path());
     let allowed = Some(Arc::new(BTreeSet::from([b"mine".to_vec()])));
-    let restricted = |events: &[String]| Request {
-        allowed: allowed.clone(),
-        ..Request::new(PayloadFormat::Drain, Box::new(body(events)))
-    };
+    let restricted =
+        |events: &[String]| Request { allowed: allowed.clone(), ..Request::new(&route::DRAIN, Box::new(body(events))) };
     engine.ingest(restricted(&[event("mine", "a")])).unwrap();
     let error = engine.ingest(restricted(&[event("mine", "b"), event("other", "c")])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Forbidden);

@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use common::{Mark, drain, frames, open, read_all, records, small, until};
 use forebay_core::consumer::{Consume, OffsetCommit, OnReset, StartAt};
+use forebay_core::ingest::route;
 use forebay_core::log::journal::PAGE_BYTES;
 use forebay_core::log::journal::RESERVED_BYTES;
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::{Fault, FaultId, Faulty, Operation};
 use forebay_core::{
-    Engine, ErrorKind, MIN_JOURNAL_FILE_BYTES, Offset, Options, PartitionId, PayloadFormat, Request, Result,
-    StreamChange,
+    Engine, ErrorKind, MIN_JOURNAL_FILE_BYTES, Offset, Options, PartitionId, Request, Result, StreamChange,
 };
 
 const REFUSED: ErrorKind = ErrorKind::StorageUnavailable;
 
 fn ingest(engine: &Engine) -> Result<()> {
-    engine.ingest(Request::new(PayloadFormat::Drain, drain(&Mark::batch(0, 20, 8000)))).map(drop)
+    engine.ingest(Request::new(&route::DRAIN, drain(&Mark::batch(0, 20, 8000)))).map(drop)
 }
 
 /// A group's first call, which makes it.

@@ -6,10 +6,9 @@ mod common;
 use std::sync::Arc;
 
 use common::{open, sealing_soon, small, until, wait_sealed};
+use forebay_core::ingest::route;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{
-    Completer, CompletionId, Encoding, Engine, ErrorKind, PayloadFormat, RateLimiter, Receipt, Request, Result,
-};
+use forebay_core::{Completer, CompletionId, Encoding, Engine, ErrorKind, RateLimiter, Receipt, Request, Result};
 
 /// Small enough to be parsed where it comes in, so that what is admitted is charged with what it takes in the end.
 const VALUE_BYTES: usize = 3_000;
@@ -31,7 +30,7 @@ fn event(stream: &str, limiter: Option<&Arc<RateLimiter>>) -> Request {
     Request {
         stream: Some(stream.to_owned()),
         limiter: limiter.cloned(),
-        ..Request::new(PayloadFormat::Publish, Box::new(body.into_bytes()))
+        ..Request::new(&route::PUBLISH, Box::new(body.into_bytes()))
     }
 }
 
@@ -95,8 +94,7 @@ fn what_is_sealed_is_given_back_to_the_token() {
     engine.create_stream("a", 1).unwrap();
     let limiter = RateLimiter::new("shop");
     engine.ingest(event("a", Some(&limiter))).unwrap();
-    let invalid =
-        Request { limiter: Some(limiter.clone()), ..Request::new(PayloadFormat::Drain, Box::new(b"{".to_vec())) };
+    let invalid = Request { limiter: Some(limiter.clone()), ..Request::new(&route::DRAIN, Box::new(b"{".to_vec())) };
     assert_eq!(engine.ingest(invalid).unwrap_err().kind(), ErrorKind::Malformed);
     let packed = Request { encoding: Encoding::Gzip, ..event("a", Some(&limiter)) };
     assert_eq!(engine.ingest(packed).unwrap_err().kind(), ErrorKind::Malformed);

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use common::{small, until};
+use forebay_core::ingest::route;
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{
-    Access, Completer, CompletionId, Engine, ErrorKind, LOGS, Limits, MAX_WORKERS, Options, PayloadFormat, Receipt,
-    Request, Result,
+    Access, Completer, CompletionId, Engine, ErrorKind, LOGS, Limits, MAX_WORKERS, Options, Receipt, Request, Result,
 };
 use parking_lot::Mutex;
 
@@ -53,7 +53,7 @@ fn stored(engine: &Engine) -> BTreeMap<String, Vec<u64>> {
 
 fn ingest(engine: &Engine, key: &str, request: u64) {
     loop {
-        match engine.ingest(Request::new(PayloadFormat::Drain, Box::new(body(key, request)))) {
+        match engine.ingest(Request::new(&route::DRAIN, Box::new(body(key, request)))) {
             Ok(_) => return,
             Err(error) => assert_eq!(error.kind(), ErrorKind::Saturated, "{error}"),
         }
@@ -145,7 +145,7 @@ fn whatever_is_queued_is_parsed_once_at_any_number_and_over_a_close() {
                 thread::yield_now();
                 continue;
             }
-            let wanted = Request::new(PayloadFormat::Drain, Box::new(body("k", request)));
+            let wanted = Request::new(&route::DRAIN, Box::new(body("k", request)));
             admitted += u64::from(engine.submit(wanted, outcomes.clone(), CompletionId(request)).is_ok());
             request += 1;
         }
@@ -231,9 +231,7 @@ fn a_panic_costs_its_request_and_no_worker() {
     let engine = common::open(&Faulty::new(6), &options()).unwrap();
     let outcomes = Arc::new(Outcomes::default());
     for completion in 0..5 {
-        engine
-            .submit(Request::new(PayloadFormat::Drain, Box::new(Trap)), outcomes.clone(), CompletionId(completion))
-            .unwrap();
+        engine.submit(Request::new(&route::DRAIN, Box::new(Trap)), outcomes.clone(), CompletionId(completion)).unwrap();
     }
     until("an answer to each", || outcomes.count() == 5);
     assert_eq!(*outcomes.failed.lock(), [ErrorKind::Internal; 5]);

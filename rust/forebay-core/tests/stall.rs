@@ -9,9 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mark, PATIENCE, read_all, small, until, wait_sealed};
+use forebay_core::ingest::route;
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Body, Completer, CompletionId, Engine, Error, ErrorKind, PayloadFormat, Receipt, Request, Result};
+use forebay_core::{Body, Completer, CompletionId, Engine, Error, ErrorKind, Receipt, Request, Result};
 use parking_lot::Mutex;
 
 /// A refusal comes at once: far below what a stalled call takes, far above a slow machine's hiccups.
@@ -54,7 +55,7 @@ fn body(completion: u64) -> Body {
 }
 
 fn submit(engine: &Engine, outcomes: &Arc<Outcomes>, completion: u64) -> Result<()> {
-    engine.submit(Request::new(PayloadFormat::Drain, body(completion)), outcomes.clone(), CompletionId(completion))
+    engine.submit(Request::new(&route::DRAIN, body(completion)), outcomes.clone(), CompletionId(completion))
 }
 
 /// Which batches are stored, each of them whole.
@@ -193,7 +194,7 @@ fn closing_under_load_answers_every_waiter() {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     let batch = next.fetch_add(1, Ordering::Relaxed);
-                    match engine.ingest(Request::new(PayloadFormat::Drain, body(batch.into()))) {
+                    match engine.ingest(Request::new(&route::DRAIN, body(batch.into()))) {
                         Ok(_) => acknowledged.lock().push(u64::from(batch)),
                         Err(error) if error.kind() == ErrorKind::Saturated => {}
                         Err(error) => {
@@ -225,9 +226,9 @@ fn a_second_engine_is_refused_until_the_first_is_closed_or_dead() {
     for _ in 0..3 {
         assert_eq!(common::open(&storage, &small()).unwrap_err().kind(), ErrorKind::DirectoryLocked);
     }
-    engine.ingest(Request::new(PayloadFormat::Drain, body(1))).unwrap();
+    engine.ingest(Request::new(&route::DRAIN, body(1))).unwrap();
     engine.close();
-    assert_eq!(engine.ingest(Request::new(PayloadFormat::Drain, body(2))).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(engine.ingest(Request::new(&route::DRAIN, body(2))).unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(stored(&engine), [1], "a closed engine still reads");
     let second = common::open(&storage, &small()).unwrap();
     assert_eq!(stored(&second), [1]);

@@ -4,10 +4,11 @@
 mod common;
 
 use common::{Mark, drain, open, sealing_soon, small, until, wait_sealed};
+use forebay_core::ingest::route;
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{
-    Engine, ErrorKind, Filter, LOGS, Limits, NewRecord, Offset, Options, PartitionId, PayloadFormat, Position, Request,
-    Retention, StreamId, TailChunk, TailRequest,
+    Engine, ErrorKind, Filter, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Position, Request, Retention,
+    StreamId, TailChunk, TailRequest,
 };
 
 const MANY: Limits = Limits { records: 1000, bytes: 1 << 20 };
@@ -118,7 +119,7 @@ fn a_gap_says_what_retention_deleted() {
     let mut batch = 0;
     until("retention", || {
         batch += 1;
-        let _maybe = engine.ingest(Request::new(PayloadFormat::Drain, drain(&Mark::batch(batch, 10, 100))));
+        let _maybe = engine.ingest(Request::new(&route::DRAIN, drain(&Mark::batch(batch, 10, 100))));
         engine.position(LOGS, true).unwrap().next[0] > Offset(0)
     });
     let chunk = engine.tail(TailRequest { stream: LOGS, ..request(start) }).unwrap();

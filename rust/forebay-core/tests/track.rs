@@ -6,9 +6,10 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{open, small, until};
+use forebay_core::ingest::route;
 use forebay_core::storage::faulty::Faulty;
 use forebay_core::{
-    ANALYTICS, Engine, ErrorKind, Key, Limits, NewRecord, OnInvalid, Options, PayloadFormat, Request, Result, Timestamp,
+    ANALYTICS, Engine, ErrorKind, IngestRoute, Key, Limits, NewRecord, OnInvalid, Options, Request, Result, Timestamp,
 };
 
 const EVENT: &str = r#"{
@@ -19,8 +20,8 @@ const EVENT: &str = r#"{
   "metrics": { "load_time": 250 }
 }"#;
 
-fn request(shape: PayloadFormat, body: &str) -> Request {
-    Request::new(shape, Box::new(body.as_bytes().to_vec()))
+fn request(route: &'static IngestRoute, body: &str) -> Request {
+    Request::new(route, Box::new(body.as_bytes().to_vec()))
 }
 
 fn answer(engine: &Engine, request: Request) -> Result<String> {
@@ -30,11 +31,11 @@ fn answer(engine: &Engine, request: Request) -> Result<String> {
 }
 
 fn single(engine: &Engine, body: &str) -> Result<String> {
-    answer(engine, request(PayloadFormat::Track, body))
+    answer(engine, request(&route::TRACK, body))
 }
 
 fn batch(engine: &Engine, body: &str) -> Result<String> {
-    answer(engine, request(PayloadFormat::TrackBatch, body))
+    answer(engine, request(&route::TRACK_BATCH, body))
 }
 
 /// Every record's partition, time, key and value.
@@ -171,14 +172,14 @@ fn what_is_wrong_is_named_and_the_whole_batch_refused() {
 #[test]
 fn what_is_wrong_may_be_put_aside() {
     let engine = started(6);
-    let asking = |shape, body: &str| Request { on_invalid: OnInvalid::Quarantine, ..request(shape, body) };
+    let asking = |route, body: &str| Request { on_invalid: OnInvalid::Quarantine, ..request(route, body) };
     let body = format!("[{EVENT},{{}},{EVENT}]");
-    let put_aside = answer(&engine, asking(PayloadFormat::TrackBatch, &body)).unwrap();
+    let put_aside = answer(&engine, asking(&route::TRACK_BATCH, &body)).unwrap();
     let expected = |row: &str| format!(r#"{{"status":"accepted","quarantined":1,"errors":[{row}]}}"#);
     assert_eq!(put_aside, expected(r#"{"index":1,"error":"events[1].event: missing"}"#));
-    let put_aside = answer(&engine, asking(PayloadFormat::Track, r#"{"event":7}"#)).unwrap();
+    let put_aside = answer(&engine, asking(&route::TRACK, r#"{"event":7}"#)).unwrap();
     assert_eq!(put_aside, expected(r#"{"index":0,"error":"event: must be an object"}"#));
-    let put_aside = answer(&engine, asking(PayloadFormat::Track, EVENT)).unwrap();
+    let put_aside = answer(&engine, asking(&route::TRACK, EVENT)).unwrap();
     assert_eq!(put_aside, r#"{"status":"accepted","quarantined":0}"#);
     assert_eq!(records(&engine, ANALYTICS).len(), 3);
     let rejected: Vec<_> = records(&engine, "analytics.rejected").into_iter().map(|record| record.3).collect();
@@ -195,7 +196,7 @@ fn what_is_wrong_may_be_put_aside() {
 fn a_repeat_is_stored_once_and_programs_append_in_the_same_shape() {
     let storage = Faulty::new(7);
     let key = || Some(Key::new(b"token", ANALYTICS, b"k").unwrap());
-    let ask = |engine: &Engine| answer(engine, Request { key: key(), ..request(PayloadFormat::Track, EVENT) });
+    let ask = |engine: &Engine| answer(engine, Request { key: key(), ..request(&route::TRACK, EVENT) });
     let engine = open(&storage, &small()).unwrap();
     let first = ask(&engine).unwrap();
     assert_eq!(ask(&engine).unwrap(), first);
@@ -203,7 +204,7 @@ fn a_repeat_is_stored_once_and_programs_append_in_the_same_shape() {
     let engine = open(&storage, &small()).unwrap();
     assert_eq!(ask(&engine).unwrap(), first);
     assert_eq!(records(&engine, ANALYTICS).len(), 1);
-    let other = Request { key: key(), ..request(PayloadFormat::TrackBatch, &format!("[{EVENT}]")) };
+    let other = Request { key: key(), ..request(&route::TRACK_BATCH, &format!("[{EVENT}]")) };
     assert_eq!(answer(&engine, other).unwrap_err().kind(), ErrorKind::IdempotencyMismatch);
     let record = |value: &str| NewRecord { key: None, value: value.into(), headers: Vec::new(), timestamp: None };
     engine.append(ANALYTICS, &[record(EVENT), record(EVENT)], None).unwrap();

@@ -252,7 +252,7 @@ impl Connection {
         let Stage::Body(ingest, _reserved, counted) = std::mem::replace(&mut self.stage, Stage::Head) else {
             return None;
         };
-        let Ingest { path, shape, stream, principal, encoding, on_invalid, key, body_at, length, .. } = *ingest;
+        let Ingest { path, route, stream, principal, encoding, on_invalid, key, body_at, length, .. } = *ingest;
         let end = body_at + length;
         let mut input = std::mem::take(&mut self.input);
         self.read_ahead = end.saturating_add(256).clamp(FIRST_READ, MAX_READ_AHEAD);
@@ -265,7 +265,7 @@ impl Connection {
         self.stage = Stage::Commit { path, _counted: counted };
         self.deadline = Some(now + shared.limits.ack_time);
         let (allowed, limiter) = (principal.allowed.clone(), principal.limiter.clone());
-        Some(Request { encoding, on_invalid, key, allowed, stream, limiter, ..Request::new(shape, body) })
+        Some(Request { encoding, on_invalid, key, allowed, stream, limiter, ..Request::new(route, body) })
     }
 
     fn broke_off(&mut self, shared: &mut Shared, now: Instant) {
@@ -276,7 +276,7 @@ impl Connection {
     fn refuse_body(&mut self, shared: &mut Shared, error: &Error, now: Instant, linger: bool) {
         if let Stage::Body(ingest, ..) = &self.stage {
             let path = ingest.path.clone();
-            shared.engine.counters().refused(ingest.shape.api(), error.kind());
+            shared.engine.counters().refused(ingest.route.api, error.kind());
             self.close = true;
             self.refuse(shared, &path, error, now, linger);
         }

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use forebay_core::{Encoding, Key, OnInvalid, PayloadFormat};
+use forebay_core::{Encoding, IngestRoute, Key, OnInvalid};
 
 use crate::limits::{MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::principals::{Principal, Principals};
-use crate::route;
 
-const METHOD: &[u8] = b"POST ";
+/// The method of the routes that are read here; those of other methods are the server's behind.
+const METHOD: &str = "POST";
 
 /// What the first bytes of a request are.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) enum Head {
 #[derive(Debug)]
 pub(crate) struct Ingest {
     pub(crate) path: String,
-    pub(crate) shape: PayloadFormat,
+    pub(crate) route: &'static IngestRoute,
     pub(crate) stream: Option<String>,
     pub(crate) principal: Arc<Principal>,
     pub(crate) encoding: Encoding,
@@ -122,7 +122,7 @@ impl Head {
     /// Reads as much of a head as there is.
     pub(crate) fn read(input: &[u8], principals: &Principals, max_body_bytes: usize) -> Self {
         let known = input.len().min(METHOD.len());
-        if input.get(..known) != METHOD.get(..known) {
+        if input.get(..known) != METHOD.as_bytes().get(..known) {
             return Self::Unusual;
         }
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -144,52 +144,28 @@ fn ingest(request: &httparse::Request<'_, '_>, body_at: usize, principals: &Prin
         return None;
     }
     let path = request.path?;
-    let (shape, stream) = route::find(path)?;
+    let (route, stream) = IngestRoute::find(request.method?, path)?;
     let fields = HeadFields::of(request.headers)?;
     fields.host?;
-    let length = fields.body_length().filter(|length| *length <= max)?;
+    let length = fields.body_length().filter(|length| *length <= route.body_limit(max))?;
     let principal = principals.find(fields.authorization)?;
     let on_invalid = fields.on_invalid()?;
-    if !has_projects(shape) && principal.allowed.is_some()
-        || !has_quarantine(shape) && on_invalid == OnInvalid::Quarantine
-    {
+    let limited = principal.allowed.is_some() && !route.projects;
+    if limited || on_invalid == OnInvalid::Quarantine && !route.quarantine {
         return None;
     }
     Some(Ingest {
         path: path.to_owned(),
-        shape,
+        route,
         stream: stream.map(str::to_owned),
         encoding: fields.encoding()?,
         on_invalid,
-        key: fields.key(&principal.scope, shape.stream().or(stream).unwrap_or_default())?,
+        key: fields.key(&principal.scope, route.stream.or(stream).unwrap_or_default())?,
         close: fields.close()?,
         principal,
         body_at,
         length,
     })
-}
-
-/// Whether a token that is limited to projects may send it at all.
-const fn has_projects(shape: PayloadFormat) -> bool {
-    match shape {
-        PayloadFormat::Drain => true,
-        PayloadFormat::Publish
-        | PayloadFormat::PublishBatch
-        | PayloadFormat::Event
-        | PayloadFormat::EventBatch
-        | PayloadFormat::Track
-        | PayloadFormat::TrackBatch => false,
-    }
-}
-
-/// Whether it is stored or refused as a whole, so that its invalid events can be put aside. The others answer for each.
-const fn has_quarantine(shape: PayloadFormat) -> bool {
-    match shape {
-        PayloadFormat::Drain | PayloadFormat::Track | PayloadFormat::TrackBatch => true,
-        PayloadFormat::Publish | PayloadFormat::PublishBatch | PayloadFormat::Event | PayloadFormat::EventBatch => {
-            false
-        }
-    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,6 @@ mod poller;
 mod principals;
 mod reactor;
 mod refusal;
-mod route;
 mod slab;
 mod socket;
 mod stats;

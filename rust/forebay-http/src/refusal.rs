@@ -191,7 +191,16 @@ const fn streams_text(kind: ErrorKind) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use forebay_core::ingest::route::ROUTES;
+
     use super::*;
+
+    #[test]
+    fn an_ingest_route_is_of_the_family_that_its_row_names() {
+        for route in ROUTES {
+            assert_eq!(Family::of(&route.path.to_string()).name(), route.api.name(), "{}", route.path);
+        }
+    }
 
     #[test]
     fn the_longest_prefix_of_whole_segments_wins() {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Instant;
 
-use forebay_core::ingest::ResponsePlan;
+use forebay_core::log::commit::Respond;
 use forebay_core::{Completer, CompletionId, EventQueue, Receipt, Result, Watcher};
 use parking_lot::Mutex;
 use pyo3::intern;
@@ -146,7 +146,7 @@ fn complete(future: &Bound<'_, PyAny>, outcome: Result<CompletionOutcome>) -> Py
 fn appended(future: &Bound<'_, PyAny>, receipt: &Receipt) -> PyResult<()> {
     let py = future.py();
     let result = intern!(py, "set_result");
-    let delivered = match receipt.plan.as_ref().map(|plan| answer(py, plan, receipt)) {
+    let delivered = match receipt.responder.as_ref().map(|responder| answer(py, responder, receipt)) {
         None => future.call_method1(result, (py.None(),)),
         Some(Ok((status, body))) => future.call_method1(result, ((status, PyBytes::new(py, &body)),)),
         Some(Err(error)) => future.call_method1(intern!(py, "set_exception"), (exception(py, &error)?,)),
@@ -155,8 +155,12 @@ fn appended(future: &Bound<'_, PyAny>, receipt: &Receipt) -> PyResult<()> {
 }
 
 /// A large answer takes a millisecond to write; giving the GIL away for a small one would cost more than that.
-fn answer(py: Python<'_>, plan: &ResponsePlan, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
-    if plan.results() < MANY_RESULTS { receipt.answer() } else { py.detach(|| receipt.answer()) }
+fn answer(py: Python<'_>, responder: &dyn Respond, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
+    if responder.results() < MANY_RESULTS {
+        responder.respond(receipt)
+    } else {
+        py.detach(|| responder.respond(receipt))
+    }
 }
 
 fn settled(future: &Bound<'_, PyAny>, delivered: PyResult<Bound<'_, PyAny>>) -> PyResult<()> {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use forebay_core::storage::Disk;
 use forebay_core::{
-    AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, Limits, Offset, OnInvalid, PartitionId,
-    PayloadFormat, Request, Timestamp,
+    AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, Limits, Offset, OnInvalid, PartitionId, Request,
+    Timestamp,
 };
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -22,36 +22,9 @@ use crate::maintenance::damage_row;
 use crate::metrics;
 use crate::queue_stats::QueueStats;
 use crate::rate_limiter::RateLimiter;
+use crate::route::IngestRoute;
 use crate::tail::{self, Filter, TailChunk};
 use crate::watch;
-
-/// The event shape of `POST /v1/drain`.
-pub const SHAPE_DRAIN: u8 = 0;
-/// The event shape of `POST /api/v1/streams/{name}/events`.
-pub const SHAPE_PUBLISH: u8 = 1;
-/// The event shape of `POST /api/v1/streams/{name}/events/batch`.
-pub const SHAPE_PUBLISH_BATCH: u8 = 2;
-/// The event shape of `POST /api/events`.
-pub const SHAPE_EVENT: u8 = 3;
-/// The event shape of `POST /api/events/batch`.
-pub const SHAPE_EVENT_BATCH: u8 = 4;
-/// The event shape of `POST /v1/analytics/track`.
-pub const SHAPE_TRACK: u8 = 5;
-/// The event shape of `POST /v1/analytics/track/batch`.
-pub const SHAPE_TRACK_BATCH: u8 = 6;
-
-fn shape(number: u8) -> Result<PayloadFormat, Error> {
-    match number {
-        SHAPE_DRAIN => Ok(PayloadFormat::Drain),
-        SHAPE_PUBLISH => Ok(PayloadFormat::Publish),
-        SHAPE_PUBLISH_BATCH => Ok(PayloadFormat::PublishBatch),
-        SHAPE_EVENT => Ok(PayloadFormat::Event),
-        SHAPE_EVENT_BATCH => Ok(PayloadFormat::EventBatch),
-        SHAPE_TRACK => Ok(PayloadFormat::Track),
-        SHAPE_TRACK_BATCH => Ok(PayloadFormat::TrackBatch),
-        _ => Err(Error::new(ErrorKind::Internal, format!("there is no event shape {number}"))),
-    }
-}
 
 /// The projects that a token may write.
 #[pyclass(frozen, module = "forebay._forebay")]
@@ -115,13 +88,13 @@ impl Engine {
     }
 
     #[pyo3(signature = (
-        shape, body, future, encoding=None, quarantine=false, key=None, projects=None, limiter=None, stream=None
+        route, body, future, encoding=None, quarantine=false, key=None, projects=None, limiter=None, stream=None
     ))]
     #[allow(clippy::too_many_arguments)] // one crossing a request, and a request has that many parts
     fn submit(
         &self,
         py: Python<'_>,
-        shape: u8,
+        route: &Bound<'_, IngestRoute>,
         body: PyBackedBytes,
         future: Py<PyAny>,
         encoding: Option<&str>,
@@ -131,18 +104,19 @@ impl Engine {
         limiter: Option<&Bound<'_, RateLimiter>>,
         stream: Option<String>,
     ) -> PyResult<()> {
-        let request = self::shape(shape).and_then(|shape| {
-            let mut request = Request::new(shape, Box::new(body));
+        let route = route.get().0;
+        let request = || {
+            let mut request = Request::new(route, Box::new(body));
             request.encoding = convert::encoding(encoding)?;
             request.on_invalid = if quarantine { OnInvalid::Quarantine } else { OnInvalid::Refuse };
-            let name = shape.stream().or(stream.as_deref()).unwrap_or_default();
+            let name = route.stream.or(stream.as_deref()).unwrap_or_default();
             request.key = key.map(|(scope, key)| Key::new(&scope, name, &key)).transpose()?;
             request.stream = stream;
             request.allowed = projects.map(|projects| Arc::clone(&projects.get().0));
             request.limiter = limiter.map(|limiter| Arc::clone(&limiter.get().0));
             Ok(request)
-        });
-        let request = request.map_err(|error| raise(py, &error))?;
+        };
+        let request = request().map_err(|error: Error| raise(py, &error))?;
         let completion = self.futures.lock().insert(future);
         let completer: Arc<dyn Completer> = self.completions.clone();
         // Parsing a small body, or queueing a large one, is not worth giving the GIL away for.

@@ -17,6 +17,7 @@ mod maintenance;
 mod metrics;
 mod queue_stats;
 mod rate_limiter;
+mod route;
 mod stream;
 mod tail;
 mod watch;
@@ -26,17 +27,11 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     allocator::keep_pages();
-    module.add("SHAPE_DRAIN", engine::SHAPE_DRAIN)?;
     module.add_class::<rate_limiter::RateLimiter>()?;
-    module.add("SHAPE_PUBLISH", engine::SHAPE_PUBLISH)?;
-    module.add("SHAPE_PUBLISH_BATCH", engine::SHAPE_PUBLISH_BATCH)?;
-    module.add("SHAPE_EVENT", engine::SHAPE_EVENT)?;
-    module.add("SHAPE_EVENT_BATCH", engine::SHAPE_EVENT_BATCH)?;
-    module.add("SHAPE_TRACK", engine::SHAPE_TRACK)?;
-    module.add("SHAPE_TRACK_BATCH", engine::SHAPE_TRACK_BATCH)?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<engine::Projects>()?;
     module.add_class::<engine::Receipt>()?;
+    module.add_class::<route::IngestRoute>()?;
     module.add_class::<front::MemoryBudget>()?;
     module.add_class::<front::Front>()?;
     module.add_class::<front::Reserved>()?;
@@ -55,5 +50,6 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(front::refusal, module)?)?;
     module.add_function(wrap_pyfunction!(front::family_of, module)?)?;
     module.add_function(wrap_pyfunction!(front::family_row, module)?)?;
+    module.add_function(wrap_pyfunction!(route::ingest_routes, module)?)?;
     module.add_function(wrap_pyfunction!(error::error_table, module)?)
 }

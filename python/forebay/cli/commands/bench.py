@@ -18,15 +18,10 @@ from forebay.errors import InvalidRequest
 
 DEFAULT_BATCH = 100
 
-_PATHS = {
-    "drain": "/v1/drain",
-    "event": "/api/events",
-    "event-batch": "/api/events/batch",
-    "track": "/v1/analytics/track",
-}
+_PATHS = {row.name: row.path for row in _forebay.ingest_routes() if row.stream is not None}
 """Where a content goes when the URL names no path."""
 
-_SINGLE = frozenset({"publish", "event", "track"})
+_SINGLE = frozenset(row.name for row in _forebay.ingest_routes() if row.max_events == 1)
 """Contents of which a request holds one event."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.server.api.ingest import analytics, drain, events, publish
+from forebay.server.api.ingest import routes as ingest
 from forebay.server.api.operations import (
     clock,
     health,
@@ -27,12 +27,9 @@ if TYPE_CHECKING:
 def routes(app: App) -> list[Route]:
     """Every route of the server."""
     return [
-        *drain.routes(app),
-        *events.routes(app),
-        *analytics.routes(app),
+        *ingest.routes(app),
         *streams.routes(app),
         *manage.routes(app),
-        *publish.routes(app),
         *consume.routes(app),
         *consumers.routes(app),
         *tail.routes(app),

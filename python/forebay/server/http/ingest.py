@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forebay._forebay import Engine
+from forebay._forebay import Engine, IngestRoute, ingest_routes
 from forebay.errors import InvalidRequest
 from forebay.server.http.commit_future import CommitFuture
-from forebay.server.http.ingest_options import HEADERS, ON_INVALID, IngestOptions, ingest_options
+from forebay.server.http.ingest_options import HEADERS, ON_INVALID, ingest_options
 from forebay.server.http.parameters import Parameter
 from forebay.server.http.response import JSON, Header, Response
+from forebay.server.http.response_spec import ResponseSpec
 
 if TYPE_CHECKING:
     from forebay.server.config import Settings
@@ -27,6 +30,25 @@ WITHOUT_QUARANTINE: tuple[Parameter[Any], ...] = tuple(row for row in HEADERS if
 """The headers of routes that answer for each event."""
 
 
+INGEST_ROUTES: Mapping[str, IngestRoute] = {row.name: row for row in ingest_routes()}
+"""The engine's table of the routes that take events, by the rows' names."""
+
+
+@dataclass(slots=True, frozen=True)
+class IngestSpec:
+    """What the engine's row of an ingest route does not say.
+
+    Attributes:
+        body: the type of the JSON body, for OpenAPI.
+        responses: the answers, for OpenAPI.
+        without_projects: the end of the refusal of a token that is limited to projects, where the route takes none.
+    """
+
+    body: Any
+    responses: Mapping[int, ResponseSpec]
+    without_projects: str = "and the events of this route have none"
+
+
 class Ingest:
     """An ingest request that the front leaves to us: chunked, refused, with a query, or from nobody it knows."""
 
@@ -35,23 +57,18 @@ class Ingest:
         self._ack_seconds = settings.ack_timeout_seconds
         self._durability: Header = ("forebay-durability", settings.durability)
 
-    async def __call__(self, request: Request, shape: int, terms: IngestOptions | None = None) -> Response:
-        """Stores the body of the request, which is of that shape, and answers when it is durable."""
-        terms = ingest_options(request.scope.headers, request.principal) if terms is None else terms
+    async def __call__(self, row: IngestRoute, request: Request, stream: str | None = None) -> Response:
+        """Stores the body of the request to that route, and answers when it is durable. `stream` is where its events
+        go, when the route does not say it.
+
+        Raises:
+            InvalidRequest: a header is wrong, or asks for a quarantine where the route answers for each event.
+        """
+        options = ingest_options(request.scope.headers, request.principal)
+        if options.quarantine and not row.quarantine:
+            raise InvalidRequest(f"{ON_INVALID}: quarantine is not for this route, which answers for each event")
         body = await request.body(encoded=True)
         commit: CommitFuture[Answer] = CommitFuture(self._ack_seconds)
-        self._engine.submit(shape, body, commit, *terms)
+        self._engine.submit(row, body, commit, *options._replace(stream=stream))
         status, answer = await commit.wait()
         return Response(status, answer, [JSON, self._durability] if status in _STORED else [JSON])
-
-
-def options_without_quarantine(request: Request) -> IngestOptions:
-    """The terms of a request to a route that answers for each event.
-
-    Raises:
-        InvalidRequest: they ask for a quarantine.
-    """
-    terms = ingest_options(request.scope.headers, request.principal)
-    if terms.quarantine:
-        raise InvalidRequest(f"{ON_INVALID}: quarantine is not for this route, which answers for each event")
-    return terms

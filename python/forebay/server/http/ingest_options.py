@@ -46,7 +46,7 @@ class IngestOptions(NamedTuple):
     """What `Engine.submit` takes beside the body, in its order.
 
     `encoding` is the content coding in lower case, as the engine knows it; `key` the scope and the key; `account` is
-    charged for the events; `stream` is where they go, for shapes that do not say it.
+    charged for the events; `stream` is where they go, when the route does not say it.
     """
 
     encoding: str | None = None

@@ -16,7 +16,7 @@ use crate::consumer::Groups;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::History;
 use crate::ids::{CompletionId, Offset, PartitionId, Timestamp};
-use crate::ingest::{Job, JobQueue, MAX_EVENTS_PER_BODY, Parser, PayloadFormat, Request};
+use crate::ingest::{BodyRules, EventList, IngestRoute, Job, JobQueue, MAX_EVENTS_PER_BODY, Parser, Request};
 use crate::json;
 use crate::load_test::LoadTest;
 use crate::log::StreamAdmin;
@@ -73,7 +73,7 @@ pub struct NewRecord {
 }
 
 /// Where a program's records went.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Appended {
     /// The append's result.
     pub receipt: Receipt,
@@ -117,8 +117,8 @@ impl Engine {
     }
 
     /// The stream that a request's events go to.
-    fn destination(&self, shape: PayloadFormat, named: Option<&str>) -> Result<Arc<Stream>> {
-        if let Some(name) = shape.stream() {
+    fn destination(&self, route: &IngestRoute, named: Option<&str>) -> Result<Arc<Stream>> {
+        if let Some(name) = route.stream {
             return self.builtins.get(name);
         }
         let stream = self.catalog.named(named.unwrap_or_default())?;
@@ -136,13 +136,13 @@ impl Engine {
     /// wrong with a body that is parsed here because it is small.
     pub fn submit(&self, request: Request, completer: Arc<dyn Completer>, completion: CompletionId) -> Result<()> {
         let api = request.api();
-        let to = (request.shape, request.stream.as_deref());
+        let to = (request.route, request.stream.as_deref());
         let admitted = self.admit(to, request.limiter.as_ref(), request.bytes().len());
         // At least one, as long as the body is not read.
         let events = request.intended.map_or(1, |intended| intended.events);
         let (stream, permit) = admitted.inspect_err(|error| {
             self.counters.refused(api, error.kind());
-            if request.shape.is_live() {
+            if api.is_live() {
                 self.counters.live.failed(ErrorType::of(error.kind()), events);
             }
         })?;
@@ -150,7 +150,7 @@ impl Engine {
         let (arrival, admitted) =
             (self.clock.wall(), request.intended.map_or_else(Instant::now, |intended| intended.due));
         let mut counted = CountedRequest::new(Arc::clone(&self.counters), api);
-        if request.shape.is_live() {
+        if api.is_live() {
             counted = counted.live(admitted, events);
         }
         let reply = Reply::new(completer, completion).of_request(counted).queued(self.counters.live.in_flight());
@@ -177,16 +177,16 @@ impl Engine {
 
     fn admit(
         &self,
-        (shape, named): (PayloadFormat, Option<&str>),
+        (route, named): (&IngestRoute, Option<&str>),
         limiter: Option<&Arc<RateLimiter>>,
         bytes: usize,
     ) -> Result<(Arc<Stream>, Permit)> {
-        if bytes > self.options.max_body_bytes {
-            let limit = self.options.max_body_bytes;
+        let limit = route.body_limit(self.options.max_body_bytes);
+        if bytes > limit {
             let detail = format!("the body has {bytes} bytes, more than the limit of {limit}");
             return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
         }
-        let stream = self.destination(shape, named)?;
+        let stream = self.destination(route, named)?;
         // The body, and about as much again for its records, until the body is parsed and dropped.
         let permit = self.reserve(&stream, limiter, 2 * bytes + BATCH_OVERHEAD_BYTES)?;
         Ok((stream, permit))
@@ -241,15 +241,18 @@ impl Engine {
     }
 
     fn batch(&self, stream: &str, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
-        let Some(shape) = PayloadFormat::of_stream(stream) else {
+        let Some((route, list)) = IngestRoute::of_list(stream) else {
             return self.encode(&self.catalog.named(stream)?, records, partition);
         };
-        let body = shaped_body(shape, stream, records)?;
-        let (stream, permit) = self.admit((shape, None), None, body.len())?;
+        let body = list_body(list, stream, records)?;
+        let (stream, permit) = self.admit((route, None), None, body.len())?;
         self.counters.bytes_in.add(Api::Library, body.len() as u64);
-        let request = Request::new(shape, Box::new(Vec::new()));
-        let rules = (self.clock.wall(), MAX_EVENTS_PER_BODY);
-        Ok(self.parser.batch(&request, &body, &stream, permit, rules)?.0)
+        let request = Request::new(route, Box::new(Vec::new()));
+        let arrival = self.clock.wall();
+        // A program's batch may be larger than a request's.
+        let rules = BodyRules { max_events: MAX_EVENTS_PER_BODY, ..self.parser.rules(&request, &stream, arrival) };
+        let parsed = (list.read)(&body, &rules)?;
+        Ok(self.parser.packed(&request, &body, &stream, permit, arrival, &parsed)?.0)
     }
 
     fn encode(&self, stream: &Arc<Stream>, records: &[NewRecord], partition: Option<PartitionId>) -> Result<Encoded> {
@@ -366,10 +369,9 @@ pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the server is shutting down")
 }
 
-/// In-process records of a built-in stream, as a body of its own API: one shape, one parser.
-fn shaped_body(shape: PayloadFormat, stream: &str, records: &[NewRecord]) -> Result<Vec<u8>> {
-    let (head, tail): (&[u8], &[u8]) =
-        if shape == PayloadFormat::Drain { (br#"{"events":["#, b"]}") } else { (b"[", b"]") };
+/// In-process records of a built-in stream, as a body of its own API: one format, one parser.
+fn list_body(list: EventList, stream: &str, records: &[NewRecord]) -> Result<Vec<u8>> {
+    let (head, tail) = list.frame;
     let mut body = head.to_vec();
     for (index, record) in records.iter().enumerate() {
         if record.key.is_some() || record.timestamp.is_some() || !record.headers.is_empty() {

@@ -1,29 +1,29 @@
-//! Event shapes: from a request body to records.
+//! From a request to records: the routes, the formats of their bodies, and what is behind all of them.
 
-mod drain;
-pub mod events;
+mod answer;
 mod fields;
+mod formats;
 mod inflate;
 mod integer;
 mod list;
 mod parsed;
 mod parser;
-mod plan;
 mod pool;
 mod problem;
-pub mod publish;
 mod quarantine;
 mod request;
-pub mod track;
+pub mod route;
 mod worker;
 
-pub use drain::{MAX_EVENTS_PER_BODY, parse_drain};
+pub use formats::drain::{MAX_EVENTS_PER_BODY, parse_drain};
+pub(crate) use formats::{BodyRules, EventList};
+pub use formats::{events, publish, track};
 pub use inflate::{Encoding, inflate};
 pub use parsed::{InvalidEvent, OnInvalid, Parsed};
 pub(crate) use parser::Parser;
-pub use plan::ResponsePlan;
 pub(crate) use pool::WorkerPool;
-pub use quarantine::{MAX_NAMED_EVENTS, MAX_REASON_BYTES, QuarantinePlan};
+pub use quarantine::{MAX_NAMED_EVENTS, MAX_REASON_BYTES};
 pub(crate) use request::Job;
-pub use request::{Body, Intended, PayloadFormat, Request};
+pub use request::{Body, Intended, Request};
+pub use route::IngestRoute;
 pub(crate) use worker::JobQueue;

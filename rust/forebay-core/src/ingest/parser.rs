@@ -4,21 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::drain::parse_drain;
-use super::events::{IdSource, MAX_BATCH_EVENTS, Rules, parse_event_batch};
+use super::formats::BodyRules;
+use super::formats::events::IdSource;
 use super::inflate;
 use super::inflate::Encoding;
-use super::parsed::{InvalidEvent, OnInvalid, Parsed};
-use super::plan::ResponsePlan;
-use super::quarantine::QuarantinePlan;
-use super::request::{Job, PayloadFormat, Request};
-use super::track::{parse_track, parse_track_batch};
+use super::parsed::{InvalidEvent, Parsed};
+use super::request::{Job, Request};
 use crate::admission::{Cost, Permit, RateLimiter, Reservation};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::ids::Timestamp;
 use crate::log::StreamAdmin;
-use crate::log::commit::Refused;
-use crate::log::commit::{Append, CommitQueue, Destination, Encoded, Placement, Reply, encode};
+use crate::log::commit::{Append, CommitQueue, Destination, Encoded, Placement, Refused, Reply, encode};
 use crate::log::dedup::{CachedReply, Dedup, DedupKey, DedupOutcome, Key};
 use crate::record::Event;
 use crate::stream::Stream;
@@ -85,65 +81,58 @@ impl Parser {
     /// # Errors
     /// What is wrong with the body, or `Saturated` when its records have no room.
     pub(crate) fn accept(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
-        match job.request.shape {
-            PayloadFormat::Drain | PayloadFormat::Track | PayloadFormat::TrackBatch => self.whole(job),
-            PayloadFormat::Event | PayloadFormat::EventBatch => self.events(job),
-            PayloadFormat::Publish | PayloadFormat::PublishBatch => self.publish(job),
+        job.request.route.format.accept(self, job)
+    }
+
+    /// What a request's body is checked against.
+    pub(crate) fn rules(&self, request: &Request, stream: &Stream, arrival: Timestamp) -> BodyRules<'_> {
+        // A stream that one API fills has the options' limit, whatever an older definition says.
+        let max_record_bytes = match request.route.stream {
+            Some(_) => self.max_record_bytes,
+            None => usize::try_from(stream.definition().max_record_bytes).unwrap_or(usize::MAX),
+        };
+        BodyRules {
+            arrival,
+            on_invalid: request.on_invalid,
+            max_events: request.route.max_events,
+            max_record_bytes,
+            ids: &self.ids,
+            key: request.key,
         }
     }
 
-    /// Of a shape whose requests are stored whole or not at all.
-    fn whole(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
-        let Job { request, stream, mut permit, reply, arrival, admitted } = job;
-        let refused = |error, reply| Box::new(Refused { error, reply });
-        let body = match self.body(&request, &mut permit) {
-            Ok(body) => body,
-            Err(error) => return Err(refused(error, reply)),
-        };
-        let rules = (arrival, MAX_BATCH_EVENTS);
-        // What is put aside is in the answer, a repeat's too, and is read from the body again; no other repeat is parsed.
-        let early = match request.on_invalid {
-            OnInvalid::Refuse => None,
-            OnInvalid::Quarantine => match self.parsed(&request, &body, rules) {
-                Ok(parsed) => Some(parsed),
-                Err(error) => return Err(refused(error, reply)),
-            },
-        };
-        let reply = reply.with_plan(early.as_ref().map_or(ResponsePlan::Accepted, |parsed| {
-            ResponsePlan::Quarantined(Box::new(QuarantinePlan::new(parsed, request.shape == PayloadFormat::Track)))
-        }));
-        let reply = match request.key {
-            None => reply,
-            Some(key) => {
-                let claim = DedupKey::new(key, CachedReply::Status, &stream, arrival, request.limiter.as_ref());
-                match self.dedup.begin(claim, &body, reply) {
-                    Ok(DedupOutcome::New(reply)) => reply,
-                    Ok(DedupOutcome::Repeat) => return Ok(()),
-                    Err(refused) => return Err(refused),
-                }
-            }
-        };
-        let parsed = early.map_or_else(|| self.parsed(&request, &body, rules), Ok);
-        match parsed.and_then(|parsed| self.packed(&request, &body, &stream, permit, arrival, &parsed)) {
-            Ok((batch, quarantined)) => {
-                let append = Append::records(batch, reply, admitted);
-                self.commits.push(Append { quarantined, ..append });
-                Ok(())
-            }
-            Err(error) => Err(refused(error, reply)),
-        }
-    }
-
+    /// The request's body, decompressed.
+    ///
+    /// # Errors
+    /// `PayloadTooLarge`, `Saturated`, or `Malformed` when it is not of its encoding.
     pub(super) fn body<'a>(&self, request: &'a Request, permit: &mut Permit) -> Result<Cow<'a, [u8]>> {
+        let limit = request.route.body_limit(self.max_body_bytes);
         let body = match request.encoding {
             Encoding::Identity => Cow::Borrowed(request.bytes()),
             // The records are about as large again as the body, and are encoded before it is dropped.
             Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => {
-                Cow::Owned(inflate(request.bytes(), request.encoding, self.max_body_bytes, permit)?)
+                Cow::Owned(inflate(request.bytes(), request.encoding, limit, permit)?)
             }
         };
         self.counters.bytes_in.add(request.api(), body.len() as u64);
         Ok(body)
+    }
+
+    /// Who waits for a request; `None` when it repeats an earlier one, which answers it too.
+    ///
+    /// # Errors
+    /// `IdempotencyMismatch`; `Saturated` when as many keys are under way as may be.
+    pub(super) fn unless_repeated(
+        &self,
+        key: Option<DedupKey>,
+        body: &[u8],
+        reply: Reply,
+    ) -> std::result::Result<Option<Reply>, Box<Refused>> {
+        let Some(key) = key else { return Ok(Some(reply)) };
+        match self.dedup.begin(key, body, reply)? {
+            DedupOutcome::New(reply) => Ok(Some(reply)),
+            DedupOutcome::Repeat => Ok(None),
+        }
     }
 
     /// Stores what a request's own parser accepted. A repeat of an earlier request is answered, or waits for it.
@@ -153,39 +142,35 @@ impl Parser {
     /// have; `IdempotencyMismatch`.
     pub(super) fn store(
         &self,
-        parcel: ParsedRequest<'_, '_>,
+        parsed_request: ParsedRequest<'_, '_>,
         permit: Permit,
         reply: Reply,
     ) -> std::result::Result<(), Box<Refused>> {
-        let ParsedRequest { stream, body, events, placement, .. } = parcel;
-        let reply = match parcel.key {
-            None => reply,
-            Some((key, keep)) => {
-                let claim = DedupKey::new(key, keep, stream, parcel.arrival, parcel.limiter);
-                match self.dedup.begin(claim, body, reply) {
-                    Ok(DedupOutcome::New(reply)) => reply,
-                    Ok(DedupOutcome::Repeat) => return Ok(()),
-                    Err(refused) => return Err(refused),
-                }
+        let ParsedRequest { stream, body, events, placement, .. } = parsed_request;
+        let (arrival, limiter) = (parsed_request.arrival, parsed_request.limiter);
+        let key = parsed_request.key.map(|(key, keep)| DedupKey::new(key, keep, stream, arrival, limiter));
+        let Some(reply) = self.unless_repeated(key, body, reply)? else { return Ok(()) };
+        let refused = |error, reply| Box::new(Refused { error, reply });
+        let cost = Cost { events: (events.len() + parsed_request.refused_events) as u64, bytes: body.len() as u64 };
+        let reservation = match Reservation::acquire(
+            parsed_request.limiter.map(|limiter| &**limiter),
+            stream.quota(),
+            stream.name(),
+            cost,
+        ) {
+            Ok(reservation) => reservation,
+            Err(error) => {
+                self.counters.quota_refused(&error);
+                return Err(refused(error, reply));
             }
         };
-        let refused = |error, reply| Box::new(Refused { error, reply });
-        let cost = Cost { events: (events.len() + parcel.refused_events) as u64, bytes: body.len() as u64 };
-        let reservation =
-            match Reservation::acquire(parcel.limiter.map(|limiter| &**limiter), stream.quota(), stream.name(), cost) {
-                Ok(reservation) => reservation,
-                Err(error) => {
-                    self.counters.quota_refused(&error);
-                    return Err(refused(error, reply));
-                }
-            };
         match encode(&[Destination { stream, placement, events }], self.max_batch_bytes, permit) {
             Ok(batch) => {
                 reservation.confirm();
-                self.count_refused(parcel.api, parcel.refused_events);
+                self.count_refused(parsed_request.api, parsed_request.refused_events);
                 // Only now: nothing after this gives the completion back before the outcome is there.
-                parcel.timeout.into_iter().for_each(|timeout| reply.due(parcel.admitted + timeout));
-                self.commits.push(Append::records(batch, reply, parcel.admitted));
+                parsed_request.timeout.into_iter().for_each(|timeout| reply.due(parsed_request.admitted + timeout));
+                self.commits.push(Append::records(batch, reply, parsed_request.admitted));
                 Ok(())
             }
             Err(error) => Err(refused(error, reply)),
@@ -195,50 +180,17 @@ impl Parser {
     /// Counts events that were refused one by one.
     pub(super) fn count_refused(&self, api: Api, events: usize) {
         self.counters.events_rejected.add(api, events as u64);
-        if matches!(api, Api::Events | Api::LoadTest) {
+        if api.is_live() {
             self.counters.live.failed(ErrorType::Validation, events as u64);
         }
     }
 
-    /// The records of a body, and how many of its events were put on the stream of rejected ones. A body that is an
-    /// array holds at most `most` of them.
+    /// The records of a body, and how many of its events are put on the stream of rejected ones.
     ///
     /// # Errors
-    /// What is wrong with the body; `Saturated` when its records have no room, or a quota has none for it now;
-    /// `PayloadTooLarge` when it can never have.
-    pub(crate) fn batch(
-        &self,
-        request: &Request,
-        body: &[u8],
-        stream: &Arc<Stream>,
-        permit: Permit,
-        rules: (Timestamp, usize),
-    ) -> Result<(Encoded, u32)> {
-        let parsed = self.parsed(request, body, rules)?;
-        self.packed(request, body, stream, permit, rules.0, &parsed)
-    }
-
-    fn parsed<'b>(&self, request: &Request, body: &'b [u8], (arrival, most): (Timestamp, usize)) -> Result<Parsed<'b>> {
-        let mut parsed = Parsed::default();
-        let (on_invalid, limit) = (request.on_invalid, self.max_record_bytes);
-        match request.shape {
-            PayloadFormat::Drain => parse_drain(body, arrival, on_invalid, limit, &mut parsed)?,
-            PayloadFormat::Track => parse_track(body, arrival, on_invalid, limit, &mut parsed)?,
-            PayloadFormat::TrackBatch => parse_track_batch(body, arrival, on_invalid, (most, limit), &mut parsed)?,
-            PayloadFormat::EventBatch => {
-                let rules = Rules { arrival, series: self.ids.series(request.key, body), max_value_bytes: limit };
-                parse_event_batch(body, &rules, on_invalid, most, &mut parsed)?;
-            }
-            PayloadFormat::Publish | PayloadFormat::PublishBatch | PayloadFormat::Event => {
-                let detail = format!("a request of shape {:?} has no records of its own", request.shape);
-                return Err(Error::new(ErrorKind::Internal, detail));
-            }
-        }
-        Ok(parsed)
-    }
-
-    /// As [`Parser::batch`], of a body that was read.
-    fn packed(
+    /// `Saturated` when they have no room, or a quota has none for it now; `PayloadTooLarge` when it can never have;
+    /// `Forbidden` for an event of a project that is not the token's.
+    pub(crate) fn packed(
         &self,
         request: &Request,
         body: &[u8],

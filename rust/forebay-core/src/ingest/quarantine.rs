@@ -1,11 +1,11 @@
-//! Answers to requests whose invalid events are put aside.
+//! Answers to requests whose invalid events are quarantined.
 
 use std::io::Write;
 
+use super::answer::{limits_changed, write_failures};
 use super::parsed::{InvalidEvent, Parsed};
-use super::plan::{limits_changed, write_failures};
 use crate::error::Result;
-use crate::log::commit::Receipt;
+use crate::log::commit::{Receipt, Respond};
 
 /// The most events that an answer names; those behind them are only counted. The largest batch of `forebay.client` has as
 /// many. A body may hold a hundred times as many, of three bytes each: without a bound, what is kept of it until the
@@ -18,8 +18,8 @@ pub const MAX_REASON_BYTES: usize = 256;
 /// What the answer needs beside the receipt. The same body has the same plan when it is repeated, so that nothing of
 /// it has to be remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuarantinePlan {
-    /// How many events are put aside.
+pub(super) struct QuarantinePlan {
+    /// How many events are quarantined.
     events: u32,
     /// Which, and why, as the answer has it. Written by whoever has read the body: the answer is made on the one thread
     /// that all of them go through.
@@ -34,12 +34,15 @@ impl QuarantinePlan {
         write_failures(parsed.invalid.iter().take(MAX_NAMED_EVENTS).map(reason), &mut rows);
         Self { events: u32::try_from(parsed.invalid.len()).unwrap_or(u32::MAX), rows: rows.into() }
     }
+}
 
+/// The results are written already: 1000 of them are copied in some microseconds.
+impl Respond for QuarantinePlan {
     /// `errors` is there when there are any.
     ///
     /// # Errors
-    /// `IdempotencyMismatch` when the first request put others aside: events that are valid but for their length.
-    pub(super) fn answer(&self, receipt: &Receipt) -> Result<Vec<u8>> {
+    /// `IdempotencyMismatch` when the first request quarantined others: events that are valid but for their length.
+    fn respond(&self, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
         // A limit moves one way or the other, and so as many events are the same ones.
         if receipt.quarantined != self.events {
             return Err(limits_changed());
@@ -53,7 +56,7 @@ impl QuarantinePlan {
             out.push(b']');
         }
         out.push(b'}');
-        Ok(out)
+        Ok((202, out))
     }
 }
 
@@ -80,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outline_has_the_cut_reason() {
+    fn a_plan_has_the_cut_reason() {
         let invalid = InvalidEvent { index: 3, span: b"{}", reason: "\"".repeat(2 * MAX_REASON_BYTES), of_field: true };
         let parsed = Parsed { events: Vec::new(), invalid: vec![invalid] };
         let place = "events[3].";

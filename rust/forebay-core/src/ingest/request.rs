@@ -5,87 +5,24 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::inflate::Encoding;
-use super::parsed::OnInvalid;
-use crate::admission::AllowedKeys;
-use crate::admission::{Permit, RateLimiter};
+use super::parsed::{OnInvalid, Parsed};
+use super::route::IngestRoute;
+use crate::admission::{AllowedKeys, Permit, RateLimiter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::log::commit::Reply;
 use crate::log::dedup::Key;
-use crate::stream::{ANALYTICS, EVENTS, LOGS, Stream};
+use crate::record::Event;
+use crate::stream::Stream;
 use crate::telemetry::Api;
 
 /// A request body, wherever it lives.
 pub type Body = Box<dyn AsRef<[u8]> + Send>;
 
-/// What a request body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PayloadFormat {
-    /// A batch of log events for the stream `logs`.
-    Drain,
-    /// One event for a stream that the request names.
-    Publish,
-    /// Events for a stream that the request names.
-    PublishBatch,
-    /// One event for the stream `events`.
-    Event,
-    /// Events for the stream `events`.
-    EventBatch,
-    /// One event for the stream `analytics`.
-    Track,
-    /// Events for the stream `analytics`.
-    TrackBatch,
-}
-
-impl PayloadFormat {
-    /// The stream that its events go to; `None` when the request names it.
-    #[must_use]
-    pub const fn stream(self) -> Option<&'static str> {
-        match self {
-            PayloadFormat::Drain => Some(LOGS),
-            PayloadFormat::Event | PayloadFormat::EventBatch => Some(EVENTS),
-            PayloadFormat::Track | PayloadFormat::TrackBatch => Some(ANALYTICS),
-            PayloadFormat::Publish | PayloadFormat::PublishBatch => None,
-        }
-    }
-
-    /// The shape of batches for a stream that takes only one shape; `None` for any other.
-    #[must_use]
-    pub fn of_stream(name: &str) -> Option<Self> {
-        [PayloadFormat::Drain, PayloadFormat::EventBatch, PayloadFormat::TrackBatch]
-            .into_iter()
-            .find(|shape| shape.stream() == Some(name))
-    }
-
-    /// The API that it is of.
-    #[must_use]
-    pub const fn api(self) -> Api {
-        match self {
-            PayloadFormat::Drain => Api::Drain,
-            PayloadFormat::Event | PayloadFormat::EventBatch => Api::Events,
-            PayloadFormat::Track | PayloadFormat::TrackBatch => Api::Analytics,
-            PayloadFormat::Publish | PayloadFormat::PublishBatch => Api::Streams,
-        }
-    }
-
-    /// Whether `/api/metrics` counts its events.
-    #[must_use]
-    pub const fn is_live(self) -> bool {
-        match self {
-            PayloadFormat::Event | PayloadFormat::EventBatch => true,
-            PayloadFormat::Drain
-            | PayloadFormat::Publish
-            | PayloadFormat::PublishBatch
-            | PayloadFormat::Track
-            | PayloadFormat::TrackBatch => false,
-        }
-    }
-}
-
 /// An ingest request.
 pub struct Request {
-    /// What the body is.
-    pub shape: PayloadFormat,
+    /// The route that it is of: what the body is, and where its events go.
+    pub route: &'static IngestRoute,
     /// The body.
     pub body: Body,
     /// How it is encoded.
@@ -96,7 +33,7 @@ pub struct Request {
     pub key: Option<Key>,
     /// The only record keys that the sender may write; `None` for any.
     pub allowed: Option<AllowedKeys>,
-    /// Where the events go, for shapes that do not say it.
+    /// Where the events go, when the route does not say it.
     pub stream: Option<String>,
     /// Whom its events are charged to; `None` for nobody.
     pub limiter: Option<Arc<RateLimiter>>,
@@ -116,9 +53,9 @@ pub struct Intended {
 impl Request {
     /// A plain request: not encoded, whole or nothing, without a key, charged to nobody.
     #[must_use]
-    pub fn new(shape: PayloadFormat, body: Body) -> Self {
+    pub fn new(route: &'static IngestRoute, body: Body) -> Self {
         Self {
-            shape,
+            route,
             body,
             encoding: Encoding::Identity,
             on_invalid: OnInvalid::Refuse,
@@ -133,7 +70,7 @@ impl Request {
     /// The way it came in by.
     #[must_use]
     pub fn api(&self) -> Api {
-        if self.intended.is_some() { Api::LoadTest } else { self.shape.api() }
+        if self.intended.is_some() { Api::LoadTest } else { self.route.api }
     }
 
     /// The body as sent.
@@ -148,10 +85,18 @@ impl Request {
         self.bytes().len() <= limit && self.encoding == Encoding::Identity && self.on_invalid == OnInvalid::Refuse
     }
 
-    pub(crate) fn check_keys(&self, parsed: &super::parsed::Parsed<'_>) -> Result<()> {
+    /// The idempotency key for the stream that the events go to. A stream that is made later under the name of another
+    /// one shares no keys with it.
+    pub(super) fn key_for(&self, stream: &Stream) -> Option<Key> {
+        match self.route.stream {
+            Some(_) => self.key,
+            None => self.key.map(|key| key.for_stream(stream.id())),
+        }
+    }
+
+    pub(crate) fn check_keys(&self, parsed: &Parsed<'_>) -> Result<()> {
         let Some(allowed) = &self.allowed else { return Ok(()) };
-        let forbidden =
-            |event: &crate::record::Event<'_>| !event.key.as_ref().is_some_and(|key| allowed.contains(key.as_ref()));
+        let forbidden = |event: &Event<'_>| !event.key.as_ref().is_some_and(|key| allowed.contains(key.as_ref()));
         match parsed.events.iter().position(forbidden) {
             Some(index) => {
                 let index = parsed.index_in_body(index);
@@ -166,7 +111,7 @@ impl Request {
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
-            .field("shape", &self.shape)
+            .field("route", &self.route.name)
             .field("bytes", &self.bytes().len())
             .finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@ use super::body::Bodies;
 use super::run::Run;
 use super::schedule::{Due, Schedule};
 use crate::engine::Engine;
-use crate::ingest::{Intended, PayloadFormat, Request};
+use crate::ingest::{Intended, Request, route};
 use crate::log::commit::Completer;
 
 /// How long answers are waited for after the last request. Whatever is not answered by then stays in flight.
@@ -57,7 +57,7 @@ impl Generator {
         let body = self.bodies.iter_mut().find(|bodies| bodies.events() == due.events).and_then(Bodies::next);
         let (Some(body), Some(completion)) = (body, self.run.begin(due)) else { return true };
         let intended = Intended { due: self.run.instant(due), events: due.events };
-        let request = Request { intended: Some(intended), ..Request::new(PayloadFormat::EventBatch, Box::new(body)) };
+        let request = Request { intended: Some(intended), ..Request::new(&route::EVENT_BATCH, Box::new(body)) };
         let completer: Arc<dyn Completer> = self.run.clone();
         if let Err(error) = engine.submit(request, completer, completion) {
             self.run.refused(completion, error);

@@ -8,7 +8,7 @@ use super::check::{Refusal, TYPES};
 
 /// What an expression gives, as far as it is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PayloadFormat {
+enum ValueType {
     /// Whatever the record holds.
     Any,
     Truth,
@@ -25,33 +25,33 @@ enum PayloadFormat {
     Mixed,
 }
 
-impl PayloadFormat {
+impl ValueType {
     fn name(self) -> &'static str {
         match self {
-            PayloadFormat::Any => "any value",
-            PayloadFormat::Truth => "true or false",
-            PayloadFormat::Number => "a number",
-            PayloadFormat::Text => "a text",
-            PayloadFormat::Bytes => "bytes",
-            PayloadFormat::List => "a list",
-            PayloadFormat::Map => "a map",
-            PayloadFormat::Null => "null",
-            PayloadFormat::Type => "a type",
-            PayloadFormat::Sum => "a sum",
-            PayloadFormat::Mixed => "what it gives",
+            ValueType::Any => "any value",
+            ValueType::Truth => "true or false",
+            ValueType::Number => "a number",
+            ValueType::Text => "a text",
+            ValueType::Bytes => "bytes",
+            ValueType::List => "a list",
+            ValueType::Map => "a map",
+            ValueType::Null => "null",
+            ValueType::Type => "a type",
+            ValueType::Sum => "a sum",
+            ValueType::Mixed => "what it gives",
         }
     }
 
     fn may_be_true(self) -> bool {
-        matches!(self, PayloadFormat::Any | PayloadFormat::Truth)
+        matches!(self, ValueType::Any | ValueType::Truth)
     }
 
     fn has_order(self) -> bool {
-        !matches!(self, PayloadFormat::List | PayloadFormat::Map | PayloadFormat::Null | PayloadFormat::Type)
+        !matches!(self, ValueType::List | ValueType::Map | ValueType::Null | ValueType::Type)
     }
 
     fn is_certain(self) -> bool {
-        !matches!(self, PayloadFormat::Any | PayloadFormat::Sum | PayloadFormat::Mixed)
+        !matches!(self, ValueType::Any | ValueType::Sum | ValueType::Mixed)
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn check_truth(root: &IdedExpr) -> Result<(), Refusal> {
 
 struct Inference<'e> {
     /// The variables of the loops around, innermost last.
-    locals: Vec<(&'e str, PayloadFormat)>,
+    locals: Vec<(&'e str, ValueType)>,
 }
 
 impl<'e> Inference<'e> {
@@ -75,18 +75,18 @@ impl<'e> Inference<'e> {
         refuse(node, format!("{} is never true or false", shape.name()))
     }
 
-    fn shape(&mut self, node: &'e IdedExpr) -> Result<PayloadFormat, Refusal> {
+    fn shape(&mut self, node: &'e IdedExpr) -> Result<ValueType, Refusal> {
         match &node.expr {
             Expr::Literal(literal) => Ok(of_literal(literal)),
             Expr::Ident(name) => Ok(self.variable(name)),
             Expr::Select(select) => {
                 let of = self.shape(&select.operand)?;
-                Ok(if select.test { PayloadFormat::Truth } else { self.inside(&select.operand, of) })
+                Ok(if select.test { ValueType::Truth } else { self.inside(&select.operand, of) })
             }
             Expr::Call(call) => self.call(node, call),
             Expr::List(list) => {
                 list.elements.iter().try_for_each(|element| self.shape(element).map(drop))?;
-                Ok(PayloadFormat::List)
+                Ok(ValueType::List)
             }
             Expr::Map(map) => {
                 for entry in &map.entries {
@@ -95,43 +95,43 @@ impl<'e> Inference<'e> {
                         self.shape(&entry.value)?;
                     }
                 }
-                Ok(PayloadFormat::Map)
+                Ok(ValueType::Map)
             }
             Expr::Comprehension(of) => self.comprehension(of),
-            Expr::Struct(_) | Expr::Unspecified => Ok(PayloadFormat::Any),
+            Expr::Struct(_) | Expr::Unspecified => Ok(ValueType::Any),
         }
     }
 
-    fn variable(&self, name: &str) -> PayloadFormat {
+    fn variable(&self, name: &str) -> ValueType {
         if let Some((_, shape)) = self.locals.iter().rev().find(|(local, _)| *local == name) {
             return *shape;
         }
         match name {
-            "key" => PayloadFormat::Text,
-            "headers" => PayloadFormat::Map,
-            "partition" | "offset" | "timestamp" => PayloadFormat::Number,
-            _ if TYPES.contains(&name) => PayloadFormat::Type,
-            _ => PayloadFormat::Any,
+            "key" => ValueType::Text,
+            "headers" => ValueType::Map,
+            "partition" | "offset" | "timestamp" => ValueType::Number,
+            _ if TYPES.contains(&name) => ValueType::Type,
+            _ => ValueType::Any,
         }
     }
 
     /// A field or an element: headers are texts.
-    fn inside(&self, operand: &IdedExpr, of: PayloadFormat) -> PayloadFormat {
-        let headers = matches!(&operand.expr, Expr::Ident(name) if name == "headers") && of == PayloadFormat::Map;
+    fn inside(&self, operand: &IdedExpr, of: ValueType) -> ValueType {
+        let headers = matches!(&operand.expr, Expr::Ident(name) if name == "headers") && of == ValueType::Map;
         if headers && !self.locals.iter().any(|(local, _)| *local == "headers") {
-            PayloadFormat::Text
+            ValueType::Text
         } else {
-            PayloadFormat::Any
+            ValueType::Any
         }
     }
 
-    fn call(&mut self, node: &'e IdedExpr, call: &'e CallExpr) -> Result<PayloadFormat, Refusal> {
+    fn call(&mut self, node: &'e IdedExpr, call: &'e CallExpr) -> Result<ValueType, Refusal> {
         match (call.func_name.as_str(), call.args.as_slice()) {
             (operators::LOGICAL_AND | operators::LOGICAL_OR, both) => {
                 both.iter().try_for_each(|operand| self.condition(operand))?;
-                return Ok(PayloadFormat::Truth);
+                return Ok(ValueType::Truth);
             }
-            (operators::LOGICAL_NOT, [operand]) => return self.condition(operand).map(|()| PayloadFormat::Truth),
+            (operators::LOGICAL_NOT, [operand]) => return self.condition(operand).map(|()| ValueType::Truth),
             (operators::CONDITIONAL, [condition, yes, no]) => {
                 self.condition(condition)?;
                 let (yes, no) = (self.shape(yes)?, self.shape(no)?);
@@ -149,7 +149,7 @@ impl<'e> Inference<'e> {
                 [left, right],
             ) => {
                 check_order(node, *left, *right)?;
-                Ok(PayloadFormat::Truth)
+                Ok(ValueType::Truth)
             }
             (operators::ADD, [left, right]) => Ok(sum(*left, *right)),
             (operators::INDEX, [of, _]) => Ok(self.inside(&call.args[0], *of)),
@@ -158,17 +158,17 @@ impl<'e> Inference<'e> {
         }
     }
 
-    fn comprehension(&mut self, of: &'e ComprehensionExpr) -> Result<PayloadFormat, Refusal> {
+    fn comprehension(&mut self, of: &'e ComprehensionExpr) -> Result<ValueType, Refusal> {
         self.shape(&of.iter_range)?;
         let gathered = self.shape(&of.accu_init)?;
         let before = self.locals.len();
-        self.locals.push((&of.iter_var, PayloadFormat::Any));
-        self.locals.extend(of.iter_var2.as_deref().map(|name| (name, PayloadFormat::Any)));
+        self.locals.push((&of.iter_var, ValueType::Any));
+        self.locals.extend(of.iter_var2.as_deref().map(|name| (name, ValueType::Any)));
         self.locals.push((&of.accu_var, gathered));
         let inside = [&of.loop_cond, &of.loop_step, &of.result];
         let shapes = inside.into_iter().map(|node| self.shape(node)).collect::<Result<Vec<_>, _>>();
         self.locals.truncate(before);
-        Ok(shapes?.pop().unwrap_or(PayloadFormat::Any))
+        Ok(shapes?.pop().unwrap_or(ValueType::Any))
     }
 }
 
@@ -176,7 +176,7 @@ fn refuse<T>(node: &IdedExpr, what: String) -> Result<T, Refusal> {
     Err(Refusal { node: node.id, before: 0, what })
 }
 
-fn check_order(node: &IdedExpr, left: PayloadFormat, right: PayloadFormat) -> Result<(), Refusal> {
+fn check_order(node: &IdedExpr, left: ValueType, right: ValueType) -> Result<(), Refusal> {
     if let Some(without) = [left, right].into_iter().find(|shape| !shape.has_order()) {
         return refuse(node, format!("{} is neither more nor less than anything", without.name()));
     }
@@ -186,47 +186,45 @@ fn check_order(node: &IdedExpr, left: PayloadFormat, right: PayloadFormat) -> Re
     Ok(())
 }
 
-fn of_literal(literal: &LiteralValue) -> PayloadFormat {
+fn of_literal(literal: &LiteralValue) -> ValueType {
     match literal {
-        LiteralValue::Boolean(_) => PayloadFormat::Truth,
-        LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => PayloadFormat::Number,
-        LiteralValue::String(_) => PayloadFormat::Text,
-        LiteralValue::Bytes(_) => PayloadFormat::Bytes,
-        LiteralValue::Null => PayloadFormat::Null,
+        LiteralValue::Boolean(_) => ValueType::Truth,
+        LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => ValueType::Number,
+        LiteralValue::String(_) => ValueType::Text,
+        LiteralValue::Bytes(_) => ValueType::Bytes,
+        LiteralValue::Null => ValueType::Null,
     }
 }
 
-fn of_function(name: &str) -> PayloadFormat {
+fn of_function(name: &str) -> ValueType {
     match name {
         operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO | operators::NEGATE => {
-            PayloadFormat::Number
+            ValueType::Number
         }
-        "size" | "int" | "uint" | "double" => PayloadFormat::Number,
-        "string" => PayloadFormat::Text,
-        "bytes" => PayloadFormat::Bytes,
-        "type" => PayloadFormat::Type,
-        "contains" | "startsWith" | "endsWith" | "bool" => PayloadFormat::Truth,
-        operators::EQUALS | operators::NOT_EQUALS | operators::IN | operators::NOT_STRICTLY_FALSE => {
-            PayloadFormat::Truth
-        }
-        _ => PayloadFormat::Any,
+        "size" | "int" | "uint" | "double" => ValueType::Number,
+        "string" => ValueType::Text,
+        "bytes" => ValueType::Bytes,
+        "type" => ValueType::Type,
+        "contains" | "startsWith" | "endsWith" | "bool" => ValueType::Truth,
+        operators::EQUALS | operators::NOT_EQUALS | operators::IN | operators::NOT_STRICTLY_FALSE => ValueType::Truth,
+        _ => ValueType::Any,
     }
 }
 
 /// What both branches of a condition may give.
-fn either(yes: PayloadFormat, no: PayloadFormat) -> PayloadFormat {
+fn either(yes: ValueType, no: ValueType) -> ValueType {
     if yes == no {
         yes
     } else if yes.may_be_true() || no.may_be_true() {
-        PayloadFormat::Any
+        ValueType::Any
     } else {
-        PayloadFormat::Mixed
+        ValueType::Mixed
     }
 }
 
-fn sum(left: PayloadFormat, right: PayloadFormat) -> PayloadFormat {
-    let known = [left, right].into_iter().find(|shape| {
-        matches!(shape, PayloadFormat::Number | PayloadFormat::Text | PayloadFormat::Bytes | PayloadFormat::List)
-    });
-    known.unwrap_or(PayloadFormat::Sum)
+fn sum(left: ValueType, right: ValueType) -> ValueType {
+    let known = [left, right]
+        .into_iter()
+        .find(|shape| matches!(shape, ValueType::Number | ValueType::Text | ValueType::Bytes | ValueType::List));
+    known.unwrap_or(ValueType::Sum)
 }

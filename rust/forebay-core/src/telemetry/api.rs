@@ -24,6 +24,12 @@ impl Api {
     pub const ALL: [Self; 6] =
         [Self::Drain, Self::Events, Self::Analytics, Self::Streams, Self::LoadTest, Self::Library];
 
+    /// Whether `/api/metrics` counts its events.
+    #[must_use]
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Events | Self::LoadTest)
+    }
+
     /// The label's value.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -1,7 +1,8 @@
 //! How many streams and partitions there may be.
 
+use forebay_core::ingest::route;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Engine, ErrorKind, LOGS, MAX_PARTITIONS, OnInvalid, Options, PayloadFormat, Request};
+use forebay_core::{Engine, ErrorKind, LOGS, MAX_PARTITIONS, OnInvalid, Options, Request};
 
 use crate::common::{open, small};
 
@@ -54,7 +55,7 @@ fn what_the_engine_makes_itself_always_has_a_place() {
     let engine = open(&Faulty::new(4), &limited(1, 1)).unwrap();
     engine.create_stream("full", 1).unwrap();
     let body = br#"{"events":[{"what":"is not an event"}]}"#.to_vec();
-    let request = Request::new(PayloadFormat::Drain, Box::new(body));
+    let request = Request::new(&route::DRAIN, Box::new(body));
     let receipt = engine.ingest(Request { on_invalid: OnInvalid::Quarantine, ..request }).unwrap();
     assert_eq!(receipt.quarantined, 1);
     let rejected = engine.stream_report("logs.rejected").unwrap();

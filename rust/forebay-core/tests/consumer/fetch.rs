@@ -119,7 +119,7 @@ fn below_the_start_after_retention() {
     let logs = Consume { stream: forebay_core::LOGS, ..plain(Instant::now()) };
     let drain = |batch| {
         let body = common::drain(&common::Mark::batch(batch, 10, 10));
-        engine.ingest(forebay_core::Request::new(forebay_core::PayloadFormat::Drain, body)).unwrap();
+        engine.ingest(forebay_core::Request::new(&forebay_core::ingest::route::DRAIN, body)).unwrap();
     };
     drain(0);
     engine.groups().consume(&Consume { auto_commit: true, limit: 1, ..logs.clone() }).unwrap();

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use forebay_core::ingest::route;
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::{Effect, Fault, Faulty, Operation};
-use forebay_core::{Durability, Engine, LOGS, PayloadFormat, Request};
+use forebay_core::{Durability, Engine, LOGS, Request};
 
 use crate::common::ledger::{After, Ledger};
 use crate::common::{self, Mark, read_all, until};
@@ -15,7 +16,7 @@ fn append(engine: &Engine, ledger: &mut Ledger, stream: &str, records: u32, padd
     let number = ledger.send(stream, records);
     let marks = Mark::batch(number, records, padding);
     let outcome = if stream == LOGS {
-        engine.ingest(Request::new(PayloadFormat::Drain, common::drain(&marks)))
+        engine.ingest(Request::new(&route::DRAIN, common::drain(&marks)))
     } else {
         engine.append(stream, &common::records(stream, &marks, true), None).map(|appended| appended.receipt)
     };

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use forebay_core::ingest::route;
 use forebay_core::status::{Damage, Mode};
 use forebay_core::storage::faulty::{Faulty, Operation};
-use forebay_core::{Engine, LOGS, Options, PayloadFormat, Report, Request};
+use forebay_core::{Engine, LOGS, Options, Report, Request};
 
 use crate::common::{self, Log, Mark, Place, read_all, until, wait_sealed};
 
@@ -30,7 +31,7 @@ pub fn options() -> Options {
 }
 
 pub fn ingest(engine: &Engine, batch: u32) {
-    engine.ingest(Request::new(PayloadFormat::Drain, common::drain(&Mark::batch(batch, 3, 40)))).unwrap();
+    engine.ingest(Request::new(&route::DRAIN, common::drain(&Mark::batch(batch, 3, 40)))).unwrap();
     let marks = Mark::batch(1000 + batch, 2, 10);
     engine.append("other", &common::records("other", &marks, true), None).unwrap();
 }
@@ -140,7 +141,7 @@ pub fn assert_read_only(report: &Report, file: &str) -> Damage {
 
 /// Later writes are refused with the reason.
 pub fn assert_refuses(engine: &Engine) {
-    let error = engine.ingest(Request::new(PayloadFormat::Drain, common::drain(&Mark::batch(9000, 1, 1)))).unwrap_err();
+    let error = engine.ingest(Request::new(&route::DRAIN, common::drain(&Mark::batch(9000, 1, 1)))).unwrap_err();
     assert_eq!(error.kind(), forebay_core::ErrorKind::StorageUnavailable, "{error}");
     assert!(engine.create_stream("further", 1).is_err());
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use forebay_core::Request;
+use forebay_core::ingest::route;
 use forebay_core::storage::Storage;
 use forebay_core::storage::faulty::{Effect, Fault, Faulty, Operation};
-use forebay_core::{PayloadFormat, Request};
 
 use crate::common::{self, Mark, frames, read_all, wait_sealed};
 use crate::directory::{Directory, Ended, assert_read_only, assert_refuses, ingest, missing, options};
@@ -162,7 +163,7 @@ fn a_marker_that_was_never_synced_is_not_damage_later() {
         // The spare file is made by now, and the next sync but one of a journal file is the marker's.
         common::until("the spare file", || storage.files().iter().filter(|(path, _)| is_journal(path)).count() == 2);
         let fault = storage.inject(Fault::nth(Operation::Sync, 2).on("journal/").effect(Effect::Nothing));
-        engine.ingest(Request::new(PayloadFormat::Drain, common::drain(&Mark::batch(0, 3, 40)))).unwrap();
+        engine.ingest(Request::new(&route::DRAIN, common::drain(&Mark::batch(0, 3, 40)))).unwrap();
         common::until("the marker's sync", || storage.hits(fault) > 0);
         let records = read_all(&engine).unwrap();
         drop(engine);
@@ -187,7 +188,7 @@ fn an_end_that_was_never_synced_is_not_damage_later() {
             let engine = common::open(&storage, &options()).unwrap();
             engine.create_stream("other", 2).unwrap();
             common::until("the spare file", || common::journals_with(&storage, |_| true) == 2);
-            engine.ingest(Request::new(PayloadFormat::Drain, common::drain(&Mark::batch(0, 3, 40)))).unwrap();
+            engine.ingest(Request::new(&route::DRAIN, common::drain(&Mark::batch(0, 3, 40)))).unwrap();
             let path = crate::directory::newest_written(&storage);
             common::wait_quiet(&storage, &engine);
             let records = read_all(&engine).unwrap();

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use forebay_core::ingest::route;
 use forebay_core::log::journal::{FrameHead, FrameKind, Life};
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Generation, NewRecord, PartitionId, PayloadFormat, Request, Sequence, Timestamp};
+use forebay_core::{Generation, NewRecord, PartitionId, Request, Sequence, Timestamp};
 
 use crate::common::{self, Mark, frames, until};
 use crate::directory::{newest_written, options};
@@ -14,7 +15,7 @@ use crate::directory::{newest_written, options};
 /// Fills files, so that the sealed ones are used again.
 fn rotate(engine: &forebay_core::Engine, batches: u32) {
     for batch in 0..batches {
-        let _refused = engine.ingest(Request::new(PayloadFormat::Drain, common::drain(&Mark::batch(batch, 20, 8000))));
+        let _refused = engine.ingest(Request::new(&route::DRAIN, common::drain(&Mark::batch(batch, 20, 8000))));
         until("sealing", || {
             let report = engine.report();
             report.seal_backlog_files == 0 || report.mode != Mode::Running || report.sealer_stuck.is_some()

@@ -9,21 +9,22 @@ mod sent;
 use std::collections::BTreeMap;
 
 use common::{open, small, until};
+use forebay_core::ingest::route;
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{
-    EVENTS, Engine, ErrorKind, Key, Limits, NewRecord, Offset, Options, PartitionId, PayloadFormat, Request, Result,
+    EVENTS, Engine, ErrorKind, IngestRoute, Key, Limits, NewRecord, Offset, Options, PartitionId, Request, Result,
     Timestamp,
 };
 use serde_json::{Value, json};
 
 const EVENT: &str = r#"{"type":"user_action","source":"web_app","data":{"user_id":"12345","action":"click","page":"/dashboard","metadata":{}},"timestamp":1640995200000,"id":"optional-custom-id"}"#;
 
-fn request(shape: PayloadFormat, body: &str) -> Request {
-    Request::new(shape, Box::new(body.as_bytes().to_vec()))
+fn request(route: &'static IngestRoute, body: &str) -> Request {
+    Request::new(route, Box::new(body.as_bytes().to_vec()))
 }
 
-fn keyed(shape: PayloadFormat, body: &str, key: &str) -> Request {
-    Request { key: Some(Key::new(b"token", EVENTS, key.as_bytes()).unwrap()), ..request(shape, body) }
+fn keyed(route: &'static IngestRoute, body: &str, key: &str) -> Request {
+    Request { key: Some(Key::new(b"token", EVENTS, key.as_bytes()).unwrap()), ..request(route, body) }
 }
 
 fn answer(engine: &Engine, request: Request) -> Result<(u16, Value)> {
@@ -32,13 +33,13 @@ fn answer(engine: &Engine, request: Request) -> Result<(u16, Value)> {
 }
 
 fn single(engine: &Engine, body: &str) -> Result<Value> {
-    let (status, body) = answer(engine, request(PayloadFormat::Event, body))?;
+    let (status, body) = answer(engine, request(&route::EVENT, body))?;
     assert_eq!(status, 200);
     Ok(body)
 }
 
 fn batch(engine: &Engine, body: &str) -> Result<(u16, Value)> {
-    answer(engine, request(PayloadFormat::EventBatch, body))
+    answer(engine, request(&route::EVENT_BATCH, body))
 }
 
 /// Every record's time, key and value, by partition.
@@ -221,8 +222,8 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
     let ask = |engine: &Engine| {
         let one = r#"{"type":"a","source":"s","data":{}}"#;
         (
-            without(answer(engine, keyed(PayloadFormat::Event, one, "one")).unwrap()),
-            without(answer(engine, keyed(PayloadFormat::EventBatch, several, "several")).unwrap()),
+            without(answer(engine, keyed(&route::EVENT, one, "one")).unwrap()),
+            without(answer(engine, keyed(&route::EVENT_BATCH, several, "several")).unwrap()),
         )
     };
     let engine = open(&storage, &small()).unwrap();
@@ -240,7 +241,7 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
     let engine = open(&storage, &small()).unwrap();
     assert_eq!(ask(&engine), first);
     assert_eq!(records(&engine), stored);
-    let error = answer(&engine, keyed(PayloadFormat::Event, EVENT, "one")).unwrap_err();
+    let error = answer(&engine, keyed(&route::EVENT, EVENT, "one")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IdempotencyMismatch);
     drop(engine);
     // What a record may have has changed: the answer would not fit what is stored.
@@ -249,10 +250,10 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
         "x".repeat(400)
     );
     let engine = open(&storage, &small()).unwrap();
-    answer(&engine, keyed(PayloadFormat::EventBatch, &long, "long")).unwrap();
+    answer(&engine, keyed(&route::EVENT_BATCH, &long, "long")).unwrap();
     drop(engine);
     let engine = open(&storage, &Options { max_record_bytes: 256, ..small() }).unwrap();
-    let error = answer(&engine, keyed(PayloadFormat::EventBatch, &long, "long")).unwrap_err();
+    let error = answer(&engine, keyed(&route::EVENT_BATCH, &long, "long")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IdempotencyMismatch);
 }
 
@@ -275,13 +276,13 @@ fn refusals_are_counted_by_what_they_are() {
     let two = format!("[{EVENT},{EVENT}]");
     batch(&engine, &two).unwrap();
     assert_eq!(counted(&engine), (2, [0, 0, 0]));
-    answer(&engine, keyed(PayloadFormat::Event, EVENT, "k")).unwrap();
+    answer(&engine, keyed(&route::EVENT, EVENT, "k")).unwrap();
     let other = EVENT.replace("click", "clack");
-    answer(&engine, keyed(PayloadFormat::Event, &other, "k")).unwrap_err();
+    answer(&engine, keyed(&route::EVENT, &other, "k")).unwrap_err();
     assert_eq!(counted(&engine), (3, [1, 0, 0]), "a key with another body");
     // Other shapes are not counted there.
-    engine.ingest(request(PayloadFormat::Drain, "{}")).unwrap_err();
-    engine.ingest(request(PayloadFormat::Track, r#"{"event":{"type":"a"}}"#)).unwrap();
+    engine.ingest(request(&route::DRAIN, "{}")).unwrap_err();
+    engine.ingest(request(&route::TRACK, r#"{"event":{"type":"a"}}"#)).unwrap();
     assert_eq!(counted(&engine), (3, [1, 0, 0]));
     storage.inject(Fault::next(Operation::Sync));
     let error = batch(&engine, &two).unwrap_err();

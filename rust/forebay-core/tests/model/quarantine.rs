@@ -1,9 +1,10 @@
 //! A batch that goes to two streams, and a crash at every change of the storage on its way: all of what was accepted and
 //! all of what was put aside is there, or nothing is; and its repeat is answered like the first.
 
+use forebay_core::ingest::route;
 use forebay_core::log::dedup::Key;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Engine, LOGS, OnInvalid, Options, PayloadFormat, Receipt, Request, Result};
+use forebay_core::{Engine, LOGS, OnInvalid, Options, Receipt, Request, Result};
 
 use crate::common::{self, Mark, read_all, small};
 
@@ -16,7 +17,7 @@ fn options() -> Options {
 
 fn send(engine: &Engine, batch: u32) -> Result<Receipt> {
     let key = Key::new(b"model", LOGS, &batch.to_le_bytes()).unwrap();
-    let request = Request::new(PayloadFormat::Drain, common::half_invalid(&Mark::batch(batch, RECORDS, 50)));
+    let request = Request::new(&route::DRAIN, common::half_invalid(&Mark::batch(batch, RECORDS, 50)));
     engine.ingest(Request { key: Some(key), on_invalid: OnInvalid::Quarantine, ..request })
 }
 

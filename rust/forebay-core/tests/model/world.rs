@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use forebay_core::ingest::route;
 use forebay_core::log::dedup::Key;
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::{Cause, Effect, Fault, Faulty, Operation};
-use forebay_core::{Engine, Error, ErrorKind, LOGS, Limits, Options, PartitionId, PayloadFormat, Request, Result};
+use forebay_core::{Engine, Error, ErrorKind, LOGS, Limits, Options, PartitionId, Request, Result};
 
 use crate::common::ledger::{After, Ledger};
 use crate::common::{self, Mark, offset_at, read_all, until};
@@ -103,7 +104,7 @@ impl World {
                         Events::Valid => common::drain(&marks),
                         Events::HalfInvalid => common::half_invalid(&marks),
                     };
-                    let request = Request { key: Some(key), ..Request::new(PayloadFormat::Drain, body) };
+                    let request = Request { key: Some(key), ..Request::new(&route::DRAIN, body) };
                     match this.engine().ingest(Request { on_invalid: events.on_invalid(), ..request }) {
                         Ok(receipt) => {
                             let answer = receipt.answer().unwrap();
@@ -132,7 +133,7 @@ impl World {
         let number = self.ledger.lock().unwrap().send(&stream, u32::from(size.records));
         let marks = Mark::batch(number, u32::from(size.records), u32::from(size.padding));
         let outcome = if stream == LOGS {
-            self.engine().ingest(Request::new(PayloadFormat::Drain, common::drain(&marks)))
+            self.engine().ingest(Request::new(&route::DRAIN, common::drain(&marks)))
         } else {
             let partition = target.partition(&self.engine().stream_reports());
             let appended = self.engine().append(&stream, &common::records(&stream, &marks, keyed), partition);

@@ -3,26 +3,18 @@ bodies, and writes the answers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import msgspec
 
-from forebay._forebay import SHAPE_TRACK, SHAPE_TRACK_BATCH
 from forebay.server.api.ingest.drain import Accepted
 from forebay.server.api.ingest.events import FIRST_MS, LAST_MS
-from forebay.server.http.ingest import DURABLE, Ingest
-from forebay.server.http.ingest_options import HEADERS
-from forebay.server.http.response import Response
+from forebay.server.http.ingest import DURABLE, INGEST_ROUTES, IngestSpec
 from forebay.server.http.response_spec import ResponseSpec
-from forebay.server.http.router import Role, Route
 from forebay.server.http.time_pattern import TIME
 
-if TYPE_CHECKING:
-    from forebay.server.app import App
-    from forebay.server.http.request import Request
-
-MAX_EVENTS = 1000
-"""The largest batch; the engine checks it."""
+MAX_EVENTS = INGEST_ROUTES["track-batch"].max_events
+"""The largest batch."""
 
 _BITS = 63
 Whole = Annotated[int, msgspec.Meta(ge=-(1 << _BITS), le=(1 << _BITS) - 1)]
@@ -82,41 +74,13 @@ class AnalyticsEvent(msgspec.Struct):
     timestamp: EventTime | Millis | None = None
 
 
-def routes(app: App) -> list[Route]:
-    ingest = Ingest(app.engine, app.settings)
+_UNLIMITED = "and analytics events have none"
 
-    async def take(request: Request, shape: int) -> Response:
-        request.principal.check_all_projects("and analytics events have none")
-        return await ingest(request, shape)
-
-    async def single(request: Request) -> Response:
-        return await take(request, SHAPE_TRACK)
-
-    async def batch(request: Request) -> Response:
-        return await take(request, SHAPE_TRACK_BATCH)
-
-    def route(path: str, answer: Any, shape: Any, summary: str, stored: str) -> Route:
-        return Route(
-            "POST",
-            path,
-            answer,
-            Role.INGEST,
-            app.settings.max_body_bytes,
-            summary=summary,
-            shape=shape,
-            headers=HEADERS,
-            responses={202: ResponseSpec(Accepted, stored, DURABLE)},
-        )
-
-    events = Annotated[list[AnalyticsEvent], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
-    whole = "Stores up to 1000 events on the stream `analytics`, all of them or none."
-    return [
-        route(
-            "/v1/analytics/track",
-            single,
-            AnalyticsEvent,
-            "Stores one event on the stream `analytics`.",
-            "The event is stored.",
-        ),
-        route("/v1/analytics/track/batch", batch, events, whole, "Every event of the batch is stored."),
-    ]
+SPECS = {
+    "track": IngestSpec(AnalyticsEvent, {202: ResponseSpec(Accepted, "The event is stored.", DURABLE)}, _UNLIMITED),
+    "track-batch": IngestSpec(
+        Annotated[list[AnalyticsEvent], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)],
+        {202: ResponseSpec(Accepted, "Every event of the batch is stored.", DURABLE)},
+        _UNLIMITED,
+    ),
+}

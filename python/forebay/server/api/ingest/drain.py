@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from forebay._forebay import SHAPE_DRAIN
-from forebay.server.http.ingest import DURABLE, Ingest
-from forebay.server.http.ingest_options import HEADERS
-from forebay.server.http.response import Response
+from forebay.server.http.ingest import DURABLE, IngestSpec
 from forebay.server.http.response_spec import ResponseSpec
-from forebay.server.http.router import Role, Route
 from forebay.server.http.time_pattern import TIME
-
-if TYPE_CHECKING:
-    from forebay.server.app import App
-    from forebay.server.http.request import Request
-
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Time = Annotated[
@@ -77,22 +68,4 @@ class Accepted(msgspec.Struct, omit_defaults=True):
     )
 
 
-def routes(app: App) -> list[Route]:
-    ingest = Ingest(app.engine, app.settings)
-
-    async def drain(request: Request) -> Response:
-        return await ingest(request, SHAPE_DRAIN)
-
-    return [
-        Route(
-            "POST",
-            "/v1/drain",
-            drain,
-            Role.INGEST,
-            app.settings.max_body_bytes,
-            summary="Stores a batch of log events on the stream `logs`.",
-            shape=LogBatch,
-            headers=HEADERS,
-            responses={202: ResponseSpec(Accepted, "Every event of the batch is stored.", DURABLE)},
-        )
-    ]
+SPECS = {"drain": IngestSpec(LogBatch, {202: ResponseSpec(Accepted, "Every event of the batch is stored.", DURABLE)})}

@@ -3,23 +3,16 @@ writes the answers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from forebay._forebay import SHAPE_EVENT, SHAPE_EVENT_BATCH
 from forebay.server.http.body import at_least_one
-from forebay.server.http.ingest import DURABLE, WITHOUT_QUARANTINE, Ingest, options_without_quarantine
-from forebay.server.http.response import Response
+from forebay.server.http.ingest import DURABLE, INGEST_ROUTES, IngestSpec
 from forebay.server.http.response_spec import ResponseSpec
-from forebay.server.http.router import Role, Route
 
-if TYPE_CHECKING:
-    from forebay.server.app import App
-    from forebay.server.http.request import Request
-
-MAX_EVENTS = 1000
-"""The largest batch; the engine checks it."""
+MAX_EVENTS = INGEST_ROUTES["event-batch"].max_events
+"""The largest batch."""
 
 FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
 """The years 1 to 9999; the engine checks it."""
@@ -97,43 +90,16 @@ class RefusedBatch(TakenBatch, rename="camel", kw_only=True):
     error: Text
 
 
-def routes(app: App) -> list[Route]:
-    ingest = Ingest(app.engine, app.settings)
+_UNLIMITED = "and events have none"
 
-    async def take(request: Request, shape: int) -> Response:
-        request.principal.check_all_projects("and events have none")
-        return await ingest(request, shape, options_without_quarantine(request))
-
-    async def single(request: Request) -> Response:
-        return await take(request, SHAPE_EVENT)
-
-    async def batch(request: Request) -> Response:
-        return await take(request, SHAPE_EVENT_BATCH)
-
-    return [
-        Route(
-            "POST",
-            "/api/events",
-            single,
-            Role.INGEST,
-            app.settings.max_body_bytes,
-            summary="Stores one event on the stream `events`.",
-            shape=Event,
-            headers=WITHOUT_QUARANTINE,
-            responses={200: ResponseSpec(Taken, "It is stored.", DURABLE)},
-        ),
-        Route(
-            "POST",
-            "/api/events/batch",
-            batch,
-            Role.INGEST,
-            app.settings.max_body_bytes,
-            summary="Stores up to 1000 events on the stream `events`; invalid ones are named, the others stored.",
-            shape=Annotated[list[Any], at_least_one("Event", MAX_EVENTS)],
-            headers=WITHOUT_QUARANTINE,
-            responses={
-                200: ResponseSpec(TakenBatch, "At least one event is stored.", DURABLE),
-                400: ResponseSpec(RefusedBatch, "No event is."),
-            },
-        ),
-    ]
+SPECS = {
+    "event": IngestSpec(Event, {200: ResponseSpec(Taken, "It is stored.", DURABLE)}, _UNLIMITED),
+    "event-batch": IngestSpec(
+        Annotated[list[Any], at_least_one("Event", MAX_EVENTS)],
+        {
+            200: ResponseSpec(TakenBatch, "At least one event is stored.", DURABLE),
+            400: ResponseSpec(RefusedBatch, "No event is."),
+        },
+        _UNLIMITED,
+    ),
+}

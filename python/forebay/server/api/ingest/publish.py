@@ -3,26 +3,17 @@ writes the answers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from forebay import errors
-from forebay._forebay import SHAPE_PUBLISH, SHAPE_PUBLISH_BATCH
 from forebay.server.api.ingest.analytics import EventTime, Millis
-from forebay.server.api.streams.streams import known_name
 from forebay.server.http.body import at_least_one
-from forebay.server.http.ingest import DURABLE, WITHOUT_QUARANTINE, Ingest, options_without_quarantine
-from forebay.server.http.response import Response
+from forebay.server.http.ingest import DURABLE, INGEST_ROUTES, IngestSpec
 from forebay.server.http.response_spec import ResponseSpec
-from forebay.server.http.router import Role, Route
 
-if TYPE_CHECKING:
-    from forebay.server.app import App
-    from forebay.server.http.request import Request
-
-MAX_EVENTS = 10_000
-"""The largest batch; the engine checks it."""
+MAX_EVENTS = INGEST_ROUTES["publish-batch"].max_events
+"""The largest batch."""
 
 MAX_TIMEOUT_MS = 60_000
 """The longest `options.timeout`; the engine checks it."""
@@ -80,46 +71,16 @@ class PublishedBatch(msgspec.Struct, rename="camel", omit_defaults=True):
     compression: str | msgspec.UnsetType = msgspec.UNSET
 
 
-def routes(app: App) -> list[Route]:
-    ingest = Ingest(app.engine, app.settings)
+_NOWHERE = "so it publishes nowhere"
 
-    async def publish(request: Request, shape: int) -> Response:
-        name = known_name(request.bound["name"])
-        request.principal.check_all_projects("so it publishes nowhere")
-        return await ingest(request, shape, options_without_quarantine(request)._replace(stream=name))
-
-    async def single(request: Request) -> Response:
-        return await publish(request, SHAPE_PUBLISH)
-
-    async def batch(request: Request) -> Response:
-        return await publish(request, SHAPE_PUBLISH_BATCH)
-
-    return [
-        Route(
-            "POST",
-            "/api/v1/streams/{name}/events",
-            single,
-            Role.INGEST,
-            app.settings.max_body_bytes,
-            summary="Publishes one event.",
-            shape=NewEvent,
-            headers=WITHOUT_QUARANTINE,
-            responses={201: ResponseSpec(Published, "It is stored.", DURABLE)},
-            errors=(errors.StreamNotFound,),
-        ),
-        Route(
-            "POST",
-            "/api/v1/streams/{name}/events/batch",
-            batch,
-            Role.INGEST,
-            app.settings.max_body_bytes,
-            summary="Publishes up to 10,000 events.",
-            shape=NewBatch,
-            headers=WITHOUT_QUARANTINE,
-            responses={
-                200: ResponseSpec(PublishedBatch, "At least one event is stored.", DURABLE),
-                400: ResponseSpec(PublishedBatch, "No event is."),
-            },
-            errors=(errors.StreamNotFound,),
-        ),
-    ]
+SPECS = {
+    "publish": IngestSpec(NewEvent, {201: ResponseSpec(Published, "It is stored.", DURABLE)}, _NOWHERE),
+    "publish-batch": IngestSpec(
+        NewBatch,
+        {
+            200: ResponseSpec(PublishedBatch, "At least one event is stored.", DURABLE),
+            400: ResponseSpec(PublishedBatch, "No event is."),
+        },
+        _NOWHERE,
+    ),
+}

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use super::counted_request::CountedRequest;
 use super::encode::Encoded;
 pub(super) use super::level::Level;
+use super::respond::{Respond, Responder};
 use crate::admission::Hold;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CompletionId, Generation, Offset, PartitionId, StreamId, Timestamp};
-use crate::ingest::ResponsePlan;
 use crate::log::dedup::{DedupEntry, dedup_entry_bytes};
 use crate::log::journal::{FRAME_ROW_BYTES, Room};
 use crate::stream::{Payload, Stream, Times};
@@ -33,7 +33,7 @@ pub struct Placed {
 }
 
 /// An append's result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Receipt {
     /// The promise that this acknowledgement makes.
     pub level: Level,
@@ -47,8 +47,8 @@ pub struct Receipt {
     pub took: Option<Duration>,
     /// The journal file that holds it; of no meaning in a repeat.
     pub generation: Generation,
-    /// What the answer is made of, beside this; `None` when nobody answers a request with it.
-    pub plan: Option<ResponsePlan>,
+    /// Makes the answer from this; `None` when nobody answers a request with it.
+    pub responder: Option<Responder>,
 }
 
 impl Receipt {
@@ -56,7 +56,7 @@ impl Receipt {
     #[must_use]
     pub fn new(level: Level, placed: Vec<Placed>, quarantined: u32) -> Self {
         let generation = Generation::default();
-        Self { level, placed, quarantined, repeats: None, took: None, generation, plan: None }
+        Self { level, placed, quarantined, repeats: None, took: None, generation, responder: None }
     }
 
     /// The answer to the request: its status and JSON body.
@@ -65,8 +65,8 @@ impl Receipt {
     /// `IdempotencyMismatch` when a repeat would be accepted otherwise than the first request was, because limits were
     /// changed in between.
     pub fn answer(&self) -> Result<(u16, Vec<u8>)> {
-        match &self.plan {
-            Some(plan) => plan.answer(self),
+        match &self.responder {
+            Some(responder) => responder.respond(self),
             None => Err(Error::new(ErrorKind::Internal, "the receipt is of no request")),
         }
     }
@@ -112,7 +112,7 @@ pub struct Reply {
     completer: Option<Arc<dyn Completer>>,
     completion: CompletionId,
     dedup_entry: Option<Box<DedupEntry>>,
-    plan: Option<ResponsePlan>,
+    responder: Option<Responder>,
     request: Option<CountedRequest>,
     in_flight: Option<InFlightGuard>,
     /// The committer has it: when that fails, its records may be stored none the less.
@@ -127,7 +127,7 @@ impl Reply {
             completer: Some(completer),
             completion,
             dedup_entry: None,
-            plan: None,
+            responder: None,
             request: None,
             in_flight: None,
             committing: false,
@@ -141,10 +141,10 @@ impl Reply {
         self
     }
 
-    /// The same, with what the answer is made of.
+    /// The same, with what makes the answer.
     #[must_use]
-    pub(crate) fn with_plan(mut self, plan: ResponsePlan) -> Self {
-        self.plan = Some(plan);
+    pub(crate) fn with_responder(mut self, responder: Responder) -> Self {
+        self.responder = Some(responder);
         self
     }
 
@@ -218,7 +218,7 @@ impl Reply {
             request.settle(&mut outcome);
         }
         if let Ok(receipt) = &mut outcome {
-            receipt.plan = self.plan.take();
+            receipt.responder = self.responder.take();
         }
         if let Some(completer) = self.completer.take() {
             completer.complete(self.completion, outcome);

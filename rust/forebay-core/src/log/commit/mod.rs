@@ -9,6 +9,7 @@ mod footprint;
 mod level;
 mod queue;
 mod refused;
+mod respond;
 mod waiter;
 
 pub(crate) use append::Append;
@@ -20,4 +21,5 @@ pub(crate) use footprint::{BATCH_OVERHEAD_BYTES, batch_bytes};
 pub use level::Level;
 pub(crate) use queue::{CommitQueue, OPS_BYTES};
 pub(crate) use refused::Refused;
+pub use respond::{Respond, Responder};
 pub use waiter::Waiter;

@@ -6,6 +6,7 @@ mod event;
 mod id;
 mod parser;
 
+pub(crate) use self::parser::{BATCH, SINGLE};
 pub use answer::{BatchPlan, EventPlan};
 pub use body::{MAX_BATCH_EVENTS, parse_event, parse_event_batch};
 pub use event::{Identity, MAX_EVENT_ID_BYTES, Rules};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::event::Identity;
 use crate::error::Result;
 use crate::ids::Timestamp;
-use crate::ingest::plan::{limits_changed, write_failures};
-use crate::log::commit::Receipt;
+use crate::ingest::answer::{limits_changed, write_failures};
+use crate::log::commit::{Receipt, Respond};
 
 /// What the answer to a single event needs beside the receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +21,10 @@ impl EventPlan {
     pub(super) fn new(identity: Identity<&[u8]>, arrival: Timestamp) -> Self {
         Self { identity: identity.into_owned(), arrival }
     }
+}
 
-    pub(crate) fn answer(&self, receipt: &Receipt) -> Vec<u8> {
+impl Respond for EventPlan {
+    fn respond(&self, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
         let mut out = Vec::with_capacity(128);
         out.extend_from_slice(br#"{"success":true,"eventId":""#);
         // A repeat names the event that is stored: that of the first request.
@@ -30,7 +32,7 @@ impl EventPlan {
         out.extend_from_slice(br#"","processingTime":"#);
         write_millis(receipt.took, &mut out);
         out.push(b'}');
-        out
+        Ok((200, out))
     }
 }
 
@@ -43,8 +45,8 @@ pub struct BatchPlan {
     pub failures: Vec<(usize, String)>,
 }
 
-impl BatchPlan {
-    pub(crate) fn answer(&self, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
+impl Respond for BatchPlan {
+    fn respond(&self, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
         let stored = receipt.records();
         if stored != self.stored {
             return Err(limits_changed());
@@ -66,6 +68,10 @@ impl BatchPlan {
         write_failures(self.failures.iter().map(|(index, reason)| (*index, reason)), &mut out);
         out.extend_from_slice(b"]}");
         Ok((if stored > 0 { 200 } else { 400 }, out))
+    }
+
+    fn results(&self) -> usize {
+        self.failures.len()
     }
 }
 

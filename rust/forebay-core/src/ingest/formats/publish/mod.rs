@@ -6,6 +6,7 @@ mod body;
 mod event;
 mod parser;
 
+pub(crate) use self::parser::{BATCH, SINGLE};
 pub use answer::{PublishFailure, PublishPlan};
 pub use body::{MAX_PUBLISH_TIMEOUT_MS, MAX_PUBLISHED_EVENTS, Publication, parse_batch, parse_single};
 pub use event::Rules;

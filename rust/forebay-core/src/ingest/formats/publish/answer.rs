@@ -6,8 +6,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{EventId, Offset, PartitionId, StreamId, Timestamp};
-use crate::ingest::plan::limits_changed;
-use crate::log::commit::Receipt;
+use crate::ingest::answer::limits_changed;
+use crate::log::commit::{Receipt, Respond};
 use crate::stream::Compression;
 use crate::time::format_millis;
 
@@ -40,13 +40,8 @@ pub struct PublishPlan {
     pub body: u64,
 }
 
-impl PublishPlan {
-    /// Status and JSON body.
-    ///
-    /// # Errors
-    /// `IdempotencyMismatch` when a repeat would be accepted otherwise than the first request was, because the stream's
-    /// limits were changed in between.
-    pub fn answer(&self, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
+impl Respond for PublishPlan {
+    fn respond(&self, receipt: &Receipt) -> Result<(u16, Vec<u8>)> {
         let stored = receipt.records();
         let expected = |partition: PartitionId| self.partitions.iter().filter(|of| **of == partition).count() as u64;
         let same = receipt.repeats.is_none()
@@ -64,6 +59,12 @@ impl PublishPlan {
         }
     }
 
+    fn results(&self) -> usize {
+        self.partitions.len() + self.failures.len()
+    }
+}
+
+impl PublishPlan {
     fn single_body(&self, partition: PartitionId, offset: Offset, time: Timestamp) -> Vec<u8> {
         let (id, time) = (EventId::new(self.stream, partition, offset), format_millis(time));
         format!(

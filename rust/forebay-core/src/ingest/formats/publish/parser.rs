@@ -7,40 +7,47 @@ use super::body::{Publication, parse_batch, parse_single};
 use super::event::Rules;
 use crate::error::Result;
 use crate::ids::{PartitionId, Timestamp};
+use crate::ingest::formats::PayloadFormat;
 use crate::ingest::parser::{ParsedRequest, Parser};
-use crate::ingest::plan::ResponsePlan;
-use crate::ingest::request::{Job, PayloadFormat};
-use crate::log::commit::{Level, Placement, Receipt, Refused};
+use crate::ingest::request::Job;
+use crate::log::commit::{Level, Placement, Receipt, Refused, Responder};
 use crate::log::dedup::{CachedReply, Key};
 use crate::stream::Stream;
 
-impl Parser {
-    /// Parses a publication and queues its batch. A repeat of an earlier one is answered, or waits for it.
-    ///
-    /// # Errors
-    /// What is wrong with the body, or with the one event, or `Saturated` when its records have no room.
-    pub(crate) fn publish(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
+/// One event.
+pub(crate) static SINGLE: PublishFormat = PublishFormat::Single;
+/// A batch of events with options.
+pub(crate) static BATCH: PublishFormat = PublishFormat::Batch;
+
+/// Both formats of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PublishFormat {
+    Single,
+    Batch,
+}
+
+impl PayloadFormat for PublishFormat {
+    fn accept(&self, parser: &Parser, job: Job) -> std::result::Result<(), Box<Refused>> {
         let Job { request, stream, mut permit, reply, arrival, admitted } = job;
         let refused = |error, reply| Box::new(Refused { error, reply });
-        let body = match self.body(&request, &mut permit) {
+        let body = match parser.body(&request, &mut permit) {
             Ok(body) => body,
             Err(error) => return Err(refused(error, reply)),
         };
-        // Not the stream's name alone: a stream of the same name that comes later is another one.
-        let key = request.key.map(|key| key.for_stream(stream.id()));
-        let (publication, plan) = match with_plan(&body, request.shape, &stream, arrival, key) {
+        let key = request.key_for(&stream);
+        let (publication, plan) = match read(&body, *self, &stream, arrival, key) {
             Ok(parsed) => parsed,
             Err(error) => return Err(refused(error, reply)),
         };
         let partitions = plan.partitions.clone();
-        let reply = reply.with_plan(ResponsePlan::Published(Box::new(plan)));
+        let reply = reply.with_responder(Responder::new(plan));
         if publication.events.is_empty() {
-            self.count_refused(request.api(), publication.failures.len());
+            parser.count_refused(request.api(), publication.failures.len());
             // Nothing is promised, so the weakest level says it.
             reply.finish_and_wake(Ok(Receipt::new(Level::memory(), Vec::new(), 0)));
             return Ok(());
         }
-        let parcel = ParsedRequest {
+        let parsed_request = ParsedRequest {
             key: key.map(|key| (key, CachedReply::Places)),
             limiter: request.limiter.as_ref(),
             stream: &stream,
@@ -53,19 +60,20 @@ impl Parser {
             arrival,
             admitted,
         };
-        self.store(parcel, permit, reply)
+        parser.store(parsed_request, permit, reply)
     }
 }
 
-fn with_plan<'a>(
+/// Parses the body, and plans the answer.
+fn read<'a>(
     body: &'a [u8],
-    shape: PayloadFormat,
+    format: PublishFormat,
     stream: &Stream,
     arrival: Timestamp,
     key: Option<Key>,
 ) -> Result<(Publication<'a>, PublishPlan)> {
     let rules = Rules { stream, arrival, max_value_bytes: stream.definition().max_record_bytes };
-    let single = shape == PayloadFormat::Publish;
+    let single = format == PublishFormat::Single;
     let publication = if single { parse_single(body, rules)? } else { parse_batch(body, rules)? };
     // Events that ask for no partition go to one together: the next in turn, or that of the idempotency key, so that a
     // repeat finds them where they are.

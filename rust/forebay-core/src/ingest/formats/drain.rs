@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::list::{open_body, read_events, take_in};
-use super::parsed::{OnInvalid, Parsed};
-use super::problem::{FirstProblem, Problem, malformed, not_json};
+use super::BodyRules;
+use super::whole::Whole;
 use crate::error::Result;
 use crate::ids::Timestamp;
+use crate::ingest::list::{open_body, read_events, take_in};
+use crate::ingest::parsed::{OnInvalid, Parsed};
+use crate::ingest::problem::{FirstProblem, Problem, malformed, not_json};
 use crate::json::{JsonError, JsonStr, Scanner};
 use crate::record::Event;
 use crate::record::MAX_KEY_BYTES;
@@ -15,6 +17,15 @@ use crate::time::parse_timestamp;
 /// The most events in one body. The smallest event has about 80 bytes, so a body at the default limit of 16 MiB could
 /// hold twice as many; this bounds the memory of the parsed form, which is larger than such events.
 pub const MAX_EVENTS_PER_BODY: usize = 100_000;
+
+/// The format.
+pub(crate) static FORMAT: Whole = Whole { read, single: false, frame: Some((br#"{"events":["#, b"]}")) };
+
+fn read<'b>(body: &'b [u8], rules: &BodyRules<'_>) -> Result<Parsed<'b>> {
+    let mut parsed = Parsed::default();
+    parse_drain(body, rules.arrival, rules.on_invalid, rules.max_record_bytes, &mut parsed)?;
+    Ok(parsed)
+}
 
 /// The fields that an event is checked for, in the order in which a missing one is reported.
 const REQUIRED: [&str; 5] = ["project_id", "timestamp", "level", "service", "message"];

@@ -1,0 +1,92 @@
+//! From a request of the events API to a batch on its way to the committer.
+
+use super::answer::{BatchPlan, EventPlan};
+use super::body::{MAX_BATCH_EVENTS, parse_event, parse_event_batch};
+use super::event::Rules;
+use crate::error::Result;
+use crate::ingest::formats::{BodyRules, EventList, PayloadFormat};
+use crate::ingest::parsed::{OnInvalid, Parsed};
+use crate::ingest::parser::{ParsedRequest, Parser};
+use crate::ingest::request::Job;
+use crate::log::commit::{Level, Placement, Receipt, Refused, Responder};
+use crate::log::dedup::CachedReply;
+
+/// One event.
+pub(crate) static SINGLE: EventsFormat = EventsFormat::Single;
+/// An array of events.
+pub(crate) static BATCH: EventsFormat = EventsFormat::Batch;
+
+/// Both formats of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EventsFormat {
+    Single,
+    Batch,
+}
+
+impl PayloadFormat for EventsFormat {
+    fn accept(&self, parser: &Parser, job: Job) -> std::result::Result<(), Box<Refused>> {
+        let Job { request, stream, mut permit, reply, arrival, admitted } = job;
+        let refused = |error, reply| Box::new(Refused { error, reply });
+        let body = match parser.body(&request, &mut permit) {
+            Ok(body) => body,
+            Err(error) => return Err(refused(error, reply)),
+        };
+        let series = parser.ids.series(request.key, &body);
+        let rules = Rules { arrival, series, max_value_bytes: parser.max_record_bytes };
+        let mut parsed = Parsed::default();
+        let single = *self == Self::Single;
+        let responder = match read(&body, single, &rules, &mut parsed).and_then(|responder| {
+            request.check_keys(&parsed)?;
+            Ok(responder)
+        }) {
+            Ok(responder) => responder,
+            Err(error) => return Err(refused(error, reply)),
+        };
+        let (good, bad) = (parsed.events.len(), parsed.invalid.len());
+        let reply = reply.with_responder(responder).expecting(good);
+        if good == 0 {
+            parser.count_refused(request.api(), bad);
+            // Nothing is promised, so the weakest level says it.
+            reply.finish_and_wake(Ok(Receipt::new(Level::memory(), Vec::new(), 0)));
+            return Ok(());
+        }
+        let parsed_request = ParsedRequest {
+            // How many of a batch were stored is part of its answer.
+            key: request.key.map(|key| (key, if single { CachedReply::Status } else { CachedReply::Count })),
+            limiter: request.limiter.as_ref(),
+            stream: &stream,
+            body: &body,
+            events: &parsed.events,
+            refused_events: bad,
+            api: request.api(),
+            placement: Placement::ByKey,
+            timeout: None,
+            arrival,
+            admitted,
+        };
+        parser.store(parsed_request, permit, reply)
+    }
+
+    fn list(&self) -> Option<EventList> {
+        (*self == Self::Batch).then_some(EventList { frame: (b"[", b"]"), read: read_list })
+    }
+}
+
+/// Parses the body into `parsed`, and plans the answer.
+fn read<'a>(body: &'a [u8], single: bool, rules: &Rules<'_>, parsed: &mut Parsed<'a>) -> Result<Responder> {
+    if single {
+        let identity = parse_event(body, rules, parsed)?;
+        return Ok(Responder::new(EventPlan::new(identity, rules.arrival)));
+    }
+    parse_event_batch(body, rules, OnInvalid::Quarantine, MAX_BATCH_EVENTS, parsed)?;
+    let failures = parsed.invalid.iter().map(|invalid| (invalid.index, invalid.reason.clone())).collect();
+    Ok(Responder::new(BatchPlan { stored: parsed.events.len() as u64, failures }))
+}
+
+fn read_list<'b>(body: &'b [u8], rules: &BodyRules<'_>) -> Result<Parsed<'b>> {
+    let series = rules.ids.series(rules.key, body);
+    let own = Rules { arrival: rules.arrival, series, max_value_bytes: rules.max_record_bytes };
+    let mut parsed = Parsed::default();
+    parse_event_batch(body, &own, rules.on_invalid, rules.max_events, &mut parsed)?;
+    Ok(parsed)
+}
