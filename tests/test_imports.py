@@ -1,6 +1,7 @@
-"""Imports go one way: cli → server → embedded → the engine; the client stands alone."""
+"""Imports go one way: cli → server → embedded → the engine, and inside of its core; the client stands alone."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,3 +54,66 @@ def imported(path: Path) -> Iterator[str]:
 def test_imports_go_one_way(path: Path) -> None:
     name = wing(path.relative_to(PACKAGE).parts)
     assert set(imported(path)) - {name} <= MAY_IMPORT[name]
+
+
+CORE = PACKAGE.parent.parent / "rust" / "forebay-core" / "src"
+
+STOREYS = [
+    "engine",
+    "load_test",
+    "ingest",
+    "consumer",
+    "output",
+    "log",
+    "options",
+    "stream",
+    "history",
+    "admission",
+    "telemetry",
+    "clock",
+    # The ground.
+    "storage",
+    "thread",
+    "status",
+    "predicate",
+    "record",
+    "time",
+    "table",
+    "json",
+    "error",
+    "ids",
+    "duration",
+    "bytes",
+]
+"""The core's folders and single files, from the top: none imports one that stands above it."""
+
+UPWARD = {("load_test", "engine")}
+"""Imports that go up all the same, until they are cut."""
+
+
+def storey(path: Path) -> str:
+    return path.relative_to(CORE).parts[0].removesuffix(".rs")
+
+
+def used_by(path: Path) -> set[str]:
+    """What a file of the core names of the crate, its comments and its tests aside, which may drive the engine."""
+    code = "\n".join(line.partition("//")[0] for line in path.read_text().splitlines())
+    code = re.split(r"#\[cfg\(test\)\]\n(?:#.*\n)*mod \w+ \{", code)[0]
+    assert "crate::{" not in code, f"{path}: one line for each folder"
+    return set(re.findall(r"\bcrate::(\w+)", code))
+
+
+def core_imports() -> set[tuple[str, str]]:
+    files = [path for path in sorted(CORE.rglob("*.rs")) if path.name not in ("lib.rs", "tests.rs")]
+    return {(storey(path), used) for path in files for used in used_by(path) if used != storey(path)}
+
+
+def test_every_folder_of_the_core_has_its_storey() -> None:
+    assert sorted(STOREYS) == sorted({path.name.removesuffix(".rs") for path in CORE.iterdir()} - {"lib"})
+    # A name of the crate's root would hide the folder that it comes from.
+    assert {used for _, used in core_imports()} <= set(STOREYS)
+
+
+def test_the_core_imports_only_what_stands_below() -> None:
+    upward = {(user, used) for user, used in core_imports() if STOREYS.index(used) < STOREYS.index(user)}
+    assert upward == UPWARD, "an import goes up, or one that did is cut and its entry is left"
