@@ -26,6 +26,20 @@ MAY_IMPORT = {
 }
 """What each module or package of the first level may import beside itself, also for type checkers alone."""
 
+SERVER_FLOORS = [
+    {"config", "telemetry", "load_test"},
+    {"configuration", "logs", "open_files", "process"},
+    {"http"},
+    {"broadcast"},
+    {"health"},
+    {"services"},
+    {"console"},
+    {"api"},
+    {"app"},
+    {"server"},
+]
+"""The modules and folders of the server, from the ground up. Each imports itself and what is below."""
+
 FILES = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")])
 
 
@@ -33,8 +47,8 @@ def wing(parts: tuple[str, ...]) -> str:
     return parts[0].removesuffix(".pyi").removesuffix(".py")
 
 
-def imported(path: Path) -> Iterator[str]:
-    """The wings that a file imports."""
+def imported(path: Path) -> Iterator[list[str]]:
+    """The modules that a file imports, each in its parts below `forebay`."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
@@ -47,13 +61,26 @@ def imported(path: Path) -> Iterator[str]:
             first, *rest = module.split(".")
             # `forebay.__version__` and the like are the package's own names.
             if first == "forebay" and rest and not rest[0].startswith("__"):
-                yield rest[0]
+                yield rest
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_one_way(path: Path) -> None:
     name = wing(path.relative_to(PACKAGE).parts)
-    assert set(imported(path)) - {name} <= MAY_IMPORT[name]
+    assert {module[0] for module in imported(path)} - {name} <= MAY_IMPORT[name]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "server").rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_the_server_imports_what_is_below(path: Path) -> None:
+    floors = {name: floor for floor, names in enumerate(SERVER_FLOORS) for name in names}
+    name = wing(path.relative_to(PACKAGE / "server").parts)
+    if name == "__init__":
+        return
+    used = {module[1] for module in imported(path) if module[0] == "server" and len(module) > 1}
+    for other in used - {name}:
+        assert floors[other] < floors[name], f"{name} imports {other}"
 
 
 CORE = PACKAGE.parent.parent / "rust" / "forebay-core" / "src"

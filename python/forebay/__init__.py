@@ -45,7 +45,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """The public names when they are asked for (PEP 562): `forebay.client` is of use where the engine is not."""
+    """Imports public names on first use (PEP 562), since `forebay.client` has to work where the engine cannot be
+    loaded."""
     if name == "__version__":
         from importlib.metadata import version
 

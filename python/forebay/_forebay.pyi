@@ -23,6 +23,7 @@ __all__ = [
     "Reserved",
     "StreamDescription",
     "TailChunk",
+    "Tunnel",
     "error_table",
     "family_of",
     "family_row",
@@ -298,6 +299,9 @@ class Front:
         Nobody at first."""
     def stats(self) -> tuple[int, int, int]:
         """Connections that are read here, connections that are tunnelled, requests under way."""
+    def tunnel(self, client: str) -> Tunnel | None:
+        """The connection whose client has the address `client` ("host:port") for the server behind; None when it is
+        gone, or did not come through the front."""
     def begin_stop(self, seconds: float) -> None:
         """Accepts nothing from here on; what is under way may take so long."""
     def join(self) -> bool:
@@ -337,6 +341,31 @@ class IngestRoute:
         """One line for people."""
     def body_limit(self, max_body_bytes: int) -> int:
         """The largest body, decompressed, where the settings allow `max_body_bytes`."""
+
+@final
+class Tunnel:
+    """One client's connection that the server behind serves, as the front has it. Any thread may use it, also after the
+    connection has ended: then what is asked for has no effect."""
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the client's connection has taken."""
+    @property
+    def received(self) -> int:
+        """Bytes that came from the client, without its first request."""
+    @property
+    def ended(self) -> bool:
+        """Whether the client's connection is closed."""
+    def insert(self, data: bytes) -> None:
+        """Sends `data` to the client between two messages of the server behind."""
+    def insert_last(self, data: bytes) -> None:
+        """Sends `data` to the client behind the messages that were written before; later ones are dropped."""
+    def answer(self, data: bytes) -> None:
+        """Sends `data` to the client in place of the answer, which must not have begun, and ends the connection."""
+    def hang_up(self) -> None:
+        """Drops what the client still sends, and lets the server behind find its end."""
+    def reset(self) -> None:
+        """Breaks the connection off; what the client has not taken is dropped."""
 
 @final
 class Projects:

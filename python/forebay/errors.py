@@ -1,4 +1,4 @@
-"""What forebay raises. Number, name, status and whether a retry can help come from the engine's one error table."""
+"""The exceptions of forebay. Number, name, status and `retryable` come from the engine's error table."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -13,15 +13,15 @@ class ConfigError(Exception):
 
 
 class ForebayError(Exception):
-    """A failure: its row of the error table, and what exactly went wrong, where, and what to do.
+    """A failure: a row of the error table with the details of what went wrong, where, and what to do.
 
     Attributes:
-        number: the row's number, stable for ever.
+        number: the row's number, which never changes.
         name: the row's name in snake case, as the drain API's `code`.
-        http_status: the status it is answered with.
+        http_status: the HTTP status of the response.
         retryable: whether the same call may succeed later.
         detail: one lowercase sentence.
-        retry_after: seconds after which a retry may succeed, where that is known.
+        retry_after: seconds after which a retry may succeed, if known.
     """
 
     number: ClassVar[int]
@@ -67,13 +67,13 @@ class Malformed(ForebayError):
 
 
 class Saturated(ForebayError):
-    """Bounded memory or a quota is used up; come back later."""
+    """Bounded memory or a quota is used up; try again later."""
 
     number = 1005
 
 
 class Timeout(ForebayError):
-    """The answer did not come in time; whether the operation took place is unknown."""
+    """The operation did not finish in time; whether it took place is unknown."""
 
     number = 1006
 
@@ -121,13 +121,13 @@ class IdempotencyMismatch(ForebayError):
 
 
 class StorageUnavailable(ForebayError):
-    """The storage cannot take or give that now."""
+    """The storage cannot be written or read now."""
 
     number = 1014
 
 
 class Internal(ForebayError):
-    """A defect of forebay itself."""
+    """Internal error; details are in the server log."""
 
     number = 1015
 
@@ -153,7 +153,7 @@ class MethodNotAllowed(ForebayError):
 
 
 class UnsupportedEncoding(ForebayError):
-    """The request's content encoding is not one that is accepted."""
+    """The content encoding of the request is not supported."""
 
     number = 1018
 
@@ -177,19 +177,19 @@ class Closed(ForebayError):
 
 
 class Conflict(ForebayError):
-    """Another operation that excludes this one is under way."""
+    """Another operation that excludes this one is in progress."""
 
     number = 1022
 
 
 class StreamLimitReached(ForebayError):
-    """There are as many streams or partitions as the limits allow."""
+    """The limit of streams or partitions is reached."""
 
     number = 1023
 
 
 def from_kind(number: int, detail: str, retry_after: float | None = None) -> ForebayError:
-    """The exception for a row of the table; a row without a class is a defect and says so."""
+    """The exception for a row of the table. A row without a class gives `Internal`."""
     kind = _CLASSES.get(number)
     error = kind(detail) if kind else Internal(f"error {number} has no class: {detail}")
     error.retry_after = retry_after

@@ -1,4 +1,4 @@
-"""The shapes of what verify and repair report."""
+"""The reports of `verify` and `repair`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class OffsetRange(TypedDict):
 
 
 class Finding(TypedDict):
-    """Something that is not what was written, and the offsets whose records it takes away."""
+    """Damage in a file, and the offsets whose records are lost by it."""
 
     file: str
     range: tuple[int, int] | None
-    """First byte and length."""
+    """The first byte and the length."""
     stream: str | None
     what: str
     offsets: list[OffsetRange]
@@ -34,7 +34,7 @@ class VerifyReport(TypedDict):
     bytes: int
     findings: list[Finding]
     quarantined: list[OffsetRange]
-    """Known to be gone since an earlier repair."""
+    """Records that an earlier repair has quarantined."""
     orphans: list[str]
 
 
@@ -57,6 +57,6 @@ class RepairReport(TypedDict):
     items: list[Item]
     lost: list[OffsetRange]
     skipped: list[OffsetRange]
-    """Never used, since records that are gone without a trace may have had them."""
+    """Offsets that are never used, since records that were lost without a trace may have had them."""
     notes: list[str]
     salvaged_records: int

@@ -40,13 +40,14 @@ from forebay.server.http.tokens import FIRST_TOKEN_FILE_NAME
 from forebay.server.process import ServerProcess
 
 START_SECONDS = 30.0
-"""A server starts in half a second; a loaded machine takes its time."""
+"""Bounds a start, which takes half a second on an idle machine."""
 
 STOP_SECONDS = 30.0
-"""How long it may take to answer and commit what is under way; then it is killed."""
+"""How long a server may take to finish its requests; then it is killed."""
 
 SMALL: Mapping[str, object] = {"durability": "memory", "ring_bytes": 16 << 20, "journal_file_bytes": 1 << 20}
-"""A test's log does not outlive the machine, so nothing waits for the disk; and it takes little memory and disk."""
+"""Settings of tests: nothing waits for the disk, since a test's log need not survive a crash of the machine, and a
+server takes little memory and disk."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Server:
         url: `http://127.0.0.1:<port>`, without a slash at the end.
         token: the secret of a token with every role and all projects.
         data_dir: its data directory.
-        process: the server itself, to be stopped or killed where a test is about that.
+        process: the server's process, which a test may stop or kill.
     """
 
     url: str
@@ -67,7 +68,7 @@ class Server:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a request carries to be let in."""
+        """The headers of an authenticated request."""
         return {"Authorization": f"Bearer {self.token}"}
 
 
@@ -77,10 +78,10 @@ def serving(directory: Path, **settings: object) -> Iterator[Server]:
     Stopped at the end of the block, its data is left.
 
     Args:
-        settings: as for `forebay serve`; beside them `SMALL` holds. `FOREBAY_*` of the environment do not.
+        settings: settings of `forebay serve`; `SMALL` has the defaults. `FOREBAY_*` of the environment are ignored.
 
     Raises:
-        RuntimeError: it did not start; with the end of its log.
+        RuntimeError: the server did not start; the message has the end of its log.
     """
     data_dir = directory / "data"
     chosen = {**SMALL, **settings, "host": "127.0.0.1"}
@@ -96,8 +97,8 @@ def serving(directory: Path, **settings: object) -> Iterator[Server]:
 
 @pytest.fixture
 def forebay_settings() -> dict[str, object]:
-    """Settings of the other two fixtures; redefine it to set some. What `forebay.open` does not take, only the server
-    sees."""
+    """Settings of the other two fixtures; redefine it to set some. Settings that `forebay.open` does not take apply to
+    the server only."""
     return {}
 
 

@@ -118,8 +118,7 @@ def test_connections_that_take_the_most_leave_the_log_its_files(limited: Callabl
         served = clients[: for_connections // open_files.PER_CONNECTION - 1]
         for client in served:
             client.opened()
-        # Each takes its fourth with the first message that it is sent.
-        wait_for("what they take", lambda: taken() >= 4 * len(served) - 4)
+        wait_for("what they take", lambda: taken() >= open_files.PER_CONNECTION * len(served))
         for number in range(20):
             body = batch(*(event(f"{number}-{part}" * 4_000) for part in range(4)))
             assert sender.post("/v1/drain", content=body).status_code == 202, number
@@ -152,18 +151,18 @@ def test_a_limit_that_is_too_small_is_refused_at_the_start(tmp_path: Path) -> No
         check=False,
     )
     assert ended.returncode == 2, ended.stderr
-    assert "may open 150 files, and needs 192 at least" in ended.stderr
+    assert "may open 150 files, and needs 184 at least" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize(
     ("configured", "limit", "served"),
-    [(1024, None, 1024), (1024, 1 << 20, 1024), (1024, 4096 + 160, 1024), (1024, 4096 + 159, 1023), (2, 168, 2)],
+    [(1024, None, 1024), (1024, 1 << 20, 1024), (1024, 3072 + 160, 1024), (1024, 3072 + 159, 1023), (2, 166, 2)],
 )
 def test_what_fits(configured: int, limit: int | None, served: int) -> None:
     assert open_files.fitted(Settings(max_connections=configured), limit).max_connections == served
 
 
 def test_hardly_any_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="needs 192 at least"):
-        open_files.fitted(Settings(), 191)
+    with pytest.raises(ConfigError, match="needs 184 at least"):
+        open_files.fitted(Settings(), 183)

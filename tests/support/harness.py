@@ -29,7 +29,7 @@ COMMAND_SECONDS = 120.0
 
 
 def wait_for(what: str, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-    """LongPolls until `condition` holds; fails with `what` after `seconds`."""
+    """Polls until `condition` holds; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

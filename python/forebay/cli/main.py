@@ -28,14 +28,14 @@ NAME = "forebay"
 
 
 class Commands(click.Group):
-    """Ends quietly when the reader of standard output has gone: `forebay read … | head` has what it wanted."""
+    """Ends quietly when the reader of standard output has gone, as in `forebay read … | head`."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             done = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            # Python would complain when it flushes on exit.
+            # Without this Python would report an error when it flushes on exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         return done

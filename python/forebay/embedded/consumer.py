@@ -1,4 +1,4 @@
-"""A consumer of one stream inside the process: `log.consumer(group, stream)`."""
+"""`log.consumer(group, stream)`: consumes a stream inside the process."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from forebay._forebay import Engine
 
 DEFAULT_LIMIT = 1000
-"""Records that one poll takes at most."""
+"""The most records of one poll."""
 
 WAIT_SECONDS = 0.5
-"""How long an iterator waits in one piece: so soon it notices that the consumer was closed, or that an idle member's
-lease needs a call."""
+"""The longest single wait of an iterator, after which it notices a closed consumer and renews an idle member's
+lease."""
 
 
 MAX_SHOWN_BYTES = 80
-"""Of a value in a message's repr."""
+"""The most bytes of a value in a message's repr."""
 
 
 class Message:
-    """One record with its place. Key, headers and value are decoded when they are asked for, so that one that cannot be
-    decoded hides no other.
+    """One record with its partition and offset. Key, headers and value are decoded on access, so that one that cannot
+    be decoded does not hide the others.
 
     Attributes:
-        partition: its partition.
-        offset: its offset there.
+        partition: the partition of the record.
+        offset: its offset in the partition.
     """
 
     __slots__ = ("_index", "_records", "offset", "partition")
@@ -67,7 +67,7 @@ class Message:
         """The decoded value.
 
         Raises:
-            Malformed: it cannot be decoded; `raw` has its bytes.
+            Malformed: the value cannot be decoded; `raw` has its bytes.
         """
         return self._records[self._index]
 
@@ -78,19 +78,19 @@ class Message:
 
 
 class Consumer:
-    """Reads a stream as a group: `for records in consumer` gives `Records` of one partition each, for ever, and waits
-    when there are none; `async for` does too. What was given is done with when `commit()` returns.
+    """Reads a stream as a consumer group. `for records in consumer` and `async for` return `Records` of one partition
+    each, without an end, and wait when there are none. `commit()` commits all records that were returned.
 
-    Each partition goes on at the group's committed offset, `earliest` in a new group; `offset` (`"earliest"`,
-    `"latest"`) begins elsewhere. With `member` the partitions are shared with the group's other members: who does not
-    poll or commit for 30 seconds loses its own to them, and its next `commit` raises `FencedMember`; what was not
-    committed is then given out again.
+    Each partition begins at the group's committed offset, `earliest` in a new group; `offset` (`"earliest"`,
+    `"latest"`) begins elsewhere. With `member` the partitions are shared with the group's other members. A member that
+    does not poll or commit for 30 seconds loses its partitions to them, its next `commit` raises `FencedMember`, and
+    its uncommitted records are returned to another member.
 
-    Damaged records are left out, and the `Records` that were given in their place say so (`records_lost`). What cannot
-    be read now is never passed: when there is nothing else, `StorageUnavailable` is raised and the next call tries
-    again; else the other partitions go on, and `unreadable` says why one does not.
+    Damaged records are left out and counted by `Records.records_lost`. Records that cannot be read now are never
+    skipped: if no other partition has records, `StorageUnavailable` is raised and the next call tries again; otherwise
+    the other partitions go on, and `unreadable` has the reason.
 
-    Not for several threads at once.
+    Use a consumer from one thread at a time.
     """
 
     def __init__(
@@ -119,19 +119,19 @@ class Consumer:
         self._recheck = 0.0
         self._closed = False
         self.unreadable: dict[int, str] = {}
-        """Of the last read: partitions whose next record cannot be read now, and why."""
+        """The partitions whose next record could not be read in the last read, with the reasons."""
 
     def __repr__(self) -> str:
         of = "" if self.member is None else f", member {self.member!r}"
         return f"<Consumer of stream {self.stream!r} in group {self.group!r}{of}{', closed' * self._closed}>"
 
     def poll(self, timeout: float = 0.0) -> list[Records]:
-        """What comes next, one `Records` a partition; empty when nothing comes within `timeout` seconds.
+        """The next records, one `Records` for each partition; empty when none come within `timeout` seconds.
 
         Raises:
             StreamNotFound, Closed
-            StorageUnavailable: what comes next cannot be read now; the next call tries again.
-            InvalidOffset: the group's position is not there any more, and `on_reset` is `error`.
+            StorageUnavailable: the next records cannot be read now; the next call tries again.
+            InvalidOffset: the group's position has been deleted, and `on_reset` is `error`.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -152,7 +152,7 @@ class Consumer:
     async def __aiter__(self) -> AsyncIterator[Records]:
         loop = asyncio.get_running_loop()
         while not self._closed:
-            # What is in hand costs no thread.
+            # Buffered records need no thread.
             records = self._take()
             if records is None:
                 records = await loop.run_in_executor(None, self._next, WAIT_SECONDS)
@@ -160,21 +160,21 @@ class Consumer:
                 yield records
 
     def messages(self) -> Iterator[Message]:
-        """The same, record by record; `commit()` then counts the records that were given."""
+        """Iterates record by record. `commit()` then commits up to the last record that was returned."""
         for records in self:
             partition = records.partition
             for index, offset in enumerate(records.places()):
                 self._given[partition] = offset + 1
                 yield Message(records, index, offset)
-            # Behind what was damaged after the last one, too.
+            # Moves behind damaged records after the last one, too.
             self._given[partition] = records.next_offset
 
     def commit(self, *, force: bool = False) -> dict[int, int]:
-        """Commits what was given so far, durably, and returns the next offset of each partition. Does nothing when
-        nothing was given.
+        """Commits the records that were returned so far, durably, and returns the next offset of each partition. Does
+        nothing when there are none.
 
         Raises:
-            FencedMember: a lease is gone; nothing is committed, and the next poll begins at what is.
+            FencedMember: a lease has expired. Nothing is committed, and the next poll begins at the committed offsets.
         """
         offsets = [(self.stream, partition, offset) for partition, offset in sorted(self._given.items())]
         if offsets:
@@ -187,7 +187,7 @@ class Consumer:
         return committed
 
     def close(self) -> None:
-        """Ends the iterators and gives the lease back. Nothing is committed. May be called again."""
+        """Ends the iterators and gives the lease back. Commits nothing. May be called again."""
         if self._closed:
             return
         self._closed = True
@@ -220,7 +220,7 @@ class Consumer:
             filter=self._filter,
             resume=list(self._read.items()),
         )
-        # Partitions that come later begin at what is committed, wherever the first ones began.
+        # Partitions that are assigned later begin at their committed offsets.
         self._offset = None
         self._read = dict(polled.positions)
         self._given = {partition: offset for partition, offset in self._given.items() if partition in self._read}

@@ -1,4 +1,4 @@
-"""Values of records as Python sees them."""
+"""Decodes the values of records."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import msgspec
 from forebay.errors import Malformed
 
 MAX_INTEGER_DIGITS = 100_000
-"""Longest whole number that becomes an `int`. The time grows faster than the digits: so many take some milliseconds,
-and as many as a record holds at most would take seconds."""
+"""Most digits of a whole number that becomes an `int`. The conversion takes more than linear time: some milliseconds
+for so many digits, and seconds for as many as a record may hold."""
 
 
 def decode(value: bytes) -> Any:
-    """The value, as `json.loads` gives it: a number beyond float64 is infinite, a whole one an `int` of any length up
-    to `MAX_INTEGER_DIGITS`, whatever `sys.get_int_max_str_digits()` says.
+    """The value as `json.loads` returns it. A number beyond float64 is infinite; a whole number is an `int` of up to
+    `MAX_INTEGER_DIGITS` digits, whatever `sys.get_int_max_str_digits()` says.
 
     Raises:
-        Malformed: it is not JSON, or beyond what Python can hold; other values are not touched by that.
+        Malformed: the value is not JSON, or Python cannot hold it. Other values are not affected.
     """
     try:
         return msgspec.json.decode(value)
@@ -44,7 +44,7 @@ def _whole(text: str) -> int:
 
 
 def _joined(digits: str) -> int:
-    """Halves are converted on their own, so that no piece meets the interpreter's limit, and the time stays bounded."""
+    """Converts each half of the digits by itself, so that no part exceeds the interpreter's limit."""
     if len(digits) <= sys.int_info.str_digits_check_threshold:
         return int(digits)
     low = len(digits) // 2

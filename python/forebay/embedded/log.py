@@ -1,4 +1,4 @@
-"""The engine without HTTP: `forebay.open(path)`."""
+"""`forebay.open(path)`: the engine without HTTP."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ DEFAULT_READ_BYTES = 8 << 20
 
 
 class StreamOptions(TypedDict, total=False):
-    """What can be chosen for a stream."""
+    """Options of a stream."""
 
     retention_ms: int
     """Age in milliseconds from which records may be deleted; 0 for no limit, a week when not given."""
     retention_bytes: int
     """Stored bytes beyond which the oldest segments are deleted; 0, the default, for no limit."""
     compression: str
-    """Of sealed segments: none, gzip, snappy, lz4 or zstd."""
+    """Compression of sealed segments: none, gzip, snappy, lz4 or zstd."""
     max_record_bytes: int
     dedup_window_seconds: int
     """How long idempotency keys are remembered; 0, the default, for the log's own."""
 
 
 class LogOptions(TypedDict, total=False):
-    """The server's settings of the same names that concern the engine."""
+    """Options of the log. The server's settings have the same names and ranges."""
 
     durability: Durability
     interval_ms: int
@@ -69,7 +69,7 @@ class LogOptions(TypedDict, total=False):
 
 @dataclass(slots=True, frozen=True)
 class Record:
-    """What is appended.
+    """One record to append.
 
     Attributes:
         value: any value that JSON can hold.
@@ -77,8 +77,8 @@ class Record:
         headers: names and texts kept beside the value.
         timestamp: event time: a datetime (local without a zone), a numpy.datetime64, or a number of `unit`s since 1970
             UTC; None takes the time of the append.
-        unit: of a `timestamp` that is a number: s, ms, us or ns. None takes whole numbers as microseconds and refuses
-            floats.
+        unit: the unit of a `timestamp` that is a number: s, ms, us or ns. With None a whole number is in microseconds,
+            and a float is refused.
     """
 
     value: Any
@@ -91,7 +91,7 @@ class Record:
         """Key, value and headers as they are stored, and the time in microseconds.
 
         Raises:
-            InvalidRequest: the value or a header is not JSON, or the timestamp no time.
+            InvalidRequest: the value or a header is not JSON, or the timestamp is not a time.
         """
         key = self.key.encode() if isinstance(self.key, str) else self.key
         timestamp = None if self.timestamp is None else microseconds(self.timestamp, self.unit)
@@ -101,7 +101,7 @@ class Record:
 def _json(value: object) -> bytes:
     try:
         text = msgspec.json.encode(value)
-        # msgspec writes NaN and the infinities, which JSON does not have, as null.
+        # msgspec would write NaN and infinities as null, since JSON does not have them.
         if b"null" in text and _has_non_finite(msgspec.to_builtins(value)):
             raise ValueError("NaN and infinities are no JSON numbers; send None or a text instead")
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -123,7 +123,7 @@ def _has_non_finite(value: object) -> bool:
 
 
 class Log:
-    """An open log. Its methods block, give the GIL free while they do, and may be called from any thread.
+    """An open log. Its methods block, release the GIL meanwhile, and may be called from any thread.
 
     Every method raises `Closed` after `close()`.
     """
@@ -139,20 +139,17 @@ class Log:
         return engine
 
     def append(self, stream: str, records: Any, *, partition: int | None = None) -> Receipt:
-        """Appends as one atomic batch, after a crash all of it is there or none: each item of a list, tuple or iterator
-        is a record of its own, anything else is one record. An item is a `Record`, or the value of one; a value that is
-        a list itself needs `Record(value=[...])`.
+        """Appends one atomic batch: after a crash either all of it is there or nothing. Each item of a list, tuple or
+        iterator is a record of its own, anything else is one record. An item is a `Record` or the value of one; a value
+        that is itself a list needs `Record(value=[...])`.
 
         Returns when the batch is as durable as the log's `durability` says.
 
         Raises:
-            StreamNotFound: create it first.
-            InvalidRequest: no such partition, no records, a value that is not JSON (NaN and infinities are not), or a
-                timestamp that is no time.
-            PayloadTooLarge: a record or the batch is beyond its limit.
-            Saturated: the ring is full; try again.
-            StorageUnavailable: the disk is full or failed.
-        """
+            StreamNotFound: the stream does not exist; create it first.
+            InvalidRequest: there is no such partition, there are no records, a value is not JSON (NaN and infinities
+                are not), or a timestamp is not a time. PayloadTooLarge: a record or the batch is beyond its limit.
+                Saturated: the ring is full; try again. StorageUnavailable: the disk is full or failed."""
         items = list(records) if isinstance(records, list | tuple | Iterator) else [records]
         if not items:
             raise InvalidRequest(
@@ -170,12 +167,12 @@ class Log:
         max_records: int = DEFAULT_READ_RECORDS,
         max_bytes: int = DEFAULT_READ_BYTES,
     ) -> Records:
-        """Committed records of one partition from `offset` on: at most `max_records`, and at most `max_bytes` of
-        stored bytes (but one record always). Empty at the end.
+        """Committed records of one partition from `offset` on: at most `max_records` and `max_bytes` of stored bytes,
+        but at least one record. Empty at the end of the partition.
 
         Raises:
             StreamNotFound, InvalidRequest: no such stream or partition.
-            InvalidOffset: before the first kept record or beyond the end.
+            InvalidOffset: the offset is before the first kept record or beyond the end.
         """
         return Records(self._engine.fetch(stream, partition, offset, max_records, max_bytes))
 
@@ -187,18 +184,17 @@ class Log:
         unit: TimeUnit | None = None,
         partition: int | None = None,
     ) -> dict[int, int]:
-        """Where `time` begins: for each partition, or the one that is named, the offset of the first record whose event
-        time is `time` or later, or the end of the partition. What follows it may be older again where events came out
-        of order.
+        """The offset of the first record whose event time is `time` or later, or the end, of each partition or of the
+        one that is given. Later records may be older where events came out of order.
 
-        It looks at the time ranges of segments and reads one block of each partition, however long the stream is.
+        Looks at the time ranges of segments and reads one block of each partition, however long the stream is.
 
         Args:
             time, unit: as `Record.timestamp` and `Record.unit`.
 
         Raises:
             StreamNotFound
-            InvalidRequest: no such partition, or no time.
+            InvalidRequest: there is no such partition, or `time` is not a time.
             StorageUnavailable: a segment cannot be read now.
         """
         return dict(self._engine.seek(stream, partition, microseconds(time, unit)))
@@ -213,11 +209,11 @@ class Log:
         max_records: int = DEFAULT_READ_RECORDS,
         max_bytes: int = DEFAULT_READ_BYTES,
     ) -> list[Records]:
-        """The records from where `time` begins (see `seek`): a `Records` for each partition that has some, within
-        `max_records` and `max_bytes`. `Records.next_offset` is where `read` goes on.
+        """The records from the position of `time` on (see `seek`): one `Records` for each partition that has some,
+        within `max_records` and `max_bytes`. `read` goes on at `Records.next_offset`.
 
         Raises:
-            as `seek` and `read`
+            the exceptions of `seek` and `read`
         """
         found = self.seek(stream, time, unit=unit, partition=partition)
         batches = (
@@ -229,16 +225,16 @@ class Log:
     def create_stream(
         self, name: str, *, partitions: int = 1, exist_ok: bool = False, **options: Unpack[StreamOptions]
     ) -> None:
-        """Creates a stream; it is durable when this returns. `StreamOptions` says what can be chosen.
+        """Creates a stream, durably. `options` are those of `StreamOptions`.
 
         Args:
-            exist_ok: a stream of that name is left as it is, whatever its partitions and options are.
+            exist_ok: leaves a stream of that name as it is, whatever its partitions and options are.
 
         Raises:
-            StreamAlreadyExists: there is one, and `exist_ok` is false.
+            StreamAlreadyExists: a stream has the name, and `exist_ok` is false.
             InvalidRequest
             StreamLimitReached: there are `max_streams` streams, or `max_partitions` partitions.
-            Forbidden: the name is one that the engine keeps for itself.
+            Forbidden: the engine reserves the name.
         """
         try:
             self._engine.create_stream(name, partitions, {**options})
@@ -247,20 +243,20 @@ class Log:
                 raise
 
     def alter_stream(self, name: str, **options: Unpack[StreamOptions]) -> None:
-        """Changes what `create_stream` takes, but for the partitions; durable when this returns.
+        """Changes options of a stream, durably. The number of partitions cannot change.
 
         Raises:
             StreamNotFound, InvalidRequest
-            Forbidden: what the log's own options say of the stream `logs`.
+            Forbidden: the log's own options decide it, for the stream `logs`.
         """
         self._engine.alter_stream(name, {**options})
 
     def delete_stream(self, name: str) -> None:
-        """Deletes a stream and everything in it; durable when this returns.
+        """Deletes a stream and everything in it, durably.
 
         Raises:
             StreamNotFound
-            Forbidden: it is the engine's own.
+            Forbidden: the stream is the engine's own.
         """
         self._engine.delete_stream(name)
 
@@ -283,13 +279,13 @@ class Log:
 
         Args:
             member: shares the partitions with the group's other members; None reads all of them.
-            offset: where to begin instead of at the committed offset: `"earliest"` or `"latest"`.
-            on_reset: what to do when a position is not there any more: `"error"`, `"earliest"` or `"latest"`.
-            limit: records that one read takes at most.
-            filter: a predicate in CEL, `value.amount > 1000`; only records that it is true for are given.
+            offset: `"earliest"` or `"latest"` begins there instead of at the committed offset.
+            on_reset: what to do when a position has been deleted: `"error"`, `"earliest"` or `"latest"`.
+            limit: the most records of one read.
+            filter: a predicate in CEL, such as `value.amount > 1000`; only records that match it are returned.
 
         Raises:
-            InvalidRequest: the filter is none; names the column.
+            InvalidRequest: the filter is not valid; the message names the column.
         """
         return Consumer(
             lambda: self._engine,
@@ -315,7 +311,7 @@ class Log:
         self._engine.delete_group(group)
 
     def stats(self) -> dict[str, object]:
-        """Durability, readiness, ring, backlog: the engine's status by name."""
+        """The engine's status: durability, readiness, ring, backlog and more, by name."""
         return self._engine.status()
 
     def __repr__(self) -> str:
@@ -324,7 +320,7 @@ class Log:
         return f"<Log of {len(self._open.streams())} streams, {self._open.status()['mode']}>"
 
     def close(self) -> None:
-        """Commits what is under way and gives the directory free. May be called again."""
+        """Commits pending appends and unlocks the directory. May be called again."""
         engine, self._open = self._open, None
         if engine is not None:
             engine.close()
@@ -339,14 +335,14 @@ class Log:
 
 
 def open(path: str | os.PathLike[str], *, read_only: bool = False, **options: Unpack[LogOptions]) -> Log:
-    """Opens the log in the directory `path`, and creates it when there is none.
+    """Opens the log in the directory `path`; creates it if there is none.
 
     Args:
-        read_only: no writes; the directory is left as it is.
+        read_only: refuses writes and changes nothing in the directory.
         options: the server's settings of the same names, e.g. `durability="interval"`, `ring_bytes=64 << 20`.
 
     Raises:
-        DirectoryLocked: it is open already; the message says whether in this process or in another one.
+        DirectoryLocked: the log is open already; the message says whether in this process or in another one.
         InvalidRequest: an option is unknown or out of range.
         StorageUnavailable: the directory cannot be read or written.
     """

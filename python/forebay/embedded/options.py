@@ -29,8 +29,8 @@ def choice(description: str) -> msgspec.Meta:
 
 
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that the engine can be told: name, type, range, unit, default and description of each option. Ranges,
-    the help of `forebay serve` and docs/configuration.md derive from here."""
+    """Options of the engine: name, type, range, unit, default and description of each. Ranges, the help of
+    `forebay serve` and docs/configuration.md derive from here."""
 
     durability: Annotated[
         Durability,
@@ -199,7 +199,7 @@ def kinds(options: type[EngineOptions]) -> dict[str, Any]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What an error about an unknown name adds: the name that was probably meant, or all of them."""
+    """The end of an error about an unknown name: the name that was probably meant, or all names."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]!r}" if close else f"; known are {', '.join(sorted(known))}"
 
@@ -208,7 +208,7 @@ def converted(name: str, kind: Any, value: object, source: str, *, strict: bool)
     """The value as its option's type. Text becomes a number or a boolean unless `strict`.
 
     Args:
-        source: what an error says of where the value was set, such as ` from the command line`.
+        source: where the value was set, as errors say it: ` from the command line`.
 
     Raises:
         ConfigError: the value is of another type, or none of the choices.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Values(Iterator[Any]):
-    """No generator: that would end with the first value that raises."""
+    """An iterator of values. A generator would end at the first value that raises."""
 
     def __init__(self, batch: RecordBatch) -> None:
         self._batch = batch
@@ -32,8 +32,8 @@ class _Values(Iterator[Any]):
 
 
 class Records(Sequence[Any]):
-    """Consecutive records of one partition, `len(records)` of them; values are decoded when asked for. Offsets are
-    dense but for `gaps`. There may be none, when all that a read came to was damaged."""
+    """`len(records)` consecutive records of one partition. Values are decoded on access. Offsets are dense except for
+    `gaps`. It is empty when all records that a read found were damaged."""
 
     def __init__(self, batch: RecordBatch) -> None:
         self._batch = batch
@@ -44,17 +44,17 @@ class Records(Sequence[Any]):
 
     @property
     def next_offset(self) -> int:
-        """Where the next read goes on."""
+        """The offset at which the next read goes on."""
         return self._batch.next_offset
 
     @property
     def gaps(self) -> list[tuple[int, int]]:
-        """First offset, and offset after the last, of records that were left out because they are damaged."""
+        """Ranges of damaged records that were left out: the first offset, and the offset after the last."""
         return self._batch.gaps
 
     @property
     def records_lost(self) -> int:
-        """How many records were left out because they are damaged: `next_offset` is behind them."""
+        """The number of damaged records that were left out. `next_offset` is behind them."""
         return sum(to - start for start, to in self._batch.gaps)
 
     @property
@@ -91,15 +91,15 @@ class Records(Sequence[Any]):
         """The decoded value at `index`, or a list of them for a slice.
 
         Raises:
-            Malformed: that value cannot be decoded; `raw` gives its bytes. See `forebay.embedded.decoding`.
+            Malformed: the value cannot be decoded; `raw` returns its bytes. See `forebay.embedded.decoding`.
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         return decode(self._batch.value(self._place(index)))
 
     def __iter__(self) -> Iterator[Any]:
-        """The decoded values. One that cannot be decoded raises `Malformed` in its place; the same iterator then goes
-        on with the next."""
+        """The decoded values. A value that cannot be decoded raises `Malformed`; the same iterator then goes on with
+        the next one."""
         return _Values(self._batch)
 
     def raw(self, index: int) -> bytes:
@@ -114,7 +114,7 @@ class Records(Sequence[Any]):
         return msgspec.json.decode(packed, type=dict[str, str]) if packed else {}
 
     def ndjson(self) -> bytes:
-        """One line a record: `{"partition","offset","timestamp","key","value"}`."""
+        """One line of JSON for each record: `{"partition","offset","timestamp","key","value"}`."""
         return self._batch.ndjson()
 
     def to_arrow(self) -> pyarrow.RecordBatch:

@@ -1,4 +1,4 @@
-"""Times that a program gives, as the engine's microseconds since 1970 UTC."""
+"""Converts the times of a program to microseconds since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _INT64 = range(-(1 << 63), 1 << 63)
 def microseconds(time: int | float | datetime | numpy.datetime64, unit: TimeUnit | None = None) -> int:
     """A time in microseconds since 1970 UTC; finer digits are cut off.
 
-    A datetime without a zone is local time. A whole number is of `unit`, microseconds when that is None; a float needs
-    its unit, since seconds and milliseconds are both usual.
+    A datetime without a zone is local time. A whole number is in `unit`, by default microseconds; a float needs a unit,
+    since seconds and milliseconds are both common.
 
     Raises:
-        InvalidRequest: no time, out of the range of 64 bits, or a float without a unit.
+        InvalidRequest: the argument is not a time, is out of the range of 64 bits, or is a float without a unit.
     """
     if isinstance(time, datetime):
         found = (time.astimezone(UTC) - _EPOCH) // _MICROSECOND

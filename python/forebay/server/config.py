@@ -62,7 +62,7 @@ class Settings(EngineOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = 1024
     max_websockets: Annotated[
         int,
-        number(1, 65_536, "", "Clients of `/ws`. Each is one of `max_connections`, and takes four file descriptors."),
+        number(1, 65_536, "", "Clients of `/ws`. Each is one of `max_connections`, and takes three file descriptors."),
     ] = 1000
     websocket_origins: Annotated[
         str, choice("Pages of other origins that may open `/ws`, separated by commas: `https://dash.example:8443`.")

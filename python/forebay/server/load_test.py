@@ -1,4 +1,4 @@
-"""The engine's own load test, as the server shows it."""
+"""The load test that the engine runs inside the server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from forebay._forebay import Engine
 
 MAX_EVENTS_PER_SECOND = 1_000_000
 MAX_SECONDS = 3600
-"""Of one run; both are the engine's limits, which it holds itself."""
+"""The longest run. The engine enforces both limits."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Rate = Annotated[float, msgspec.Meta(ge=0)]
@@ -18,7 +18,7 @@ Milliseconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class LoadTestLatency(msgspec.Struct):
-    """Milliseconds from the time when a request was due to its acknowledgement, of those that were acknowledged."""
+    """Milliseconds from the time at which a request was due to its acknowledgement, of the acknowledged requests."""
 
     p50: Milliseconds
     p95: Milliseconds
@@ -27,7 +27,7 @@ class LoadTestLatency(msgspec.Struct):
 
 
 class LoadTestProgress(msgspec.Struct, rename="camel"):
-    """The load test that runs, or the last one since the server's start; `idle` when there was none.
+    """Progress of the load test that runs, or of the last one since the server's start; `idle` when there was none.
 
     Every event that was due counts once: `offeredEvents` is the sum of `acceptedEvents` (acknowledged),
     `rejectedEvents` (429), `failedEvents` (any other refusal; `failure` is the latest), `notSentEvents` (due while
@@ -53,7 +53,7 @@ class LoadTestProgress(msgspec.Struct, rename="camel"):
 
 
 class LoadTest:
-    """Starts and stops it. None of the methods waits for the disk."""
+    """Starts and stops the load test. None of the methods waits for the disk."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -62,7 +62,7 @@ class LoadTest:
         """Starts an open loop of synthetic events of the source `load_test`.
 
         Raises:
-            Conflict: one runs.
+            Conflict: a load test runs already.
             InvalidRequest: a number is out of its range.
             StorageUnavailable: the log takes no writes.
         """
@@ -72,5 +72,5 @@ class LoadTest:
         return msgspec.convert(self._engine.load_test(), LoadTestProgress)
 
     def stop(self) -> bool:
-        """Ends it: nothing is sent after this. False when none was running."""
+        """Ends the load test: nothing is sent after this. Returns False when none was running."""
         return self._engine.stop_load_test()

@@ -1,4 +1,4 @@
-"""The server's own log, on standard error: a JSON object a line, or readable on a terminal."""
+"""The server's own log on standard error: one JSON object per line, or readable text on a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from forebay.server.config import LogFormat, LogLevel
 
 
 class Expendable(io.TextIOBase):
-    """Text that may be lost: whoever logs goes on when the disk is full or the reader of a pipe has gone."""
+    """A stream that drops text instead of raising when the disk is full or the reader of a pipe has gone."""
 
     def __init__(self, to: TextIO | None) -> None:
         """`to` is None in a process that was started without standard error."""
@@ -23,7 +23,7 @@ class Expendable(io.TextIOBase):
 
     def write(self, text: str) -> int:
         if self._to is not None:
-            # ValueError is that of a closed file.
+            # A closed file raises ValueError.
             with contextlib.suppress(OSError, ValueError):
                 self._to.write(text)
         return len(text)
@@ -38,13 +38,13 @@ class Expendable(io.TextIOBase):
 
 
 def occupy_standard_descriptors() -> None:
-    """Opens the null device as each of the descriptors 0 to 2 that is closed. The first data file would get its number
-    otherwise, and what anything prints would be written into it."""
+    """Opens the null device as each closed descriptor of 0 to 2. Otherwise the first data file would get that number,
+    and printed text would be written into it."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest free number, which is this one.
+            # The new descriptor gets the lowest free number, which is this one.
             os.open(os.devnull, os.O_RDWR)
 
 
@@ -77,5 +77,5 @@ def configure(level: LogLevel, form: LogFormat) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [to_stderr]
-    # Granian tells of each start and stop at INFO, which the server does itself.
+    # Granian logs each start and stop at INFO, which the server does itself.
     root.setLevel(logging.WARNING)

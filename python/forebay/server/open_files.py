@@ -1,4 +1,4 @@
-"""The budget of open files: how many connections fit what the operating system lets one process open."""
+"""Fits the number of connections to the number of files that the process may open."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from forebay.server.config import Settings
 log = structlog.get_logger("forebay.server")
 
 MAX_OPEN_FILES = 1 << 20
-"""What kernels allow one process unless they are told otherwise (fs.nr_open), and more than all settings ask for."""
+"""The kernel's default limit for one process (fs.nr_open), which is more than all settings need."""
 
-PER_CONNECTION = 4
-"""The most that a connection takes: the client's, two ends of the way to the server behind, and for a stream of events,
-a WebSocket or a large answer a copy that asks the kernel what its client has taken. A sender's takes one."""
+PER_CONNECTION = 3
+"""The most files that a connection takes: the client's, and both ends of the tunnel to the server behind. A sender's
+connection takes one."""
 
 RESERVE = 160
-"""For everything else. An idle server has about 40 (libraries, epoll, threads' wake-ups, listeners, journal files); the
-log's reader keeps up to 64 segments open; and sealing, checks and token files open a few at a time."""
+"""Files for everything but connections. An idle server has about 40 (libraries, epoll, threads' wake-ups, listeners,
+journal files); the log's reader keeps up to 64 segments open; and sealing, checks and token files open a few at a
+time."""
 
 FEWEST_CONNECTIONS = 8
-"""A server with fewer is none: its senders, who watches it and who tends it each need some."""
+"""The fewest connections of a useful server: senders, monitoring and the operator each need some."""
 
 
 def raise_limit() -> int | None:
-    """Lets the process open as many files as it may, and returns how many; None without a limit. The usual soft limit
-    of 1024 is for programs that use select(2), which this does not."""
+    """Raises the soft limit of open files to the hard limit and returns it; None without a limit. The usual soft limit
+    of 1024 is for programs that use select(2), which the server does not."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -41,11 +42,11 @@ def raise_limit() -> int | None:
 
 
 def fitted(settings: Settings, limit: int | None) -> Settings:
-    """The settings with no more connections than fit the limit: one file too many would otherwise be missing to the
-    log, and not to the connection that took it.
+    """The settings with no more connections than fit the limit. Otherwise connections would take the files that the log
+    needs.
 
     Raises:
-        ConfigError: hardly any would fit.
+        ConfigError: fewer than `FEWEST_CONNECTIONS` would fit.
     """
     if limit is None:
         return settings

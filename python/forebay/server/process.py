@@ -1,4 +1,4 @@
-"""A `forebay serve` of one's own, in another process: for tests, and for what has to be killed."""
+"""Runs `forebay serve` in another process, for tests and for `forebay torture`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from forebay.server.config import ENV_PREFIX
 POLL_SECONDS = 0.005
 
 STOP_SECONDS = 60.0
-"""A graceful stop is bounded by the server's own timeout and one commit; this only ends a run that hangs."""
+"""Ends a stop that hangs. The server's own timeout and one commit bound a graceful stop."""
 
 SHOWN_LOG_CHARACTERS = 10_000
-"""How much of its log stands in the message about a server that failed: a traceback and what led to it."""
+"""How much of its log the message about a failed server has: a traceback and some lines before it."""
 
 
 class StartFailed(RuntimeError):
@@ -29,7 +29,7 @@ class StartFailed(RuntimeError):
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without settings: those of the caller's own server must not reach another one."""
+    """The environment without settings, so that those of the caller's own server do not apply to another one."""
     return {name: text for name, text in os.environ.items() if not name.startswith(ENV_PREFIX)}
 
 
@@ -53,9 +53,9 @@ class ServerProcess:
     ) -> None:
         """
         Args:
-            settings: by their names; those of the environment do not hold.
+            settings: settings by name; those of the environment are ignored.
             flags: more arguments of the command.
-            own_session: whether Ctrl-C is for the caller alone.
+            own_session: keeps Ctrl-C in the terminal from the server.
         """
         self.data_dir = data_dir
         self.log_path = log_path
@@ -64,13 +64,13 @@ class ServerProcess:
         self._own_session = own_session
         self._environment = clean_environment()
         self._environment |= {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
-        # What the log says is read here.
+        # This class reads the log, so its format is fixed.
         self._environment[f"{ENV_PREFIX}LOG_FORMAT"] = "json"
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
 
     def command(self) -> list[str]:
-        """What is started."""
+        """The command line of the server."""
         serve = [sys.executable, "-m", "forebay", "serve", "--data-dir", str(self.data_dir), "--port", "0"]
         return [*serve, *self._flags]
 
@@ -92,11 +92,11 @@ class ServerProcess:
         """Returns once the server listens.
 
         Raises:
-            StartFailed: it ended, or did not within `seconds`.
+            StartFailed: the server ended, or does not serve within `seconds`.
         """
         deadline = time.monotonic() + seconds
         while True:
-            # Before the log is read: what a process that has ended wrote is complete then.
+            # Asked before the log is read: the log of a process that has ended is complete.
             status = self.status()
             for line in self.log_lines():
                 if line.get("event") == "serving":
@@ -109,17 +109,17 @@ class ServerProcess:
             time.sleep(POLL_SECONDS)
 
     def log_text(self) -> str:
-        """What this life of the server has logged."""
+        """The log since the last start."""
         with self.log_path.open("rb") as log:
             log.seek(self._log_start)
             return log.read().decode(errors="replace")
 
     def log_end(self) -> str:
-        """As much of it as a message shows."""
+        """The end of the log, as messages show it."""
         return self.log_text()[-SHOWN_LOG_CHARACTERS:]
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """What this life of the server has logged, without what is no line of the log."""
+        """The lines of the log since the last start, without text that is no JSON."""
         lines = []
         for line in self.log_text().splitlines():
             with contextlib.suppress(ValueError):
@@ -132,7 +132,7 @@ class ServerProcess:
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """The process of this life."""
+        """The process of the last start."""
         if self._process is None:
             raise StartFailed("the server was never started")
         return self._process
@@ -150,13 +150,13 @@ class ServerProcess:
         return self.process.wait(seconds)
 
     def kill(self) -> None:
-        """SIGKILL. Does nothing to a server that has ended, or was never started."""
+        """Sends SIGKILL. Does nothing to a server that has ended or was never started."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait(STOP_SECONDS)
 
     def end(self, seconds: float) -> None:
-        """SIGTERM, and SIGKILL when it still runs after `seconds`."""
+        """Sends SIGTERM, and SIGKILL if the server still runs after `seconds`."""
         self.signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.wait(seconds)

@@ -1,4 +1,4 @@
-"""The life of a server: open the log, listen, serve, stop."""
+"""The life of a server: it opens the log, listens, serves and stops."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from forebay.server.http.gateway import BACKLOG, Gateway, batch_scheduling
 log = structlog.get_logger("forebay.server")
 
 LOOPBACK = "127.0.0.1"
-"""Where what the front does not read itself is served, on a port of the kernel's choice: with the same tokens."""
+"""The address of Granian, on a port of the kernel's choice. It asks for the same tokens as the front."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -30,7 +30,7 @@ def serve(settings: Settings) -> None:
 
     Raises:
         ConfigError: the address cannot be listened on, or the process may open too few files.
-        ForebayError: the log cannot be opened, or what was admitted could not be committed on stopping.
+        ForebayError: the log cannot be opened, or admitted events could not be committed on stopping.
     """
     keep_heap()
     settings = open_files.fitted(settings, open_files.raise_limit())
@@ -48,8 +48,7 @@ def serve(settings: Settings) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Granian's own would set SO_REUSEPORT, with which two servers on one port share its connections
-    without a word."""
+    """A listening socket. Granian's own would set SO_REUSEPORT, with which two servers silently share a port."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -59,11 +58,11 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"cannot listen on {host}: {error.strerror}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted sockets inherit it.
+        # Accepted sockets inherit the option.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.setblocking(False)
         listener.bind(address)
-        # At once, so that a second server on the port fails here and not after it has opened a log.
+        # Listening at once makes a second server on the port fail before it has opened a log.
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
@@ -76,8 +75,8 @@ async def _run(settings: Settings, engine: Engine, guarded: Authenticator, liste
     app = App(engine, settings, guarded)
     await app.blocking(engine.keep_history)
     stop = asyncio.Event()
-    # Not the loop's own handlers: closing the loop would set the signals back to ending the process, and a second one
-    # would then cut the commit of what was admitted, or turn the exit status into a killed process's.
+    # The loop's own handlers would not do: closing the loop resets the signals to ending the process, and a second
+    # signal would then interrupt the last commit, or make the exit status that of a killed process.
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     loop.add_reader(engine.completion_fd(), engine.drain_completions)
@@ -87,7 +86,6 @@ async def _run(settings: Settings, engine: Engine, guarded: Authenticator, liste
     host, port = listener.getsockname()[:2]
     behind = listen(LOOPBACK, 0)
     backend = behind.getsockname()[:2]
-    app.descriptors.local = backend
     gateway = Gateway(behind, app.schedule, settings.max_connections)
     gateway.start()
     app.front = front = _front(app, listener, backend)
@@ -105,11 +103,11 @@ async def _run(settings: Settings, engine: Engine, guarded: Authenticator, liste
             signal.signal(number, signal.SIG_IGN)
         log.info("stopping")
     finally:
-        # Streams that are open end on this; the gateway waits for them.
+        # Open streams end on this; the gateway waits for them.
         app.stopping.set()
         front.begin_stop(settings.shutdown_timeout_seconds)
         served = await gateway.stop(settings.shutdown_timeout_seconds)
-        # Not on the read pool, whose threads may all be waiting for a disk.
+        # The read pool would not do, since all of its threads may wait for a disk.
         if not (await asyncio.to_thread(front.join) and served):
             log.warning("requests were still under way", seconds=settings.shutdown_timeout_seconds)
         await app.close()
@@ -129,7 +127,7 @@ def _front(app: App, listener: socket.socket, backend: tuple[str, int]) -> Front
             ack_seconds=app.settings.ack_timeout_seconds,
             connections=app.settings.max_connections,
         )
-    # From here on the port is the front's alone, which closes it when it stops.
+    # The front has a copy of the listener and closes the port when it stops.
     listener.close()
     front.set_principals(app.authenticator.ingesting())
     return front

@@ -20,11 +20,13 @@ pub(crate) enum ClientEvent {
 pub(crate) struct CompletionQueue {
     completions: EventQueue<(CompletionId, ClientEvent)>,
     stop: Mutex<Option<Instant>>,
+    /// Connections that are asked for something by the server behind.
+    turns: Mutex<Vec<u32>>,
 }
 
 impl CompletionQueue {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { completions: EventQueue::new()?, stop: Mutex::default() })
+        Ok(Self { completions: EventQueue::new()?, stop: Mutex::default(), turns: Mutex::default() })
     }
 
     /// Readable while there is something.
@@ -35,6 +37,17 @@ impl CompletionQueue {
     /// Swaps what has come for `into`, which is empty and keeps its memory.
     pub(crate) fn take(&self, into: &mut Vec<(CompletionId, ClientEvent)>) {
         self.completions.take(into);
+    }
+
+    /// Gives the connection of that slot a turn soon.
+    pub(crate) fn give_turn(&self, slot: u32) {
+        self.turns.lock().push(slot);
+        self.completions.wake();
+    }
+
+    /// The connections that are to have a turn.
+    pub(crate) fn take_turns(&self) -> Vec<u32> {
+        std::mem::take(&mut self.turns.lock())
     }
 
     /// Asks the front to end, by `deadline` at the latest.

@@ -4,6 +4,7 @@ use std::time::Instant;
 use forebay_core::{Body, CompletionId, Engine, Error, ErrorKind, Request};
 
 use crate::answer::{Clock, write, write_acknowledgement};
+use crate::control::Tunnels;
 use crate::head::{Head, Ingest};
 use crate::limits::{
     ANSWER_TIME, BODY_STEP_BYTES, CROWDED_IDLE_TIME, HEAD_TIME, IDLE_TIME, LINGER_TIME, Limits, MAX_READ_AHEAD,
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) principals: std::sync::Arc<Principals>,
     pub(crate) stats: std::sync::Arc<Stats>,
+    pub(crate) tunnels: std::sync::Arc<Tunnels>,
     pub(crate) clock: Clock,
     pub(crate) stopping: bool,
     /// Counts requests, so that each has a completion of its own for longer than any of them takes.

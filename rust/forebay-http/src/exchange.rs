@@ -9,6 +9,8 @@ const MAX_TUNNEL_HEADERS: usize = 128;
 /// Requests that a client may have under way on one tunnel and still be followed; a sender that pipelines more is served
 /// all the same, only its half-close is no longer told from its end.
 const MAX_UNANSWERED: usize = 64;
+/// The opcode of a WebSocket's close frame (RFC 6455, 5.5.1).
+const CLOSE_OPCODE: u8 = 8;
 /// The longest line before a chunk: a size and whatever extensions stand behind it.
 const MAX_CHUNK_LINE_BYTES: usize = 4 * 1024;
 
@@ -25,12 +27,16 @@ enum At {
     Chunk(u64),
     /// In the lines behind the last chunk.
     Trailers,
+    /// In the head of a WebSocket's frame, or before one.
+    Frame,
+    /// In a frame of which so many bytes are left.
+    Payload(u64),
     /// In what is no message of HTTP/1, or has no end but that of the connection.
     Opaque,
 }
 
 /// The messages of one direction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Messages {
     at: At,
     /// The part of a head or of a line that has come.
@@ -53,7 +59,7 @@ impl Messages {
     }
 
     fn is_between(&self) -> bool {
-        self.at == At::Head && self.part.is_empty()
+        matches!(self.at, At::Head | At::Frame) && self.part.is_empty()
     }
 
     /// Reads on to the next head or end. After a head, whoever asks says by `at` what body follows.
@@ -76,6 +82,14 @@ impl Messages {
                     let left = skip(bytes, left);
                     self.at = if left == 0 { At::ChunkSize } else { At::Chunk(left) };
                 }
+                At::Frame => {
+                    let Some(length) = self.frame_head(bytes) else { continue };
+                    self.at = if length == 0 { At::Frame } else { At::Payload(length) };
+                }
+                At::Payload(left) => {
+                    let left = skip(bytes, left);
+                    self.at = if left == 0 { At::Frame } else { At::Payload(left) };
+                }
                 At::ChunkSize => {
                     let Some(line) = self.until(bytes, b"\r\n", MAX_CHUNK_LINE_BYTES) else { continue };
                     self.at = match chunk_size(&line) {
@@ -94,6 +108,19 @@ impl Messages {
             }
         }
         Piece::Nothing
+    }
+
+    /// The payload's length of the frame whose head ends here.
+    fn frame_head(&mut self, bytes: &mut &[u8]) -> Option<u64> {
+        while let Some((byte, rest)) = bytes.split_first() {
+            self.part.push(*byte);
+            *bytes = rest;
+            if let Some(length) = payload_length(&self.part) {
+                self.part = Vec::new();
+                return Some(length);
+            }
+        }
+        None
     }
 
     /// What has come up to `end`, once that is there; too much without it is opaque.
@@ -117,6 +144,26 @@ impl Messages {
         *bytes = bytes.get(whole - before..).unwrap_or_default();
         Some(std::mem::take(&mut self.part))
     }
+}
+
+/// The length of a frame's payload, once its head is whole (RFC 6455, 5.2).
+fn payload_length(head: &[u8]) -> Option<u64> {
+    let second = *head.get(1)?;
+    let short = second & 0x7f;
+    let extended = match short {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    let length = head.get(2..2 + extended)?;
+    let mask = if second & 0x80 == 0 { 0 } else { 4 };
+    if head.len() < 2 + extended + mask {
+        return None;
+    }
+    Some(match extended {
+        0 => short.into(),
+        _ => length.iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
+    })
 }
 
 fn skip(bytes: &mut &[u8], left: u64) -> u64 {
@@ -215,7 +262,7 @@ impl Exchange {
             None => At::Opaque,
             Some(101) => {
                 self.requests.at = At::Opaque;
-                At::Opaque
+                At::Frame
             }
             // The answer itself is still to come.
             Some(100..200) => return,
@@ -236,6 +283,24 @@ impl Exchange {
     /// Whether every request is answered, and no further one has begun.
     pub(crate) fn is_idle(&self) -> bool {
         self.requests.is_between() && self.answers.is_between() && self.unanswered.is_empty()
+    }
+
+    /// Whether what the server behind has sent ends with a whole message, so that something may be put behind it.
+    pub(crate) fn is_between_answers(&self) -> bool {
+        self.answers.is_between()
+    }
+
+    /// Where in the next bytes of the server behind a WebSocket's close frame begins.
+    pub(crate) fn close_frame_in(&self, bytes: &[u8]) -> Option<usize> {
+        let mut answers = self.answers.clone();
+        bytes.chunks(1).position(|byte| {
+            let begins = answers.at == At::Frame && answers.part.is_empty();
+            if begins && byte.first().is_some_and(|first| first & 0x0f == CLOSE_OPCODE) {
+                return true;
+            }
+            while !matches!(answers.next(&mut &*byte), Piece::Nothing) {}
+            false
+        })
     }
 
     /// Whether the oldest answer that is missing has begun.
@@ -298,6 +363,35 @@ mod tests {
         assert_eq!(after(GET, b"HTTP/1.1 100 Continue\r\n\r\n"), WAITS);
         assert_eq!(after(GET, &[b"HTTP/1.1 100 Continue\r\n\r\n", OK].concat()), IDLE);
         assert_eq!(after(GET, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"), WAITS);
+    }
+
+    #[test]
+    fn the_frames_of_a_websocket_are_told_apart() {
+        let sizes = [0, 1, 125, 126, 65_535, 65_536];
+        let frames = sizes.map(|size: usize| {
+            let mut frame = vec![0x81];
+            match size {
+                0..126 => frame.push(size as u8),
+                126..65_536 => frame.extend([&[126][..], &(size as u16).to_be_bytes()].concat()),
+                _ => frame.extend([&[127][..], &(size as u64).to_be_bytes()].concat()),
+            }
+            [frame, vec![b'x'; size]].concat()
+        });
+        let mut exchange = Exchange::new();
+        exchange.asked(GET);
+        exchange.answered(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+        for frame in frames {
+            assert!(exchange.is_between_answers());
+            let (first, last) = frame.split_at(frame.len() - 1);
+            for piece in first.chunks(7) {
+                exchange.answered(piece);
+                assert!(!exchange.is_between_answers());
+            }
+            exchange.answered(last);
+        }
+        assert!(exchange.is_between_answers());
+        assert_eq!(exchange.close_frame_in(b"\x81\x02\x88\x88\x88\x00"), Some(4));
+        assert_eq!(exchange.close_frame_in(b"\x81\x02\x88\x88\x89\x00\x81"), None);
     }
 
     #[test]

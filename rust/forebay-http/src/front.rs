@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use crate::answer::Clock;
 use crate::completion_queue::CompletionQueue;
 use crate::connection::Shared;
+use crate::control::Tunnels;
 use crate::reactor::Reactor;
 use crate::stats::{Stats, StatsView};
 use crate::{Limits, Principals};
@@ -23,6 +24,7 @@ pub struct Front {
     completion_queue: Arc<CompletionQueue>,
     principals: Arc<Principals>,
     stats: Arc<Stats>,
+    tunnels: Arc<Tunnels>,
     thread: Mutex<Option<JoinHandle<bool>>>,
 }
 
@@ -58,11 +60,13 @@ impl Front {
     ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let (completion_queue, stats) = (Arc::new(CompletionQueue::new()?), Arc::new(Stats::default()));
+        let tunnels = Arc::new(Tunnels::default());
         let shared = Shared {
             engine,
             limits,
             principals: Arc::clone(&principals),
             stats: Arc::clone(&stats),
+            tunnels: Arc::clone(&tunnels),
             clock: Clock::new(),
             stopping: false,
             requests: 0,
@@ -76,7 +80,7 @@ impl Front {
                 std::process::abort()
             })
         })?;
-        Ok(Self { completion_queue, principals, stats, thread: Mutex::new(Some(thread)) })
+        Ok(Self { completion_queue, principals, stats, tunnels, thread: Mutex::new(Some(thread)) })
     }
 
     /// Who may ingest.
@@ -89,6 +93,12 @@ impl Front {
     #[must_use]
     pub fn stats(&self) -> StatsView {
         self.stats.view()
+    }
+
+    /// The connections that the server behind serves.
+    #[must_use]
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.tunnels
     }
 
     /// Accepts nothing from here on; what is under way is finished.

@@ -8,6 +8,7 @@
 mod answer;
 mod completion_queue;
 mod connection;
+mod control;
 mod deadlines;
 mod exchange;
 mod front;
@@ -24,6 +25,7 @@ mod stats;
 mod tunnel;
 
 pub use answer::Answer;
+pub use control::{TunnelControl, Tunnels};
 pub use front::Front;
 pub use limits::Limits;
 pub use memory_budget::{MemoryBudget, Reserved};

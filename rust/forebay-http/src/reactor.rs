@@ -119,6 +119,9 @@ impl Reactor {
                 for (completion, outcome) in completions.drain(..) {
                     self.settle(completion, outcome, now);
                 }
+                for slot in self.completion_queue.take_turns() {
+                    self.turn(slot, now);
+                }
             }
             Source::ClientState(slot) => {
                 match self.clients.get(slot) {
@@ -243,17 +246,19 @@ impl Reactor {
         let backend = Socket::connect(self.backend, TUNNEL_RECEIVE_BYTES);
         let added = backend.and_then(|backend| {
             self.poller.add(backend.descriptor(), Source::Backend(slot))?;
-            Ok(backend)
+            let address = backend.local_address()?;
+            Ok((backend, self.shared.tunnels.register(address, slot, &self.completion_queue)))
         });
-        let backend = match added {
-            Ok(backend) => backend,
+        let (backend, registration) = match added {
+            Ok(added) => added,
             Err(error) => return self.refuse_tunnel(slot, &error, now),
         };
         let Some(ClientState::Direct(connection)) = self.clients.remove(slot) else { return };
         let (client, first) = connection.into_parts();
         let counted = Counted::new(&self.shared.stats, |stats| &stats.tunnels);
         // The number that was just given back.
-        self.clients.insert(ClientState::Tunnel(Tunnel::new(client, backend, first, counted, now).into()));
+        self.clients
+            .insert(ClientState::Tunnel(Tunnel::new(client, backend, first, registration, counted, now).into()));
         self.turn(slot, now);
     }
 

@@ -143,6 +143,11 @@ impl Socket {
         let _infallible = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
     }
 
+    /// The address of this end.
+    pub(crate) fn local_address(&self) -> io::Result<std::net::SocketAddr> {
+        self.stream.local_addr()
+    }
+
     pub(crate) fn descriptor(&self) -> impl AsFd + '_ {
         &self.stream
     }

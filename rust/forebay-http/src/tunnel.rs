@@ -1,5 +1,7 @@
+use std::collections::VecDeque;
 use std::time::Instant;
 
+use crate::control::{Order, Registration, Then};
 use crate::exchange::Exchange;
 use crate::limits::{
     ANSWER_TIME, CROWDED_IDLE_TIME, HALF_CLOSED_QUIET_TIME, HALF_CLOSED_TIME, LINGER_TIME, QUIET_TIME,
@@ -66,9 +68,7 @@ impl Way {
                 return Ok(false);
             }
             if self.ended {
-                if !self.held && !std::mem::replace(&mut self.passed, true) && !self.dead {
-                    to.end_writing();
-                }
+                self.pass_end(to);
                 return Ok(false);
             }
             if !from.is_readable() {
@@ -86,6 +86,13 @@ impl Way {
             }
         }
         Ok(true)
+    }
+
+    /// Tells the destination that nothing more comes, once and unless that is to wait.
+    fn pass_end(&mut self, to: &Socket) {
+        if !self.held && !std::mem::replace(&mut self.passed, true) && !self.dead {
+            to.end_writing();
+        }
     }
 
     fn send(&mut self, to: &mut Socket, bytes: &[u8]) -> Pumped<()> {
@@ -136,12 +143,24 @@ pub(crate) struct Tunnel {
     answered: Instant,
     /// From the backend's end on: how long the client may take nothing of what is left for it.
     patience: Option<Instant>,
+    /// What is to be put between the messages of the server behind.
+    insertions: VecDeque<(Vec<u8>, Then)>,
+    /// What the server behind still sends is read and dropped.
+    muted: bool,
+    registration: Registration,
     _counted: Counted,
 }
 
 impl Tunnel {
     /// `first` was read from the client before.
-    pub(crate) fn new(client: Socket, backend: Socket, first: Vec<u8>, counted: Counted, now: Instant) -> Self {
+    pub(crate) fn new(
+        client: Socket,
+        backend: Socket,
+        first: Vec<u8>,
+        registration: Registration,
+        counted: Counted,
+        now: Instant,
+    ) -> Self {
         let mut exchange = Exchange::new();
         exchange.asked(&first);
         Self {
@@ -154,18 +173,24 @@ impl Tunnel {
             heard: now,
             answered: now,
             patience: None,
+            insertions: VecDeque::new(),
+            muted: false,
+            registration,
             _counted: counted,
         }
     }
 
     /// Passes on what can be passed on now.
     pub(crate) fn turn(&mut self, scratch: &mut [u8], now: Instant) -> TunnelAction {
+        let next = if self.obey() { self.pass_on(scratch, now) } else { TunnelAction::Reset };
+        self.registration.control.note(self.down.moved, self.up.read);
+        next
+    }
+
+    fn pass_on(&mut self, scratch: &mut [u8], now: Instant) -> TunnelAction {
         // Down first: a server that answered and closed has said why before its end is met on the way up.
         let (moved, read) = (self.down.moved, self.down.read);
-        let seen = |bytes: &[u8]| self.exchange.answered(bytes);
-        let Ok(down) = self.down.pump(&mut self.backend, &mut self.client, scratch, seen) else {
-            return TunnelAction::Reset;
-        };
+        let Ok(down) = self.answer(scratch) else { return TunnelAction::Reset };
         if self.down.read != read || self.down.moved != moved {
             self.answered = now;
         }
@@ -201,6 +226,90 @@ impl Tunnel {
         } else {
             TunnelAction::Wait
         }
+    }
+
+    /// Does what was asked for; false when the connection is to be broken off.
+    fn obey(&mut self) -> bool {
+        for order in self.registration.control.orders() {
+            match order {
+                Order::Insert(bytes, then) => {
+                    self.insertions.push_back((bytes, then));
+                    // What was written before comes first, whether epoll has told of it or not.
+                    self.backend.look_again();
+                }
+                Order::HangUp => {
+                    self.up.dead = true;
+                    self.backend.end_writing();
+                }
+                Order::Reset => return false,
+            }
+        }
+        true
+    }
+
+    /// Passes on what the server behind sends, with what is to be inserted; true when there may be more.
+    fn answer(&mut self, scratch: &mut [u8]) -> Pumped<bool> {
+        for _ in 0..TURNS {
+            if !self.down.flush(&mut self.client)? {
+                return Ok(false);
+            }
+            if self.insert(false) {
+                continue;
+            }
+            if self.down.ended {
+                self.down.pass_end(&self.client);
+                return Ok(false);
+            }
+            if !self.backend.is_readable() {
+                return Ok(false);
+            }
+            match self.backend.read(scratch) {
+                Ok(Read::Nothing) => {}
+                Ok(Read::End) => self.down.ended = true,
+                Ok(Read::Some(count)) => {
+                    self.down.read += count as u64;
+                    // What was asked for before this was written may take its place.
+                    if !self.obey() {
+                        return Err(Broken::Source);
+                    }
+                    let piece = scratch.get(..count).unwrap_or_default();
+                    let passed = match self.insertions.front() {
+                        Some((_, Then::End)) if self.exchange.is_between_answers() => Some(0),
+                        Some((_, Then::Drop)) => self.exchange.close_frame_in(piece),
+                        _ => None,
+                    };
+                    let piece = passed.map_or(piece, |passed| piece.get(..passed).unwrap_or_default());
+                    if !self.muted {
+                        self.exchange.answered(piece);
+                        self.down.send(&mut self.client, piece)?;
+                    }
+                    if passed.is_some() {
+                        self.insert(true);
+                    }
+                }
+                // Nothing that it sends is wanted any more.
+                Err(_) if self.muted => self.down.ended = true,
+                Err(_) => return Err(Broken::Source),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Puts the next insertion behind what was passed on, if a message ends there. Unless it is to be there `now`, what the
+    /// server behind has written already comes first.
+    fn insert(&mut self, now: bool) -> bool {
+        let Some((_, then)) = self.insertions.front() else { return false };
+        let more = self.backend.is_readable() && !self.down.ended;
+        if !self.exchange.is_between_answers() || (*then != Then::End && more && !now) {
+            return false;
+        }
+        let Some((bytes, then)) = self.insertions.pop_front() else { return false };
+        if !self.muted {
+            self.down.left.extend_from_slice(&bytes);
+        }
+        self.muted |= then != Then::GoOn;
+        self.down.ended |= then == Then::End;
+        true
     }
 
     /// Whether the server behind may hear of the client's end: the client waits for no answer any more, or for none that

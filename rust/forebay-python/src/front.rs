@@ -151,11 +151,60 @@ impl Front {
         (stats.direct, stats.tunnels, stats.requests)
     }
 
+    /// The connection that the server behind knows by its client's address; None when it is gone, or came by another
+    /// way.
+    fn tunnel(&self, client: &str) -> Option<Tunnel> {
+        self.0.tunnels().get(client.parse().ok()?).map(Tunnel)
+    }
+
     fn begin_stop(&self, seconds: f64) {
         self.0.begin_stop(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
     }
 
     fn join(&self, py: Python<'_>) -> bool {
         py.detach(|| self.0.join())
+    }
+}
+
+/// One client's connection, which the server behind serves.
+#[pyclass(frozen, module = "forebay._forebay")]
+#[derive(Debug)]
+pub struct Tunnel(Arc<forebay_http::TunnelControl>);
+
+#[pymethods]
+impl Tunnel {
+    #[getter]
+    fn taken(&self) -> u64 {
+        self.0.taken()
+    }
+
+    #[getter]
+    fn received(&self) -> u64 {
+        self.0.received()
+    }
+
+    #[getter]
+    fn ended(&self) -> bool {
+        self.0.has_ended()
+    }
+
+    fn insert(&self, data: &[u8]) {
+        self.0.insert(data.to_vec());
+    }
+
+    fn insert_last(&self, data: &[u8]) {
+        self.0.insert_last(data.to_vec());
+    }
+
+    fn answer(&self, data: &[u8]) {
+        self.0.answer(data.to_vec());
+    }
+
+    fn hang_up(&self) {
+        self.0.hang_up();
+    }
+
+    fn reset(&self) {
+        self.0.reset();
     }
 }

@@ -35,6 +35,7 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<front::MemoryBudget>()?;
     module.add_class::<front::Front>()?;
     module.add_class::<front::Reserved>()?;
+    module.add_class::<front::Tunnel>()?;
     module.add_class::<stream::StreamDescription>()?;
     module.add_class::<batch::RecordBatch>()?;
     module.add_class::<queue_stats::QueueStats>()?;

@@ -7,7 +7,7 @@ PASS, WARNING, CRITICAL = Level.PASS, Level.WARNING, Level.CRITICAL
 
 
 def shown(steady: Hysteresis, *measured: tuple[float, Level]) -> list[Level]:
-    return [steady.see(level, now) for now, level in measured]
+    return [steady.observe(level, now) for now, level in measured]
 
 
 def test_it_gets_worse_at_once() -> None:
@@ -36,7 +36,7 @@ def test_it_becomes_the_worst_of_what_was_measured_meanwhile() -> None:
 
 def test_to_and_fro_is_shown_as_the_worse() -> None:
     steady = Hysteresis(10)
-    assert {steady.see(CRITICAL if second % 2 else PASS, second) for second in range(1, 100)} == {CRITICAL}
+    assert {steady.observe(CRITICAL if second % 2 else PASS, second) for second in range(1, 100)} == {CRITICAL}
 
 
 def test_without_a_wait_it_is_what_was_measured() -> None:

@@ -20,7 +20,7 @@ def test_it_says_what_was_found_and_how_long_it_took() -> None:
         return passes()
 
     outcome = asyncio.run(Probe("slow", slow, 5).run())
-    assert (outcome.finding.level, outcome.finding.message, outcome.finding.metadata) == (
+    assert (outcome.result.level, outcome.result.message, outcome.result.metadata) == (
         Level.PASS,
         "fine",
         {"figure": 1},
@@ -46,19 +46,19 @@ def test_a_blocked_check_blocks_neither_the_loop_nor_a_second_thread() -> None:
             turns += 1
             await asyncio.sleep(0.005)
         assert turns > 5, "the loop stood still"
-        assert waiting.result().finding.level is Level.CRITICAL
-        assert waiting.result().finding.message == "no answer within 100 ms"
+        assert waiting.result().result.level is Level.CRITICAL
+        assert waiting.result().result.message == "no answer within 100 ms"
         for _ in range(3):
             again = await probe.run()
-            assert again.finding.message.startswith("no answer for 0.")
+            assert again.result.message.startswith("no answer for 0.")
         assert len(entered) == 1, "probes piled up"
         release.set()
         for _ in range(2000):
             answered = await probe.run()
-            if answered.finding.level is Level.PASS:
+            if answered.result.level is Level.PASS:
                 break
             await asyncio.sleep(0.005)
-        assert answered.finding.message == "fine"
+        assert answered.result.message == "fine"
 
     asyncio.run(main())
 
@@ -70,7 +70,7 @@ def test_a_check_that_fails_is_critical_and_can_run_again() -> None:
     async def main() -> None:
         probe = Probe("fails", fails, 5)
         for _ in range(2):
-            found = (await probe.run()).finding
+            found = (await probe.run()).result
             assert (found.level, found.message) == (Level.CRITICAL, "the check itself failed: nothing left")
 
     asyncio.run(main())

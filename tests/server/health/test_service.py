@@ -97,7 +97,7 @@ def test_a_status_that_is_held_says_so(tmp_path: Path) -> None:
         assert report.status == "degraded"
         return next(check.message for check in report.checks if check.name == "log_storage")
 
-    assert asyncio.run(main()).endswith("; better only just: warning until it was for 15 seconds")
+    assert asyncio.run(main()).endswith("; recovering: stays 'warning' until it has passed for 15 seconds")
 
 
 @pytest.mark.parametrize("mode", ["running", "poisoned"])

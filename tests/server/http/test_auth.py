@@ -6,7 +6,7 @@ import structlog
 
 from forebay import errors
 from forebay.errors import ConfigError
-from forebay.server.http.auth import EVERYTHING, MAX_HEADER_CHARACTERS, Authenticator, authenticator
+from forebay.server.http.auth import ANONYMOUS, MAX_HEADER_CHARACTERS, Authenticator, authenticator
 from forebay.server.http.router import Role
 from forebay.server.http.tokens import TokenStore
 
@@ -97,7 +97,7 @@ def test_what_is_longer_than_any_token_is_not_even_hashed(tmp_path: Path) -> Non
 
 
 def test_without_authentication_everybody_may_do_everything() -> None:
-    assert Authenticator(None).require(Sent(), Role.OPS) is EVERYTHING
+    assert Authenticator(None).require(Sent(), Role.OPS) is ANONYMOUS
     Authenticator(None).refresh()
 
 

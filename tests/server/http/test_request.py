@@ -6,7 +6,7 @@ import pytest
 
 from forebay import errors
 from forebay._forebay import MemoryBudget, RateLimiter
-from forebay.server.http.auth import EVERYTHING
+from forebay.server.http.auth import ANONYMOUS
 from forebay.server.http.parameters import Parameters, whole
 from forebay.server.http.request import WHOLE_BODY_BYTES, Request
 
@@ -48,7 +48,7 @@ def request(scope: Scope, protocol: object = None, allowance: MemoryBudget | Non
         scope,  # type: ignore[arg-type]
         protocol,  # type: ignore[arg-type]
         {},
-        principal=EVERYTHING,
+        principal=ANONYMOUS,
         parameters=PARAMETERS,
         body_limit=10,
         body_seconds=0.05,

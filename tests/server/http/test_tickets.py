@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from forebay import errors
-from forebay.server.http.auth import EVERYTHING, Authenticator, Principal
+from forebay.server.http.auth import ANONYMOUS, Authenticator, Principal
 from forebay.server.http.router import Role
 from forebay.server.http.tickets import (
     MAX_TICKETS,
@@ -58,9 +58,9 @@ def test_a_ticket_carries_its_tokens_grant_once(store: TokenStore) -> None:
 
 def test_it_expires(clock: Clock) -> None:
     made = Tickets(Authenticator(None), clock)
-    early, late = made.make(EVERYTHING), made.make(EVERYTHING)
+    early, late = made.make(ANONYMOUS), made.make(ANONYMOUS)
     clock.now += TICKET_SECONDS - 0.001
-    assert made.require(early, Role.READ) is EVERYTHING
+    assert made.require(early, Role.READ) is ANONYMOUS
     clock.now += 0.001
     with pytest.raises(errors.Unauthorized, match="expired"):
         made.require(late, Role.READ)
@@ -83,9 +83,9 @@ HERE, THERE = "/tail?ticket=1", "/tail?ticket=1&filter=true"
 
 def test_the_tail_that_it_opened_may_come_back_with_it_and_nothing_else(clock: Clock) -> None:
     made = Tickets(Authenticator(None), clock)
-    ticket = made.make(EVERYTHING)
+    ticket = made.make(ANONYMOUS)
     for _ in range(3):
-        assert made.reopen(ticket, Role.READ, HERE) is EVERYTHING
+        assert made.reopen(ticket, Role.READ, HERE) is ANONYMOUS
         with made.connected(ticket, lambda: None):
             clock.now += 10 * REJOIN_SECONDS
         clock.now += REJOIN_SECONDS - 0.001
@@ -101,7 +101,7 @@ def test_the_tail_that_it_opened_may_come_back_with_it_and_nothing_else(clock: C
 @pytest.mark.parametrize("wrong", ["", "x", "x" * TICKET_CHARACTERS])
 def test_no_tail_opens_with_what_is_no_ticket(wrong: str, clock: Clock) -> None:
     made = Tickets(Authenticator(None), clock)
-    late = made.make(EVERYTHING)
+    late = made.make(ANONYMOUS)
     clock.now += TICKET_SECONDS
     for ticket in (wrong, late):
         with pytest.raises(errors.Unauthorized):
@@ -128,7 +128,7 @@ def test_a_tail_that_comes_back_has_no_more_than_its_token_has_by_then(store: To
 
 def test_a_ticket_has_one_connection_at_a_time(clock: Clock) -> None:
     made = Tickets(Authenticator(None), clock)
-    ticket, ended = made.make(EVERYTHING), []
+    ticket, ended = made.make(ANONYMOUS), []
     made.reopen(ticket, Role.READ, HERE)
     with made.connected(ticket, lambda: ended.append("first")):
         made.reopen(ticket, Role.READ, HERE)
@@ -147,7 +147,7 @@ def test_a_ticket_has_one_connection_at_a_time(clock: Clock) -> None:
 def test_only_so_many_tails_may_come_back(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("forebay.server.http.tickets.MAX_TAILS", 3)
     made = Tickets(Authenticator(None), clock)
-    tickets = [made.make(EVERYTHING) for _ in range(5)]
+    tickets = [made.make(ANONYMOUS) for _ in range(5)]
     with made.connected(None, lambda: None):
         for ticket in tickets:
             made.reopen(ticket, Role.READ, HERE)
@@ -157,7 +157,7 @@ def test_only_so_many_tails_may_come_back(clock: Clock, monkeypatch: pytest.Monk
     connections = [made.connected(ticket, lambda: None) for ticket in tickets[2:]]
     for connection in connections:
         connection.__enter__()
-    more = [made.make(EVERYTHING) for _ in range(3)]
+    more = [made.make(ANONYMOUS) for _ in range(3)]
     for ticket in more:
         made.reopen(ticket, Role.READ, HERE)
     for connection in connections:
@@ -173,7 +173,7 @@ def test_only_so_many_tails_may_come_back(clock: Clock, monkeypatch: pytest.Monk
 )
 def test_what_is_no_ticket_is_refused_and_not_repeated(wrong: str) -> None:
     made = Tickets(Authenticator(None))
-    made.make(EVERYTHING)
+    made.make(ANONYMOUS)
     with pytest.raises(errors.Unauthorized) as refused:
         made.require(wrong, Role.READ)
     assert len(wrong) < 2 or wrong not in refused.value.detail
@@ -182,17 +182,17 @@ def test_what_is_no_ticket_is_refused_and_not_repeated(wrong: str) -> None:
 
 def test_only_so_many_are_outstanding(clock: Clock) -> None:
     made = Tickets(Authenticator(None), clock)
-    first = made.make(EVERYTHING)
+    first = made.make(ANONYMOUS)
     clock.now += 10
     while len(made) < MAX_TICKETS:
-        made.make(EVERYTHING)
+        made.make(ANONYMOUS)
     with pytest.raises(errors.Saturated) as refused:
-        made.make(EVERYTHING)
+        made.make(ANONYMOUS)
     assert refused.value.retry_after == TICKET_SECONDS - 10
     made.require(first, Role.READ)
-    made.make(EVERYTHING)
+    made.make(ANONYMOUS)
     clock.now += TICKET_SECONDS
-    made.make(EVERYTHING)
+    made.make(ANONYMOUS)
     assert len(made) == 1, "the expired ones are gone"
 
 
@@ -204,10 +204,10 @@ def test_a_ticket_is_random_and_held_as_its_hash(monkeypatch: pytest.MonkeyPatch
         return "r" * TICKET_CHARACTERS
 
     made = Tickets(Authenticator(None))
-    real = made.make(EVERYTHING)
+    real = made.make(ANONYMOUS)
     assert len(real) == TICKET_CHARACTERS
     monkeypatch.setattr("secrets.token_urlsafe", random)
-    ticket = made.make(EVERYTHING)
+    ticket = made.make(ANONYMOUS)
     assert asked == [TICKET_BYTES]
     held = repr(vars(made))
     assert ticket not in held

@@ -1,11 +1,11 @@
-"""The end of one WebSocket, over a real connection whose server below is the test's own."""
+"""The end of one WebSocket, over a server below and a front that are the test's own."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import struct
-from types import SimpleNamespace
+import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -33,57 +33,78 @@ class Below:
         self.closed = True
 
 
-class Connected:
-    """Finds the test's own connection."""
+class Tunnel:
+    """Notes what is asked of it."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.client = socket.create_connection(listener.getsockname())
-            self.server, _ = listener.accept()
-        self.client.setblocking(False)
+        self.last: list[bytes] = []
+        self.inserted: list[bytes] = []
+        self.hung_up = False
 
-    def find(self, _client: str) -> socket.socket:
-        return self.server
+    def insert(self, data: bytes) -> None:
+        self.inserted.append(data)
+
+    def insert_last(self, data: bytes) -> None:
+        self.last.append(data)
+
+    def hang_up(self) -> None:
+        self.hung_up = True
 
 
-async def opened(below: Below, connected: Connected) -> WebSocket:
-    found = WebSocket(cast("Any", SimpleNamespace(client="")), cast("Any", below), cast("Any", below))
-    found.find(cast("Any", connected))
-    return found
+def opened(below: Below, tunnel: Tunnel | None) -> WebSocket:
+    return WebSocket(cast("Any", below), cast("Any", below), cast("Any", tunnel))
 
 
-async def read(client: socket.socket) -> bytes:
-    async with asyncio.timeout(10):
-        return await asyncio.get_running_loop().sock_recv(client, 100)
+async def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110 # the timers under test set no event
+        await asyncio.sleep(0.001)
 
 
 def test_a_close_waits_for_the_message_before_it() -> None:
     async def scenario() -> None:
-        below, connected = Below(), Connected()
-        there = await opened(below, connected)
+        below, tunnel = Below(), Tunnel()
+        there = opened(below, tunnel)
         there.send("figures")
+        assert not there.ping()
         there.close(GOING_AWAY)
         assert there.open
-        assert not below.closed
+        assert (below.closed, tunnel.last) == (False, [])
         below.sent = True
-        assert await read(connected.client) == CLOSE_FRAME
+        await until(lambda: tunnel.last)
+        assert tunnel.last == [CLOSE_FRAME]
         there.end()
-        connected.client.close()
+        assert (below.closed, tunnel.hung_up) == (True, True)
 
     asyncio.run(scenario())
 
 
-def test_who_takes_no_message_is_ended_without_a_code(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sent", [False, True], ids=["takes no message", "answers no close"])
+def test_who_does_not_read_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch, sent: bool) -> None:
     monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.1)
 
     async def scenario() -> None:
-        below, connected = Below(), Connected()
-        there = await opened(below, connected)
+        below, tunnel = Below(), Tunnel()
+        there = opened(below, tunnel)
         there.send("figures")
+        below.sent = sent
         there.close(GOING_AWAY)
-        assert await read(connected.client) == b""
+        await until(lambda: not there.open)
+        assert below.closed
+        assert tunnel.hung_up
+        assert tunnel.last == [CLOSE_FRAME] * sent
+
+    asyncio.run(scenario())
+
+
+def test_who_did_not_come_through_the_front_is_closed_without_a_code() -> None:
+    async def scenario() -> None:
+        below = Below()
+        there = opened(below, None)
+        assert there.received is None
+        assert not there.ping()
+        there.close(GOING_AWAY)
         assert below.closed
         assert not there.open
-        connected.client.close()
 
     asyncio.run(scenario())

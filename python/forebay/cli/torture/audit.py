@@ -1,4 +1,4 @@
-"""Compares what a log holds with what its senders know."""
+"""Compares the records of a log with what its senders know."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ STREAM = "logs"
 PAGE_RECORDS = 10_000
 
 MAX_FINDINGS = 50
-"""The first ones tell what is wrong; a lost file would else bring a line an event."""
+"""The most findings that are kept. The first ones show what is wrong; a lost file would bring one for each event."""
 
 _BATCH_BITS, _INDEX_BITS = 32, 16
 
 
 class Partition:
-    """What was read of one partition so far."""
+    """The records of one partition that were read so far."""
 
     def __init__(self, start: int) -> None:
         self.start = start
         self.places = array("Q")
         """Lane, batch and index of the record at each offset from `start` on, packed into a number."""
         self.last: dict[int, int] = {}
-        """The last place by lane."""
+        """The last position by lane."""
 
     @property
     def end(self) -> int:
         return self.start + len(self.places)
 
     def cut(self, start: int) -> None:
-        """Forgets what is before `start`."""
+        """Drops records before `start`."""
         if start > self.start:
             del self.places[: start - self.start]
             self.start = start
 
 
 class Audit:
-    """Reads on from where it was, and checks as it goes: offsets without a gap, events intact, in the order in which
+    """Reads new records and checks them: offsets without a gap, events intact, in the order in which
     each lane sent them (so none twice). `settle` then checks the batches: acknowledged ones whole, others whole or
     absent. `again` reads everything once more and compares it with the first reading."""
 
@@ -67,7 +67,7 @@ class Audit:
             self.suppressed += 1
 
     def catch_up(self, source: Source) -> None:
-        """Reads what is new since the last time."""
+        """Reads the records that are new since the last call."""
         for number, start, end in _bounds(source):
             known = self._partitions.setdefault(number, Partition(0))
             if end < known.end:
@@ -86,14 +86,14 @@ class Audit:
             known.cut(start)
 
     def again(self, source: Source) -> None:
-        """Reads all that is kept; each offset has to hold what it held before."""
+        """Reads all kept records; each offset has to hold the same record as before."""
         for number, start, _end in _bounds(source):
             known = self._partitions.setdefault(number, Partition(0))
             known.cut(start)
             try:
                 rows = self._rows(source, number, known.start, known.end)
             except InvalidOffset:
-                # Retention went on while this was reading; what it takes is no longer of interest.
+                # Retention deleted records while this was reading; they no longer matter.
                 continue
             for row in rows:
                 if known.places[row.offset - known.start] != _place(row):
@@ -102,7 +102,7 @@ class Audit:
                     self.find(f"{_where(row)}: the event is not as it was sent")
 
     def settle(self, *, stopped: bool = False) -> None:
-        """Checks the batches sent since the last time, of which none is under way any more.
+        """Checks the batches sent since the last call, none of which is in flight any more.
 
         Args:
             stopped: the server was told to stop. Then a batch without an answer was never read, so it is absent.

@@ -1,4 +1,4 @@
-"""Batches whose events tell where they belong, so that each one can be found, counted and checked in the log."""
+"""Batches whose events carry their position, so that each event can be found, counted and checked in the log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SIZES = (1, 1, 1, 1, 2, 3, 10, 30, 100, MAX_EVENTS)
 
 
 class Stamp(msgspec.Struct):
-    """An event's place in what was sent."""
+    """The position of an event in what was sent."""
 
     run: str
     lane: int
@@ -43,7 +43,7 @@ class StampedEvent(msgspec.Struct):
 
 
 class Row(msgspec.Struct):
-    """One line of a read."""
+    """One line of `forebay read`."""
 
     partition: int
     offset: int
@@ -61,7 +61,7 @@ def _checksum(project: str, message: str) -> int:
 
 
 class Composer:
-    """Makes the bodies of one lane: batches of 1 to `MAX_EVENTS` events, over several projects."""
+    """Composes the bodies of one lane: batches of 1 to `MAX_EVENTS` events, over several projects."""
 
     def __init__(self, run: str, lane: int, seed: int) -> None:
         self._run = run

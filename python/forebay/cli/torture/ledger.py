@@ -1,4 +1,4 @@
-"""What was sent and what was answered, kept outside of the server's process.
+"""Records what was sent and what was answered, outside of the server's process.
 
 One lane is one sender: it sends batch after batch, each after the answer to the one before, and never the same twice.
 A lane is written by its sender alone and read once that has ended, so it needs no lock.
@@ -11,14 +11,15 @@ from enum import IntEnum
 
 
 class Outcome(IntEnum):
-    """What is known of a batch."""
+    """What the sender knows about a batch."""
 
     UNANSWERED = 0
-    """The connection ended first, or the answer left it open: the batch may be there, whole, or not."""
+    """The connection ended before the answer, or the answer left it open: the batch is stored as a whole or not at
+    all."""
     ACKNOWLEDGED = 1
-    """202: it has to be there, whole."""
+    """Answered with 202: the batch has to be stored as a whole."""
     REFUSED = 2
-    """An answer that says that nothing was stored: it must not be there."""
+    """Answered with a refusal: the batch must not be stored."""
 
 
 class Lane:
@@ -32,7 +33,7 @@ class Lane:
         return len(self._outcomes)
 
     def begin(self, events: int) -> int:
-        """Notes a batch before its first byte is sent; returns its number."""
+        """Registers a batch before its first byte is sent; returns its number."""
         self._sizes.append(events)
         self._outcomes.append(Outcome.UNANSWERED)
         return len(self._outcomes) - 1

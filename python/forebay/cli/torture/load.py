@@ -11,16 +11,16 @@ from forebay.cli.torture.events import Composer
 from forebay.cli.torture.ledger import Lane, Ledger, Outcome
 
 ANSWER_SECONDS = 30.0
-"""No answer within this is a finding: commits take milliseconds, and a busy disk a second."""
+"""A longer answer is a finding: commits take milliseconds, and a second on a busy disk."""
 
 BACK_OFF_SECONDS = 0.02
-"""After 429. Shorter than its Retry-After, which counts whole seconds: the ring should stay full."""
+"""The pause after 429. It is shorter than Retry-After, which counts whole seconds, so that the ring stays full."""
 
 JOIN_SECONDS = ANSWER_SECONDS + 10.0
 
 
 class Load:
-    """One life of the server under load: one thread a lane, each on its own keep-alive connection."""
+    """The load on one life of the server: one thread for each lane, on a keep-alive connection of its own."""
 
     def __init__(self, url: str, ledger: Ledger, composers: list[Composer], durability: str) -> None:
         parts = urlsplit(url)
@@ -30,9 +30,9 @@ class Load:
         """Set before the server is told to end: from then on, broken connections are to be expected."""
         self.findings: list[str] = []
         self.broken_answers = 0
-        """Answers that stopped in their middle, after `ending`: right for a kill, wrong for a graceful stop."""
+        """Answers that broke off after `ending`: allowed in a kill, a finding in a graceful stop."""
         self.sent_bytes = 0
-        """Body bytes, roughly: the threads add to it without a lock."""
+        """Body bytes. The number is approximate, since the threads add to it without a lock."""
         self.saturated = 0
         self._threads = [
             threading.Thread(target=self._run, args=(lane, composer), name="forebay-sender", daemon=True)
@@ -55,7 +55,7 @@ class Load:
             connection = http.client.HTTPConnection(*self.address, timeout=ANSWER_SECONDS)
             try:
                 connection.connect()
-                # Not only until `ending`: requests that meet the server's end are what this is about.
+                # Goes on after `ending`, since requests that meet the server's end are the purpose of this load.
                 while self._post(connection, lane, composer):
                     pass
             except (OSError, http.client.HTTPException) as error:
@@ -68,14 +68,14 @@ class Load:
                 connection.close()
 
     def _post(self, connection: http.client.HTTPConnection, lane: Lane, composer: Composer) -> bool:
-        """Sends one batch; whether the connection goes on."""
+        """Sends one batch; returns whether the connection can be used again."""
         body, events = composer.batch(len(lane))
         batch = lane.begin(events)
         self.sent_bytes += len(body)
         connection.request("POST", "/v1/drain", body)
         answer = connection.getresponse()
         if answer.status == http.HTTPStatus.ACCEPTED:
-            # Before the rest is read: the promise was given with the status.
+            # Settled before the rest is read, since the status is the promise.
             lane.settle(batch, Outcome.ACKNOWLEDGED)
             level = answer.headers.get("forebay-durability")
             if level != self.durability:
@@ -97,7 +97,7 @@ class Load:
             if self.ending.is_set():
                 return
         self.findings.append(f"a batch was answered with {status} {code}: {text[:200].decode(errors='replace')}")
-        # Else a refusal that is given at once would be asked for as fast as the processor allows.
+        # Without a pause, immediate refusals would turn this into a busy loop.
         self.ending.wait(BACK_OFF_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""The loop: start, read everything new and check it, load, kill; and a graceful stop at the end."""
+"""The loop: starts a server, reads and checks new records, loads it, kills it; stops it gracefully at the end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RING_BYTES = 8 * MIB
 JOURNAL_FILE_BYTES = 1 * MIB
 
 SETTINGS: Mapping[str, object] = {
-    # The smallest there are, so that sealing, recycling and retention are under way most of the time.
+    # The smallest sizes, so that sealing, recycling and retention are busy most of the time.
     "ring_bytes": RING_BYTES,
     "journal_file_bytes": JOURNAL_FILE_BYTES,
     "journal_file_age_seconds": 1,
@@ -39,28 +39,28 @@ SETTINGS: Mapping[str, object] = {
 }
 
 LIFE_BYTES = RETENTION_BYTES // 2
-"""Sent in one life of the server at most: less than retention keeps, so that nothing goes unread."""
+"""The most bytes sent in one life of the server: less than retention keeps, so that nothing is deleted unread."""
 
 DISK_BYTES = RETENTION_BYTES + LIFE_BYTES + RING_BYTES + 8 * JOURNAL_FILE_BYTES
-"""What the data directory may take once it is at rest: what is kept, what came since the last deletion, and the journal
-with its spare files. More is a leak."""
+"""The largest data directory at rest: kept records, those since the last deletion, and the journal with its spare
+files. More is a leak."""
 
 LOAD_SECONDS = 1.5
 STOPPING_SECONDS = 0.05
 REST_SECONDS = 20.0
 SENDERS = 4
 AGAIN_SHARE = 0.1
-"""Of the restarts, those after which everything is read once more; the others read what is new."""
+"""Every so many restarts all records are read again; after the others only new ones are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run does.
+    """The parameters of a run.
 
     Attributes:
-        directory: has to be empty; the server's data and log go there.
+        directory: an empty directory for the server's data and log.
         kills: how often the server is killed.
-        seed: of what is sent, and of the moments (which the machine's timing moves all the same).
+        seed: determines what is sent and when the server is killed, up to the machine's timing.
         start_seconds: a start that takes longer is a finding.
     """
 
@@ -74,7 +74,7 @@ class Plan:
 
 
 def run(plan: Plan, tell: Callable[[str], None] = lambda line: None) -> Verdict:
-    """Runs `plan`; `tell` gets a line a kill."""
+    """Runs `plan`; `tell` gets one line for each kill."""
     cycle = _Cycle(plan)
     try:
         while sum(cycle.verdict.kills.values()) < plan.kills and not cycle.findings():
@@ -107,7 +107,7 @@ class _Cycle:
         return [*self.load_findings, *self.audit.findings]
 
     def once(self) -> str:
-        """One kill; says at what."""
+        """Kills the server once; returns a line about it."""
         chance = self.random.random()
         if chance < 0.15 and self.verdict.start_seconds:
             # Anywhere from the first instruction to shortly after the first request could be served.
@@ -127,7 +127,7 @@ class _Cycle:
         return line
 
     def finish(self) -> None:
-        """A last life, which ends by SIGTERM; then the directory is read without a server."""
+        """Runs a last server, stops it with SIGTERM, and reads the directory without a server."""
         self._start(again=True)
         self._rest()
         load = self._load()
@@ -170,7 +170,7 @@ class _Cycle:
         self._measure()
 
     def _ready(self, server: Source) -> None:
-        """The log has to be writable and undamaged after a kill."""
+        """Checks that the log is writable and undamaged after a kill."""
         status = server.status()
         if not status["ready"]:
             raise StartFailed(f"the server is not ready after a kill: {status}")
@@ -181,7 +181,7 @@ class _Cycle:
         deadline = time.monotonic() + self.random.uniform(0, LOAD_SECONDS)
         while time.monotonic() < deadline and load.sent_bytes < LIFE_BYTES and not load.findings:
             time.sleep(0.002)
-        # From here on a connection may break, and is not a finding.
+        # From here on a broken connection is not a finding.
         load.ending.set()
         return load
 

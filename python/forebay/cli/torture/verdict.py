@@ -1,4 +1,4 @@
-"""What a run found."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Verdict:
 
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
-    """By what the server was doing."""
+    """Kills by what the server was doing."""
     start_seconds: list[float] = field(default_factory=list)
-    """From the start of the process to its first answer, by restart."""
+    """Seconds from the start of the process to its first answer, for each restart."""
     acknowledged: tuple[int, int] = (0, 0)
-    """Batches, and the events in them."""
+    """Numbers of batches and of their events."""
     refused: int = 0
     unanswered: int = 0
     unanswered_present: int = 0
     events_read: int = 0
     events_expired: int = 0
-    """Deleted by retention, after they had been read."""
+    """Records that retention deleted after they had been read."""
     disk_bytes: int = 0
-    """The largest size of the data directory that was seen."""
+    """The largest observed size of the data directory."""
     findings: list[str] = field(default_factory=list)
 
     @property
@@ -37,7 +37,7 @@ class Verdict:
         return not self.findings
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The result as lines of text."""
         kills = ", ".join(f"{count} {when}" for when, count in sorted(self.kills.items()))
         batches, events = self.acknowledged
         start = sorted(self.start_seconds) or [0.0]

@@ -1,4 +1,4 @@
-"""The server that is to be killed: a real `forebay serve`, in a process of its own."""
+"""The server that is killed: a real `forebay serve` in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Victim(ServerProcess):
     """`forebay serve` on `directory`/data, with its log in `directory`/server.log."""
 
     def __init__(self, directory: Path, settings: Mapping[str, object], flags: tuple[str, ...] = ()) -> None:
-        # What goes wrong is told at that level at least. A session of its own: Ctrl-C is for the one who tortures.
+        # Problems are logged at this level or above. In a session of its own the server does not get Ctrl-C.
         chosen = {**settings, "log_level": "info"}
         super().__init__(directory / "data", directory / "server.log", chosen, ("--no-auth", *flags), own_session=True)
 
     def disk_bytes(self) -> int:
-        """What the data directory takes."""
+        """The size of the data directory."""
         total = 0
         for folder, _, names in os.walk(self.data_dir):
             for name in names:

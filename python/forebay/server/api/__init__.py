@@ -20,27 +20,27 @@ from forebay.server.api.streams import consume, consumers, manage, streams, tail
 from forebay.server.console import docs
 
 if TYPE_CHECKING:
-    from forebay.server.app import App
     from forebay.server.http.router import Route
+    from forebay.server.services import Services
 
 
-def routes(app: App) -> list[Route]:
+def routes(services: Services) -> list[Route]:
     """Every route of the server."""
     return [
-        *ingest.routes(app),
-        *streams.routes(app),
-        *manage.routes(app),
-        *consume.routes(app),
-        *consumers.routes(app),
-        *tail.routes(app),
-        *ticket.routes(app),
-        *load_test.routes(app),
-        *scale.routes(app),
-        *clock.routes(app),
-        *health.routes(app),
-        *metrics.routes(app),
-        *live.routes(app),
-        *system_health.routes(app),
-        *websocket.routes(app),
-        *docs.routes(app),
+        *ingest.routes(services),
+        *streams.routes(services),
+        *manage.routes(services),
+        *consume.routes(services),
+        *consumers.routes(services),
+        *tail.routes(services),
+        *ticket.routes(services),
+        *load_test.routes(services),
+        *scale.routes(services),
+        *clock.routes(services),
+        *health.routes(services),
+        *metrics.routes(services),
+        *live.routes(services),
+        *system_health.routes(services),
+        *websocket.routes(services),
+        *docs.routes(services),
     ]

@@ -1,4 +1,4 @@
-"""What `/api/metrics` shows, shared by everybody who looks at about the same time."""
+"""The metrics of `/api/metrics`, shared by clients that ask at about the same time."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 log = structlog.get_logger("forebay.live")
 
 SHARED_SECONDS = 0.05
-"""How old the figures may be. They take the engine some 40 µs, so readers at any rate cost it 0.1 % of a core."""
+"""How long metrics are shared. They take the engine some 40 µs, so any number of readers costs 0.1 % of a core."""
 
 _DECODER = msgspec.json.Decoder(Metrics)
 
 
 class LiveMetrics:
-    """The figures of one engine. For the event loop's thread.
+    """The metrics of one engine. Only the event loop's thread uses it.
 
     Args:
-        status: `healthy`, `degraded` or `unhealthy`, as `/api/health` has it. Must be cheap.
+        status: returns `healthy`, `degraded` or `unhealthy`, as in `/api/health`. It must be cheap.
     """
 
     def __init__(self, engine: Engine, status: Callable[[], str], clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,11 +39,11 @@ class LiveMetrics:
         self._encoded = b""
 
     def current(self) -> Metrics:
-        """The figures, at most `SHARED_SECONDS` old."""
+        """The metrics, at most `SHARED_SECONDS` old."""
         return _DECODER.decode(self.encoded())
 
     def encoded(self) -> bytes:
-        """The same as JSON."""
+        """The metrics as JSON, at most `SHARED_SECONDS` old."""
         now = self._clock()
         if now >= self._until:
             self.tell()
@@ -52,7 +52,8 @@ class LiveMetrics:
         return self._encoded
 
     def watch(self) -> None:
-        """Keeps the history's side of it: to be called every second or so."""
+        """Reports the status for the history, and logs when the history cannot be written. Call it about every
+        second."""
         self.tell()
         problem = self._engine.history_problem()
         if (problem is None) != (self._problem is None):
@@ -63,12 +64,12 @@ class LiveMetrics:
         self._problem = problem
 
     def tell(self) -> None:
-        """Tells the engine how the server is, for its history."""
+        """Passes the health status to the engine, for its history."""
         status = self._status()
         if status != self._told:
             self._engine.set_health(status)
             self._told = status
 
     def forget(self) -> None:
-        """After a reset or a scaling: what was shared until now is no longer true."""
+        """Drops the shared metrics. Call it after a reset or a scaling."""
         self._until = 0.0

@@ -1,4 +1,4 @@
-"""Long polls: consumers that wait for a record, and everything that may end their wait."""
+"""Long polls: consumers wait for a record, until one comes or something else ends the wait."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Positions = list[tuple[int, int]]
 
 
 class LongPolls:
-    """The waiting polls of one server. A poll that waits is a future and a watch in the engine: it costs nothing until
-    the commit that makes its record visible, a rebalance of its group, or the server's end."""
+    """The waiting polls of one server. Each is a future and a watch in the engine, and costs nothing until a commit
+    makes its record visible, its group is rebalanced, or the server stops."""
 
     def __init__(self, engine: Engine, stopping: asyncio.Event) -> None:
         self._engine = engine
@@ -34,12 +34,12 @@ class LongPolls:
         group: str | None = None,
         ends: Iterable[asyncio.Future[None]] = (),
     ) -> None:
-        """Returns when there may be a record at or beyond one of the positions, at the latest after `seconds`; for a
-        member of `group`, also when its partitions may have changed. Returns at once when one of `ends` completes.
+        """Returns when there may be a record at or beyond one of the positions, when one of `ends` completes, for a
+        member of `group` when its partitions may have changed, and at the latest after `seconds`.
 
         Raises:
-            StreamNotFound: the stream is deleted.
-            Saturated: too many wait already.
+            StreamNotFound: the stream was deleted.
+            Saturated: too many polls wait already.
         """
         if self._stopping.is_set():
             return
@@ -56,7 +56,7 @@ class LongPolls:
         if members is not None:
             members.add(future)
         try:
-            # Does not raise what the future holds, and a future that somebody cancels only ends the wait.
+            # `asyncio.wait` does not raise the future's exception, and a cancelled future only ends the wait.
             first: set[asyncio.Future[Any]] = {future, *ends}
             await asyncio.wait(first, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -74,14 +74,14 @@ class LongPolls:
                 raise failure
 
     def rebalanced(self, group: str, stream: str | None = None) -> None:
-        """Lets the waiting members of a group look at their partitions again."""
+        """Wakes the waiting members of a group, so that they look at their partitions again."""
         for (of, on), members in list(self._members.items()):
             if of == group and stream in (None, on):
                 for future in list(members):
                     future.cancel()
 
     def close(self) -> None:
-        """Ends what runs beside the polls, after the last of them."""
+        """Ends the background task. Call it after the last poll has ended."""
         if self._end is not None:
             self._end.cancel()
 

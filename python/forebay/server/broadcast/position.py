@@ -1,4 +1,4 @@
-"""Where a tail stands: the id of its events."""
+"""The position of a tail, which is the id of its events."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from forebay.errors import InvalidRequest
 from forebay.server.http.request import shown
 
 Position = tuple[int, list[int]]
-"""The stream's identity, and the next offset to read of each partition."""
+"""The stream's identity, and the next offset to read in each partition."""
 
 MAX_ID_CHARACTERS = 32 << 10
-"""An offset of 20 digits in each of 1024 partitions fits."""
+"""The longest id: an offset of 20 digits in each of 1024 partitions fits."""
 
 ID = r"([0-9]{1,10}):([0-9]{1,19}(?:\.[0-9]{1,19})*)"
-"""The stream's identity and the offsets, as a regular expression."""
+"""The regular expression of an id: the stream's identity and the offsets."""
 
 _ID = re.compile(ID)
 
@@ -25,10 +25,10 @@ def written(position: Position) -> str:
 
 
 def parse(text: str, sent_as: str) -> Position:
-    """The position that an event's id names, which was sent as the header or parameter `sent_as`.
+    """The position that an event's id stands for. The header or parameter `sent_as` brought it.
 
     Raises:
-        InvalidRequest: it is no such id.
+        InvalidRequest: the text is no id of an event.
     """
     found = _ID.fullmatch(text.strip()) if len(text) <= MAX_ID_CHARACTERS else None
     if found is None:

@@ -1,4 +1,4 @@
-"""The shape of `GET /api/metrics`, of a point of its history, and of what a WebSocket is sent."""
+"""The body of `GET /api/metrics`, of a point of its history, and of a WebSocket's message."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ Milliseconds = Annotated[float, msgspec.Meta(ge=0, description="Milliseconds, th
 
 
 class Throughput(msgspec.Struct, rename="camel"):
-    """How much comes in: rates over the last 3 s (of a point of the history: over its interval)."""
+    """Incoming events: rates over the last 3 s, or over the interval of a point of the history."""
 
     events_per_second: Amount
     batches_per_second: Annotated[float, msgspec.Meta(ge=0, description="Requests that stored something.")]
-    total_events: Annotated[int, msgspec.Meta(ge=0, description="Stored since start or reset.")]
+    total_events: Annotated[int, msgspec.Meta(ge=0, description="Events stored since start or reset.")]
 
 
 class Latency(msgspec.Struct, rename="camel"):
-    """From a request's admission to its durable acknowledgement, since start or reset (of a point: in its interval)."""
+    """Time from a request's admission to its durable acknowledgement, since start or reset, or in the interval of a
+    point."""
 
     avg_processing_time: Milliseconds
     p50_processing_time: Milliseconds
@@ -37,17 +38,20 @@ class ErrorsByType(msgspec.Struct):
 
 
 class Errors(msgspec.Struct, rename="camel"):
-    """What was not stored."""
+    """Events that were not stored."""
 
     error_rate: Annotated[
-        float, msgspec.Meta(ge=0, le=1, description="Events not stored, of all, over the time of the rates.")
+        float,
+        msgspec.Meta(
+            ge=0, le=1, description="Share of the events that were not stored, over the interval of the rates."
+        ),
     ]
     total_errors: Annotated[int, msgspec.Meta(ge=0, description="Events not stored since start or reset.")]
     errors_by_type: ErrorsByType
 
 
 class System(msgspec.Struct, rename="camel"):
-    """What it takes to do it."""
+    """Resources that the server uses."""
 
     processing_instances: Count
     queue_depth: Annotated[int, msgspec.Meta(ge=0, description="Ingest requests admitted and not yet answered.")]
@@ -56,14 +60,14 @@ class System(msgspec.Struct, rename="camel"):
 
 
 class Health(msgspec.Struct, rename="camel"):
-    """How it is."""
+    """Health status."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
     uptime: Annotated[int, msgspec.Meta(ge=0, description="Milliseconds since the start.")]
 
 
 class Metrics(msgspec.Struct, rename="camel"):
-    """Everything, at one time."""
+    """All metrics at one point in time."""
 
     timestamp: Annotated[int, msgspec.Meta(description="Milliseconds since 1970 UTC.")]
     throughput: Throughput
@@ -74,7 +78,7 @@ class Metrics(msgspec.Struct, rename="camel"):
 
 
 class History(msgspec.Struct, rename="camel"):
-    """Points of the last hours, oldest first. Where there is none, the server was not running."""
+    """Points of the last hours, oldest first. Points are missing while the server was not running."""
 
     hours: int
     resolution_seconds: Literal[10, 60]

@@ -1,15 +1,14 @@
-"""One reader of a stream for many tails: what it reads is serialised once and sent to all of them.
+"""One reader of a stream serves many tails: what it reads is encoded once and sent to all of them.
 
-A tail that stands elsewhere (it resumes, or has fallen behind) reads from the log by itself, at its own pace, until it
-stands where the broadcaster does. So nothing is kept for slow readers but what was handed to their connection already.
+A tail at another position, because it resumes or has fallen behind, reads the log itself, at its own pace, until it has
+caught up with the broadcaster. So nothing is kept for slow readers beyond what their connection already has.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -19,34 +18,34 @@ from forebay.server.broadcast.position import Position, written
 from forebay.server.http.stream_writer import StreamWriter
 
 if TYPE_CHECKING:
-    from forebay.server.app import App
+    from forebay.server.broadcast.background import Background
 
 log = structlog.get_logger("forebay.tail")
 
 MAX_WAIT_SECONDS = 0.1
-"""Events of a busy stream wait up to this long to go out in one write."""
+"""How long events of a busy stream are gathered for one write."""
 
 KEEP_ALIVE_SECONDS = 15.0
-"""So that what stands between us and a client does not take a quiet tail for a dead one."""
+"""How often a quiet tail gets a comment, so that proxies do not take it for dead."""
 
 CHUNK_RECORDS = 2000
 CHUNK_BYTES = 256 << 10
-"""Of one write: several of them fit what a reader may leave lying."""
+"""The largest write. Several fit in `MAX_OUTSTANDING_BYTES`."""
 
 STALL_SECONDS = 10.0
-"""A reader that takes nothing for so long, while there is something for it, is disconnected."""
+"""A reader that takes nothing for so long, while events wait for it, is disconnected."""
 
 _PACE_SECONDS = 0.02
 
 READ_RETRY_SECONDS = 1.0
-"""After a read that failed and may succeed later: tails stay open, stand still and say why."""
+"""The pause after a read that failed and may succeed later. The tails stay open and get a comment with the reason."""
 
 RETRY_MILLISECONDS = 1000
-"""When a browser comes back after a disconnection."""
+"""How long a browser waits before it reconnects."""
 
 
 class Choice(NamedTuple):
-    """What tails have in common that share a broadcaster."""
+    """Tails that are equal in this share a broadcaster."""
 
     stream: str
     identity: int
@@ -55,21 +54,28 @@ class Choice(NamedTuple):
 
 
 class TailBroadcaster:
-    """Reads a stream on, and sends what it reads to every tail that stands where it does."""
+    """Follows a stream and sends its records to every tail at the same position."""
 
-    def __init__(self, app: App, choice: Choice, predicate: Filter | None, position: Position) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        background: Background,
+        choice: Choice,
+        predicate: Filter | None,
+        position: Position,
+    ) -> None:
         self.choice = choice
         self.position = position
         self.tails = 0
-        self._engine: Engine = app.engine
-        self._blocking: Callable[..., Awaitable[Any]] = app.blocking
+        self._engine = engine
+        self._background = background
         self.filter = predicate
         self._live: dict[StreamWriter, asyncio.Future[Position | None]] = {}
         self._moved = asyncio.Event()
         self._ending: bytes | None = None
 
     async def run(self) -> None:
-        """Until the stream is deleted or the engine closes, or it is cancelled."""
+        """Reads until the stream is deleted, the engine closes, or the task is cancelled."""
         loop = asyncio.get_running_loop()
         sent = -MAX_WAIT_SECONDS
         try:
@@ -87,7 +93,7 @@ class TailBroadcaster:
             self.end("internal")
 
     async def _due(self) -> bool:
-        """Waits for a record; False when it is time for a sign of life."""
+        """Waits for a record; False when it is time for a keep-alive comment."""
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         ticket = self._engine.watch(self.choice.stream, list(enumerate(self.position[1])), future)
         try:
@@ -100,7 +106,7 @@ class TailBroadcaster:
         return True
 
     async def _advance(self) -> None:
-        """Reads and sends until nothing is left of what was there."""
+        """Reads and sends all records that are there."""
         while not self.ended:
             before = self.position
             try:
@@ -118,7 +124,7 @@ class TailBroadcaster:
                 return
 
     async def _read(self, position: Position, until: list[int] | None) -> TailChunk:
-        chunk: TailChunk = await self._blocking(
+        return await self._background.blocking(
             self._engine.tail,
             self.choice.stream,
             position,
@@ -128,17 +134,16 @@ class TailBroadcaster:
             self.filter,
             self.choice.projects,
         )
-        return chunk
 
     def _broadcast(self, piece: bytes, before: Position) -> None:
         for writer in [writer for writer in self._live if writer.full]:
-            # It goes on by itself, from where all of them stand before this piece.
+            # The tail goes on by itself from the position before this piece.
             self._live.pop(writer).set_result(before)
         for writer in self._live:
             writer.send(piece)
 
     def end(self, why: str) -> None:
-        """Ends every tail, and those that are about to join."""
+        """Ends all tails, also those that are about to join."""
         self._ending = _last_event(why)
         self._moved.set()
         while self._live:
@@ -150,10 +155,10 @@ class TailBroadcaster:
         return self._ending is not None
 
     async def follow(self, writer: StreamWriter, position: Position) -> None:
-        """Sends one tail what comes after `position`, until its client is gone or stands still, or the stream ends."""
+        """Sends one tail the records after `position`, until its client leaves or stops reading, or the stream ends."""
         writer.send(f"retry: {RETRY_MILLISECONDS}\nid: {written(position)}\n\n".encode())
         while await self._catch_up(writer, position):
-            # Nothing was awaited since it was found to stand where the broadcaster does.
+            # Nothing was awaited since the tail was found at the broadcaster's position.
             leaving: asyncio.Future[Position | None] = asyncio.get_running_loop().create_future()
             self._live[writer] = leaving
             try:
@@ -168,14 +173,14 @@ class TailBroadcaster:
             writer.send(self._ending)
 
     async def _catch_up(self, writer: StreamWriter, position: Position) -> bool:
-        """Brings one tail to where the broadcaster stands; False when it has ended on the way."""
+        """Brings one tail to the broadcaster's position; False when the tail has ended on the way."""
         try:
             while await self._room(writer):
                 if position == self.position:
                     return True
                 ends = self.position[1]
                 if all(here >= end for here, end in zip(position[1], ends, strict=True)):
-                    # The broadcaster is about to read what this one has seen already.
+                    # The broadcaster is about to read records that this tail has already.
                     await self._next_move()
                     continue
                 try:
@@ -190,7 +195,7 @@ class TailBroadcaster:
         except StreamNotFound as error:
             self.end(_reason(error))
         except ForebayError as error:
-            # What this one wanted to read cannot be read now; the others stand elsewhere.
+            # The records at this tail's position cannot be read; the others are at another position.
             writer.send(_last_event(_reason(error)))
         return False
 
@@ -200,7 +205,7 @@ class TailBroadcaster:
                 await self._moved.wait()
 
     async def _room(self, writer: StreamWriter) -> bool:
-        """Waits until the client takes more; False when there is nobody to send to any more."""
+        """Waits until the client takes more; False when the tail has ended."""
         loop = asyncio.get_running_loop()
         taken, since = writer.taken, loop.time()
         while writer.open and not self.ended and writer.full:
@@ -217,7 +222,7 @@ def _last_event(why: str) -> bytes:
 
 
 def _comment(error: ForebayError) -> bytes:
-    """A sign of life that browsers do not show (HTML Living Standard, 9.2.6), on one line."""
+    """A comment of one line, which browsers do not show (HTML Living Standard, 9.2.6)."""
     return f": {error.name}: {' '.join(error.detail.split())}\n\n".encode()
 
 
@@ -226,31 +231,33 @@ def _reason(error: ForebayError) -> str:
 
 
 class TailBroadcasters:
-    """The broadcasters that have tails now."""
+    """The broadcasters that have tails."""
 
-    def __init__(self, app: App) -> None:
-        self._app = app
+    def __init__(self, engine: Engine, background: Background, limit: int) -> None:
+        """`limit` is the most tails at once."""
+        self._engine = engine
+        self._background = background
         self._broadcasters: dict[Choice, tuple[TailBroadcaster, asyncio.Task[None]]] = {}
-        self._limit = max(1, app.settings.max_connections // 2)
-        """Each tail keeps a connection, and the other half is for those who write."""
+        self._limit = limit
         self._tails = 0
         self._waits_for_the_end = False
 
     def filter_of(self, choice: Choice) -> Filter | None:
-        """The compiled filter of a choice that a tail has made already."""
+        """The compiled filter of a broadcaster that exists already."""
         found = self._broadcasters.get(choice)
         return None if found is None else found[0].filter
 
     def check_room(self) -> None:
-        """
+        """Checks that there is room for another tail.
+
         Raises:
-            Saturated: there are as many tails as there may be.
+            Saturated: there are `limit` tails already.
         """
         if self._tails >= self._limit:
             raise Saturated(f"there are {self._limit} tails already, half of the connections that the server takes")
 
     def dismiss(self, writer: StreamWriter) -> None:
-        """Ends one tail whose reader may not read any more. What it has not taken goes nowhere."""
+        """Ends one tail whose token may not read any more. Records that it has not taken are dropped."""
         if writer.full:
             writer.cut()
             return
@@ -258,7 +265,7 @@ class TailBroadcasters:
         writer.close()
 
     async def serve(self, choice: Choice, predicate: Filter | None, position: Position, writer: StreamWriter) -> None:
-        """Sends one tail, from its start to its end."""
+        """Serves one tail from its start to its end."""
         broadcaster = self._broadcaster(choice, predicate)
         broadcaster.tails += 1
         self._tails += 1
@@ -278,14 +285,16 @@ class TailBroadcasters:
             return found[0]
         if not self._waits_for_the_end:
             self._waits_for_the_end = True
-            self._app.spawn(self._end_with_the_server())
-        broadcaster = TailBroadcaster(self._app, choice, predicate, self._app.engine.position(choice.stream, False))
-        if self._app.stopping.is_set() or broadcaster.position[0] != choice.identity:
-            broadcaster.end("closed" if self._app.stopping.is_set() else "deleted")
-        self._broadcasters[choice] = (broadcaster, self._app.spawn(broadcaster.run()))
+            self._background.spawn(self._end_with_the_server())
+        broadcaster = TailBroadcaster(
+            self._engine, self._background, choice, predicate, self._engine.position(choice.stream, False)
+        )
+        if self._background.stopping.is_set() or broadcaster.position[0] != choice.identity:
+            broadcaster.end("closed" if self._background.stopping.is_set() else "deleted")
+        self._broadcasters[choice] = (broadcaster, self._background.spawn(broadcaster.run()))
         return broadcaster
 
     async def _end_with_the_server(self) -> None:
-        await self._app.stopping.wait()
+        await self._background.stopping.wait()
         for broadcaster, _task in self._broadcasters.values():
             broadcaster.end("closed")

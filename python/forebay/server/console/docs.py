@@ -1,5 +1,5 @@
-"""`GET /openapi.json`, and `GET /docs`, which shows it. The page is whole in itself: it loads nothing else. `GET /` and
-`GET /docs/`, which people type, lead to it."""
+"""`GET /openapi.json`, and `GET /docs`, a page that shows it and loads nothing else. `GET /` and `GET /docs/`, which
+people type, redirect to the page."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
-    from forebay.server.app import App
     from forebay.server.http.request import Request
+    from forebay.server.services import Services
 
 _HTML: Header = ("content-type", "text/html; charset=utf-8")
 
 
 def page() -> Response:
-    """The page with its script and style in it, and a policy that lets nothing else run: what the document or an
-    answer says is text to it."""
+    """The page with its script and style inline, and a policy that lets nothing else run: text of the document or of an
+    answer stays text."""
     assets = files("forebay.server.console")
     shell, script, style = ((assets / name).read_text("utf-8") for name in ("docs.html", "docs.js", "docs.css"))
     policy = "; ".join(
@@ -55,14 +55,14 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def routes(app: App) -> list[Route]:
+def routes(services: Services) -> list[Route]:
     shell = page()
-    # Made when first asked for: it needs the finished route table.
+    # Made on the first request, since it needs the finished route table.
     made: list[Response] = []
 
     async def openapi(_request: Request) -> Response:
         if not made:
-            made.append(Response(200, msgspec.json.encode(document(app.router.routes, version("forebay")))))
+            made.append(Response(200, msgspec.json.encode(document(services.router.routes, version("forebay")))))
         return made[0]
 
     async def docs(_request: Request) -> Response:

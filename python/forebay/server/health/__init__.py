@@ -1,4 +1,4 @@
-"""The seven checks of `GET /api/health`, each really probed, and what comes of them over time."""
+"""The seven checks of `GET /api/health`, and their status over time."""
 
 from forebay.server.health.context import CheckContext, figures
 from forebay.server.health.report import Check, HealthReport, Summary

@@ -1,4 +1,4 @@
-"""What one probe found."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from forebay.server.health.report import CheckStatus
 
 
 class Level(enum.IntEnum):
-    """How bad it is; more is worse."""
+    """The level of a result; a higher one is worse."""
 
     PASS = 0
     WARNING = 1
@@ -18,7 +18,7 @@ class Level(enum.IntEnum):
 
     @property
     def status(self) -> CheckStatus:
-        """The level's name in answers."""
+        """The level's name in responses."""
         return _STATUSES[self]
 
 
@@ -27,14 +27,14 @@ _STATUSES: dict[Level, CheckStatus] = {Level.PASS: "pass", Level.WARNING: "warni
 
 @dataclass(slots=True)
 class CheckResult:
-    """`messages` are sentences; those of the worst level are shown. `metadata` are true figures."""
+    """A level with its reasons. `messages` are sentences of the worst level; `metadata` are measured values."""
 
     level: Level = Level.PASS
     messages: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
 
-    def find(self, level: Level, message: str) -> None:
-        """Adds what was found. What is less bad than something else of the same check is not shown."""
+    def add(self, level: Level, message: str) -> None:
+        """Adds a finding. Only the messages of the worst level are kept."""
         if level > self.level:
             self.messages.clear()
             self.level = level
@@ -44,11 +44,11 @@ class CheckResult:
     def compare(self, value: float, warning: float, critical: float, message: str) -> None:
         """Adds `message` when `value` has reached a limit."""
         if value >= critical:
-            self.find(Level.CRITICAL, f"{message}, at or beyond the limit of {critical:g}")
+            self.add(Level.CRITICAL, f"{message}, at or beyond the limit of {critical:g}")
         elif value >= warning:
-            self.find(Level.WARNING, f"{message}, at or beyond the limit of {warning:g}")
+            self.add(Level.WARNING, f"{message}, at or beyond the limit of {warning:g}")
 
     @property
     def message(self) -> str:
-        """All that is shown, as one sentence."""
+        """The messages as one sentence."""
         return "; ".join(self.messages)

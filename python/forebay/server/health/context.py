@@ -1,4 +1,4 @@
-"""What the checks look at."""
+"""The inputs of the checks."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Budget(Protocol):
 
 @dataclass(slots=True, frozen=True)
 class Figures:
-    """What the checks need of `/api/metrics`: events a second and the share of failed ones over its window, and
-    totals since the start or the last reset."""
+    """The metrics that the checks use: rates over the window of `/api/metrics`, and totals since the start or the last
+    reset."""
 
     events_per_second: float = 0.0
     total_events: int = 0
@@ -35,7 +35,7 @@ class Figures:
 
 
 def figures(metrics: Metrics) -> Figures:
-    """What the checks need of the metrics."""
+    """The part of the metrics that the checks use."""
     by_type = metrics.errors.errors_by_type
     return Figures(
         metrics.throughput.events_per_second,
@@ -49,7 +49,8 @@ def figures(metrics: Metrics) -> Figures:
 
 @dataclass(slots=True, frozen=True)
 class CheckContext:
-    """`figures` is asked on the event loop, once a round; everything else by the checks, in their threads."""
+    """The inputs of all checks. `figures` is called on the event loop, once a round; the checks use the rest in their
+    threads."""
 
     engine: Engine
     settings: Settings

@@ -1,4 +1,4 @@
-"""Hysteresis: a check that goes to and fro is shown as the worse of the two."""
+"""Hysteresis keeps a check that alternates between two levels at the worse one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from forebay.server.health.check_result import Level
 
 
 class Hysteresis:
-    """The level that is shown of one check. It gets worse at once, and better only when every measurement of the last
-    `recovery_seconds` was better; it then becomes the worst of those."""
+    """The level that is reported for one check. It rises at once. It falls only when every measurement of the last
+    `recovery_seconds` was lower, to the highest of those."""
 
     def __init__(self, recovery_seconds: float) -> None:
         self.level = Level.PASS
@@ -15,8 +15,8 @@ class Hysteresis:
         self._better_since: float | None = None
         self._worst_since = Level.PASS
 
-    def see(self, measured: Level, now: float) -> Level:
-        """Takes in a measurement made at `now`, in seconds of a clock that never goes back; the level to show."""
+    def observe(self, measured: Level, now: float) -> Level:
+        """Adds a measurement made at `now`, in seconds of a monotonic clock. Returns the level to report."""
         if measured >= self.level:
             self.level = measured
             self._better_since = None

@@ -1,4 +1,4 @@
-"""One check, off the event loop: what blocks in it, blocks it alone."""
+"""Runs one check off the event loop, so that a check that blocks delays nothing else."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ log = structlog.get_logger("forebay.health")
 
 @dataclass(slots=True, frozen=True)
 class ProbeResult:
-    """What was found, how long it took in milliseconds, and when it was done, in milliseconds since 1970."""
+    """The result of a check, its duration in milliseconds, and its time in milliseconds since 1970."""
 
-    finding: CheckResult
+    result: CheckResult
     duration: float
     timestamp: int
 
 
 class Probe:
-    """Runs a blocking check in a thread of its own. A stalled disk keeps that thread for as long as it likes, so there
-    is never a second one beside it, and it does not keep the process from ending."""
+    """Runs a blocking check in a thread of its own. A stalled disk may hold the thread for any time, so a second one is
+    never started beside it, and the thread is a daemon, which does not keep the process from ending."""
 
     def __init__(self, name: str, check: Callable[[], CheckResult], timeout_seconds: float) -> None:
         self.name = name
@@ -36,7 +36,7 @@ class Probe:
         self._since: float | None = None
 
     async def run(self) -> ProbeResult:
-        """What the check finds; that it gave no answer, after the timeout, or at once while an earlier one waits."""
+        """The result of the check. It is critical after the timeout, and at once while an earlier run has not ended."""
         started = time.perf_counter()
         since = self._since
         if since is not None:
@@ -61,14 +61,14 @@ class Probe:
     def _work(self, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[ProbeResult]) -> None:
         started = time.perf_counter()
         try:
-            finding = self._check()
+            result = self._check()
         except Exception as error:
-            # A check that fails is not a pass, and must not end the others.
+            # A check that raises has not passed, and must not stop the others.
             log.exception("a health check failed", check=self.name, error=str(error))
-            finding = CheckResult(Level.CRITICAL, [f"the check itself failed: {error}"])
-        outcome = ProbeResult(finding, (time.perf_counter() - started) * 1000, time.time_ns() // 1_000_000)
+            result = CheckResult(Level.CRITICAL, [f"the check itself failed: {error}"])
+        outcome = ProbeResult(result, (time.perf_counter() - started) * 1000, time.time_ns() // 1_000_000)
         self._since = None
-        # RuntimeError is a closed loop's: the server has stopped.
+        # A closed event loop raises RuntimeError: the server has stopped.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_complete, answer, outcome)
 

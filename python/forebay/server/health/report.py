@@ -1,4 +1,4 @@
-"""The answer of `GET /api/health`."""
+"""The response of `GET /api/health`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Overall = Literal["healthy", "degraded", "unhealthy"]
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One check: what it found, how long that took in milliseconds, and when it was, in milliseconds since 1970."""
+    """The result of one check. `duration` is in milliseconds, `timestamp` in milliseconds since 1970."""
 
     name: str
     status: CheckStatus
@@ -24,7 +24,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """How many checks there are, by status."""
+    """The number of checks by status."""
 
     total: int
     passing: int
@@ -34,7 +34,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 class HealthReport(msgspec.Struct, frozen=True):
     """Unhealthy when a check is critical, degraded when one warns. `timestamp` is in milliseconds since 1970, `uptime`
-    in milliseconds; `durability` is what an acknowledgement promises."""
+    in milliseconds; `durability` is the level that acknowledgements promise."""
 
     status: Overall
     timestamp: int
@@ -45,13 +45,13 @@ class HealthReport(msgspec.Struct, frozen=True):
 
 
 def summed(checks: list[Check]) -> Summary:
-    """Counts the checks."""
+    """Counts the checks by status."""
     statuses = [check.status for check in checks]
     return Summary(len(checks), statuses.count("pass"), statuses.count("warning"), statuses.count("critical"))
 
 
 def overall(summary: Summary) -> Overall:
-    """The status of all checks together."""
+    """The status of the server."""
     if summary.critical:
         return "unhealthy"
     return "degraded" if summary.warning else "healthy"

@@ -1,4 +1,4 @@
-"""The checks together: shared answers, steady statuses, and a line in the log for every change."""
+"""Runs the checks, shares their results between requests, and logs every change of a status."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from forebay.server.health.report import Check, HealthReport, Overall, overall, 
 log = structlog.get_logger("forebay.health")
 
 SHARED_SECONDS = 1.0
-"""An answer is given to everybody who asks within so long: however many ask, the disk is probed once a second."""
+"""How long a report is shared. However many clients ask, the disk is probed once a second."""
 
 
 class Health:
-    """The health of one server. Lives on the event loop."""
+    """The health of one server. Only the event loop uses it."""
 
     def __init__(self, context: CheckContext, clock: Callable[[], float] = time.monotonic) -> None:
         self._context = context
@@ -33,7 +33,7 @@ class Health:
         self._latest = Figures()
         seconds = settings.health_probe_timeout_ms / 1000
         self._probes = [Probe(name, check, seconds) for name, check in all_checks(context, self._figures, clock)]
-        self._steady = {probe.name: Hysteresis(self._recovery_seconds) for probe in self._probes}
+        self._hysteresis = {probe.name: Hysteresis(self._recovery_seconds) for probe in self._probes}
         self._started = clock()
         self._report: HealthReport | None = None
         self._reported = 0.0
@@ -47,13 +47,13 @@ class Health:
         return "healthy" if self._context.engine.status()["mode"] == "running" else "unhealthy"
 
     async def check(self) -> HealthReport:
-        """Probes everything, or gives the answer of a moment ago. Takes as long as a probe may take, at most."""
+        """A report that is at most `SHARED_SECONDS` old. Takes at most as long as one probe may take."""
         if self._report is not None and self._clock() - self._reported < SHARED_SECONDS:
             return self._report
         if self._running is None:
             self._running = asyncio.create_task(self._measure())
             self._running.add_done_callback(self._ended)
-        # Who goes away does not take the answer from the others.
+        # A client that goes away must not cancel the check for the others.
         return await asyncio.shield(self._running)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -72,7 +72,7 @@ class Health:
     def _ended(self, task: asyncio.Task[HealthReport]) -> None:
         self._running = None
         if not task.cancelled():
-            # Looked at, so that one that nobody awaits any more is not complained about.
+            # Retrieves the exception, so that asyncio does not warn when nobody awaits the task any more.
             task.exception()
 
     def _figures(self) -> Figures:
@@ -103,17 +103,19 @@ class Health:
         return self._report
 
     def _judge(self, name: str, outcome: ProbeResult, now: float) -> Check:
-        steady, finding = self._steady[name], outcome.finding
-        before = steady.level
-        shown = steady.see(finding.level, now)
-        message = finding.message
-        if shown > finding.level:
-            message += f"; better only just: {shown.status} until it was for {self._recovery_seconds:g} seconds"
+        hysteresis, result = self._hysteresis[name], outcome.result
+        before = hysteresis.level
+        shown = hysteresis.observe(result.level, now)
+        message = result.message
+        if shown > result.level:
+            message += (
+                f"; recovering: stays {shown.status!r} until it has passed for {self._recovery_seconds:g} seconds"
+            )
         if shown != before:
             _line("healthy" if shown is Level.PASS else "unhealthy")(
                 "health check changed", check=name, was=before.status, now=shown.status, why=message
             )
-        return Check(name, shown.status, message, round(outcome.duration, 3), outcome.timestamp, finding.metadata)
+        return Check(name, shown.status, message, round(outcome.duration, 3), outcome.timestamp, result.metadata)
 
 
 def _line(status: Overall) -> Callable[..., object]:

@@ -51,7 +51,7 @@ class Principal:
             raise errors.Forbidden(f"the token {self.name!r} lacks the role {role.value!r}")
 
 
-EVERYTHING = Principal("none", b"", frozenset(Role))
+ANONYMOUS = Principal("none", b"", frozenset(Role))
 """The principal of every request when authentication is off."""
 
 
@@ -81,7 +81,7 @@ class Authenticator:
         The look-up is by the digest, so its time tells nothing of a secret, and the comparison takes constant time.
         """
         if self._store is None:
-            return EVERYTHING
+            return ANONYMOUS
         given = headers.get("authorization")
         if given is None or len(given) > MAX_HEADER_CHARACTERS:
             return None
@@ -93,11 +93,11 @@ class Authenticator:
         return principal
 
     def known(self, digest: bytes) -> Principal | None:
-        """The principal of the token with that digest as it is now; None when it was removed."""
-        return EVERYTHING if self._store is None else self._principals.get(digest)
+        """The present principal of the token with that digest; None when the token was revoked."""
+        return ANONYMOUS if self._store is None else self._principals.get(digest)
 
     def holds(self, principal: Principal) -> bool:
-        """Whether the principal's token still principals just that."""
+        """Whether the principal's rights are still the same."""
         return self.known(principal.digest) is principal
 
     def require(self, headers: Headers, role: Role) -> Principal:
@@ -117,8 +117,8 @@ class Authenticator:
         return principal
 
     def refresh(self) -> bool:
-        """Takes in a changed token file, and says whether it did. A missing or broken one changes nothing and is
-        logged, once for each state."""
+        """Reads the token file if it has changed, and returns whether it did. A missing or broken file changes nothing
+        and is logged once for each state."""
         store = self._store
         if store is None:
             return False
@@ -135,7 +135,7 @@ class Authenticator:
         return True
 
     def ingesting(self) -> list[tuple[bytes, Projects | None, RateLimiter | None]] | None:
-        """Digest, projects and account of each token that may ingest; None for everybody."""
+        """Digest, projects and account of each token that may ingest; None when authentication is off."""
         if self._store is None:
             return None
         return [
@@ -149,8 +149,8 @@ class Authenticator:
         return [principal.account for principal in self._principals.values() if principal.account is not None]
 
     def _account(self, token: Token, digest: bytes) -> RateLimiter:
-        """The token's account with the limits that it has now. One that is known goes on: to read the file anew neither
-        fills a quota nor forgets what was used."""
+        """The token's account with its present limits. A known account is kept, so that reading the file again neither
+        refills a quota nor forgets what was used."""
         known = self._principals.get(digest)
         account = None if known is None or known.name != token.name else known.account
         if account is None:
@@ -160,7 +160,7 @@ class Authenticator:
         return account
 
     def _load(self, store: TokenStore) -> None:
-        # Before the content: a change in between is then seen the next time.
+        # Taken before the content, so that a change in between is noticed the next time.
         seen = _fingerprint(store)
         principals: dict[bytes, Principal] = {}
         tokens = {bytes.fromhex(token.sha256): token for token in store.read()}
@@ -177,7 +177,7 @@ class Authenticator:
 
 
 def authenticator(data_dir: str, *, no_auth: bool) -> Authenticator:
-    """The authenticator of a data directory, with a first token when it has none yet.
+    """The authenticator of a data directory. Makes a first token when there is none yet.
 
     Raises:
         ConfigError: the token file cannot be read or made.

@@ -1,4 +1,4 @@
-"""Small JSON bodies that Python reads: those that create and change things. Bodies of events are Rust's."""
+"""Small JSON bodies of routes that create or change something. The engine reads bodies of events itself."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ import msgspec
 from forebay import errors
 
 MAX_BODY_BYTES = 64 * 1024
-"""The longest body of a route that creates or changes something: names and numbers, not events."""
+"""The longest of these bodies, which hold names and numbers and no events."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 def at_least_one(item: str, most: int) -> msgspec.Meta:
-    """Of a list of events each of which has an answer of its own: any item is taken, and named when it is wrong, but
-    one has to be good. `item` is the schema of a good one, which another route has as its shape."""
+    """The schema of a list of events of which each has an answer of its own: any item is accepted, and named when it is
+    invalid, but at least one has to be valid. `item` names the schema of a valid one, which another route has as its
+    body."""
     good = {"$ref": f"#/components/schemas/{item}"}
     return msgspec.Meta(
         min_length=1,
         max_length=most,
         description="Events. One that is invalid is named in the answer, and the others are stored.",
-        # `items` forbids nothing; it shows people and generators what an item is meant to be.
+        # `items` forbids nothing; it shows people and generators what an item looks like.
         extra_json_schema={"contains": good, "items": {"anyOf": [good, {"not": good}]}},
     )
 
@@ -46,7 +47,7 @@ def read(body: bytes, shape: type[T]) -> T:
 
 
 def decode(body: bytes, shape: type[T]) -> T:
-    """The same, with the exceptions of `msgspec.json.decode`.
+    """The body as a struct, with the exceptions of `msgspec.json.decode`.
 
     A whole number may be written with a fraction or an exponent (`13.0`, `1e3`), as the engine takes it: JSON knows one
     kind of number.
@@ -62,7 +63,8 @@ def decode(body: bytes, shape: type[T]) -> T:
 _A_FRACTION = "got `float`"
 
 _MAX_WHOLE_DIGITS = 20
-"""More than every range of a field has. Of a larger exponent not even the number is made: it may be of any size."""
+"""More digits than the range of any field has. A number with a larger exponent is not even computed, since it may be of
+any size."""
 
 
 def _number(text: str) -> int | float:
@@ -74,7 +76,7 @@ def _number(text: str) -> int | float:
         if exact.adjusted() < _MAX_WHOLE_DIGITS and exact == exact.to_integral_value():
             return int(exact)
     except InvalidOperation:
-        # An exponent beyond what even decimals have.
+        # Decimal does not take the exponent either.
         pass
     return float(text)
 
@@ -87,7 +89,7 @@ _OUT_OF_RANGE = re.compile(r"Expected `int` [<>]=? -?\d+")
 
 
 def _refusal(text: str, shape: type[msgspec.Struct]) -> str:
-    """What msgspec says, after the place: the field's name as it was sent, from the body's top on."""
+    """The message of msgspec behind the field's path, with names as they were sent."""
     found = _PLACE.fullmatch(text)
     what, place = (found[1], found[2]) if found else (text, "")
     if _OUT_OF_RANGE.fullmatch(what):
@@ -96,7 +98,7 @@ def _refusal(text: str, shape: type[msgspec.Struct]) -> str:
 
 
 def _range(shape: type[msgspec.Struct], place: str) -> str | None:
-    """Both bounds of a whole number that is out of range; msgspec names the one that it broke."""
+    """Both bounds of a whole number that is out of range; msgspec names only the one that it broke."""
     kinds: list[msgspec.inspect.Type] = [msgspec.inspect.type_info(shape)]
     for name in re.findall(r"\w+", place):
         fields = [field for kind in kinds for field in getattr(kind, "fields", ()) if field.encode_name == name]
@@ -108,7 +110,7 @@ def _range(shape: type[msgspec.Struct], place: str) -> str | None:
 
 
 def _members(kind: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type]:
-    """The types that a value may have; of a list, those of its items."""
+    """The types that a value may have, or the items of a list."""
     if isinstance(kind, msgspec.inspect.Metadata):
         yield from _members(kind.type)
     elif isinstance(kind, msgspec.inspect.UnionType):
@@ -121,6 +123,6 @@ def _members(kind: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type]:
 
 
 def _detail(text: str) -> str:
-    """As our own messages are written, and not longer than they are."""
+    """The text in the form of forebay's own messages, shortened."""
     text = text[:1].lower() + text[1:400]
     return text.removesuffix(".")

@@ -1,4 +1,4 @@
-"""A request's future on the event loop: completed by the engine, whether anybody still waits or not."""
+"""The future of a commit. The engine completes it whether anybody still waits or not."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class CommitFuture(Generic[T]):
-    """What `Engine.submit` reports to. It may be completed after its waiter has gone."""
+    """`Engine.submit` completes it. Its waiter may have given up before."""
 
     def __init__(self, ack_seconds: float) -> None:
-        """`ack_seconds` bound the wait; the front has the same bound."""
+        """`ack_seconds` bounds the wait, as in the front."""
         self._ack_seconds = ack_seconds
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[T] = self._loop.create_future()
@@ -34,7 +34,7 @@ class CommitFuture(Generic[T]):
         return self._future.cancelled()
 
     def set_timeout(self, seconds: float) -> None:
-        """The sender waits that much longer, in a request that says so."""
+        """Called for a request with `options.timeout`: the sender waits that many seconds from now."""
         if not self._future.done():
             late = Timeout("no commit within options.timeout; the outcome is unknown")
             self._timer = self._loop.call_later(seconds, self.set_exception, late)
@@ -48,8 +48,8 @@ class CommitFuture(Generic[T]):
         """The result, once the batch is committed.
 
         Raises:
-            StorageUnavailable: no commit in time; it may still come.
-            Timeout: the same, within the time that the sender chose.
+            StorageUnavailable: no commit within `ack_seconds`; it may still come.
+            Timeout: no commit within the time that the sender chose; it may still come.
         """
         try:
             async with asyncio.timeout(self._ack_seconds):

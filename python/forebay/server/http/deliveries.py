@@ -1,41 +1,41 @@
 """Large answers under way: the memory they take together is bounded, and a reader that takes nothing is cut off.
 
-Granian keeps a whole answer until the client has taken it, and does not say when that is; the kernel does (see
-`writer`).
+Granian keeps a whole answer until the client has taken it, and does not say when that is; the front does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 from collections import Counter, deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from forebay import errors
-from forebay.server.http.stream_writer import acknowledged, break_off
+
+if TYPE_CHECKING:
+    from forebay._forebay import Tunnel
 
 SMALL_BYTES = 256 << 10
-"""An answer up to this size is not followed: one on each connection takes as much as the connections' read buffers."""
+"""Answers up to this size are not followed: one on each connection takes as much as the connections' read buffers."""
 
 MAX_BYTES = 128 << 20
-"""Of all larger answers, in bodies. Sixteen of the largest pages; further readers wait for their turn."""
+"""The bodies of all larger answers together: sixteen of the largest pages. Further readers wait for their turn."""
 
 WAIT_SECONDS = 10.0
-"""How long a reader waits for room. Those who stand still have been cut off by then."""
+"""How long a reader waits for room. By then the readers that stand still have been cut off."""
 
 STALLED_SECONDS = 10.0
-"""As long as a tail that takes nothing is kept."""
+"""A reader that takes nothing for so long is cut off, as a tail is."""
 
 SLOWEST_BYTES_A_SECOND = 64 << 10
-"""What a reader has to take of its answer after those seconds: the largest page has room for some two minutes, so that
-a few readers that take a byte now and then do not keep it from everybody."""
+"""The rate at which a reader has to take its answer: some two minutes for the largest page, so that a few readers that
+take a byte now and then do not keep the memory from everybody."""
 
 LOOK_SECONDS = 0.02
 
 
 class Room:
-    """What one answer takes of the budget, from before it is made; given back once."""
+    """The part of the budget that one answer takes, from before it is made until it is released once."""
 
     __slots__ = ("_of", "_owner", "size")
 
@@ -45,7 +45,7 @@ class Room:
         self.size = size
 
     def shrink(self, size: int) -> None:
-        """Gives back what is not needed."""
+        """Gives back what is beyond `size`."""
         if size < self.size:
             self._of.free(self._owner, self.size - size)
             self.size = size
@@ -57,24 +57,24 @@ class Room:
 @dataclass(slots=True)
 class _Delivery:
     room: Room
-    connection: socket.socket
+    tunnel: Tunnel
     until: int
-    """What the kernel counts as acknowledged when all of it is taken."""
+    """`Tunnel.taken` once the client has taken the whole answer."""
     taken: int
     at: float
-    """When the client took something last."""
+    """When the client last took something."""
     ends: float
-    """When it must have taken all."""
+    """When the client must have taken all."""
 
 
 class Deliveries:
-    """The budget of large answers. Lives on the event loop."""
+    """The budget of large answers. Only the event loop uses it."""
 
     def __init__(self, limit: int = MAX_BYTES) -> None:
         self._limit = limit
         self._used = 0
         self._held: Counter[bytes] = Counter()
-        """By those who hold something."""
+        """Bytes held by each owner that holds some."""
         self._waiting: deque[tuple[asyncio.Future[Room], bytes, int]] = deque()
         self._under_way: list[_Delivery] = []
         self._look: asyncio.TimerHandle | None = None
@@ -101,7 +101,7 @@ class Deliveries:
             raise
 
     def _leave(self, turn: asyncio.Future[Room]) -> None:
-        """Ends the waiting of one who gives up; the room may have come in the same moment."""
+        """Takes a reader that gives up out of the queue. Its room may have come in the same moment."""
         if turn.done():
             turn.result().release()
             return
@@ -117,7 +117,7 @@ class Deliveries:
         return Room(self, owner, size)
 
     def free(self, owner: bytes, size: int) -> None:
-        """Of a room's, by itself."""
+        """Gives back bytes of a room; only `Room` calls it."""
         self._used -= size
         self._held[owner] -= size
         if not self._held[owner]:
@@ -125,7 +125,7 @@ class Deliveries:
         self._grant()
 
     def _grant(self) -> None:
-        """Gives room in order, but that nobody waits behind those whose own share is used up."""
+        """Gives room in the order of the queue, passing over those whose own share is used up."""
         kept: deque[tuple[asyncio.Future[Room], bytes, int]] = deque()
         while self._waiting and self._used + self._waiting[0][2] <= self._limit:
             turn, owner, size = self._waiting.popleft()
@@ -135,18 +135,16 @@ class Deliveries:
                 kept.append((turn, owner, size))
         self._waiting.extendleft(reversed(kept))
 
-    def follow(self, room: Room, connection: socket.socket | None) -> None:
+    def follow(self, room: Room, tunnel: Tunnel | None) -> None:
         """Keeps `room` until the client has taken the answer of that size, which is sent right after this call, or is
-        gone. `connection` is a descriptor of its own; None where the system does not tell what a client takes."""
-        before = None if connection is None else acknowledged(connection)
-        if connection is None or before is None:
+        gone. `tunnel` is None for a client that did not come through the front."""
+        if tunnel is None:
             room.release()
-            if connection is not None:
-                connection.close()
             return
+        before = tunnel.taken
         now = asyncio.get_running_loop().time()
         ends = now + STALLED_SECONDS + room.size / SLOWEST_BYTES_A_SECOND
-        self._under_way.append(_Delivery(room, connection, before + room.size, before, now, ends))
+        self._under_way.append(_Delivery(room, tunnel, before + room.size, before, now, ends))
         self._look_later()
 
     def _look_later(self) -> None:
@@ -161,14 +159,12 @@ class Deliveries:
             self._look_later()
 
     def _ended(self, delivery: _Delivery, now: float) -> bool:
-        taken = acknowledged(delivery.connection)
-        if taken is not None and taken < delivery.until:
+        taken = delivery.tunnel.taken
+        if not delivery.tunnel.ended and taken < delivery.until:
             if taken > delivery.taken:
                 delivery.taken, delivery.at = taken, now
             if now - delivery.at < STALLED_SECONDS and now < delivery.ends:
                 return False
-            break_off(delivery.connection)
-        with contextlib.suppress(OSError):
-            delivery.connection.close()
+            delivery.tunnel.reset()
         delivery.room.release()
         return True

@@ -1,4 +1,4 @@
-"""Refusals in the envelope of the API family that was asked: the front's, which has the one table of them."""
+"""Error responses in the envelope of an API family. The front renders them, from its one table."""
 
 import enum
 from typing import Literal
@@ -11,7 +11,7 @@ from forebay.server.http.response import Response
 
 
 class Family(enum.Enum):
-    """Routes that share an error envelope."""
+    """An API family: routes that share an error envelope."""
 
     DRAIN = "drain"
     ANALYTICS = "analytics"
@@ -21,26 +21,26 @@ class Family(enum.Enum):
 
 
 def family_of(path: str) -> Family:
-    """The family with the longest prefix of `path`; the drain's when none has."""
+    """The family with the longest matching prefix of `path`, or else the drain."""
     return Family(_forebay.family_of(path))
 
 
 class DrainError(msgspec.Struct, frozen=True):
-    """A refusal of the drain or of analytics, and of whatever belongs to no other family."""
+    """An error of the drain, of analytics, or of a path of no other family."""
 
     error: str
     code: str
 
 
 class EventsError(msgspec.Struct, frozen=True):
-    """A refusal of the events API."""
+    """An error of the events API."""
 
     success: Literal[False]
     error: str
 
 
 class StreamsProblem(msgspec.Struct, frozen=True):
-    """What went wrong: the row of the error table, and what exactly."""
+    """An error: its row of the error table, and the details."""
 
     code: int
     message: str
@@ -49,20 +49,20 @@ class StreamsProblem(msgspec.Struct, frozen=True):
 
 
 class StreamsError(msgspec.Struct, frozen=True):
-    """A refusal of the streams, consumers and processors APIs."""
+    """An error of the streams, consumers and processors APIs."""
 
     error: StreamsProblem
 
 
 class PlatformProblem(msgspec.Struct, frozen=True):
-    """What went wrong, by name."""
+    """An error by name."""
 
     code: str
     message: str
 
 
 class PlatformError(msgspec.Struct, frozen=True):
-    """A refusal of the platform API."""
+    """An error of the platform API."""
 
     success: Literal[False]
     error: PlatformProblem
@@ -75,24 +75,24 @@ ENVELOPES: dict[Family, type[msgspec.Struct]] = {
     Family.STREAMS: StreamsError,
     Family.PLATFORM: PlatformError,
 }
-"""The shape of each family's refusals, for the description: the engine's binding writes them."""
+"""The envelope of each family, for OpenAPI. The binding renders the errors themselves."""
 
 
 def status_of(family: Family, error: ForebayError | type[ForebayError]) -> int:
-    """The status that a family answers a row of the error table with."""
+    """The status of a row of the error table in a family."""
     return _forebay.family_row(family.value, error.number)[0]
 
 
 def error_name(family: Family, kind: type[ForebayError]) -> str:
-    """What a family calls a row of the error table."""
+    """The name of a row of the error table in a family."""
     return _forebay.family_row(family.value, kind.number)[1]
 
 
 def render(family: Family, error: ForebayError, *, close: bool = False) -> Response:
-    """The error as the family shows it. `close` ends the connection, when the rest of its body is not wanted."""
+    """The error as a response of the family. `close` ends the connection, for a request whose body was not read."""
     status, headers, body = _forebay.refusal(family.value, error.number, error.detail, error.retry_after)
     if isinstance(error, errors.MethodNotAllowed):
-        # RFC 9110, section 15.5.6 asks for it.
+        # RFC 9110, section 15.5.6 requires the header.
         headers.append(("allow", ", ".join(error.allowed)))
     if close:
         headers.append(("connection", "close"))

@@ -1,7 +1,8 @@
-"""Granian's worker inside our own process and event loop.
+"""Granian's worker inside this process and event loop. No other file uses what is private to Granian.
 
-`granian.server.embed` does the same, with a thread that polls; this stands directly on the classes below it. It is why
-the dependency is pinned to the patch. The front (`rust/forebay-http`) stands before it and passes connections on.
+`granian.server.embed` does the same with a thread that polls; this uses the classes below it, so the dependency is
+pinned to the patch. Clients connect to the front (`rust/forebay-http`), which passes on the connections that it does
+not serve itself.
 """
 
 from __future__ import annotations
@@ -11,32 +12,32 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from granian import _granian
 from granian.http import HTTP1Settings
 
-from forebay.server.http.rsgi import Watcher
+from forebay.server.http.rsgi import HttpProtocol, Watcher, WebSocketProtocol
 
-# Its stub lags behind the module.
+# Granian's stub lags behind the module.
 _native: Any = _granian
 
 BACKLOG = 4096
-"""Connections the kernel keeps while we are busy; it caps this at net.core.somaxconn."""
+"""Connections that wait in the kernel to be accepted; net.core.somaxconn caps it."""
 
 HEADER_READ_MILLISECONDS = 10_000
-"""How long a request's headers may take."""
+"""The time that a client has to send a request's headers."""
 
 READ_BUFFER_BYTES = 256 << 10
-"""What one connection may hold beside the bodies that are counted, and the most that its headers may have."""
+"""The most that one connection may hold beside the bodies that are counted, and the longest headers."""
 
 _PY_THREADS = 1
 """More than one would only fight for the GIL."""
 
 
 class Gateway:
-    """Serves up to `connections` at once from `listener`, more wait in its backlog, and hands each request to
-    `schedule`, on Granian's Python thread."""
+    """Serves up to `connections` connections at once from `listener` and hands each request to `schedule`, on Granian's
+    Python thread. Further connections wait in the listener's backlog."""
 
     def __init__(self, listener: socket.socket, schedule: Callable[[Watcher], None], connections: int) -> None:
         self._listener = listener
@@ -77,11 +78,19 @@ class Gateway:
         return True
 
 
+def is_upgrade(protocol: HttpProtocol | WebSocketProtocol) -> TypeGuard[WebSocketProtocol]:
+    """Whether the request asks for a WebSocket."""
+    return isinstance(protocol, _native.RSGIWebsocketProtocol)
+
+
 @contextlib.contextmanager
 def batch_scheduling() -> Iterator[None]:
-    """Threads started inside are scheduled as SCHED_BATCH: the same share of the processor, but being woken does not
-    preempt the thread that wakes. For Granian's two threads, which wake each other four times a request, and for the
-    front's, which the committer wakes: where they share a core, each works off what has gathered."""
+    """Schedules the threads that start inside as SCHED_BATCH: they get the same share of the processor, but do not
+    preempt the thread that wakes them.
+
+    Granian's two threads wake each other four times a request, and the committer wakes the front's. Where they share a
+    core, each then works off what has gathered.
+    """
     if not hasattr(os, "SCHED_BATCH"):
         yield
         return

@@ -1,4 +1,4 @@
-"""What all ingest routes do: the body goes to the engine, which reads it and writes the answer."""
+"""The handler of all ingest routes: the engine reads the body and writes the answer."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Answer = tuple[int, bytes]
 _STORED = frozenset({200, 201, 202})
 
 DURABLE = ("Forebay-Durability",)
-"""Headers of every acknowledgement."""
+"""Response headers of every acknowledgement."""
 
 WITHOUT_QUARANTINE: tuple[Parameter[Any], ...] = tuple(row for row in HEADERS if row.name.lower() != ON_INVALID)
-"""The headers of routes that answer for each event."""
+"""The request headers of routes that answer for each event."""
 
 
 INGEST_ROUTES: Mapping[str, IngestRoute] = {row.name: row for row in ingest_routes()}
@@ -50,7 +50,7 @@ class IngestSpec:
 
 
 class Ingest:
-    """An ingest request that the front leaves to us: chunked, refused, with a query, or from nobody it knows."""
+    """Serves the ingest requests that the front passes on: chunked ones, those with a query, those to be refused."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine

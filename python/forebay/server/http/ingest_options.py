@@ -1,4 +1,4 @@
-"""The headers of an ingest request that say how its body is to be taken."""
+"""Options of an ingest request, from its headers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from forebay.server.http.auth import Principal
 
 MAX_KEY_CHARACTERS = 128
-"""The contract's limit; the engine holds it in bytes, and only visible ASCII is let in, so that both are one."""
+"""The longest idempotency key. The engine counts bytes; only printable ASCII is allowed, so the two agree."""
 
 ENCODING = "content-encoding"
 KEY = "idempotency-key"
 ON_INVALID = "forebay-on-invalid"
 
 HEADERS: tuple[Parameter[Any], ...] = (
-    # An empty one is none, as the engine has it.
+    # The engine takes an empty value for `identity`.
     choice("Content-Encoding", "identity", ("identity", "gzip", "deflate", "zstd", ""), "The body's content coding."),
     text(
         "Idempotency-Key",
@@ -34,8 +34,8 @@ HEADERS: tuple[Parameter[Any], ...] = (
         "Forebay-On-Invalid",
         "refuse",
         ("refuse", "quarantine"),
-        "What becomes of a body with invalid events: it is refused whole, or they are put on the stream "
-        "`<stream>.rejected` and named in the answer, and the others stored.",
+        "How a body with invalid events is handled: `refuse` refuses all of it, `quarantine` stores the valid events, "
+        "stores the others on the stream `<stream>.rejected`, and names them in the answer.",
     ),
 )
 """Their rows in OpenAPI. `ingest_options` checks the values itself, since `get()` hides duplicates and values that are
@@ -43,7 +43,7 @@ not ASCII."""
 
 
 class IngestOptions(NamedTuple):
-    """What `Engine.submit` takes beside the body, in its order.
+    """The arguments of `Engine.submit` behind the body, in its order.
 
     `encoding` is the content coding in lower case, as the engine knows it; `key` the scope and the key; `account` is
     charged for the events; `stream` is where they go, when the route does not say it.
@@ -58,11 +58,10 @@ class IngestOptions(NamedTuple):
 
 
 def ingest_options(headers: Headers, principal: Principal) -> IngestOptions:
-    """The terms of one request.
+    """The options of one request.
 
     Raises:
-        InvalidRequest: a header is given twice, or its value is none that it may have. An unknown encoding is the
-            engine's to refuse.
+        InvalidRequest: a header is given twice, or its value is not allowed. The engine refuses unknown encodings.
     """
     encoding, key, on_invalid = _only(headers, ENCODING), _only(headers, KEY), _only(headers, ON_INVALID)
     return IngestOptions(
@@ -77,7 +76,7 @@ def ingest_options(headers: Headers, principal: Principal) -> IngestOptions:
 def _only(headers: Headers, name: str) -> str | None:
     if name not in headers:
         return None
-    # Not by get(): it gives None for a value that is not ASCII as well, and such a key must not pass for none.
+    # get() would not do: it returns None for a value that is not ASCII, and such a key must not count as missing.
     values = headers.get_all(name)
     if len(values) > 1:
         raise InvalidRequest(f"the header {name} is given twice")

@@ -27,19 +27,19 @@ SEGMENTS: Mapping[str, str] = {
     "memberId": "The member's id, as it was given to `memberId`.",
     "id": "The object's id.",
 }
-"""What the segments of paths are."""
+"""The description of each path segment."""
 
 HEADERS: Mapping[str, JsonObject] = {
     "Forebay-Durability": {
-        "description": "What the acknowledgement really promises.",
+        "description": "The durability that the acknowledgement promises.",
         "schema": {"type": "string", "enum": ["fsync", "interval", "memory", "replicated"]},
     },
     "Forebay-Next-Offset": {
-        "description": "Where the next page begins.",
+        "description": "Offset of the next page's first record.",
         "schema": {"type": "integer", "minimum": 0},
     },
     "Forebay-Records-Lost": {
-        "description": "Damaged records that are left out of this page; the next one begins behind them.",
+        "description": "Number of damaged records left out of this page; the next page begins behind them.",
         "schema": {"type": "integer", "minimum": 0},
     },
     "Location": {
@@ -55,14 +55,14 @@ HEADERS: Mapping[str, JsonObject] = {
         "schema": {"type": "string", "const": "Bearer"},
     },
 }
-"""Headers of answers. Where an answer names one, it is always there."""
+"""Response headers. A response that names one always has it."""
 
 _TOKEN = "token"  # noqa: S105 # a scheme's name
 
 _TICKET = "ticket"
 
 _ANY_ROUTE: tuple[type[ForebayError], ...] = (errors.InvalidRequest, errors.Internal, errors.Closed)
-# What asks for a token may ask the log, and wait for it.
+# Routes that ask for a token may wait for the log.
 _WITH_ROLE: tuple[type[ForebayError], ...] = (errors.Unauthorized, errors.Forbidden, errors.Timeout)
 _WITH_SEGMENT: tuple[type[ForebayError], ...] = (errors.NotFound,)
 _WITH_BODY: tuple[type[ForebayError], ...] = (
@@ -91,7 +91,7 @@ range, are refused. Every `GET` may be asked as `HEAD`."""
 
 
 def document(routes: Iterable[Route], version: str) -> JsonObject:
-    """The whole document, ready for JSON; `version` is the server's."""
+    """The whole document as a JSON object. `version` is the server's."""
     table = sorted(routes, key=lambda route: (route.path, route.method))
     schemas, components = _schemas(table)
     paths: JsonObject = {}
@@ -122,7 +122,7 @@ def document(routes: Iterable[Route], version: str) -> JsonObject:
 
 
 def failures(route: Route) -> dict[int, list[type[ForebayError]]]:
-    """What a route may refuse with, by status: what every route of its kind may, and what its row adds."""
+    """The errors that a route may answer with, by status: those of every route of its kind, and those of its row."""
     kinds = [*_ANY_ROUTE, *route.errors]
     if route.role is not Role.NONE:
         kinds += _WITH_ROLE
@@ -139,14 +139,14 @@ def failures(route: Route) -> dict[int, list[type[ForebayError]]]:
 
 
 def segments(route: Route) -> dict[str, str]:
-    """The description of each `{name}` in the path; empty where neither the route nor `SEGMENTS` has one."""
+    """The description of each `{name}` in the path; empty when neither the route nor `SEGMENTS` has one."""
     names = re.findall(r"\{(\w+)\}", route.path)
     return {name: route.segments.get(name, SEGMENTS.get(name, "")) for name in names}
 
 
 def _schemas(table: list[Route]) -> tuple[dict[int, JsonObject], JsonObject]:
-    """The schema of every type in the table by the type's identity (not every type can be hashed), and the components
-    that they refer to."""
+    """The schema of every type in the table, by the type's `id()` since not every type can be hashed, and the
+    components that the schemas refer to."""
     shapes: list[Any] = list(ENVELOPES.values())
     for route in table:
         shapes += [shape for shape in (route.shape, *(reply.shape for reply in route.responses.values())) if shape]
@@ -161,13 +161,13 @@ def _operation(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
         "tags": [route.family.value],
         "parameters": [
             *(_segment(name, text) for name, text in segments(route).items()),
-            # A security scheme says it already.
+            # The security scheme describes the ticket already.
             *(_parameter("query", row) for row in route.parameters if row != TICKET),
             *(_parameter("header", row) for row in route.headers),
         ],
     }
     if route.role is not Role.NONE:
-        # In 3.1, schemes other than OAuth list the roles that are asked for.
+        # OpenAPI 3.1 lets schemes other than OAuth list the required roles.
         schemes = (_TOKEN, _TICKET) if TICKET in route.parameters else (_TOKEN,)
         operation["security"] = [{scheme: [route.role.value]} for scheme in schemes]
     if route.shape is not None:
@@ -212,7 +212,7 @@ def _responses(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
         text = " ".join(f"`{error_name(route.family, kind)}`: {(kind.__doc__ or '').splitlines()[0]}" for kind in kinds)
         refused = _content(text, "application/json", envelope, _STATUS_HEADERS.get(HTTPStatus(status), ()))
         if status in answers:
-            # A route that answers with its own body at that status may also be refused before it runs.
+            # The route has a body of its own at that status, and may also be refused before it runs.
             own = answers[status]["content"].setdefault("application/json", {"schema": {}})
             own["schema"] = {"anyOf": [own["schema"], envelope]}
             answers[status]["description"] += f" {text}"

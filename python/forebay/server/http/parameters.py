@@ -1,5 +1,4 @@
-"""Query parameters and request headers, declared once: the check of a request and its OpenAPI entry come from the same
-row."""
+"""Query parameters and request headers. One row gives both the check of a request and its OpenAPI entry."""
 
 from __future__ import annotations
 
@@ -16,18 +15,20 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 MAX_QUERY_FIELDS = 64
-"""No route knows more than a dozen; beyond this the query is an attack on the parser."""
+"""No route has more than a dozen parameters; a query with more fields than this is an attack on the parser."""
 
 REQUIRED: Any = object()
-"""As a default: the parameter has to be given."""
+"""The default of a parameter that has to be given."""
 
 
 @dataclass(slots=True, frozen=True)
 class Parameter(Generic[T]):
-    """One row. `read` gives None for a text that is not `expected`, which is refused as `error`.
+    """One row of the table.
 
-    `schema` is JSON Schema 2020-12, without the default. A default of None means that the route decides; `description`
-    then says what.
+    Attributes:
+        default: None means that the route decides; `description` then says how.
+        read: returns None for a text that is not `expected`; it is refused as `error`.
+        schema: JSON Schema 2020-12, without the default.
     """
 
     name: str
@@ -43,10 +44,10 @@ class Parameter(Generic[T]):
         return self.default is REQUIRED
 
     def value(self, text: str) -> T:
-        """What `text` stands for.
+        """The value that `text` stands for.
 
         Raises:
-            InvalidRequest, or what `error` says: it is not what is expected here.
+            InvalidRequest, or the row's `error`: the text is not `expected`.
         """
         value: T | None = self.read(text)
         if value is None:
@@ -64,12 +65,12 @@ def whole(
     words: Sequence[str] = (),
     error: type[errors.ForebayError] = errors.InvalidRequest,
 ) -> Parameter[int | D]:
-    """A whole number from `low` to `high`, both allowed; or one of `words`, which is given as it stands."""
+    """A whole number from `low` to `high`, both included, or one of `words`, which stays a text."""
 
     def read(text: str) -> int | str | None:
         if text in words:
             return text
-        # int() also takes blanks, underscores and other scripts' digits.
+        # int() would also take blanks, underscores and the digits of other scripts.
         number = int(text) if re.fullmatch(r"-?[0-9]{1,19}", text) else None
         return number if number is not None and low <= number <= high else None
 
@@ -82,7 +83,7 @@ def whole(
 
 
 def choice(name: str, default: D, choices: Sequence[str], description: str) -> Parameter[str | D]:
-    """One of `choices`, exactly as written."""
+    """A parameter that is one of `choices`, in this spelling."""
     return Parameter(
         name,
         default,
@@ -94,7 +95,7 @@ def choice(name: str, default: D, choices: Sequence[str], description: str) -> P
 
 
 def flag(name: str, default: bool, description: str) -> Parameter[bool]:
-    """`true` or `false`."""
+    """A parameter that is `true` or `false`."""
     return Parameter(
         name, default, description, {"true": True, "false": False}.get, "true or false", {"type": "boolean"}
     )
@@ -103,8 +104,8 @@ def flag(name: str, default: bool, description: str) -> Parameter[bool]:
 def text(
     name: str, default: D, description: str, *, low: int = 1, high: int = 1024, pattern: str | None = None
 ) -> Parameter[str | D]:
-    """A text of `low` to `high` characters; with `pattern`, all of it matches that regular expression (which has to
-    mean the same in ECMA 262)."""
+    """A text of `low` to `high` characters that matches `pattern` as a whole. The pattern has to mean the same in
+    ECMA 262, the dialect of JSON Schema."""
 
     def read(given: str) -> str | None:
         fits = low <= len(given) <= high and (pattern is None or re.fullmatch(pattern, given, re.ASCII))
@@ -120,7 +121,7 @@ def text(
 
 @dataclass(slots=True, frozen=True, init=False)
 class Parameters:
-    """The query parameters that a route knows."""
+    """The query parameters of one route."""
 
     rows: tuple[Parameter[Any], ...]
     _known: dict[str, Parameter[Any]] = field(repr=False)
@@ -140,10 +141,11 @@ class Parameters:
         return iter(self.rows)
 
     def parse(self, query: str) -> dict[str, Any]:
-        """The values of a query string by name, defaults included. Not to be changed: it may be the defaults' own.
+        """The values of a query string by name, defaults included. Callers must not change the dictionary, which may be
+        shared.
 
         Raises:
-            InvalidRequest: a parameter is unknown, given twice, missing or not what is expected of it.
+            InvalidRequest: a parameter is unknown, given twice, missing or malformed.
         """
         values = self._defaults | self._given(query) if query else self._defaults
         for row in self._required:

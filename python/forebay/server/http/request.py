@@ -1,4 +1,4 @@
-"""One request: its bound path segments, its query, and its body read within bounds."""
+"""One request: its path segments, its query, and its body, which is read within bounds."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LINGER_BYTES = 32 << 20
-"""How much of a refused body is still read, so that a sender which writes all of it first sees the answer."""
+"""How much of a refused body is read, so that a sender that writes all of it first still sees the answer."""
 
 LINGER_SECONDS = 5.0
-"""How long it is read."""
+"""How long a refused body is read."""
 
 WHOLE_BODY_BYTES = 64 << 10
 """A declared body up to this size is charged at once and read in one piece; a larger one is charged as its bytes come,
 so that senders which announce much and send nothing refuse nobody."""
 
 _MAX_SHOWN = 200
-"""A path or a query may have 64 KiB, and an error message need not repeat them."""
+"""Longest part of a path or a query that an error message repeats; they may have 64 KiB."""
 
 _MAX_LENGTH_DIGITS = 19
-"""As many as 2^63 has; more would be a body of exabytes."""
+"""As many digits as 2^63 has; more would be a body of exabytes."""
 
 
 class Request:
-    """What an answer is computed from."""
+    """A request as a route handler sees it."""
 
     __slots__ = (
         "_allowance",
@@ -70,16 +70,16 @@ class Request:
         self._allowance = allowance
 
     async def body(self, *, encoded: bool = False) -> bytes:
-        """The whole body, as sent. `encoded` leaves it to the caller what the content encoding is.
+        """The whole body, as sent. With `encoded`, the caller decodes the content encoding.
 
         Raises:
             UnsupportedEncoding: the content encoding is not `identity`.
-            PayloadTooLarge: more bytes than the route takes, declared or sent.
+            PayloadTooLarge: the body is longer than the route takes, as declared or as sent.
             Saturated: the bodies under way have used up their memory.
-            RequestTimeout: it did not arrive in time.
+            RequestTimeout: the body did not arrive in time.
         """
         headers = self.scope.headers
-        # Until the body is whole, the rest of it is still to come and the connection cannot be used again.
+        # Until the body is whole its rest is still to come, so the connection cannot be used again.
         self.broken_off = True
         encoding = headers.get("content-encoding")
         if not encoded and encoding is not None and encoding.strip().lower() not in ("", "identity"):
@@ -111,7 +111,7 @@ class Request:
             held.release()
 
     async def _chunks(self, held: Reserved, declared: int | None) -> bytes:
-        """The body as it comes, each piece charged before the next one is asked for."""
+        """Reads the body piece by piece. Each piece is charged before the next one is asked for."""
         chunks: list[bytes] = []
         size = empty = 0
         async for chunk in self.protocol:
@@ -121,7 +121,7 @@ class Request:
                 raise errors.PayloadTooLarge(f"the body has more than the limit of {self._limit} bytes")
             held.grow_to(size)
             chunks.append(chunk)
-        # The end of a body shows as one empty chunk. Granian shows an error as one more, trailers too.
+        # One empty chunk marks the end of a body. Granian gives a second one for an error and for trailers.
         if empty != 1 or (declared is not None and size != declared):
             raise errors.Malformed("the body broke off, or carries trailers, which are not accepted")
         return b"".join(chunks)
@@ -133,7 +133,7 @@ class Request:
 
 
 def shown(text: str) -> str:
-    """The text, quoted, as an error message shows what a sender wrote: not all of it when it is long."""
+    """The text of a sender in quotes, shortened, as error messages show it."""
     return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
 
 
@@ -141,8 +141,8 @@ def _declared_length(header: str | None) -> int | None:
     """The value of `content-length`.
 
     Raises:
-        Malformed: it is not a plain number. The server below refuses what it does not understand before we see it;
-            this holds should that ever change.
+        Malformed: it is not a plain number. Granian refuses such a header before this is called; the check holds
+            should that ever change.
     """
     if header is None:
         return None
@@ -152,8 +152,8 @@ def _declared_length(header: str | None) -> int | None:
 
 
 async def linger(protocol: HttpProtocol) -> None:
-    """Reads on, within bounds, what is left of a refused body: closing at once would reset the connection and the
-    sender would never see the answer (RFC 9112, 9.6)."""
+    """Reads the rest of a refused body, within bounds. Closing at once would reset the connection, and the sender would
+    never see the answer (RFC 9112, 9.6)."""
     left = LINGER_BYTES
     try:
         async with asyncio.timeout(LINGER_SECONDS):
@@ -162,5 +162,5 @@ async def linger(protocol: HttpProtocol) -> None:
                 if not chunk or left < 0:
                     return
     except (TimeoutError, RuntimeError):
-        # RuntimeError is RSGI's for a body that was taken already and for a connection that is gone.
+        # RSGI raises RuntimeError for a body that was read already and for a connection that is gone.
         return

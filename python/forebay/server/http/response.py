@@ -1,4 +1,4 @@
-"""A response, and the header rows that are built once."""
+"""A response, and the headers that many responses share."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Header = tuple[str, str]
 JSON: Header = ("content-type", "application/json")
 NDJSON: Header = ("content-type", "application/x-ndjson")
 SERVER: Header = ("server", "forebay")
-"""As the front says it; Granian would name itself."""
+"""The front sends the same; Granian would send its own name."""
 
 
 @dataclass(slots=True, frozen=True)
 class Response:
-    """Status, whole body, headers."""
+    """A response with a whole body."""
 
     status: int
     body: bytes
     headers: list[Header] = field(default_factory=lambda: [JSON])
     room: Room | None = None
-    """What it takes of the budget of large answers, where that was asked for before it was made."""
+    """Its part of the budget of large answers, when the route has reserved it."""
 
     def send(self, protocol: HttpProtocol) -> None:
         protocol.response_bytes(self.status, [*self.headers, SERVER], self.body)

@@ -1,4 +1,4 @@
-"""What a route answers with, as OpenAPI shows it."""
+"""A response of a route, as OpenAPI shows it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 @dataclass(slots=True, frozen=True)
 class ResponseSpec:
-    """One answer.
+    """One response.
 
     Attributes:
         shape: the type of a JSON body, any that msgspec has a schema of; None for a body that is not JSON.
-        description: when it is given.
-        headers: names of response headers that are always there, rows of `openapi.HEADERS`.
+        description: when the route answers so.
+        headers: names of the response headers that are always there; `openapi.HEADERS` has a row for each.
         media: the content type.
     """
 

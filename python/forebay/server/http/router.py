@@ -25,7 +25,7 @@ Answer = Callable[[Request], Awaitable[Response | Streaming]]
 
 
 class Role(enum.Enum):
-    """What a token must carry for a route. None of them implies another."""
+    """The role that a route asks for. No role implies another."""
 
     NONE = "none"
     INGEST = "ingest"
@@ -37,18 +37,18 @@ class Role(enum.Enum):
 class Route:
     """One row: `{name}` in the path binds one segment.
 
-    The last six say what OpenAPI shows and nothing reads per request.
+    The last six are for OpenAPI; no request reads them.
 
     Attributes:
         body_limit: in bytes; 0 refuses any body.
-        parameters: the query parameters that are known, with their checks.
-        upgrade: what serves an upgrade to a WebSocket; None refuses it.
+        parameters: the known query parameters with their checks.
+        upgrade: serves an upgrade to a WebSocket; None refuses it.
         summary: one line for people.
         shape: the type of the JSON body, any that msgspec has a schema of.
         headers: request headers beside `Authorization`.
-        responses: the answers of success, and others whose body is not the family's error envelope, by status.
-        errors: refusals beside those that every such route may give (see `openapi.py`).
-        segments: what a `{name}` of the path is, where `openapi.SEGMENTS` does not say it.
+        responses: by status, the successful responses, and others whose body is not the family's error envelope.
+        errors: errors beside those that every such route may answer with (see `openapi.py`).
+        segments: descriptions of path segments that `openapi.SEGMENTS` does not have.
     """
 
     method: str
@@ -84,7 +84,12 @@ class Router:
             methods[route.method] = route
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """The route and its bound segments; `NotFound` or `MethodNotAllowed` when there is none."""
+        """The route and its path segments.
+
+        Raises:
+            NotFound: no route has the path.
+            MethodNotAllowed: none of those with the path has the method.
+        """
         bound: dict[str, str] = {}
         methods = self._exact.get(path)
         if methods is None:

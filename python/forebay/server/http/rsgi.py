@@ -1,9 +1,7 @@
-"""The part of RSGI 1.6 that is used here, as types (Granian's own classes are not typed)."""
+"""The types of the part of RSGI 1.6 that the server uses. Granian's own classes have no types."""
 
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any, Protocol
-
-from granian import _granian
+from typing import Protocol
 
 
 class Headers(Protocol):
@@ -30,7 +28,7 @@ class Scope(Protocol):
 
 
 class StreamTransport(Protocol):
-    """A response that is under way; it ends when the last reference to this is gone."""
+    """A streamed response. It ends when the last reference to this object is gone."""
 
     def send_bytes(self, data: bytes) -> Awaitable[None]: ...
 
@@ -44,7 +42,7 @@ class HttpProtocol(Protocol):
 
 
 class WebSocketMessage(Protocol):
-    """`kind` 0 is the client's close, 1 bytes, 2 text; only the last two have `data`."""
+    """A message from the client. `kind` is 0 for a close frame, 1 for bytes, 2 for text; a close has no `data`."""
 
     @property
     def kind(self) -> int: ...
@@ -53,38 +51,31 @@ class WebSocketMessage(Protocol):
 
 
 class Sending(Awaitable[None], Protocol):
-    """A message on its way to the kernel. The message goes out whether somebody waits for this or not."""
+    """A message on its way to the kernel. It is sent whether this is awaited or not."""
 
     def done(self) -> bool: ...
     def result(self) -> None: ...
 
 
 class WebSocketTransport(Protocol):
-    """An accepted WebSocket. Pings are answered, and a client's close too, only while `receive` is awaited."""
+    """An accepted WebSocket. It answers pings and a client's close only while `receive` is awaited."""
 
     def receive(self) -> Awaitable[WebSocketMessage]: ...
     def send_str(self, data: str) -> Sending: ...
 
 
 class WebSocketProtocol(Protocol):
-    """An upgrade that was asked for. `close` before `accept` answers with that status and an empty body; after it, it
-    ends the connection with a close frame that has no code."""
+    """A request for an upgrade. `close` before `accept` answers with that status and an empty body; after `accept` it
+    ends the connection with a close frame without a code."""
 
     def accept(self) -> Awaitable[WebSocketTransport]: ...
     def close(self, status: int | None = None) -> None: ...
 
 
 class Watcher(Protocol):
-    """One request as Granian's scheduler hands it over. Any request may ask for an upgrade, whatever its path."""
+    """One request as Granian's scheduler hands it over. A request for any path may ask for an upgrade."""
 
     @property
     def scope(self) -> Scope: ...
     @property
-    def proto(self) -> HttpProtocol: ...
-
-
-# Its stub lags behind the module.
-_native: Any = _granian
-
-WEBSOCKET: type[WebSocketProtocol] = _native.RSGIWebsocketProtocol
-"""The class of Granian's, to tell upgrades from requests."""
+    def proto(self) -> HttpProtocol | WebSocketProtocol: ...

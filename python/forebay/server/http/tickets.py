@@ -1,10 +1,10 @@
-"""Tickets: what stands for a token where a browser cannot send one. `WebSocket` and `EventSource` set no headers, and a
-token in an address would stay in histories and in the logs of proxies.
+"""Tickets stand for a token where a browser cannot send one. `WebSocket` and `EventSource` send no headers of the
+page's choice, and a token in an address would stay in histories and in the logs of proxies.
 
-A ticket is good for one request. An `EventSource`, though, asks for the same address again whenever its connection is
-lost. So one that opened a tail stays good for that tail alone, with one connection at a time, until the tail has been
-without any for `REJOIN_SECONDS`: what is found in a log is worth nothing after that, and before it only the same tail,
-which its reader then loses.
+A ticket is valid for one request. An `EventSource`, though, requests the same address again whenever its connection is
+lost. So a ticket that opened a tail stays valid for that tail alone, with one connection at a time, until the tail has
+had no connection for `REJOIN_SECONDS`. A ticket found in a log is worth nothing after that; before, it gives the same
+tail, which its reader then loses.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from forebay.server.http.parameters import MAX_QUERY_FIELDS, text
 from forebay.server.http.router import Role
 
 TICKET_SECONDS = 30
-"""A page asks for one and connects at once; longer only serves who finds it in a log."""
+"""How long an unused ticket is valid. A page connects at once; a longer time only helps whoever finds it in a log."""
 
 MAX_TICKETS = 10_000
-"""Outstanding ones, some 2 MB. As many pages would have to connect anew within `TICKET_SECONDS`."""
+"""The most unused tickets, some 2 MB: pages that connect anew within `TICKET_SECONDS`."""
 
 REJOIN_SECONDS = 600
-"""How long a tail may be without its connection: while a network changes, a proxy restarts, a machine sleeps for a
-moment. A page that was away for longer makes another ticket, and says its position."""
+"""How long a tail may be without a connection: a network changes, a proxy restarts, a machine sleeps for a moment. A
+page that was away for longer gets another ticket and sends its position."""
 
 MAX_TAILS = 10_000
-"""Tails that are without their connection now and may come back, some 4 MB. Beyond it the one that has been away for
-longest is given up. Those with a connection are bounded by the tails that the server takes."""
+"""The most tails that have lost their connection and may come back, some 4 MB. Beyond it the one that has been away
+longest is given up. The number of tails with a connection is bounded by `TailBroadcasters`."""
 
 TICKET_BYTES = 32
-"""As many as a token has: nobody guesses one, however many are outstanding."""
+"""As many random bytes as a token has: nobody guesses one, however many are unused."""
 
 TICKET_CHARACTERS = 43
-"""That many bytes in base64url (RFC 4648, section 5) without padding. What has another length need not be hashed."""
+"""Those bytes in base64url (RFC 4648, section 5) without padding. A text of another length is not hashed."""
 
 TICKET = text(
     "ticket",
@@ -50,17 +50,17 @@ TICKET = text(
     low=TICKET_CHARACTERS,
     high=TICKET_CHARACTERS,
 )
-"""The row of routes that take one: those whose answer is a stream, which is what browsers open without headers."""
+"""The query parameter of routes that answer with a stream, which browsers open without headers."""
 
 
 @dataclass(slots=True, eq=False)
 class Tail:
-    """The one tail that a ticket is good for, once it was used for one.
+    """The one tail that a used ticket is still valid for.
 
     Attributes:
         token: the digest of the token that the ticket was made with.
-        target: the SHA-256 of its address, path and query.
-        until: by when it has to be back; without a meaning while it is connected.
+        target: the SHA-256 of its path and query.
+        until: the latest time to come back; has no meaning while the tail is connected.
         end: ends its connection; None while it has none.
     """
 
@@ -71,28 +71,28 @@ class Tail:
 
 
 class Tickets:
-    """The outstanding ones, each as its SHA-256. They live in memory alone, and only the event loop uses them: after a
-    restart all of them are unknown."""
+    """The valid tickets, each as its SHA-256. They are kept in memory only, so a restart forgets them. Only the event
+    loop uses them."""
 
     def __init__(self, authenticator: Authenticator, clock: Callable[[], float] = time.monotonic) -> None:
         self._authenticator = authenticator
         self._clock = clock
-        # All live equally long, so they stand in the order in which they expire. What a token may do is not kept: it is
-        # looked up at use, so that a ticket has no more than its token has by then.
+        # All live equally long, so they are in the order in which they expire. The token's rights are looked up at use,
+        # so that a ticket never has more than its token has then.
         self._outstanding: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
-        # In the order in which they lost their connections, and so the one in which they expire.
+        # In the order in which they lost their connections, which is the order in which they expire.
         self._away: OrderedDict[bytes, Tail] = OrderedDict()
         self._connected: dict[bytes, Tail] = {}
 
     def __len__(self) -> int:
-        """How many are held, expired ones too until the next is made."""
+        """The number of unused tickets. Expired ones count until the next is made."""
         return len(self._outstanding)
 
     def make(self, principal: Principal) -> str:
-        """A new ticket for the token of `principal`, good for one use within `TICKET_SECONDS`.
+        """A new ticket for the token of `principal`, valid for one use within `TICKET_SECONDS`.
 
         Raises:
-            Saturated: `MAX_TICKETS` are outstanding.
+            Saturated: there are `MAX_TICKETS` unused tickets.
         """
         now = self._clock()
         self._drop_expired(now)
@@ -105,20 +105,20 @@ class Tickets:
         return ticket
 
     def require(self, ticket: str, role: Role) -> Principal:
-        """What the ticket's token may do now, which includes `role`. Whatever comes of it, the ticket is used up.
+        """The principal of the ticket's token, which has `role`. The ticket is used up, also when this raises.
 
         Raises:
-            Unauthorized: it is unknown, expired or used, or its token is no more.
+            Unauthorized: the ticket is unknown, expired or used, or its token was revoked.
             Forbidden: the token lacks the role.
         """
         return self._principal(self._take(ticket), role)
 
     def reopen(self, ticket: str, role: Role, target: str) -> Principal:
-        """What the ticket's token may do now, which includes `role`, for the tail at the address `target`: a new one,
-        or the one that the ticket has opened before.
+        """The principal of the ticket's token, which has `role`, for the tail at the address `target`: a new tail, or
+        the one that the ticket has opened before.
 
         Raises:
-            Unauthorized: it is unknown, expired or used for another address, or its token is no more.
+            Unauthorized: the ticket is unknown, expired or used for another address, or its token was revoked.
             Forbidden: the token lacks the role.
         """
         if len(ticket) != TICKET_CHARACTERS:
@@ -137,8 +137,8 @@ class Tickets:
 
     @contextlib.contextmanager
     def connected(self, ticket: str | None, end: Callable[[], object]) -> Iterator[None]:
-        """Notes the connection of a tail that `reopen` let in, which `end` ends, and ends the one that it had before:
-        whoever finds a ticket shares no tail unseen. Nothing is noted of a tail that came without a ticket."""
+        """Registers the connection of a tail that `reopen` let in; `end` ends it. A previous connection of the tail is
+        ended, so that whoever finds a ticket cannot share the tail unseen. Does nothing for a tail without a ticket."""
         digest = b"" if ticket is None else _digest(ticket)
         tail = self._away.pop(digest, None) or self._connected.get(digest)
         if tail is None:
@@ -151,7 +151,7 @@ class Tickets:
         try:
             yield
         finally:
-            # Unless another one has taken its place.
+            # Another connection may have taken its place.
             if tail.end is end:
                 tail.end, tail.until = None, self._clock() + REJOIN_SECONDS
                 self._away[digest] = self._connected.pop(digest)
@@ -159,7 +159,7 @@ class Tickets:
                     self._away.popitem(last=False)
 
     def _take(self, ticket: str) -> bytes:
-        """The digest of the token of a ticket that was not used yet, and is now."""
+        """Uses up an unused ticket; returns the digest of its token."""
         held = self._outstanding.pop(_digest(ticket), None) if len(ticket) == TICKET_CHARACTERS else None
         if held is None or self._clock() >= held[0]:
             raise _unknown()
@@ -168,7 +168,7 @@ class Tickets:
     def _principal(self, token: bytes, role: Role) -> Principal:
         principal = self._authenticator.known(token)
         if principal is None:
-            raise errors.Unauthorized("the token that the ticket was made with is no more")
+            raise errors.Unauthorized("the token that the ticket was made with was revoked")
         principal.check(role)
         return principal
 
@@ -180,7 +180,7 @@ class Tickets:
 
 
 def ticket_in(query: str) -> str | None:
-    """The ticket in a query string, or None. What else is wrong with the query, its parameters' check says later."""
+    """The ticket in a query string, or None. `Parameters.parse` checks the rest of the query later."""
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:

@@ -35,13 +35,13 @@ SECRET_BYTES = 32
 """256 bits: beyond guessing, see above."""
 
 SECRET_PREFIX = "fby_"  # noqa: S105 # what every secret begins with
-"""Lets secret scanners and people recognise a token."""
+"""Secret scanners and people recognise a token by it."""
 
 MAX_TOKENS = 10_000
-"""The file is read whole, on the event loop, when it changes: 10,000 rows take a few milliseconds."""
+"""The file is read as a whole when it changes: 10,000 rows take a few milliseconds."""
 
 MAX_PROJECTS = 1_000
-"""Project ids of one token; they are looked up per event."""
+"""The most project ids of one token; each event is looked up among them."""
 
 MAX_QUOTA = 1 << 50
 """The engine's limit of a rate and of a burst."""
@@ -52,21 +52,21 @@ Project = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """So much a second on average, and so much at once."""
+    """A token bucket: the average per second, and the most at once."""
 
     per_second: QuotaNumber
     burst: QuotaNumber
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a token may send: events, and bytes of decompressed bodies. None is no limit."""
+    """Limits of what a token sends: events, and bytes of decompressed bodies. None is no limit."""
 
     events: Rate | None = None
     bytes: Rate | None = None
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One row. `projects` None means all, `quota` None no limit; `created` is RFC 3339 in UTC."""
+    """One row. `projects` None means all projects, `quota` None no limit; `created` is RFC 3339 in UTC."""
 
     name: Name
     sha256: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
@@ -77,7 +77,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class TokenFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole file. A later version has another number, so that this one refuses it instead of misreading it."""
+    """The whole file. A later format gets another version number, so that this release refuses it instead of misreading
+    it."""
 
     version: Literal[1] = FILE_VERSION
     tokens: Annotated[tuple[Token, ...], msgspec.Meta(max_length=MAX_TOKENS)] = ()
@@ -99,7 +100,7 @@ class TokenStore:
 
         Raises:
             OSError: the file cannot be read.
-            StorageUnavailable: it is not a token file of this version.
+            StorageUnavailable: the file is not a token file of this version.
         """
         try:
             return msgspec.json.decode(self.path.read_bytes(), type=TokenFile).tokens
@@ -127,26 +128,26 @@ class TokenStore:
         return secret
 
     def create_first(self) -> bool:
-        """A token with every role, its secret in `first_path` for the owner of the directory alone; False, and nothing
-        is changed, where there is a token file already."""
+        """Makes a token with every role and writes its secret to `first_path`, which only the directory's owner can
+        read. Returns False, and changes nothing, when there is a token file already."""
         secret = SECRET_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
         with self._locked():
-            # Under the lock: a token that was made meanwhile must not be replaced.
+            # Under the lock, since a token that was made meanwhile must not be replaced.
             if self.exists():
                 return False
-            # The secret first: a crash between the two leaves no token that nobody knows.
+            # The secret is written first: a crash in between leaves no token that nobody knows.
             self._replace(self.first_path, secret.encode() + b"\n")
             self._write((_row(FIRST_TOKEN_NAME, secret, ALL_ROLES, None, None),))
         return True
 
     def revoke(self, name: str, *, force: bool = False) -> bool:
-        """Removes a token, durably, and says whether there is still one that operates the server.
+        """Removes a token, durably, and returns whether a token that operates the server is left.
 
-        `force` removes the last of those too. That is looked at under the lock, so of two that are removed at the same
-        time one is left.
+        `force` allows to remove the last of those. The check is made under the lock: when two are removed at the same
+        time, one stays.
 
         Raises:
-            NotFound: there is none of that name.
+            NotFound: no token has the name.
             InvalidRequest: it is the last one of its kind with the role ops, and `force` is not given.
             OSError, StorageUnavailable: as `read`.
         """
@@ -170,15 +171,14 @@ class TokenStore:
         self._replace(self.path, text + b"\n")
 
     def _replace(self, path: Path, content: bytes) -> None:
-        """Whole or not at all: a new file (0600 from its making on), synced, takes the name, and the directory is
-        synced."""
+        """Replaces a file atomically and durably, by a new one with mode 0600."""
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=self.directory)
         try:
             with open(descriptor, "wb") as file:
                 file.write(content)
                 file.flush()
                 if os.geteuid() == 0:
-                    # Written by root for a server that is not: as the directory, so that the server can read it.
+                    # Root writes for a server of another user: the file gets the directory's owner, who can read it.
                     owner = self.directory.stat()
                     os.fchown(descriptor, owner.st_uid, owner.st_gid)
                 os.fsync(descriptor)
@@ -195,8 +195,8 @@ class TokenStore:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """One change at a time, over processes: two that read the same file would lose one's change. Held on the
-        directory itself, since the file is replaced."""
+        """Serializes changes over processes: of two that read the same file one change would be lost. The lock is on
+        the directory, since the file itself is replaced."""
         directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(directory, fcntl.LOCK_EX)
@@ -206,8 +206,8 @@ class TokenStore:
 
 
 def operates(token: Token) -> bool:
-    """Whether the token may do all that the role ops is for: routes that change something refuse one that is limited to
-    projects."""
+    """Whether the token may operate the server: it has the role ops, and is not limited to projects, which routes that
+    change something refuse."""
     return _may_operate(token) and token.projects is None
 
 
@@ -216,13 +216,13 @@ def _may_operate(token: Token) -> bool:
 
 
 def way_back(data_dir: str | os.PathLike[str]) -> str:
-    """The command that makes a token for the operator of a server without one, whether it runs or not. It needs the
-    right to write in the data directory, and no token."""
+    """The command that makes a token for the operator of a server without one, whether the server runs or not. It needs
+    write access to the data directory and no token."""
     return f"forebay token create --role ops --name ops --data-dir {shlex.quote(os.fspath(data_dir))}"
 
 
 def digest_of(secret: str) -> bytes:
-    """What is kept of a secret."""
+    """The digest that is stored of a secret."""
     return hashlib.sha256(secret.encode()).digest()
 
 

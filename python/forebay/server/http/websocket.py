@@ -1,15 +1,12 @@
-"""One WebSocket (RFC 6455), as Granian has it and a little below.
+"""One WebSocket (RFC 6455) over Granian and the front.
 
-RSGI can neither ping nor give a close code, and it refuses an upgrade with a bare status. These few bytes are written
-to the connection's own descriptor: pings and close frames between messages, when the kernel has taken all that was sent
-before; a refusal while the server below waits for ours, so that nothing else can be on the way.
+RSGI can neither ping nor give a close code, and it refuses an upgrade with a bare status. The front sends these few
+bytes: pings and close frames between messages, a refusal in place of Granian's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import struct
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -20,16 +17,9 @@ from forebay import errors
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from forebay.server.http.descriptors import Descriptors
+    from forebay._forebay import Tunnel
     from forebay.server.http.response import Response
-    from forebay.server.http.rsgi import (
-        Headers,
-        Scope,
-        Sending,
-        WebSocketMessage,
-        WebSocketProtocol,
-        WebSocketTransport,
-    )
+    from forebay.server.http.rsgi import Headers, Sending, WebSocketMessage, WebSocketProtocol, WebSocketTransport
 
 GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED, POLICY, TOO_BIG = 1001, 1002, 1003, 1008, 1009
 """Close codes (RFC 6455, section 7.4.1)."""
@@ -40,56 +30,46 @@ CLOSED = 0
 TEXT = 2
 
 ACCEPT_SECONDS = 10.0
-"""It takes one write to the client, whose buffers are empty."""
+"""Bounds an accept, which takes one write to a client whose buffers are empty."""
 
 CLOSE_SECONDS = 1.0
-"""How long a client is given to answer a close frame before its connection ends without."""
+"""How long a client has to take the message before a close frame, and then to answer the frame. After that its
+connection ends without."""
 
 RETRY_SECONDS = 0.01
-"""Until a close frame is tried again that something is in the way of."""
-
-MAX_LOOKS = 3
-"""Where a descriptor was not found so often it will not be, and each look goes through all of them."""
+"""How often a close looks whether the message before it is sent."""
 
 _PING = b"\x89\x00"
 _CLOSE = struct.Struct("!BBH")
 _CLOSE_OPCODE = 0x88
 
-_TCP_INFO_BYTES = 256
-_NOTSENT_AT, _RECEIVED_AT = 144, 128
-"""Of `tcpi_notsent_bytes` and `tcpi_bytes_received` (linux/tcp.h)."""
-
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 class WebSocket:
-    """An accepted one. Lives on the event loop."""
+    """An accepted WebSocket. Only the event loop uses it.
 
-    def __init__(self, scope: Scope, protocol: WebSocketProtocol, transport: WebSocketTransport) -> None:
-        self._client = scope.client
+    Args:
+        tunnel: the client's connection. Without it, for a client that did not come through the front, there are no
+            pings and no close codes.
+    """
+
+    def __init__(self, protocol: WebSocketProtocol, transport: WebSocketTransport, tunnel: Tunnel | None) -> None:
         self._protocol = protocol
         self._transport = transport
-        self._connection: socket.socket | None = None
+        self._tunnel = tunnel
         self._sending: Sending | None = None
-        self._looked = 0
         self.open = True
         self.closing = False
 
-    def find(self, descriptors: Descriptors) -> None:
-        """Looks up the connection's descriptor, without which there are no pings and no codes. Many sockets that are
-        looked up one after the other, with nothing awaited in between, cost one look at all descriptors."""
-        if self._connection is None and self.open and self._looked < MAX_LOOKS:
-            self._looked += 1
-            self._connection = descriptors.find(self._client)
-
     @property
     def sending(self) -> bool:
-        """Whether the kernel has not taken the last message whole: the client does not read."""
+        """Whether the last message is still on its way: the client does not read."""
         return self._sending is not None and not self._sending.done()
 
     def send(self, text: str) -> None:
-        """Sends a message; to be called when the last one is not `sending` any more. A client that is gone shows in
-        `receive`."""
+        """Sends a message. Call it only when the last one is not `sending` any more. `receive` notices a client that is
+        gone."""
         if self.open and not self.closing:
             self._sending = self._transport.send_str(text)
 
@@ -98,39 +78,42 @@ class WebSocket:
         try:
             return await self._transport.receive()
         except RuntimeError:
-            # RSGI's for both.
+            # RSGI raises it for both.
             return None
 
     @property
     def received(self) -> int | None:
-        """Bytes that came from the client, pongs among them; None where the system does not tell."""
-        return self._info(_RECEIVED_AT, "=Q")
+        """Bytes that came from the client, pongs among them; None when nobody counts them."""
+        return None if self._tunnel is None else self._tunnel.received
 
     def ping(self) -> bool:
-        """Asks for a pong; False when something is on the way to the client, which it has to take first."""
-        return self._write(_PING)
+        """Asks for a pong; False when a message is on its way to the client, which has to take it first."""
+        if self._tunnel is None or self.sending:
+            return False
+        self._tunnel.insert(_PING)
+        return True
 
     def close(self, code: int) -> None:
-        """Begins the end with a close frame of that code: nothing is sent any more, and `receive` ends when the client
-        has answered it, or a moment later without. A message that is on its way goes out before."""
+        """Sends a close frame with that code, behind the message that is on its way. Nothing is sent after it, and
+        `receive` ends when the client has answered it, or a moment later."""
         if not self.open or self.closing:
             return
         self.closing = True
         until = asyncio.get_running_loop().time() + CLOSE_SECONDS
-        self._say_goodbye(_CLOSE.pack(_CLOSE_OPCODE, 2, code), until)
+        self._send_close(_CLOSE.pack(_CLOSE_OPCODE, 2, code), until)
 
-    def _say_goodbye(self, frame: bytes, until: float) -> None:
+    def _send_close(self, frame: bytes, until: float) -> None:
         if not self.open:
             return
         loop = asyncio.get_running_loop()
-        if self._write(frame):
-            loop.call_later(CLOSE_SECONDS, self.end)
-        elif self._connection is not None and loop.time() < until:
-            # The last message is still on the way.
-            loop.call_later(RETRY_SECONDS, self._say_goodbye, frame, until)
-        else:
-            # It does not read, or its descriptor is not known: the server below sends a frame without a code.
+        if self._tunnel is None or (self.sending and loop.time() >= until):
+            # Granian sends a close frame without a code, if the client takes one at all.
             self.end()
+        elif self.sending:
+            loop.call_later(RETRY_SECONDS, self._send_close, frame, until)
+        else:
+            self._tunnel.insert_last(frame)
+            loop.call_later(CLOSE_SECONDS, self.end)
 
     def end(self) -> None:
         """Ends the connection, if it has not ended yet."""
@@ -138,45 +121,18 @@ class WebSocket:
             return
         self.open = False
         self._protocol.close()
-        if self._connection is not None:
-            if self.closing:
-                with contextlib.suppress(OSError):
-                    # Whoever waits in `receive` sees the end of it.
-                    self._connection.shutdown(socket.SHUT_RDWR)
-            self._connection.close()
-            self._connection = None
+        if self.closing and self._tunnel is not None:
+            # Ends a pending `receive`.
+            self._tunnel.hang_up()
 
     def cut(self) -> None:
-        """Breaks the connection off, and drops what is queued."""
-        if self._connection is not None:
-            self.closing = True
-            with contextlib.suppress(OSError):
-                # With a linger of zero the kernel drops its part too, when the server closes.
-                self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        """Breaks the connection off and drops what is queued."""
+        if self._tunnel is not None:
+            self._tunnel.reset()
         self.end()
 
-    def _write(self, frame: bytes) -> bool:
-        """Writes a control frame, if nothing else is on the way."""
-        if self._connection is None or self.sending or self._info(_NOTSENT_AT, "=I"):
-            return False
-        try:
-            return self._connection.send(frame, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL) == len(frame)
-        except OSError:
-            return False
 
-    def _info(self, place: int, kind: str) -> int | None:
-        if self._connection is None:
-            return None
-        try:
-            found = self._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-        except OSError:
-            return None
-        if len(found) < place + struct.calcsize(kind):
-            return None
-        return int(struct.unpack_from(kind, found, place)[0])
-
-
-async def accept(scope: Scope, protocol: WebSocketProtocol) -> WebSocket | None:
+async def accept(protocol: WebSocketProtocol, tunnel: Tunnel | None) -> WebSocket | None:
     """Grants the upgrade; None when the client went away meanwhile."""
     try:
         async with asyncio.timeout(ACCEPT_SECONDS):
@@ -184,15 +140,15 @@ async def accept(scope: Scope, protocol: WebSocketProtocol) -> WebSocket | None:
     except (RuntimeError, TimeoutError):
         protocol.close()
         return None
-    return WebSocket(scope, protocol, transport)
+    return WebSocket(protocol, transport, tunnel)
 
 
 def check_origin(headers: Headers, allowed: Container[str]) -> None:
-    """Lets in who is no browser, a page of this very host, and pages of the origins in `allowed`. Browsers ask no
-    leave for a WebSocket to elsewhere (there is no preflight): they only name the page's origin (RFC 6455, 10.2).
+    """Lets in clients that are no browsers, pages of this very host, and pages of the origins in `allowed`. Browsers
+    send no preflight for a WebSocket to another host: they only name the page's origin (RFC 6455, 10.2).
 
     Raises:
-        Forbidden: the page is from elsewhere.
+        Forbidden: the page has another origin.
     """
     origin = headers.get("origin")
     if origin is None or origin.strip().lower() in allowed:
@@ -202,7 +158,7 @@ def check_origin(headers: Headers, allowed: Container[str]) -> None:
 
 
 def same_host(origin: str, host: str) -> bool:
-    """Whether `origin` ("scheme://host[:port]") is that of pages that `host` ("host[:port]") serves."""
+    """Whether `host` ("host[:port]") serves the pages of `origin` ("scheme://host[:port]")."""
     try:
         page = urlsplit(origin)
         here = urlsplit(f"//{host}")
@@ -214,16 +170,12 @@ def same_host(origin: str, host: str) -> bool:
         return False
 
 
-def refuse(response: Response, scope: Scope, protocol: WebSocketProtocol, descriptors: Descriptors) -> None:
-    """Answers an upgrade that is not granted, and ends the connection. With the status alone where its descriptor is
-    not known."""
-    connection = descriptors.find(scope.client)
-    if connection is not None:
+def refuse(response: Response, protocol: WebSocketProtocol, tunnel: Tunnel | None) -> None:
+    """Answers an upgrade that is not granted, and ends the connection. A client that did not come through the front
+    gets the status alone."""
+    if tunnel is not None:
         lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
         lines += [f"{name}: {value}" for name, value in response.headers if name != "connection"]
         lines += [f"content-length: {len(response.body)}", "connection: close", "", ""]
-        with connection, contextlib.suppress(OSError):
-            connection.send("\r\n".join(lines).encode() + response.body, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-            # What the server below would write after it is not sent any more.
-            connection.shutdown(socket.SHUT_WR)
+        tunnel.answer("\r\n".join(lines).encode() + response.body)
     protocol.close(response.status)

@@ -1,4 +1,4 @@
-"""What `/metrics` shows beside what the engine itself counts."""
+"""Collectors of `/metrics` beside the engine's own counters."""
 
 from forebay.server.telemetry.build import BuildCollector
 from forebay.server.telemetry.disk import DiskCollector

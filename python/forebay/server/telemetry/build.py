@@ -1,4 +1,4 @@
-"""Which release is running."""
+"""The release that runs."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from prometheus_client.registry import Collector
 
 
 class DiskCollector(Collector):
-    """Free bytes as the server may use them, without what is reserved for root. Nothing when the filesystem does not
-    answer: no figure is better than a wrong one."""
+    """Free bytes that the server may use, without those reserved for root. There are no samples when the filesystem
+    does not answer: no figure is better than a wrong one."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory

@@ -1,4 +1,4 @@
-"""How far consumer groups are behind."""
+"""The lag of consumer groups."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from forebay._forebay import Engine
 
 MAX_GROUP_LABELS = 100
-"""Groups with a series of their own, by name; there may be 10,000."""
+"""The most groups with a series of their own, by name; there may be 10,000 groups."""
 
 
 class GroupCollector(Collector):
-    """The lag of each group, over all of its streams; of groups beyond the bound their sum."""
+    """The lag of each group over all of its streams. The groups beyond the bound are summed up."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

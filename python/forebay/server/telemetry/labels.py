@@ -1,4 +1,4 @@
-"""What labels of a bounded number of values have in common."""
+"""The label of what is summed up beyond a bound."""
 
 OTHERS = "(others)"
-"""Those beyond the bound, summed up. Cannot be a name of a token, a stream or a group: they have no brackets."""
+"""Tokens, streams and groups cannot have this name, since names have no brackets."""

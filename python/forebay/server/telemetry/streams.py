@@ -1,4 +1,4 @@
-"""How much each stream holds."""
+"""The size of each stream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from forebay._forebay import Engine, StreamDescription
 
 MAX_STREAM_LABELS = 100
-"""Streams with series of their own, four each: the oldest ones, so that a stream keeps its series while it lives."""
+"""The most streams with series of their own, four each. They are the oldest ones, so that a stream keeps its series."""
 
 
 def _records(stream: StreamDescription) -> int:
@@ -22,8 +22,8 @@ def _records(stream: StreamDescription) -> int:
 
 
 class StreamCollector(Collector):
-    """Gauges of each stream, and a counter of what was appended; of streams beyond the bound the sum of the gauges.
-    Their counters are left out, since their sum would fall when one of them is deleted."""
+    """Gauges of each stream, and a counter of appended records. The gauges of streams beyond the bound are summed up;
+    their counters are left out, since the sum would fall when one of the streams is deleted."""
 
     _GAUGES = (
         ("forebay_stream_records", "Records that can be read, by stream.", _records),

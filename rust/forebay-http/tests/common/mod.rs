@@ -31,6 +31,11 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
+        Self::before(echo())
+    }
+
+    /// With another server behind the front.
+    pub fn before(backend: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::new(directory.path()).unwrap();
         let options = Options { ring_bytes: 64 << 20, ..Options::default() };
@@ -47,7 +52,7 @@ impl World {
             connections: CONNECTIONS,
             memory_budget: Arc::clone(&memory_budget),
         };
-        let front = Front::start(listener, echo(), Arc::clone(&engine), principals, limits).unwrap();
+        let front = Front::start(listener, backend, Arc::clone(&engine), principals, limits).unwrap();
         Self { front, engine, memory_budget, address, _directory: directory }
     }
 

@@ -154,7 +154,7 @@ def test_a_probe_that_cannot_be_written_is_critical_and_better_is_held_back(serv
     assert "a probe file cannot be written to the data directory: Is a directory" in storage["message"]
     (running.data_dir / PROBE_FILE).rmdir()
     began = time.monotonic()
-    wait_for("a better probe", lambda: "better only just" in check(ask(running)[1], "log_storage")["message"])
+    wait_for("a better probe", lambda: "recovering: stays" in check(ask(running)[1], "log_storage")["message"])
     becomes(running, "healthy")
     assert time.monotonic() - began > 1
 

@@ -1,5 +1,5 @@
-"""`POST /v1/analytics/track` and `…/track/batch`: events of visits onto the stream `analytics`. Rust alone reads the
-bodies, and writes the answers."""
+"""`POST /v1/analytics/track` and `…/track/batch`: analytics events onto the stream `analytics`. The engine
+reads the bodies and writes the answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.time_pattern import TIME
 
 MAX_EVENTS = INGEST_ROUTES["track-batch"].max_events
-"""The largest batch."""
+"""The most events of a batch."""
 
 _BITS = 63
 Whole = Annotated[int, msgspec.Meta(ge=-(1 << _BITS), le=(1 << _BITS) - 1)]
@@ -27,23 +27,23 @@ EventTime = Annotated[
     ),
 ]
 Millis = Annotated[int, msgspec.Meta(ge=FIRST_MS, le=LAST_MS, description="Milliseconds since 1970 UTC.")]
-"""An event's own time is either."""
+"""An event's own time is an `EventTime` or this."""
 
 
 class TrackedEvent(msgspec.Struct):
-    """What happened."""
+    """The event that is tracked."""
 
     type: Annotated[str, msgspec.Meta(min_length=1, examples=["page_view"])]
 
 
 class User(msgspec.Struct):
-    """Who. Events of one `id` keep their order."""
+    """User the event belongs to. Events of one `id` keep their order."""
 
     id: Annotated[KeyText | None, msgspec.Meta(examples=["user-123"])] = None
 
 
 class Device(msgspec.Struct):
-    """With what."""
+    """Device the event came from."""
 
     user_agent: Annotated[str | None, msgspec.Meta(examples=["Mozilla/5.0"])] = None
     screen_width: Annotated[Whole | None, msgspec.Meta(examples=[1920])] = None
@@ -51,20 +51,20 @@ class Device(msgspec.Struct):
 
 
 class Context(msgspec.Struct):
-    """Where. Events without a user's id keep their order by `session_id`."""
+    """Page and session of the event. Events without a user's id keep their order by `session_id`."""
 
     url: Annotated[str | None, msgspec.Meta(examples=["https://example.com"])] = None
     session_id: Annotated[KeyText | None, msgspec.Meta(examples=["sess-abc"])] = None
 
 
 class PerformanceMetrics(msgspec.Struct):
-    """How fast."""
+    """Performance measurements of the page."""
 
     load_time: Annotated[float | None, msgspec.Meta(examples=[250])] = None
 
 
 class AnalyticsEvent(msgspec.Struct):
-    """One event. Further fields are kept as they are, in each of the objects too."""
+    """One analytics event. Unknown fields are kept as they are, also inside the objects."""
 
     event: TrackedEvent
     user: User | None = None

@@ -22,7 +22,7 @@ Time = Annotated[
 
 
 class LogEvent(msgspec.Struct):
-    """One log event. Further fields are kept as they are."""
+    """One log event. Unknown fields are kept as they are."""
 
     project_id: Annotated[str, msgspec.Meta(min_length=1, max_length=1024, description="At most 1024 bytes of UTF-8.")]
     timestamp: Time
@@ -33,24 +33,24 @@ class LogEvent(msgspec.Struct):
 
 
 class LogBatch(msgspec.Struct):
-    """A whole batch is stored or none of it. For the description: Rust alone reads it."""
+    """A batch of log events. Either all of them are stored or none."""
 
     events: Annotated[list[LogEvent], msgspec.Meta(min_length=1)]
 
 
 MAX_NAMED = 1000
-"""Quarantined events that are named in the answer; the engine holds it."""
+"""The most quarantined events that an answer names; the engine enforces it."""
 
 
 class QuarantinedEvent(msgspec.Struct):
-    """An event that was put on the stream of rejected ones."""
+    """An event that was stored on the stream of rejected events."""
 
-    index: Annotated[int, msgspec.Meta(ge=0, description="Its place in the body, from 0.")]
+    index: Annotated[int, msgspec.Meta(ge=0, description="Index of the event in the body, from 0.")]
     error: Annotated[
         str,
         msgspec.Meta(
             min_length=1,
-            description="What the body would be refused with without the quarantine.",
+            description="The error that the body would be refused with, without the quarantine.",
             examples=["events[3].timestamp: the month must be 01 to 12"],
         ),
     ]

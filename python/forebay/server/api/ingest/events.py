@@ -1,5 +1,5 @@
-"""`POST /api/events` and `POST /api/events/batch`: events onto the stream `events`. Rust alone reads the bodies, and
-writes the answers."""
+"""`POST /api/events` and `POST /api/events/batch`: events onto the stream `events`. The engine reads the
+bodies and writes the answers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from forebay.server.http.ingest import DURABLE, INGEST_ROUTES, IngestSpec
 from forebay.server.http.response_spec import ResponseSpec
 
 MAX_EVENTS = INGEST_ROUTES["event-batch"].max_events
-"""The largest batch."""
+"""The most events of a batch."""
 
 FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
-"""The years 1 to 9999; the engine checks it."""
+"""The first and the last millisecond of the years 1 to 9999; the engine enforces them."""
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Millis = Annotated[
@@ -25,7 +25,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_EVENTS)]
 
 
 class Event(msgspec.Struct):
-    """One event. Further fields are kept as they are; `id` and `timestamp` are filled in where they are missing."""
+    """One event. Unknown fields are kept as they are; a missing `id` or `timestamp` is filled in."""
 
     type: Annotated[Text, msgspec.Meta(examples=["user_action", "page_view", "purchase"])]
     source: Annotated[
@@ -70,12 +70,12 @@ class Taken(msgspec.Struct, rename="camel"):
 class EventProblem(msgspec.Struct):
     """An event that was not stored."""
 
-    index: Annotated[int, msgspec.Meta(ge=0, lt=MAX_EVENTS, description="Its place in the batch, from 0.")]
+    index: Annotated[int, msgspec.Meta(ge=0, lt=MAX_EVENTS, description="Index of the event in the batch, from 0.")]
     error: Text
 
 
 class TakenBatch(msgspec.Struct, rename="camel"):
-    """What became of a batch. `success` says whether all of it is stored."""
+    """The outcome of a batch. `success` says whether all of its events are stored."""
 
     success: bool
     processed: Count
@@ -93,12 +93,12 @@ class RefusedBatch(TakenBatch, rename="camel", kw_only=True):
 _UNLIMITED = "and events have none"
 
 SPECS = {
-    "event": IngestSpec(Event, {200: ResponseSpec(Taken, "It is stored.", DURABLE)}, _UNLIMITED),
+    "event": IngestSpec(Event, {200: ResponseSpec(Taken, "The event is stored.", DURABLE)}, _UNLIMITED),
     "event-batch": IngestSpec(
         Annotated[list[Any], at_least_one("Event", MAX_EVENTS)],
         {
             200: ResponseSpec(TakenBatch, "At least one event is stored.", DURABLE),
-            400: ResponseSpec(RefusedBatch, "No event is."),
+            400: ResponseSpec(RefusedBatch, "No event is stored."),
         },
         _UNLIMITED,
     ),

@@ -17,8 +17,8 @@ from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
     from forebay._forebay import IngestRoute
-    from forebay.server.app import App
     from forebay.server.http.request import Request
+    from forebay.server.services import Services
 
 SPECS: Mapping[str, IngestSpec] = {**drain.SPECS, **events.SPECS, **analytics.SPECS, **publish.SPECS}
 """By the names of the rows."""
@@ -26,9 +26,9 @@ SPECS: Mapping[str, IngestSpec] = {**drain.SPECS, **events.SPECS, **analytics.SP
 STORED_WHOLE = IngestSpec(Any, {202: ResponseSpec(drain.Accepted, "Every event of the body is stored.", DURABLE)})
 
 
-def routes(app: App) -> list[Route]:
-    ingest = Ingest(app.engine, app.settings)
-    return [_route(row, ingest, app.settings.max_body_bytes) for row in INGEST_ROUTES.values()]
+def routes(services: Services) -> list[Route]:
+    ingest = Ingest(services.engine, services.settings)
+    return [_route(row, ingest, services.settings.max_body_bytes) for row in INGEST_ROUTES.values()]
 
 
 def _route(row: IngestRoute, ingest: Ingest, max_body_bytes: int) -> Route:

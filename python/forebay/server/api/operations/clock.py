@@ -1,4 +1,4 @@
-"""An operator's word that the wall clock is right."""
+"""`POST /api/clock/release`: an operator confirms the wall clock."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
-    from forebay.server.app import App
     from forebay.server.http.request import Request
+    from forebay.server.services import Services
 
 NO_RELEASE = "so it does not release the clock"
 
 
 class Released(msgspec.Struct):
-    """The clock is believed; `released` says whether it was in doubt."""
+    """The clock is trusted again; `released` says whether it was in doubt."""
 
     success: Literal[True]
     released: bool
 
 
-def routes(app: App) -> list[Route]:
+def routes(services: Services) -> list[Route]:
     async def release(request: Request) -> Response:
         request.principal.check_all_projects(NO_RELEASE)
-        return json_response(200, Released(True, await app.blocking(app.engine.release_clock)))
+        return json_response(200, Released(True, await services.blocking(services.engine.release_clock)))
 
     return [
         Route(
@@ -35,7 +35,7 @@ def routes(app: App) -> list[Route]:
             "/api/clock/release",
             release,
             Role.OPS,
-            summary="Says that the wall clock is right, after a restart of the machine that took long by it.",
+            summary="Confirms the wall clock, after a restart of the machine that took long by that clock.",
             responses={200: ResponseSpec(Released, "Retention counts the time that the machine was off.")},
         ),
     ]

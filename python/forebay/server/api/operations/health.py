@@ -12,8 +12,8 @@ from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
-    from forebay.server.app import App
     from forebay.server.http.request import Request
+    from forebay.server.services import Services
 
 
 class Alive(msgspec.Struct):
@@ -23,14 +23,15 @@ class Alive(msgspec.Struct):
 
 
 class Ready(msgspec.Struct):
-    """Writes are taken, and acknowledged at `durability`."""
+    """The server takes writes, and acknowledges them at `durability`."""
 
     status: Literal["ready"]
     durability: Durability
 
 
 class Unready(msgspec.Struct):
-    """Writes are refused, and why; `mode` is the log's, and not there when the server is shutting down."""
+    """The server refuses writes for this `reason`. `mode` is the log's, and missing when the server is shutting
+    down."""
 
     status: Literal["unavailable"]
     mode: Literal["full", "stalled", "read_only", "poisoned", "closed"] | msgspec.UnsetType
@@ -40,21 +41,21 @@ class Unready(msgspec.Struct):
 _OK = json_response(200, Alive("ok"))
 
 
-def routes(app: App) -> list[Route]:
+def routes(services: Services) -> list[Route]:
     async def alive(_request: Request) -> Response:
         return _OK
 
     async def ready(_request: Request) -> Response:
-        if app.stopping.is_set():
+        if services.stopping.is_set():
             return json_response(503, Unready("unavailable", msgspec.UNSET, "the server is shutting down"))
-        status = app.engine.status()
+        status = services.engine.status()
         # A full disk is not ready: writes are refused until there is room again.
         if status["mode"] == "running":
-            return json_response(200, Ready("ready", app.settings.durability))
+            return json_response(200, Ready("ready", services.settings.durability))
         return json_response(503, msgspec.convert({"status": "unavailable", **status}, Unready))
 
-    health = "Whether the process serves."
-    live = {200: ResponseSpec(Alive, "It does.")}
+    health = "Liveness: whether the process serves."
+    live = {200: ResponseSpec(Alive, "The process serves.")}
     return [
         Route("GET", "/health", alive, Role.NONE, summary=health, responses=live),
         Route("GET", "/v1/healthz", alive, Role.NONE, summary=health, responses=live),
@@ -63,7 +64,10 @@ def routes(app: App) -> list[Route]:
             "/readyz",
             ready,
             Role.NONE,
-            summary="Whether writes are taken.",
-            responses={200: ResponseSpec(Ready, "They are."), 503: ResponseSpec(Unready, "They are not.")},
+            summary="Readiness: whether the server takes writes.",
+            responses={
+                200: ResponseSpec(Ready, "The server takes writes."),
+                503: ResponseSpec(Unready, "The server refuses writes."),
+            },
         ),
     ]

@@ -1,4 +1,4 @@
-"""`/api/metrics` and what belongs to it."""
+"""`/api/metrics`, its history, and the reset of both."""
 
 from __future__ import annotations
 
@@ -14,38 +14,42 @@ from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
-    from forebay.server.app import App
     from forebay.server.http.request import Request
+    from forebay.server.services import Services
 
 
 MAX_HOURS = 168
-"""A week, which is how long points are kept."""
+"""A week: the engine keeps points that long."""
 
 HOURS = whole(
-    "hours", 1, 1, MAX_HOURS, "How far back. Up to 24 there is a point every 10 seconds, beyond every minute."
+    "hours",
+    1,
+    1,
+    MAX_HOURS,
+    "How many hours back. Up to 24 hours there is a point every 10 seconds, beyond that every minute.",
 )
 
 
 class Reset(msgspec.Struct):
-    """Totals, rates, latencies and the history begin anew; a load test was stopped."""
+    """Totals, rates, latencies and the history start over; a running load test was stopped."""
 
     success: Literal[True]
     message: Literal["System metrics and state reset"]
 
 
-def routes(app: App) -> list[Route]:
+def routes(services: Services) -> list[Route]:
     async def current(_request: Request) -> Response:
-        return Response(200, app.live.encoded())
+        return Response(200, services.live.encoded())
 
     async def history(request: Request) -> Response:
-        # Up to 10,080 points and 4 MB: read and encoded by the engine, away from the event loop.
-        return Response(200, await app.blocking(app.engine.history, request.value(HOURS)))
+        # The engine reads and encodes up to 10,080 points (4 MB), so this must not run on the event loop.
+        return Response(200, await services.blocking(services.engine.history, request.value(HOURS)))
 
     async def reset(request: Request) -> Response:
         request.principal.check_all_projects("so it resets nothing")
-        await app.blocking(app.load_test.stop)
-        await app.blocking(app.engine.reset_live)
-        app.live.forget()
+        await services.blocking(services.load_test.stop)
+        await services.blocking(services.engine.reset_live)
+        services.live.forget()
         return json_response(200, Reset(True, "System metrics and state reset"))
 
     return [
@@ -54,8 +58,8 @@ def routes(app: App) -> list[Route]:
             "/api/metrics",
             current,
             Role.READ,
-            summary="What comes in by the events API, how fast, and what it takes.",
-            responses={200: ResponseSpec(Metrics, "The figures, at most 50 ms old.")},
+            summary="Throughput, latency and errors of the events API, and the resources that it uses.",
+            responses={200: ResponseSpec(Metrics, "Metrics, at most 50 ms old.")},
         ),
         Route(
             "GET",
@@ -63,7 +67,7 @@ def routes(app: App) -> list[Route]:
             history,
             Role.READ,
             parameters=Parameters(HOURS),
-            summary="What /api/metrics showed, over restarts.",
+            summary="Past values of /api/metrics, also from before restarts.",
             responses={200: ResponseSpec(History)},
         ),
         Route(
@@ -71,7 +75,7 @@ def routes(app: App) -> list[Route]:
             "/api/reset",
             reset,
             Role.OPS,
-            summary="Begins the figures of /api/metrics and their history anew. What is stored is not touched.",
+            summary="Resets the metrics of /api/metrics and their history. Stored events are not touched.",
             responses={200: ResponseSpec(Reset)},
             errors=(errors.StorageUnavailable,),
         ),

@@ -1,5 +1,6 @@
-"""`GET /metrics`: the engine's own counters and the process, in Prometheus' text format 0.0.4, or OpenMetrics 1.0
-for who asks for that. Names follow https://prometheus.io/docs/practices/naming/; no label has values without bound."""
+"""`GET /metrics`: counters of the engine and the process, in Prometheus' text format 0.0.4, or in OpenMetrics 1.0 for
+clients that ask for it. Names follow https://prometheus.io/docs/practices/naming/; no label has values without
+bound."""
 
 from __future__ import annotations
 
@@ -19,19 +20,19 @@ from forebay.server.telemetry import OTHERS, BuildCollector, DiskCollector, Grou
 
 if TYPE_CHECKING:
     from forebay._forebay import Engine
-    from forebay.server.app import App
     from forebay.server.http.auth import Authenticator
     from forebay.server.http.request import Request
+    from forebay.server.services import Services
 
 _TEXT = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
 _OPENMETRICS = ("content-type", openmetrics.CONTENT_TYPE_LATEST)
 
 MAX_TOKEN_LABELS = 1000
-"""Tokens with series of their own, three each; the rest is summed up. Idle ones have none."""
+"""The most tokens with series of their own, three each; the others are summed up. Unused tokens have no series."""
 
 
 class EngineCollector(Collector):
-    """Reads the engine's counters when scraped; nothing is counted in Python."""
+    """Reads the engine's counters on each scrape; Python counts nothing itself."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -57,22 +58,22 @@ class EngineCollector(Collector):
 
 
 class RequestCollector(Collector):
-    """The bounds on the HTTP side."""
+    """Connections and request bodies under way, with their limits."""
 
-    def __init__(self, app: App) -> None:
-        self._app = app
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def collect(self) -> Iterator[Metric]:
-        allowance = self._app.allowance
+        allowance = self._services.allowance
         yield GaugeMetricFamily("forebay_http_body_bytes", "Bytes of request bodies under way.", allowance.used)
         yield GaugeMetricFamily(
             "forebay_http_body_limit_bytes", "The most bytes of request bodies that may be under way.", allowance.limit
         )
-        limit = self._app.settings.max_connections
+        limit = self._services.settings.max_connections
         yield GaugeMetricFamily("forebay_http_max_connections", "The most connections that are served at once.", limit)
-        if self._app.front is None:
+        if self._services.front is None:
             return
-        direct, tunnels, requests = self._app.front.stats()
+        direct, tunnels, requests = self._services.front.stats()
         yield GaugeMetricFamily("forebay_http_ingest_requests", "Ingest requests under way in the front.", requests)
         connections = GaugeMetricFamily(
             "forebay_http_connections", "Open connections, by what serves them.", labels=["served_by"]
@@ -80,11 +81,11 @@ class RequestCollector(Collector):
         connections.add_metric(["front"], direct)
         connections.add_metric(["python"], tunnels)
         yield connections
-        yield GaugeMetricFamily("forebay_http_websockets", "WebSockets that are open.", len(self._app.websockets))
+        yield GaugeMetricFamily("forebay_http_websockets", "WebSockets that are open.", len(self._services.websockets))
 
 
 class TokenCollector(Collector):
-    """What each token was let in with, and how often it was refused for a quota."""
+    """Events and bytes accepted per token, and refusals for its quota."""
 
     _ROWS = (
         ("forebay_token_events", "Events that were let in, by token."),
@@ -110,24 +111,24 @@ class TokenCollector(Collector):
             yield family
 
 
-def routes(app: App) -> list[Route]:
+def routes(services: Services) -> list[Route]:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     registry.register(BuildCollector())
-    registry.register(DiskCollector(app.settings.data_dir))
-    registry.register(EngineCollector(app.engine))
-    registry.register(StreamCollector(app.engine))
-    registry.register(GroupCollector(app.engine))
-    registry.register(RequestCollector(app))
-    registry.register(TokenCollector(app.authenticator))
+    registry.register(DiskCollector(services.settings.data_dir))
+    registry.register(EngineCollector(services.engine))
+    registry.register(StreamCollector(services.engine))
+    registry.register(GroupCollector(services.engine))
+    registry.register(RequestCollector(services))
+    registry.register(TokenCollector(services.authenticator))
 
     async def scrape(request: Request) -> Response:
-        # Prometheus names the format that it likes best first, and takes the other one as well.
+        # Prometheus accepts both formats, and lists the one that it prefers first.
         if "application/openmetrics-text" in (request.scope.headers.get("accept") or ""):
-            return Response(200, await app.blocking(openmetrics.generate_latest, registry), [_OPENMETRICS])
-        return Response(200, await app.blocking(generate_latest, registry), [_TEXT])
+            return Response(200, await services.blocking(openmetrics.generate_latest, registry), [_OPENMETRICS])
+        return Response(200, await services.blocking(generate_latest, registry), [_TEXT])
 
     return [
         Route(

@@ -10,13 +10,13 @@ from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
-    from forebay.server.app import App
     from forebay.server.http.request import Request
+    from forebay.server.services import Services
 
 
-def routes(app: App) -> list[Route]:
+def routes(services: Services) -> list[Route]:
     async def health(_request: Request) -> Response:
-        report = await app.health.check()
+        report = await services.health.check()
         return json_response(503 if report.status == "unhealthy" else 200, report)
 
     return [
@@ -25,7 +25,7 @@ def routes(app: App) -> list[Route]:
             "/api/health",
             health,
             Role.READ,
-            summary="How the server is, check by check, each probed within the last second.",
+            summary="Health of the server, check by check, each probed within the last second.",
             responses={
                 200: ResponseSpec(HealthReport, "Healthy or degraded."),
                 503: ResponseSpec(HealthReport, "Unhealthy: a check is critical."),

@@ -13,22 +13,22 @@ from forebay.server.http.router import Role, Route
 from forebay.server.http.tickets import TICKET_SECONDS
 
 if TYPE_CHECKING:
-    from forebay.server.app import App
     from forebay.server.http.request import Request
+    from forebay.server.services import Services
 
 
 class MadeTicket(msgspec.Struct, rename="camel"):
-    """Good for one request, as `?ticket=`, if it comes within so many seconds; one that opens a tail also for its own
-    reconnects."""
+    """A ticket for one request, sent as `?ticket=` within `expiresInSeconds`. One that opens a tail is also valid for
+    the tail's reconnects."""
 
     ticket: str
     expires_in_seconds: int
 
 
-def routes(app: App) -> list[Route]:
+def routes(services: Services) -> list[Route]:
     async def make(request: Request) -> Response:
-        made = MadeTicket(app.tickets.make(request.principal), TICKET_SECONDS)
-        # A second reader of a cached one would find it used, or use it first.
+        made = MadeTicket(services.tickets.make(request.principal), TICKET_SECONDS)
+        # A second reader of a cached ticket would find it used, or use it first.
         return Response(200, msgspec.json.encode(made), [JSON, ("cache-control", "no-store")])
 
     return [

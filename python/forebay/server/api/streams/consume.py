@@ -19,20 +19,20 @@ from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
     from forebay._forebay import Consumed
-    from forebay.server.app import App
     from forebay.server.http.request import Request
+    from forebay.server.services import Services
 
 MAX_LIMIT = 10_000
-"""Records of one answer, which is held whole in memory."""
+"""The most records of one answer, which is held in memory as a whole."""
 
 MAX_ANSWER_BYTES = 8 << 20
-"""What the engine gives at most in one answer (`MAX_ANSWER_BYTES` there), but for a first record that is larger."""
+"""The largest answer of the engine (its `MAX_ANSWER_BYTES`), unless a single record is larger."""
 
 MAX_TIMEOUT_MS = 30_000
-"""How long a poll may wait: less than what proxies between commonly allow."""
+"""The longest wait of a poll: less than proxies commonly allow."""
 
 NO_GROUPS = "which consumer groups know nothing of"
-"""Groups belong to no project, and neither do their positions."""
+"""The reason why tokens that are limited to projects cannot use groups: groups belong to no project."""
 
 GROUP_NAME = rf"(?!\.\.?$){NAME_CHARACTER}+"
 VISIBLE = "[!-~]+"
@@ -50,7 +50,7 @@ OFFSET = whole(
 )
 LIMIT = whole("limit", 100, 1, MAX_LIMIT, "The most events of one answer. An answer also ends at 8 MiB.")
 TIMEOUT = whole("timeout", 1000, 0, MAX_TIMEOUT_MS, "Milliseconds to wait when there is no event.")
-PARTITION = whole("partition", None, 0, MAX_PARTITION, "Only this partition; all that are the reader's without it.")
+PARTITION = whole("partition", None, 0, MAX_PARTITION, "Only this partition; by default all partitions of the reader.")
 MEMBER = text(
     "memberId",
     None,
@@ -59,10 +59,10 @@ MEMBER = text(
     high=128,
     pattern=VISIBLE,
 )
-AUTO_COMMIT = flag("autoCommit", False, "Commits what is returned before it is returned. Never moves back.")
-ON_RESET = choice(
-    "onReset", "error", ("error", "earliest", "latest"), "What to do when the position is not there any more."
+AUTO_COMMIT = flag(
+    "autoCommit", False, "Commits the returned events before it returns them. The committed offset never moves back."
 )
+ON_RESET = choice("onReset", "error", ("error", "earliest", "latest"), "What to do when the position has been deleted.")
 FILTER = text(
     "filter",
     None,
@@ -87,7 +87,7 @@ class ConsumedEvent(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class LostRecords(msgspec.Struct, rename={"start": "from"}):
-    """Damaged records that were left out: the first offset, and the one after the last."""
+    """Damaged records that were left out: the offset of the first, and the offset after the last."""
 
     partition: Count
     start: Count
@@ -95,10 +95,10 @@ class LostRecords(msgspec.Struct, rename={"start": "from"}):
 
 
 class ConsumedPositions(msgspec.Struct, rename="camel", omit_defaults=True):
-    """Where to go on. `nextOffset` is that of the last event's partition; `nextOffsets` and `lags` have every partition
-    that is the reader's. A lag is what stands behind the next offset. `recordsLost` counts damaged records that were
-    left out before the next offsets, `gaps` names them. `unreadable` has the partitions of which the next record cannot
-    be read now, and why: their next offsets stay before it."""
+    """The next positions to read. `nextOffset` belongs to the partition of the last event; `nextOffsets` and `lags`
+    have every partition of the reader. A lag is the number of records from the next offset on. `recordsLost` counts
+    damaged records that were left out before the next offsets, and `gaps` names them. `unreadable` has the partitions
+    whose next record cannot be read now, with the reason; their next offsets stay before that record."""
 
     consumer_group: str
     lag: Count
@@ -118,7 +118,7 @@ class ConsumedEvents(msgspec.Struct):
 
 
 class Call(NamedTuple):
-    """One call's parameters, as the engine takes them."""
+    """The parameters of one call, as the engine takes them."""
 
     group: str
     member: str | None
@@ -131,12 +131,12 @@ class Call(NamedTuple):
     seconds: float
 
 
-def routes(app: App) -> list[Route]:
+def routes(services: Services) -> list[Route]:
     async def events(request: Request) -> Response:
         request.principal.check_all_projects(NO_GROUPS)
         expression = request.value(FILTER)
-        chosen = None if expression is None else await app.blocking(Filter, expression)
-        return await _poll(app, request, _call(request, chosen))
+        chosen = None if expression is None else await services.blocking(Filter, expression)
+        return await _poll(services, request, _call(request, chosen))
 
     return [
         Route(
@@ -145,8 +145,8 @@ def routes(app: App) -> list[Route]:
             events,
             Role.READ,
             parameters=Parameters(GROUP, OFFSET, LIMIT, TIMEOUT, PARTITION, MEMBER, AUTO_COMMIT, ON_RESET, FILTER),
-            summary="What comes next for a consumer group; waits when there is nothing.",
-            responses={200: ResponseSpec(ConsumedEvents, "The events; none when nothing came in time.")},
+            summary="The next events for a consumer group; waits when there are none.",
+            responses={200: ResponseSpec(ConsumedEvents, "The events; none if nothing came in time.")},
             errors=(
                 errors.StreamNotFound,
                 errors.InvalidOffset,
@@ -158,14 +158,14 @@ def routes(app: App) -> list[Route]:
     ]
 
 
-async def _poll(app: App, request: Request, call: Call) -> Response:
-    """Waits for what the call asks for, as long as its client is there and its token is good."""
+async def _poll(services: Services, request: Request, call: Call) -> Response:
+    """Waits for events as long as the client is there and its token is valid."""
     revoked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    with app.sessions.held(request.principal, revoked.cancel):
-        return await _wait(app, request, call, revoked)
+    with services.sessions.held(request.principal, revoked.cancel):
+        return await _wait(services, request, call, revoked)
 
 
-async def _wait(app: App, request: Request, call: Call, revoked: asyncio.Future[None]) -> Response:
+async def _wait(services: Services, request: Request, call: Call, revoked: asyncio.Future[None]) -> Response:
     loop, stream = asyncio.get_running_loop(), request.bound["name"]
     deadline = loop.time() + call.seconds
     resume: list[tuple[int, int]] = []
@@ -173,27 +173,27 @@ async def _wait(app: App, request: Request, call: Call, revoked: asyncio.Future[
     gone: asyncio.Future[None] | None = None
     try:
         while True:
-            app.sessions.check(request.principal, Role.READ)
-            room = await app.deliveries.room(request.principal.digest, MAX_ANSWER_BYTES)
+            services.sessions.check(request.principal, Role.READ)
+            room = await services.deliveries.room(request.principal.digest, MAX_ANSWER_BYTES)
             try:
-                consumed = await _consume(app, stream, call, resume, gaps, max(0.0, deadline - loop.time()))
+                consumed = await _consume(services, stream, call, resume, gaps, max(0.0, deadline - loop.time()))
             except BaseException:
                 room.release()
                 raise
             room.shrink(len(consumed.body))
             if consumed.rebalanced:
-                app.polls.rebalanced(call.group, stream)
+                services.polls.rebalanced(call.group, stream)
             left = deadline - loop.time()
-            if consumed.count or left <= 0 or app.stopping.is_set():
+            if consumed.count or left <= 0 or services.stopping.is_set():
                 return Response(200, consumed.body, room=room)
             room.release()
             gone = gone or asyncio.ensure_future(request.protocol.client_disconnect())
             resume, gaps = consumed.positions, consumed.gaps
             until = left if consumed.recheck_ms is None else min(left, consumed.recheck_ms / 1000)
             group = call.group if call.member is not None else None
-            await app.polls.wait(stream, resume, until, group=group, ends=(gone, revoked))
+            await services.polls.wait(stream, resume, until, group=group, ends=(gone, revoked))
             if gone.done():
-                # Nobody reads the answer: what it held must not be committed as read.
+                # Nobody reads the answer, so its events must not be committed as read.
                 return Response(200, consumed.body)
     finally:
         if gone is not None:
@@ -201,16 +201,16 @@ async def _wait(app: App, request: Request, call: Call, revoked: asyncio.Future[
 
 
 async def _consume(
-    app: App,
+    services: Services,
     stream: str,
     call: Call,
     resume: list[tuple[int, int]],
     gaps: list[tuple[int, int, int]],
     seconds: float,
 ) -> Consumed:
-    return await app.blocking(
+    return await services.blocking(
         partial(
-            app.engine.consume,
+            services.engine.consume,
             call.group,
             stream,
             member=call.member,

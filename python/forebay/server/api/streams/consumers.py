@@ -1,4 +1,4 @@
-"""Consumer groups: what they are, committing their offsets, and deleting them."""
+"""Consumer groups: shows them, commits their offsets, deletes them."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
     from forebay._forebay import GroupDescription
-    from forebay.server.app import App
     from forebay.server.http.request import Request
+    from forebay.server.services import Services
 
 MAX_OFFSETS = 1024
-"""Bounds one commit; the engine enforces it."""
+"""The most offsets of one commit; the engine enforces it."""
 
 MAX_COMMIT_BYTES = 512 << 10
-"""A commit of as many offsets as the engine takes in one, with the longest names."""
+"""The longest body: a commit of `MAX_OFFSETS` offsets with the longest names."""
 
 COMMIT_SECONDS = 30.0
-"""The engine answers every commit; this ends the wait when the disk does not."""
+"""Ends the wait for a disk that hangs."""
 
 
 class CommittedOffset(msgspec.Struct, forbid_unknown_fields=True):
     """The next offset to read of one partition."""
 
     stream: str
-    # In the schema alone: what is out of range has errors of its own.
+    # The bounds are in the schema only, since values out of range have errors of their own.
     partition: Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 0, "maximum": MAX_PARTITION})]
     offset: Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 0, "maximum": MAX_OFFSET})]
 
 
 class CommitRequest(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """Offsets to commit, all or none. `memberId` is needed while members hold the group, and holds the
+    """Offsets to commit, all or none. While the group has members, `memberId` is required and has to hold the
     partitions; `force` lets offsets move back."""
 
     offsets: Annotated[list[CommittedOffset], msgspec.Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_OFFSETS})]
@@ -50,14 +50,14 @@ class CommitRequest(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class CommitAnswer(msgspec.Struct, rename="camel"):
-    """What is durable now."""
+    """The offsets that are durable now."""
 
     status: str
     committed_offsets: list[CommittedOffset]
 
 
 class GroupMember(msgspec.Struct, rename="camel"):
-    """A member's lease on one stream, and how many milliseconds of it are left."""
+    """A member's lease on partitions of one stream, and how many milliseconds of it are left."""
 
     member_id: str
     stream: str
@@ -66,8 +66,8 @@ class GroupMember(msgspec.Struct, rename="camel"):
 
 
 class GroupOffset(msgspec.Struct, rename="camel"):
-    """The next offset to read, committed or where the group began to read, and how far it lags behind the end of its
-    partition."""
+    """The next offset of one partition: the committed one, or the one where the group began to read. `lag` is its
+    distance from the end of the partition."""
 
     stream: str
     partition: int
@@ -89,7 +89,7 @@ class ConsumerGroup(msgspec.Struct, rename="camel"):
 
 
 class ConsumerGroupRow(msgspec.Struct, rename="camel"):
-    """A group in short: how many members, and which streams it reads."""
+    """A group with the number of its members and the streams that it reads."""
 
     consumer_group: str
     created_at: str
@@ -106,7 +106,7 @@ class ConsumerGroupList(msgspec.Struct):
 
 
 class DeletedGroup(msgspec.Struct, rename="camel"):
-    """A group that is gone, with its offsets."""
+    """The group and its offsets are deleted."""
 
     status: str
     consumer_group: str
@@ -114,7 +114,7 @@ class DeletedGroup(msgspec.Struct, rename="camel"):
 
 
 class LeftGroup(msgspec.Struct, rename="camel"):
-    """A member that gave its leases back."""
+    """The member gave its leases back."""
 
     status: str
     consumer_group: str
@@ -171,19 +171,24 @@ def _offsets(body: bytes) -> tuple[CommitRequest, list[tuple[str, int, int]]]:
     return request, rows
 
 
-def routes(app: App) -> list[Route]:
-    return [*_commit_routes(app), *_group_routes(app)]
+def routes(services: Services) -> list[Route]:
+    return [*_commit_routes(services), *_group_routes(services)]
 
 
-def _commit_routes(app: App) -> list[Route]:
+def _commit_routes(services: Services) -> list[Route]:
     async def commit(request: Request) -> Response:
         request.principal.check_all_projects(NO_GROUPS)
         wanted, offsets = _offsets(await request.body())
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
-                await app.blocking(
-                    app.engine.commit_offsets, request.bound["group"], offsets, wanted.member_id, wanted.force, done
+                await services.blocking(
+                    services.engine.commit_offsets,
+                    request.bound["group"],
+                    offsets,
+                    wanted.member_id,
+                    wanted.force,
+                    done,
                 )
                 await done
         except TimeoutError:
@@ -195,8 +200,8 @@ def _commit_routes(app: App) -> list[Route]:
     async def leave(request: Request) -> Response:
         request.principal.check_all_projects(NO_GROUPS)
         group, member = request.bound["group"], request.bound["memberId"]
-        await app.blocking(app.engine.leave_group, group, member)
-        app.polls.rebalanced(group)
+        await services.blocking(services.engine.leave_group, group, member)
+        services.polls.rebalanced(group)
         return json_response(200, LeftGroup("left", group, member))
 
     return [
@@ -208,7 +213,7 @@ def _commit_routes(app: App) -> list[Route]:
             body_limit=MAX_COMMIT_BYTES,
             summary="Commits offsets of a group, all or none.",
             shape=CommitRequest,
-            responses={200: ResponseSpec(CommitAnswer, "They are durable.")},
+            responses={200: ResponseSpec(CommitAnswer, "The offsets are durable.")},
             errors=(
                 errors.ConsumerGroupNotFound,
                 errors.StreamNotFound,
@@ -228,21 +233,21 @@ def _commit_routes(app: App) -> list[Route]:
     ]
 
 
-def _group_routes(app: App) -> list[Route]:
+def _group_routes(services: Services) -> list[Route]:
     async def listing(request: Request) -> Response:
         request.principal.check_all_projects(NO_GROUPS)
-        groups = await app.blocking(app.engine.groups)
+        groups = await services.blocking(services.engine.groups)
         return json_response(200, ConsumerGroupList([_row(group) for group in groups]))
 
     async def one(request: Request) -> Response:
         request.principal.check_all_projects(NO_GROUPS)
-        return json_response(200, describe(await app.blocking(app.engine.group, request.bound["group"])))
+        return json_response(200, describe(await services.blocking(services.engine.group, request.bound["group"])))
 
     async def delete(request: Request) -> Response:
         request.principal.check_all_projects(NO_GROUPS)
         group = request.bound["group"]
-        await app.blocking(app.engine.delete_group, group)
-        app.polls.rebalanced(group)
+        await services.blocking(services.engine.delete_group, group)
+        services.polls.rebalanced(group)
         deleted = rfc3339(time.time_ns() // 1000)
         return json_response(200, DeletedGroup("deleted", group, deleted))
 

@@ -17,13 +17,13 @@ from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
 if TYPE_CHECKING:
-    from forebay.server.app import App
     from forebay.server.http.request import Request
+    from forebay.server.services import Services
 
 MAX_RETENTION_MS = 100 * 365 * 24 * 3600 * 1000
 MAX_RETENTION_BYTES = 1 << 50
 MAX_REPLICAS = 32_767
-"""As Apache Kafka has it; the embedded log keeps one whatever is asked for."""
+"""The largest replication factor, as in Apache Kafka. The embedded log keeps one replica in any case."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -50,7 +50,7 @@ Window = Annotated[
     str,
     msgspec.Meta(
         description="How long idempotency keys are remembered, from `1s` to `24h`; for requests from now on.",
-        # Not checked by the type, whose error would be the pattern.
+        # The type does not check it, since its error would show the pattern.
         extra_json_schema={"pattern": f"^(?:{WINDOW})$", "examples": ["10m"]},
     ),
 ]
@@ -61,19 +61,19 @@ Bytes = Annotated[
 
 
 class ConfigChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """What is chosen for a stream; what is not named keeps its default, or stays as it is."""
+    """Configuration of a stream. A missing field keeps its default, or its present value in a change."""
 
     retention_ms: Milliseconds | None = None
     retention_bytes: Bytes | None = None
     compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] | None = None
     max_message_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """At most as much as a body may have, in the types that `shapes` makes."""
+    """In the types that `shapes` makes, at most the longest body."""
     dedup_window: Window | None = None
     quota: StreamQuota | None = None
     """Replaces the whole quota; an empty object removes it."""
 
     def options(self) -> dict[str, object]:
-        """What is named, as the engine takes it."""
+        """The given fields, as the engine takes them."""
         options: dict[str, object] = {}
         for name, sent_as, limit in (
             ("retention_ms", "retentionMs", self.retention_ms),
@@ -106,7 +106,7 @@ class NewStream(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
         str,
         msgspec.Meta(
             pattern=f"^(?:{NAME.pattern})$",
-            description="Not a name of the engine's.",
+            description="Names that the engine uses itself are refused.",
             extra_json_schema={"not": {"enum": [".", ".."]}},
         ),
     ]
@@ -116,13 +116,13 @@ class NewStream(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class StreamChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What is to be changed of a stream."""
+    """A change of a stream's configuration."""
 
     config: ConfigChange
 
 
 class Deleted(msgspec.Struct, rename="camel"):
-    """The stream is gone, and everything in it. One of the same name that is created later is another one."""
+    """The stream and everything in it are deleted. A stream of the same name that is created later is another one."""
 
     status: Literal["deleted"]
     stream_name: str
@@ -130,8 +130,8 @@ class Deleted(msgspec.Struct, rename="camel"):
 
 
 def shapes(max_body_bytes: int) -> tuple[type[NewStream], type[StreamChange]]:
-    """What creates and what changes a stream, with the bounds of a server: a record comes in a body, so that its own
-    limit is a bound of `maxMessageBytes`."""
+    """The bodies that create and change a stream, with the bounds of one server: a record comes in a body, so the limit
+    of bodies bounds `maxMessageBytes`."""
     largest = Annotated[int, msgspec.Meta(ge=1, le=max_body_bytes)] | None
     config = _with(ConfigChange, ("max_message_bytes", largest, None))
     new = _with(NewStream, ("config", config, msgspec.field(default_factory=config)))
@@ -139,7 +139,7 @@ def shapes(max_body_bytes: int) -> tuple[type[NewStream], type[StreamChange]]:
 
 
 def _with(shape: type[S], field: tuple[str, object] | tuple[str, object, object]) -> type[S]:
-    """The same shape, name and description, with another type of one field."""
+    """A struct of the same name, fields and description, with another type of one field."""
     made: Any = msgspec.defstruct(
         shape.__name__,
         [field],
@@ -151,15 +151,15 @@ def _with(shape: type[S], field: tuple[str, object] | tuple[str, object, object]
     return cast("type[S]", made)
 
 
-def routes(app: App) -> list[Route]:
-    engine = app.engine
-    new_stream, stream_change = shapes(app.settings.max_body_bytes)
+def routes(services: Services) -> list[Route]:
+    engine = services.engine
+    new_stream, stream_change = shapes(services.settings.max_body_bytes)
 
     async def create(request: Request) -> Response:
         request.principal.check_all_projects(NO_CHANGES)
         asked = read(await request.body(), new_stream)
-        await app.blocking(engine.create_stream, asked.name, asked.partitions, asked.config.options())
-        made = describe(await app.blocking(engine.stream, asked.name))
+        await services.blocking(engine.create_stream, asked.name, asked.partitions, asked.config.options())
+        made = describe(await services.blocking(engine.stream, asked.name))
         if asked.replication_factor > 1:
             made.warnings = [
                 f"replicationFactor is {asked.replication_factor}: the embedded log keeps one replica of each partition"
@@ -170,13 +170,13 @@ def routes(app: App) -> list[Route]:
         request.principal.check_all_projects(NO_CHANGES)
         name = known_name(request.bound["name"])
         asked = read(await request.body(), stream_change)
-        await app.blocking(engine.alter_stream, name, asked.config.options())
-        return json_response(200, describe(await app.blocking(engine.stream, name)))
+        await services.blocking(engine.alter_stream, name, asked.config.options())
+        return json_response(200, describe(await services.blocking(engine.stream, name)))
 
     async def delete(request: Request) -> Response:
         request.principal.check_all_projects(NO_CHANGES)
         name = known_name(request.bound["name"])
-        await app.blocking(engine.delete_stream, name)
+        await services.blocking(engine.delete_stream, name)
         return json_response(200, Deleted("deleted", name, rfc3339(time.time_ns() // 1000)))
 
     return [
@@ -188,7 +188,7 @@ def routes(app: App) -> list[Route]:
             MAX_BODY_BYTES,
             summary="Creates a stream.",
             shape=new_stream,
-            responses={201: ResponseSpec(StreamMetadata, "It is there, and durable.")},
+            responses={201: ResponseSpec(StreamMetadata, "The stream is created, durably.")},
             errors=(errors.StreamAlreadyExists, errors.StreamLimitReached),
         ),
         Route(
@@ -197,9 +197,9 @@ def routes(app: App) -> list[Route]:
             change,
             Role.OPS,
             MAX_BODY_BYTES,
-            summary="Changes what is chosen for a stream.",
+            summary="Changes the configuration of a stream.",
             shape=stream_change,
-            responses={200: ResponseSpec(StreamMetadata, "As it is now.")},
+            responses={200: ResponseSpec(StreamMetadata, "The stream after the change.")},
             errors=(errors.StreamNotFound,),
         ),
         Route(
@@ -208,7 +208,7 @@ def routes(app: App) -> list[Route]:
             delete,
             Role.OPS,
             summary="Deletes a stream and all its data.",
-            responses={200: ResponseSpec(Deleted, "It is gone.")},
+            responses={200: ResponseSpec(Deleted, "The stream is deleted.")},
             errors=(errors.StreamNotFound, errors.StorageUnavailable),
         ),
     ]

@@ -1,4 +1,4 @@
-"""Streams: what there is, and the raw records of one partition."""
+"""Lists and describes streams, and reads raw records of one partition."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from forebay.server.http.tokens import QuotaNumber
 
 if TYPE_CHECKING:
     from forebay._forebay import RecordBatch, StreamDescription
-    from forebay.server.app import App
     from forebay.server.http.auth import Principal
     from forebay.server.http.request import Request
+    from forebay.server.services import Services
 
 LOGS = "logs"
-"""The one stream whose keys are projects."""
+"""The only stream whose keys are projects."""
 
 MAX_RECORDS = 10_000
-"""The largest page; a reader asks again with `forebay-next-offset`."""
+"""The most records of a page; a reader goes on at `forebay-next-offset`."""
 
 MAX_PAGE_BYTES = 8 << 20
-"""A page is held whole in memory, by at most as many readers as the read pool has threads."""
+"""The largest page. It is held in memory as a whole."""
 
 BROKER = "broker-1"
-"""The embedded log has one process, which leads every partition and holds its only replica."""
+"""The embedded log has a single process, which leads every partition and holds its only replica."""
 
 MAX_OFFSET = (1 << 63) - 1
 MAX_PARTITION = 1023
 
 
 PARTITION = whole("partition", 0, 0, MAX_PARTITION, "The partition, from 0.")
-OFFSET = whole("offset", None, 0, MAX_OFFSET, "The first record; the first that is kept when it is not given.")
-LIMIT = whole("limit", 1000, 1, MAX_RECORDS, "The most records of one page. A page also ends at 8 MiB.")
+OFFSET = whole("offset", None, 0, MAX_OFFSET, "Offset of the first record; the earliest kept record by default.")
+LIMIT = whole("limit", 1000, 1, MAX_RECORDS, "The most records of a page. A page also ends at 8 MiB.")
 
 MAX_NAME = 249
-"""The engine's limit for names of streams and of consumer groups."""
+"""The longest name of a stream or a consumer group; the engine enforces it."""
 
 NAME_CHARACTER = "[A-Za-z0-9._-]"
 NAME = re.compile(f"{NAME_CHARACTER}{{1,{MAX_NAME}}}")
@@ -54,7 +54,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class PartitionOffsets(msgspec.Struct, rename="camel"):
-    """Offsets of one partition: the first that is kept, and the next that is given."""
+    """Offsets of one partition: of the earliest kept record, and of the next one to be written."""
 
     partition: Count
     leader: str
@@ -64,22 +64,23 @@ class PartitionOffsets(msgspec.Struct, rename="camel"):
 
 
 class StreamRate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """So much a second on average, and so much at once."""
+    """A rate limit: the average per second, and the most at once."""
 
     per_second: QuotaNumber
     burst: QuotaNumber
 
 
 class StreamQuota(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """What all senders together may write: events, and bytes of decompressed bodies. What is not named has no limit."""
+    """Limits of what all senders together write: events, and bytes of decompressed bodies. A missing one is no
+    limit."""
 
     events: StreamRate | None = None
     bytes: StreamRate | None = None
 
 
 class StreamConfig(msgspec.Struct, rename="camel"):
-    """What is chosen for a stream. -1 stands for no limit; `compressionType` is that of sealed segments, and
-    `dedupWindow` how long idempotency keys are remembered."""
+    """Configuration of a stream. -1 stands for no limit; `compressionType` applies to sealed segments, and
+    `dedupWindow` is how long idempotency keys are remembered."""
 
     retention_ms: int
     retention_bytes: int
@@ -90,9 +91,9 @@ class StreamConfig(msgspec.Struct, rename="camel"):
 
 
 class StreamMetadata(msgspec.Struct, rename="camel"):
-    """A stream. `totalSize` is `storedBytes` (on the disk, sealed) and `unsealedBytes` (in memory and the journal);
-    `rawBytes` are the stored ones before compression. `engineMade` streams are filled and deleted by the engine alone.
-    `warnings` say what was asked for and is otherwise."""
+    """A stream. `totalSize` is the sum of `storedBytes` (sealed, on the disk) and `unsealedBytes` (in memory and the
+    journal); `rawBytes` is the size of the stored ones before compression. Only the engine fills and deletes
+    `engineMade` streams. `warnings` name what was asked for and could not be had."""
 
     name: str
     partitions: Annotated[int, msgspec.Meta(ge=1)]
@@ -119,14 +120,14 @@ class StreamList(msgspec.Struct):
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 RECORDS = (
-    "A line of JSON a record: `partition`, `offset`, `timestamp` (microseconds since 1970 UTC), `key` and `value`. "
-    "With a token that is limited to projects, only theirs. `Forebay-Records-Lost` counts damaged records of the page "
-    "that are left out."
+    "One line of JSON for each record: `partition`, `offset`, `timestamp` (microseconds since 1970 UTC), `key` "
+    "and `value`. With a token that is limited to projects, only their records. `Forebay-Records-Lost` counts damaged "
+    "records that are left out of the page."
 )
 
 
 def known_name(name: str) -> str:
-    """The name, which may be one of a stream: others the engine need not be asked for.
+    """The name, checked for the characters that a stream's name may have.
 
     Raises:
         StreamNotFound: no stream can have it.
@@ -143,12 +144,12 @@ def check_readable(principal: Principal, name: str) -> None:
 
 
 def rfc3339(micros: int) -> str:
-    """A time in microseconds since 1970 UTC, as answers show it: with milliseconds."""
+    """A time in microseconds since 1970 UTC as RFC 3339 with milliseconds."""
     return (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def duration(seconds: int) -> str:
-    """Whole seconds in the largest unit that shows them whole: `24h`, `10m`, `90s`."""
+    """Seconds in the largest unit of which they are a whole number: `24h`, `10m`, `90s`."""
     unit = next((unit for unit in ("h", "m") if seconds % SECONDS[unit] == 0), "s")
     return f"{seconds // SECONDS[unit]}{unit}"
 
@@ -187,19 +188,19 @@ def _page_headers(batch: RecordBatch) -> list[Header]:
     return [NDJSON, ("forebay-next-offset", str(batch.next_offset)), ("forebay-records-lost", str(lost))]
 
 
-def routes(app: App) -> list[Route]:
+def routes(services: Services) -> list[Route]:
     async def listing(_request: Request) -> Response:
-        streams = await app.blocking(app.engine.streams)
+        streams = await services.blocking(services.engine.streams)
         return json_response(200, StreamList([describe(stream) for stream in streams]))
 
     async def one(request: Request) -> Response:
         name = known_name(request.bound["name"])
-        return json_response(200, describe(await app.blocking(app.engine.stream, name)))
+        return json_response(200, describe(await services.blocking(services.engine.stream, name)))
 
     async def records(request: Request) -> Response:
         projects = request.principal.projects
         check_readable(request.principal, request.bound["name"])
-        stream = await app.blocking(app.engine.stream, known_name(request.bound["name"]))
+        stream = await services.blocking(services.engine.stream, known_name(request.bound["name"]))
         partition = request.value(PARTITION)
         if partition >= len(stream.partitions):
             raise errors.InvalidRequest(
@@ -208,12 +209,17 @@ def routes(app: App) -> list[Route]:
         start, _end = stream.partitions[partition]
         offset = request.value(OFFSET)
         limit = request.value(LIMIT)
-        room = await app.deliveries.room(request.principal.digest, MAX_PAGE_BYTES)
+        room = await services.deliveries.room(request.principal.digest, MAX_PAGE_BYTES)
         try:
-            batch = await app.blocking(
-                app.engine.fetch, stream.name, partition, start if offset is None else offset, limit, MAX_PAGE_BYTES
+            batch = await services.blocking(
+                services.engine.fetch,
+                stream.name,
+                partition,
+                start if offset is None else offset,
+                limit,
+                MAX_PAGE_BYTES,
             )
-            text = await app.blocking(batch.ndjson, projects)
+            text = await services.blocking(batch.ndjson, projects)
         except BaseException:
             room.release()
             raise
@@ -226,7 +232,7 @@ def routes(app: App) -> list[Route]:
             listing,
             Role.READ,
             summary="Every stream with its sizes and offsets.",
-            responses={200: ResponseSpec(StreamList, "All of them.")},
+            responses={200: ResponseSpec(StreamList, "All streams.")},
             errors=(errors.Saturated,),
         ),
         Route(
@@ -235,7 +241,7 @@ def routes(app: App) -> list[Route]:
             one,
             Role.READ,
             summary="One stream with its sizes and offsets.",
-            responses={200: ResponseSpec(StreamMetadata, "It.")},
+            responses={200: ResponseSpec(StreamMetadata, "The stream.")},
             errors=(errors.StreamNotFound,),
         ),
         Route(

@@ -1,4 +1,4 @@
-"""One module a check. Each is called in a thread of its own and may block."""
+"""The checks, one module each. Each runs in a thread of its own and may block."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from forebay.server.health.context import CheckContext, Figures
 def all_checks(
     context: CheckContext, figures: Callable[[], Figures], clock: Callable[[], float]
 ) -> list[tuple[str, Callable[[], CheckResult]]]:
-    """The seven, by name, in the order of the answer. `figures` gives those of the round under way."""
+    """The seven checks by name, in the order of the response. `figures` returns those of the present round."""
     return [
         ("event_ingestion", EventIngestion(context, figures)),
         ("event_processing", EventProcessing(context)),

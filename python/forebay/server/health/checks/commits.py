@@ -1,4 +1,4 @@
-"""How long commits take lately, and whether they go on."""
+"""The check `commit_latency`: how long commits take, and whether they go on."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from forebay.server.health.sliding_window import SlidingWindow
 
 
 class CommitLatency:
-    """Compares p99 of the commits of the last window with its limits; and notices when appends wait and none is
-    committed, which no histogram shows before it is over."""
+    """Compares p99 of the commits of the last window with its limits. Also notices when appends wait and none is
+    committed, which a histogram shows only afterwards."""
 
     def __init__(self, context: CheckContext, clock: Callable[[], float]) -> None:
         self._context = context
@@ -26,7 +26,7 @@ class CommitLatency:
         since, base = self._recent.add(queues, now)
         count, half, most, largest = queues.commits_since(base)
         standing = self._standing(queues, now)
-        found = CheckResult(
+        result = CheckResult(
             metadata={
                 "windowSeconds": round(now - since, 3),
                 "commits": count,
@@ -38,19 +38,19 @@ class CommitLatency:
             }
         )
         limits = (settings.health_commit_p99_warning_ms, settings.health_commit_p99_critical_ms)
-        found.compare(most, *limits, f"p99 of {count} commits is {most:.1f} ms")
+        result.compare(most, *limits, f"p99 of {count} commits is {most:.1f} ms")
         waited = standing * 1000
-        found.compare(
+        result.compare(
             waited, *limits, f"{queues.commits_waiting} appends wait and none was committed for {waited:.0f} ms"
         )
         if count:
-            found.find(Level.PASS, f"p99 of {count} commits is {most:.1f} ms")
+            result.add(Level.PASS, f"p99 of {count} commits is {most:.1f} ms")
         else:
-            found.find(Level.PASS, "no commit lately")
-        return found
+            result.add(Level.PASS, "no commit lately")
+        return result
 
     def _standing(self, queues: QueueStats, now: float) -> float:
-        """For how many seconds appends have been seen to wait without a commit."""
+        """How many seconds appends have waited without any commit."""
         last, self._last = self._last, queues
         if last is None or not queues.commits_waiting or not last.commits_waiting or queues.commits != last.commits:
             self._standing_since = None

@@ -1,4 +1,4 @@
-"""How many events fail lately, and whose fault it is."""
+"""The check `error_rate`: the share of events that are not stored."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from forebay.server.health.context import CheckContext, Figures
 from forebay.server.health.sliding_window import SlidingWindow
 
 MIN_EVENTS = 20
-"""With fewer of them in the window a single bad event would be a share that means nothing."""
+"""The fewest events in the window for a share to mean something."""
 
 
 class ErrorRate:
     """Compares the share of failed events with its limits.
 
-    Events that were refused because they are no events only warn: whoever may send could otherwise turn a healthy
-    server unhealthy. What the server failed to store becomes critical.
+    Invalid events only warn, since any sender could otherwise make a healthy server unhealthy. Events that the server
+    failed to store become critical.
     """
 
     def __init__(self, context: CheckContext, figures: Callable[[], Figures], clock: Callable[[], float]) -> None:
@@ -29,7 +29,7 @@ class ErrorRate:
     def __call__(self) -> CheckResult:
         settings, now, figures = self._context.settings, self._clock(), self._figures()
         if self._last is not None and _all(figures) < _all(self._last):
-            # A reset.
+            # The metrics were reset.
             self._recent.clear()
         self._last = figures
         since, base = self._recent.add(figures, now)
@@ -37,7 +37,7 @@ class ErrorRate:
         invalid = figures.validation_errors - base.validation_errors
         failed = figures.storage_errors + figures.processing_errors - base.storage_errors - base.processing_errors
         share = 100 / events if events >= MIN_EVENTS else 0.0
-        found = CheckResult(
+        result = CheckResult(
             metadata={
                 "errorRate": figures.error_rate,
                 "windowSeconds": round(now - since, 3),
@@ -47,16 +47,16 @@ class ErrorRate:
             }
         )
         warning, critical = settings.health_error_rate_warning_percent, settings.health_error_rate_critical_percent
-        found.compare(
+        result.compare(
             failed * share, warning, critical, f"{failed * share:.1f} % of {events} events could not be stored"
         )
         if invalid * share >= warning:
-            found.find(
+            result.add(
                 Level.WARNING,
                 f"{invalid * share:.1f} % of {events} events were invalid, at or beyond the limit of {warning:g}",
             )
-        found.find(Level.PASS, f"{invalid + failed} of {events} events failed lately")
-        return found
+        result.add(Level.PASS, f"{invalid + failed} of {events} events failed lately")
+        return result
 
 
 def _all(figures: Figures) -> int:

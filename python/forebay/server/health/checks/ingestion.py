@@ -1,4 +1,4 @@
-"""Whether an event that came now would be let in."""
+"""The check `event_ingestion`: whether an event would be accepted now."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from forebay.server.health.check_result import CheckResult, Level
 from forebay.server.health.context import CheckContext, Figures
 
 SMALLEST_REQUEST_BYTES = 4096
-"""What a request with one event is charged at least, about: with less room than that, all are refused."""
+"""About the smallest charge of a request with one event. With less room than this every request is refused."""
 
 
 class EventIngestion:
-    """Asks what the engine asks before it admits a request."""
+    """Evaluates the conditions under which the engine admits a request."""
 
     def __init__(self, context: CheckContext, figures: Callable[[], Figures]) -> None:
         self._context = context
@@ -21,7 +21,7 @@ class EventIngestion:
     def __call__(self) -> CheckResult:
         status, figures, allowance = self._context.engine.status(), self._figures(), self._context.allowance
         mode, limit, used = status["mode"], status["ring_limit_bytes"], status["ring_used_bytes"]
-        found = CheckResult(
+        result = CheckResult(
             metadata={
                 "eventsPerSecond": figures.events_per_second,
                 "totalEvents": figures.total_events,
@@ -31,13 +31,13 @@ class EventIngestion:
             }
         )
         if self._context.stopping():
-            found.find(Level.CRITICAL, "events are refused: the server is shutting down")
+            result.add(Level.CRITICAL, "events are refused: the server is shutting down")
         elif mode != "running":
-            found.find(Level.CRITICAL, f"events are refused: the log is {mode}: {status['reason']}")
+            result.add(Level.CRITICAL, f"events are refused: the log is {mode}: {status['reason']}")
         elif limit - used < SMALLEST_REQUEST_BYTES:
-            found.find(Level.WARNING, "events are refused with 429: the ring is full")
+            result.add(Level.WARNING, "events are refused with 429: the ring is full")
         elif allowance.limit - allowance.used < SMALLEST_REQUEST_BYTES:
-            found.find(Level.WARNING, "events are refused with 429: bodies under way have used up their memory")
+            result.add(Level.WARNING, "events are refused with 429: bodies under way have used up their memory")
         else:
-            found.find(Level.PASS, f"Event ingestion healthy: {figures.events_per_second:.1f} events/sec")
-        return found
+            result.add(Level.PASS, f"Event ingestion healthy: {figures.events_per_second:.1f} events/sec")
+        return result

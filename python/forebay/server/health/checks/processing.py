@@ -1,4 +1,4 @@
-"""Whether request bodies are parsed: the workers live, and none waits for them for long."""
+"""The check `event_processing`: whether the worker threads are alive and keep up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EventProcessing:
         engine, settings = self._context.engine, self._context.settings
         status, queues = engine.status(), engine.queue_stats()
         workers, alive, waited = status["workers"], threads(WORKER_NAME), queues.oldest_job_ms
-        found = CheckResult(
+        result = CheckResult(
             metadata={
                 "workers": workers,
                 "workersAlive": alive,
@@ -32,22 +32,22 @@ class EventProcessing:
                 "oldestJobMs": round(waited, 3),
             }
         )
-        # A log that was opened read-only has none, and log_storage says so.
+        # A log that was opened read-only has no workers; log_storage reports that.
         if alive is not None and alive < workers and status["mode"] not in ("read_only", "closed"):
             level = Level.WARNING if alive else Level.CRITICAL
-            found.find(level, f"{alive} of {workers} workers are alive")
-        found.compare(
+            result.add(level, f"{alive} of {workers} workers are alive")
+        result.compare(
             waited,
             settings.health_decode_wait_warning_ms,
             settings.health_decode_wait_critical_ms,
             f"a request body has waited {waited:.0f} ms for a worker",
         )
-        found.find(Level.PASS, f"{workers} workers, {queues.jobs_waiting} request bodies waiting")
-        return found
+        result.add(Level.PASS, f"{workers} workers, {queues.jobs_waiting} request bodies waiting")
+        return result
 
 
 def threads(name: str) -> int | None:
-    """How many threads of this process have that name; None where the system does not tell."""
+    """The number of threads of this process with that name; None where the system does not tell."""
     try:
         tasks = os.listdir(_TASKS)
     except OSError:
@@ -59,5 +59,5 @@ def _name(task: str) -> str:
     try:
         return Path(_TASKS, task, "comm").read_text(errors="replace").rstrip("\n")
     except OSError:
-        # It has ended since.
+        # The thread has ended meanwhile.
         return ""

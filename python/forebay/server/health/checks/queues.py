@@ -1,4 +1,4 @@
-"""How full the queues are that every event goes through."""
+"""The check `queue_depth`: how full the queues are that every event passes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from forebay.server.health.check_result import CheckResult, Level
 from forebay.server.health.context import CheckContext
 
 SHARES = 2
-"""The engine's rule: one stream gets at most half of the ring."""
+"""The engine gives one stream at most one of so many shares of the ring."""
 
 
 class QueueDepth:
@@ -20,10 +20,10 @@ class QueueDepth:
         engine, settings, allowance = self._context.engine, self._context.settings, self._context.allowance
         status, queues = engine.status(), engine.queue_stats()
         used, limit = status["ring_used_bytes"], status["ring_limit_bytes"]
-        # On a disk that is full from the start there are no streams.
+        # There are no streams when the disk was full from the start.
         rings = [(row.name, row.ring_bytes) for row in engine.streams()]
         stream, taken = max(rings, key=lambda row: row[1], default=("", 0))
-        found = CheckResult(
+        result = CheckResult(
             metadata={
                 "ringUsedBytes": used,
                 "ringLimitBytes": limit,
@@ -40,12 +40,12 @@ class QueueDepth:
             (f"the ring's share of stream {stream!r}", 100 * taken * SHARES / limit),
             ("the memory for bodies under way", 100 * allowance.used / allowance.limit),
         ):
-            found.compare(
+            result.compare(
                 percent,
                 settings.health_ring_warning_percent,
                 settings.health_ring_critical_percent,
                 f"{part} is {percent:.0f} % full",
             )
         waiting = queues.jobs_waiting + queues.commits_waiting
-        found.find(Level.PASS, f"{waiting} requests waiting, the ring is {100 * used / limit:.0f} % full")
-        return found
+        result.add(Level.PASS, f"{waiting} requests waiting, the ring is {100 * used / limit:.0f} % full")
+        return result

@@ -1,4 +1,4 @@
-"""Memory, file handles and disk space."""
+"""The check `system_resources`: memory, file handles and disk space."""
 
 from __future__ import annotations
 
@@ -20,65 +20,65 @@ class SystemResources:
         self._context = context
 
     def __call__(self) -> CheckResult:
-        found = CheckResult()
-        self._memory(found)
-        self._handles(found)
-        self._disk(found)
-        figures = found.metadata
-        found.find(
+        result = CheckResult()
+        self._memory(result)
+        self._handles(result)
+        self._disk(result)
+        figures = result.metadata
+        result.add(
             Level.PASS,
             f"{figures['memoryBytes'] >> 20} MiB of memory, {figures['fileHandles']} file handles, "
             f"{figures['freeDiskBytes'] >> 20} MiB of disk free",
         )
-        return found
+        return result
 
-    def _memory(self, found: CheckResult) -> None:
+    def _memory(self, result: CheckResult) -> None:
         settings = self._context.settings
         used, limit = resident_bytes(), memory_limit()
         percent = 100 * used / limit
-        found.metadata |= {"memoryBytes": used, "memoryLimitBytes": limit}
-        found.compare(
+        result.metadata |= {"memoryBytes": used, "memoryLimitBytes": limit}
+        result.compare(
             percent,
             settings.health_memory_warning_percent,
             settings.health_memory_critical_percent,
             f"{percent:.0f} % of the memory is used, {used >> 20} MiB",
         )
 
-    def _handles(self, found: CheckResult) -> None:
+    def _handles(self, result: CheckResult) -> None:
         settings = self._context.settings
         used, limit = len(os.listdir("/dev/fd")), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         bounded = limit != resource.RLIM_INFINITY
-        found.metadata |= {"fileHandles": used, "fileHandleLimit": limit if bounded else None}
+        result.metadata |= {"fileHandles": used, "fileHandleLimit": limit if bounded else None}
         percent = 100 * used / limit if bounded else 0.0
-        found.compare(
+        result.compare(
             percent,
             settings.health_file_handles_warning_percent,
             settings.health_file_handles_critical_percent,
             f"{percent:.0f} % of the file handles are used, {used} of {limit}",
         )
 
-    def _disk(self, found: CheckResult) -> None:
+    def _disk(self, result: CheckResult) -> None:
         settings = self._context.settings
         free = shutil.disk_usage(settings.data_dir).free
-        found.metadata["freeDiskBytes"] = free
+        result.metadata["freeDiskBytes"] = free
         for level, limit in (
             (Level.CRITICAL, settings.health_free_disk_critical_bytes),
             (Level.WARNING, settings.health_free_disk_warning_bytes),
         ):
             if free < limit:
-                found.find(level, f"{free >> 20} MiB of disk are free, less than {limit >> 20} MiB")
+                result.add(level, f"{free >> 20} MiB of disk are free, less than {limit >> 20} MiB")
                 return
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is in use (proc(5), statm); where the system does not tell, its peak."""
+    """Resident memory of this process (proc(5), statm); its peak where the system does not tell."""
     for line in _lines(Path("/proc/self/statm")):
         return int(line.split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def memory_limit() -> int:
-    """What this process may use: the machine's memory, or less when a control group above it says so."""
+    """The memory that this process may use: the machine's, or less when a control group limits it."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for line in _lines(Path("/proc/self/cgroup")):
         _number, controllers, group = line.split(":", 2)
@@ -90,8 +90,8 @@ def memory_limit() -> int:
 
 
 def _limits(root: Path, group: str, name: str) -> list[int]:
-    """The limits of a group and of all above it; a limit of "max" is none. In a container the group's own path is
-    often not there, and the container's group is the root."""
+    """The limits of a group and of its ancestors, without those that are "max". In a container the group's own path is
+    often missing, and the container's group is the root."""
     place = root / group.lstrip("/")
     texts = [
         text

@@ -1,4 +1,4 @@
-"""Whether the data directory takes and syncs what is written, and what the log itself says of it."""
+"""The check `log_storage`: whether the data directory can be written and synced, and the log's own status."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from forebay.server.health.check_result import CheckResult, Level
 from forebay.server.health.context import CheckContext
 
 PROBE_FILE = "health.probe"
-"""In the data directory, gone after each probe; one that a crash left behind is written over."""
+"""The probe file in the data directory. It is removed after each probe; one that a crash left is overwritten."""
 
 PROBE_BYTES = 4096
-"""A block of most disks: the least that shows whether one can be had and synced."""
+"""The block size of most disks: the smallest write that shows whether a block can be allocated and synced."""
 
 SHOWN_DAMAGES = 3
-"""In the message; the metadata have more."""
+"""The most damages in the message; the metadata list more."""
 
 LISTED_DAMAGES = 20
-"""A directory with more needs `forebay verify` anyway."""
+"""The most damages in the metadata. A directory with more needs `forebay verify` anyway."""
 
 
 class LogStorage:
@@ -37,7 +37,7 @@ class LogStorage:
         mode: str = status["mode"]
         damages: Sequence[Mapping[str, Any]] = status["damages"]
         backlog: int = status["seal_backlog_files"]
-        found = CheckResult(
+        result = CheckResult(
             metadata={
                 "mode": mode,
                 "durability": settings.durability,
@@ -50,42 +50,42 @@ class LogStorage:
             }
         )
         if mode != "running":
-            found.find(Level.CRITICAL, f"the log is {mode}: {status['reason']}")
+            result.add(Level.CRITICAL, f"the log is {mode}: {status['reason']}")
         # A log that is opened read-only changes nothing in its directory.
         if mode not in ("read_only", "closed"):
-            self._probe(found)
+            self._probe(result)
         if status["sealer_stuck"]:
-            found.find(Level.WARNING, f"sealing does not get on: {status['sealer_stuck']}")
+            result.add(Level.WARNING, f"sealing does not get on: {status['sealer_stuck']}")
         if status["clock_doubt"] is not None:
-            found.find(Level.WARNING, doubted(*status["clock_doubt"]))
+            result.add(Level.WARNING, doubted(*status["clock_doubt"]))
         if status["clock_problem"]:
-            found.find(Level.WARNING, status["clock_problem"])
+            result.add(Level.WARNING, status["clock_problem"])
         for trouble in status["troubles"]:
-            found.find(Level.WARNING, trouble)
+            result.add(Level.WARNING, trouble)
         if backlog >= settings.health_seal_backlog_warning_files:
             limit = settings.health_seal_backlog_warning_files
-            found.find(Level.WARNING, f"{backlog} full journal files are not sealed yet, at or beyond {limit}")
+            result.add(Level.WARNING, f"{backlog} full journal files are not sealed yet, at or beyond {limit}")
         if damages:
-            found.find(Level.WARNING, damaged(damages))
-        found.find(Level.PASS, f"a probe of {PROBE_BYTES} bytes was written and synced")
+            result.add(Level.WARNING, damaged(damages))
+        result.add(Level.PASS, f"a probe of {PROBE_BYTES} bytes was written and synced")
         if settings.durability != "fsync":
-            found.messages.append(f"acknowledgements promise '{settings.durability}' and not 'fsync', as configured")
-        return found
+            result.messages.append(f"acknowledgements promise '{settings.durability}' and not 'fsync', as configured")
+        return result
 
-    def _probe(self, found: CheckResult) -> None:
+    def _probe(self, result: CheckResult) -> None:
         settings = self._context.settings
         started = time.perf_counter()
         try:
             write_probe(Path(settings.data_dir))
         except OSError as error:
-            found.find(Level.CRITICAL, f"a probe file cannot be written to the data directory: {error.strerror}")
-            found.metadata["probeError"] = error.strerror
+            result.add(Level.CRITICAL, f"a probe file cannot be written to the data directory: {error.strerror}")
+            result.metadata["probeError"] = error.strerror
             return
         elapsed = (time.perf_counter() - started) * 1000
-        found.metadata["probeMs"] = round(elapsed, 3)
+        result.metadata["probeMs"] = round(elapsed, 3)
         limit = settings.health_storage_probe_warning_ms
         if elapsed >= limit:
-            found.find(Level.WARNING, f"writing and syncing a probe took {elapsed:.0f} ms, at or beyond {limit:g}")
+            result.add(Level.WARNING, f"writing and syncing a probe took {elapsed:.0f} ms, at or beyond {limit:g}")
 
 
 def write_probe(directory: Path) -> None:
@@ -99,7 +99,7 @@ def write_probe(directory: Path) -> None:
     try:
         written = os.write(descriptor, bytes(PROBE_BYTES))
         if written < PROBE_BYTES:
-            # The rest has no room: writing it says why.
+            # The disk has no room for the rest; writing it raises the reason.
             os.write(descriptor, bytes(PROBE_BYTES - written))
         os.fsync(descriptor)
     finally:
@@ -109,7 +109,7 @@ def write_probe(directory: Path) -> None:
 
 
 def doubted(unproven: float, left: float) -> str:
-    """What it means that the wall clock is not believed, both in seconds."""
+    """The message about a wall clock in doubt. Both arguments are in seconds."""
     way = "ahead of" if unproven >= 0 else "behind"
     return (
         f"after a restart of the machine its clock is {timedelta(seconds=abs(round(unproven)))} {way} what is proven: "
@@ -119,7 +119,7 @@ def doubted(unproven: float, left: float) -> str:
 
 
 def damaged(damages: Sequence[Mapping[str, Any]]) -> str:
-    """The damages in one sentence: file, range and stream of the first ones, and how many there are."""
+    """The damages in one sentence: file, range and stream of the first ones, and the number of the others."""
     named = [_place(damage) for damage in damages[:SHOWN_DAMAGES]]
     more = f" and {len(damages) - SHOWN_DAMAGES} more" if len(damages) > SHOWN_DAMAGES else ""
     return f"damaged: {', '.join(named)}{more}; stop the server and run 'forebay verify'"
