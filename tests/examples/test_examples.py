@@ -100,6 +100,7 @@ def test_members_share_a_stream_and_commit(server: RunningServer, tmp_path: Path
 
 def test_a_tail_goes_on_after_a_restart(tmp_path: Path) -> None:
     server = RunningServer(tmp_path / "data", auth=True).start()
+    port = server.url.rpartition(":")[2]
     output = tmp_path / "output"
     words = command("live_tail.py", "events", "value.data.amount > 10.0")
     try:
@@ -115,7 +116,8 @@ def test_a_tail_goes_on_after_a_restart(tmp_path: Path) -> None:
 
             wait_for("the first event", lambda: shows(11.5))
             server.terminate()
-            server.start()
+            # On the port of before, where the tail looks for it.
+            server = RunningServer(tmp_path / "data", "--port", port, auth=True).start()
             wait_for("an event after the restart", lambda: shows(12.5))
             with server.client() as client:
                 client.post("/api/events", json=publish | {"data": {"amount": 1.5}}).raise_for_status()
