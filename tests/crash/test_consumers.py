@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.harness import RunningServer, wait_for
+from support.harness import ANSWER_SECONDS, RunningServer, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,7 @@ class Ledger:
 
 def publish(ledger: Ledger) -> None:
     number = 0
-    with httpx.Client(timeout=10, trust_env=False) as client:
+    with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
         while not ledger.stop.is_set():
             values = range(number, number + BATCH)
             events = [{"key": f"k{value % 50}", "value": value} for value in values]
@@ -72,7 +72,7 @@ def publish(ledger: Ledger) -> None:
 
 def consume(ledger: Ledger, member: str) -> None:
     query: dict[str, str | int] = {"consumerGroup": GROUP, "memberId": member, "limit": 100, "timeout": 100}
-    with httpx.Client(timeout=10, trust_env=False) as client:
+    with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
         while not ledger.stop.is_set():
             answer = ledger.call(client, "GET", f"/streams/{STREAM}/events", params=query)
             if answer is None or answer.status_code != 200:
@@ -118,7 +118,11 @@ def has_seen(ledger: Ledger, records: int) -> bool:
 
 
 def committed_by_the_server(ledger: Ledger) -> dict[int, int]:
-    group = httpx.get(f"{ledger.url}/api/v1/consumers/{GROUP}", timeout=10, trust_env=False).raise_for_status().json()
+    group = (
+        httpx.get(f"{ledger.url}/api/v1/consumers/{GROUP}", timeout=ANSWER_SECONDS, trust_env=False)
+        .raise_for_status()
+        .json()
+    )
     return {row["partition"]: row["offset"] for row in group["offsets"]}
 
 
@@ -154,7 +158,7 @@ def test_kills_lose_no_committed_offset_and_skip_no_record(tmp_path: Path) -> No
 
 def check_the_end(ledger: Ledger) -> None:
     """A reader of its own reads everything: every acknowledged record is there, as it was sent."""
-    with httpx.Client(timeout=10, trust_env=False) as client:
+    with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
         query: dict[str, str | int] = {"consumerGroup": "audit", "limit": 10_000, "timeout": 0}
         seen: dict[tuple[int, int], int] = {}
         while True:

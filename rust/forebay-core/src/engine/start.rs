@@ -183,7 +183,8 @@ impl Parts {
         let limits = StreamLimits { streams: options.max_streams, partitions: options.max_partitions };
         let catalog = Arc::new(Catalog::new(options.ring_bytes / 2, limits));
         let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
-        let streams = Arc::new(StreamAdmin { catalog: catalog_, commits: commits_, status: status_ });
+        let streams =
+            Arc::new(StreamAdmin { catalog: catalog_, commits: commits_, status: status_, clock: Arc::clone(&clock) });
         let ring = Budget::new(options.ring_bytes);
         let limits = DedupLimits {
             window: options.dedup_window,

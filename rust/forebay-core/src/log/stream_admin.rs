@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::commit::CommitQueue;
 use crate::admission::QuotaRates;
+use crate::clock::{LogClock, LogTime};
 use crate::duration::millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
@@ -22,6 +23,8 @@ pub struct StreamAdmin {
     pub commits: Arc<CommitQueue>,
     /// Whether that is possible.
     pub status: Arc<Status>,
+    /// What ages are judged by.
+    pub clock: Arc<LogClock>,
 }
 
 impl StreamAdmin {
@@ -97,7 +100,7 @@ impl StreamAdmin {
     fn redefine_alone(&self, stream: &Stream, definition: &StreamDefinition) -> Result<()> {
         self.status.refuse_change()?;
         let op = TableOp::put(Table::Catalog, stream.name().as_bytes(), definition.encode());
-        match freed(stream, definition) {
+        match freed(stream, definition, &self.clock.time()) {
             // A shorter retention is how a full disk is given room.
             Some(bytes) => self.commits.free(vec![op], bytes)?,
             None => self.commits.change(vec![op])?,
@@ -138,7 +141,7 @@ impl StreamAdmin {
 }
 
 /// The bytes that a change of retention frees; `None` when it keeps as much as before, or more.
-fn freed(stream: &Stream, wanted: &StreamDefinition) -> Option<u64> {
+fn freed(stream: &Stream, wanted: &StreamDefinition, now: &LogTime) -> Option<u64> {
     let is = stream.definition();
     let shorter = |is: Option<u64>, wanted: Option<u64>| wanted.is_some_and(|wanted| is.is_none_or(|is| wanted < is));
     if !shorter(is.retention_ms, wanted.retention_ms) && !shorter(is.retention_bytes, wanted.retention_bytes) {
@@ -147,8 +150,9 @@ fn freed(stream: &Stream, wanted: &StreamDefinition) -> Option<u64> {
     let parts = stream.parts();
     let stored = stream.sums().stored_bytes;
     let excess = wanted.retention_bytes.map_or(0, |limit| stored.saturating_sub(limit));
-    let oldest = wanted.retention_ms.map(|ms| Timestamp::now().0.saturating_sub_unsigned(ms.saturating_mul(1000)));
-    let old = parts.iter().filter(|part| oldest.is_some_and(|oldest| part.newest_append.0 < oldest));
+    let oldest = wanted.retention_ms.map(|ms| Timestamp(now.proven.0.saturating_sub_unsigned(ms.saturating_mul(1000))));
+    let old =
+        parts.iter().filter(|part| now.of_stamp(part.newest_append).zip(oldest).is_some_and(|(at, from)| at < from));
     Some(excess.max(old.map(|part| part.stored_bytes).sum()))
 }
 
@@ -180,5 +184,32 @@ impl StreamDefinition {
         };
         let plain = Self::new(name, partitions, retention, options.max_record_bytes);
         Self { compression: Compression::Zstd, ..plain }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Generation;
+    use crate::stream::{SegmentName, SegmentPart, StreamLimits};
+
+    /// What a shorter retention frees is judged as retention judges it: the wall clock says nothing.
+    #[test]
+    fn a_shorter_retention_frees_what_is_old_in_the_time_of_the_log() {
+        let catalog = Catalog::new(1 << 20, StreamLimits { streams: 10, partitions: 10 });
+        let definition = StreamDefinition::new("s", 1, Retention { age: None, bytes: None }, 1024);
+        let stream = catalog.insert(StreamDefinition { id: 1, ..definition });
+        for second in 0..10_i64 {
+            let name = SegmentName { generation: Generation(second.unsigned_abs() + 1), ordinal: 0 };
+            let newest_append = Timestamp(second * 1_000_000);
+            let part = SegmentPart { stored_bytes: 100, newest_append, ..SegmentPart::new(name) };
+            stream.add_part(&Arc::new(part));
+        }
+        let wanted = StreamDefinition { retention_ms: Some(3_000), ..stream.definition() };
+        for (seconds, bytes) in [(5, 200), (10, 700), (100, 1000), (1, 0)] {
+            let now = LogTime::certain(Timestamp(seconds * 1_000_000));
+            assert_eq!(freed(&stream, &wanted, &now), Some(bytes), "{seconds}");
+        }
+        assert_eq!(freed(&stream, &stream.definition(), &LogTime::certain(Timestamp(0))), None);
     }
 }
