@@ -105,25 +105,28 @@ def test_a_tail_goes_on_after_a_restart(tmp_path: Path) -> None:
     words = command("live_tail.py", "events", "value.data.amount > 10.0")
     try:
         with output.open("wb") as out, subprocess.Popen(words, env=environment(server), stdout=out, stderr=out) as tail:
-            publish = {"type": "purchase", "source": "web_app"}
+            try:
+                publish = {"type": "purchase", "source": "web_app"}
 
-            def shows(amount: float) -> bool:
-                # A tail shows what comes after it was opened, so until the first is shown another one is sent.
+                def shows(amount: float) -> bool:
+                    # A tail shows what comes after it was opened, so until the first is shown another one is sent.
+                    with server.client() as client:
+                        body = publish | {"data": {"amount": amount}}
+                        client.post("/api/events", json=body).raise_for_status()
+                    return f'"amount": {amount}' in output.read_text()
+
+                wait_for("the first event", lambda: shows(11.5))
+                server.terminate()
+                # On the port of before, where the tail looks for it.
+                server = RunningServer(tmp_path / "data", "--port", port, auth=True).start()
+                wait_for("an event after the restart", lambda: shows(12.5))
                 with server.client() as client:
-                    body = publish | {"data": {"amount": amount}}
-                    client.post("/api/events", json=body).raise_for_status()
-                return f'"amount": {amount}' in output.read_text()
-
-            wait_for("the first event", lambda: shows(11.5))
-            server.terminate()
-            # On the port of before, where the tail looks for it.
-            server = RunningServer(tmp_path / "data", "--port", port, auth=True).start()
-            wait_for("an event after the restart", lambda: shows(12.5))
-            with server.client() as client:
-                client.post("/api/events", json=publish | {"data": {"amount": 1.5}}).raise_for_status()
-            wait_for("what comes after an event that the filter leaves out", lambda: shows(13.5))
-            tail.send_signal(signal.SIGINT)
-            assert tail.wait(COMMAND_SECONDS) == 0
+                    client.post("/api/events", json=publish | {"data": {"amount": 1.5}}).raise_for_status()
+                wait_for("what comes after an event that the filter leaves out", lambda: shows(13.5))
+                tail.send_signal(signal.SIGINT)
+                assert tail.wait(COMMAND_SECONDS) == 0
+            finally:
+                tail.kill()
         assert '"amount": 1.5' not in output.read_text()
     finally:
         server.stop()
