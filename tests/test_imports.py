@@ -96,6 +96,7 @@ STOREYS = [
     "stream",
     "history",
     "admission",
+    "load",
     "telemetry",
     "clock",
     # The ground.
@@ -113,9 +114,6 @@ STOREYS = [
     "bytes",
 ]
 """The core's folders and single files, from the top: none imports one that stands above it."""
-
-UPWARD = {("load_test", "engine")}
-"""Imports that go up all the same, until they are cut."""
 
 
 def storey(path: Path) -> str:
@@ -142,5 +140,4 @@ def test_every_folder_of_the_core_has_its_storey() -> None:
 
 
 def test_the_core_imports_only_what_stands_below() -> None:
-    upward = {(user, used) for user, used in core_imports() if STOREYS.index(used) < STOREYS.index(user)}
-    assert upward == UPWARD, "an import goes up, or one that did is cut and its entry is left"
+    assert not {(user, used) for user, used in core_imports() if STOREYS.index(used) < STOREYS.index(user)}

@@ -1,8 +1,8 @@
 //! forebay's engine. See `docs/ARCHITECTURE.md` for the way of the data.
 //!
 //! The folders stand one above the other, and none imports what stands above it (`tests/test_imports.py` holds it):
-//! engine → load_test → ingest → consumer → output → log → options → stream → history → admission → telemetry → clock →
-//! storage, and the small ones under it. Of all imports one goes up: the load test drives the engine that owns it.
+//! engine → load_test → ingest → consumer → output → log → options → stream → history → admission, load → telemetry →
+//! clock → storage, and the small ones under it.
 
 pub mod admission;
 mod bytes;
@@ -15,6 +15,7 @@ mod history;
 mod ids;
 pub mod ingest;
 pub mod json;
+pub mod load;
 pub mod load_test;
 pub mod log;
 mod options;

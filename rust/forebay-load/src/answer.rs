@@ -1,8 +1,8 @@
 use memchr::memmem;
 
-/// A head longer than this is not one that any sane server sends.
+/// The longest head that is read; no sane server sends a longer one.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// A chunk-size line longer than this is not one either.
+/// The longest chunk-size line that is read.
 const MAX_CHUNK_LINE_BYTES: usize = 256;
 
 /// A complete answer.
@@ -20,10 +20,10 @@ pub(crate) struct Malformed;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expect {
     Head,
-    /// So many bytes of the body, then the end.
+    /// This many more bytes of the body, then the end.
     Body(u64),
     ChunkLine,
-    /// So many bytes of the chunk and its line end.
+    /// This many more bytes of the chunk and its line end.
     Chunk(u64),
     Trailer,
     /// The body ends with the connection.
@@ -43,7 +43,7 @@ impl AnswerReader {
         AnswerReader { held: Vec::new(), expect: Expect::Head, answer: Answer { status: 0, closes: false } }
     }
 
-    /// Takes the next bytes; `Some` when they complete an answer. Bytes after it are malformed: one request is in
+    /// Takes the next bytes. `Some` when they complete an answer. Bytes after it are malformed: one request is in
     /// flight at a time, so nothing more can follow.
     pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Result<Option<Answer>, Malformed> {
         loop {
@@ -71,7 +71,7 @@ impl AnswerReader {
         }
     }
 
-    /// The peer closed: that completes an answer without a length, and nothing else.
+    /// Takes the end of the connection, which completes an answer without a length and nothing else.
     pub(crate) fn finish(&mut self) -> Option<Answer> {
         (self.expect == Expect::Close).then_some(self.answer)
     }
@@ -83,7 +83,7 @@ impl AnswerReader {
         left == taken
     }
 
-    /// The next line end `end` at or after `held`; moves all before it into `held`.
+    /// Moves bytes up to and including `end` into `held`. True when `end` was found.
     fn hold_until(&mut self, bytes: &mut &[u8], end: &[u8], limit: usize) -> Result<bool, Malformed> {
         let before = self.held.len();
         self.held.extend_from_slice(bytes);

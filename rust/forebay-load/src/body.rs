@@ -1,9 +1,11 @@
 use std::fmt::Write as _;
 
+use forebay_core::load::{Random, push_list};
+
 use crate::{Content, LoadOptions, target::Target};
 
-/// How many different bodies are cycled: enough that no server profits from seeing the same bytes again at once,
-/// few enough that the largest batches still fit memory.
+/// The number of different bodies that are sent in turn: enough that no server profits from seeing the same bytes again
+/// soon, few enough that the largest batches fit memory.
 pub const BODY_VARIANTS: usize = 64;
 
 const LEVELS: [&str; 8] = ["info", "info", "info", "info", "debug", "debug", "warn", "error"];
@@ -46,40 +48,17 @@ const MESSAGES: [&str; 10] = [
 ];
 const TYPES: [&str; 6] = ["user_action", "page_view", "purchase", "signup", "login", "api_call"];
 const SOURCES: [&str; 4] = ["web_app", "mobile_app", "api", "external"];
-/// Of June 2026. Fixed, so that a seed fixes every byte.
+/// The first day of the events, in June 2026. It is fixed, so that a seed fixes every byte.
 const FIRST_DAY: u64 = 1;
 
-/// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        let index = self.below(from.len() as u64) as usize;
-        from.get(index).copied().unwrap_or_default()
-    }
-}
-
-/// The JSON body `{"events": [...]}` of `batch` log events of about 250 bytes, the `variant`-th of its `seed`.
+/// Makes the JSON body `{"events": [...]}` of `batch` log events of about 250 bytes, the `variant`-th of `seed`.
 #[must_use]
 pub fn event_batch(seed: u64, variant: usize, batch: usize) -> String {
     content(Content::Drain, seed, variant, batch)
 }
 
 fn content(content: Content, seed: u64, variant: usize, batch: usize) -> String {
-    let mut random = Random(seed ^ (variant as u64).wrapping_mul(0xd134_2543_de82_ef95));
+    let mut random = Random::new(seed ^ (variant as u64).wrapping_mul(0xd134_2543_de82_ef95));
     let mut text = String::with_capacity(16 + batch * 300);
     match content {
         Content::Fetch => {}
@@ -88,29 +67,18 @@ fn content(content: Content, seed: u64, variant: usize, batch: usize) -> String 
         Content::Track => push_visit(&mut text, &mut random),
         Content::Drain => push_object(&mut text, &mut random, batch, push_event),
         Content::PublishBatch => push_object(&mut text, &mut random, batch, push_record),
-        Content::EventBatch => push_list(&mut text, &mut random, batch, push_action),
+        Content::EventBatch => push_list(&mut text, batch, |text| push_action(text, &mut random)),
     }
     text
 }
 
 fn push_object(text: &mut String, random: &mut Random, batch: usize, push: fn(&mut String, &mut Random)) {
     text.push_str("{\"events\":");
-    push_list(text, random, batch, push);
+    push_list(text, batch, |text| push(text, random));
     text.push('}');
 }
 
-fn push_list(text: &mut String, random: &mut Random, batch: usize, push: fn(&mut String, &mut Random)) {
-    text.push('[');
-    for index in 0..batch {
-        if index > 0 {
-            text.push(',');
-        }
-        push(text, random);
-    }
-    text.push(']');
-}
-
-/// An event of the events API, of a type and a source that its documentation names.
+/// Appends an event of the events API, with a type and a source that its documentation names.
 fn push_action(text: &mut String, random: &mut Random) {
     // Writing into a String cannot fail.
     let _ = write!(
@@ -120,7 +88,7 @@ fn push_action(text: &mut String, random: &mut Random) {
         kind = random.pick(&TYPES),
         source = random.pick(&SOURCES),
         user = random.below(1_000_000),
-        session = random.next(),
+        session = random.bits(),
         page = random.pick(&ROUTES),
         amount = random.below(500),
         cents = random.below(100),
@@ -128,7 +96,7 @@ fn push_action(text: &mut String, random: &mut Random) {
     );
 }
 
-/// An event of the analytics API.
+/// Appends an event of the analytics API.
 fn push_visit(text: &mut String, random: &mut Random) {
     // Writing into a String cannot fail.
     let _ = write!(
@@ -140,7 +108,7 @@ fn push_visit(text: &mut String, random: &mut Random) {
         kind = random.pick(&TYPES),
         user = random.below(1_000_000),
         page = random.pick(&ROUTES),
-        session = random.next(),
+        session = random.bits(),
         load_time = random.below(3000),
     );
 }
@@ -171,14 +139,14 @@ fn push_event(text: &mut String, random: &mut Random) {
         message = random.pick(&MESSAGES),
         method = random.pick(&METHODS),
         route = random.pick(&ROUTES),
-        request = random.next(),
+        request = random.bits(),
         user = random.below(1_000_000),
         duration = random.below(900),
         tenth = random.below(10),
     );
 }
 
-/// The whole bytes of each request, head and body, in the order they are cycled.
+/// Makes the bytes of each request, head and body, in the order in which they are sent.
 pub(crate) fn request_bytes(options: &LoadOptions, target: &Target) -> Vec<Box<[u8]>> {
     let method = if options.content == Content::Fetch { "GET" } else { "POST" };
     let typed = options.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));

@@ -2,6 +2,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
+use forebay_core::load::Due;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
@@ -13,13 +14,13 @@ use crate::poller::Poller;
 pub(crate) enum ConnectionState {
     Connecting,
     Idle,
-    /// Bytes of the request that are written so far.
+    /// `written` bytes of the request are written so far.
     Sending {
         request: usize,
         written: usize,
     },
     Awaiting,
-    /// Closed; opened again at the next tick.
+    /// It is closed, and opened again at the next tick.
     Down,
 }
 
@@ -34,14 +35,14 @@ pub(crate) struct Connection {
     token: usize,
     reader: AnswerReader,
     pub(crate) state: ConnectionState,
-    /// When the request in flight was due.
-    pub(crate) due: Instant,
-    /// When it was sent; of a connection at rest, since when it rests.
+    /// The request in flight.
+    pub(crate) due: Due,
+    /// When the request in flight was sent, or since when the connection is idle.
     pub(crate) since: Instant,
 }
 
 impl Connection {
-    /// Begins to connect; the poller says `writable` when it is done.
+    /// Begins to connect. The poller reports the socket writable when it is done.
     pub(crate) fn open(address: SocketAddr, token: usize, poller: &Poller) -> Result<Connection, LoadError> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -55,10 +56,17 @@ impl Connection {
             poller.add(&stream, token, true)?;
         }
         let now = Instant::now();
-        Ok(Connection { stream, token, reader: AnswerReader::new(), state, due: now, since: now })
+        Ok(Connection {
+            stream,
+            token,
+            reader: AnswerReader::new(),
+            state,
+            due: Due { at: now, events: 0 },
+            since: now,
+        })
     }
 
-    /// The poller reported a result of the connect.
+    /// Takes the result of the connect, which the poller has reported.
     pub(crate) fn connected(&mut self, poller: &Poller) -> Result<(), Broken> {
         if let Some(error) = self.stream.take_error().map_err(Broken)? {
             return Err(Broken(error));
@@ -74,8 +82,8 @@ impl Connection {
         self.since = now;
     }
 
-    /// Takes a broken socket from the poller, which would report it again and again; it is closed when the
-    /// connection is opened anew.
+    /// Removes a broken socket from the poller, which would report it again and again. It is closed when the connection
+    /// is opened anew.
     pub(crate) fn shut(&mut self, poller: &Poller) -> Result<(), LoadError> {
         self.state = ConnectionState::Down;
         poller.remove(&self.stream)
@@ -89,7 +97,7 @@ impl Connection {
         &mut self,
         request: usize,
         bytes: &[u8],
-        due: Instant,
+        due: Due,
         now: Instant,
         poller: &Poller,
     ) -> Result<(), Broken> {
@@ -116,7 +124,7 @@ impl Connection {
         self.watch(poller, false)
     }
 
-    /// Reads once; the poller is level-triggered and reports again what is left.
+    /// Reads once. The poller is level-triggered and reports the rest again.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Answer>, Broken> {
         let count = match self.stream.read(buffer) {
             Ok(0) => {
@@ -132,14 +140,14 @@ impl Connection {
             return Err(malformed(()));
         }
         let answer = self.reader.feed(buffer.get(..count).unwrap_or_default()).map_err(|_| malformed(()))?;
-        // An answer before the end of the request (a refusal): the rest of the request can no longer be told apart
+        // After an answer before the end of the request (a refusal), the server could not tell the rest of the request
         // from the next one.
         let early = matches!(self.state, ConnectionState::Sending { .. });
         Ok(answer.map(|answer| Answer { closes: answer.closes || early, ..answer }))
     }
 
-    /// Writes until the socket's buffer is full. One call more than needed is cheaper than a wait for a buffer that
-    /// the receiver has just emptied.
+    /// Writes until the socket's buffer is full. One superfluous call is cheaper than a wait for a buffer that the
+    /// receiver has just emptied.
     fn write_some(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
         let mut written = 0;
         while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {

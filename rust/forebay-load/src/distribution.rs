@@ -1,47 +1,58 @@
 use std::fmt::Write as _;
 
-use hdrhistogram::Histogram;
+use forebay_core::telemetry::{SUB_BUCKETS, Snapshot, VALUE_BUCKETS};
 
 /// Lines for each halving of the distance to 100 %.
-const TICKS_PER_HALF: u32 = 5;
+const TICKS_PER_HALF: f64 = 5.0;
 const MICROS_PER_MILLI: f64 = 1e3;
 
-/// The histogram as HdrHistogram's own tools print and plot it (`.hgrm`): value in milliseconds, percentile, how many
+/// The latencies as HdrHistogram's own tools print and plot them (`.hgrm`): value in milliseconds, percentile, how many
 /// are at most that, and 1/(1 − percentile). Format: `AbstractHistogram.outputPercentileDistribution` of
 /// <https://github.com/HdrHistogram/HdrHistogram>.
-pub(crate) fn percentile_distribution(histogram: &Histogram<u64>) -> String {
+pub(crate) fn percentile_distribution(latencies: &Snapshot) -> String {
+    let milli = |micros: f64| micros / MICROS_PER_MILLI;
+    let (total, max) = (latencies.count(), latencies.max());
     let mut text = format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
-    let mut count = 0;
     // Writing into a String cannot fail.
-    for step in histogram.iter_quantiles(TICKS_PER_HALF) {
-        let value = step.value_iterated_to() as f64 / MICROS_PER_MILLI;
-        let quantile = step.quantile_iterated_to();
-        count += step.count_since_last_iteration();
-        let _ = match quantile {
-            1.0 => writeln!(text, "{value:>12.3} {quantile:>2.12} {count:>10}"),
-            _ => writeln!(text, "{value:>12.3} {quantile:>2.12} {count:>10} {:>14.2}", 1.0 / (1.0 - quantile)),
-        };
+    let mut quantile = 0.0;
+    let mut counted = 0;
+    while counted < total {
+        let micros = latencies.percentile(quantile * 100.0);
+        counted = if micros == max { total } else { latencies.cumulative(&[micros]).first().copied().unwrap_or(total) };
+        let (value, inverse) = (milli(micros as f64), 1.0 / (1.0 - quantile));
+        let _ = writeln!(text, "{value:>12.3} {quantile:>2.12} {counted:>10} {inverse:>14.2}");
+        quantile = next_quantile(quantile);
     }
-    let milli = |value: f64| value / MICROS_PER_MILLI;
-    let (mean, deviation) = (milli(histogram.mean()), milli(histogram.stdev()));
+    if total > 0 {
+        let _ = writeln!(text, "{:>12.3} {:>2.12} {total:>10}", milli(max as f64), 1.0);
+    }
+    let (mean, deviation) = (milli(latencies.mean()), milli(latencies.standard_deviation()));
     let _ = writeln!(text, "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]");
-    let (max, total) = (milli(histogram.max() as f64), histogram.len());
-    let _ = writeln!(text, "#[Max     = {max:>12.3}, Total count    = {total:>12}]");
-    let (buckets, each) = (histogram.buckets(), histogram.distinct_values() / usize::from(histogram.buckets()).max(1));
-    let _ = writeln!(text, "#[Buckets = {buckets:>12}, SubBuckets     = {each:>12}]");
+    let _ = writeln!(text, "#[Max     = {:>12.3}, Total count    = {total:>12}]", milli(max as f64));
+    let _ = writeln!(text, "#[Buckets = {VALUE_BUCKETS:>12}, SubBuckets     = {SUB_BUCKETS:>12}]");
     text
+}
+
+/// The next percentile shown: each halving of the distance to 100 % has the same number of lines.
+fn next_quantile(quantile: f64) -> f64 {
+    let halvings = (1.0 / (1.0 - quantile)).log2().floor() + 1.0;
+    quantile + 1.0 / (TICKS_PER_HALF * halvings.exp2())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use forebay_core::telemetry::Histogram;
+
     use super::*;
 
     #[test]
     fn rows_rise_to_the_last_value() {
-        let mut histogram = Histogram::new_with_bounds(1, 60_000_000, 3).unwrap();
-        (1..=1000).for_each(|millis| histogram.record(millis * 1000).unwrap());
-        let text = percentile_distribution(&histogram);
+        let histogram = Histogram::new();
+        for millis in 1..=1000 {
+            histogram.record_micros(millis * 1000);
+        }
+        let text = percentile_distribution(&histogram.snapshot());
         let rows: Vec<Vec<f64>> = text
             .lines()
             .skip(2)
@@ -55,5 +66,11 @@ mod tests {
         let last = rows.last().unwrap();
         assert_eq!((last[1], last[2], last.len()), (1.0, 1000.0, 3));
         assert!(text.contains("Total count    =         1000]"), "{text}");
+    }
+
+    #[test]
+    fn nothing_measured_is_an_empty_table() {
+        let text = percentile_distribution(&Snapshot::default());
+        assert!(text.lines().skip(2).all(|line| line.starts_with('#')), "{text}");
     }
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::io;
 
-/// Why a load could not be run at all.
+/// The reason why a load could not run at all.
 #[derive(Debug)]
 pub enum LoadError {
     /// An option is missing or out of its range; the text names it and the range.

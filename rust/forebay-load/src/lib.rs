@@ -1,19 +1,21 @@
 //! A load generator for servers that take batches of JSON events over HTTP/1.1.
 //!
-//! It measures and honours nothing: a 429 is counted, not waited out. One thread, one request in flight a connection,
-//! request bytes built before the clock starts, so that on a machine shared with the server it takes little of it.
+//! It measures and does not adapt: a 429 is counted, not waited out. One thread sends one request at a time on each
+//! connection, and request bytes are built before the clock starts, so that the generator takes little of a machine
+//! that it shares with the server. Schedule, counts and loop are those of [`forebay_core::load`], which the load test
+//! inside the engine runs too.
 
 mod answer;
 mod body;
 mod connection;
 mod distribution;
 mod error;
-mod generator;
 mod options;
 mod poller;
 mod progress;
 mod report;
-mod schedule;
+mod run;
+mod sender;
 mod tally;
 mod target;
 
@@ -35,14 +37,14 @@ pub fn run(options: &LoadOptions) -> Result<LoadReport, LoadError> {
     run_with_progress(options, &mut |_| ControlFlow::Continue(()))
 }
 
-/// As [`run`], calling `observe` at each change of phase and about ten times a second in between. When it returns
-/// `Break`, the load ends there and the report covers what was measured until then.
+/// Runs one load like [`run`], and calls `observe` at each change of phase and about ten times a second in between.
+/// When it returns `Break`, the load ends there and the report covers the time until then.
 ///
 /// # Errors
-/// As [`run`].
+/// Those of [`run`].
 pub fn run_with_progress(
     options: &LoadOptions,
     observe: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<LoadReport, LoadError> {
-    generator::Generator::new(options)?.run(observe)
+    run::run(options, observe)
 }

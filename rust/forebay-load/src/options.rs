@@ -2,16 +2,17 @@ use std::time::Duration;
 
 use crate::LoadError;
 
-/// One thread polls all connections; beyond this many the generator, not the server, would be what is measured.
+/// The most connections. One thread polls all of them; with more, the generator and not the server would be measured.
 pub const MAX_CONNECTIONS: usize = 10_000;
-/// 64 bodies of this many events are held in memory before the start: 160 MB at most.
+/// The most events in a request. 64 bodies are held in memory: 160 MB at most.
 pub const MAX_BATCH: usize = 10_000;
-/// More than one thread can send; at the end of a run each request that was due and not sent is accounted for singly.
+/// The highest rate of requests: more than one thread can send. At the end of a run, each request that was due and not
+/// sent is counted singly.
 pub const MAX_REQUESTS_PER_SECOND: f64 = 1_000_000.0;
-/// A run is a measurement, not a service; an hour also bounds the latency histogram.
+/// The longest run: a run is a measurement, not a service. The latency histogram ends at an hour, too.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(3600);
 
-/// What decides when the next request is sent.
+/// The rule that decides when the next request is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pacing {
     /// Each connection sends its next request when the answer to the last one is there.
@@ -21,7 +22,7 @@ pub enum Pacing {
     Open { events_per_second: f64 },
 }
 
-/// What each request asks.
+/// The kind of each request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Content {
     /// POST of `{"events": [event, …]}`: the drain's shape.
@@ -42,7 +43,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// Every one, with its name.
+    /// All kinds, with their names.
     pub const ALL: [(&'static str, Content); 7] = [
         ("drain", Content::Drain),
         ("publish-batch", Content::PublishBatch),
@@ -53,7 +54,7 @@ impl Content {
         ("fetch", Content::Fetch),
     ];
 
-    /// Whether a request is of one event, whatever the batch.
+    /// Returns whether a request has one event.
     #[must_use]
     pub const fn is_single(self) -> bool {
         match self {
@@ -62,7 +63,7 @@ impl Content {
         }
     }
 
-    /// The one of that name.
+    /// Returns the kind of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, content)| content)
@@ -79,9 +80,9 @@ pub struct LoadOptions {
     pub connections: usize,
     /// Events in one request.
     pub batch: usize,
-    /// How long is measured, after the warm-up.
+    /// The measured time, after the warm-up.
     pub duration: Duration,
-    /// Load that is sent but not measured, before.
+    /// The time of load before it, which is not measured.
     pub warmup: Duration,
     /// Further request headers, such as `Authorization`.
     pub headers: Vec<(String, String)>,

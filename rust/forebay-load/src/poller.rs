@@ -8,18 +8,19 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 
 use crate::LoadError;
 
-/// Events taken from the system in one call; the rest comes with the next.
+/// The most events taken in one call; the rest comes with the next.
 const EVENTS_PER_WAIT: usize = 256;
 const TIMER: u64 = u64::MAX;
 
-/// What happened to one connection.
+/// The readiness of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ready {
     pub(crate) token: usize,
     pub(crate) readable: bool,
 }
 
-/// epoll with a timer of its own: epoll's timeout counts milliseconds, and an open loop is due at microseconds.
+/// An epoll instance with a timer of its own: epoll's timeout counts milliseconds, and open-loop requests are due at
+/// microseconds.
 pub(crate) struct Poller {
     epoll: OwnedFd,
     timer: OwnedFd,
@@ -67,7 +68,7 @@ impl Poller {
             .map_err(LoadError::system("timerfd_settime"))
     }
 
-    /// Waits at most `limit` and fills `ready` with what happened.
+    /// Waits for `limit` at most and fills `ready` with the events.
     pub(crate) fn wait(&mut self, limit: Duration, ready: &mut Vec<Ready>) -> Result<(), LoadError> {
         ready.clear();
         self.events.clear();

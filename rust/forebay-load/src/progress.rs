@@ -1,23 +1,23 @@
 use std::time::Duration;
 
-/// Where a run stands.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Load is sent, nothing is measured yet.
     Warmup,
-    /// What the report covers.
+    /// The load that the report covers is sent.
     Measuring,
-    /// No new requests; an open loop still waits, for a bounded time, for the answers to what was due.
+    /// No new request is sent. The run waits, for a bounded time, for the last answers.
     Draining,
 }
 
-/// What a progress callback sees. Counts cover the measured interval so far.
+/// The figures that a progress callback gets. Counts cover the measured time so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     pub phase: Phase,
-    /// Since the run began, warm-up included.
+    /// The time since the run began, warm-up included.
     pub elapsed: Duration,
     pub acknowledged_events: u64,
-    /// Answers other than 2xx.
+    /// Requests answered other than 2xx.
     pub refused_requests: u64,
 }

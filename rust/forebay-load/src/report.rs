@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use hdrhistogram::Histogram;
+use forebay_core::telemetry::Snapshot;
 use serde::Serialize;
 
 use crate::distribution::percentile_distribution;
 use crate::options::{LoadOptions, Pacing};
-use crate::tally::Tally;
+use crate::tally::HttpTally;
+
+const MICROS_PER_MILLI: f64 = 1e3;
 
 /// Latencies in milliseconds, from a histogram with three significant digits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -21,7 +23,7 @@ pub struct LatencySummary {
     pub max_ms: f64,
 }
 
-/// What a run measured.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LoadReport {
     pub url: String,
@@ -36,7 +38,7 @@ pub struct LoadReport {
     /// Requests answered 2xx in the measured time, and the events in them.
     pub acknowledged_requests: u64,
     pub acknowledged_events: u64,
-    /// The same with the warm-up and the answers after the end: what the server has stored because of this run.
+    /// Acknowledged events including the warm-up and answers after the end: all that the server has stored in this run.
     pub total_acknowledged_events: u64,
     pub requests_per_second: f64,
     pub events_per_second: f64,
@@ -50,10 +52,10 @@ pub struct LoadReport {
     pub unsent_requests: u64,
     /// Open loop: requests that were sent and still not answered when the wait for them was given up.
     pub unanswered_requests: u64,
-    /// Of 2xx answers, and of requests that got none, those with the age they had. In an open loop from when the
-    /// request was due, in a closed loop from when it was sent.
+    /// Latency of 2xx answers, together with the age of requests that got no answer. It counts from when the request
+    /// was due in an open loop, and from when it was sent in a closed loop.
     pub latency: LatencySummary,
-    /// Of answers other than 2xx.
+    /// Latency of answers other than 2xx.
     pub refusal_latency: LatencySummary,
     /// Open loop: how late requests were sent although a connection was free. When this is not small against
     /// `latency`, the generator was the bottleneck.
@@ -64,33 +66,31 @@ pub struct LoadReport {
 }
 
 impl LatencySummary {
-    fn of(histogram: &Histogram<u64>) -> LatencySummary {
-        if histogram.is_empty() {
-            return LatencySummary::default();
-        }
-        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+    fn new(latencies: &Snapshot) -> LatencySummary {
+        let at = |percent| latencies.percentile(percent) as f64 / MICROS_PER_MILLI;
         LatencySummary {
-            count: histogram.len(),
-            mean_ms: histogram.mean().round() / 1e3,
-            p50_ms: at(0.5),
-            p90_ms: at(0.9),
-            p95_ms: at(0.95),
-            p99_ms: at(0.99),
-            p99_9_ms: at(0.999),
-            max_ms: histogram.max() as f64 / 1e3,
+            count: latencies.count(),
+            mean_ms: latencies.mean().round() / MICROS_PER_MILLI,
+            p50_ms: at(50.0),
+            p90_ms: at(90.0),
+            p95_ms: at(95.0),
+            p99_ms: at(99.0),
+            p99_9_ms: at(99.9),
+            max_ms: latencies.max() as f64 / MICROS_PER_MILLI,
         }
     }
 }
 
 impl LoadReport {
-    pub(crate) fn new(options: &LoadOptions, tally: &Tally) -> LoadReport {
-        let seconds = tally.measured().as_secs_f64();
+    pub(crate) fn new(options: &LoadOptions, tally: &HttpTally) -> LoadReport {
+        let load = &tally.load;
+        let seconds = load.measured().as_secs_f64();
         let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
-        let events = tally.acknowledged * options.batch as u64;
         let (pacing, offered) = match options.pacing {
             Pacing::Closed => ("closed", None),
             Pacing::Open { events_per_second } => ("open", Some(events_per_second)),
         };
+        let latency = load.latency.snapshot();
         LoadReport {
             url: options.url.clone(),
             pacing,
@@ -99,20 +99,20 @@ impl LoadReport {
             batch: options.batch,
             seed: options.seed,
             measured_seconds: seconds,
-            acknowledged_requests: tally.acknowledged,
-            acknowledged_events: events,
+            acknowledged_requests: load.accepted.requests,
+            acknowledged_events: load.accepted.events,
             total_acknowledged_events: tally.total_acknowledged * options.batch as u64,
-            requests_per_second: per_second(tally.acknowledged),
-            events_per_second: per_second(events),
+            requests_per_second: per_second(load.accepted.requests),
+            events_per_second: per_second(load.accepted.events),
             statuses: tally.statuses.clone(),
-            connection_failures: tally.failures,
-            timeouts: tally.timeouts,
-            unsent_requests: tally.unsent,
+            connection_failures: tally.connection_failures,
+            timeouts: load.failed.requests,
+            unsent_requests: load.not_sent.requests,
             unanswered_requests: tally.unanswered,
-            latency: LatencySummary::of(&tally.latency),
-            refusal_latency: LatencySummary::of(&tally.refusal_latency),
-            send_lag: LatencySummary::of(&tally.send_lag),
-            distribution: percentile_distribution(&tally.latency),
+            latency: LatencySummary::new(&latency),
+            refusal_latency: LatencySummary::new(&load.refusal_latency.snapshot()),
+            send_lag: LatencySummary::new(&load.send_lag.snapshot()),
+            distribution: percentile_distribution(&latency),
         }
     }
 }

@@ -2,7 +2,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use crate::LoadError;
 
-/// Where requests go, resolved once.
+/// The server and path of the requests, resolved once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) authority: String,

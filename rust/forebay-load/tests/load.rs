@@ -1,4 +1,4 @@
-//! Whole runs against small servers of the test's own.
+//! Whole runs against small servers that the tests start.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use forebay_load::{LoadError, LoadOptions, LoadReport, Pacing, Phase, event_batch, run, run_with_progress};
 
-/// Reads one request; `None` when the client closed. Panics on a request that is not whole and well framed.
+/// Reads one request. `None` when the client closed. Panics on a request that is not whole and well framed.
 fn read_request(stream: &mut TcpStream, held: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
     let mut piece = [0; 65536];
     loop {
@@ -32,8 +32,8 @@ fn read_request(stream: &mut TcpStream, held: &mut Vec<u8>) -> Option<(String, V
     }
 }
 
-/// A server that calls `answer` with the number of the request and writes what it returns; an empty answer closes the
-/// connection. One thread a connection; the threads end with their connections.
+/// Starts a server that calls `answer` with the number of the request and writes the result; an empty result closes the
+/// connection. Each connection has a thread, which ends with it.
 fn serve(answer: impl Fn(u64, &str, &[u8]) -> Vec<u8> + Send + Sync + 'static) -> (String, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1/drain", listener.local_addr().unwrap());
@@ -60,8 +60,8 @@ fn status(status: u16) -> Vec<u8> {
     format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\n{{}}").into_bytes()
 }
 
-/// Runs `load` until `holds` says that its report is as it should be: a busy machine may disturb one run or two, a
-/// defect disturbs each of them.
+/// Repeats `load` until `holds` accepts its report. A busy machine may disturb one run or two; a defect disturbs each
+/// of them.
 fn undisturbed(load: impl Fn() -> LoadReport, holds: impl Fn(&LoadReport) -> bool) {
     let mut report = load();
     for _ in 1..5 {

@@ -4,6 +4,7 @@ mod builtins;
 mod clock;
 mod consumer_wait;
 mod engine;
+mod load_test;
 mod metering;
 mod queue_stats;
 mod report;

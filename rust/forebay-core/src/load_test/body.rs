@@ -1,15 +1,18 @@
 //! The events that a load test sends.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
-/// What the events say they come from.
+use crate::load::{Random, push_list};
+
+/// The `source` of every event.
 const SOURCE: &str = "load_test";
-/// Different events. As many as fill several blocks of a segment, so that sealing finds about what real events have in
-/// common, and not the same bytes over and over.
+/// The number of different events. They fill several blocks of a segment, so that sealing finds about as much in common
+/// as among real events, and not the same bytes over and over.
 const VARIANTS: usize = 1024;
-/// Bodies of one size are at least so many, starting at different events.
+/// The least number of bodies of one size; each starts at another event.
 const MIN_BODIES: usize = 16;
+/// Every load test sends the same events.
+const SEED: u64 = 1;
 
 const PAGES: [&str; 8] = [
     "/home",
@@ -27,89 +30,76 @@ const PATHS: [&str; 4] = ["/v2/orders", "/v2/users/me", "/v2/inventory/search", 
 const COUNTRIES: [&str; 6] = ["DE", "US", "FR", "JP", "BR", "IN"];
 const HOSTS: [&str; 4] = ["web-01", "web-02", "worker-07", "db-03"];
 
-/// Numbers that look random, the same in each run (xorshift64*, Vigna 2016).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % below
-    }
-
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of.get(usize::try_from(self.roll(of.len() as u64)).unwrap_or(0)).copied().unwrap_or_default()
-    }
-}
-
 /// The kinds of events in the mix of a shop's site: mostly page views and clicks, few purchases and errors.
-fn event(dice: &mut Dice) -> String {
-    let user = 10_000 + dice.roll(50_000);
-    let (kind, data) = match dice.roll(100) {
-        0..35 => ("page_view", page_view(dice, user)),
-        35..62 => ("user_action", user_action(dice, user)),
-        62..80 => ("api_call", api_call(dice)),
-        80..87 => ("login", login(dice, user)),
-        87..91 => ("purchase", purchase(dice, user)),
-        91..93 => ("signup", signup(dice, user)),
-        93..97 => ("system_event", system_event(dice)),
-        _ => ("error_event", error_event(dice)),
+fn event(random: &mut Random) -> String {
+    let user = 10_000 + random.below(50_000);
+    let (kind, data) = match random.below(100) {
+        0..35 => ("page_view", page_view(random, user)),
+        35..62 => ("user_action", user_action(random, user)),
+        62..80 => ("api_call", api_call(random)),
+        80..87 => ("login", login(random, user)),
+        87..91 => ("purchase", purchase(random, user)),
+        91..93 => ("signup", signup(random, user)),
+        93..97 => ("system_event", system_event(random)),
+        _ => ("error_event", error_event(random)),
     };
     format!(r#"{{"type":"{kind}","source":"{SOURCE}","data":{{{data}}}}}"#)
 }
 
-fn page_view(dice: &mut Dice, user: u64) -> String {
-    let (session, page, referrer, load) = (dice.roll(1 << 30), dice.one(&PAGES), dice.one(&PAGES), 40 + dice.roll(900));
+fn page_view(random: &mut Random, user: u64) -> String {
+    let (session, page, referrer, load) =
+        (random.below(1 << 30), random.pick(&PAGES), random.pick(&PAGES), 40 + random.below(900));
     format!(
         r#""user_id":"{user}","session_id":"s{session:08x}","page":"{page}","referrer":"{referrer}","load_time_ms":{load}"#
     )
 }
 
-fn user_action(dice: &mut Dice, user: u64) -> String {
+fn user_action(random: &mut Random, user: u64) -> String {
     let (action, page, element, x, y) =
-        (dice.one(&ACTIONS), dice.one(&PAGES), dice.one(&ELEMENTS), dice.roll(1920), dice.roll(1080));
+        (random.pick(&ACTIONS), random.pick(&PAGES), random.pick(&ELEMENTS), random.below(1920), random.below(1080));
     format!(
         r#""user_id":"{user}","action":"{action}","page":"{page}","metadata":{{"element":"{element}","x":{x},"y":{y}}}"#
     )
 }
 
-fn api_call(dice: &mut Dice) -> String {
-    let (method, path) = (dice.one(&["GET", "GET", "GET", "POST", "DELETE"]), dice.one(&PATHS));
-    let (status, millis, bytes) = (dice.one(&["200", "200", "200", "201", "404"]), dice.roll(400), dice.roll(20_000));
+fn api_call(random: &mut Random) -> String {
+    let (method, path) = (random.pick(&["GET", "GET", "GET", "POST", "DELETE"]), random.pick(&PATHS));
+    let (status, millis, bytes) =
+        (random.pick(&["200", "200", "200", "201", "404"]), random.below(400), random.below(20_000));
     format!(r#""method":"{method}","path":"{path}","status":{status},"duration_ms":{millis},"response_bytes":{bytes}"#)
 }
 
-fn login(dice: &mut Dice, user: u64) -> String {
-    let (method, passed) = (dice.one(&["password", "oauth", "passkey"]), dice.roll(20) > 0);
-    let (third, fourth) = (dice.roll(256), dice.roll(256));
+fn login(random: &mut Random, user: u64) -> String {
+    let (method, passed) = (random.pick(&["password", "oauth", "passkey"]), random.below(20) > 0);
+    let (third, fourth) = (random.below(256), random.below(256));
     format!(r#""user_id":"{user}","method":"{method}","success":{passed},"ip":"203.0.{third}.{fourth}""#)
 }
 
-fn purchase(dice: &mut Dice, user: u64) -> String {
-    let (order, euros, cents, items) = (dice.roll(1 << 30), 5 + dice.roll(400), dice.roll(100), 1 + dice.roll(6));
+fn purchase(random: &mut Random, user: u64) -> String {
+    let (order, euros, cents, items) =
+        (random.below(1 << 30), 5 + random.below(400), random.below(100), 1 + random.below(6));
     format!(
         r#""user_id":"{user}","order_id":"o{order:08x}","amount":{euros}.{cents:02},"currency":"EUR","items":{items}"#
     )
 }
 
-fn signup(dice: &mut Dice, user: u64) -> String {
-    let (plan, country) = (dice.one(&["free", "pro", "team"]), dice.one(&COUNTRIES));
+fn signup(random: &mut Random, user: u64) -> String {
+    let (plan, country) = (random.pick(&["free", "pro", "team"]), random.pick(&COUNTRIES));
     format!(r#""user_id":"{user}","plan":"{plan}","country":"{country}""#)
 }
 
-fn system_event(dice: &mut Dice) -> String {
-    let (host, cpu, memory) = (dice.one(&HOSTS), dice.roll(1000), 512 + dice.roll(7000));
+fn system_event(random: &mut Random) -> String {
+    let (host, cpu, memory) = (random.pick(&HOSTS), random.below(1000), 512 + random.below(7000));
     format!(r#""host":"{host}","event":"resource_sample","cpu_percent":{}.{},"memory_mb":{memory}"#, cpu / 10, cpu % 10)
 }
 
-fn error_event(dice: &mut Dice) -> String {
-    let (service, trace) = (dice.one(&["checkout", "search", "auth"]), dice.roll(1 << 30));
-    let message = dice.one(&["upstream timed out", "connection reset by peer", "invalid coupon code"]);
+fn error_event(random: &mut Random) -> String {
+    let (service, trace) = (random.pick(&["checkout", "search", "auth"]), random.below(1 << 30));
+    let message = random.pick(&["upstream timed out", "connection reset by peer", "invalid coupon code"]);
     format!(r#""service":"{service}","message":"{message}","trace_id":"t{trace:08x}","retryable":true"#)
 }
 
-/// Bodies of one size, made once. A body is a JSON array of consecutive variants.
+/// The bodies of one size, made before the load begins. A body is a JSON array of consecutive variants.
 #[derive(Debug)]
 pub(super) struct Bodies {
     events: u64,
@@ -118,10 +108,10 @@ pub(super) struct Bodies {
 }
 
 impl Bodies {
-    /// Bodies of each of the sizes.
+    /// Bodies of each size; equal sizes share theirs.
     pub(super) fn of_sizes(sizes: [u64; 2]) -> Vec<Self> {
-        let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
-        let variants: Vec<String> = (0..VARIANTS).map(|_| event(&mut dice)).collect();
+        let mut random = Random::new(SEED);
+        let variants: Vec<String> = (0..VARIANTS).map(|_| event(&mut random)).collect();
         let mut sizes = sizes.to_vec();
         sizes.dedup();
         sizes.into_iter().map(|events| Self::new(&variants, events)).collect()
@@ -131,20 +121,15 @@ impl Bodies {
         let events_each = usize::try_from(events).unwrap_or(1).max(1);
         let count = (VARIANTS / events_each).max(MIN_BODIES);
         let body = |index: usize| {
-            let consecutive = variants.iter().cycle().skip(index * VARIANTS / count).take(events_each);
-            let mut body = String::from("[");
-            for (place, event) in consecutive.enumerate() {
-                let comma = if place > 0 { "," } else { "" };
-                // Writing into a string cannot fail.
-                let _infallible = write!(body, "{comma}{event}");
-            }
-            body.push(']');
+            let mut consecutive = variants.iter().cycle().skip(index * VARIANTS / count);
+            let mut body = String::new();
+            push_list(&mut body, events_each, |body| body.push_str(consecutive.next().map_or("", String::as_str)));
             Arc::from(body.into_bytes())
         };
         Self { events, bodies: (0..count).map(body).collect(), next: 0 }
     }
 
-    /// How many events each of them has.
+    /// The number of events in each body.
     pub(super) fn events(&self) -> u64 {
         self.events
     }

@@ -2,14 +2,14 @@
 //! the acknowledgement.
 
 mod body;
-mod generator;
 mod load_test;
 mod report;
 mod run;
-mod schedule;
+mod sender;
 mod spec;
 
 pub use load_test::LoadTest;
 pub use report::{LoadTestReport, LoadTestState};
 pub use run::MAX_IN_FLIGHT;
+pub(crate) use sender::Submit;
 pub use spec::{LoadTestSpec, MAX_EVENTS_PER_SECOND, MAX_SECONDS};

@@ -3,17 +3,17 @@ use std::time::Duration;
 use super::spec::LoadTestSpec;
 use crate::ids::Timestamp;
 
-/// What a load test is doing.
+/// The state of a load test.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LoadTestState {
-    /// There was none since the start.
+    /// There was no load test since the start.
     #[default]
     Idle,
     /// It sends, or waits for its last answers.
     Running,
-    /// It sent everything, and was answered as far as the report says.
+    /// It sent everything; the report counts the answers.
     Finished,
-    /// It was ended before that.
+    /// It was stopped before that.
     Stopped,
 }
 
@@ -30,42 +30,41 @@ impl LoadTestState {
     }
 }
 
-/// What a load test did until now, and how it went. Each event that was due is counted once:
+/// The figures of a load test until now. Each event that was due is counted once:
 /// offered = accepted + rejected + failed + not sent + in flight.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadTestReport {
-    /// What it is doing.
+    /// The state.
     pub state: LoadTestState,
-    /// What was asked for; `None` when idle, as is the next.
+    /// The load that was asked for; `None` when idle.
     pub spec: Option<LoadTestSpec>,
-    /// When it began.
+    /// When it began; `None` when idle.
     pub started: Option<Timestamp>,
-    /// How long it runs, or ran, until its end or its last answer, whichever came later.
+    /// The time until now, or until its end or its last answer, whichever came later.
     pub elapsed: Duration,
     /// Events that were due.
     pub offered: u64,
     /// Events that were acknowledged.
     pub accepted: u64,
-    /// Events that were refused for want of memory or quota, as a sender sees it by status 429.
+    /// Events that were refused because memory or quota was used up, which a client sees as status 429.
     pub rejected: u64,
-    /// Events that were refused, or got lost, for another reason.
+    /// Events that were refused or lost for another reason.
     pub failed: u64,
-    /// Events that were due while too many requests were under way, and never sent.
+    /// Events that were due while too many requests were in flight, and never sent.
     pub not_sent: u64,
-    /// Events that were sent, and are not answered yet.
+    /// Events that were sent and are not answered yet.
     pub in_flight: u64,
-    /// Events that were due, by second of sending.
+    /// Events that were due, per second of sending.
     pub offered_per_second: f64,
-    /// Events that were acknowledged, by second of `elapsed`.
+    /// Events that were acknowledged, per second of `elapsed`.
     pub achieved_per_second: f64,
-    /// Microseconds from the time when a request was due to its acknowledgement: of half of the acknowledged requests
-    /// at most this,
+    /// Median of the latencies of acknowledged requests, each in microseconds from when it was due.
     pub p50_micros: u64,
-    /// of 95 %,
+    /// 95th percentile of these latencies.
     pub p95_micros: u64,
-    /// of 99 %,
+    /// 99th percentile of these latencies.
     pub p99_micros: u64,
-    /// and of all.
+    /// The largest of these latencies.
     pub max_micros: u64,
     /// The latest reason why events failed.
     pub failure: Option<String>,

@@ -14,6 +14,12 @@ pub const MAX_MICROS: u64 = 3_600_000_000;
 const OCTAVE_BITS: u32 = 9;
 const OCTAVE: usize = 1 << OCTAVE_BITS;
 
+/// The widths that a bucket may have, each twice that of the one before: 1 µs below 1024, and one for each octave
+/// above.
+pub const VALUE_BUCKETS: usize = BUCKETS.div_ceil(OCTAVE) - 1;
+/// The buckets of the smallest width; each larger width has half as many.
+pub const SUB_BUCKETS: usize = 2 * OCTAVE;
+
 /// The buckets of 0..=[`MAX_MICROS`].
 const BUCKETS: usize = index(MAX_MICROS) + 1;
 
@@ -35,10 +41,10 @@ const fn middle(index: usize) -> u64 {
 
 /// Counts durations in whole microseconds, from 0 to one hour: exactly below 1024 µs, and to within 0.1 % above.
 ///
-/// The layout is HdrHistogram's (<https://hdrhistogram.github.io/HdrHistogram/>) with its unit buckets halved, since the
-/// middle of a bucket is reported and not its end. It has 12,123 buckets of 8 bytes: 95 KiB, allocated once; recording
-/// is three relaxed atomic operations and never waits or allocates. A snapshot is as large; taken while others record,
-/// it may hold a value whose sum it lacks.
+/// The layout is HdrHistogram's (<https://hdrhistogram.github.io/HdrHistogram/>) with its unit buckets halved, since
+/// the middle of a bucket is reported and not its end. It has 12,123 buckets of 8 bytes: 95 KiB, allocated once;
+/// recording is three relaxed atomic operations and never waits or allocates. A snapshot is as large; taken while
+/// others record, it may hold a value whose sum it lacks.
 pub struct Histogram {
     buckets: Box<[AtomicU64]>,
     sum: AtomicU64,
@@ -153,6 +159,20 @@ impl Snapshot {
     #[must_use]
     pub fn mean(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 }
+    }
+
+    /// The standard deviation, with each value as the middle of its bucket; 0 when empty.
+    #[must_use]
+    pub fn standard_deviation(&self) -> f64 {
+        if self.count == 0 {
+            return 0.0;
+        }
+        let mean = self.mean();
+        let mut squares = 0.0;
+        for (index, count) in self.buckets.iter().enumerate().filter(|(_, count)| **count > 0) {
+            squares += (middle(index) as f64 - mean).powi(2) * *count as f64;
+        }
+        (squares / self.count as f64).sqrt()
     }
 
     /// The smallest value that is at least as large as `percent` % of all (nearest rank), within 0.1 %; 0 when empty.

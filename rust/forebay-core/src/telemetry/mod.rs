@@ -11,7 +11,7 @@ mod window;
 
 pub use api::{Api, ByApi};
 pub use counters::{ByError, Counter, Counters, LATENCY_BOUNDS_MICROS, MetricKind, Row, Value};
-pub use histogram::{Histogram, MAX_MICROS, Snapshot};
+pub use histogram::{Histogram, MAX_MICROS, SUB_BUCKETS, Snapshot, VALUE_BUCKETS};
 pub use in_flight::{InFlight, InFlightGuard};
 pub use live::{ErrorType, Live, Tally};
 pub(crate) use live::{by_type, error_rate, latency, per_second};

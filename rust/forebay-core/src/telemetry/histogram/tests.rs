@@ -7,11 +7,13 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{BUCKETS, Histogram, MAX_MICROS, OCTAVE, Snapshot, index, middle};
+use super::{BUCKETS, Histogram, MAX_MICROS, OCTAVE, SUB_BUCKETS, Snapshot, VALUE_BUCKETS, index, middle};
 
 fn counted(values: &[u64]) -> Snapshot {
     let histogram = Histogram::new();
-    values.iter().for_each(|value| histogram.record_micros(*value));
+    for value in values {
+        histogram.record_micros(*value);
+    }
     histogram.snapshot()
 }
 
@@ -27,6 +29,7 @@ fn close(measured: u64, exact: u64) -> bool {
 #[test]
 fn buckets_are_dense_ascending_and_narrow() {
     assert_eq!(BUCKETS, 12_123, "as the docstring says");
+    assert_eq!((VALUE_BUCKETS, SUB_BUCKETS), (23, 1024));
     for bucket in 0..BUCKETS {
         assert_eq!(index(middle(bucket)), bucket);
     }
@@ -45,6 +48,12 @@ fn an_empty_histogram_says_zero() {
     assert_eq!((empty.count(), empty.sum(), empty.max(), empty.percentile(99.0)), (0, 0, 0, 0));
     assert!(empty.mean() == 0.0 && empty == Snapshot::default());
     assert_eq!(empty.cumulative(&[1, 2]), [0, 0]);
+}
+
+#[test]
+fn the_deviation_is_that_of_the_values() {
+    assert!(Snapshot::default().standard_deviation() == 0.0 && counted(&[7, 7, 7]).standard_deviation() == 0.0);
+    assert!((counted(&[2, 4, 4, 4, 5, 5, 7, 9]).standard_deviation() - 2.0).abs() < 1e-9);
 }
 
 #[test]
