@@ -12,7 +12,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// How long a `date` is used. It has whole seconds, so it is never wrong by more than one of them and this.
+/// How long a formatted `date` is used. It has whole seconds, so it is wrong by one second and this at most.
 const DATE_TIME: Duration = Duration::from_millis(500);
 
 /// The `date` of answers (RFC 9110, section 6.6.1), formatted at most twice a second.
@@ -29,7 +29,7 @@ impl Clock {
 
     pub(crate) fn date(&mut self, now: Instant) -> &str {
         if now >= self.until {
-            // A date of HTTP has no year before 1970, and formatting one panics.
+            // Formatting a time before 1970 panics.
             self.text = httpdate::fmt_http_date(SystemTime::now().max(SystemTime::UNIX_EPOCH));
             self.until = now + DATE_TIME;
         }
@@ -37,7 +37,7 @@ impl Clock {
     }
 }
 
-/// Writes an answer as it goes over the wire.
+/// Appends an answer in its wire form.
 pub(crate) fn write(out: &mut Vec<u8>, answer: &Answer, date: &str, close: bool) {
     start(out, answer.status);
     for (name, value) in &answer.headers {
@@ -46,7 +46,7 @@ pub(crate) fn write(out: &mut Vec<u8>, answer: &Answer, date: &str, close: bool)
     finish(out, date, close, &answer.body);
 }
 
-/// Writes the answer to what is stored, or to a publication of which nothing is.
+/// Appends the answer to a request that the engine took: events are stored, or a publication stored none of its own.
 pub(crate) fn write_acknowledgement(
     out: &mut Vec<u8>,
     (status, body): (u16, &[u8]),
@@ -77,10 +77,12 @@ fn finish(out: &mut Vec<u8>, date: &str, close: bool, body: &[u8]) {
 }
 
 fn put(out: &mut Vec<u8>, parts: &[&str]) {
-    parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
-/// The phrase for people (RFC 9110, section 15).
+/// The reason phrase (RFC 9110, section 15).
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

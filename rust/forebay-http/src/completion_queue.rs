@@ -5,17 +5,17 @@ use std::time::Instant;
 use forebay_core::{Completer, CompletionId, EventQueue, Receipt, Result};
 use parking_lot::Mutex;
 
-/// What comes of a request that was submitted.
+/// News of a submitted request.
 #[derive(Debug)]
 pub(crate) enum ClientEvent {
-    /// Its end.
+    /// It has ended.
     Settled(Result<Receipt>),
-    /// Nothing yet: until then the sender waits.
+    /// It goes on, and its sender waits for it until then.
     Due(Instant),
 }
 
-/// Outcomes on their way from the engine's threads to the front's: one wake-up for all of a commit. Bounded by the
-/// requests under way.
+/// Carries outcomes from the engine's threads to the front's, with one wake-up for all of a commit. The requests in
+/// flight bound its length.
 #[derive(Debug)]
 pub(crate) struct CompletionQueue {
     completions: EventQueue<(CompletionId, ClientEvent)>,
@@ -29,34 +29,34 @@ impl CompletionQueue {
         Ok(Self { completions: EventQueue::new()?, stop: Mutex::default(), turns: Mutex::default() })
     }
 
-    /// Readable while there is something.
+    /// A descriptor that is readable while the queue holds something.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.completions.as_fd()
     }
 
-    /// Swaps what has come for `into`, which is empty and keeps its memory.
+    /// Swaps the queued events for `into`, which is empty and whose memory is used on.
     pub(crate) fn take(&self, into: &mut Vec<(CompletionId, ClientEvent)>) {
         self.completions.take(into);
     }
 
-    /// Gives the connection of that slot a turn soon.
+    /// Asks the front to give the connection of that slot a turn.
     pub(crate) fn give_turn(&self, slot: u32) {
         self.turns.lock().push(slot);
         self.completions.wake();
     }
 
-    /// The connections that are to have a turn.
+    /// Takes the slots of the connections that are to have a turn.
     pub(crate) fn take_turns(&self) -> Vec<u32> {
         std::mem::take(&mut self.turns.lock())
     }
 
-    /// Asks the front to end, by `deadline` at the latest.
+    /// Asks the front to stop, by `deadline` at the latest.
     pub(crate) fn ask_to_stop(&self, deadline: Instant) {
         *self.stop.lock() = Some(deadline);
         self.completions.wake();
     }
 
-    /// By when it has to end.
+    /// The deadline of a stop that was asked for.
     pub(crate) fn stop_by(&self) -> Option<Instant> {
         *self.stop.lock()
     }

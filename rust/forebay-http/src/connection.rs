@@ -15,14 +15,14 @@ use crate::refusal::Family;
 use crate::socket::{Read, Socket};
 use crate::stats::{Counted, Stats};
 
-/// Steps of one connection before another has its turn: a sender that never lets up is not the only one.
+/// The most steps of one connection in a turn, so that a sender that never pauses does not hold up the others.
 const STEPS: usize = 64;
-/// How much of a refused body is read and dropped.
+/// The most bytes of a refused body that are read and dropped.
 const LINGER_BYTES: usize = 32 << 20;
-/// The first read of a connection.
+/// The size of a connection's first read.
 const FIRST_READ: usize = 8 * 1024;
 
-/// Where a connection is in its request.
+/// The stage of a connection's current request.
 #[derive(Debug)]
 enum Stage {
     /// Reads a head.
@@ -33,26 +33,26 @@ enum Stage {
     Commit { path: String, _counted: Counted },
     /// Writes the answer.
     Answer,
-    /// Reads and drops what a refused sender still writes: so much until now.
+    /// Reads and drops the bytes that a refused sender still writes; counts them.
     Linger(usize),
 }
 
-/// What a connection wants after its turn.
+/// The next step of a connection after its turn.
 #[derive(Debug)]
 pub(crate) enum ConnectionAction {
-    /// Nothing until something happens.
+    /// It waits for an event.
     Wait,
-    /// A request for the engine; its outcome comes under the completion.
+    /// It submits a request to the engine, whose outcome comes under the connection's completion.
     Submit(Request),
-    /// The server behind has to read it.
+    /// It becomes a tunnel to the server behind.
     Tunnel,
-    /// Another turn, after the others had theirs.
+    /// It wants another turn after the others had theirs.
     Again,
-    /// It is over.
+    /// It has ended.
     Close,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) engine: std::sync::Arc<Engine>,
@@ -66,7 +66,7 @@ pub(crate) struct Shared {
     pub(crate) requests: u32,
 }
 
-/// A body inside of what was read with it, so that it is not copied.
+/// A body within the bytes that were read with it, so that it is not copied.
 struct Part(Vec<u8>, Range<usize>);
 
 impl AsRef<[u8]> for Part {
@@ -75,12 +75,12 @@ impl AsRef<[u8]> for Part {
     }
 }
 
-/// A connection whose requests are read here.
+/// A connection whose requests the front reads itself.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) socket: Socket,
     slot: u32,
-    /// Tells the outcome of this request from those of others on the same slot.
+    /// Numbers the request, which tells its outcome from those of others on the same slot.
     request: u32,
     stage: Stage,
     input: Vec<u8>,
@@ -88,16 +88,16 @@ pub(crate) struct Connection {
     sent: usize,
     close: bool,
     linger: bool,
-    /// As large as the last request: the next one comes in one read.
+    /// The size of the last request, so that the next one comes in one read.
     read_ahead: usize,
-    /// Since its last answer, or its beginning.
+    /// When its last answer was written, or when it began.
     idle_since: Instant,
     pub(crate) deadline: Option<Instant>,
     _counted: Counted,
 }
 
 impl Connection {
-    /// A connection that has just been made.
+    /// A connection that was just accepted.
     pub(crate) fn new(socket: Socket, slot: u32, shared: &Shared, now: Instant) -> Self {
         Self {
             socket,
@@ -116,37 +116,37 @@ impl Connection {
         }
     }
 
-    /// Names the request under way.
+    /// The completion of the current request.
     pub(crate) fn completion(&self) -> CompletionId {
         CompletionId(u64::from(self.request) << 32 | u64::from(self.slot))
     }
 
-    /// The slot that a completion is of.
+    /// The slot of the connection that a completion belongs to.
     pub(crate) const fn slot_of(completion: CompletionId) -> u32 {
         completion.0 as u32
     }
 
-    /// Whether it waits for the outcome of that completion.
+    /// Returns whether the connection waits for the outcome of `completion`.
     pub(crate) fn awaits(&self, completion: CompletionId) -> bool {
         matches!(self.stage, Stage::Commit { .. }) && self.completion() == completion
     }
 
-    /// Whether nothing of a request has come.
+    /// Returns whether no byte of a request has come.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Head) && self.input.is_empty()
     }
 
-    /// Whether it has been idle for longer than is good when others wait.
+    /// Returns whether the connection is idle for so long that others who wait may have its place.
     pub(crate) fn is_idle_in_a_crowd(&self, now: Instant) -> bool {
         self.is_idle() && now.saturating_duration_since(self.idle_since) >= CROWDED_IDLE_TIME
     }
 
-    /// Gives up the socket and what was read from it.
+    /// Returns the socket and the bytes that were read from it.
     pub(crate) fn into_parts(self) -> (Socket, Vec<u8>) {
         (self.socket, self.input)
     }
 
-    /// Goes on as far as it can.
+    /// Goes on until it has to wait or its steps are used up.
     pub(crate) fn turn(&mut self, shared: &mut Shared, now: Instant) -> ConnectionAction {
         for _ in 0..STEPS {
             let read = match &self.stage {
@@ -197,7 +197,7 @@ impl Connection {
         self.socket.read_more(&mut self.input).ok()
     }
 
-    /// Charges what has come of the body, and a step more before there is memory for it. True when it is whole.
+    /// Reserves memory for the body's bytes so far and for one step more. True when the body is whole.
     fn make_room(&mut self) -> Result<bool, Error> {
         let Stage::Body(ingest, reserved, _) = &mut self.stage else { return Ok(false) };
         let come = self.input.len().saturating_sub(ingest.body_at).min(ingest.length);
@@ -225,14 +225,14 @@ impl Connection {
         read
     }
 
-    /// Looks at what was read for a head; `None` when it is to be read on, or the stage has changed.
+    /// Looks for a head in the bytes read so far. `None` when more must be read or the stage has changed.
     fn head(&mut self, shared: &mut Shared, now: Instant) -> Option<ConnectionAction> {
         if self.input.is_empty() {
             return None;
         }
         match Head::read(&self.input, &shared.principals, shared.limits.body_bytes) {
             Head::Partial => {
-                // From its first byte on, not from each one.
+                // The limit counts from the head's first byte, not from each one.
                 let limit = now + HEAD_TIME;
                 self.deadline = Some(self.deadline.map_or(limit, |deadline| deadline.min(limit)));
                 None
@@ -249,7 +249,7 @@ impl Connection {
         }
     }
 
-    /// The request, when its body is whole.
+    /// Makes the request of a whole body.
     fn whole(&mut self, shared: &mut Shared, now: Instant) -> Option<Request> {
         let Stage::Body(ingest, _reserved, counted) = std::mem::replace(&mut self.stage, Stage::Head) else {
             return None;
@@ -271,7 +271,7 @@ impl Connection {
     }
 
     fn broke_off(&mut self, shared: &mut Shared, now: Instant) {
-        // Answered all the same: one that is only half closed still reads.
+        // The client is answered all the same: it still reads if it has only closed its sending side.
         self.refuse_body(shared, &Error::new(ErrorKind::Malformed, "the body broke off"), now, false);
     }
 
@@ -284,7 +284,7 @@ impl Connection {
         }
     }
 
-    /// Refuses a request whose connection the server behind would have had to take.
+    /// Refuses a request that the server behind should have served.
     pub(crate) fn refuse_tunnel(&mut self, shared: &mut Shared, error: &Error, now: Instant) {
         let line = self.input.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
         let target = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
@@ -293,7 +293,8 @@ impl Connection {
         self.refuse(shared, &path, error, now, true);
     }
 
-    /// Answers with a refusal. With `linger`, the body was not read, so the connection ends.
+    /// Answers with a refusal. With `linger`, the body was not read to its end, so the connection closes after the
+    /// answer.
     fn refuse(&mut self, shared: &mut Shared, path: &str, error: &Error, now: Instant, linger: bool) {
         let answer = Family::of(path).refusal(error);
         self.linger = linger;
@@ -320,7 +321,7 @@ impl Connection {
         }
     }
 
-    /// What its deadline means; false when there is nothing left to do but to close it.
+    /// Acts on a passed deadline. False when the connection can only be closed.
     pub(crate) fn expire(&mut self, shared: &mut Shared, now: Instant) -> bool {
         match &self.stage {
             Stage::Head | Stage::Answer | Stage::Linger(_) => false,
@@ -342,13 +343,13 @@ impl Connection {
         }
     }
 
-    /// Tells a sender whose commit did not come within its own `options.timeout` that its outcome is unknown.
+    /// Answers a sender whose commit did not come within its own `options.timeout`: the outcome is unknown.
     pub(crate) fn give_up(&mut self, shared: &mut Shared, now: Instant) {
         let detail = "no commit within options.timeout; the outcome is unknown";
         self.settle(Err(Error::new(ErrorKind::Timeout, detail)), shared, now);
     }
 
-    /// Writes on; `None` when all is written and the connection goes on.
+    /// Writes on. `None` when everything is written and the connection goes on.
     fn flush(&mut self, shared: &Shared, now: Instant) -> Option<ConnectionAction> {
         while self.sent < self.output.len() {
             if !self.socket.is_writable() {

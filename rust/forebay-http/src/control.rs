@@ -67,8 +67,8 @@ impl TunnelControl {
         self.order(Order::Insert(bytes, Then::GoOn));
     }
 
-    /// Sends `bytes` to the client behind all messages that were written before. Later ones are dropped, and so is a close
-    /// frame of the server behind, in whose place they stand.
+    /// Sends `bytes` to the client behind all messages that were written before. Later ones are dropped, and so is a
+    /// close frame of the server behind, in whose place they stand.
     pub fn insert_last(&self, bytes: Vec<u8>) {
         self.order(Order::Insert(bytes, Then::Drop));
     }

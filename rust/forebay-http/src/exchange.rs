@@ -1,37 +1,37 @@
 use std::collections::VecDeque;
 
-/// A head that has more than this is not followed; the server behind takes it or refuses it all the same.
+/// The longest head that is followed. The server behind takes or refuses a longer one all the same.
 const MAX_TUNNEL_HEAD_BYTES: usize = 64 * 1024;
-/// In a request's query: the answer is committed for its reader's group.
+/// The query parameter by which a poll commits the events of its answer for its group.
 const AUTO_COMMIT: &str = "autoCommit=true";
-/// As many header fields as the server behind takes, and some.
+/// The most header fields that are parsed: more than the server behind takes.
 const MAX_TUNNEL_HEADERS: usize = 128;
-/// Requests that a client may have under way on one tunnel and still be followed; a sender that pipelines more is served
-/// all the same, only its half-close is no longer told from its end.
+/// The most unanswered requests of one tunnel that are followed. A client that pipelines more is served all the same,
+/// but its half-close is then taken for its end.
 const MAX_UNANSWERED: usize = 64;
 /// The opcode of a WebSocket's close frame (RFC 6455, 5.5.1).
 const CLOSE_OPCODE: u8 = 8;
-/// The longest line before a chunk: a size and whatever extensions stand behind it.
+/// The longest line before a chunk: its size and its extensions.
 const MAX_CHUNK_LINE_BYTES: usize = 4 * 1024;
 
-/// Where in the messages of one direction the next byte stands.
+/// The place of the next byte in the messages of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     /// In a head, or before one.
     Head,
-    /// In a body of which so many bytes are left.
+    /// In a body, with this many bytes left.
     Body(u64),
     /// In the line before a chunk.
     ChunkSize,
-    /// In a chunk of which so many bytes are left, its line end included.
+    /// In a chunk, with this many bytes left, its line end included.
     Chunk(u64),
     /// In the lines behind the last chunk.
     Trailers,
     /// In the head of a WebSocket's frame, or before one.
     Frame,
-    /// In a frame of which so many bytes are left.
+    /// In a frame, with this many bytes left.
     Payload(u64),
-    /// In what is no message of HTTP/1, or has no end but that of the connection.
+    /// In bytes that are no HTTP/1 message, or in a message that only the end of the connection ends.
     Opaque,
 }
 
@@ -39,17 +39,17 @@ enum At {
 #[derive(Clone, Debug)]
 struct Messages {
     at: At,
-    /// The part of a head or of a line that has come.
+    /// The bytes of an unfinished head or line.
     part: Vec<u8>,
 }
 
-/// What a direction's bytes bring next.
+/// The next event in the bytes of one direction.
 enum Piece {
-    /// A whole head, with what follows it left to be read.
+    /// A whole head; the bytes behind it are still to be read.
     Head(Vec<u8>),
     /// The end of a message.
     End,
-    /// No more.
+    /// The bytes are used up.
     Nothing,
 }
 
@@ -62,7 +62,7 @@ impl Messages {
         matches!(self.at, At::Head | At::Frame) && self.part.is_empty()
     }
 
-    /// Reads on to the next head or end. After a head, whoever asks says by `at` what body follows.
+    /// Reads on to the next head or end. After a head, the caller sets `at` to the kind of body that follows.
     fn next(&mut self, bytes: &mut &[u8]) -> Piece {
         while !bytes.is_empty() {
             match self.at {
@@ -110,7 +110,7 @@ impl Messages {
         Piece::Nothing
     }
 
-    /// The payload's length of the frame whose head ends here.
+    /// Reads on in a frame's head, and returns the length of its payload once the head is whole.
     fn frame_head(&mut self, bytes: &mut &[u8]) -> Option<u64> {
         while let Some((byte, rest)) = bytes.split_first() {
             self.part.push(*byte);
@@ -123,9 +123,10 @@ impl Messages {
         None
     }
 
-    /// What has come up to `end`, once that is there; too much without it is opaque.
+    /// Collects bytes up to and including `end`, and returns them once it is there. More than `limit` bytes without it
+    /// make the direction opaque.
     fn until(&mut self, bytes: &mut &[u8], end: &[u8], limit: usize) -> Option<Vec<u8>> {
-        // The end may have begun in what came before.
+        // The end may have begun in the bytes that came before.
         let from = self.part.len().saturating_sub(end.len() - 1);
         let before = self.part.len();
         let room = limit.saturating_sub(before).min(bytes.len());
@@ -177,7 +178,7 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()
 }
 
-/// Where a message goes on behind its head; `without` for one whose headers announce no body.
+/// The place behind a head; `without` when the headers announce no body.
 fn body(headers: &[httparse::Header<'_>], without: At) -> At {
     let named = |name: &str| headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
     if let Some(coding) = named("transfer-encoding") {
@@ -193,18 +194,18 @@ fn body(headers: &[httparse::Header<'_>], without: At) -> At {
     )
 }
 
-/// What has to be known of a request until it is answered.
+/// The facts about a request that its answer depends on.
 #[derive(Clone, Copy, Debug, Default)]
 struct Asked {
-    /// Its answer has no body, whatever its headers say.
+    /// The request is a HEAD: its answer has no body, whatever the headers say.
     is_head: bool,
-    /// It must not be answered to nobody: it commits what it gives. A client that has gone cannot be told from one that
-    /// only sends no more.
-    takes: bool,
+    /// The answer commits the events in it, so it must not go to a client that is gone. A client that is gone cannot be
+    /// told from one that has only closed its sending side.
+    commits: bool,
 }
 
-/// Follows the requests and the answers that a tunnel passes on, without judging them: which requests have no answer yet,
-/// and whether anybody is in the middle of a message.
+/// Follows the requests and the answers that a tunnel passes on, without judging them. It knows which requests have no
+/// answer yet, and whether either side is in the middle of a message.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     requests: Messages,
@@ -218,7 +219,7 @@ impl Exchange {
         Self { requests: Messages::new(), answers: Messages::new(), unanswered: VecDeque::new() }
     }
 
-    /// Bytes of the client.
+    /// Takes bytes of the client.
     pub(crate) fn asked(&mut self, mut bytes: &[u8]) {
         loop {
             match self.requests.next(&mut bytes) {
@@ -237,12 +238,12 @@ impl Exchange {
             self.requests.at = At::Opaque;
             return;
         }
-        let takes = request.path.is_some_and(|path| path.contains(AUTO_COMMIT));
-        self.unanswered.push_back(Asked { is_head: request.method == Some("HEAD"), takes });
+        let commits = request.path.is_some_and(|path| path.contains(AUTO_COMMIT));
+        self.unanswered.push_back(Asked { is_head: request.method == Some("HEAD"), commits });
         self.requests.at = body(request.headers, At::Head);
     }
 
-    /// Bytes of the server behind.
+    /// Takes bytes of the server behind.
     pub(crate) fn answered(&mut self, mut bytes: &[u8]) {
         loop {
             match self.answers.next(&mut bytes) {
@@ -275,22 +276,22 @@ impl Exchange {
         }
     }
 
-    /// Whether the client, when it sends no more, has asked for something that it may still wait for.
+    /// Returns whether a client that sends no more may still be waiting for an answer.
     pub(crate) fn awaits(&self) -> bool {
-        self.requests.is_between() && !self.unanswered.is_empty() && !self.unanswered.iter().any(|asked| asked.takes)
+        self.requests.is_between() && !self.unanswered.is_empty() && !self.unanswered.iter().any(|asked| asked.commits)
     }
 
-    /// Whether every request is answered, and no further one has begun.
+    /// Returns whether every request is answered and no further one has begun.
     pub(crate) fn is_idle(&self) -> bool {
         self.requests.is_between() && self.answers.is_between() && self.unanswered.is_empty()
     }
 
-    /// Whether what the server behind has sent ends with a whole message, so that something may be put behind it.
+    /// Returns whether the bytes of the server behind end with a whole message, so that others may be put behind it.
     pub(crate) fn is_between_answers(&self) -> bool {
         self.answers.is_between()
     }
 
-    /// Where in the next bytes of the server behind a WebSocket's close frame begins.
+    /// Returns where a WebSocket's close frame begins in the next bytes of the server behind.
     pub(crate) fn close_frame_in(&self, bytes: &[u8]) -> Option<usize> {
         let mut answers = self.answers.clone();
         bytes.chunks(1).position(|byte| {
@@ -303,7 +304,7 @@ impl Exchange {
         })
     }
 
-    /// Whether the oldest answer that is missing has begun.
+    /// Returns whether the oldest missing answer has begun.
     pub(crate) fn has_begun_to_answer(&self) -> bool {
         !self.answers.is_between()
     }
@@ -316,12 +317,16 @@ mod tests {
     const GET: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n12345";
 
-    /// Whether it awaits something, and whether it is idle, after these bytes in pieces of every size.
+    /// Returns `awaits` and `is_idle` after these bytes, which come in pieces of every size.
     fn after(asked: &[u8], answered: &[u8]) -> (bool, bool) {
         let mut states = (1..=asked.len().max(answered.len()).min(40)).map(|size| {
             let mut exchange = Exchange::new();
-            asked.chunks(size).for_each(|piece| exchange.asked(piece));
-            answered.chunks(size).for_each(|piece| exchange.answered(piece));
+            for piece in asked.chunks(size) {
+                exchange.asked(piece);
+            }
+            for piece in answered.chunks(size) {
+                exchange.answered(piece);
+            }
             (exchange.awaits(), exchange.is_idle())
         });
         let first = states.next().unwrap_or_default();

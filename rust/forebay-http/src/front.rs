@@ -16,10 +16,10 @@ use crate::reactor::Reactor;
 use crate::stats::{Stats, StatsView};
 use crate::{Limits, Principals};
 
-/// Longer than anybody waits for a stop.
+/// The deadline of a stop whose own deadline is beyond what the clock can express.
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Serves a listener, on a thread of its own, until it is stopped.
+/// Serves a listener on its own thread until it is stopped.
 pub struct Front {
     completion_queue: Arc<CompletionQueue>,
     principals: Arc<Principals>,
@@ -34,8 +34,8 @@ impl fmt::Debug for Front {
     }
 }
 
-/// Ends the process when the front's thread panics: a server that is there and does not serve is worse than one that is
-/// started again, which loses nothing that was acknowledged.
+/// Aborts the process when the front's thread panics. A server that runs without serving is worse than one that is
+/// restarted, which loses nothing that was acknowledged.
 struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
@@ -47,7 +47,7 @@ impl Drop for AbortOnPanic {
 }
 
 impl Front {
-    /// Begins to serve. What is not for it goes to `backend`.
+    /// Begins to serve. Requests of other routes go to `backend`.
     ///
     /// # Errors
     /// When the operating system has no descriptor or thread left.
@@ -73,9 +73,9 @@ impl Front {
         };
         let reactor = Reactor::new(listener, backend, Arc::clone(&completion_queue), shared)?;
         let thread = thread::Builder::new().name("forebay-http".into()).spawn(move || {
-            let _fuse = AbortOnPanic;
+            let _abort = AbortOnPanic;
             reactor.run().unwrap_or_else(|error| {
-                // As for a panic: epoll refuses only what is a defect.
+                // Like a panic: epoll fails only because of a defect.
                 eprintln!("forebay: the front cannot wait for its connections: {error}");
                 std::process::abort()
             })
@@ -83,13 +83,13 @@ impl Front {
         Ok(Self { completion_queue, principals, stats, tunnels, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Who may ingest.
+    /// The principals that may ingest.
     #[must_use]
     pub fn principals(&self) -> &Principals {
         &self.principals
     }
 
-    /// What it is doing.
+    /// Counts of the work in progress.
     #[must_use]
     pub fn stats(&self) -> StatsView {
         self.stats.view()
@@ -101,16 +101,16 @@ impl Front {
         &self.tunnels
     }
 
-    /// Accepts nothing from here on; what is under way is finished.
+    /// Stops accepting; requests in flight are finished, for `within` at most.
     pub fn begin_stop(&self, within: Duration) {
         let now = Instant::now();
         self.completion_queue.ask_to_stop(now.checked_add(within).unwrap_or(now + A_DAY));
     }
 
-    /// Waits for the end that was asked for; false when connections were left at the deadline, which are closed then.
-    /// True when it has ended before.
+    /// Waits for the end of a stop. False when connections were left at the deadline; they are closed then. True when
+    /// the front had ended before.
     pub fn join(&self) -> bool {
-        // It does not panic and return: see `AbortOnPanic`.
+        // A panic does not return here: see `AbortOnPanic`.
         self.thread.lock().take().is_none_or(|thread| thread.join().unwrap_or(false))
     }
 }

@@ -8,12 +8,12 @@ use crate::principals::{Principal, Principals};
 /// The method of the routes that are read here; those of other methods are the server's behind.
 const METHOD: &str = "POST";
 
-/// What the first bytes of a request are.
+/// The front's view of a request's first bytes.
 #[derive(Debug)]
 pub(crate) enum Head {
     /// The head is not whole.
     Partial,
-    /// Not for us: the server behind reads it, and says what is wrong with it if something is.
+    /// The front does not serve it: the server behind reads it, and says what is wrong with it if something is.
     Unusual,
     /// An ingest request.
     Ingest(Box<Ingest>),
@@ -31,13 +31,13 @@ pub(crate) struct Ingest {
     pub(crate) key: Option<Key>,
     /// Where the body begins.
     pub(crate) body_at: usize,
-    /// How long it is.
+    /// The body's length.
     pub(crate) length: usize,
-    /// Whether the connection ends with the answer.
+    /// The connection closes after the answer.
     pub(crate) close: bool,
 }
 
-/// The headers that say how a body is taken, each at most once.
+/// The headers that decide how a body is read, each present at most once.
 #[derive(Default)]
 struct HeadFields<'h> {
     length: Option<&'h [u8]>,
@@ -107,10 +107,10 @@ impl<'h> HeadFields<'h> {
         }
     }
 
-    /// The key, if there is one; `None` for one that is not allowed.
+    /// The idempotency key, if there is one; the outer `None` for a key that is not allowed.
     fn key(&self, scope: &[u8], stream: &str) -> Option<Option<Key>> {
         let Some(key) = self.key else { return Some(None) };
-        // Visible ASCII and blanks; how many, the engine knows.
+        // A key is printable ASCII; the engine checks its length.
         if !key.iter().all(|byte| matches!(byte, b' '..=b'~')) {
             return None;
         }

@@ -1,9 +1,10 @@
 //! The HTTP/1.1 front of the server, on one thread of its own.
 //!
-//! A request of an ingest route, from a sender with a token, is read, submitted to the engine and answered here: per
-//! request there is no Python, and no thread but this one and the committer's. Everything that is out of the ordinary in
-//! any way (another route, no length, a query, a header that is refused, an unknown token, too large) is not judged
-//! here: its connection becomes a tunnel to the server behind, which knows every rule, from that request on.
+//! The front reads a request of an ingest route from a sender with a token, submits it to the engine and answers it.
+//! Such a request involves no Python, and no thread but this one and the committer's. The front does not judge a
+//! request that is out of the ordinary in any way (another route, no length, a query, a header that is refused, an
+//! unknown token, too large): from that request on, its connection is a tunnel to the server behind, which knows every
+//! rule.
 
 mod answer;
 mod completion_queue;

@@ -3,49 +3,50 @@ use std::time::Duration;
 
 use crate::MemoryBudget;
 
-/// What the request line and the headers of a request that is read here may have together. Ours have a few hundred
-/// bytes; a request with more is read by the server behind, which has a limit of its own.
+/// The most bytes of a request line and headers that the front reads. Our clients send a few hundred bytes; the server
+/// behind reads requests with more, and has a limit of its own.
 pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// As many header fields as that.
+/// The most header fields that the front reads.
 pub(crate) const MAX_HEADERS: usize = 64;
-/// How long a request's head may take from its first byte, and the first one from the connection's start: whoever
-/// opens connections and says nothing holds none of them for longer.
+/// How long a request's head may take from its first byte, and the first head from the connection's start. A client
+/// that opens connections and sends nothing holds none of them for longer.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
-/// How long a connection may be idle between requests: longer than the minute for which most clients and balancers keep
-/// one, so that it is rarely this side that closes while a request is on its way.
+/// How long a connection may be idle between requests. It is longer than the minute for which most clients and
+/// balancers keep one, so that this side rarely closes while a request is on its way.
 pub(crate) const IDLE_TIME: Duration = Duration::from_secs(75);
-/// The same when as many connections are open as may be, and others wait for one.
+/// How long a connection may be idle while the limit of connections is reached and others wait.
 pub(crate) const CROWDED_IDLE_TIME: Duration = Duration::from_secs(5);
-/// How long an answer may wait for its reader, who has stopped reading.
+/// How long an answer waits for a client that has stopped reading.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(30);
-/// How long a refused body is still read, so that a sender which writes all of it first sees the answer (RFC 9112, 9.6).
+/// How long a refused body is still read, so that a sender that writes all of it first sees the answer (RFC 9112, 9.6).
 pub(crate) const LINGER_TIME: Duration = Duration::from_secs(5);
-/// How long a client that sends no more may wait on a tunnel for an answer that has not begun: longer than any poll waits
-/// and any commit may take, so that only an answer that never comes is given up.
+/// How long a client that sends no more may wait on a tunnel for an answer that has not begun. It is longer than any
+/// poll waits and any commit takes, so that only an answer that never comes is given up.
 pub(crate) const HALF_CLOSED_TIME: Duration = Duration::from_secs(150);
-/// The same for an answer that has begun and brings nothing more: a stream of events whose reader is gone looks so.
+/// How long such a client may wait when the answer has begun and brings nothing more, as a stream of events does whose
+/// reader is gone.
 pub(crate) const HALF_CLOSED_QUIET_TIME: Duration = Duration::from_secs(5);
-/// A client that has not written for so long is not in the middle of a body that nobody wants.
+/// A client that has written nothing for this long is not in the middle of a refused body.
 pub(crate) const QUIET_TIME: Duration = Duration::from_millis(300);
-/// The most that one read takes in before the head is known, and so what a connection may hold beside the bodies that
-/// are counted. A body of a few hundred events comes with its head in one read.
+/// The most bytes of one read before the head is known, and so the most that a connection holds beside the reserved
+/// bytes of its body. A body of a few hundred events comes with its head in one read.
 pub(crate) const MAX_READ_AHEAD: usize = 256 * 1024;
 
-/// By how much a body's reservation grows at least, and what one holds of which nothing has come: small enough that a
-/// thousand connections that only announce bodies take a quarter of the default.
+/// The least step by which a body's reservation grows, and the reservation of a body that was only announced. A
+/// thousand connections that only announce bodies take a quarter of the default budget.
 pub(crate) const BODY_STEP_BYTES: usize = 64 * 1024;
 
-/// What the operator chose.
+/// The limits that the operator chose.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The largest body, as sent.
     pub body_bytes: usize,
     /// How long a body may take.
     pub body_time: Duration,
-    /// How long a commit may take, until the sender is told that the outcome is unknown.
+    /// How long a commit may take before the sender is answered that the outcome is unknown.
     pub ack_time: Duration,
     /// The most connections at once; further ones wait in the listener's backlog.
     pub connections: usize,
-    /// Bounds all bodies under way.
+    /// Bounds the memory of all bodies.
     pub memory_budget: Arc<MemoryBudget>,
 }

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use forebay_core::admission::Askers;
 use forebay_core::{Error, ErrorKind, RateLimiter};
 
-/// Bytes of request bodies that may be under way at once, over all connections, here and behind.
+/// Bounds the bytes of request bodies in memory, over all connections, in the front and in the server behind.
 ///
 /// A body is charged as its bytes come. While another token has asked within the last minute, one token holds at most
-/// half; but a body that is its only one may be as large as any, or a limit of bodies above that half could never be met.
+/// half of the budget. A body that is the only one of its token is exempt: otherwise no body above that half could ever
+/// be sent.
 #[derive(Debug)]
 pub struct MemoryBudget {
     limit: u64,
@@ -16,19 +17,19 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// Nothing is under way.
+    /// An unused budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: u64) -> Self {
         Self { limit, used: AtomicU64::new(0), askers: Askers::default() }
     }
 
-    /// The most that may be under way.
+    /// The most bytes that may be reserved.
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// What is.
+    /// Bytes currently reserved.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Relaxed)
@@ -43,7 +44,7 @@ fn add(to: &AtomicU64, bytes: u64, limit: u64) -> bool {
     to.fetch_update(Relaxed, Relaxed, |used| used.checked_add(bytes).filter(|sum| *sum <= limit)).is_ok()
 }
 
-/// Bytes taken for one body, for as long as it lives.
+/// The bytes reserved for one body; dropping it releases them.
 #[derive(Debug)]
 pub struct Reserved {
     memory_budget: Arc<MemoryBudget>,
@@ -52,7 +53,7 @@ pub struct Reserved {
 }
 
 impl Reserved {
-    /// Nothing yet, of a sender that has a token, or of one without when nobody has any.
+    /// An empty reservation of the token's `limiter`, or of nobody when authentication is off.
     #[must_use]
     pub fn new(memory_budget: &Arc<MemoryBudget>, limiter: Option<&Arc<RateLimiter>>) -> Self {
         if let Some(limiter) = limiter {
@@ -61,16 +62,16 @@ impl Reserved {
         Self { memory_budget: Arc::clone(memory_budget), limiter: limiter.map(Arc::clone), bytes: 0 }
     }
 
-    /// How many are taken.
+    /// Bytes reserved for this body.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Takes more, until so many are taken; on an error, what was taken stays so.
+    /// Grows the reservation to `bytes`. On an error it stays as it was.
     ///
     /// # Errors
-    /// `Saturated` when they are not free, or are the share of others.
+    /// `Saturated` when the budget is used up, or the rest of it is the share of other tokens.
     pub fn grow_to(&mut self, bytes: u64) -> Result<(), Error> {
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {

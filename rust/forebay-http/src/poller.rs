@@ -6,19 +6,19 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Result;
 
-/// Events taken from the system in one call; the rest comes with the next.
+/// The most events taken in one call; the rest comes with the next.
 const EVENTS_PER_WAIT: usize = 512;
 
-/// Whom an event is for.
+/// The source of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Somebody connects.
+    /// The listener has a new connection.
     Listener,
-    /// The engine has something to say, or the front is to stop.
+    /// The completion queue holds something, or the front is asked to stop.
     CompletionQueue,
-    /// A client's side of a connection.
-    ClientState(u32),
-    /// The far side of a tunnel.
+    /// The client's side of a connection.
+    Client(u32),
+    /// The backend's side of a tunnel.
     Backend(u32),
 }
 
@@ -27,7 +27,7 @@ impl Source {
         match self {
             Self::Listener => 0,
             Self::CompletionQueue => 1 << 32,
-            Self::ClientState(slot) => 2 << 32 | slot as u64,
+            Self::Client(slot) => 2 << 32 | slot as u64,
             Self::Backend(slot) => 3 << 32 | slot as u64,
         }
     }
@@ -36,26 +36,26 @@ impl Source {
         match number >> 32 {
             0 => Self::Listener,
             1 => Self::CompletionQueue,
-            2 => Self::ClientState(number as u32),
+            2 => Self::Client(number as u32),
             _ => Self::Backend(number as u32),
         }
     }
 }
 
-/// What became of a socket.
+/// The readiness that epoll reports of a socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ready {
     pub(crate) source: Source,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The other side sends no more, or the connection broke: a read that brings less than was asked for is not the
-    /// last one.
+    /// The other side sends no more, or the connection broke. A read of less than was asked for may then be followed by
+    /// another one.
     pub(crate) ended: bool,
     /// The connection broke.
     pub(crate) broken: bool,
 }
 
-/// Memory for what one wait brings.
+/// Memory for the events of one wait.
 pub(crate) struct Events(Vec<epoll::Event>);
 
 impl Events {
@@ -64,7 +64,7 @@ impl Events {
     }
 }
 
-/// epoll: connections edge-triggered, so that each is registered once and never modified.
+/// An epoll instance. Connections are edge-triggered, so that each is registered once and never modified.
 #[derive(Debug)]
 pub(crate) struct Poller {
     epoll: OwnedFd,
@@ -75,13 +75,13 @@ impl Poller {
         epoll::create(epoll::CreateFlags::CLOEXEC).map(|epoll| Self { epoll })
     }
 
-    /// Watches a connection for both directions, until it is closed.
+    /// Watches both directions of a connection until it is closed.
     pub(crate) fn add(&self, socket: impl AsFd, source: Source) -> Result<()> {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, socket, EventData::new_u64(source.number()), flags)
     }
 
-    /// Watches for as long as there is something to be read.
+    /// Watches a socket level-triggered, for reading.
     pub(crate) fn add_level(&self, socket: impl AsFd, source: Source) -> Result<()> {
         epoll::add(&self.epoll, socket, EventData::new_u64(source.number()), EventFlags::IN)
     }
@@ -90,7 +90,7 @@ impl Poller {
         epoll::delete(&self.epoll, socket)
     }
 
-    /// Waits at most `limit`, or for ever, and fills `ready` with what happened.
+    /// Waits for `limit` at most, or for ever, and fills `ready` with the events.
     pub(crate) fn wait(&self, limit: Option<Duration>, events: &mut Events, ready: &mut Vec<Ready>) -> Result<()> {
         let Events(events) = events;
         ready.clear();
@@ -126,13 +126,9 @@ mod tests {
 
     #[test]
     fn a_source_survives_its_number() {
-        for source in [
-            Source::Listener,
-            Source::CompletionQueue,
-            Source::ClientState(0),
-            Source::ClientState(u32::MAX),
-            Source::Backend(7),
-        ] {
+        for source in
+            [Source::Listener, Source::CompletionQueue, Source::Client(0), Source::Client(u32::MAX), Source::Backend(7)]
+        {
             assert_eq!(Source::of(source.number()), source);
         }
     }

@@ -6,26 +6,26 @@ use forebay_core::{AllowedKeys, RateLimiter};
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
-/// A token of ours has 47 bytes; what is longer than this is none and need not be hashed.
+/// The longest `Authorization` header that is hashed. A token has 47 bytes, so a longer header holds none.
 const MAX_AUTHORIZATION_BYTES: usize = 256;
 const BEARER: &[u8] = b"bearer ";
 
-/// What one token may do on the ingest routes.
+/// The rights of one token on the ingest routes.
 #[derive(Clone, Debug, Default)]
 pub struct Principal {
     /// The scope of its idempotency keys: the token's digest, empty without authentication.
     pub scope: Vec<u8>,
-    /// The only projects that it may write; `None` for all.
+    /// The only projects that the token may write to; `None` for all.
     pub allowed: Option<AllowedKeys>,
-    /// What its events are charged to.
+    /// The rate limiter that its events are charged to.
     pub limiter: Option<Arc<RateLimiter>>,
 }
 
 type ByDigest = HashMap<[u8; 32], Arc<Principal>>;
 
-/// Who may ingest: every token with the role, by its SHA-256; or everybody.
+/// The principals that may ingest: every token with the role, by its SHA-256, or everybody.
 ///
-/// The look-up is by the digest, so that its time tells nothing of a secret.
+/// The look-up is by the digest, so that its time reveals nothing about a secret.
 pub struct Principals(RwLock<Table>);
 
 enum Table {
@@ -34,7 +34,7 @@ enum Table {
 }
 
 impl Default for Principals {
-    /// Nobody.
+    /// Lets nobody in.
     fn default() -> Self {
         Self(RwLock::new(Table::Tokens(HashMap::new())))
     }
@@ -47,19 +47,19 @@ impl fmt::Debug for Principals {
 }
 
 impl Principals {
-    /// Authentication is off.
+    /// Turns authentication off.
     pub fn let_everybody_in(&self) {
         *self.0.write() = Table::Everybody(Arc::default());
     }
 
-    /// Only these, from now on. A digest that has not 32 bytes is nobody's.
+    /// Lets in only these tokens from now on. One whose digest does not have 32 bytes is left out.
     pub fn set(&self, tokens: impl IntoIterator<Item = Principal>) {
         let by_digest =
             |principal: Principal| Some((<[u8; 32]>::try_from(&principal.scope[..]).ok()?, Arc::new(principal)));
         *self.0.write() = Table::Tokens(tokens.into_iter().filter_map(by_digest).collect());
     }
 
-    /// The principal that a request's `Authorization` header stands for; `None` when there is none.
+    /// Returns the principal of an `Authorization` header; `None` when there is none.
     pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<Arc<Principal>> {
         match &*self.0.read() {
             Table::Everybody(principal) => Some(Arc::clone(principal)),

@@ -13,15 +13,16 @@ use crate::socket::Socket;
 use crate::stats::Counted;
 use crate::tunnel::{Tunnel, TunnelAction};
 
-/// Connections accepted before those that are there have their turn.
+/// The most connections accepted before the existing ones get their turn.
 const ACCEPTS: usize = 64;
-/// Requests of one connection, refused at once, before another has its turn.
+/// The most requests of one connection that are refused at once before another connection gets its turn.
 const REQUESTS: usize = 16;
-/// What a tunnel reads at once. One for all: what is left is kept with the tunnel.
+/// The most bytes that a tunnel reads at once. All tunnels share one buffer; each keeps its own unwritten rest.
 const SCRATCH_BYTES: usize = 128 * 1024;
-/// What the kernel keeps of a tunnel's answers for a client that does not read: on top of what the server behind counts.
+/// The receive buffer of a tunnel's backend socket. For a client that does not read, the kernel holds this much of the
+/// answer on top of the bytes that the server behind counts.
 const TUNNEL_RECEIVE_BYTES: usize = 256 * 1024;
-/// How long accepting rests when the process has no descriptor left.
+/// How long accepting pauses when the process has no descriptor left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// A connection of either kind.
@@ -31,13 +32,13 @@ enum ClientState {
     Tunnel(Box<Tunnel>),
 }
 
-/// The front's loop: everything that happens, on one thread.
+/// The front's event loop; everything happens on its one thread.
 #[derive(Debug)]
 pub(crate) struct Reactor {
     poller: Poller,
     /// `None` once the front is stopping.
     listener: Option<TcpListener>,
-    /// Accepting rests until then; for ever when there are as many connections as may be.
+    /// Set while accepting is paused: until a time, or (`None`) until a connection closes because the limit is reached.
     rest: Option<Option<Instant>>,
     backend: SocketAddr,
     completion_queue: Arc<CompletionQueue>,
@@ -45,13 +46,13 @@ pub(crate) struct Reactor {
     clients: Slab<ClientState>,
     shared: Shared,
     deadlines: Deadlines,
-    /// Tunnels that had their turn and could go on.
+    /// Clients that had their turn and could go on.
     again: Vec<u32>,
     scratch: Vec<u8>,
 }
 
 impl Reactor {
-    /// Ready to run. `listener` does not block.
+    /// A reactor that is ready to run. `listener` must be non-blocking.
     pub(crate) fn new(
         listener: TcpListener,
         backend: SocketAddr,
@@ -77,8 +78,8 @@ impl Reactor {
         })
     }
 
-    /// Serves until it is asked to stop and every request under way is answered, or the time for that is over: false
-    /// when some were left then.
+    /// Serves until it is asked to stop and every request in flight is answered. False when the time for that ran out
+    /// first.
     pub(crate) fn run(mut self) -> std::io::Result<bool> {
         let (mut events, mut ready, mut completions) = (Events::new(), Vec::new(), Vec::new());
         loop {
@@ -90,10 +91,12 @@ impl Reactor {
                 self.dispatch(event, &mut completions, now);
             }
             let mut again = std::mem::take(&mut self.again);
-            // One may be there for both of its sides.
+            // A tunnel may be there twice, once for each of its sides.
             again.sort_unstable();
             again.dedup();
-            again.into_iter().for_each(|slot| self.turn(slot, now));
+            for slot in again {
+                self.turn(slot, now);
+            }
             self.keep_deadlines(now);
             if let Some(deadline) = self.completion_queue.stop_by() {
                 self.begin_stop(now);
@@ -123,7 +126,7 @@ impl Reactor {
                     self.turn(slot, now);
                 }
             }
-            Source::ClientState(slot) => {
+            Source::Client(slot) => {
                 match self.clients.get(slot) {
                     Some(ClientState::Direct(connection)) => connection.socket.note(event),
                     Some(ClientState::Tunnel(tunnel)) => tunnel.client.note(event),
@@ -150,11 +153,11 @@ impl Reactor {
             match listener.accept() {
                 Ok((stream, _)) => {
                     if let Err(error) = self.admit(stream, now) {
-                        drop(error); // the connection broke before it was served
+                        drop(error); // The connection broke before it was served.
                     }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                // Of a connection that is gone already.
+                // The connection is gone already.
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(_no_descriptor_or_memory) => {
@@ -168,7 +171,7 @@ impl Reactor {
     fn admit(&mut self, stream: std::net::TcpStream, now: Instant) -> std::io::Result<()> {
         stream.set_nonblocking(true)?;
         let slot = self.clients.next();
-        self.poller.add(&stream, Source::ClientState(slot))?;
+        self.poller.add(&stream, Source::Client(slot))?;
         let connection = Connection::new(Socket::new(stream), slot, &self.shared, now);
         self.clients.insert(ClientState::Direct(connection.into()));
         Ok(())
@@ -177,7 +180,7 @@ impl Reactor {
     /// Lets further connections wait in the backlog.
     fn pause(&mut self, until: Option<Instant>) {
         if let Some(listener) = self.listener.as_ref().filter(|_| self.rest.is_none()) {
-            // Fails only for what is not registered.
+            // This fails only for a listener that is not registered.
             let _infallible = self.poller.remove(listener);
             self.rest = Some(until);
         }
@@ -185,7 +188,7 @@ impl Reactor {
 
     fn accept_again(&mut self) {
         if let Some(listener) = self.listener.as_ref().filter(|_| self.rest.is_some()) {
-            // On failure, which takes a kernel without memory, the next one that closes tries again.
+            // This fails only when the kernel has no memory; the next connection that closes tries again.
             if self.poller.add_level(listener, Source::Listener).is_ok() {
                 self.rest = None;
             }
@@ -241,7 +244,7 @@ impl Reactor {
         }
     }
 
-    /// Hands a connection to the server behind, with what was read of it.
+    /// Turns a connection into a tunnel to the server behind, which first gets the bytes that were read.
     fn tunnel(&mut self, slot: u32, now: Instant) {
         let backend = Socket::connect(self.backend, TUNNEL_RECEIVE_BYTES);
         let added = backend.and_then(|backend| {
@@ -256,13 +259,13 @@ impl Reactor {
         let Some(ClientState::Direct(connection)) = self.clients.remove(slot) else { return };
         let (client, first) = connection.into_parts();
         let counted = Counted::new(&self.shared.stats, |stats| &stats.tunnels);
-        // The number that was just given back.
+        // The slab gives out the slot that was just freed.
         self.clients
             .insert(ClientState::Tunnel(Tunnel::new(client, backend, first, registration, counted, now).into()));
         self.turn(slot, now);
     }
 
-    /// Answers for the server behind, which cannot be reached: no descriptor or memory is left, or it has stopped.
+    /// Answers for the server behind when it cannot be reached: no descriptor or memory is left, or it has stopped.
     fn refuse_tunnel(&mut self, slot: u32, why: &std::io::Error, now: Instant) {
         let Some(ClientState::Direct(connection)) = self.clients.get(slot) else { return };
         let error = match self.shared.stopping {
@@ -303,9 +306,11 @@ impl Reactor {
             self.accept_again();
         }
         if self.deadlines.sweep(now) {
-            // Others wait: for a connection that ends, or for a descriptor.
+            // While accepting is paused, others wait for a connection to end or for a descriptor.
             let crowded = self.rest.is_some();
-            self.clients.numbers().into_iter().for_each(|slot| self.look_at(slot, crowded, now));
+            for slot in self.clients.numbers() {
+                self.look_at(slot, crowded, now);
+            }
         }
     }
 
@@ -327,7 +332,7 @@ impl Reactor {
         }
     }
 
-    /// Stops accepting, and ends what is idle. The server behind ends the tunnels.
+    /// Stops accepting and closes idle connections. The server behind ends the tunnels.
     fn begin_stop(&mut self, now: Instant) {
         if std::mem::replace(&mut self.shared.stopping, true) {
             return;
@@ -338,7 +343,7 @@ impl Reactor {
             if let Some(ClientState::Direct(connection)) = self.clients.get(slot)
                 && connection.is_idle()
             {
-                // What has come and was not told yet is still answered.
+                // A request that has arrived without an event yet is still answered.
                 connection.socket.look_again();
                 self.turn(slot, now);
             }

@@ -1,46 +1,46 @@
-/// Things by number; a number is used again once its thing is gone.
+/// Values by number; the number of a removed value is used again.
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
-    slab: Vec<Option<T>>,
+    entries: Vec<Option<T>>,
     free: Vec<u32>,
 }
 
 impl<T> Slab<T> {
     pub(crate) fn new() -> Self {
-        Self { slab: Vec::new(), free: Vec::new() }
+        Self { entries: Vec::new(), free: Vec::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slab.len() - self.free.len()
+        self.entries.len() - self.free.len()
     }
 
-    /// The number that the next thing gets.
+    /// The number that the next inserted value gets.
     pub(crate) fn next(&self) -> u32 {
-        self.free.last().copied().unwrap_or_else(|| u32::try_from(self.slab.len()).unwrap_or(u32::MAX))
+        self.free.last().copied().unwrap_or_else(|| u32::try_from(self.entries.len()).unwrap_or(u32::MAX))
     }
 
-    pub(crate) fn insert(&mut self, thing: T) {
+    pub(crate) fn insert(&mut self, value: T) {
         match self.free.pop() {
-            Some(slot) => self.slab[slot as usize] = Some(thing),
-            None => self.slab.push(Some(thing)),
+            Some(slot) => self.entries[slot as usize] = Some(value),
+            None => self.entries.push(Some(value)),
         }
     }
 
     pub(crate) fn get(&mut self, slot: u32) -> Option<&mut T> {
-        self.slab.get_mut(slot as usize)?.as_mut()
+        self.entries.get_mut(slot as usize)?.as_mut()
     }
 
     pub(crate) fn remove(&mut self, slot: u32) -> Option<T> {
-        let thing = self.slab.get_mut(slot as usize)?.take();
-        if thing.is_some() {
+        let value = self.entries.get_mut(slot as usize)?.take();
+        if value.is_some() {
             self.free.push(slot);
         }
-        thing
+        value
     }
 
-    /// All numbers in use.
+    /// The numbers in use, ascending.
     pub(crate) fn numbers(&self) -> Vec<u32> {
-        (0..).zip(&self.slab).filter(|(_, thing)| thing.is_some()).map(|(slot, _)| slot).collect()
+        (0..).zip(&self.entries).filter(|(_, value)| value.is_some()).map(|(slot, _)| slot).collect()
     }
 }
 
@@ -51,10 +51,10 @@ mod tests {
     #[test]
     fn numbers_are_used_again_and_never_twice_at_once() {
         let mut slab = Slab::new();
-        for thing in ["a", "b", "c"] {
+        for value in ["a", "b", "c"] {
             let slot = slab.next();
-            slab.insert(thing);
-            assert_eq!(slab.get(slot).copied(), Some(thing));
+            slab.insert(value);
+            assert_eq!(slab.get(slot).copied(), Some(value));
         }
         assert_eq!(slab.remove(1), Some("b"));
         assert!(slab.remove(1).is_none() && slab.get(1).is_none());

@@ -8,9 +8,9 @@ use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 
-/// One end of a connection, with what epoll said of it last.
+/// One end of a connection, with its readiness.
 ///
-/// Readiness is edge-triggered: it is true from when epoll says so until a call would block.
+/// Readiness is edge-triggered: it holds from epoll's report until a call would block.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
@@ -20,10 +20,10 @@ pub(crate) struct Socket {
     broken: bool,
 }
 
-/// What a read brought.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// So many bytes, at least one.
+    /// This many bytes, at least one.
     Some(usize),
     /// The other side sends no more.
     End,
@@ -33,11 +33,11 @@ pub(crate) enum Read {
 
 impl Socket {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        // Not readable before epoll has said so; writable until proven otherwise.
+        // A new connection is not readable before epoll reports it, and writable until a write would block.
         Self { stream, readable: false, writable: true, ended: false, broken: false }
     }
 
-    /// A connection to `address` that is being made; writes fail as if they would block until it is.
+    /// Begins to connect to `address`. Until the connection stands, the socket is not writable.
     pub(crate) fn connect(address: std::net::SocketAddr, receive_bytes: usize) -> io::Result<Self> {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -52,7 +52,7 @@ impl Socket {
         Ok(Self { stream: socket.into(), readable: false, writable: false, ended: false, broken: false })
     }
 
-    /// Takes note of what epoll says.
+    /// Adds an event of epoll to the readiness.
     pub(crate) fn note(&mut self, event: Ready) {
         self.readable |= event.readable;
         self.writable |= event.writable;
@@ -60,39 +60,39 @@ impl Socket {
         self.broken |= event.broken;
     }
 
-    /// Lets the next read ask the system.
+    /// Lets the next read ask the system even though epoll reported nothing.
     pub(crate) fn look_again(&mut self) {
         self.readable = true;
     }
 
-    /// Whether the other side was heard to end, though what it sent before may still be unread.
+    /// Returns whether the other side has ended. Bytes that it sent before may still be unread.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// Whether it ended by breaking the connection off.
+    /// Returns whether the connection broke.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Whether a read may bring something.
+    /// Returns whether a read may bring something.
     pub(crate) fn is_readable(&self) -> bool {
         self.readable
     }
 
-    /// Whether a write may take something.
+    /// Returns whether a write may take something.
     pub(crate) fn is_writable(&self) -> bool {
         self.writable
     }
 
-    /// Reads into memory that is there.
+    /// Reads into a slice.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
         let wanted = into.len();
         let result = retry_on_intr(|| recv(&self.stream, &mut *into, RecvFlags::empty()).map(|(count, _)| count));
         self.note_read(result, wanted)
     }
 
-    /// Reads into the memory that a vector has left.
+    /// Reads into the spare capacity of a vector.
     pub(crate) fn read_more(&mut self, into: &mut Vec<u8>) -> io::Result<Read> {
         let wanted = into.capacity() - into.len();
         let result =
@@ -104,8 +104,8 @@ impl Socket {
         match result {
             Ok(0) => Ok(Read::End),
             Ok(count) => {
-                // Fewer than wanted: there is no more, and epoll will say when there is (epoll(7)); but the end was told
-                // already, when it came before what was read now.
+                // A read of less than was wanted has emptied the socket, and epoll reports when there is more
+                // (epoll(7)). The end is not reported again, though, when epoll reported it before this read.
                 self.readable = count == wanted || self.ended;
                 Ok(Read::Some(count))
             }
@@ -117,7 +117,7 @@ impl Socket {
         }
     }
 
-    /// Writes as much as goes now, and says how much that was.
+    /// Writes as much as goes now and returns its length.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match retry_on_intr(|| send(&self.stream, bytes, SendFlags::NOSIGNAL)) {
             Ok(count) => {
@@ -132,14 +132,14 @@ impl Socket {
         }
     }
 
-    /// Says that nothing more will be written. A connection that is gone has been told.
+    /// Ends this side's writing. A connection that is gone needs no notice.
     pub(crate) fn end_writing(&self) {
         let _gone = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Closes with a reset: what is under way is dropped, and the other side is told that it is.
+    /// Closes with a reset: unsent bytes are dropped, and the other side notices.
     pub(crate) fn reset(self) {
-        // Fails only for what is no socket.
+        // This fails only for a descriptor that is no socket.
         let _infallible = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
     }
 

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// What the front is doing, for gauges.
+/// Counts of the front's work in progress, shown as gauges.
 #[derive(Debug, Default)]
 pub struct Stats {
     pub(crate) direct: AtomicUsize,
@@ -8,19 +8,19 @@ pub struct Stats {
     pub(crate) requests: AtomicUsize,
 }
 
-/// The same at one time.
+/// The counts at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatsView {
-    /// Connections whose requests are read here.
+    /// Connections whose requests the front reads itself.
     pub direct: usize,
-    /// Connections that are tunnelled.
+    /// Connections that are tunnelled to the server behind.
     pub tunnels: usize,
-    /// Requests whose body is being read, or whose commit is waited for.
+    /// Requests whose body is being read or whose commit is pending.
     pub requests: usize,
 }
 
 impl Stats {
-    /// What it is doing now.
+    /// Reads the counts.
     #[must_use]
     pub fn view(&self) -> StatsView {
         StatsView {
@@ -31,7 +31,7 @@ impl Stats {
     }
 }
 
-/// Adds one for as long as it lives.
+/// Adds one to a count for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Counted(std::sync::Arc<Stats>, fn(&Stats) -> &AtomicUsize);
 

@@ -9,23 +9,23 @@ use crate::limits::{
 use crate::socket::{Read, Socket};
 use crate::stats::Counted;
 
-/// Reads of one direction before another connection has its turn.
+/// The most reads of one direction before another connection gets its turn.
 const TURNS: usize = 16;
 
-/// What is to be done with a connection after its turn.
+/// The next step of a tunnel after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TunnelAction {
-    /// Nothing until epoll says so.
+    /// It waits for epoll.
     Wait,
-    /// Another turn, after the others had theirs.
+    /// It wants another turn after the others had theirs.
     Again,
-    /// It is over.
+    /// It has ended: both sockets are closed.
     Close,
-    /// It broke, and both sides are to know.
+    /// It broke: both sockets are reset, so that both sides know.
     Reset,
 }
 
-/// Which side of a way broke.
+/// The side of a direction that broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Broken {
     Source,
@@ -34,17 +34,17 @@ enum Broken {
 
 type Pumped<T> = Result<T, Broken>;
 
-/// Bytes that go one way.
+/// One direction of a tunnel.
 #[derive(Debug, Default)]
-struct Way {
-    /// Read and not yet written: at most one read's.
+struct Direction {
+    /// Bytes that were read and not yet written; those of one read at most.
     left: Vec<u8>,
     written: usize,
     /// The source sends no more.
     ended: bool,
-    /// The destination takes no more: what comes is read and dropped.
+    /// The destination takes no more: further bytes are read and dropped.
     dead: bool,
-    /// The end is not passed on yet: the destination would take it for the end of the connection.
+    /// The end is not passed on yet, because the destination would take it for the end of the connection.
     held: bool,
     /// The end was passed on.
     passed: bool,
@@ -54,8 +54,8 @@ struct Way {
     read: u64,
 }
 
-impl Way {
-    /// Passes on what goes now; `seen` is shown every piece.
+impl Direction {
+    /// Passes on as much as both sockets allow now and shows every piece to `seen`. True when more may follow at once.
     fn pump(
         &mut self,
         from: &mut Socket,
@@ -105,7 +105,7 @@ impl Way {
         Ok(())
     }
 
-    /// Whether nothing is left to be written.
+    /// Writes what was read before. True when nothing of it is left.
     fn flush(&mut self, to: &mut Socket) -> Pumped<bool> {
         while self.written < self.left.len() && !self.dead {
             if !to.is_writable() {
@@ -116,7 +116,7 @@ impl Way {
             self.written += written;
             self.moved += written as u64;
         }
-        // Its memory goes too: most tunnels wait most of the time.
+        // The memory is freed as well, because most tunnels wait most of the time.
         self.left = Vec::new();
         self.written = 0;
         Ok(true)
@@ -125,34 +125,34 @@ impl Way {
 
 /// A connection that the server behind serves: bytes are passed on in both directions.
 ///
-/// No more is read from one side than the other takes, so that a slow reader is felt by whoever writes to it. The end of
-/// a client that has sent a whole request is kept from the server behind until the answer is there: that server takes a
-/// half-closed connection for a closed one, and would drop the answer.
+/// A tunnel reads no more from one side than the other takes, so that a slow reader slows its writer. When a client has
+/// sent a whole request and closes its sending side, the tunnel keeps that from the server behind until the answer is
+/// there: that server takes a half-closed connection for a closed one, and would drop the answer.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
     pub(crate) client: Socket,
     pub(crate) backend: Socket,
-    up: Way,
-    down: Way,
+    up: Direction,
+    down: Direction,
     exchange: Exchange,
-    /// From the backend's end on: how long what the client still sends is read and dropped.
+    /// Set when the backend has ended: until then the client's further bytes are read and dropped.
     linger: Option<Instant>,
-    /// When the client was last heard.
+    /// When the client last sent something.
     heard: Instant,
-    /// When the server behind was.
+    /// When the server behind last sent something, or the client last took something.
     answered: Instant,
-    /// From the backend's end on: how long the client may take nothing of what is left for it.
+    /// Set when the backend has ended: until then the client may leave the rest of the answer unread.
     patience: Option<Instant>,
-    /// What is to be put between the messages of the server behind.
+    /// Bytes to be put between the messages of the server behind.
     insertions: VecDeque<(Vec<u8>, Then)>,
-    /// What the server behind still sends is read and dropped.
+    /// Further bytes of the server behind are read and dropped.
     muted: bool,
     registration: Registration,
     _counted: Counted,
 }
 
 impl Tunnel {
-    /// `first` was read from the client before.
+    /// A tunnel that first passes on `first`, which was read from the client before.
     pub(crate) fn new(
         client: Socket,
         backend: Socket,
@@ -166,8 +166,8 @@ impl Tunnel {
         Self {
             client,
             backend,
-            up: Way { left: first, held: true, ..Way::default() },
-            down: Way::default(),
+            up: Direction { left: first, held: true, ..Direction::default() },
+            down: Direction::default(),
             exchange,
             linger: None,
             heard: now,
@@ -180,7 +180,7 @@ impl Tunnel {
         }
     }
 
-    /// Passes on what can be passed on now.
+    /// Passes on as much as goes now.
     pub(crate) fn turn(&mut self, scratch: &mut [u8], now: Instant) -> TunnelAction {
         let next = if self.obey() { self.pass_on(scratch, now) } else { TunnelAction::Reset };
         self.registration.control.note(self.down.moved, self.up.read);
@@ -188,7 +188,7 @@ impl Tunnel {
     }
 
     fn pass_on(&mut self, scratch: &mut [u8], now: Instant) -> TunnelAction {
-        // Down first: a server that answered and closed has said why before its end is met on the way up.
+        // The answer goes first: a server that answered and closed has said why before a write to it fails.
         let (moved, read) = (self.down.moved, self.down.read);
         let Ok(down) = self.answer(scratch) else { return TunnelAction::Reset };
         if self.down.read != read || self.down.moved != moved {
@@ -197,7 +197,7 @@ impl Tunnel {
         if self.down.passed {
             self.linger.get_or_insert(now + LINGER_TIME);
         } else if self.backend.is_broken() {
-            // Whoever breaks off wants the reader to go: it gets what it takes soon.
+            // A server that breaks off wants the reader gone: the reader gets only what it takes soon.
             let soon = now + LINGER_TIME;
             self.patience = Some(self.patience.map_or(soon, |patience| patience.min(soon)));
         } else if self.backend.has_ended() && (self.patience.is_none() || self.down.moved != moved) {
@@ -211,7 +211,7 @@ impl Tunnel {
             Ok(again) => again,
             Err(Broken::Source) => return TunnelAction::Reset,
             Err(Broken::Sink) => {
-                // The server behind closed. What it answered before is still passed on, and its end comes after that.
+                // The server behind closed. Its answer is still passed on, and its end after that.
                 self.up.dead = true;
                 true
             }
@@ -228,7 +228,7 @@ impl Tunnel {
         }
     }
 
-    /// Does what was asked for; false when the connection is to be broken off.
+    /// Carries out the orders of the server behind. False when the connection is to be broken off.
     fn obey(&mut self) -> bool {
         for order in self.registration.control.orders() {
             match order {
@@ -295,8 +295,8 @@ impl Tunnel {
         Ok(true)
     }
 
-    /// Puts the next insertion behind what was passed on, if a message ends there. Unless it is to be there `now`, what the
-    /// server behind has written already comes first.
+    /// Puts the next insertion behind what was passed on, if a message ends there. Unless it is to be there `now`, what
+    /// the server behind has written already comes first.
     fn insert(&mut self, now: bool) -> bool {
         let Some((_, then)) = self.insertions.front() else { return false };
         let more = self.backend.is_readable() && !self.down.ended;
@@ -312,8 +312,8 @@ impl Tunnel {
         true
     }
 
-    /// Whether the server behind may hear of the client's end: the client waits for no answer any more, or for none that
-    /// comes.
+    /// Returns whether the client's end may be passed on: the client no longer waits for an answer, or the answer does
+    /// not come.
     pub(crate) fn may_end(&self, now: Instant) -> bool {
         if !self.up.ended || !self.up.held {
             return false;
@@ -323,19 +323,19 @@ impl Tunnel {
         !self.exchange.awaits() || self.client.is_broken() || quiet >= patience
     }
 
-    /// Whether it is between two requests for longer than is good when others wait.
+    /// Returns whether the tunnel is between two requests for so long that others who wait may have its place.
     pub(crate) fn is_idle_in_a_crowd(&self, now: Instant) -> bool {
         let quiet = now.saturating_duration_since(self.answered.max(self.heard));
         self.exchange.is_idle() && self.down.left.is_empty() && quiet >= CROWDED_IDLE_TIME
     }
 
-    /// Whether the server behind is gone, and the client is quiet, or goes on for too long.
+    /// Returns whether the server behind is gone and the client is quiet or has gone on for too long.
     pub(crate) fn is_past_linger(&self, now: Instant) -> bool {
         let quiet = now.saturating_duration_since(self.heard) >= QUIET_TIME;
         self.linger.is_some_and(|until| now >= until || quiet)
     }
 
-    /// Whether the server behind is gone, and the client does not take what it sent.
+    /// Returns whether the server behind is gone and the client does not read the rest of its answer.
     pub(crate) fn is_out_of_patience(&self, now: Instant) -> bool {
         !self.down.passed && self.patience.is_some_and(|until| now >= until)
     }

@@ -1,4 +1,4 @@
-//! A front with everything around it.
+//! A front with its engine and a server behind it.
 
 #![allow(unreachable_pub)]
 
@@ -11,16 +11,16 @@ use forebay_core::storage::Disk;
 use forebay_core::{Engine, Options};
 use forebay_http::{Front, Limits, MemoryBudget, Principals};
 
-/// Far beyond what anything here takes.
+/// Longer than anything here takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(1);
-/// Bytes of bodies under way.
+/// The memory budget of bodies, in bytes.
 pub const ALLOWANCE: u64 = 2 << 20;
-/// Connections at once.
+/// The most connections at once.
 pub const CONNECTIONS: usize = 8;
 
-/// The front, its engine, and a server behind it that sends back whatever it gets.
+/// A front, its engine, and a server behind it that sends back what it receives.
 pub struct World {
     front: Front,
     engine: Arc<Engine>,
@@ -56,7 +56,7 @@ impl World {
         Self { front, engine, memory_budget, address, _directory: directory }
     }
 
-    /// So many small requests that are refused at once.
+    /// `count` small requests that are refused at once.
     pub fn bad_requests(count: usize) -> Vec<u8> {
         b"POST /v1/drain HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n{".repeat(count)
     }
@@ -76,14 +76,14 @@ impl World {
         stream
     }
 
-    /// Events that are stored.
+    /// The number of stored events.
     pub fn stored(&self) -> u64 {
         let reports = self.engine.stream_reports();
         let logs = reports.iter().filter(|report| report.name == "logs");
         logs.flat_map(|report| &report.partitions).map(|(_, start, end)| end.0 - start.0).sum()
     }
 
-    /// Bytes of bodies under way.
+    /// Bytes reserved for bodies.
     pub fn reading(&self) -> u64 {
         self.memory_budget.used()
     }
@@ -98,7 +98,7 @@ impl World {
     }
 }
 
-/// Sends back what it is sent, and ends when its client does.
+/// Starts a server that sends back what it receives and ends with its client.
 fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -113,12 +113,12 @@ fn echo() -> SocketAddr {
     address
 }
 
-/// A whole drain request of so many events.
+/// A whole drain request of `events` events.
 pub fn drain(events: usize) -> Vec<u8> {
     drain_with(events, "m", "")
 }
 
-/// The same, with a message and further header lines.
+/// A whole drain request with a message and further header lines.
 pub fn drain_with(events: usize, message: &str, headers: &str) -> Vec<u8> {
     let event = format!(
         r#"{{"project_id":"p","timestamp":"2026-01-01T00:00:00Z","level":"info","service":"s","message":"{message}"}}"#
@@ -130,7 +130,7 @@ pub fn drain_with(events: usize, message: &str, headers: &str) -> Vec<u8> {
     request
 }
 
-/// Reads one answer: its status and its body.
+/// Reads one answer and returns its status and body.
 pub fn answer(client: &mut TcpStream) -> (u16, String) {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -146,7 +146,7 @@ pub fn answer(client: &mut TcpStream) -> (u16, String) {
     (status, String::from_utf8(body).unwrap())
 }
 
-/// Whether the front ends the connection, without another byte.
+/// Returns whether the front closes the connection without another byte.
 pub fn is_closed(client: &mut TcpStream) -> bool {
     match client.read(&mut [0; 1]) {
         Ok(count) => count == 0,

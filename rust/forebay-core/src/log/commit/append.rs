@@ -244,9 +244,7 @@ impl Drop for Reply {
     fn drop(&mut self) {
         if self.completer.is_some() || self.dedup_entry.is_some() {
             self.hand_over_and_wake(Err(match std::thread::panicking() && !self.committing {
-                true => {
-                    Error::new(ErrorKind::Internal, "the request met a defect of the server, which its log tells of")
-                }
+                true => Error::new(ErrorKind::Internal, "internal error; details are in the server log"),
                 false => Error::new(ErrorKind::Closed, "the engine closed before the commit"),
             }));
         }
