@@ -1,4 +1,5 @@
-//! The allocator: batches are allocated on one thread and freed on another, a journal file's worth at a time.
+//! Settings of the allocators: batches are allocated on one thread and freed on another, a journal file's worth at a
+//! time.
 
 #![allow(unsafe_code)]
 
@@ -9,32 +10,32 @@ use pyo3::prelude::*;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// `mi_option_purge_delay` of `mimalloc.h`, the same in versions 2 and 3; the bindings leave it out.
+/// `mi_option_purge_delay` of `mimalloc.h`, equal in versions 2 and 3. The bindings leave it out.
 const MI_OPTION_PURGE_DELAY: std::ffi::c_int = 15;
-/// Freed pages are given back to the operating system after this long. mimalloc then gives back whatever is free at that
-/// moment, also what the next journal file will take again, and to fault that in costs a tenth of everything when it
-/// happens every 2 s; the default is 10 ms.
+/// How long mimalloc keeps freed pages before it returns them to the operating system; its default is 10 ms. It then
+/// returns all pages that are free at that moment, including those that the next journal file takes again. Faulting
+/// them in again every 2 s costs a tenth of all CPU time.
 const PURGE_DELAY_MILLISECONDS: std::ffi::c_long = 20_000;
 
-/// Sets the allocator up; once, before the first engine is opened.
+/// Sets mimalloc up. Called once, before the first engine is opened.
 pub fn keep_pages() {
-    // SAFETY: sets one number inside of mimalloc, which any thread may do at any time.
+    // SAFETY: the call sets one number inside of mimalloc, which any thread may do at any time.
     unsafe { mi_option_set(MI_OPTION_PURGE_DELAY, PURGE_DELAY_MILLISECONDS) }
 }
 
-/// glibc gives the top of its heap back beyond this much, and takes it in steps of [`HEAP_STEP_BYTES`]: request bodies
-/// are Python objects, allocated and freed by the thousand a second, and the defaults of 128 KiB would return and fault
-/// their pages each time.
+/// How much free memory glibc keeps at the top of its heap, which grows in steps of [`HEAP_STEP_BYTES`]. Request bodies
+/// are Python objects, allocated and freed by the thousand a second; with the default of 128 KiB their pages would be
+/// returned and faulted in each time.
 #[cfg(target_env = "gnu")]
 const HEAP_KEPT_BYTES: std::ffi::c_int = 64 << 20;
 #[cfg(target_env = "gnu")]
 const HEAP_STEP_BYTES: std::ffi::c_int = 4 << 20;
-/// Larger blocks than this are mapped and unmapped one by one; the largest that glibc takes.
+/// The size from which glibc maps and unmaps each block singly; the largest value that it takes.
 #[cfg(target_env = "gnu")]
 const MAPPED_BYTES: std::ffi::c_int = 32 << 20;
 
-/// Sets Python's own allocator up for a server. For the process that serves alone: it changes how the whole process
-/// gives memory back.
+/// Sets the allocator of Python's own objects up for a server. Only a process that does nothing but serve calls it,
+/// because it changes how the whole process returns memory.
 #[pyfunction]
 pub fn keep_heap() {
     #[cfg(target_env = "gnu")]
@@ -43,7 +44,7 @@ pub fn keep_heap() {
         (libc::M_TOP_PAD, HEAP_STEP_BYTES),
         (libc::M_MMAP_THRESHOLD, MAPPED_BYTES),
     ] {
-        // SAFETY: sets one number inside of malloc, under its own lock.
+        // SAFETY: the call sets one number inside of malloc, under malloc's own lock.
         unsafe { libc::mallopt(option, value) };
     }
 }

@@ -1,4 +1,4 @@
-//! Records on their way to Python, without an object a record.
+//! Batches of records as Python gets them, without an object for each record.
 
 use forebay_core::output::ndjson;
 use forebay_core::record::Record;
@@ -43,7 +43,7 @@ impl RecordBatch {
     }
 }
 
-/// Offsets, bytes, and which are there.
+/// Offsets, bytes, and the bitmap of the values that are present.
 type ArrowColumn<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>);
 
 #[pymethods]
@@ -89,7 +89,7 @@ impl RecordBatch {
         Ok(PyBytes::new(py, self.record(index)?.headers))
     }
 
-    /// One field of all records in Arrow's layout of large binary: offsets, bytes, and a bitmap of what is there.
+    /// Returns one field of all records in Arrow's large-binary layout: offsets, bytes, and the validity bitmap.
     fn column<'py>(&self, py: Python<'py>, name: &str) -> PyResult<ArrowColumn<'py>> {
         let of: fn(Record<'_>) -> Option<&[u8]> = match name {
             "key" => |record| record.key,
@@ -102,7 +102,7 @@ impl RecordBatch {
         Ok((PyBytes::new(py, &offsets), PyBytes::new(py, &content), validity))
     }
 
-    /// Records as lines of JSON: all of them, or those whose key is one of the projects.
+    /// Returns records as lines of JSON: all of them, or those whose key is one of the projects.
     #[pyo3(signature = (projects=None))]
     fn ndjson<'py>(&self, py: Python<'py>, projects: Option<&Bound<'py, Projects>>) -> Bound<'py, PyBytes> {
         let allowed = projects.map(|projects| &projects.get().0);

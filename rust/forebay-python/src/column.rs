@@ -12,12 +12,12 @@ use pyo3::prelude::*;
 
 use crate::batch::RecordBatch;
 
-/// Which column.
+/// The columns of a batch.
 #[derive(Clone, Copy, Debug)]
 pub enum Which {
     /// Offsets.
     Offsets,
-    /// Timestamps, microseconds since 1970 UTC.
+    /// Timestamps, in microseconds since 1970 UTC.
     Timestamps,
 }
 
@@ -41,7 +41,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// A view of one column.
+    /// Makes the export of one column.
     pub fn new(py: Python<'_>, batch: Py<RecordBatch>, which: Which) -> Self {
         let length = which.of(&batch.bind(py).get().batch).len();
         // A vector's length always fits.

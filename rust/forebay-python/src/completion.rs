@@ -1,5 +1,5 @@
-//! Requests under way, and their completion: whatever one commit finished is handed to the event loop by one wake-up of
-//! an eventfd, so that the committer never takes the GIL.
+//! Requests in flight and their completion. One wake-up of an eventfd hands everything that a commit finished to the
+//! event loop, so that the committer never takes the GIL.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -14,26 +14,26 @@ use pyo3::types::PyBytes;
 
 use crate::error::exception;
 
-/// From so many results an answer is large.
+/// The number of results from which an answer is large.
 const MANY_RESULTS: usize = 500;
 
-/// What a future waited for.
+/// The event that a future waited for.
 #[derive(Debug)]
 enum CompletionOutcome {
     /// An append's commit.
     Appended(Receipt),
     /// A record that is visible now.
     Visible,
-    /// Nothing yet: until then the sender waits.
+    /// It goes on, and its sender waits for it until then.
     Due(Instant),
 }
 
-/// Outcomes on their way from the engine's threads to the event loop. Bounded by the requests under way.
+/// Carries outcomes from the engine's threads to the event loop. The requests in flight bound its length.
 #[derive(Debug)]
 pub struct Completions(EventQueue<(CompletionId, Result<CompletionOutcome>)>);
 
 impl Completions {
-    /// None yet.
+    /// An empty queue.
     ///
     /// # Errors
     /// When the operating system has no descriptor left.
@@ -41,7 +41,7 @@ impl Completions {
         EventQueue::new().map(Self)
     }
 
-    /// Readable while there are outcomes.
+    /// A descriptor that is readable while there are outcomes.
     pub fn descriptor(&self) -> RawFd {
         self.0.as_fd().as_raw_fd()
     }
@@ -71,7 +71,7 @@ impl Watcher for Completions {
     }
 }
 
-/// Futures of requests under way, by completion.
+/// The futures of requests in flight, by completion.
 #[derive(Debug, Default)]
 pub struct Futures {
     slots: Vec<Option<Py<PyAny>>>,
@@ -79,7 +79,7 @@ pub struct Futures {
 }
 
 impl Futures {
-    /// Keeps a future; its completion is free again after [`Futures::remove`].
+    /// Adds a future and returns its completion, which [`Futures::remove`] frees again.
     pub fn insert(&mut self, future: Py<PyAny>) -> CompletionId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -89,12 +89,12 @@ impl Futures {
         CompletionId(slot as u64)
     }
 
-    /// A future that is not complete yet.
+    /// Returns a future that is not complete yet.
     fn get(&self, py: Python<'_>, completion: CompletionId) -> Option<Py<PyAny>> {
         self.slots.get(usize::try_from(completion.0).ok()?)?.as_ref().map(|future| future.clone_ref(py))
     }
 
-    /// Gives a future back.
+    /// Removes a future and returns it.
     pub fn remove(&mut self, completion: CompletionId) -> Option<Py<PyAny>> {
         let slot = usize::try_from(completion.0).ok()?;
         let future = self.slots.get_mut(slot)?.take();
@@ -108,7 +108,7 @@ impl Futures {
 /// Completes the futures of all finished requests.
 ///
 /// # Errors
-/// The first that a future raised; all others are completed none the less.
+/// The first error that a future raised; all other futures are completed none the less.
 pub fn deliver(py: Python<'_>, completions: &Completions, futures: &Mutex<Futures>) -> PyResult<()> {
     let (mut finished, mut first_failure) = (Vec::new(), Ok(()));
     completions.0.take(&mut finished);

@@ -1,4 +1,4 @@
-//! Consumer groups, as Python sees them.
+//! Consumer groups for Python.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::tail::Filter;
 /// (stream, partition, offset).
 pub type OffsetTuple = (String, u32, u64);
 
-/// A consumer's call, taken over from Python, so that it can be served without the GIL.
+/// A consumer's call with its arguments copied from Python, so that it is served without the GIL.
 #[derive(Debug)]
 pub struct Call {
     group: String,
@@ -33,7 +33,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call from the keywords that Python gave beside group and stream.
+    /// Reads a call from the keywords that Python passed beside group and stream.
     pub fn new(group: String, stream: String, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let mut call = Self {
             group,
@@ -117,7 +117,7 @@ fn on_reset(name: &str) -> PyResult<OnReset> {
     }
 }
 
-/// Positions from Python's.
+/// Converts positions from Python.
 pub fn places(positions: Vec<(u32, u64)>) -> Vec<(PartitionId, Offset)> {
     positions.into_iter().map(|(partition, offset)| (PartitionId(partition), Offset(offset))).collect()
 }
@@ -125,13 +125,13 @@ pub fn places(positions: Vec<(u32, u64)>) -> Vec<(PartitionId, Offset)> {
 /// (partition, first offset, offset after the last).
 type GapTuple = (u32, u64, u64);
 
-/// Gaps from Python's.
+/// Converts gaps from Python.
 fn gaps(rows: Vec<GapTuple>) -> Vec<Gap> {
     let gap = |(partition, from, to)| Gap { partition: PartitionId(partition), from: Offset(from), to: Offset(to) };
     rows.into_iter().map(gap).collect()
 }
 
-/// The answer to a consumer.
+/// The answer to a consumer as JSON.
 #[pyclass(frozen, get_all, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct Consumed {
@@ -143,13 +143,13 @@ pub struct Consumed {
     recheck_ms: Option<u64>,
 }
 
-/// The same, as batches.
+/// The answer to a consumer as batches of records.
 #[pyclass(frozen, get_all, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct Polled {
     batches: Vec<Py<RecordBatch>>,
     positions: Vec<(u32, u64)>,
-    /// Partition, and why it cannot be read now.
+    /// Partitions that cannot be read now, with the reason.
     unreadable: Vec<(u32, String)>,
     recheck_ms: Option<u64>,
 }
@@ -160,11 +160,11 @@ fn positions(fetched: &Fetched) -> Vec<(u32, u64)> {
 
 fn recheck_ms(fetched: &Fetched) -> Option<u64> {
     let left = fetched.next_expiry?.saturating_duration_since(Instant::now());
-    // Rounded up: a moment too early would find the lease still running.
+    // The wait is rounded up, because a moment too early the lease would still be running.
     Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_add(1))
 }
 
-/// Reads, and writes the JSON answer.
+/// Fetches records and writes the JSON answer.
 pub fn consume(py: Python<'_>, engine: &Engine, call: &Call) -> PyResult<Consumed> {
     let consumed = py.detach(|| {
         let fetched = call.run(engine)?;
@@ -182,7 +182,7 @@ pub fn consume(py: Python<'_>, engine: &Engine, call: &Call) -> PyResult<Consume
     })
 }
 
-/// Reads.
+/// Fetches records as batches.
 pub fn poll(py: Python<'_>, engine: &Engine, call: &Call) -> PyResult<Polled> {
     let fetched = py.detach(|| call.run(engine)).map_err(|error| raise(py, &error))?;
     let (positions, recheck_ms) = (positions(&fetched), recheck_ms(&fetched));
@@ -192,7 +192,7 @@ pub fn poll(py: Python<'_>, engine: &Engine, call: &Call) -> PyResult<Polled> {
     Ok(Polled { batches: batches.collect::<PyResult<_>>()?, positions, unreadable, recheck_ms })
 }
 
-/// Commits offsets; who waits is told by `completer`, or else this call waits.
+/// Commits offsets. `completer` is called when they are durable; without one, this call waits.
 pub fn commit(
     engine: &Engine,
     group: &str,
@@ -210,7 +210,7 @@ pub fn commit(
     }
 }
 
-/// One group's state.
+/// The state of one group.
 #[pyclass(frozen, get_all, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct GroupDescription {
@@ -221,13 +221,13 @@ pub struct GroupDescription {
     members: Vec<(String, String, Vec<u32>, u64)>,
     /// Stream, partition, offset, end.
     offsets: Vec<(String, u32, u64, u64)>,
-    /// The same of where it began, in partitions of which it has committed nothing.
+    /// Stream, partition, offset and end where the group began, for partitions in which it has committed nothing.
     begun: Vec<(String, u32, u64, u64)>,
     lag: u64,
 }
 
 impl GroupDescription {
-    /// The core's report.
+    /// Converts the core's report.
     pub fn new(report: GroupReport) -> Self {
         let member = |member: forebay_core::consumer::MemberReport| {
             let partitions = member.partitions.iter().map(|partition| partition.0).collect();

@@ -1,4 +1,4 @@
-//! Python's settings and records, as the core's.
+//! Conversions of settings and records from Python to the core.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub fn record((key, value, headers, timestamp): RecordTuple) -> NewRecord {
     NewRecord { key, value, headers, timestamp: timestamp.map(Timestamp) }
 }
 
-/// The core's options from a dictionary; what it does not name keeps its default.
+/// Reads the core's options from a dictionary; options that it does not name keep their defaults.
 ///
 /// # Errors
 /// `InvalidRequest` naming a key that is unknown, or a value of the wrong type.
@@ -34,7 +34,7 @@ pub fn options(dictionary: &Bound<'_, PyDict>) -> PyResult<Options> {
 
 fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
     let millis = |value: &Bound<'_, PyAny>| value.extract().map(Duration::from_millis);
-    // Python's settings have no null: 0 stands for no limit.
+    // Python's settings have no null, so 0 stands for no limit.
     let optional = |value: &Bound<'_, PyAny>| value.extract::<u64>().map(|number| Some(number).filter(|n| *n > 0));
     match key {
         "durability" => options.durability = durability(&value.extract::<String>()?)?,
@@ -46,7 +46,7 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
             options.journal_file_age = Duration::try_from_secs_f64(value.extract()?)
                 .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))?
         }
-        // 0 keeps the default: one for each core.
+        // 0 keeps the default of one for each core.
         "workers" => options.workers = Some(value.extract()?).filter(|workers| *workers > 0).unwrap_or(options.workers),
         "logs_partitions" => options.logs_partitions = value.extract()?,
         "logs_retention_ms" => options.logs_retention.age = optional(value)?.map(Duration::from_millis),
@@ -71,7 +71,7 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
     Ok(())
 }
 
-/// A content coding (RFC 9110, section 8.4.1).
+/// Reads a content coding (RFC 9110, section 8.4.1).
 ///
 /// # Errors
 /// `UnsupportedEncoding` naming those that are understood.

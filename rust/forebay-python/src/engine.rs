@@ -1,4 +1,4 @@
-//! The engine's class.
+//! The class `Engine`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ use crate::route::IngestRoute;
 use crate::tail::{self, Filter, TailChunk};
 use crate::watch;
 
-/// The projects that a token may write.
+/// The projects that a token may write to.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct Projects(pub AllowedKeys);
@@ -48,7 +48,7 @@ pub struct Engine {
     pub(crate) futures: Mutex<Futures>,
 }
 
-/// Where an append went: one partition and one offset a record, in the order given.
+/// The places of an append: a partition and an offset for each record, in the order given.
 #[pyclass(frozen, get_all, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct Receipt {
@@ -90,7 +90,7 @@ impl Engine {
     #[pyo3(signature = (
         route, body, future, encoding=None, quarantine=false, key=None, projects=None, limiter=None, stream=None
     ))]
-    #[allow(clippy::too_many_arguments)] // one crossing a request, and a request has that many parts
+    #[allow(clippy::too_many_arguments)] // a request has that many parts, and it crosses from Python once
     fn submit(
         &self,
         py: Python<'_>,
@@ -119,7 +119,7 @@ impl Engine {
         let request = request().map_err(|error: Error| raise(py, &error))?;
         let completion = self.futures.lock().insert(future);
         let completer: Arc<dyn Completer> = self.completions.clone();
-        // Parsing a small body, or queueing a large one, is not worth giving the GIL away for.
+        // Parsing a small body or queueing a large one is too short to release the GIL for.
         let submitted = if request.bytes().len() <= INLINE_BODY_BYTES {
             self.core.submit(request, completer, completion)
         } else {
@@ -152,7 +152,7 @@ impl Engine {
     }
 
     #[pyo3(signature = (stream, position, max_records, max_bytes, until=None, predicate=None, projects=None))]
-    #[allow(clippy::too_many_arguments)] // one crossing a chunk
+    #[allow(clippy::too_many_arguments)] // a chunk crosses from Python once
     fn tail(
         &self,
         py: Python<'_>,
@@ -268,7 +268,7 @@ impl Engine {
         consumer::poll(py, &self.core, &Call::new(group, stream, keywords)?)
     }
 
-    /// Waits in this thread.
+    /// Waits on the calling thread.
     fn wait(&self, py: Python<'_>, stream: &str, positions: Vec<(u32, u64)>, milliseconds: u64) -> PyResult<bool> {
         let limit = Duration::from_millis(milliseconds);
         let waited = py.detach(|| self.core.wait(stream, &consumer::places(positions), limit));

@@ -1,4 +1,5 @@
-//! The front's class, which needs nothing of Python but who may ingest; and what the server behind shares with it.
+//! The class `Front`, which needs nothing from Python but the principals, and the classes that the server behind shares
+//! with it.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::engine::{Engine, Projects};
 use crate::error::raise;
 use crate::rate_limiter::RateLimiter;
 
-/// Bytes of request bodies that may be under way at once.
+/// Bounds the bytes of request bodies in memory.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct MemoryBudget(Arc<forebay_http::MemoryBudget>);
@@ -37,14 +38,14 @@ impl MemoryBudget {
         self.0.used()
     }
 
-    /// A reservation of nothing yet, of a token's body.
+    /// Makes an empty reservation for a body of a token.
     fn reserve(&self, limiter: Option<&Bound<'_, RateLimiter>>) -> Reserved {
         let limiter = limiter.map(|limiter| &limiter.get().0);
         Reserved(Mutex::new(Some(forebay_http::Reserved::new(&self.0, limiter))))
     }
 }
 
-/// Bytes taken for one body.
+/// The bytes reserved for one body.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct Reserved(Mutex<Option<forebay_http::Reserved>>);
@@ -56,7 +57,7 @@ impl Reserved {
         held.as_mut().map_or(Ok(()), |held| held.grow_to(size)).map_err(|error| raise(py, &error))
     }
 
-    /// Gives back all of it.
+    /// Releases all of it.
     fn release(&self) {
         *self.0.lock() = None;
     }
@@ -64,7 +65,7 @@ impl Reserved {
 
 type RefusalTuple = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
-/// The answer to a refused request of a family: status, headers and body.
+/// Renders the answer to a refused request of a family: status, headers and body.
 #[pyfunction]
 pub fn refusal(family: &str, number: u16, detail: &str, retry_after: Option<f64>) -> PyResult<RefusalTuple> {
     let kind = row(number)?;
@@ -77,13 +78,13 @@ pub fn refusal(family: &str, number: u16, detail: &str, retry_after: Option<f64>
     Ok((status, headers, body))
 }
 
-/// The name of the family that a path belongs to.
+/// Returns the name of the family that a path belongs to.
 #[pyfunction]
 pub fn family_of(path: &str) -> &'static str {
     Family::of(path).name()
 }
 
-/// The status and the name that a family gives a row of the error table.
+/// Returns the status and the name that a family gives a row of the error table.
 #[pyfunction]
 pub fn family_row(family: &str, number: u16) -> PyResult<(u16, String)> {
     let (family, kind) = (named(family)?, row(number)?);
@@ -100,7 +101,7 @@ fn row(number: u16) -> PyResult<ErrorKind> {
     found.copied().ok_or_else(|| PyValueError::new_err(format!("the error table has no row {number}")))
 }
 
-/// Serves a listener on a thread of its own.
+/// Serves a listener on its own thread.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct Front(forebay_http::Front);
@@ -111,7 +112,7 @@ type GrantTuple<'py> = (Vec<u8>, Option<Bound<'py, Projects>>, Option<Bound<'py,
 impl Front {
     #[new]
     #[pyo3(signature = (engine, listener, backend, *, allowance, body_limit, body_seconds, ack_seconds, connections))]
-    #[allow(clippy::too_many_arguments)] // named, and once a process
+    #[allow(clippy::too_many_arguments)] // they are named in Python, and passed once in a process
     fn new(
         engine: &Bound<'_, Engine>,
         listener: i32,
@@ -135,7 +136,7 @@ impl Front {
         Ok(Self(started?))
     }
 
-    /// Who may ingest: (token's digest, projects, limiter) of each, or None for everybody.
+    /// Sets the principals that may ingest: digest, projects and limiter of each token, or `None` for everybody.
     fn set_principals(&self, principals: Option<Vec<GrantTuple<'_>>>) {
         let Some(principals) = principals else { return self.0.principals().let_everybody_in() };
         self.0.principals().set(principals.into_iter().map(|(scope, projects, limiter)| Principal {
@@ -145,7 +146,7 @@ impl Front {
         }));
     }
 
-    /// Connections read here, connections tunnelled, requests under way.
+    /// Returns the number of direct connections, of tunnels, and of requests in flight.
     fn stats(&self) -> (usize, usize, usize) {
         let stats = self.0.stats();
         (stats.direct, stats.tunnels, stats.requests)

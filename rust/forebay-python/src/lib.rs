@@ -1,4 +1,5 @@
-//! The extension module `forebay._forebay`: converts, calls the core, maps errors. Nothing here is done per record.
+//! The extension module `forebay._forebay`: converts, calls the core, maps errors. No function of it is called once a
+//! record.
 
 mod allocator;
 mod batch;

@@ -1,4 +1,4 @@
-//! What `/api/metrics` shows and has shown, as JSON: it is encoded once and sent as it is.
+//! The current and past figures of `/api/metrics`, as JSON that is encoded once and sent unchanged.
 
 use forebay_core::telemetry::HealthStatus;
 use forebay_core::{Error, ErrorKind, Result};

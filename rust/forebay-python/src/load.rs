@@ -1,4 +1,4 @@
-//! The load generator, run from Python.
+//! The HTTP load generator for Python.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use pyo3::types::PyDict;
 use crate::error::raise;
 
 /// Runs a load and returns its report as JSON, the latencies as an HdrHistogram percentile distribution, and whether it
-/// was ended early. `progress` is called about ten times a second; when it or a signal raises `KeyboardInterrupt`, the
-/// load ends and what was measured until then is reported.
+/// was ended early. `progress` is called about ten times a second. When it or a signal raises `KeyboardInterrupt`, the
+/// load ends and the report covers the time until then.
 #[pyfunction]
 pub fn run_load(py: Python<'_>, options: &Bound<'_, PyDict>, progress: Py<PyAny>) -> PyResult<(String, String, bool)> {
     let options = self::options(options)?;

@@ -1,4 +1,4 @@
-//! The engine's own load test, and the number of its workers.
+//! The load test inside the engine, and the number of the engine's workers.
 
 use forebay_core::Timestamp;
 use forebay_core::load_test::{LoadTestReport, LoadTestSpec};
@@ -10,7 +10,7 @@ use crate::error::raise;
 
 const MICROS_PER_MILLI: f64 = 1e3;
 
-/// What a load test did, by the names that JSON shows it under.
+/// The figures of a load test, by their names in JSON.
 #[allow(clippy::cast_precision_loss)] // an hour's microseconds are far below 2^53
 fn row<'py>(py: Python<'py>, report: &LoadTestReport) -> PyResult<Bound<'py, PyDict>> {
     let millis = |micros: u64| micros as f64 / MICROS_PER_MILLI;

@@ -1,4 +1,4 @@
-//! Checking and repairing a data directory that no engine has open.
+//! Checks and repairs of a data directory that no engine has open.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyList};
 use crate::error::raise;
 
 fn storage(data_dir: &str) -> Result<Arc<dyn Storage>, Error> {
-    // Disk::new would make the directory.
+    // Without this check, `Disk::new` would create the directory.
     if !std::path::Path::new(data_dir).is_dir() {
         return Err(Error::new(ErrorKind::StorageUnavailable, format!("there is no data directory {data_dir}")));
     }
@@ -37,7 +37,7 @@ pub fn verify<'py>(py: Python<'py>, data_dir: &str) -> PyResult<Bound<'py, PyDic
     Ok(out)
 }
 
-/// Repairs a data directory, or says what that would do.
+/// Repairs a data directory, or reports the effect that a repair would have.
 #[pyfunction]
 pub fn repair<'py>(py: Python<'py>, data_dir: &str, apply: bool) -> PyResult<Bound<'py, PyDict>> {
     let apply = if apply { Apply::Yes } else { Apply::No };
@@ -54,7 +54,7 @@ pub fn repair<'py>(py: Python<'py>, data_dir: &str, apply: bool) -> PyResult<Bou
     Ok(out)
 }
 
-/// A damage as a dictionary.
+/// Converts a finding to a dictionary.
 pub fn damage_row(py: Python<'_>, damage: Damage) -> PyResult<Bound<'_, PyDict>> {
     let row = PyDict::new(py);
     row.set_item("file", damage.file)?;

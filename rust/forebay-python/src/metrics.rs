@@ -1,4 +1,4 @@
-//! Counters as rows that a Prometheus exporter renders without knowing any.
+//! Counters as rows that a Prometheus exporter renders without knowing their names.
 
 use forebay_core::status::Mode;
 use forebay_core::telemetry::{LATENCY_BOUNDS_MICROS, Row, Value};
@@ -8,14 +8,15 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 
 const MICROS_PER_SECOND: f64 = 1e6;
 
-/// Every metric: (name, help, type, [(labels, value)]), a histogram's value being (bounds, cumulative counts, sum).
+/// Returns every metric as (name, help, type, [(labels, value)]). The value of a histogram is (bounds, cumulative
+/// counts, sum).
 pub fn rows<'py>(py: Python<'py>, engine: &Engine) -> PyResult<Bound<'py, PyList>> {
     let out = PyList::empty(py);
     let mut last: Option<(&'static str, Bound<'py, PyList>)> = None;
     for row in engine.counters().snapshot() {
         let sample = sample(py, &row)?;
         match &last {
-            // Rows of one name that differ by their label stand together.
+            // Rows of one name with different labels are adjacent.
             Some((name, samples)) if *name == row.name => samples.append(sample)?,
             Some(_) | None => {
                 let samples = PyList::new(py, [sample])?;
@@ -62,8 +63,8 @@ fn sample<'py>(py: Python<'py>, row: &Row) -> PyResult<Bound<'py, PyTuple>> {
     }
 }
 
-/// Microseconds as seconds.
-#[allow(clippy::cast_precision_loss)] // a clock that is centuries off need not be known to the microsecond
+/// Converts microseconds to seconds.
+#[allow(clippy::cast_precision_loss)] // precision is lost only for a clock that is centuries off
 pub fn seconds(micros: i64) -> f64 {
     micros as f64 / MICROS_PER_SECOND
 }

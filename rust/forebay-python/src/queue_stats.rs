@@ -1,10 +1,10 @@
-//! Whether the engine gets on with its work, for the health checks.
+//! The progress of the engine's queues, for the health checks.
 
 use pyo3::prelude::*;
 
 const MICROS_PER_MILLISECOND: f64 = 1e3;
 
-/// What waits and what was done, at one time.
+/// The queues' lengths and the work done, at one moment.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct QueueStats(pub forebay_core::QueueStats);
@@ -31,7 +31,8 @@ impl QueueStats {
         self.0.commits.count()
     }
 
-    /// Commits since then: their number, and p50, p99 and the largest of their times in milliseconds.
+    /// Returns the commits since `earlier`: their number, and the p50, the p99 and the largest of their times in
+    /// milliseconds.
     #[allow(clippy::cast_precision_loss)] // an hour of microseconds is exact
     fn commits_since(&self, earlier: &Self) -> (u64, f64, f64, f64) {
         let recent = self.0.commits.subtract(&earlier.0.commits);

@@ -7,19 +7,19 @@ use pyo3::prelude::*;
 
 use crate::error::raise;
 
-/// What requests of one token are charged to.
+/// The rate limiter that the requests of one token are charged to.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct RateLimiter(pub Arc<forebay_core::RateLimiter>);
 
-/// So much a second, so much at once.
+/// The amount per second and the burst.
 pub type RateTuple = (u64, u64);
 
 fn rate(given: Option<RateTuple>) -> Result<Option<Rate>> {
     given.map(|(per_second, burst)| Rate::new(per_second, burst)).transpose()
 }
 
-/// The limits of events and of bytes; `None` for no limit.
+/// Reads the limits of events and of bytes; `None` stands for no limit.
 ///
 /// # Errors
 /// `InvalidRequest` for a number out of range.

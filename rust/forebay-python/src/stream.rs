@@ -1,4 +1,4 @@
-//! Streams as Python sees and makes them.
+//! Streams for Python: their state, and the choices for making and changing one.
 
 use forebay_core::{ANALYTICS, Compression, EVENTS, Error, ErrorKind, LOGS, StreamChange, StreamReport};
 use pyo3::prelude::*;
@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::error::raise;
 use crate::rate_limiter::{RateTuple, rates};
 
-/// One stream's state.
+/// The state of one stream.
 #[pyclass(frozen, get_all, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct StreamDescription {
@@ -29,7 +29,7 @@ pub struct StreamDescription {
     retention_bytes: u64,
     compression: &'static str,
     max_record_bytes: u64,
-    /// Limits of events and of bytes: so much a second, so much at once.
+    /// Limits of events and of bytes, each an amount per second and a burst.
     quota: (Option<RateTuple>, Option<RateTuple>),
     dedup_window_seconds: u64,
 }
@@ -67,7 +67,7 @@ impl StreamDescription {
     }
 }
 
-/// What a dictionary chooses for a stream.
+/// Reads the choices for a stream from a dictionary.
 fn change(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<StreamChange> {
     let mut change = StreamChange::default();
     for (name, value) in options.into_iter().flatten() {
@@ -78,7 +78,7 @@ fn change(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Strea
             "retention_bytes" => change.retention_bytes = number()?,
             "max_record_bytes" => change.max_record_bytes = number()?,
             "dedup_window_seconds" => {
-                // What is too much for 32 bits is too much for a window.
+                // A number beyond 32 bits is refused as too large a window.
                 change.dedup_window_seconds = number()?.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
             }
             "quota" => {

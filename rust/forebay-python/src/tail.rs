@@ -1,4 +1,4 @@
-//! Filters, and streams as they are followed.
+//! Filters and tails of streams.
 
 use forebay_core::{Limits, Offset, Position, StreamId, TailRequest};
 use pyo3::prelude::*;
@@ -26,7 +26,7 @@ impl Filter {
     }
 }
 
-/// Events as they are sent, and where the next chunk starts.
+/// Encoded events, and the positions where the next chunk starts.
 #[pyclass(frozen, get_all, module = "forebay._forebay")]
 #[derive(Debug)]
 pub struct TailChunk {
@@ -37,7 +37,7 @@ pub struct TailChunk {
     more: bool,
 }
 
-/// Which records a chunk holds.
+/// The selection of records for a chunk.
 #[derive(Debug)]
 pub struct Choice<'a, 'py> {
     pub until: Option<Vec<u64>>,
