@@ -1,6 +1,7 @@
 //! A front with its engine and a server behind it.
 
-#![allow(unreachable_pub)]
+// Each of the test crates uses a part of it.
+#![allow(dead_code, unreachable_pub)]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
