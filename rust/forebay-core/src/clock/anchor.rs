@@ -1,6 +1,6 @@
 //! What the clock of the log stood at, on the disk: all that a restart needs to go on from there.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -155,7 +155,7 @@ impl AnchorFile {
             },
         };
         let position = self.next % SLOTS * SLOT_BYTES as u64;
-        file.write_at(&[IoSlice::new(&anchor.encode(self.next))], position)?;
+        file.write_at(&anchor.encode(self.next), position)?;
         let _: Synced = file.sync_data()?;
         self.next += 1;
         self.file = Some(file);

@@ -1,7 +1,7 @@
 //! Points of one resolution: small files of points of one size, appended to and deleted whole.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,7 +123,7 @@ impl Series {
             None => self.begin()?,
         };
         let taken = self.files.back().map_or(0, |last| last.points);
-        if let Err(error) = file.write_at(&[IoSlice::new(&point.encode())], taken * POINT_BYTES as u64) {
+        if let Err(error) = file.write_at(&point.encode(), taken * POINT_BYTES as u64) {
             self.open = None;
             return Err(error);
         }

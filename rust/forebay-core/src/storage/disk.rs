@@ -1,7 +1,7 @@
 //! The real filesystem.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,9 +11,6 @@ use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, fdatasync, fl
 use rustix::io::Errno;
 
 use crate::storage::{DirectoryLock, Entry, Storage, StorageFile, Synced};
-
-/// `writev` takes at most this many buffers a call (`IOV_MAX` on Linux).
-const IOV_MAX: usize = 1024;
 
 /// The operating system's filesystem below one directory.
 #[derive(Debug)]
@@ -202,39 +199,6 @@ impl DiskFile {
         }
         Ok(false)
     }
-
-    fn write_all(&self, buffers: &[IoSlice<'_>], mut position: u64) -> io::Result<()> {
-        let mut index = 0;
-        let mut skip = 0;
-        while index < buffers.len() {
-            // Not to mistake 0 bytes written of nothing but empty buffers for a device that takes no more.
-            if buffers[index].is_empty() {
-                index += 1;
-                continue;
-            }
-            if skip > 0 || buffers.len() - index == 1 {
-                // The rest of a buffer that was written in part, or the last one alone.
-                self.file.write_all_at(&buffers[index][skip..], position)?;
-                position += (buffers[index].len() - skip) as u64;
-                (index, skip) = (index + 1, 0);
-                continue;
-            }
-            let end = buffers.len().min(index + IOV_MAX);
-            let mut written = match rustix::io::pwritev(&self.file, &buffers[index..end], position) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => written,
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            position += written as u64;
-            while index < end && written >= buffers[index].len() {
-                written -= buffers[index].len();
-                index += 1;
-            }
-            skip = written;
-        }
-        Ok(())
-    }
 }
 
 impl StorageFile for DiskFile {
@@ -248,10 +212,10 @@ impl StorageFile for DiskFile {
         }
     }
 
-    fn write_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {
-        match self.write_all(buffers, position) {
-            // Whatever part of it was written is written again.
-            Err(error) if self.leave_direct(&error)? => self.write_all(buffers, position),
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
+        match self.file.write_all_at(bytes, position) {
+            // The part that was written already is written again.
+            Err(error) if self.leave_direct(&error)? => self.file.write_all_at(bytes, position),
             result => result,
         }
     }

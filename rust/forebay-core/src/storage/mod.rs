@@ -9,7 +9,7 @@ mod disk;
 pub mod faulty;
 
 use std::fmt::Debug;
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -141,11 +141,11 @@ pub trait StorageFile: Send + Sync + Debug {
     /// Whatever the operating system says.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
 
-    /// Writes all of `buffers`, one after the other, from `position` on.
+    /// Writes all of `bytes` from `position` on.
     ///
     /// # Errors
     /// Whatever the operating system says; then any part of the range may have been written.
-    fn write_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()>;
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()>;
 
     /// `fdatasync`: all that was written to this file is on stable storage.
     ///

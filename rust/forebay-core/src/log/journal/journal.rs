@@ -1,6 +1,6 @@
 //! The write-ahead log's files, and the writer that the committer owns.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -72,7 +72,7 @@ impl JournalFile {
             page.extend(&header);
         }
         page.pad();
-        file.write_at(&[IoSlice::new(page.content())], 0)?;
+        file.write_at(page.content(), 0)?;
         let _: Synced = file.sync_data()?;
         Ok(Self { file, path, life, bytes })
     }
@@ -109,7 +109,7 @@ impl JournalFile {
         for part in std::iter::once(&head).chain(payload) {
             for piece in part.chunks(WRITE_BYTES) {
                 if buffer.len() + piece.len() > WRITE_BYTES {
-                    self.file.write_at(&[IoSlice::new(buffer.aligned())], end)?;
+                    self.file.write_at(buffer.aligned(), end)?;
                     let written = buffer.aligned().len();
                     end += written as u64;
                     buffer.consume(written);
@@ -118,7 +118,7 @@ impl JournalFile {
             }
         }
         buffer.pad();
-        self.file.write_at(&[IoSlice::new(buffer.content())], end)?;
+        self.file.write_at(buffer.content(), end)?;
         Ok(end + buffer.len() as u64 - position)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -320,7 +320,7 @@ fn fill(file: &dyn StorageFile, length: u64) -> io::Result<()> {
     while position < length {
         let bytes = (length - position).min(CHUNK_BYTES as u64);
         let end = usize::try_from(bytes).unwrap_or(PAGE_BYTES);
-        file.write_at(&[IoSlice::new(&zeros.content()[..end])], position)?;
+        file.write_at(&zeros.content()[..end], position)?;
         position += bytes;
         if position.is_multiple_of(8 * CHUNK_BYTES as u64) {
             // In small steps, or one huge writeback would stall the commits' own syncs.

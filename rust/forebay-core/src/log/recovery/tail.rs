@@ -1,6 +1,6 @@
 //! The end of the last journal file, made durable before anything is built on it.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::Path;
 
 use super::Recovery;
@@ -25,9 +25,9 @@ impl Recovery<'_> {
             }
         }
         let (position, bytes) = replay.unsynced(end);
-        file.file.write_at(&[IoSlice::new(bytes)], position)?;
+        file.file.write_at(bytes, position)?;
         let _: Synced = file.file.sync_data()?;
-        file.file.write_at(&[IoSlice::new(&head)], end as u64)?;
+        file.file.write_at(&head, end as u64)?;
         let _: Synced = file.file.sync_data()?;
         Ok(())
     }
@@ -36,7 +36,8 @@ impl Recovery<'_> {
         let unfinished = Path::new(UNFINISHED);
         remove_if_there(self.storage.as_ref(), unfinished)?;
         let copy = self.storage.create(unfinished)?;
-        if let Err(error) = copy.write_at(&[IoSlice::new(bytes), IoSlice::new(end)], 0) {
+        let written = copy.write_at(bytes, 0).and_then(|()| copy.write_at(end, bytes.len() as u64));
+        if let Err(error) = written {
             let _ignored = self.storage.remove(unfinished);
             return Err(error.into());
         }
@@ -53,7 +54,7 @@ impl Recovery<'_> {
 /// an end that is read now and that a power loss takes back: beside a later file its lack would be taken for damage.
 pub(super) fn settle_end(file: &JournalFile, replay: &Replay) -> io::Result<()> {
     let Some((position, page)) = replay.end() else { return Ok(()) };
-    file.file.write_at(&[IoSlice::new(page)], position)?;
+    file.file.write_at(page, position)?;
     let _: Synced = file.file.sync_data()?;
     Ok(())
 }

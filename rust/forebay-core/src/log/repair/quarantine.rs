@@ -1,7 +1,7 @@
 //! Where repair puts what is damaged: `quarantine/<time>/`, described by `quarantine/<time>.json`. Nothing in there is
 //! ever read by a running log; the descriptions tell `verify` which offsets are known to be gone.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -174,7 +174,7 @@ pub(crate) fn read_what_is_readable(
 
 fn write_new(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = storage.create(path)?;
-    file.write_at(&[IoSlice::new(bytes)], 0)?;
+    file.write_at(bytes, 0)?;
     let _: Synced = file.sync_data()?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Writes what is sound to new segment files: the blocks of a damaged segment, the commits of a damaged journal.
 
 use std::collections::BTreeMap;
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::Path;
 
 use super::quarantine::read_what_is_readable;
@@ -143,7 +143,7 @@ pub(crate) fn rewrite(storage: &dyn Storage, name: SegmentName, survey: Option<&
     out.extend_from_slice(&footer.encode());
     remove_if_there(storage, Path::new(UNFINISHED))?;
     let file = storage.create(Path::new(UNFINISHED))?;
-    file.write_at(&[IoSlice::new(&out)], 0)?;
+    file.write_at(&out, 0)?;
     let _: Synced = file.sync_data()?;
     storage.rename(Path::new(UNFINISHED), &name.path())?;
     storage.sync_directory(Path::new(SEGMENT_DIRECTORY))

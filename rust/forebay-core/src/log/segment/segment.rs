@@ -1,6 +1,6 @@
 //! Sealed files: immutable, compressed in blocks, indexed. The byte layout is in [`super::block`].
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 
 use super::block::{CODEC_NONE, Compressor, Footer, INDEX_ROW_BYTES, decompress, file_header};
@@ -70,7 +70,7 @@ impl SegmentWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         let aligned = self.buffer.aligned().len();
-        self.file.write_at(&[IoSlice::new(self.buffer.aligned())], self.position)?;
+        self.file.write_at(self.buffer.aligned(), self.position)?;
         self.buffer.consume(aligned);
         self.position += aligned as u64;
         self.unsynced += aligned as u64;

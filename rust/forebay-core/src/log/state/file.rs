@@ -1,7 +1,7 @@
 //! One state file, written and read a piece at a time: what is kept of idempotency keys may be larger than the memory
 //! that may be spent on it.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl<'a> Writer<'a> {
         if self.piece.len() < PIECE_BYTES {
             return Ok(());
         }
-        self.file.write_at(&[IoSlice::new(&self.piece)], HEADER_BYTES as u64 + self.written)?;
+        self.file.write_at(&self.piece, HEADER_BYTES as u64 + self.written)?;
         self.take_in_piece();
         self.piece.clear();
         Ok(())
@@ -80,10 +80,11 @@ impl<'a> Writer<'a> {
         header.extend_from_slice(&self.crc.to_le_bytes());
         header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
         if before == 0 {
-            self.file.write_at(&[IoSlice::new(&header), IoSlice::new(&self.piece)], 0)?;
+            header.extend_from_slice(&self.piece);
+            self.file.write_at(&header, 0)?;
         } else {
-            self.file.write_at(&[IoSlice::new(&self.piece)], HEADER_BYTES as u64 + before)?;
-            self.file.write_at(&[IoSlice::new(&header)], 0)?;
+            self.file.write_at(&self.piece, HEADER_BYTES as u64 + before)?;
+            self.file.write_at(&header, 0)?;
         }
         let _: Synced = self.file.sync_data()?;
         self.storage.rename(Path::new(UNFINISHED), &kind.path(span.generation))?;

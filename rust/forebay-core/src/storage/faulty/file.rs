@@ -1,6 +1,6 @@
 //! An open file of the faulty storage.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -86,12 +86,11 @@ impl StorageFile for FaultyFile {
         Ok(end - start)
     }
 
-    fn write_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
         if self.purpose == Purpose::Reading {
             return Err(Errno::BADF.into());
         }
-        buffers.iter().try_for_each(|buffer| self.purpose.check(buffer, position))?;
-        let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
+        self.purpose.check(bytes, position)?;
         let position = place(position)?;
         let turn = self.universe.begin(Operation::Write, &self.path)?;
         let (mut state, strike) = (turn.state, turn.strike);
@@ -102,7 +101,7 @@ impl StorageFile for FaultyFile {
             match strike.effect {
                 Effect::Nothing => {}
                 Effect::Partial => inode.write(position, &bytes[..short], stamp),
-                Effect::Later => inode.write_hidden(position, &bytes, stamp),
+                Effect::Later => inode.write_hidden(position, bytes, stamp),
             }
             return Err(strike.error());
         }

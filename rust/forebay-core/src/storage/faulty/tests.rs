@@ -5,7 +5,6 @@ mod faults;
 mod filesystem;
 mod names;
 
-use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,11 +26,11 @@ fn durable(faulty: &Faulty, path: &str, bytes: &[u8]) -> Arc<dyn StorageFile> {
 }
 
 fn write(file: &Arc<dyn StorageFile>, position: u64, bytes: &[u8]) {
-    file.write_at(&[IoSlice::new(bytes)], position).unwrap();
+    file.write_at(bytes, position).unwrap();
 }
 
 fn fails(file: &Arc<dyn StorageFile>, position: u64, bytes: &[u8]) -> std::io::Error {
-    file.write_at(&[IoSlice::new(bytes)], position).unwrap_err()
+    file.write_at(bytes, position).unwrap_err()
 }
 
 fn read(file: &Arc<dyn StorageFile>, position: u64, length: usize) -> std::io::Result<Vec<u8>> {

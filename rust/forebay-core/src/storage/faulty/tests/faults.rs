@@ -162,7 +162,7 @@ fn stalled_calls_end_when_the_machine_halts() {
     let file = durable(&faulty, "a", b"");
     faulty.stall_writes(true);
     let writing = Arc::clone(&file);
-    let writer = thread::spawn(move || writing.write_at(&[IoSlice::new(b"x")], 0));
+    let writer = thread::spawn(move || writing.write_at(b"x", 0));
     assert!(faulty.wait_stalled(1, LIMIT));
     faulty.halt();
     assert!(is_eio(&writer.join().unwrap().unwrap_err()));
@@ -176,7 +176,7 @@ fn every_crash_point_can_be_visited() {
         let file = faulty.create(Path::new("a"))?;
         faulty.sync_directory(Path::new(""))?;
         for round in 1..=3 {
-            file.write_at(&[IoSlice::new(&[round])], 0)?;
+            file.write_at(&[round], 0)?;
             let _proof = file.sync_data()?;
         }
         Ok(faulty.calls(Operation::Write))
