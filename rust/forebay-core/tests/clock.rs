@@ -32,9 +32,11 @@ fn made(storage: &Faulty) -> Engine {
     engine
 }
 
-fn append(engine: &Engine, stream: &str) {
+/// Appends ten records, and waits until they are sealed.
+fn append_sealed(engine: &Engine, stream: &str) {
     let marks = Mark::batch(1, 10, 20);
     engine.append(stream, &records(stream, &marks, false), Some(PartitionId(0))).unwrap();
+    wait_sealed(engine);
 }
 
 /// Records that are kept of a stream.
@@ -45,8 +47,7 @@ fn count(engine: &Engine, stream: &str) -> u64 {
 
 /// Lets `time` pass, and waits until retention has looked after it.
 fn pass(storage: &Faulty, engine: &Engine, time: Duration) {
-    append(engine, BRIEF);
-    wait_sealed(engine);
+    append_sealed(engine, BRIEF);
     storage.pass(time.max(2 * MINUTE));
     until("retention", || count(engine, BRIEF) == 0);
 }
@@ -56,14 +57,12 @@ fn a_clock_that_is_set_while_the_log_runs_deletes_nothing() {
     for step in [8 * DAY, -8 * DAY, 400 * DAY] {
         let storage = Faulty::new(1);
         let engine = made(&storage);
-        append(&engine, KEPT);
-        wait_sealed(&engine);
+        append_sealed(&engine, KEPT);
         storage.set_wall_clock(step);
         pass(&storage, &engine, 2 * MINUTE);
         assert_eq!(count(&engine, KEPT), 10, "{step}");
         // What comes in meanwhile is as old as it is.
-        append(&engine, KEPT);
-        wait_sealed(&engine);
+        append_sealed(&engine, KEPT);
         storage.set_wall_clock(-step);
         pass(&storage, &engine, 2 * MINUTE);
         assert_eq!(count(&engine, KEPT), 20, "{step}");
@@ -78,16 +77,14 @@ fn a_machine_that_starts_with_a_wrong_clock_deletes_nothing_until_somebody_says_
     for ends in ["released", "set right", "after a day"] {
         let storage = Faulty::new(1);
         let engine = made(&storage);
-        append(&engine, KEPT);
-        wait_sealed(&engine);
+        append_sealed(&engine, KEPT);
         drop(engine);
         let storage = storage.crash_seeded(1);
         storage.set_wall_clock(8 * DAY);
         let engine = open(&storage);
         let doubt = engine.report().clock_doubt.unwrap();
         assert!(doubt.unproven > 7 * DAY && doubt.left <= DOUBT_LIMIT);
-        append(&engine, KEPT);
-        wait_sealed(&engine);
+        append_sealed(&engine, KEPT);
         pass(&storage, &engine, 2 * MINUTE);
         assert_eq!(count(&engine, KEPT), 20, "{ends}");
         match ends {
@@ -115,8 +112,7 @@ fn a_clock_that_is_set_once_more_while_it_is_doubted_deletes_nothing_of_the_doub
             let storage = storage.crash_seeded(1);
             storage.set_wall_clock(wrong);
             let engine = open(&storage);
-            append(&engine, KEPT);
-            wait_sealed(&engine);
+            append_sealed(&engine, KEPT);
             storage.set_wall_clock(step);
             pass(&storage, &engine, 2 * MINUTE);
             assert_eq!(count(&engine, KEPT), 10, "{wrong} {step}");
@@ -149,16 +145,14 @@ fn what_a_clock_that_was_ahead_has_left_stops_nothing() {
     storage.remove(std::path::Path::new(CLOCK_FILE)).unwrap();
     let engine = open(&storage);
     engine.release_clock();
-    append(&engine, KEPT);
-    wait_sealed(&engine);
+    append_sealed(&engine, KEPT);
     drop(engine);
     storage.set_wall_clock(-365 * DAY);
     storage.remove(std::path::Path::new(CLOCK_FILE)).unwrap();
     let engine = open(&storage);
     pass(&storage, &engine, 8 * 24 * 60 * MINUTE);
     assert_eq!(count(&engine, KEPT), 10, "nothing says how old it is");
-    append(&engine, KEPT);
-    wait_sealed(&engine);
+    append_sealed(&engine, KEPT);
     pass(&storage, &engine, 6 * 24 * 60 * MINUTE);
     assert_eq!(count(&engine, KEPT), 20);
     pass(&storage, &engine, 2 * 24 * 60 * MINUTE);

@@ -4,10 +4,10 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::{Mark, drain, open, read_all, sealing_soon, small, until, wait_sealed};
-use forebay_core::consumer::{Consume, OffsetCommit, OnReset, StartAt};
+use forebay_core::consumer::OffsetCommit;
 use forebay_core::ingest::route;
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::{Cause, Fault, Faulty, Operation};
@@ -103,22 +103,7 @@ fn commit_much(engine: &Engine) {
         engine.create_stream("wide", partitions).unwrap();
     }
     let group = "g".repeat(240);
-    let first_call = Consume {
-        group: &group,
-        stream: "wide",
-        member: None,
-        partition: None,
-        start_at: StartAt::Committed,
-        resume: &[],
-        filter: None,
-        limit: 1,
-        on_reset: OnReset::Error,
-        auto_commit: false,
-        gaps: &[],
-        hold: Duration::ZERO,
-        now: Instant::now(),
-    };
-    engine.groups().consume(&first_call).unwrap();
+    engine.groups().consume(&common::consume_call(&group, "wide", 1)).unwrap();
     let offsets: Vec<_> =
         (0..partitions).map(|partition| ("wide".to_owned(), PartitionId(partition), Offset(0))).collect();
     let commit = OffsetCommit { group: &group, offsets: &offsets, member: None, force: true, now: Instant::now() };

@@ -3,10 +3,10 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::{Mark, drain, frames, open, read_all, records, small, until};
-use forebay_core::consumer::{Consume, OffsetCommit, OnReset, StartAt};
+use forebay_core::consumer::OffsetCommit;
 use forebay_core::ingest::route;
 use forebay_core::log::journal::PAGE_BYTES;
 use forebay_core::log::journal::RESERVED_BYTES;
@@ -24,22 +24,7 @@ fn ingest(engine: &Engine) -> Result<()> {
 
 /// A group's first call, which makes it.
 fn join(engine: &Engine, group: &str, stream: &str) {
-    let call = Consume {
-        group,
-        stream,
-        member: None,
-        partition: None,
-        start_at: StartAt::Committed,
-        resume: &[],
-        filter: None,
-        limit: 1,
-        on_reset: OnReset::Error,
-        auto_commit: false,
-        gaps: &[],
-        hold: Duration::ZERO,
-        now: Instant::now(),
-    };
-    engine.groups().consume(&call).unwrap();
+    engine.groups().consume(&common::consume_call(group, stream, 1)).unwrap();
 }
 
 fn commit(engine: &Engine, group: &str, stream: &str, partitions: u32, offset: u64) -> Result<()> {

@@ -7,7 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{Mark, open, read_partition, records, sealing_soon, small, until};
+use common::{Mark, Random, open, read_partition, records, sealing_soon, small, until};
 use forebay_core::storage::Storage;
 use forebay_core::storage::faulty::Faulty;
 use forebay_core::{ANALYTICS, EVENTS, Engine, ErrorKind, LOGS, Options};
@@ -30,7 +30,7 @@ struct World {
     options: Options,
     engine: Option<Engine>,
     model: Model,
-    random: u64,
+    random: Random,
     batch: u32,
 }
 
@@ -39,15 +39,12 @@ impl World {
         let options = if seed.is_multiple_of(2) { small() } else { sealing_soon() };
         let storage = Faulty::new(seed);
         let engine = Some(open(&storage, &options).unwrap());
-        let random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let random = Random::new(seed);
         Self { storage, options, engine, model: Model { newest_id: 1, ..Model::default() }, random, batch: 0 }
     }
 
     fn draw(&mut self, below: u32) -> u32 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        u32::try_from((self.random >> 33) % u64::from(below)).unwrap()
+        u32::try_from(self.random.below(u64::from(below))).unwrap()
     }
 
     fn engine(&self) -> &Engine {
@@ -148,7 +145,7 @@ impl World {
             next.halt_after(u64::from(self.draw(40)));
             drop(open(&next, &self.options));
             next.halt();
-            next = next.crash_seeded(self.random);
+            next = next.crash_seeded(u64::from(self.draw(u32::MAX)));
         }
         self.storage = next;
         self.engine = Some(open(&self.storage, &self.options).unwrap());

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forebay_core::consumer::{Consume, OffsetCommit, OnReset, StartAt};
+use forebay_core::consumer::{Consume, OffsetCommit, OnReset};
 use forebay_core::stream::Watcher;
 use forebay_core::{
     CompletionId, Durability, Engine, Error, ErrorKind, MAX_PARTITIONS, NewRecord, Offset, Options, PartitionId, Result,
@@ -13,7 +13,7 @@ use forebay_core::{
 use parking_lot::Mutex;
 
 use crate::allocator::in_use;
-use crate::common::until;
+use crate::common::{self, until};
 use crate::held::Held;
 
 const MIB: usize = 1024 * 1024;
@@ -65,19 +65,9 @@ fn fill(engine: &Engine, stream: &str, records: u32, most: usize) -> usize {
 
 fn group(name: &str, stream: &'static str, engine: &Engine) -> Result<()> {
     let call = Consume {
-        group: name,
-        stream,
-        member: None,
         partition: Some(PartitionId(0)),
-        start_at: StartAt::Committed,
-        resume: &[],
-        gaps: &[],
-        filter: None,
-        limit: 1,
         on_reset: OnReset::Earliest,
-        auto_commit: false,
-        hold: Duration::ZERO,
-        now: Instant::now(),
+        ..common::consume_call(name, stream, 1)
     };
     engine.groups().consume(&call).map(drop)
 }

@@ -1,6 +1,7 @@
 //! What the tests of the log share: small options, records that say which batch they belong to, and a reader of
 //! everything.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(missing_debug_implementations)]
 
 pub mod ledger;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use forebay_core::consumer::{Consume, OnReset, StartAt};
 use forebay_core::storage::faulty::Faulty;
 use forebay_core::{
     Body, Engine, LOGS, Limits, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, NewRecord, Offset, Options, PartitionId,
@@ -137,6 +139,55 @@ pub fn records(stream: &str, marks: &[Mark], keyed: bool) -> Vec<NewRecord> {
         timestamp: None,
     };
     marks.iter().map(record).collect()
+}
+
+/// A group's call without a member, a filter or a commit: it begins at what is committed.
+pub fn consume_call<'a>(group: &'a str, stream: &'a str, limit: usize) -> Consume<'a> {
+    Consume {
+        group,
+        stream,
+        member: None,
+        partition: None,
+        start_at: StartAt::Committed,
+        resume: &[],
+        gaps: &[],
+        filter: None,
+        limit,
+        on_reset: OnReset::Error,
+        auto_commit: false,
+        hold: Duration::ZERO,
+        now: Instant::now(),
+    }
+}
+
+/// The seeds of a model's cases: `default_cases` of them from any number on, or as `FOREBAY_MODEL_CASES` and
+/// `FOREBAY_MODEL_SEED` say. Each is printed, so that a failure can be run again.
+pub fn model_seeds(default_cases: u64) -> impl Iterator<Item = u64> {
+    let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().unwrap());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let first = number("FOREBAY_MODEL_SEED").unwrap_or(u64::from(now.subsec_nanos()));
+    let cases = number("FOREBAY_MODEL_CASES").unwrap_or(default_cases);
+    (first..first + cases).inspect(|seed| println!("FOREBAY_MODEL_SEED={seed}"))
+}
+
+/// Xorshift: the choices of one seed are the same on every machine.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % limit
+    }
+
+    pub fn one_in(&mut self, limit: u64) -> bool {
+        self.below(limit) == 0
+    }
 }
 
 /// A stream and one of its partitions.

@@ -7,10 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use forebay_core::consumer::{Consume, LEASE};
-use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Engine, ErrorKind};
 
-use crate::common;
+use crate::common::{self, Random};
 use crate::world::*;
 
 const MEMBERS: [&str; 4] = ["a", "b", "c", "d"];
@@ -20,9 +19,8 @@ const STEPS: usize = 300;
 const CASES: u64 = 30;
 
 struct World {
-    storage: Faulty,
-    engine: Option<Engine>,
-    random: u64,
+    machine: Machine,
+    random: Random,
     now: Instant,
     ends: [u64; PARTITIONS as usize],
     committed: BTreeMap<u32, u64>,
@@ -35,13 +33,11 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let storage = Faulty::new(seed);
-        let engine = common::open(&storage, &common::sealing_soon()).unwrap();
-        engine.create_stream(STREAM, PARTITIONS).unwrap();
+        let machine = Machine::new(seed);
+        machine.engine().create_stream(STREAM, PARTITIONS).unwrap();
         Self {
-            storage,
-            engine: Some(engine),
-            random: seed ^ 0x9e37_79b9_7f4a_7c15,
+            machine,
+            random: Random::new(seed),
             now: Instant::now(),
             ends: [0; PARTITIONS as usize],
             committed: BTreeMap::new(),
@@ -52,14 +48,11 @@ impl World {
     }
 
     fn below(&mut self, limit: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % limit
+        self.random.below(limit)
     }
 
     fn engine(&self) -> &Engine {
-        self.engine.as_ref().unwrap()
+        self.machine.engine()
     }
 
     fn step(&mut self) {
@@ -138,10 +131,7 @@ impl World {
     fn restart(&mut self) {
         let crash = self.below(2) == 0;
         let seed = self.below(u64::MAX);
-        let after = crash.then(|| self.storage.crash_seeded(seed));
-        self.engine = None;
-        self.storage = after.unwrap_or_else(|| self.storage.clone());
-        self.engine = Some(common::open(&self.storage, &common::sealing_soon()).unwrap());
+        self.machine.restart(crash.then_some(seed));
         self.leases.clear();
         self.hands.clear();
         if self.committed.is_empty() {
@@ -161,12 +151,10 @@ impl World {
 
 #[test]
 fn nothing_is_skipped() {
-    let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().unwrap());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let first = number("FOREBAY_MODEL_SEED").unwrap_or(u64::from(now.subsec_nanos()));
-    for seed in first..first + number("FOREBAY_MODEL_CASES").unwrap_or(CASES) {
-        println!("FOREBAY_MODEL_SEED={seed}");
+    for seed in common::model_seeds(CASES) {
         let mut world = World::new(seed);
-        (0..STEPS).for_each(|_| world.step());
+        for _ in 0..STEPS {
+            world.step();
+        }
     }
 }

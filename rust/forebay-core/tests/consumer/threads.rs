@@ -9,10 +9,10 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use forebay_core::consumer::{Consume, Fetched, LEASE, OnReset, StartAt};
-use forebay_core::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::storage::faulty::{Fault, Operation};
 use forebay_core::{Engine, Error, ErrorKind, Filter, NewRecord, PartitionId, StreamChange};
 
-use crate::common;
+use crate::common::{self, Random};
 use crate::world::*;
 
 const MEMBERS: [&str; 3] = ["a", "b", "c"];
@@ -22,25 +22,6 @@ const ROUNDS: usize = 14;
 const CALLS: usize = 10;
 /// What continuous integration can afford.
 const CASES: u64 = 12;
-
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % limit
-    }
-
-    fn one_in(&mut self, limit: u64) -> bool {
-        self.below(limit) == 0
-    }
-}
 
 /// What the threads know together.
 #[derive(Default)]
@@ -178,8 +159,7 @@ fn bounds(engine: &Engine, partition: u32) -> (u64, u64) {
 }
 
 struct World {
-    storage: Faulty,
-    engine: Option<Engine>,
+    machine: Machine,
     random: Random,
     now: Instant,
     known: Mutex<Known>,
@@ -188,19 +168,19 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let storage = Faulty::new(seed);
+        let machine = Machine::new(seed);
+        let engine = machine.engine();
         let mut random = Random::new(seed);
-        let engine = common::open(&storage, &common::sealing_soon()).unwrap();
         let retention_bytes = if random.one_in(2) { Some(8 << 10) } else { None };
         let change = StreamChange { retention_bytes, ..StreamChange::default() };
         engine.create_stream_with(STREAM, PARTITIONS, change).unwrap();
         engine.groups().consume(&plain(Instant::now())).unwrap();
         let filter = Filter::new("offset % 3 != 1 || value == offset").unwrap();
-        Self { storage, engine: Some(engine), random, now: Instant::now(), known: Mutex::default(), filter }
+        Self { machine, random, now: Instant::now(), known: Mutex::default(), filter }
     }
 
     fn engine(&self) -> &Engine {
-        self.engine.as_ref().unwrap()
+        self.machine.engine()
     }
 
     fn round(&mut self) {
@@ -210,15 +190,15 @@ impl World {
         let reads = self.random.one_in(2).then(|| {
             let operation = if self.random.one_in(4) { Operation::Open } else { Operation::Read };
             let fault = Fault::nth(operation, 1 + self.random.below(6)).on("segments/").times(1 + self.random.below(4));
-            self.storage.inject(fault)
+            self.machine.storage.inject(fault)
         });
         let crashes = self.random.one_in(3);
         if crashes {
-            self.storage.halt_after(self.random.below(60));
+            self.machine.storage.halt_after(self.random.below(60));
         }
         let appending = Mutex::new(());
         let round = Round {
-            engine: self.engine.as_ref().unwrap(),
+            engine: self.machine.engine(),
             now: self.now,
             crashes,
             known: &self.known,
@@ -237,7 +217,7 @@ impl World {
             threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
         if let Some(fault) = reads {
-            self.storage.clear(fault);
+            self.machine.storage.clear(fault);
         }
         if crashes || self.random.one_in(4) {
             self.restart(crashes);
@@ -251,17 +231,14 @@ impl World {
 
     fn restart(&mut self, crashes: bool) {
         let seed = self.random.below(u64::MAX);
-        let after = crashes.then(|| self.storage.crash_seeded(seed));
-        self.engine = None;
-        self.storage = after.unwrap_or_else(|| self.storage.clone());
-        self.engine = Some(common::open(&self.storage, &common::sealing_soon()).unwrap());
+        self.machine.restart(crashes.then_some(seed));
     }
 
     /// Deletes the group, and perhaps the deletion is interrupted: then it begins anew in some partitions.
     fn delete(&mut self) {
         let crashes = self.random.one_in(2);
         if crashes {
-            self.storage.halt_after(self.random.below(4));
+            self.machine.storage.halt_after(self.random.below(4));
         }
         let deleted = self.engine().groups().delete(GROUP);
         assert!(deleted.is_ok() || crashes, "{deleted:?}");
@@ -312,12 +289,10 @@ impl World {
 
 #[test]
 fn what_is_committed_was_given() {
-    let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().unwrap());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let first = number("FOREBAY_MODEL_SEED").unwrap_or(u64::from(now.subsec_nanos()));
-    for seed in first..first + number("FOREBAY_MODEL_CASES").unwrap_or(CASES) {
-        println!("FOREBAY_MODEL_SEED={seed}");
+    for seed in common::model_seeds(CASES) {
         let mut world = World::new(seed);
-        (0..ROUNDS).for_each(|_| world.round());
+        for _ in 0..ROUNDS {
+            world.round();
+        }
     }
 }

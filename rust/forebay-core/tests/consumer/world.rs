@@ -1,8 +1,8 @@
 //! An engine with a stream, and short ways to call it as a consumer.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use forebay_core::consumer::{Consume, Fetched, OffsetCommit, OnReset, StartAt, write_answer};
+use forebay_core::consumer::{Consume, Fetched, OffsetCommit, write_answer};
 use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Engine, Error, ErrorKind, NewRecord, Offset, PartitionId, Result};
 
@@ -23,6 +23,32 @@ pub fn with_stream(partitions: u32) -> (Faulty, Engine) {
     (storage, engine)
 }
 
+/// A machine with an engine that seals soon, and that is started again and again.
+pub struct Machine {
+    pub storage: Faulty,
+    engine: Option<Engine>,
+}
+
+impl Machine {
+    pub fn new(seed: u64) -> Self {
+        let storage = Faulty::new(seed);
+        let engine = Some(common::open(&storage, &common::sealing_soon()).unwrap());
+        Self { storage, engine }
+    }
+
+    pub fn engine(&self) -> &Engine {
+        self.engine.as_ref().unwrap()
+    }
+
+    /// Starts the engine again: on what a crash of that seed leaves, or after it was closed.
+    pub fn restart(&mut self, crash_seed: Option<u64>) {
+        let crashed = crash_seed.map(|seed| self.storage.crash_seeded(seed));
+        self.engine = None;
+        self.storage = crashed.unwrap_or_else(|| self.storage.clone());
+        self.engine = Some(common::open(&self.storage, &common::sealing_soon()).unwrap());
+    }
+}
+
 /// Appends so many records, whose values are their offsets.
 pub fn append(engine: &Engine, partition: u32, count: u64) {
     let reports = engine.stream_reports();
@@ -40,21 +66,7 @@ pub fn append(engine: &Engine, partition: u32, count: u64) {
 
 /// A call without anything special.
 pub fn plain(now: Instant) -> Consume<'static> {
-    Consume {
-        group: GROUP,
-        stream: STREAM,
-        member: None,
-        partition: None,
-        start_at: StartAt::Committed,
-        resume: &[],
-        gaps: &[],
-        filter: None,
-        limit: 100,
-        on_reset: OnReset::Error,
-        auto_commit: false,
-        hold: Duration::ZERO,
-        now,
-    }
+    Consume { now, ..common::consume_call(GROUP, STREAM, 100) }
 }
 
 pub fn consume(engine: &Engine) -> Fetched {
