@@ -25,9 +25,8 @@ use crate::log::commit::{CommitQueue, Committer, Wiring};
 use crate::log::dedup::{Dedup, DedupLimits};
 use crate::log::journal::{JOURNAL_DIRECTORY, Journal, JournalFiles, JournalPreallocator};
 use crate::log::read::Reader;
-use crate::log::retention::{leftovers, retention};
-use crate::log::segment::merge::Merger;
-use crate::log::segment::{SealQueue, Sealer};
+use crate::log::retention::{Retention, leftovers};
+use crate::log::segment::{Merger, SealQueue, Sealer};
 use crate::log::state::{KeyFiles, STATE_DIRECTORY, StateFiles};
 use crate::log::{Recovered, Recovery, StreamAdmin};
 use crate::options::{Access, Options};
@@ -171,7 +170,7 @@ struct Parts {
     reader: Arc<Reader>,
     groups: Arc<Groups>,
     sealing: Arc<SealQueue>,
-    retention: Arc<retention::Retention>,
+    retention: Arc<Retention>,
 }
 
 impl Parts {
@@ -204,7 +203,7 @@ impl Parts {
         };
         let reader = Arc::new(Reader::new(Arc::clone(storage), Arc::clone(&status), Arc::clone(&counters)));
         let sealing: Arc<SealQueue> = Arc::default();
-        let retention = retention::Retention::new(
+        let retention = Retention::new(
             (Arc::clone(storage), Arc::clone(&catalog), Arc::clone(&commits)),
             (Arc::clone(&reader), Arc::clone(&counters), Arc::clone(&status)),
             (Arc::clone(&sealing), Arc::default()),
@@ -316,7 +315,7 @@ fn seal(mut sealer: Sealer, queue: &SealQueue, notify: &Notify) {
 }
 
 /// Deletes what is due after each sealing, and each tick: sealing never waits for it.
-fn retain(retention: &retention::Retention, groups: &Groups) {
+fn retain(retention: &Retention, groups: &Groups) {
     let mut next_sweep = Instant::now() + SWEEP;
     let mut heard = 0;
     while let Some(rings) = retention.notify.wait(heard, TICK) {

@@ -3,13 +3,15 @@
 pub mod commit;
 pub mod dedup;
 pub mod journal;
-pub mod read;
+pub(crate) mod read;
 mod recovery;
-pub mod repair;
-pub mod retention;
-pub mod segment;
+pub(crate) mod repair;
+pub(crate) mod retention;
+pub(crate) mod segment;
 pub mod state;
 mod stream_admin;
+mod strictness;
 
 pub(crate) use recovery::{Recovered, Recovery};
 pub use stream_admin::StreamAdmin;
+pub(crate) use strictness::Strictness;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use crate::admission::{Budget, Permit};
 use crate::ids::{Offset, PartitionId, Sequence, StreamId, Timestamp};
+use crate::log::Strictness;
 use crate::log::commit::batch_bytes;
 use crate::log::dedup::Dedup;
-use crate::log::journal::{Decoded, JournalFile, JournalFiles, JournalPreallocator, Replay, Step, Tail};
+use crate::log::journal::{Decoded, JournalFile, JournalFiles, JournalPreallocator, JournalReader, Step, Tail};
 use crate::log::segment::{JournalContents, SealJob, Sealer};
 use crate::log::state::{STATE_DIRECTORY, StateFiles};
 use crate::options::Access;
@@ -90,10 +91,10 @@ impl<'a> Recovery<'a> {
     ) -> io::Result<Recovered> {
         self.settle_state()?;
         let mut unsealed: Vec<SealJob> = Vec::new();
-        let mut last: Option<(Replay, Tail)> = None;
+        let mut last: Option<(JournalReader, Tail)> = None;
         for file in files.unsealed {
-            let mut replay = match Replay::open(&file) {
-                Ok(replay) => replay,
+            let mut reader = match JournalReader::open(&file, Strictness::Trusting) {
+                Ok(reader) => reader,
                 Err(error) if StorageFailure::of(&error) == StorageFailure::Refused => return Err(error),
                 Err(error) => {
                     self.damage(&file, None, format!("the journal file cannot be read: {error}"));
@@ -101,7 +102,7 @@ impl<'a> Recovery<'a> {
                 }
             };
             let before = self.sequence;
-            let (contents, tail) = self.replay_file(&file, &mut replay);
+            let (contents, tail) = self.replay_file(&file, &mut reader);
             if self.sequence == before && tail != Tail::Ended {
                 if self.may_write() {
                     spares.discard(&file);
@@ -111,19 +112,19 @@ impl<'a> Recovery<'a> {
             if let (Some((_, Tail::Open(_))), Some(full)) = (last.take(), unsealed.last()) {
                 self.damage(&full.file, None, "the journal file has no end, though a later one was begun".to_owned());
             }
-            last = Some((replay, tail));
+            last = Some((reader, tail));
             unsealed.push(SealJob { file, contents });
             let spill = self.ring.used_percent() >= 50 && tail == Tail::Ended;
             if spill && self.may_write() {
                 self.spill(&mut unsealed, sealer);
             }
         }
-        if let (Some((replay, tail)), Some(full)) = (last, unsealed.last_mut())
+        if let (Some((reader, tail)), Some(full)) = (last, unsealed.last_mut())
             && self.may_write()
         {
             let closed = match tail {
-                Tail::Open(end) => self.close_tail(&mut full.file, &replay, end),
-                Tail::Ended => tail::settle_end(&full.file, &replay).map_err(StageError::from),
+                Tail::Open(end) => self.close_tail(&mut full.file, &reader, end),
+                Tail::Ended => tail::settle_end(&full.file, &reader).map_err(StageError::from),
             };
             self.settled("closing the journal's last file", closed.map_err(|failed| failed.error))?;
         }
@@ -255,11 +256,11 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    fn replay_file(&mut self, file: &JournalFile, replay: &mut Replay) -> (JournalContents, Tail) {
+    fn replay_file(&mut self, file: &JournalFile, reader: &mut JournalReader) -> (JournalContents, Tail) {
         let mut contents = JournalContents::new(file.life.generation);
         loop {
-            match replay.step(self.sequence) {
-                Step::Commit(frame) => {
+            match reader.step(self.sequence) {
+                Step::Commit { frame, .. } => {
                     let expected = self.sequence.0 + 1;
                     let found = frame.head.sequence;
                     self.apply(file, &frame, &mut contents);
@@ -269,9 +270,9 @@ impl<'a> Recovery<'a> {
                         self.damage(file, None, what);
                     }
                 }
-                Step::Damage(position, bytes) => {
+                Step::Damage { position, bytes, .. } => {
                     let what = "a commit's checksum does not match, though it was synced".to_owned();
-                    self.damage(file, Some((position, bytes)), what);
+                    self.damage(file, Some((position as u64, bytes as u64)), what);
                 }
                 Step::Gap(found) => {
                     let what = format!("commits {} to {found} are missing", self.sequence.0.wrapping_add(1));

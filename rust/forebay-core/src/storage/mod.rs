@@ -19,6 +19,9 @@ pub(crate) use aligned::AlignedBuffer;
 pub use clock_reading::{Boot, ClockReading};
 pub use disk::Disk;
 
+/// Bytes that a medium reads at once: what cannot be read is found out in steps of this.
+const SECTOR_BYTES: usize = 4096;
+
 /// Proof that everything written to one file before the call is on stable storage.
 ///
 /// Only implementations of [`StorageFile::sync_data`] make one, and only after the operating system said so. The
@@ -181,6 +184,40 @@ pub fn read_exact_at(file: &dyn StorageFile, buffer: &mut [u8], position: u64) -
         filled += read;
     }
     Ok(())
+}
+
+/// Ranges of a file: first bytes and lengths.
+pub(crate) type Ranges = Vec<(u64, u64)>;
+
+/// The bytes of a range, with zeros where the medium gives an error, and where that is.
+///
+/// # Errors
+/// When the file ends before the range.
+pub(crate) fn read_readable_at(
+    file: &dyn StorageFile,
+    (position, length): (u64, u64),
+) -> io::Result<(Vec<u8>, Ranges)> {
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    if read_exact_at(file, &mut bytes, position).is_ok() {
+        return Ok((bytes, Vec::new()));
+    }
+    let mut unreadable: Vec<(u64, u64)> = Vec::new();
+    for (index, sector) in bytes.chunks_mut(SECTOR_BYTES).enumerate() {
+        let at = position + (index * SECTOR_BYTES) as u64;
+        match read_exact_at(file, sector, at) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(error),
+            Err(_) => {
+                sector.fill(0);
+                let length = sector.len() as u64;
+                match unreadable.last_mut().filter(|(from, bytes)| from + bytes == at) {
+                    Some((_, bytes)) => *bytes += length,
+                    None => unreadable.push((at, length)),
+                }
+            }
+        }
+    }
+    Ok((bytes, unreadable))
 }
 
 /// The error of a directory whose lock somebody else has.

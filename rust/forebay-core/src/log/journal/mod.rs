@@ -4,7 +4,7 @@ mod files;
 mod frame;
 mod journal;
 mod preallocator;
-pub mod replay;
+mod reader;
 
 pub(crate) use files::JournalFiles;
 pub(crate) use frame::{Decoded, FRAME_ROW_BYTES, FrameRow, frame_bytes};
@@ -12,4 +12,4 @@ pub use frame::{FRAME_HEADER_BYTES, FrameHead, FrameKind, Life, PAGE_BYTES};
 pub(crate) use journal::{FREEING_BYTES, JOURNAL_DIRECTORY, Journal, JournalError, Room};
 pub use journal::{JournalFile, RESERVED_BYTES};
 pub(crate) use preallocator::{JournalPreallocator, UNFINISHED};
-pub(crate) use replay::{Replay, Step, Tail};
+pub(crate) use reader::{JournalReader, Step, Tail};

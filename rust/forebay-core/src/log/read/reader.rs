@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use super::record_batch::RecordBatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId};
-use crate::log::segment::{IndexDamage, SegmentError, SegmentReader};
+use crate::log::Strictness;
+use crate::log::segment::{DamagedRange, SegmentError, SegmentReader};
 use crate::status::{Damage, Status};
 use crate::storage::Storage;
 use crate::stream::{Partition, SegmentName, SegmentPart, Stream};
@@ -122,7 +123,7 @@ impl Reader {
                         return Ok(());
                     }
                 }
-                Err(SegmentError::Damaged(position, bytes, what)) => {
+                Err(SegmentError::Damaged(DamagedRange { position, bytes, what })) => {
                     self.report(part.name, Some((position, bytes)), stream, what);
                     leave_out(stream, log, batch, row.end())?;
                 }
@@ -195,8 +196,8 @@ impl Reader {
             return Ok(reader);
         }
         drop(open);
-        let (reader, damage) = SegmentReader::open(self.storage.as_ref(), part.name)?;
-        if let Some(IndexDamage { position, bytes, what }) = damage {
+        let (reader, damages) = SegmentReader::open(self.storage.as_ref(), part.name, Strictness::Trusting)?;
+        for DamagedRange { position, bytes, what } in damages {
             self.report(part.name, Some((position, bytes)), stream, what);
         }
         let reader = Arc::new(reader);

@@ -4,27 +4,32 @@ use std::io;
 use std::path::Path;
 
 use super::Recovery;
-use crate::log::journal::{FrameHead, JOURNAL_DIRECTORY, JournalFile, PAGE_BYTES, Replay, UNFINISHED};
+use crate::log::journal::{FrameHead, JOURNAL_DIRECTORY, JournalFile, JournalReader, PAGE_BYTES, UNFINISHED};
 use crate::status::{Stage, StageError, StorageFailure};
 use crate::storage::{Synced, remove_if_there};
 
 impl Recovery<'_> {
     /// Cuts a torn tail: makes durable what stands before it, and ends the file there, so that the next start does not
     /// take the cut for damage.
-    pub(super) fn close_tail(&self, file: &mut JournalFile, replay: &Replay, end: usize) -> Result<(), StageError> {
+    pub(super) fn close_tail(
+        &self,
+        file: &mut JournalFile,
+        reader: &JournalReader,
+        end: usize,
+    ) -> Result<(), StageError> {
         let mut head = Vec::new();
         FrameHead::end(self.sequence).encode(file.life, &mut head);
         head.resize(PAGE_BYTES, 0);
-        if replay.has_unsynced_commits() {
+        if reader.has_unsynced_commits() {
             // They are acknowledged, perhaps, and perhaps on the disk: a power loss while they are written over could
             // leave garbage. So they move to a file of their own, which takes the name when it is whole.
-            match self.copy_tail(file, replay.before(end), &head) {
+            match self.copy_tail(file, reader.before(end), &head) {
                 Err(StageError { stage: Stage::Background, error })
                     if StorageFailure::of(&error) == StorageFailure::NoRoom => {}
                 done => return done,
             }
         }
-        let (position, bytes) = replay.unsynced(end);
+        let (position, bytes) = reader.unsynced(end);
         file.file.write_at(bytes, position)?;
         let _: Synced = file.file.sync_data()?;
         file.file.write_at(&head, end as u64)?;
@@ -52,8 +57,8 @@ impl Recovery<'_> {
 
 /// Writes the end of the last file again, and syncs it. A process that died between the two, or whose sync failed, left
 /// an end that is read now and that a power loss takes back: beside a later file its lack would be taken for damage.
-pub(super) fn settle_end(file: &JournalFile, replay: &Replay) -> io::Result<()> {
-    let Some((position, page)) = replay.end() else { return Ok(()) };
+pub(super) fn settle_end(file: &JournalFile, reader: &JournalReader) -> io::Result<()> {
+    let Some((position, page)) = reader.end() else { return Ok(()) };
     file.file.write_at(page, position)?;
     let _: Synced = file.file.sync_data()?;
     Ok(())

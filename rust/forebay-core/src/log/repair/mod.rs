@@ -5,7 +5,7 @@ mod quarantine;
 mod rebuild;
 mod repair;
 mod salvage;
-pub mod survey;
+mod survey;
 mod verify;
 
 pub use quarantine::{Item, OffsetRange};

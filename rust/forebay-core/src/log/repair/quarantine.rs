@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Timestamp;
-use crate::storage::{Storage, StorageFile, Synced, read_exact_at, remove_if_there};
+use crate::storage::{Storage, Synced, read_readable_at, remove_if_there};
 use crate::time::format_micros;
 
 /// The directory of everything that was repaired.
@@ -15,8 +15,6 @@ pub(super) const QUARANTINE_DIRECTORY: &str = "quarantine";
 /// The version of the description's shape.
 const MANIFEST_VERSION: u32 = 1;
 const UNFINISHED: &str = "quarantine/unfinished";
-/// Bytes that a medium reads at once: what cannot be read is found out in steps of this.
-const SECTOR_BYTES: usize = 4096;
 
 /// Offsets of one partition, from `start` up to but not including `end`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -102,7 +100,7 @@ impl Manifest {
         for item in &mut self.items {
             let file = storage.open_read(Path::new(&item.from))?;
             let range = item.range.unwrap_or((0, item.bytes));
-            let (bytes, unreadable) = read_what_is_readable(file.as_ref(), range)?;
+            let (bytes, unreadable) = read_readable_at(file.as_ref(), range)?;
             write_new(storage, Path::new(&item.to), &bytes)?;
             item.unreadable = unreadable;
         }
@@ -128,7 +126,7 @@ pub(crate) fn recorded(storage: &dyn Storage) -> io::Result<Vec<OffsetRange>> {
     let mut ranges = Vec::new();
     for entry in entries.iter().filter(|entry| entry.name.ends_with(".json")) {
         let file = storage.open_read(&Path::new(QUARANTINE_DIRECTORY).join(&entry.name))?;
-        let (bytes, _) = read_what_is_readable(file.as_ref(), (0, entry.bytes))?;
+        let (bytes, _) = read_readable_at(file.as_ref(), (0, entry.bytes))?;
         // A description that was edited away only means that its offsets are reported again.
         if let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) {
             ranges.extend(manifest.lost);
@@ -136,40 +134,6 @@ pub(crate) fn recorded(storage: &dyn Storage) -> io::Result<Vec<OffsetRange>> {
         }
     }
     Ok(ranges)
-}
-
-/// First bytes and lengths.
-pub(crate) type Ranges = Vec<(u64, u64)>;
-
-/// The bytes of a range, with zeros where the medium gives an error, and where that is.
-///
-/// # Errors
-/// When the file ends before the range.
-pub(crate) fn read_what_is_readable(
-    file: &dyn StorageFile,
-    (position, length): (u64, u64),
-) -> io::Result<(Vec<u8>, Ranges)> {
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-    if read_exact_at(file, &mut bytes, position).is_ok() {
-        return Ok((bytes, Vec::new()));
-    }
-    let mut unreadable: Vec<(u64, u64)> = Vec::new();
-    for (index, sector) in bytes.chunks_mut(SECTOR_BYTES).enumerate() {
-        let at = position + (index * SECTOR_BYTES) as u64;
-        match read_exact_at(file, sector, at) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(error),
-            Err(_) => {
-                sector.fill(0);
-                let length = sector.len() as u64;
-                match unreadable.last_mut().filter(|(from, bytes)| from + bytes == at) {
-                    Some((_, bytes)) => *bytes += length,
-                    None => unreadable.push((at, length)),
-                }
-            }
-        }
-    }
-    Ok((bytes, unreadable))
 }
 
 fn write_new(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -6,14 +6,14 @@ use std::io;
 use std::path::Path;
 
 use super::intervals::Intervals;
-use super::quarantine::{OffsetRange, read_what_is_readable};
+use super::quarantine::OffsetRange;
 use super::salvage::{Piece, Salvage, parts};
 use super::survey::{PartitionKey, SegmentSurvey, Survey};
 use crate::admission::QuotaRates;
 use crate::ids::{Generation, PartitionId, Sequence, StreamId, Timestamp};
 use crate::options::{MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS};
 use crate::record::RECORD_HEADER_BYTES;
-use crate::storage::Storage;
+use crate::storage::{Storage, read_readable_at};
 use crate::stream::{Compression, LOGS, SegmentName, SegmentPart, StreamDefinition, is_name};
 use crate::table::{Changes, Table, TableOp, number_key};
 
@@ -118,7 +118,7 @@ impl Rebuild {
     fn find_definitions(&mut self, storage: &dyn Storage, survey: &Survey) -> io::Result<()> {
         for path in &survey.damaged_state {
             let file = storage.open_read(Path::new(path))?;
-            let (bytes, _) = read_what_is_readable(file.as_ref(), (0, file.length()?))?;
+            let (bytes, _) = read_readable_at(file.as_ref(), (0, file.length()?))?;
             for definition in definitions_in(&bytes) {
                 let id = StreamId(definition.id);
                 let taken = |known: &StreamDefinition| known.name == definition.name;

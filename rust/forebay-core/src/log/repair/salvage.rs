@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use super::quarantine::read_what_is_readable;
 use super::survey::{PartitionKey, SegmentSurvey};
 use crate::ids::{Offset, StreamId, Timestamp};
 use crate::log::segment::BlockRow;
 use crate::log::segment::{BLOCK_BYTES, Compressor, Footer, SegmentWriter, file_header};
 use crate::record::Records;
-use crate::storage::{Storage, Synced, remove_if_there};
+use crate::storage::{Storage, Synced, read_readable_at, remove_if_there};
 use crate::stream::SEGMENT_DIRECTORY;
 use crate::stream::{Compression, SegmentName, SegmentPart, Times};
 
@@ -55,7 +54,7 @@ impl Salvage {
         compression: impl Fn(StreamId) -> Compression,
     ) -> io::Result<Vec<(StreamId, SegmentPart)>> {
         let file = storage.open_read(Path::new(&self.path))?;
-        let (bytes, _) = read_what_is_readable(file.as_ref(), (0, file.length()?))?;
+        let (bytes, _) = read_readable_at(file.as_ref(), (0, file.length()?))?;
         let writer = SegmentWriter::create(storage, self.name)?;
         let mut blocks = Blocks { writer, compressor: Compressor::new(), raw: Vec::new(), row: None };
         for ((stream, partition), pieces) in &self.pieces {
@@ -127,7 +126,7 @@ pub(crate) fn rewrite(storage: &dyn Storage, name: SegmentName, survey: Option<&
     let mut rows = survey.map_or_else(Vec::new, |survey| survey.sound.clone());
     if let Some(survey) = survey {
         let file = storage.open_read(&name.path())?;
-        let (bytes, _) = read_what_is_readable(file.as_ref(), (0, survey.bytes))?;
+        let (bytes, _) = read_readable_at(file.as_ref(), (0, survey.bytes))?;
         for row in &mut rows {
             let from = usize::try_from(row.position).unwrap_or(usize::MAX);
             let length = usize::try_from(row.file_bytes()).unwrap_or(usize::MAX);

@@ -21,7 +21,7 @@ impl Retention {
     ///
     /// # Errors
     /// `StreamNotFound`, and why nothing can be written; then the stream is still there.
-    pub fn delete_stream(&self, name: &str, allowed: impl FnOnce(&Stream) -> Result<()>) -> Result<()> {
+    pub(crate) fn delete_stream(&self, name: &str, allowed: impl FnOnce(&Stream) -> Result<()>) -> Result<()> {
         let _one_at_a_time = self.catalog.changing();
         let stream = self.catalog.named(name)?;
         allowed(&stream)?;

@@ -2,7 +2,7 @@
 
 mod deletion;
 mod discard;
-pub mod retention;
+mod retention;
 
 pub(crate) use deletion::leftovers;
 pub(crate) use retention::Retention;

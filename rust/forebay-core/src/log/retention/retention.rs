@@ -25,7 +25,7 @@ use crate::thread::Notify;
 /// A call costs one comparison a stream, and what it deletes: each stream knows the sum of its parts and their order, so
 /// nothing that stays is looked at, however many segments and partitions there are.
 #[derive(Debug)]
-pub struct Retention {
+pub(crate) struct Retention {
     /// Where segments are.
     pub storage: Arc<dyn Storage>,
     /// The streams.
@@ -55,7 +55,7 @@ pub struct Retention {
 impl Retention {
     /// With nothing left over.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         (storage, catalog, commits): (Arc<dyn Storage>, Arc<Catalog>, Arc<CommitQueue>),
         (reader, counters, status): (Arc<Reader>, Arc<Counters>, Arc<Status>),
         (sealing, notify): (Arc<SealQueue>, Arc<Notify>),
@@ -66,7 +66,7 @@ impl Retention {
 
     /// Deletes all that is due at `now`, in the log's time, in as many commits as that takes. What fails is tried again at
     /// the next call.
-    pub fn apply(&self, now: &LogTime) {
+    pub(crate) fn apply(&self, now: &LogTime) {
         self.delete_leftovers();
         let mut due = VecDeque::from(self.catalog.all_that(|stream| self.is_due(stream, now)));
         while !due.is_empty() && !self.notify.is_closed() && self.delete_some(&mut due, now) {}

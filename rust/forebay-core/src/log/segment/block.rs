@@ -23,9 +23,9 @@ use crate::ids::{Generation, Offset, PartitionId, StreamId, Timestamp};
 use crate::stream::{BlockSpan, Compression, SegmentName, Times};
 
 /// Bytes of a block before its records.
-pub(crate) const BLOCK_HEADER_BYTES: usize = 64;
+pub(super) const BLOCK_HEADER_BYTES: usize = 64;
 /// Bytes of one index row.
-pub(crate) const INDEX_ROW_BYTES: usize = 8 + BLOCK_HEADER_BYTES;
+pub(super) const INDEX_ROW_BYTES: usize = 8 + BLOCK_HEADER_BYTES;
 /// Records are gathered into blocks of about this size: the largest that Zstandard compresses as one block, so that its
 /// tables are built once, and small enough for the cache.
 pub(crate) const BLOCK_BYTES: usize = 128 * 1024;
@@ -40,7 +40,8 @@ const CODEC_SNAPPY: u32 = 4;
 const FILE_MAGIC: &[u8; 8] = b"FBSEGMT1";
 const END_MAGIC: &[u8; 8] = b"FBSEGEND";
 const BLOCK_MAGIC: u32 = u32::from_le_bytes(*b"FBB1");
-const FILE_HEADER_BYTES: usize = 32;
+/// Bytes of a file before its blocks.
+pub(crate) const FILE_HEADER_BYTES: usize = 32;
 
 /// What is known of a block without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -345,7 +346,7 @@ impl Default for Compressor {
 
 /// The block's records; `None` when they are not what the row says.
 #[must_use]
-pub(crate) fn decompress(row: &BlockRow, stored: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn decompress(row: &BlockRow, stored: &[u8]) -> Option<Vec<u8>> {
     let raw_bytes = row.raw_bytes as usize;
     let raw = match row.codec {
         CODEC_NONE => stored.to_vec(),

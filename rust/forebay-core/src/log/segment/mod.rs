@@ -1,14 +1,15 @@
 //! Sealed records: immutable, compressed and indexed files, the thread that writes them and the one that merges them.
 
 mod block;
-pub mod merge;
+mod merge;
+mod reader;
 mod seal_queue;
 mod sealer;
-mod segment;
+mod writer;
 
-pub(crate) use block::{
-    BLOCK_BYTES, BLOCK_HEADER_BYTES, BlockRow, Compressor, Footer, INDEX_ROW_BYTES, decompress, file_header,
-};
+pub(crate) use block::{BLOCK_BYTES, BlockRow, Compressor, FILE_HEADER_BYTES, Footer, file_header};
+pub(crate) use merge::Merger;
+pub(crate) use reader::{DamagedRange, SegmentError, SegmentReader};
 pub(crate) use seal_queue::{JournalContents, SealJob, SealQueue};
 pub(crate) use sealer::Sealer;
-pub(crate) use segment::{IndexDamage, SegmentError, SegmentReader, SegmentWriter};
+pub(crate) use writer::SegmentWriter;

@@ -1,103 +1,28 @@
-//! Sealed files: immutable, compressed in blocks, indexed. The byte layout is in [`super::block`].
+//! Reads a segment: its index, or the blocks' own headers where the index is damaged, and the blocks. The byte layout is in
+//! [`super::block`].
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
-use super::block::{CODEC_NONE, Compressor, Footer, INDEX_ROW_BYTES, decompress, file_header};
+use super::block::{
+    BLOCK_HEADER_BYTES, BlockRow, CODEC_NONE, FILE_HEADER_BYTES, Footer, INDEX_ROW_BYTES, decompress, file_header,
+};
 use crate::ids::{Offset, PartitionId, StreamId};
-use crate::log::segment::BlockRow;
-use crate::storage::{AlignedBuffer, Storage, StorageFile, Synced, read_exact_at, remove_if_there};
-use crate::stream::Compression;
+use crate::log::Strictness;
+use crate::record::Records;
+use crate::storage::{Storage, StorageFile, read_exact_at, read_readable_at};
 use crate::stream::SegmentName;
 
-/// Written to the file at once.
-const WRITE_BYTES: usize = 1024 * 1024;
-/// Synced after so many bytes: one large writeback would stall the commits' own syncs.
-const SYNC_BYTES: u64 = 4 * 1024 * 1024;
-
-/// Writes one segment file, past the page cache where that can be had: filling fresh pages of the cache costs more than
-/// anything else in sealing but the compression, and nobody reads a segment soon that was in the ring a moment ago.
-#[derive(Debug)]
-pub(crate) struct SegmentWriter {
-    name: SegmentName,
-    file: Arc<dyn StorageFile>,
-    buffer: AlignedBuffer,
-    position: u64,
-    unsynced: u64,
-    rows: Vec<BlockRow>,
-}
-
-impl SegmentWriter {
-    /// Creates the file; one that an interrupted sealing left behind is replaced.
-    ///
-    /// # Errors
-    /// Whatever the storage says.
-    pub(crate) fn create(storage: &dyn Storage, name: SegmentName) -> io::Result<Self> {
-        remove_if_there(storage, &name.path())?;
-        let file = storage.create_uncached(&name.path())?;
-        let mut buffer = AlignedBuffer::new(WRITE_BYTES + WRITE_BYTES / 4);
-        buffer.extend(&file_header(name));
-        Ok(Self { name, file, buffer, position: 0, unsynced: 0, rows: Vec::new() })
-    }
-
-    /// `stored` is what `row` describes, already compressed.
-    fn add(&mut self, mut row: BlockRow, stored: &[u8]) -> io::Result<()> {
-        row.position = self.position + self.buffer.len() as u64;
-        row.seal(stored);
-        self.buffer.extend(&row.header());
-        self.buffer.extend(stored);
-        self.rows.push(row);
-        if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    /// Compresses the records that `row` describes, and appends them as a block.
-    ///
-    /// # Errors
-    /// Whatever the storage says.
-    pub(crate) fn compress(
-        &mut self,
-        mut row: BlockRow,
-        raw: &[u8],
-        compressor: &mut Compressor,
-        compression: Compression,
-    ) -> io::Result<()> {
-        let (codec, stored) = compressor.compress(raw, compression);
-        row.codec = codec;
-        row.raw_bytes = u32::try_from(raw.len()).unwrap_or(u32::MAX);
-        row.stored_bytes = u32::try_from(stored.len()).unwrap_or(u32::MAX);
-        self.add(row, stored)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let aligned = self.buffer.aligned().len();
-        self.file.write_at(self.buffer.aligned(), self.position)?;
-        self.buffer.consume(aligned);
-        self.position += aligned as u64;
-        self.unsynced += aligned as u64;
-        if self.unsynced >= SYNC_BYTES {
-            let _: Synced = self.file.sync_data()?;
-            self.unsynced = 0;
-        }
-        Ok(())
-    }
-
-    /// Writes index and footer and makes the file durable; its directory entry is the caller's to sync.
-    ///
-    /// # Errors
-    /// Whatever the storage says.
-    pub(crate) fn finish(mut self) -> io::Result<Vec<BlockRow>> {
-        let index_position = self.position + self.buffer.len() as u64;
-        let index: Vec<u8> = self.rows.iter().flat_map(BlockRow::index_row).collect();
-        let footer = Footer::new(self.name, index_position, self.rows.len(), &index);
-        self.buffer.extend(&index);
-        self.buffer.extend(&footer.encode());
-        let length = self.position + self.buffer.len() as u64;
-        self.buffer.pad();
-        self.flush()?;
-        self.file.set_length(length)?;
-        let _: Synced = self.file.sync_data()?;
-        Ok(self.rows)
-    }
+/// A range of a segment file that is not what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DamagedRange {
+    /// The first byte.
+    pub position: u64,
+    /// How many.
+    pub bytes: u64,
+    /// What is wrong with them, in one sentence.
+    pub what: &'static str,
 }
 
 /// Why a part of a segment could not be read.
@@ -105,8 +30,14 @@ impl SegmentWriter {
 pub(crate) enum SegmentError {
     /// The operating system's word.
     Io(io::Error),
-    /// The bytes are not what was written: where, how many, and what is wrong.
-    Damaged(u64, u64, &'static str),
+    /// The bytes are not what was written.
+    Damaged(DamagedRange),
+}
+
+impl SegmentError {
+    fn damaged(position: u64, bytes: u64, what: &'static str) -> Self {
+        Self::Damaged(DamagedRange { position, bytes, what })
+    }
 }
 
 impl From<io::Error> for SegmentError {
@@ -115,47 +46,90 @@ impl From<io::Error> for SegmentError {
     }
 }
 
-/// What is wrong with a segment's index, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct IndexDamage {
-    /// The first byte.
-    pub position: u64,
-    /// How many.
-    pub bytes: u64,
-    /// In one sentence.
-    pub what: &'static str,
+/// Where the bytes come from.
+#[derive(Debug)]
+enum Source {
+    /// A file that is read piece by piece.
+    File(Arc<dyn StorageFile>),
+    /// A file that was read whole, with zeros where the medium gave nothing back.
+    Memory(Vec<u8>),
+}
+
+impl Source {
+    fn length(&self) -> io::Result<u64> {
+        match self {
+            Self::File(file) => file.length(),
+            Self::Memory(bytes) => Ok(bytes.len() as u64),
+        }
+    }
+
+    /// Fails with `UnexpectedEof` where the file ends before the range.
+    fn read(&self, position: u64, length: usize) -> io::Result<Cow<'_, [u8]>> {
+        match self {
+            Self::File(file) => {
+                let mut bytes = vec![0; length];
+                read_exact_at(file.as_ref(), &mut bytes, position)?;
+                Ok(Cow::Owned(bytes))
+            }
+            Self::Memory(bytes) => {
+                let rest = usize::try_from(position).ok().and_then(|from| bytes.get(from..));
+                let range = rest.and_then(|rest| rest.get(..length));
+                range.map(Cow::Borrowed).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            }
+        }
+    }
 }
 
 /// An open segment file with its index.
 #[derive(Debug)]
 pub(crate) struct SegmentReader {
     name: SegmentName,
-    file: Arc<dyn StorageFile>,
+    source: Source,
+    strictness: Strictness,
     rows: Vec<BlockRow>,
 }
 
 impl SegmentReader {
-    /// Opens a segment and reads its index. A damaged index is made anew from the blocks' own headers; the damage is
-    /// returned beside the reader.
+    /// Opens a segment and reads its index. A damaged index is made anew from the blocks' own headers. The damages of
+    /// header, index and footer are returned beside the reader.
     ///
     /// # Errors
     /// When the file cannot be read now. Its index is then not known to be damaged.
-    pub(crate) fn open(storage: &dyn Storage, name: SegmentName) -> io::Result<(Self, Option<IndexDamage>)> {
+    pub(crate) fn open(
+        storage: &dyn Storage,
+        name: SegmentName,
+        strictness: Strictness,
+    ) -> io::Result<(Self, Vec<DamagedRange>)> {
         let file = storage.open_read(&name.path())?;
-        let (rows, damage) = match read_index(file.as_ref(), name) {
-            Ok(rows) => (rows, None),
-            Err(SegmentError::Damaged(position, bytes, what)) => {
-                (scan_blocks(file.as_ref())?, Some(IndexDamage { position, bytes, what }))
+        let source = match strictness {
+            Strictness::Trusting => Source::File(file),
+            Strictness::Salvaging => Source::Memory(read_readable_at(file.as_ref(), (0, file.length()?))?.0),
+        };
+        let mut reader = Self { name, source, strictness, rows: Vec::new() };
+        let mut damages = Vec::new();
+        match reader.read_index(&mut damages) {
+            Ok(rows) => reader.rows = rows,
+            Err(SegmentError::Damaged(range)) => {
+                damages.push(range);
+                reader.rows = reader.scan_blocks()?;
             }
             Err(SegmentError::Io(error)) => return Err(error),
-        };
-        Ok((Self { name, file, rows }, damage))
+        }
+        Ok((reader, damages))
     }
 
     /// The file's name.
     #[must_use]
     pub(crate) fn name(&self) -> SegmentName {
         self.name
+    }
+
+    /// The file's length.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub(crate) fn bytes(&self) -> io::Result<u64> {
+        self.source.length()
     }
 
     /// Every block, ordered by stream, partition and offset.
@@ -179,80 +153,105 @@ impl SegmentReader {
     /// # Errors
     /// [`SegmentError`].
     pub(crate) fn read(&self, row: &BlockRow) -> Result<Vec<u8>, SegmentError> {
-        let stored_bytes = row.stored_bytes as usize;
-        let damaged = |what| SegmentError::Damaged(row.position, row.file_bytes(), what);
-        let mut bytes = vec![0; row.header().len() + stored_bytes];
-        match read_exact_at(self.file.as_ref(), &mut bytes, row.position) {
+        let damaged = |what| SegmentError::damaged(row.position, row.file_bytes(), what);
+        let block = match self.source.read(row.position, BLOCK_HEADER_BYTES + row.stored_bytes as usize) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return Err(damaged("the file ends inside of a block"));
             }
-            result => result?,
-        }
-        let (header, stored) = bytes.split_at(bytes.len() - stored_bytes);
+            block => block?,
+        };
+        let (header, stored) = block.split_at(BLOCK_HEADER_BYTES);
         if header != row.header() {
             return Err(damaged("a block's header differs from the index"));
         }
         if !row.matches(stored) {
             return Err(damaged("a block's checksum does not match"));
         }
-        if row.codec == CODEC_NONE {
-            bytes.drain(..header.len());
-            return Ok(bytes);
+        let records = if row.codec == CODEC_NONE {
+            let mut block = block.into_owned();
+            block.drain(..BLOCK_HEADER_BYTES);
+            block
+        } else {
+            decompress(row, stored).ok_or_else(|| damaged("a block does not decompress"))?
+        };
+        if self.strictness == Strictness::Salvaging {
+            check_records(row, &records).map_err(damaged)?;
         }
-        decompress(row, stored).ok_or_else(|| damaged("a block does not decompress"))
+        Ok(records)
     }
-}
 
-fn read_index(file: &dyn StorageFile, name: SegmentName) -> Result<Vec<BlockRow>, SegmentError> {
-    let length = file.length()?;
-    let damaged = |position, bytes, what| Err(SegmentError::Damaged(position, bytes, what));
-    let header = file_header(name);
-    let Some(footer_position) =
-        length.checked_sub(Footer::BYTES as u64).filter(|position| *position >= header.len() as u64)
-    else {
-        return damaged(0, length, "the file is too short");
-    };
-    let mut bytes = vec![0; header.len()];
-    read_exact_at(file, &mut bytes, 0)?;
-    if bytes != header {
-        return damaged(0, header.len() as u64, "the file's header is damaged");
+    /// Reads the index by way of the footer. A damaged header does not speak against them, and goes to `damages`.
+    fn read_index(&self, damages: &mut Vec<DamagedRange>) -> Result<Vec<BlockRow>, SegmentError> {
+        let length = self.source.length()?;
+        let footer_bytes = Footer::BYTES as u64;
+        let footer_at = length.checked_sub(footer_bytes).filter(|position| *position >= FILE_HEADER_BYTES as u64);
+        let footer_at = footer_at.ok_or(SegmentError::damaged(0, length, "the file is too short"))?;
+        if *self.source.read(0, FILE_HEADER_BYTES)? != file_header(self.name) {
+            let (position, bytes, what) = (0, FILE_HEADER_BYTES as u64, "the file's header is damaged");
+            damages.push(DamagedRange { position, bytes, what });
+        }
+        let footer = Footer::decode(&self.source.read(footer_at, Footer::BYTES)?);
+        let Some(footer) = footer.filter(|footer| footer.name == self.name) else {
+            return Err(SegmentError::damaged(footer_at, footer_bytes, "the footer is damaged"));
+        };
+        let index_bytes = u64::from(footer.rows) * INDEX_ROW_BYTES as u64;
+        if footer.index_position.checked_add(index_bytes) != Some(footer_at) {
+            return Err(SegmentError::damaged(footer_at, footer_bytes, "the footer does not fit the file"));
+        }
+        let damaged = |what| SegmentError::damaged(footer.index_position, index_bytes, what);
+        let index = self.source.read(footer.index_position, usize::try_from(index_bytes).unwrap_or(0))?;
+        let rows: Option<Vec<_>> = index.chunks_exact(INDEX_ROW_BYTES).map(BlockRow::from_index_row).collect();
+        let rows = rows.filter(|_| footer.covers(&index)).ok_or_else(|| damaged("the index is damaged"))?;
+        let ordered = rows.is_sorted_by_key(|row| (row.stream, row.partition, row.base));
+        if ordered { Ok(rows) } else { Err(damaged("the index is not in order")) }
     }
-    let mut bytes = vec![0; Footer::BYTES];
-    read_exact_at(file, &mut bytes, footer_position)?;
-    let Some(footer) = Footer::decode(&bytes).filter(|footer| footer.name == name) else {
-        return damaged(footer_position, Footer::BYTES as u64, "the footer is damaged");
-    };
-    let index_bytes = u64::from(footer.rows) * INDEX_ROW_BYTES as u64;
-    if footer.index_position.checked_add(index_bytes) != Some(footer_position) {
-        return damaged(footer_position, Footer::BYTES as u64, "the footer does not fit the file");
-    }
-    let mut index = vec![0; usize::try_from(index_bytes).unwrap_or(0)];
-    read_exact_at(file, &mut index, footer.index_position)?;
-    let rows: Option<Vec<_>> = index.chunks_exact(INDEX_ROW_BYTES).map(BlockRow::from_index_row).collect();
-    match rows {
-        Some(rows) if footer.covers(&index) => Ok(rows),
-        _ => damaged(footer.index_position, index_bytes, "the index is damaged"),
-    }
-}
 
-/// Finds blocks by their own headers. Blocks are not aligned, so after a damaged one the search goes byte by byte.
-fn scan_blocks(file: &dyn StorageFile) -> io::Result<Vec<BlockRow>> {
-    let length = usize::try_from(file.length()?).unwrap_or(usize::MAX);
-    let mut bytes = vec![0; length];
-    read_exact_at(file, &mut bytes, 0)?;
-    let mut rows: Vec<BlockRow> = Vec::new();
-    let mut at = 0;
-    while let Some(rest) = bytes.get(at..)
-        && !rest.is_empty()
-    {
-        match BlockRow::find(rest, at as u64) {
-            Some(row) => {
-                at += usize::try_from(row.file_bytes()).unwrap_or(1);
-                rows.push(row);
+    /// Finds blocks by their own headers. Blocks are not aligned, so after a damaged one the search goes byte by byte.
+    fn scan_blocks(&self) -> io::Result<Vec<BlockRow>> {
+        let length = usize::try_from(self.source.length()?).unwrap_or(usize::MAX);
+        let bytes = self.source.read(0, length)?;
+        let mut rows: Vec<BlockRow> = Vec::new();
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..)
+            && !rest.is_empty()
+        {
+            match BlockRow::find(rest, at as u64).filter(|row| self.believes(row, rest)) {
+                Some(row) => {
+                    at += usize::try_from(row.file_bytes()).unwrap_or(1);
+                    rows.push(row);
+                }
+                None => at += 1,
             }
-            None => at += 1,
+        }
+        rows.sort_by_key(|row| (row.stream, row.partition, row.base));
+        // Bytes inside of a damaged block may look like a block that stands elsewhere: no offset is taken twice.
+        rows.dedup_by(|later, kept| {
+            (later.stream, later.partition) == (kept.stream, kept.partition) && later.base < kept.end()
+        });
+        Ok(rows)
+    }
+
+    /// Decides whether the block at the start of `bytes`, whose checksum matches, holds what its header says.
+    fn believes(&self, row: &BlockRow, bytes: &[u8]) -> bool {
+        let stored = || bytes.get(BLOCK_HEADER_BYTES..)?.get(..row.stored_bytes as usize);
+        self.strictness == Strictness::Trusting
+            || stored().and_then(|stored| decompress(row, stored)).is_some_and(|raw| check_records(row, &raw).is_ok())
+    }
+}
+
+/// Compares the records of a block with what its header says of them.
+fn check_records(row: &BlockRow, raw: &[u8]) -> Result<(), &'static str> {
+    let mut records = Records::new(raw);
+    let mut count = 0_u64;
+    for (record, _) in records.by_ref() {
+        count += 1;
+        if !(row.min_time..=row.max_time).contains(&record.timestamp) {
+            return Err("a record's time is outside of its block's");
         }
     }
-    rows.sort_by_key(|row| (row.stream, row.partition, row.base));
-    Ok(rows)
+    if count == u64::from(row.records) && records.rest().is_empty() {
+        Ok(())
+    } else {
+        Err("a block does not hold the records that it says")
+    }
 }

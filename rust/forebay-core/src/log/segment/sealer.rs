@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::block::{BLOCK_BYTES, Compressor};
 use super::seal_queue::{JournalContents, SealJob, SealQueue};
-use super::segment::SegmentWriter;
+use super::writer::SegmentWriter;
 use crate::ids::{PartitionId, StreamId};
 use crate::log::journal::JournalPreallocator;
 use crate::log::segment::BlockRow;

@@ -1,10 +1,13 @@
 //! One journal file, read back whole: which frames and rows are sound, and what else was synced there.
 //!
-//! Damage is told from a torn tail as recovery does (see [`crate::log::journal::replay`]). Beyond that, what still is sound
-//! inside of a damaged range is found: frames that stand behind the damaged one, and single rows of a frame.
+//! The walk is the one of a start (see [`JournalReader`]). Beyond that, single rows are found that are sound in a damaged
+//! frame.
+
+use std::io;
 
 use crate::ids::{Generation, Sequence, Timestamp};
-use crate::log::journal::{Decoded, FrameHead, FrameKind, FrameRow, Life, PAGE_BYTES, Tail};
+use crate::log::Strictness;
+use crate::log::journal::{Decoded, FrameKind, FrameRow, JournalFile, JournalReader, PAGE_BYTES, Step, Tail};
 use crate::record::Records;
 use crate::table::TableOp;
 
@@ -54,20 +57,29 @@ impl JournalSurvey {
         Self { path, generation, bytes, frames, damages: vec![whole], gone, tail: Tail::Ended, last_known }
     }
 
-    /// Walks a file's bytes. `last` is the last commit known before it.
-    pub(crate) fn of(path: String, life: Life, bytes: &[u8], last: Sequence) -> Self {
+    /// Walks a file. `last` is the last commit known before it.
+    ///
+    /// # Errors
+    /// When the file cannot be read at all. A sector that cannot be read is a damage.
+    pub(crate) fn of(path: String, file: &JournalFile, last: Sequence) -> io::Result<Self> {
+        let mut reader = JournalReader::open(file, Strictness::Salvaging)?;
         let mut survey = Self {
             path,
-            generation: life.generation,
-            bytes: bytes.len() as u64,
+            generation: file.life.generation,
+            bytes: reader.bytes(),
             frames: Vec::new(),
             damages: Vec::new(),
             gone: Vec::new(),
             tail: Tail::Open(PAGE_BYTES),
             last_known: last,
         };
-        survey.walk(life, bytes, last);
-        survey
+        survey.walk(&mut reader, last);
+        survey.last_known = survey.last_known.max(reader.last_known());
+        for &(position, length) in reader.unreadable() {
+            survey.damages.push((position, length, "the medium does not give this back".to_owned()));
+            survey.gone.push((position, length));
+        }
+        Ok(survey)
     }
 
     /// Whether it was prepared and never written to.
@@ -80,65 +92,43 @@ impl JournalSurvey {
         self.frames.last().map(|frame| frame.sequence)
     }
 
-    fn walk(&mut self, life: Life, bytes: &[u8], mut last: Sequence) {
-        let mut at = PAGE_BYTES;
+    fn walk(&mut self, reader: &mut JournalReader, mut last: Sequence) {
         loop {
-            let Some(frame) = decode(life, bytes, at).filter(Decoded::payload_is_sound) else {
-                match next_known_synced(life, bytes, at, last) {
-                    Some(next) => {
-                        self.search(life, bytes, (at, next));
-                        last = self.last().unwrap_or(last).max(last);
-                        at = next;
-                        continue;
-                    }
-                    None => {
-                        self.tail = Tail::Open(at);
-                        return;
-                    }
+            match reader.step(last) {
+                Step::Commit { position, frame } => {
+                    last = last.max(frame.head.sequence);
+                    self.take_in(&frame, position);
                 }
-            };
-            let next = at + frame.frame_bytes();
-            let kind = frame.head.kind;
-            last = last.max(frame.head.sequence);
-            self.take_in(frame, at);
-            if kind == FrameKind::End {
-                self.tail = Tail::Ended;
-                return;
+                Step::Gap(sequence) => last = sequence,
+                Step::Damage { position, bytes, frame } => {
+                    let what = "a commit's checksum does not match, though it was synced".to_owned();
+                    self.damages.push((position as u64, bytes as u64, what));
+                    let kept = frame.as_ref().map_or(0, Decoded::frame_bytes);
+                    if let Some(frame) = frame {
+                        self.take_in(&frame, position);
+                    }
+                    self.lose(position + kept, bytes - kept);
+                }
+                Step::Done(tail) => {
+                    self.tail = tail;
+                    return;
+                }
             }
-            at = next;
         }
     }
 
-    /// A damaged range: what in it is sound all the same.
-    fn search(&mut self, life: Life, bytes: &[u8], (from, to): (usize, usize)) {
-        let what = "a commit's checksum does not match, though it was synced".to_owned();
-        self.damages.push((from as u64, (to - from) as u64, what));
-        let said = decode(life, bytes, to).map_or(self.last_known, |frame| frame.head.synced_through);
-        self.last_known = self.last_known.max(said);
-        let mut at = from;
-        while at < to {
-            let next = match decode(life, bytes, at).filter(|frame| at + frame.frame_bytes() <= to) {
-                Some(frame) => {
-                    let next = at + frame.frame_bytes();
-                    self.take_in(frame, at);
-                    next
-                }
-                None => {
-                    let next = at + PAGE_BYTES;
-                    match self.gone.last_mut().filter(|(position, length)| position + length == at as u64) {
-                        Some((_, length)) => *length += PAGE_BYTES as u64,
-                        None => self.gone.push((at as u64, PAGE_BYTES as u64)),
-                    }
-                    next
-                }
-            };
-            at = next;
+    /// Records that whole commits may have stood in a range.
+    fn lose(&mut self, position: usize, length: usize) {
+        let (position, length) = (position as u64, length as u64);
+        match self.gone.last_mut().filter(|(from, bytes)| from + bytes == position) {
+            Some((_, bytes)) => *bytes += length,
+            None if length > 0 => self.gone.push((position, length)),
+            None => {}
         }
     }
 
-    fn take_in(&mut self, frame: Decoded<'_>, position: usize) {
+    fn take_in(&mut self, frame: &Decoded<'_>, position: usize) {
         let head = &frame.head;
-        self.last_known = self.last_known.max(head.sequence).max(head.synced_through);
         if head.kind != FrameKind::Commit {
             return;
         }
@@ -168,14 +158,4 @@ fn is_sound(row: &FrameRow, records: &[u8]) -> bool {
     let mut walked = Records::new(records);
     let count = walked.by_ref().count();
     crc32c::crc32c(records) == row.crc && count == row.records as usize && walked.rest().is_empty()
-}
-
-fn decode(life: Life, bytes: &[u8], at: usize) -> Option<Decoded<'_>> {
-    FrameHead::decode(life, bytes.get(at..)?)
-}
-
-fn next_known_synced(life: Life, bytes: &[u8], at: usize, last: Sequence) -> Option<usize> {
-    (at + PAGE_BYTES..bytes.len())
-        .step_by(PAGE_BYTES)
-        .find(|next| decode(life, bytes, *next).is_some_and(|frame| frame.head.synced_through > last))
 }

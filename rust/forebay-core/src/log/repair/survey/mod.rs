@@ -15,7 +15,7 @@ use crate::ids::{Generation, PartitionId, Sequence, StreamId};
 use crate::log::journal::{JOURNAL_DIRECTORY, JournalFile, Tail};
 use crate::log::repair::intervals::Intervals;
 use crate::log::repair::quarantine;
-use crate::log::repair::quarantine::{OffsetRange, read_what_is_readable};
+use crate::log::repair::quarantine::OffsetRange;
 use crate::log::state::{STATE_DIRECTORY, StateFiles};
 use crate::status::Damage;
 use crate::storage::{Entry, Storage};
@@ -174,7 +174,7 @@ impl Survey {
         found.sort_by_key(|(generation, ..)| *generation);
         for (generation, path, file, bytes) in found {
             match file {
-                Ok(file) => self.walk(&file, path, bytes)?,
+                Ok(file) => self.walk(&file, path)?,
                 Err(what) => {
                     self.commits_lost = true;
                     self.journals.push(JournalSurvey::unreadable(path, generation, bytes, what));
@@ -185,14 +185,9 @@ impl Survey {
         Ok(())
     }
 
-    fn walk(&mut self, file: &JournalFile, path: String, bytes: u64) -> io::Result<()> {
-        let (bytes, unreadable) = read_what_is_readable(file.file.as_ref(), (0, bytes))?;
+    fn walk(&mut self, file: &JournalFile, path: String) -> io::Result<()> {
         let last = self.journals.iter().filter_map(JournalSurvey::last).max().unwrap_or(self.sequence);
-        let mut journal = JournalSurvey::of(path, file.life, &bytes, last.max(self.sequence));
-        for (position, length) in unreadable {
-            journal.damages.push((position, length, "the medium does not give this back".to_owned()));
-            journal.gone.push((position, length));
-        }
+        let journal = JournalSurvey::of(path, file, last.max(self.sequence))?;
         if !journal.is_unused() {
             self.journals.push(journal);
         }
@@ -241,9 +236,7 @@ impl Survey {
             let Some(name) = SegmentName::parse(&entry.name) else { continue };
             self.newest = self.newest.max(name.generation);
             self.count(entry.bytes);
-            let file = storage.open_read(&name.path())?;
-            let (bytes, _) = read_what_is_readable(file.as_ref(), (0, entry.bytes))?;
-            self.segments.insert(name, SegmentSurvey::of(name, &bytes));
+            self.segments.insert(name, SegmentSurvey::of(storage, name)?);
         }
         Ok(())
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::plan::Candidate;
 use crate::ids::{Offset, PartitionId};
+use crate::log::Strictness;
 use crate::log::segment::BlockRow;
 use crate::log::segment::block::{BLOCK_BYTES, Compressor};
-use crate::log::segment::segment::{SegmentError, SegmentReader, SegmentWriter};
+use crate::log::segment::{SegmentError, SegmentReader, SegmentWriter};
 use crate::record::Records;
 use crate::storage::Storage;
 use crate::stream::{Compression, SegmentName, SegmentPart, Times};
@@ -73,10 +74,11 @@ impl<'a> Rewrite<'a> {
 
     fn source(&mut self, name: SegmentName) -> Result<&SegmentReader, RewriteError> {
         if !self.sources.contains_key(&name) {
-            let reader = match SegmentReader::open(self.storage, name).map_err(|_| RewriteError::Storage)? {
-                (reader, None) => reader,
-                (_, Some(_damage)) => return Err(RewriteError::Source(name)),
-            };
+            let opened = SegmentReader::open(self.storage, name, Strictness::Trusting);
+            let (reader, damages) = opened.map_err(|_| RewriteError::Storage)?;
+            if !damages.is_empty() {
+                return Err(RewriteError::Source(name));
+            }
             self.sources.insert(name, reader);
         }
         self.sources.get(&name).ok_or(RewriteError::Source(name))
@@ -86,7 +88,7 @@ impl<'a> Rewrite<'a> {
         let bytes = match self.source(name)?.read(&row) {
             Ok(bytes) => bytes,
             // A sector that the medium does not give back will not be given back the next time either.
-            Err(SegmentError::Damaged(..) | SegmentError::Io(_)) => return Err(RewriteError::Source(name)),
+            Err(SegmentError::Damaged(_) | SegmentError::Io(_)) => return Err(RewriteError::Source(name)),
         };
         let mut records = Records::new(&bytes);
         let count = records.by_ref().count() as u64;
