@@ -6,7 +6,7 @@ use std::time::Duration;
 
 macro_rules! error_table {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $status:literal, $retryable:literal;)+) => {
-        /// What kind of failure it is.
+        /// The kind of failure.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ErrorKind { $($(#[$doc])* $variant,)+ }
 
@@ -26,7 +26,7 @@ macro_rules! error_table {
             #[must_use]
             pub const fn http_status(self) -> u16 { match self { $(ErrorKind::$variant => $status,)+ } }
 
-            /// Whether the same request may succeed later.
+            /// Returns whether the same request may succeed later.
             #[must_use]
             pub const fn retryable(self) -> bool { match self { $(ErrorKind::$variant => $retryable,)+ } }
         }
@@ -90,7 +90,7 @@ pub struct Error {
     retry_after: Option<Duration>,
 }
 
-/// What every fallible call of the engine returns.
+/// The result of every fallible call of the engine.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
@@ -100,13 +100,13 @@ impl Error {
         Self { kind, detail: detail.into(), retry_after: None }
     }
 
-    /// The same, with the time after which a retry may succeed, where it is known.
+    /// Adds the time after which a retry may succeed, where it is known.
     #[must_use]
     pub fn with_retry_after(self, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..self }
     }
 
-    /// How long to wait with a retry, where it is known.
+    /// Returns the time to wait before a retry, where it is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -118,7 +118,7 @@ impl Error {
         self.kind
     }
 
-    /// What exactly went wrong.
+    /// Returns what exactly went wrong.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail

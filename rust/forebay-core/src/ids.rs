@@ -81,7 +81,7 @@ pub(crate) struct EventId {
     offset: Offset,
 }
 
-/// What the ids of one partition's events begin with.
+/// The beginning that the ids of one partition's events share.
 struct EventIdPrefix(StreamId, PartitionId);
 
 impl EventId {
@@ -89,7 +89,7 @@ impl EventId {
         Self { stream, partition, offset }
     }
 
-    /// What the ids of one partition's events begin with; the offset follows.
+    /// Writes the beginning that the ids of one partition's events share; the offset follows.
     pub(crate) fn prefix(stream: StreamId, partition: PartitionId) -> impl fmt::Display {
         EventIdPrefix(stream, partition)
     }

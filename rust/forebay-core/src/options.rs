@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// A request body up to this size is parsed on the caller's thread: a hand-over to a worker costs more than that.
 pub const INLINE_BODY_BYTES: usize = 4 * 1024;
-/// The same where all threads share one core, and a worker could only take turns with the caller.
+/// The limit where all threads share one core, and a worker could only take turns with the caller.
 pub const INLINE_BODY_BYTES_ONE_CORE: usize = 1024 * 1024;
 /// A journal file is at least this large, so that the largest frame is worth having.
 pub const MIN_JOURNAL_FILE_BYTES: u64 = 1024 * 1024;
@@ -34,7 +34,7 @@ pub(crate) const MAX_STREAMS: u64 = 100_000;
 /// Beside what it holds, a partition takes up to [`crate::stream::PARTITION_BYTES`]: 630 MB for so many.
 pub(crate) const MAX_ALL_PARTITIONS: u64 = 1_000_000;
 
-/// What an acknowledgement promises.
+/// The promise of an acknowledgement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// On stable storage: `fdatasync` returned before the acknowledgement. Survives power loss.
@@ -59,7 +59,7 @@ impl Durability {
     }
 }
 
-/// Whether the engine may change the data directory.
+/// The engine's access to the data directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
     /// Appends, seals, deletes.
@@ -69,7 +69,7 @@ pub enum Access {
     ReadOnly,
 }
 
-/// How long and how much of a stream is kept. Whole segments are deleted, oldest first.
+/// The retention of a stream. Whole segments are deleted, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Records whose append time is older may be deleted; `None` keeps them forever.
@@ -87,11 +87,11 @@ impl Default for Retention {
 /// Everything that can be chosen when an engine is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// What an acknowledgement promises.
+    /// The promise of an acknowledgement.
     pub durability: Durability,
     /// The longest time between syncs at [`Durability::Interval`].
     pub sync_interval: Duration,
-    /// At [`Durability::Fsync`]: how long after a commit that many shared the next one gathers before it is written.
+    /// The time at [`Durability::Fsync`] that a commit gathers before it is written, after one that many shared.
     /// Saves processor time under load; the first request after a pause, and one alone, never wait.
     pub commit_gather: Duration,
     /// The budget for request bodies under way and records not yet sealed. One stream gets at most half.
@@ -117,7 +117,7 @@ pub struct Options {
     pub analytics_partitions: u32,
     /// Retention of the built-in stream `analytics`.
     pub analytics_retention: Retention,
-    /// How long an idempotency key is remembered, for streams that do not say it themselves.
+    /// The time that an idempotency key is remembered, for streams that have no window of their own.
     pub dedup_window: Duration,
     /// Idempotency keys remembered at once, of all streams. Beyond it keyed requests are refused, because forgetting a
     /// key early would break what it promises.
@@ -131,7 +131,7 @@ pub struct Options {
     pub max_body_bytes: usize,
     /// Largest value of one record.
     pub max_record_bytes: usize,
-    /// Whether the data directory may be changed.
+    /// Access to the data directory.
     pub access: Access,
 }
 
@@ -157,7 +157,8 @@ impl Default for Options {
             analytics_retention: Retention::default(),
             dedup_window: Duration::from_secs(600),
             max_idempotency_keys: 2_000_000,
-            // As many as partitions, of which each stream has one: it is a stream's partitions that take the memory.
+            // At most as many streams as partitions, of which each stream has one: it is the partitions that take the
+            // memory.
             max_streams: 10_000,
             // 6 MB of memory that no budget covers, and state files that are merged within a second.
             max_partitions: 10_000,

@@ -61,7 +61,7 @@ impl Table {
         }
     }
 
-    /// Whether its rows are those of idempotency keys, of which there may be more than fit in memory.
+    /// Returns whether its rows are those of idempotency keys, of which there may be more than fit in memory.
     pub(crate) fn is_of_keys(self) -> bool {
         matches!(self, Table::Idempotency | Table::Keys)
     }
@@ -74,7 +74,7 @@ impl Table {
 /// One change: an upsert, or a delete when there is no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableOp {
-    /// Where.
+    /// The row's table.
     pub table: Table,
     /// Which row.
     pub key: Vec<u8>,
@@ -104,7 +104,7 @@ impl TableOp {
         ROW_BYTES + self.key.len() + self.value.as_ref().map_or(0, Vec::len)
     }
 
-    /// How many bytes [`TableOp::encode`] appends.
+    /// Returns how many bytes [`TableOp::encode`] appends.
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
         OP_HEADER_BYTES + self.key.len() + self.value.as_ref().map_or(0, Vec::len)
@@ -156,7 +156,7 @@ pub struct Changes {
     bytes: usize,
 }
 
-/// What a row counts for. Idempotency keys come with records, whose permits cover them.
+/// The memory that a row counts for. Idempotency keys come with records, whose permits cover them.
 fn charged((table, key): &(Table, Vec<u8>), value: Option<&Vec<u8>>) -> usize {
     let bytes = ROW_BYTES + key.len() + value.map_or(0, Vec::len);
     if *table == Table::Idempotency { 0 } else { bytes }
@@ -211,13 +211,13 @@ impl Changes {
         self.rows.iter().map(|((table, key), value)| TableOp { table: *table, key: key.clone(), value: value.clone() })
     }
 
-    /// How many rows changed.
+    /// Returns the number of rows that changed.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether nothing changed.
+    /// Returns whether nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()

@@ -1,4 +1,4 @@
-//! What a limited token may touch.
+//! The bounds of a limited token.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

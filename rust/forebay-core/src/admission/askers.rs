@@ -1,9 +1,9 @@
-//! Whether more than one token asks.
+//! Keeps track of whether more than one token asks.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-/// For so long after a token has asked, no other one may hold more than its share.
+/// The time after a token has asked in which no other one may hold more than its share.
 const ASKED_SECONDS: u64 = 60;
 
 /// The two tokens that asked last: enough for each to know whether there are others. To ask costs two loads and, once a
@@ -27,7 +27,7 @@ impl Askers {
         self.note_at(token, self.now());
     }
 
-    /// Whether another token than this asked within the last minute.
+    /// Returns whether another token than this asked within the last minute.
     #[must_use]
     pub fn has_others(&self, token: u32) -> bool {
         self.had_others_at(token, self.now())

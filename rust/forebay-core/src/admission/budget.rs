@@ -32,7 +32,7 @@ impl Budget {
         self.limit
     }
 
-    /// How much of it is reserved, in percent.
+    /// Returns the share that is reserved, in percent.
     #[must_use]
     pub fn used_percent(&self) -> u64 {
         self.used().saturating_mul(100) / self.limit.max(1)

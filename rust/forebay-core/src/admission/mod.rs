@@ -1,4 +1,4 @@
-//! Who may come in: bytes are budgeted before anything is parsed, events are charged to quotas before the commit.
+//! Admission: bytes are budgeted before anything is parsed, events are charged to quotas before the commit.
 
 mod allowed_keys;
 mod askers;

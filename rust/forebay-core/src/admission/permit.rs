@@ -110,7 +110,7 @@ impl Permit {
         Self { of, bytes }
     }
 
-    /// How much is reserved.
+    /// Returns the bytes that are reserved.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -119,7 +119,7 @@ impl Permit {
     /// Reserves `more` bytes beside what is reserved.
     ///
     /// # Errors
-    /// As [`Permit::reserve`]; nothing is changed then.
+    /// Fails as [`Permit::reserve`] does; nothing is changed then.
     pub fn grow(&mut self, more: u64) -> Result<()> {
         self.resize(self.bytes.saturating_add(more))
     }
@@ -127,7 +127,7 @@ impl Permit {
     /// Changes the reservation to `bytes`.
     ///
     /// # Errors
-    /// As [`Permit::reserve`], when it is to grow; nothing is changed then.
+    /// Fails as [`Permit::reserve`] does, when it is to grow; nothing is changed then.
     pub fn resize(&mut self, bytes: u64) -> Result<()> {
         if bytes > self.bytes {
             self.of.take(bytes - self.bytes, || ())?;
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!((of.ring.used(), of.stream.used(), held()), (10, 10, 10));
     }
 
-    /// The same, also while permits grow, shrink, are refused and are dropped.
+    /// Holds also while permits grow, shrink, are refused and are dropped.
     #[test]
     fn a_stream_has_no_more_of_the_ring_than_its_share_at_any_moment() {
         const SHARE: u64 = 100;
@@ -185,7 +185,8 @@ mod tests {
             let used = ring.used();
             assert!(used <= SHARE, "the ring has {used} of a stream whose share is {SHARE}; one permit is {held:?}");
         };
-        // All begin together, and only a permit that was had counts: threads that took turns would prove nothing.
+        // All threads begin together, and only a permit that was had counts: threads that took turns would prove
+        // nothing.
         let together = std::sync::Barrier::new(4);
         std::thread::scope(|scope| {
             for _ in 0..4 {

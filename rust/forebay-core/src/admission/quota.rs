@@ -13,7 +13,7 @@ pub const MAX_QUOTA: u64 = 1 << 50;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
-/// So much a second on average, so much at once. Stored as that pair.
+/// A rate: so much a second on average, so much at once. Stored as that pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "(u64, u64)", into = "(u64, u64)")]
 pub struct Rate {
@@ -35,13 +35,13 @@ impl Rate {
         Err(Error::new(ErrorKind::InvalidRequest, detail))
     }
 
-    /// So much a second.
+    /// Returns the average a second.
     #[must_use]
     pub fn per_second(self) -> u64 {
         self.per_second
     }
 
-    /// So much at once.
+    /// Returns the burst.
     #[must_use]
     pub fn burst(self) -> u64 {
         self.burst
@@ -62,7 +62,7 @@ impl From<Rate> for (u64, u64) {
     }
 }
 
-/// What a quota limits; `None` for no limit.
+/// The rates of a quota; `None` for no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaRates {
     /// Events.
@@ -72,14 +72,14 @@ pub struct QuotaRates {
 }
 
 impl QuotaRates {
-    /// Whether it limits nothing.
+    /// Returns whether it limits nothing.
     #[must_use]
     pub fn is_unlimited(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// What a request takes of a quota.
+/// The cost of a request on a quota.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Its events.
@@ -88,16 +88,16 @@ pub struct Cost {
     pub bytes: u64,
 }
 
-/// Why a request does not fit.
+/// The reason why a request does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortage {
     /// `events` or `bytes`.
     pub unit: &'static str,
-    /// What it is limited to.
+    /// The rate that it is limited to.
     pub rate: Rate,
-    /// How many it takes.
+    /// Number that the request takes.
     pub wanted: u64,
-    /// How long until it would fit if nobody else came; `None` when it never fits.
+    /// Time until it would fit if nobody else came; `None` when it never fits.
     pub wait: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! What a token may take and has taken.
+//! The limits of a token, and what it has taken.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

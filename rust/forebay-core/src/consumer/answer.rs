@@ -33,7 +33,7 @@ pub fn write_answer(group: &str, fetched: &Fetched) -> Vec<u8> {
 fn write_metadata(group: &str, fetched: &Fetched, out: &mut Vec<u8>) {
     let lag = |reached: &Reached| reached.end.0 - reached.next.0;
     let total: u64 = fetched.reached.iter().map(lag).sum();
-    // Where to go on after the last record; with several partitions, in that record's.
+    // The answer names where to go on after the last record; with several partitions, in that record's.
     let last = fetched.batches.iter().rfind(|batch| !batch.is_empty()).map(RecordBatch::partition);
     let last = last.or_else(|| fetched.reached.first().map(|reached| reached.partition));
     let next =
@@ -50,7 +50,8 @@ fn write_metadata(group: &str, fetched: &Fetched, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}}");
 }
 
-/// How many records were left out and where, and what could not be read and why; of the latter two only what there is.
+/// Writes how many records were left out and where, and what could not be read and why; of the latter two only what
+/// there is.
 fn write_losses(fetched: &Fetched, out: &mut Vec<u8>) {
     let lost: u64 = fetched.gaps.iter().map(Gap::records).sum();
     out.extend_from_slice(format!(r#","recordsLost":{lost}"#).as_bytes());

@@ -1,5 +1,5 @@
-//! Where a group begins to read. Its lag counts from there before it has committed anything, and it goes on there after
-//! a restart, so the first answer of a partition waits until that is durable.
+//! The beginning of a group's reading. Its lag counts from there before it has committed anything, and it goes on there
+//! after a restart, so the first answer of a partition waits until that is durable.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl Groups {
     /// returns. A log that takes no writes is read all the same: then it is noted in memory, and written by a later call.
     ///
     /// # Errors
-    /// Why it could not be written; `Saturated` when groups take up their memory.
+    /// Says why it could not be written; `Saturated` when groups take up their memory.
     pub(super) fn begin(&self, group: &Arc<Group>, stream: &Stream, readings: &[Reading]) -> Result<()> {
         if unwritten(&group.state(), stream, readings).is_empty() {
             return Ok(());
@@ -54,7 +54,7 @@ impl Groups {
     }
 }
 
-/// What has no row yet, of the partitions that are read.
+/// Returns the beginnings that have no row yet, of the partitions that are read.
 fn unwritten(state: &GroupState, stream: &Stream, readings: &[Reading]) -> Vec<Begun> {
     let known = state.streams.get(&stream.id());
     let begun = |reading: &Reading| {

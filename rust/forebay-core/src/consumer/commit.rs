@@ -19,7 +19,7 @@ use crate::stream::Stream;
 /// journal file.
 pub const MAX_COMMIT_OFFSETS: usize = MAX_PARTITIONS as usize;
 
-/// What a consumer has done with.
+/// A consumer's commit of offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetCommit<'a> {
     /// The group.
@@ -28,7 +28,7 @@ pub struct OffsetCommit<'a> {
     pub offsets: &'a [(String, PartitionId, Offset)],
     /// Which member commits; `None` for a single reader.
     pub member: Option<&'a str>,
-    /// Whether offsets may move back.
+    /// True if offsets may move back.
     pub force: bool,
     /// The time of the call, by which leases are judged.
     pub now: Instant,
@@ -60,10 +60,10 @@ impl Groups {
         self.queue(&group, request, &places, completer, completion)
     }
 
-    /// The same, waiting for the outcome.
+    /// Commits offsets and waits for the outcome.
     ///
     /// # Errors
-    /// As [`Groups::commit`].
+    /// Fails as [`Groups::commit`] does.
     pub fn commit_and_wait(&self, request: &OffsetCommit<'_>) -> Result<Receipt> {
         let waiter = Arc::new(Waiter::default());
         self.commit(request, waiter.clone(), CompletionId(0))?;

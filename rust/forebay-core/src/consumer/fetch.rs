@@ -25,29 +25,29 @@ pub struct Consume<'a> {
     pub stream: &'a str,
     /// Which member reads; `None` for a single reader of all partitions.
     pub member: Option<&'a str>,
-    /// Only this partition.
+    /// The one partition to read; `None` for all that the member holds.
     pub partition: Option<PartitionId>,
-    /// Where to begin.
+    /// The position to begin at.
     pub start_at: StartAt,
-    /// How far the same reader got by earlier calls, by partition: it goes on there.
+    /// Offsets that the same reader got to by earlier calls, by partition: it goes on there.
     pub resume: &'a [(PartitionId, Offset)],
-    /// What those calls left out and nobody was told yet: it is told with what this one leaves out.
+    /// Gaps that those calls met and nobody was told of yet: they are reported with those of this call.
     pub gaps: &'a [Gap],
-    /// Only records that it matches; offsets move past the others.
+    /// The filter of the records; offsets move past those that it does not match.
     pub filter: Option<&'a Filter>,
-    /// At most this many records.
+    /// The most records.
     pub limit: usize,
-    /// What to do when a position is not there any more.
+    /// The way to go on when a position is not there any more.
     pub on_reset: OnReset,
-    /// Whether what is returned counts as done with.
+    /// True if what is returned counts as done with.
     pub auto_commit: bool,
-    /// How long the caller will wait when there is nothing: the lease lasts over it.
+    /// Time that the caller will wait when there is nothing: the lease lasts over it.
     pub hold: Duration,
     /// The time of the call, by which leases are judged.
     pub now: Instant,
 }
 
-/// How far a partition was read.
+/// The offset that a partition was read up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reached {
     /// The partition.
@@ -58,7 +58,7 @@ pub struct Reached {
     pub end: Offset,
 }
 
-/// What a call returned.
+/// The result of a call.
 #[derive(Debug)]
 pub struct Fetched {
     /// The stream, as it was.
@@ -71,14 +71,14 @@ pub struct Fetched {
     pub gaps: Vec<Gap>,
     /// Partitions of which the next record cannot be read now, and why: their positions stay before it.
     pub unreadable: Vec<(PartitionId, Error)>,
-    /// Whether partitions changed hands by this call.
+    /// True if partitions changed hands by this call.
     pub rebalanced: bool,
     /// When another member's lease runs out: a call then may get its partitions.
     pub next_expiry: Option<Instant>,
 }
 
 impl Fetched {
-    /// How many records.
+    /// Returns the number of records.
     #[must_use]
     pub fn count(&self) -> usize {
         self.batches.iter().map(RecordBatch::len).sum()
@@ -155,7 +155,7 @@ impl Groups {
     }
 }
 
-/// What can be refused before a group is created for it.
+/// Refuses what can be refused before a group is created for it.
 fn check(request: &Consume<'_>, stream: &Stream) -> Result<()> {
     let invalid = |kind, detail: String| Err(Error::new(kind, detail));
     check_group(request.group)?;
@@ -216,7 +216,8 @@ fn end_call(group: &Group, stream: &Stream, request: &Consume<'_>, turn: usize, 
 
 type Positions = (Vec<Reading>, usize, Option<Instant>);
 
-/// Where each partition is read on, whose turn it is, and when leases change; `None` when the group was deleted.
+/// Returns where each partition is read on, whose turn it is, and when leases change; `None` when the group was
+/// deleted.
 fn positions(
     group: &Group,
     stream: &Stream,
@@ -235,7 +236,7 @@ fn positions(
     state.reserve_stream(stream.id())?;
     let of = state.stream(stream.id());
     let next_expiry = of.leases.as_ref().zip(request.member).and_then(|(leases, member)| leases.next_expiry(member));
-    // Who lost its lease begins at what is committed again, whatever it has been given before.
+    // A member that lost its lease begins at what is committed again, whatever it has been given before.
     let resumes = if lease.continuous { request.resume } else { &[] };
     let mut readings = Vec::with_capacity(lease.partitions.len());
     for partition in &lease.partitions {

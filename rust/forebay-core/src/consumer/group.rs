@@ -37,16 +37,16 @@ pub(crate) struct GroupState {
     pub(crate) noted: Timestamp,
     pub(crate) deleted: bool,
     pub(crate) streams: HashMap<StreamId, GroupStream>,
-    /// What covers all of this.
+    /// The permit for the memory of all this.
     pub(super) memory: Hold,
     commits_under_way: usize,
 }
 
-/// What a group has of one stream.
+/// A group's state on one stream.
 #[derive(Debug)]
 pub(crate) struct GroupStream {
     pub(crate) committed: BTreeMap<PartitionId, Offset>,
-    /// Where it began in partitions of which nothing is committed.
+    /// Beginnings in partitions of which nothing is committed.
     pub(crate) begun: BTreeMap<PartitionId, Beginning>,
     /// The newest offsets of commits that are under way.
     pub(crate) queued: BTreeMap<PartitionId, Offset>,
@@ -56,11 +56,11 @@ pub(crate) struct GroupStream {
     pub(crate) turn: usize,
 }
 
-/// Where a group began to read a partition.
+/// The position where a group began to read a partition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Beginning {
     pub(crate) position: Position,
-    /// Whether its row is written: the log may have refused that.
+    /// True if its row is written: the log may have refused that.
     pub(crate) durable: bool,
 }
 
@@ -68,9 +68,9 @@ pub(crate) struct Beginning {
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) partitions: Vec<PartitionId>,
-    /// Whether partitions may have changed hands by the call.
+    /// True if partitions may have changed hands by the call.
     pub(crate) rebalanced: bool,
-    /// Whether the member's lease ran until the call.
+    /// True if the member's lease ran until the call.
     pub(crate) continuous: bool,
 }
 
@@ -209,7 +209,7 @@ impl GroupState {
         }
     }
 
-    /// What a commit that comes next may not fall behind: the committed offset, and those of commits under way.
+    /// Returns the offset that the next commit may not fall behind: the committed one, or that of a commit under way.
     pub(crate) fn newest(&self, stream: StreamId, partition: PartitionId) -> Option<Offset> {
         let stream = self.streams.get(&stream)?;
         stream.committed.get(&partition).max(stream.queued.get(&partition)).copied()
@@ -226,7 +226,7 @@ impl GroupState {
         self.commits_under_way == 0
     }
 
-    /// Whether a lease on any stream runs.
+    /// Returns whether a lease on any stream runs.
     pub(crate) fn has_members(&self, now: Instant) -> bool {
         self.streams.values().filter_map(|stream| stream.leases.as_ref()).any(|leases| leases.any_live(now))
     }

@@ -127,7 +127,7 @@ impl Groups {
         let order = group.order();
         let mut state = group.settled_state(&order);
         let places = state.places();
-        // Who still holds the group looks it up again.
+        // A caller that still holds the group looks it up again.
         state.deleted = true;
         drop(state);
         let ops = places.iter().map(|(stream, partition)| delete_offset(&group.name, *stream, *partition));

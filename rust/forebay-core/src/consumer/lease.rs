@@ -1,5 +1,5 @@
-//! Who reads which partitions of one stream in one group. In memory only: a restart ends every lease, and members
-//! come back with their next call.
+//! Leases: which member reads which partitions of one stream in one group. In memory only: a restart ends every lease,
+//! and members come back with their next call.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,17 +27,17 @@ impl Leases {
         Self { until: BTreeMap::new(), owners: vec![None; partitions] }
     }
 
-    /// Whether the member's lease runs at `now`.
+    /// Returns whether the member's lease runs at `now`.
     pub(crate) fn is_live(&self, member: &str, now: Instant) -> bool {
         self.until.get(member).is_some_and(|until| *until > now)
     }
 
-    /// Whether any member's lease runs at `now`.
+    /// Returns whether any member's lease runs at `now`.
     pub(crate) fn any_live(&self, now: Instant) -> bool {
         self.until.values().any(|until| *until > now)
     }
 
-    /// Whether a lease has run out that was not taken away yet.
+    /// Returns whether a lease has run out that was not taken away yet.
     pub(crate) fn any_expired(&self, now: Instant) -> bool {
         self.until.values().any(|until| *until <= now)
     }
@@ -92,7 +92,7 @@ impl Leases {
         left
     }
 
-    /// How many partitions are shared.
+    /// Returns the number of partitions that are shared.
     pub(crate) fn partitions(&self) -> usize {
         self.owners.len()
     }
@@ -101,7 +101,7 @@ impl Leases {
         self.until.is_empty()
     }
 
-    /// Who holds a partition.
+    /// Returns the member that holds a partition.
     pub(crate) fn owner(&self, partition: PartitionId) -> Option<&Arc<str>> {
         self.owners.get(partition.0 as usize)?.as_ref()
     }

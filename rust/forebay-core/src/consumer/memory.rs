@@ -1,4 +1,4 @@
-//! What groups take in memory: offsets of any number of partitions, and leases of members who may make up names.
+//! The memory that groups take: offsets of any number of partitions, and leases of members who may make up names.
 
 use super::group::{GroupState, GroupStream};
 use super::lease::Leases;
@@ -9,15 +9,15 @@ use crate::stream::Stream;
 
 /// Memory of all groups: a hundred offsets for each of 10,000.
 pub(super) const GROUPS_BYTES: u64 = 64 * 1024 * 1024;
-/// Of a group: its name, twice, its locks, and its place among the others.
+/// Bytes of a group: its name, twice, its locks, and its place among the others.
 const GROUP_BYTES: usize = 1024;
-/// Of a stream in a group, without offsets and leases.
+/// Bytes of a stream in a group, without offsets and leases.
 const STREAM_BYTES: usize = 256;
-/// Of an offset: once committed and once under way, in trees whose nodes are at least half full.
+/// Bytes of an offset: once committed and once under way, in trees whose nodes are at least half full.
 const OFFSET_BYTES: usize = 64;
-/// Of a partition that members share: a reference to its owner.
+/// Bytes of a partition that members share: a reference to its owner.
 const OWNER_BYTES: usize = 16;
-/// Of a member: its name of up to 249 bytes, and its place in a tree.
+/// Bytes of a member: its name of up to 249 bytes, and its place in a tree.
 const MEMBER_BYTES: usize = 384;
 
 fn leases_bytes(partitions: usize, members: usize) -> usize {
@@ -41,7 +41,7 @@ impl GroupState {
     /// Reserves what so many beginnings add in a stream that the group knows.
     ///
     /// # Errors
-    /// As [`GroupState::reserve_offsets`].
+    /// Fails as [`GroupState::reserve_offsets`] does.
     pub(crate) fn reserve_beginnings(&mut self, count: usize) -> Result<()> {
         self.reserve(count * OFFSET_BYTES)
     }
@@ -49,7 +49,7 @@ impl GroupState {
     /// Reserves what a first look at a stream adds.
     ///
     /// # Errors
-    /// As [`GroupState::reserve_offsets`].
+    /// Fails as [`GroupState::reserve_offsets`] does.
     pub(crate) fn reserve_stream(&mut self, stream: StreamId) -> Result<()> {
         let bytes = self.streams.get(&stream).map_or(STREAM_BYTES, |_| 0);
         self.reserve(bytes)
@@ -58,7 +58,7 @@ impl GroupState {
     /// Reserves what a member adds.
     ///
     /// # Errors
-    /// As [`GroupState::reserve_offsets`].
+    /// Fails as [`GroupState::reserve_offsets`] does.
     pub(crate) fn reserve_member(&mut self, stream: &Stream, member: &str) -> Result<()> {
         self.reserve_stream(stream.id())?;
         let leases = self.streams.get(&stream.id()).and_then(|of| of.leases.as_ref());

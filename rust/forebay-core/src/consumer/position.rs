@@ -1,10 +1,10 @@
-//! Where a read of one partition begins.
+//! The position where a read of one partition begins.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Offset;
 use crate::stream::Partition;
 
-/// What the reader asked for.
+/// The position that the reader asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StartAt {
     /// The group's committed position; where it began for partitions without one, at the start if it begins now.
@@ -18,7 +18,7 @@ pub enum StartAt {
     At(Offset),
 }
 
-/// What to do with a position that is not there any more.
+/// The way to go on from a position that is not there any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnReset {
     /// Refuse, telling the valid range.
@@ -37,8 +37,8 @@ pub(crate) struct Position {
     pub(crate) floats: bool,
 }
 
-/// Where to read on. `known` is the group's position, committed or where it began, and `resume` how far the same reader
-/// has got before.
+/// Returns where to read on. `known` is the group's position, committed or where it began, and `resume` how far the
+/// same reader has got before.
 ///
 /// # Errors
 /// `None` in place of a position that is outside of the partition, unless `on_reset` says where to go.
@@ -49,7 +49,7 @@ pub(crate) fn resolve(
     resume: Option<Offset>,
     on_reset: OnReset,
 ) -> std::result::Result<Position, Outside> {
-    // In this order, since both bounds only grow.
+    // The bounds are read in this order, since both only grow.
     let (start, end) = (log.start(), log.committed());
     let earliest = Position { offset: start, floats: true };
     let fixed = |offset| Position { offset, floats: false };

@@ -17,23 +17,23 @@ use crate::stream::{Partition, Stream};
 pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// Records that one call looks at when a filter leaves most of them out; the next call goes on where it ended.
 pub const MAX_FILTERED_RECORDS: usize = 100_000;
-/// And how long it does: it holds one of the few threads that read.
+/// The time that a filter may take in one call: it holds one of the few threads that read.
 const MAX_FILTER_TIME: Duration = Duration::from_millis(100);
-/// How many of them are read at once.
+/// Records that a filter reads at once.
 const FILTER_RECORDS: usize = 2_000;
-/// How often a read from the start tries again when retention moves the start meanwhile.
+/// Number of tries of a read from the start when retention moves the start meanwhile.
 const TRIES: usize = 8;
 
 /// A partition on its way to being read.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) partition: PartitionId,
-    /// Where the call began.
+    /// The position where the call began.
     pub(super) from: Offset,
     /// The next offset to read: behind what was given or left out, never behind what could not be read.
     pub(super) position: Position,
     pub(super) end: Offset,
-    /// Why what is at the position cannot be read now.
+    /// The reason why the records at the position cannot be read now.
     pub(super) failure: Option<Error>,
 }
 
@@ -43,7 +43,7 @@ impl Reading {
     }
 }
 
-/// What a filter may cost in one partition.
+/// The most that a filter may cost in one partition.
 #[derive(Clone, Copy)]
 struct Scan {
     records: usize,
@@ -55,7 +55,7 @@ impl Groups {
     /// read now keeps its position, and its failure is noted.
     ///
     /// # Errors
-    /// That failure, when no other partition got on.
+    /// Fails with that failure when no other partition got on.
     pub(super) fn read(
         &self,
         stream: &Stream,

@@ -22,7 +22,7 @@ pub struct GroupReport {
     pub members: Vec<MemberReport>,
     /// The committed offsets, by stream and partition.
     pub offsets: Vec<OffsetReport>,
-    /// Where it began in partitions that it has read and of which it has committed nothing.
+    /// Beginnings in partitions that it has read and of which it has committed nothing.
     pub begun: Vec<OffsetReport>,
 }
 
@@ -42,9 +42,9 @@ pub struct MemberReport {
     pub stream: String,
     /// The member.
     pub member: String,
-    /// What it holds.
+    /// Partitions that it holds.
     pub partitions: Vec<PartitionId>,
-    /// How long its lease still lasts.
+    /// Time that its lease still lasts.
     pub left: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! How groups and their offsets are stored: rows of two tables.
+//! Groups and their offsets as they are stored: rows of two tables.
 
 use serde::{Deserialize, Serialize};
 
@@ -38,19 +38,19 @@ impl Committed {
         TableOp::put(Table::Offsets, offset_key(group, self.stream, self.partition), self.offset.0.to_le_bytes())
     }
 
-    /// The same without its row.
+    /// Reads the value of a row.
     fn decode(stream: StreamId, partition: PartitionId, value: &[u8]) -> Option<Self> {
         Some(Self { stream, partition, offset: Offset(u64::from_le_bytes(*value.first_chunk()?)) })
     }
 }
 
-/// Where a group began to read a partition of which it has committed nothing yet.
+/// The position where a group began to read a partition of which it has committed nothing yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Begun {
     pub(crate) stream: StreamId,
     pub(crate) partition: PartitionId,
     pub(crate) offset: Offset,
-    /// Whether it began at the first record that was kept, and follows that when retention moves it.
+    /// True if it began at the first record that was kept, and follows that when retention moves it.
     pub(crate) floats: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Sharing a limit among partitions, so that a busy one does not starve the others.
 
-/// How many records each partition may give, when each has `available[i]` and all together may give `limit`: as even as
-/// what is there allows. With less than one for each, those from `turn` on come first.
+/// Returns how many records each partition may give, when each has `available[i]` and all together may give `limit`: as
+/// even as what is there allows. With less than one for each, those from `turn` on come first.
 pub(crate) fn share(available: &[u64], limit: usize, turn: usize) -> Vec<usize> {
     let count = available.len();
     let mut quotas = vec![0; count];

@@ -1,4 +1,4 @@
-//! What time does to groups: those that nobody calls any more expire, and offsets of deleted streams go.
+//! Removes groups that nobody calls any more, and offsets of deleted streams.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::table::TableOp;
 
 /// A group that nobody has called for this long is deleted.
 pub const GROUP_IDLE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Nothing expires so soon after a start: after a week's outage the consumers come back first.
+/// The time after a start in which nothing expires: after a week's outage the consumers come back first.
 pub const IDLE_GRACE: Duration = Duration::from_secs(3600);
 /// A group's row is written again when its last call is this much later than what the row says. Idleness counts from
 /// there after a restart, so a group may expire this much too early.
@@ -42,7 +42,7 @@ impl Groups {
         }
     }
 
-    /// Since the process started.
+    /// Returns the time since the process started.
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }

@@ -11,7 +11,7 @@ use crate::options::Options;
 use crate::status::Mode;
 use crate::stream::{ANALYTICS, EVENTS, LOGS, Stream, StreamDefinition};
 
-/// How often streams that could not be made are tried again: a full disk gets room within seconds.
+/// The pause before streams that could not be made are tried again: a full disk gets room within seconds.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Makes the built-in streams. No request does: whoever sends one must not wait for a commit of the server's own.
@@ -24,9 +24,9 @@ pub(crate) struct Builtins {
 }
 
 impl Builtins {
-    /// None of them made.
+    /// Lists all of them as not made yet.
     pub(crate) fn new(maker: Arc<StreamAdmin>, options: &Options) -> Self {
-        // In this order: `logs` has the first identity, by which a repair knows it again.
+        // The order matters: `logs` has the first identity, by which a repair knows it again.
         let definitions = [LOGS, EVENTS, ANALYTICS].map(|name| StreamDefinition::builtin(name, options));
         Self { maker, definitions: definitions.into(), closed: Mutex::default(), wake: Condvar::new() }
     }
@@ -39,7 +39,7 @@ impl Builtins {
     /// Makes those that are missing, in one commit. Waits for it.
     ///
     /// # Errors
-    /// Why nothing can be written.
+    /// Says why nothing can be written.
     pub(crate) fn make(&self) -> Result<()> {
         self.maker.ensure_all(&self.definitions)
     }

@@ -32,7 +32,7 @@ impl Engine {
     /// none by then.
     ///
     /// # Errors
-    /// As [`Engine::watch`], and why none will come.
+    /// Fails as [`Engine::watch`] does, and when no record will come.
     pub fn wait(&self, stream: &str, positions: &[(PartitionId, Offset)], limit: Duration) -> Result<bool> {
         let sleeper = Arc::new(Sleeper::default());
         let deadline = Instant::now() + limit;

@@ -90,7 +90,7 @@ impl Engine {
     /// [`Engine::report`].
     pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         let engine = start::open(storage, options.validated()?)?;
-        // Before the definitions are followed: those of streams that are made now are the options' own.
+        // Made before the definitions are followed: streams that are made now have the options' own.
         let made = engine.builtins.make();
         // When it cannot be stored now, because the disk is full, the next start follows.
         let _later = engine.follow_options();
@@ -101,7 +101,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// What can be chosen anew for the built-in streams is what the options say.
+    /// The built-in streams take from the options what can be changed later.
     fn follow_options(&self) -> Result<()> {
         for chosen in self.builtins.definitions() {
             let Ok(stream) = self.catalog.named(&chosen.name) else { continue };
@@ -138,7 +138,7 @@ impl Engine {
         let api = request.api();
         let to = (request.route, request.stream.as_deref());
         let admitted = self.admit(to, request.limiter.as_ref(), request.bytes().len());
-        // At least one, as long as the body is not read.
+        // A request counts as one event as long as its body is not read.
         let events = request.intended.map_or(1, |intended| intended.events);
         let (stream, permit) = admitted.inspect_err(|error| {
             self.counters.refused(api, error.kind());
@@ -168,7 +168,7 @@ impl Engine {
     /// Takes in a request and waits for the commit.
     ///
     /// # Errors
-    /// As [`Engine::submit`], and what became of the commit.
+    /// Fails as [`Engine::submit`] does, and as the commit did.
     pub fn ingest(&self, request: Request) -> Result<Receipt> {
         let waiter = Arc::new(Waiter::default());
         self.submit(request, waiter.clone(), CompletionId(0))?;
@@ -289,8 +289,8 @@ impl Engine {
         self.reader.fetch(&stream, partition, offset, limits)
     }
 
-    /// Where a time begins: per partition, or of one of them, the offset of the first record whose time is `time` or
-    /// later, or the end.
+    /// Finds where a time begins: per partition, or of one of them, the offset of the first record whose time is `time`
+    /// or later, or the end.
     ///
     /// # Errors
     /// `StreamNotFound`, `InvalidRequest` for a partition that is not there, `StorageUnavailable` when a segment cannot
@@ -333,7 +333,7 @@ impl Engine {
         Report::of(self)
     }
 
-    /// What is counted.
+    /// The engine's counters.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters

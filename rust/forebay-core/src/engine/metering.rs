@@ -7,7 +7,7 @@ use crate::options::check_range;
 use crate::telemetry::{HealthStatus, Metrics};
 
 impl Engine {
-    /// What `/api/metrics` shows now. Takes some 40 µs, most of it for the percentiles.
+    /// Returns the figures of `/api/metrics`. Takes some 40 µs, most of it for the percentiles.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.counters.live.metrics()

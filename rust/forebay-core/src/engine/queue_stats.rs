@@ -1,16 +1,16 @@
-//! Whether the engine gets on with its work: what waits in it, and how long commits take.
+//! The engine's progress: what waits in it, and how long commits take.
 
 use std::time::Duration;
 
 use super::engine::Engine;
 use crate::telemetry::Snapshot;
 
-/// What waits and what was done, at one time. Two of them tell what went on in between.
+/// Lengths of the queues and counts of what was done, at one time. Two of them tell what went on in between.
 #[derive(Clone, Debug)]
 pub struct QueueStats {
     /// Request bodies that wait for a worker.
     pub jobs_waiting: usize,
-    /// How long ago the one that has waited longest was admitted; zero when none waits.
+    /// Time since the admission of the one that has waited longest; zero when none waits.
     pub oldest_job: Duration,
     /// Appends that wait for the committer.
     pub commits_waiting: usize,
@@ -31,7 +31,7 @@ impl QueueStats {
 }
 
 impl Engine {
-    /// Whether the engine gets on with its work.
+    /// Returns the lengths of the queues and the counts.
     #[must_use]
     pub fn pulse(&self) -> QueueStats {
         QueueStats::of(self)

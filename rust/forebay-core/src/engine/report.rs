@@ -1,4 +1,4 @@
-//! What operators see of an engine, as plain values.
+//! An engine as operators see it, in plain values.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use crate::stream::{Stream, StreamDefinition};
 /// The engine's state.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What an acknowledgement promises.
+    /// The promise of an acknowledgement.
     pub durability: Durability,
-    /// What the log does with writes.
+    /// The log's way with writes.
     pub mode: Mode,
-    /// Why, when it does not take them.
+    /// The reason, when it does not take them.
     pub reason: String,
-    /// Why sealing does not get on.
+    /// The reason why sealing does not get on.
     pub sealer_stuck: Option<String>,
-    /// What else the background cannot do now, and tries again.
+    /// Other background work that fails now and is tried again.
     pub troubles: Vec<String>,
     /// Everything found damaged.
     pub damages: Vec<Damage>,
-    /// How long the machine was off, if that is not known: nothing is deleted for its age meanwhile but what is old
+    /// The doubt on how long the machine was off: nothing is deleted for its age meanwhile but what is old
     /// without that time.
     pub clock_doubt: Option<ClockDoubt>,
-    /// Why the time cannot be kept over a restart of the machine.
+    /// The reason why the time cannot be kept over a restart of the machine.
     pub clock_problem: Option<String>,
     /// Bytes of the ring in use.
     pub ring_used_bytes: u64,
@@ -80,21 +80,21 @@ pub struct StreamReport {
     pub name: String,
     /// Its identity.
     pub id: u32,
-    /// Whether only the engine writes to it and deletes it.
+    /// True if only the engine writes to it and deletes it.
     pub engine_made: bool,
-    /// What was chosen for it.
+    /// The stream's settings.
     pub definition: StreamDefinition,
-    /// How long idempotency keys of requests for it are remembered.
+    /// Time that idempotency keys of requests for it are remembered.
     pub dedup_window: Duration,
     /// Per partition: its index, the first offset that is kept, and the offset after the last committed record.
     pub partitions: Vec<(PartitionId, Offset, Offset)>,
     /// Bytes of its sealed segments on the disk.
     pub stored_bytes: u64,
-    /// The same before compression.
+    /// Bytes of its segments before compression.
     pub raw_bytes: u64,
     /// Bytes in the ring, not sealed yet.
     pub ring_bytes: u64,
-    /// How many segments hold it.
+    /// Number of segments that hold it.
     pub segments: usize,
 }
 

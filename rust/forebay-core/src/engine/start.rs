@@ -156,7 +156,7 @@ pub(crate) fn no_thread(error: io::Error) -> Error {
     Error::new(ErrorKind::StorageUnavailable, format!("a thread of the log cannot be started: {error}"))
 }
 
-/// What the threads share.
+/// The parts that the threads share.
 struct Parts {
     clock: Arc<LogClock>,
     catalog: Arc<Catalog>,

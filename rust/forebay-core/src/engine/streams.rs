@@ -1,4 +1,4 @@
-//! What a user does to streams: create, change, delete.
+//! A user's operations on streams: create, change, delete.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ const MAX_RETENTION_MS: u64 = 100 * 365 * 24 * 3_600_000;
 /// The largest retention by size, so that sums stay in 64 bits.
 const MAX_RETENTION_BYTES: u64 = 1 << 50;
 
-/// What is chosen for a stream; what is `None` stays as it is.
+/// Settings of a stream; those that are `None` stay as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamChange {
     /// Milliseconds after which records may be deleted; 0 keeps them.
     pub retention_ms: Option<u64>,
     /// Stored bytes that are kept at least: the oldest segments beyond them are deleted; 0 keeps all.
     pub retention_bytes: Option<u64>,
-    /// How segments that are sealed from now on are compressed.
+    /// Compression of segments that are sealed from now on.
     pub compression: Option<Compression>,
     /// Largest value of one record, in bytes.
     pub max_record_bytes: Option<u64>,
-    /// What senders together may write to it.
+    /// The quota of all senders together.
     pub quota: Option<QuotaRates>,
-    /// How long idempotency keys of requests that come from now on are remembered; 0 for as long as the engine's
+    /// Seconds that idempotency keys of requests that come from now on are remembered; 0 for as long as the engine's
     /// options say.
     pub dedup_window_seconds: Option<u32>,
 }
@@ -66,7 +66,7 @@ impl Engine {
     /// Creates a stream with the defaults: a week's retention, not compressed.
     ///
     /// # Errors
-    /// As [`Engine::create_stream_with`].
+    /// Fails as [`Engine::create_stream_with`] does.
     pub fn create_stream(&self, name: &str, partitions: u32) -> Result<Arc<Stream>> {
         self.create_stream_with(name, partitions, StreamChange::default())
     }

@@ -11,24 +11,24 @@ use crate::output::{EventWriter, Layout, Missing, Position, write_event, write_g
 use crate::predicate::Filter;
 use crate::stream::Stream;
 
-/// How long one chunk may choose among records: a slow filter gets on in small steps and leaves the readers' threads to
-/// others in between.
+/// The time that one chunk may choose among records: a slow filter gets on in small steps and leaves the readers'
+/// threads to others in between.
 const MAX_CHOOSING: Duration = Duration::from_millis(50);
 
-/// What a tail reads.
+/// A call that reads a tail.
 #[derive(Clone, Debug)]
 pub struct TailRequest<'a> {
     /// The stream's name.
     pub stream: &'a str,
-    /// Where to start.
+    /// The offset to start at.
     pub position: Position,
-    /// Where to stop; `None` reads up to the end.
+    /// The offset to stop at; `None` reads up to the end.
     pub until: Option<&'a [Offset]>,
     /// Only records that it chooses.
     pub filter: Option<&'a Filter>,
     /// Only records with one of these keys.
     pub allowed: Option<&'a AllowedKeys>,
-    /// How much is read, chosen or not.
+    /// The most that is read, chosen or not.
     pub limits: Limits,
 }
 
@@ -37,13 +37,13 @@ pub struct TailRequest<'a> {
 pub struct TailChunk {
     /// Events; empty when none was chosen.
     pub body: Vec<u8>,
-    /// Where the next chunk starts.
+    /// The offset where the next chunk starts.
     pub position: Position,
     /// Events in the body: records, and gaps.
     pub records: usize,
     /// Records that were read, chosen or not.
     pub scanned: usize,
-    /// Whether there was more than the limits let through.
+    /// True if there was more than the limits let through.
     pub more: bool,
 }
 
@@ -57,7 +57,7 @@ impl TailChunk {
 }
 
 impl Engine {
-    /// Where a stream stands: its starts, or its ends.
+    /// Returns the bounds of a stream: its starts, or its ends.
     ///
     /// # Errors
     /// `StreamNotFound`.

@@ -10,15 +10,15 @@ use crate::telemetry::{
     ErrorType, Errors, Health, HealthStatus, Metrics, System, Throughput, by_type, error_rate, latency, per_second,
 };
 
-/// Of one point on the disk.
+/// Bytes of one point on the disk.
 pub(super) const POINT_BYTES: usize = 192;
 
 const MAGIC: &[u8; 4] = b"FBH1";
 
-/// Where the bytes begin that the CRC is of.
+/// The first of the bytes that the CRC covers.
 const CHECKED: usize = 8;
 
-/// What is kept of one interval.
+/// The figures of one interval.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Point {
     /// Consecutive in its series.
@@ -27,23 +27,23 @@ pub(super) struct Point {
     pub(super) moment: ClockReading,
     pub(super) interval: Duration,
     pub(super) uptime_ms: u64,
-    /// In the interval: events and requests stored, events not stored.
+    /// Counts of the interval: events and requests stored, events not stored.
     pub(super) events: u64,
     pub(super) requests: u64,
     pub(super) failed: u64,
     /// Latencies in the interval, in microseconds.
     pub(super) mean: f64,
     pub(super) percentiles: [u64; 3],
-    /// Since start or reset, at the end of the interval.
+    /// Totals since start or reset, at the end of the interval.
     pub(super) total_events: u64,
     pub(super) total_failures: [u64; ErrorType::COUNT],
-    /// At the end of the interval.
+    /// State at the end of the interval.
     pub(super) system: System,
     pub(super) health: HealthStatus,
 }
 
 impl Point {
-    /// As docs/format.md has it.
+    /// Encodes the point as docs/format.md describes it.
     pub(super) fn encode(&self) -> [u8; POINT_BYTES] {
         let [p50, p95, p99] = self.percentiles;
         let [validation, storage, processing] = self.total_failures;
@@ -111,7 +111,7 @@ impl Point {
         })
     }
 
-    /// As `/api/metrics` has it, at `time`.
+    /// Returns the point with the names of `/api/metrics`, at `time`.
     pub(super) fn shown(self, time: Timestamp) -> Metrics {
         Metrics {
             timestamp: time.millis(),

@@ -35,7 +35,7 @@ pub struct History {
     counters: Arc<Counters>,
     /// Held over file I/O; `None` until history is begun.
     writer: Mutex<Option<Writer>>,
-    /// What readers may look at: fine and coarse.
+    /// The tracks that readers may look at: fine and coarse.
     published: Mutex<[Vec<PointFile>; 2]>,
     problem: Mutex<Option<String>>,
     skipped: AtomicU64,
@@ -63,9 +63,9 @@ struct Track {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryAnswer {
-    /// What was asked for.
+    /// The range that was asked for.
     pub hours: u32,
-    /// How far apart they are.
+    /// Interval between the points.
     pub resolution_seconds: u64,
     /// Points that are on the disk and cannot be read.
     pub damaged_points: u64,
@@ -119,7 +119,7 @@ impl History {
             }
             drop(stopping);
             self.record(self.storage.moment());
-            // After a pause of the whole process there is one long interval, and not many of no length.
+            // A pause of the whole process gives one long interval, and not many of no length.
             next = (next + Resolution::Fine.interval()).max(Instant::now());
         }
         if let Some(writer) = self.writer.lock().as_mut().filter(|_| self.writes()) {
@@ -134,7 +134,7 @@ impl History {
         self.thread.lock().take().into_iter().for_each(join);
     }
 
-    /// Why points are skipped; `None` when they are not.
+    /// Returns why points are skipped; `None` when they are not.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         self.problem.lock().clone()
@@ -146,7 +146,7 @@ impl History {
         self.skipped.load(Relaxed)
     }
 
-    /// Whether the directory may be changed.
+    /// Returns whether the directory may be changed.
     fn writes(&self) -> bool {
         match self.status.mode() {
             Mode::Running | Mode::Full | Mode::Stalled => true,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::point::{POINT_BYTES, Point};
 use crate::storage::{Storage, StorageFile, read_exact_at, remove_if_there};
 
-/// Where the files are.
+/// The directory of the files.
 const HISTORY_DIRECTORY: &str = "history";
 
 /// Points in one file: an hour of fine ones, so that a day of them is few files and deleting one frees little at once.
@@ -18,7 +18,7 @@ pub(super) const FILE_POINTS: u64 = 360;
 /// A name that says more than this was not written by this program: numbers count points.
 const MAX_NUMBER: u64 = 1 << 48;
 
-/// How far apart the points of a series are.
+/// The interval between the points of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resolution {
     /// 10 seconds, for a day.
@@ -43,8 +43,8 @@ impl Resolution {
         }
     }
 
-    /// At least so many points are kept. They are counted and not timed: the wall clock may be set, and a server that
-    /// was down keeps what it had.
+    /// Returns the least number of points that are kept. They are counted and not timed: the wall clock may be set, and
+    /// a server that was down keeps what it had.
     pub(super) const fn kept(self) -> u64 {
         match self {
             Self::Fine => 24 * 360,

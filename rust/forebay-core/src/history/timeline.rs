@@ -20,12 +20,12 @@ pub(super) struct Timeline {
     time: i64,
     /// The latest time of a point of an earlier life.
     earliest: i64,
-    /// What is added to the wall clock's times of this life.
+    /// The shift that is added to the wall clock's times of this life.
     shift: i64,
 }
 
 impl Timeline {
-    /// That ends now.
+    /// Begins a timeline that ends now.
     pub(super) fn new(now: ClockReading) -> Self {
         Self { newer: now, time: now.wall.0, earliest: now.wall.0, shift: 0 }
     }

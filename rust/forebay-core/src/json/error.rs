@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::scanner::MAX_DEPTH;
 
-/// What is wrong with a text that is not JSON.
+/// The fault of a text that is not JSON.
 ///
 /// A whole word: as a byte, its padding would be copied in pieces with every result of the scanner, also the good ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,10 +38,10 @@ pub enum JsonFault {
     Type,
 }
 
-/// Why a text is not JSON, and where.
+/// The reason why a text is not JSON, and its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonError {
-    /// What is wrong.
+    /// The fault.
     pub fault: JsonFault,
     /// The index of the offending byte; the text's length when it ends too early.
     pub position: usize,

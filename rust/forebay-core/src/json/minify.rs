@@ -2,7 +2,7 @@ use super::string::find_special;
 
 /// Appends `json`, one or more valid JSON values, to `out` without the white space outside of strings.
 ///
-/// What is not JSON is copied just as blindly; nothing here can fail.
+/// Text that is not JSON is copied just as blindly: nothing here can fail.
 pub fn minify(json: &[u8], out: &mut Vec<u8>) {
     out.reserve(json.len());
     // Everything up to `copied` is dealt with; from there to `at` nothing is left out.

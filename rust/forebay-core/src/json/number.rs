@@ -2,7 +2,7 @@ use super::error::{JsonError, JsonFault};
 
 /// The index after the number that begins at `start`: `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`.
 ///
-/// What may follow a number is checked by whoever reads on. Any length and any exponent passes: the number is kept as
+/// The caller checks what may follow a number. Any length and any exponent passes: the number is kept as
 /// sent, and only its reader decides on a range.
 pub(super) fn end_of_number(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
     let at = |index: usize| bytes.get(index).copied();

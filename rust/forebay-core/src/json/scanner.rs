@@ -3,7 +3,7 @@ use super::number::end_of_number;
 use super::string;
 use super::string::JsonStr;
 
-/// How deep objects and arrays may be nested. No log line needs more, and whoever reads the records with a recursive
+/// The limit on nested objects and arrays. No log line needs more, and whoever reads the records with a recursive
 /// parser is safe on its stack. The bits of one `u64` hold a path of this length.
 pub const MAX_DEPTH: u32 = 64;
 
@@ -19,14 +19,14 @@ pub fn validate(bytes: &[u8]) -> Result<(), JsonError> {
 
 /// Reads a JSON text from front to back and hands out spans of it.
 ///
-/// To read an object: [`Self::open_object`], then [`Self::next_key`] until it gives `None`, and one value (read or
+/// An object is read with [`Self::open_object`], then [`Self::next_key`] until it gives `None`, and one value (read or
 /// skipped) after each key. To read an array: [`Self::open_array`], then [`Self::next_element`] until it gives
 /// `false`, and one value after each `true`. After an error the scanner is of no more use.
 #[derive(Clone, Debug)]
 pub struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// How many objects and arrays are open.
+    /// Returns the number of objects and arrays that are open.
     depth: u32,
     /// An object or array was opened just now, so that no comma stands before its first member.
     fresh: bool,
@@ -56,7 +56,7 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
-    /// What was read since the scanner was at `start`.
+    /// Returns what was read since the scanner was at `start`.
     #[must_use]
     #[inline(always)]
     pub fn since(&self, start: usize) -> &'a [u8] {
@@ -118,7 +118,7 @@ impl<'a> Scanner<'a> {
         true
     }
 
-    /// Whether the array that was opened last has another element, which then is the next value.
+    /// Returns whether the array that was opened last has another element, which then is the next value.
     ///
     /// # Errors
     /// The array is malformed here.
@@ -305,8 +305,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// After a value: skips the brackets that end here, then the comma and the next key. True when the bracket that
-    /// ends the outermost object or array was among them.
+    /// Skips, after a value, the brackets that end here, then the comma and the next key. Returns true when the bracket
+    /// that ends the outermost object or array was among them.
     #[inline]
     fn skip_ends(&mut self, base: u32, objects: &mut u64) -> Result<bool, JsonError> {
         loop {

@@ -18,13 +18,13 @@ impl<'a> JsonStr<'a> {
         self.raw
     }
 
-    /// Whether the bytes as sent contain an escape. If not, they are the string.
+    /// Returns whether the bytes as sent contain an escape. If not, they are the string.
     #[must_use]
     pub fn is_escaped(&self) -> bool {
         self.plain < self.raw.len()
     }
 
-    /// Whether the string is empty. No escape stands for nothing, so this needs no unescaping.
+    /// Returns whether the string is empty. No escape stands for nothing, so this needs no unescaping.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
@@ -49,7 +49,7 @@ pub(super) fn read(bytes: &[u8], start: usize) -> Result<JsonStr<'_>, JsonError>
     read_escaped(bytes, start, end)
 }
 
-/// As [`read`], for a string whose first byte that means something, at `special`, is not its end.
+/// Continues [`read`] for a string whose first quote, escape or control byte, at `special`, is not its end.
 #[inline(never)]
 fn read_escaped(bytes: &[u8], start: usize, special: usize) -> Result<JsonStr<'_>, JsonError> {
     let mut at = special;

@@ -1,4 +1,4 @@
-//! From a data directory to a log: tables, then the journal on top of them. The process always starts: what is damaged
+//! Makes a log of a data directory: tables, then the journal on top of them. The process always starts: what is damaged
 //! is named and left as it is, and the log is opened read-only then.
 
 mod tail;
@@ -23,20 +23,20 @@ use crate::stream::SEGMENT_DIRECTORY;
 use crate::stream::{Catalog, Payload, Run, SegmentName, SegmentPart, StreamDefinition, Times};
 use crate::table::{Changes, NEXT_STREAM_ID, Table, TableOp, number_key};
 
-/// What recovery builds up.
+/// The state that recovery builds up.
 #[derive(Debug)]
 pub(crate) struct Recovery<'a> {
-    /// Where everything is read from.
+    /// The storage that everything is read from.
     pub storage: &'a Arc<dyn Storage>,
-    /// Where streams go.
+    /// The catalog that streams go to.
     pub catalog: &'a Catalog,
-    /// What replayed records are charged to.
+    /// The budget that replayed records are charged to.
     pub ring: &'a Arc<Budget>,
-    /// Where damages are named.
+    /// The status that names damages.
     pub status: &'a Status,
-    /// Where idempotency keys go.
+    /// The table that idempotency keys go to.
     pub dedup: &'a Dedup,
-    /// Whether anything may be written.
+    /// Access to the data directory.
     pub access: Access,
     rows: Changes,
     sequence: Sequence,
@@ -44,7 +44,7 @@ pub(crate) struct Recovery<'a> {
     damaged: bool,
 }
 
-/// What a log goes on with.
+/// The state that a log goes on with.
 #[derive(Debug)]
 pub(crate) struct Recovered {
     /// The last commit.
@@ -170,8 +170,8 @@ impl<'a> Recovery<'a> {
         self.settled("syncing the state directory", self.storage.sync_directory(Path::new(STATE_DIRECTORY)))
     }
 
-    /// What has to be durable before anything builds on it. While the system refuses there can be no start; after another
-    /// failure the log is read and takes no writes.
+    /// Judges a step that has to be durable before anything builds on it. While the system refuses there can be no
+    /// start; after another failure the log is read and takes no writes.
     fn settled(&self, what: &str, done: io::Result<()>) -> io::Result<()> {
         let Err(error) = done else { return Ok(()) };
         let failed = StageError::unsettled(error);
@@ -212,7 +212,7 @@ impl<'a> Recovery<'a> {
         self.rows = rows;
     }
 
-    /// What a change means for what is in memory, beside the row itself.
+    /// Applies a change to what is in memory beside the row itself.
     fn take_in(&mut self, op: &TableOp) {
         match (op.table, &op.value) {
             (Table::Catalog, Some(value)) => match StreamDefinition::decode(value) {

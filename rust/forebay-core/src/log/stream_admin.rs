@@ -17,11 +17,11 @@ use crate::table::{Table, TableOp};
 /// Creates streams.
 #[derive(Debug)]
 pub struct StreamAdmin {
-    /// Where they go.
+    /// The catalog that they go to.
     pub catalog: Arc<Catalog>,
-    /// How they become durable.
+    /// The queue that makes them durable.
     pub commits: Arc<CommitQueue>,
-    /// Whether that is possible.
+    /// The log's status: it tells whether that is possible.
     pub status: Arc<Status>,
     /// What ages are judged by.
     pub clock: Arc<LogClock>,
@@ -112,7 +112,7 @@ impl StreamAdmin {
     /// The stream of that name, created if it is missing.
     ///
     /// # Errors
-    /// As [`StreamAdmin::create`].
+    /// Fails as [`StreamAdmin::create`] does.
     pub fn ensure(&self, definition: StreamDefinition) -> Result<Arc<Stream>> {
         let name = definition.name.clone();
         match self.catalog.named(&name) {
@@ -127,14 +127,14 @@ impl StreamAdmin {
     /// The stream for the rejected events of `stream`.
     ///
     /// # Errors
-    /// As [`StreamAdmin::create`].
+    /// Fails as [`StreamAdmin::create`] does.
     pub fn rejected(&self, stream: &Stream) -> Result<Arc<Stream>> {
         let name = format!("{}{REJECTED_SUFFIX}", stream.name());
         if let Ok(stream) = self.catalog.named(&name) {
             return Ok(stream);
         }
         let like = stream.definition();
-        // What is put there was charged to `stream`.
+        // The rejected events that go there were charged to `stream`.
         let quota = QuotaRates::default();
         self.ensure(StreamDefinition { name, partitions: 1, created_us: Timestamp::now().0, quota, ..like })
     }

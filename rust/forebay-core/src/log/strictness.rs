@@ -1,6 +1,6 @@
-//! How much a reader of the log's files checks.
+//! The strictness of the readers of the log's files.
 
-/// What a reader takes for proof, and what it does where the medium gives nothing back.
+/// A reader's standard of proof, and its way with sectors that the medium does not give back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strictness {
     /// A checksum that matches is proof enough, and bytes that cannot be read are an error, which may pass. A running log

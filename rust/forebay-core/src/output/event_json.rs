@@ -9,10 +9,10 @@ const MICROS_PER_SECOND: i64 = 1_000_000;
 /// The length of `2024-05-31T15:30:45.`.
 const WHOLE_SECONDS_BYTES: usize = 20;
 
-/// How values and headers, which are JSON already, are copied.
+/// The way that values and headers, which are JSON already, are copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// As they are stored.
+    /// Events as they are stored.
     Stored,
     /// On one line, for formats in which a line end means something.
     OneLine,
@@ -32,16 +32,16 @@ impl Layout {
 /// `headers` only when there are any. Timestamps are RFC 3339 with milliseconds; a record without a key has `null`.
 #[derive(Debug)]
 pub(crate) struct EventWriter {
-    /// Up to the offset in the event's id.
+    /// The text up to the offset in the event's id.
     head: String,
-    /// From there to the offset itself.
+    /// The text from there to the offset itself.
     middle: String,
     seconds: Seconds,
     layout: Layout,
 }
 
 impl EventWriter {
-    /// For the events of that partition.
+    /// Makes a writer of the events of that partition.
     #[must_use]
     pub(crate) fn new(stream: StreamId, partition: PartitionId, layout: Layout) -> Self {
         let head = format!(r#"{{"eventId":"{}"#, EventId::prefix(stream, partition));

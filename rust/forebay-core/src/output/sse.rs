@@ -7,8 +7,8 @@ use crate::ids::{Offset, StreamId};
 use crate::log::read::Gap;
 use crate::record::Record;
 
-/// Where a tail stands: the next offset to read of each partition. As the id of an event, `<stream id>:<offset>.<offset>…`,
-/// it is all that a reader has to bring to go on behind that event.
+/// The position of a tail: the next offset to read of each partition. As the id of an event, `<stream
+/// id>:<offset>.<offset>…`, it is all that a reader has to bring to go on behind that event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The stream; another one of the same name is not meant.
@@ -45,7 +45,7 @@ pub(crate) fn write_event(
     out.extend_from_slice(b"\n\n");
 }
 
-/// Why records that a reader was to get next are not there.
+/// The reason why records that a reader was to get next are not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
     /// Retention deleted them.

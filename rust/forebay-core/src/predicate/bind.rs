@@ -58,14 +58,14 @@ fn text<'v>(bytes: &'v [u8]) -> Boxed<'v> {
 /// Values inside one another, beyond which one is not read: each is a call on the stack of a reader's thread.
 const MAX_NESTING: usize = 128;
 
-/// All of it.
+/// Returns all of the value.
 fn whole(json: &[u8]) -> Option<Boxed<'_>> {
     let mut json = Json::new(json);
     let value = value(&mut json, 0)?;
     json.ends().then_some(value)
 }
 
-/// Of an object only these fields; nothing of anything else.
+/// Only these fields of an object; nothing of anything else.
 fn chosen<'v>(json: &'v [u8], fields: &'v BTreeSet<String>) -> Option<Boxed<'v>> {
     let mut json = Json::new(json);
     let value = (json.kind()? == JsonKind::Object).then(|| object(&mut json, 0, Some(fields)))??;
@@ -105,7 +105,7 @@ fn object<'v>(json: &mut Json<'v>, nesting: usize, fields: Option<&'v BTreeSet<S
     while more {
         let name = json.name()?;
         match fields.map(|fields| fields.get(name.as_ref())) {
-            // Of a name that comes twice, the last counts.
+            // The last one counts where a name comes twice.
             None => drop(entries.insert(CelMapKey::String(CelString::from(name)), value(json, nesting + 1)?)),
             Some(Some(field)) => drop(entries.insert(CelMapKey::from(field.as_str()), value(json, nesting + 1)?)),
             Some(None) => json.skip()?,

@@ -1,4 +1,4 @@
-//! What an expression uses, and whether it keeps to the bounds.
+//! Checks an expression against the bounds, and finds the fields that it uses.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ const OPERATORS: [&str; 18] = [
     operators::IN,
 ];
 
-/// What of the value is used.
+/// The part of the value that is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum AllowedFields {
     #[default]
@@ -82,11 +82,11 @@ pub(super) struct Uses {
     pub(super) timestamp: bool,
 }
 
-/// Why an expression is refused, and by which of its nodes.
+/// The reason why an expression is refused, and the node that is to blame.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) node: u64,
-    /// How many characters before the node's place: a call's is its bracket.
+    /// Characters before the node's place: a call's place is its bracket.
     pub(super) before: usize,
     pub(super) what: String,
 }

@@ -48,7 +48,7 @@ impl Decimal {
         Some(Self { negative, digits, exponent })
     }
 
-    /// Whether it is 0.
+    /// Returns whether it is 0.
     pub(super) fn is_zero(&self) -> bool {
         self.digits.is_empty()
     }
@@ -77,7 +77,7 @@ impl Decimal {
         if double.is_infinite() {
             return Some(if double > 0.0 { Ordering::Less } else { Ordering::Greater });
         }
-        // From there on a double is whole, and every digit of it is written.
+        // A double is whole from here on, and every digit of it is written.
         if double.abs() >= 2_f64.powi(53) && Self::parse(&format!("{double:.0}")).is_some_and(|exact| exact == *self) {
             return Some(Ordering::Equal);
         }
@@ -134,7 +134,7 @@ impl Comparer for Decimal {
 /// A JSON number as the type that holds it: `int`, `uint`, `double`, or a [`Decimal`] when none does.
 pub(super) fn number<'v>(text: &str) -> Option<Box<dyn Val + 'v>> {
     if !text.contains(['.', 'e', 'E']) {
-        // Of -0 the sign says nothing but to a division.
+        // The sign of -0 matters to a division alone.
         if let Ok(whole) = text.parse::<i64>() {
             return Some(Box::new(CelInt::from(whole)));
         }

@@ -81,8 +81,8 @@ impl Filter {
         &self.source
     }
 
-    /// Whether the record is chosen: the expression is true for it. One that fails (a field is missing, types do not
-    /// fit, more than [`super::meter::MAX_STEPS`] steps of loops) or is not a boolean does not choose it.
+    /// Returns whether the record is chosen: the expression is true for it. One that fails (a field is missing, types
+    /// do not fit, more than [`super::meter::MAX_STEPS`] steps of loops) or is not a boolean does not choose it.
     #[must_use]
     pub fn matches(&self, partition: PartitionId, offset: Offset, record: &Record<'_>) -> bool {
         // A panic would be a defect of the interpreter; its reader goes on with the next record.

@@ -9,7 +9,7 @@ pub(super) struct Json<'v> {
     rest: &'v [u8],
 }
 
-/// What the next value is.
+/// The kind of the next value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JsonKind {
     Null,
@@ -30,7 +30,7 @@ impl<'v> Json<'v> {
         self.rest = self.rest.trim_ascii_start();
     }
 
-    /// Whether nothing is left.
+    /// Returns whether nothing is left.
     pub(super) fn ends(&mut self) -> bool {
         self.space();
         self.rest.is_empty()
@@ -108,7 +108,8 @@ impl<'v> Json<'v> {
         self.take(b':').then_some(name)
     }
 
-    /// After an element of a list or an object: whether another one follows, `None` when neither that nor the end does.
+    /// Returns, after an element of a list or an object, whether another one follows; `None` when neither that nor the
+    /// end does.
     pub(super) fn goes_on(&mut self, end: u8) -> Option<bool> {
         if self.take(b',') {
             return Some(true);

@@ -29,14 +29,15 @@ pub(super) fn declare(environment: &mut Env) -> Result<(), DeclarationError> {
     environment.add_overload(STEP, "forebay_step", Vec::new(), step)
 }
 
-/// Before each evaluation on this thread.
+/// Resets the meter; called before each evaluation on this thread.
 pub(super) fn start() {
     LEFT.set(MAX_STEPS);
     STARTED.set(None);
     EXHAUSTED.set(false);
 }
 
-/// Whether the evaluation ran out of steps; its result is then of no use, even where an operator absorbed the error.
+/// Returns whether the evaluation ran out of steps; its result is then of no use, even where an operator absorbed the
+/// error.
 pub(super) fn is_exhausted() -> bool {
     EXHAUSTED.get()
 }
@@ -78,7 +79,7 @@ fn meter(node: &mut IdedExpr, gathered: &str) {
         return;
     }
     if let Expr::List(list) = &mut node.expr {
-        // What is appended stays a list.
+        // A list that is appended to stays a list.
         list.elements.iter_mut().for_each(guard);
         return;
     }

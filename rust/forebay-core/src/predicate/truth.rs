@@ -1,12 +1,12 @@
-//! Whether an expression can be true at all. Types of values are known only with a record, but much is certain before:
-//! a sum is never true or false, and a text and a number have no order.
+//! Finds out whether an expression can be true at all. Types of values are known only with a record, but much is
+//! certain before: a sum is never true or false, and a text and a number have no order.
 
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 
 use super::check::{Refusal, TYPES};
 
-/// What an expression gives, as far as it is certain.
+/// The result of an expression, as far as it is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ValueType {
     /// Whatever the record holds.

@@ -8,7 +8,7 @@ pub const MAX_KEY_BYTES: usize = 1024;
 /// An event that a shape's parser accepted, borrowing from the request body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// What is stored as the record's value: valid JSON.
+    /// The record's value: valid JSON.
     pub value: Cow<'a, [u8]>,
     /// The record's key, unescaped UTF-8; it decides the partition.
     pub key: Option<Cow<'a, [u8]>>,
@@ -19,7 +19,7 @@ pub struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// The same event with bytes of its own.
+    /// Copies the event, with bytes of its own.
     #[must_use]
     pub fn into_owned(self) -> Event<'static> {
         Event {

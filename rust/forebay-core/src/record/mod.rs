@@ -1,7 +1,7 @@
 //! A record as it lies in memory and in files, and the event that it is encoded from.
 
 mod event;
-mod record;
+pub(crate) mod record;
 
 pub use event::{Event, MAX_KEY_BYTES};
 pub use record::Record;

@@ -1,4 +1,4 @@
-//! How one record is stored: the same bytes in the ring, in a journal frame and in a segment's block.
+//! One record as it is stored: the same bytes in the ring, in a journal frame and in a segment's block.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -31,7 +31,7 @@ pub struct Record<'a> {
     pub value: &'a [u8],
 }
 
-/// How many bytes the event takes as a record.
+/// Returns the bytes that the event takes as a record.
 #[must_use]
 pub fn encoded_bytes(event: &Event<'_>) -> usize {
     RECORD_HEADER_BYTES + event.key.as_ref().map_or(0, |key| key.len()) + event.headers.len() + event.value.len()
@@ -81,7 +81,7 @@ impl<'a> Records<'a> {
         Self { bytes }
     }
 
-    /// What has not been walked yet.
+    /// Returns the bytes that have not been walked yet.
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes

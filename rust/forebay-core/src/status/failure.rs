@@ -1,11 +1,11 @@
-//! What follows from a failure of the storage. The rule stands here and nowhere else: only a failure after which it is
-//! unknown what a later start will read ends all writing, and every other one is tried again.
+//! The consequences of a failure of the storage. The rule stands here and nowhere else: only a failure after which it
+//! is unknown what a later start will read ends all writing, and every other one is tried again.
 
 use std::io;
 
 use rustix::io::Errno;
 
-/// What kind of failure the operating system reports.
+/// The kind of failure that the operating system reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageFailure {
     /// The call was refused before it did anything: there are no descriptors or no memory, or a signal came.
@@ -27,7 +27,7 @@ impl StorageFailure {
         }
     }
 
-    /// What an operator does about it.
+    /// Returns what an operator does about it.
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl StorageFailure {
     }
 }
 
-/// What was being done when the storage failed.
+/// The work during which the storage failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The journal wrote or synced a frame of its own. After any failure its pages are in an unknown state.
@@ -50,7 +50,7 @@ pub enum Stage {
     Background,
 }
 
-/// What follows.
+/// The consequence of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureAction {
     /// It is tried again, until it passes.
@@ -75,14 +75,14 @@ impl Stage {
 /// A failure, and what was being done.
 #[derive(Debug)]
 pub struct StageError {
-    /// What was being done.
+    /// The work during which it failed.
     pub stage: Stage,
     /// The operating system's word.
     pub error: io::Error,
 }
 
 impl StageError {
-    /// Of [`Stage::Unsettled`].
+    /// Makes an error of [`Stage::Unsettled`].
     #[must_use]
     pub fn unsettled(error: io::Error) -> Self {
         Self { stage: Stage::Unsettled, error }
@@ -95,12 +95,12 @@ impl From<io::Error> for StageError {
     }
 }
 
-/// Why something is not done now, though it will be: what stands in the way passes.
+/// The reason why something is not done now, though it will be: what stands in the way passes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
     /// The kind of failure that it was.
     pub failure: StorageFailure,
-    /// What cannot be done, why, and what to do about it.
+    /// One sentence: what cannot be done, why, and what to do about it.
     pub why: String,
 }
 

@@ -1,4 +1,4 @@
-//! Whether the log takes writes, and what follows from a failure of the storage.
+//! The state of the log: whether it takes writes, and what follows from a failure of the storage.
 
 mod failure;
 mod status;

@@ -1,4 +1,4 @@
-//! Whether the log takes writes, and what is wrong with it.
+//! The state of the log: whether it takes writes, and what is wrong with it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Damages kept by name; a directory with more needs `forebay verify` anyway.
 pub(super) const MAX_DAMAGES: usize = 1000;
 
-/// What the log does with writes.
+/// The log's way with writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Takes them.
@@ -48,7 +48,7 @@ impl Mode {
         }
     }
 
-    /// Whether writes are refused now and will be taken again without a new start.
+    /// Returns whether writes are refused now and will be taken again without a new start.
     #[must_use]
     pub const fn passes(self) -> bool {
         matches!(self, Mode::Full | Mode::Stalled)
@@ -71,11 +71,11 @@ pub enum Task {
 pub struct Damage {
     /// The file, relative to the data directory.
     pub file: String,
-    /// Where in the file, if that is known: first byte and length.
+    /// The range in the file, if it is known: first byte and length.
     pub range: Option<(u64, u64)>,
     /// The stream whose records are affected, if that is known.
     pub stream: Option<String>,
-    /// What is wrong.
+    /// The damage, in one sentence.
     pub what: String,
 }
 
@@ -102,13 +102,13 @@ impl Status {
         }
     }
 
-    /// What the log does with writes now.
+    /// Returns the log's way with writes now.
     #[must_use]
     pub fn mode(&self) -> Mode {
         Mode::ALL.get(usize::from(self.mode.load(Ordering::Acquire))).copied().unwrap_or(Mode::Poisoned)
     }
 
-    /// Why, in one sentence; empty while it runs.
+    /// Returns the reason, in one sentence; empty while it runs.
     #[must_use]
     pub fn reason(&self) -> String {
         self.reason.lock().clone()
@@ -136,7 +136,7 @@ impl Status {
     /// Refuses a change that is still possible on a full disk: deleting gives it room.
     ///
     /// # Errors
-    /// As [`Status::refusal`], but for what passes.
+    /// Refuses as [`Status::refusal`] does, unless the reason passes by itself.
     pub(crate) fn refuse_change(&self) -> Result<()> {
         self.refusal().filter(|_| !self.mode().passes()).map_or(Ok(()), Err)
     }
@@ -188,7 +188,7 @@ impl Status {
         self.troubles.lock().insert(Task::Thread(thread.to_owned()), why);
     }
 
-    /// The same, for the journal's own writes and syncs.
+    /// Judges a failure of the journal's own writes and syncs.
     pub fn journal_failed(&self, what: &str, error: io::Error) {
         let _poison = self.judge(what, &StageError { stage: Stage::Journal, error });
     }
@@ -218,7 +218,7 @@ impl Status {
         }
     }
 
-    /// What the background cannot do now, one sentence each.
+    /// Returns what the background cannot do now, one sentence each.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         self.troubles.lock().values().cloned().collect()
@@ -229,7 +229,7 @@ impl Status {
         *self.sealer_stuck.lock() = why;
     }
 
-    /// Why sealing does not get on.
+    /// Returns why sealing does not get on.
     #[must_use]
     pub fn sealer_stuck(&self) -> Option<String> {
         self.sealer_stuck.lock().clone()

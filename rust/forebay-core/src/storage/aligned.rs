@@ -27,13 +27,13 @@ impl AlignedBuffer {
         &self.bytes[self.start..]
     }
 
-    /// How long the content is.
+    /// Returns the content's length.
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes.len() - self.start
     }
 
-    /// Whether there is no content.
+    /// Returns whether there is no content.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

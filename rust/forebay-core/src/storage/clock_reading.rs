@@ -25,8 +25,8 @@ impl Life {
         *CURRENT.get_or_init(|| Self::of(std::fs::read("/proc/sys/kernel/random/boot_id"), clock))
     }
 
-    /// Without proc(5), the process's own life. What the machine's clock had counted before is no part of it: every start
-    /// would add it to the age of all records.
+    /// The process's own life, where proc(5) is missing. What the machine's clock had counted before is no part of it:
+    /// every start would add it to the age of all records.
     fn of(id: std::io::Result<Vec<u8>>, clock: u64) -> Self {
         match id {
             Ok(id) => Self { boot: Boot(xxh3_64(id.trim_ascii())), began: 0 },
@@ -38,7 +38,7 @@ impl Life {
 /// A moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockReading {
-    /// By the wall clock, which may be set at any time.
+    /// The time of the wall clock, which may be set at any time.
     pub wall: Timestamp,
     /// The life of the machine that `clock` belongs to.
     pub boot: Boot,

@@ -48,7 +48,7 @@ impl Disk {
     }
 }
 
-/// Whether this is how a filesystem without `O_DIRECT`, or a device with larger blocks, refuses it.
+/// Returns whether this is how a filesystem without `O_DIRECT`, or a device with larger blocks, refuses it.
 fn has_no_direct(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::INVAL.raw_os_error())
 }

@@ -30,7 +30,7 @@ const SECTOR_BYTES: usize = 4096;
 #[must_use]
 pub struct Synced(());
 
-/// What a directory entry is.
+/// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The entry's name inside its directory.
@@ -119,7 +119,7 @@ pub trait Storage: Send + Sync + Debug {
     /// Whatever the operating system says.
     fn lock(&self) -> io::Result<Option<Box<dyn DirectoryLock>>>;
 
-    /// Whether this very process holds the lock, by another handle.
+    /// Returns whether this very process holds the lock, by another handle.
     fn is_locked_here(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! All streams, by name and by identity.
+//! The streams, by name and by identity.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::StreamId;
 use crate::table::{NEXT_STREAM_ID, Table, TableOp};
 
-/// What the name of a stream of rejected events ends with.
+/// The ending of the name of a stream of rejected events.
 pub const REJECTED_SUFFIX: &str = ".rejected";
 /// The drain's stream.
 pub const LOGS: &str = "logs";
@@ -24,7 +24,7 @@ pub const EVENTS: &str = "events";
 pub const ANALYTICS: &str = "analytics";
 /// The stream of what was done to the engine, and by whom.
 pub(crate) const AUDIT: &str = "audit";
-/// What the name of a processor's stream of failed records ends with.
+/// The ending of the name of a processor's stream of failed records.
 pub(crate) const DEAD_LETTER_SUFFIX: &str = ".dead-letter";
 /// Longest name of a stream, and of a consumer group.
 const MAX_NAME_BYTES: usize = 249;
@@ -38,12 +38,12 @@ pub struct Catalog {
     share_bytes: u64,
     files: Arc<SegmentFiles>,
     limits: StreamLimits,
-    /// What those who wait for records may take, of all streams.
+    /// The budget of those who wait for records, of all streams.
     watching: Arc<Budget>,
 }
 
-/// How many streams and partitions there may be, those not counted that the engine makes itself: how many of these there
-/// are follows from the others, and events must have a place to be put aside when no user's stream has room any more.
+/// The limits on streams and partitions, those not counted that the engine makes itself: how many of these there
+/// are follows from the others, and rejected events must have a place when no user's stream has room any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamLimits {
     /// Streams.
@@ -66,7 +66,7 @@ impl Catalog {
         Self { streams, changing, share_bytes, files, limits, watching }
     }
 
-    /// What covers those who wait for records.
+    /// Returns the budget of those who wait for records.
     pub(crate) fn watching(&self) -> &Budget {
         &self.watching
     }
@@ -133,7 +133,7 @@ impl Catalog {
         streams.by_id.values().filter(|stream| !stream.is_deleted() && holds(stream)).cloned().collect()
     }
 
-    /// All streams, by name.
+    /// Returns all streams, by name.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Stream>> {
         let mut streams: Vec<_> = self.streams.read().by_name.values().cloned().collect();
@@ -186,18 +186,18 @@ impl Catalog {
     }
 }
 
-/// Whether it is a stream that one API alone fills, made at the start.
+/// Returns whether it is a stream that one API alone fills, made at the start.
 #[must_use]
 pub fn is_builtin(name: &str) -> bool {
     matches!(name, LOGS | EVENTS | ANALYTICS)
 }
 
-/// Whether the engine alone makes, fills and deletes streams of that name.
+/// Returns whether the engine alone makes, fills and deletes streams of that name.
 pub(crate) fn is_reserved(name: &str) -> bool {
     is_builtin(name) || name == AUDIT || name.ends_with(REJECTED_SUFFIX) || name.ends_with(DEAD_LETTER_SUFFIX)
 }
 
-/// Whether it can be a stream's name, or a consumer group's: 1 to 249 of `[A-Za-z0-9._-]`, and not `.` or `..`.
+/// Returns whether it can be a stream's name, or a consumer group's: 1 to 249 of `[A-Za-z0-9._-]`, and not `.` or `..`.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');

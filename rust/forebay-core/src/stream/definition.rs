@@ -1,10 +1,10 @@
-//! What is chosen when a stream is created: the row of the catalog table.
+//! The settings of a stream: the row of the catalog table.
 
 use serde::{Deserialize, Serialize};
 
 use crate::admission::QuotaRates;
 
-/// How a stream's sealed segments are compressed.
+/// The compression of a stream's sealed segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
@@ -52,7 +52,7 @@ pub struct StreamDefinition {
     pub id: u32,
     /// Its name.
     pub name: String,
-    /// How many partitions; fixed.
+    /// Number of partitions; fixed.
     pub partitions: u32,
     /// Compression of sealed segments.
     pub compression: Compression,
@@ -64,10 +64,10 @@ pub struct StreamDefinition {
     pub max_record_bytes: u64,
     /// When the stream was created, microseconds since 1970 UTC.
     pub created_us: i64,
-    /// What senders together may write to it. Not there in definitions that are older than it.
+    /// The quota of all senders together. Definitions that are older than quotas lack it.
     #[serde(default, skip_serializing_if = "QuotaRates::is_unlimited")]
     pub quota: QuotaRates,
-    /// How long idempotency keys of requests for it are remembered; `None` for as long as the engine's options say.
+    /// Seconds that idempotency keys of requests for it are remembered; `None` for as long as the engine's options say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedup_window_seconds: Option<u32>,
 }
@@ -83,7 +83,7 @@ impl StreamDefinition {
     /// The definition in a row's value.
     ///
     /// # Errors
-    /// What the JSON parser says.
+    /// Fails with the JSON parser's error.
     pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
     }

@@ -1,4 +1,4 @@
-//! What one segment file holds of one stream: a row of the segments table.
+//! The part of a stream that one segment file holds: a row of the segments table.
 
 use super::segment_name::SegmentName;
 use crate::bytes::{u32_at, u64_at};
@@ -22,14 +22,14 @@ pub struct SegmentPart {
     pub spans: Vec<(PartitionId, Offset, u64)>,
 }
 
-/// What a part counts of one block of its file.
+/// One block of a file, as a part counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockSpan {
     /// The records' partition.
     pub partition: PartitionId,
     /// The first record's offset.
     pub base: Offset,
-    /// How many records.
+    /// Number of records.
     pub records: u64,
     /// Bytes in the file, the block's header included.
     pub stored_bytes: u64,
@@ -44,7 +44,7 @@ const FIXED_BYTES: usize = 24;
 const OLDEST_BYTES: usize = 8;
 
 impl SegmentPart {
-    /// Nothing yet.
+    /// Makes an empty part.
     #[must_use]
     pub fn new(name: SegmentName) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl SegmentPart {
         out
     }
 
-    /// How many bytes [`SegmentPart::encode`] makes.
+    /// Returns how many bytes [`SegmentPart::encode`] makes.
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
         FIXED_BYTES + self.spans.len() * SPAN_BYTES + OLDEST_BYTES

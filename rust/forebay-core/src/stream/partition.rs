@@ -71,7 +71,7 @@ impl Times {
 pub struct Run {
     /// The first record's offset.
     pub base: Offset,
-    /// How many records.
+    /// Number of records.
     pub records: u32,
     /// The journal file that holds them.
     pub generation: Generation,
@@ -79,7 +79,7 @@ pub struct Run {
     pub append_time: Timestamp,
     /// The batch they came in.
     pub payload: Arc<Payload>,
-    /// Where in the batch they are.
+    /// Their place in the batch.
     pub range: Range<usize>,
     /// Their times.
     pub times: Times,

@@ -10,10 +10,10 @@ use super::part::SegmentPart;
 use super::segment_name::SegmentName;
 use crate::ids::{Offset, PartitionId};
 
-/// What a stream's parts have together. It is kept, not counted: who asks does not pay for every part.
+/// Totals over a stream's parts. They are kept, so that a caller does not pay for every part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sums {
-    /// How many parts there are.
+    /// Number of parts.
     pub(crate) parts: usize,
     /// Their blocks' bytes on the disk.
     pub(crate) stored_bytes: u64,
@@ -85,7 +85,7 @@ impl Parts {
     }
 }
 
-/// What is in use of each segment file: it goes with the last stream that has a part in it.
+/// Uses of each segment file: it goes with the last stream that has a part in it.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentFiles {
     uses: Mutex<HashMap<SegmentName, Use>>,
@@ -145,7 +145,7 @@ impl SegmentFiles {
         self.sparse.lock().insert(name);
     }
 
-    /// Whether any stream has a part in the file.
+    /// Returns whether any stream has a part in the file.
     pub(crate) fn is_used(&self, name: SegmentName) -> bool {
         self.uses.lock().contains_key(&name)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::ids::Generation;
 
-/// Where segments are, inside of the data directory.
+/// The directory of the segments, inside of the data directory.
 pub(crate) const SEGMENT_DIRECTORY: &str = "segments";
 
 /// A segment file's name: the journal file it was sealed from, and a number within that. A merged one is named after the
@@ -13,7 +13,7 @@ pub(crate) const SEGMENT_DIRECTORY: &str = "segments";
 pub struct SegmentName {
     /// The journal file's generation.
     pub generation: Generation,
-    /// From 0 within the generation; of a merged file, from 1,024 on and of no other file.
+    /// The number within the generation: from 0; of a merged file, from 1,024 on and of no other file.
     pub ordinal: u32,
 }
 
@@ -24,7 +24,7 @@ impl SegmentName {
         PathBuf::from(format!("{SEGMENT_DIRECTORY}/{:020}-{:04}.segment", self.generation.0, self.ordinal))
     }
 
-    /// Whose file it is, by its name inside of the directory.
+    /// Parses the name of a file inside of the directory.
     #[must_use]
     pub fn parse(file: &str) -> Option<Self> {
         let (generation, ordinal) = file.strip_suffix(".segment")?.split_once('-')?;

@@ -82,25 +82,25 @@ impl Stream {
         *self.definition.write() = definition;
     }
 
-    /// What it keeps: milliseconds, and stored bytes.
+    /// Returns its retention: milliseconds, and stored bytes.
     pub(crate) fn retention(&self) -> (Option<u64>, Option<u64>) {
         let definition = self.definition.read();
         (definition.retention_ms, definition.retention_bytes)
     }
 
-    /// What senders together may write to it; without limits until some are set.
+    /// Returns the quota of all senders together; without limits until some are set.
     #[must_use]
     pub fn quota(&self) -> &Quota {
         &self.quota
     }
 
-    /// How long idempotency keys of requests for it are remembered, when it says it.
+    /// Returns how long idempotency keys of requests for it are remembered, when it says it.
     #[must_use]
     pub fn dedup_window(&self) -> Option<Duration> {
         self.definition.read().dedup_window_seconds.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
-    /// All partitions, in order.
+    /// Returns all partitions, in order.
     #[must_use]
     pub fn partitions(&self) -> &[Partition] {
         &self.partitions
@@ -117,7 +117,7 @@ impl Stream {
         &self.share
     }
 
-    /// Whether the stream was deleted; its name may belong to another one by now.
+    /// Returns whether the stream was deleted; its name may belong to another one by now.
     pub(crate) fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
     }
@@ -130,13 +130,13 @@ impl Stream {
         self.watches.end(Error::new(ErrorKind::StreamNotFound, format!("stream {:?} was deleted", self.name)));
     }
 
-    /// Whether only the engine writes to it and deletes it.
+    /// Returns whether only the engine writes to it and deletes it.
     #[must_use]
     pub fn is_engine_made(&self) -> bool {
         is_reserved(&self.name)
     }
 
-    /// Who waits for records.
+    /// Returns those who wait for records.
     #[must_use]
     pub fn watches(&self) -> &Watches {
         &self.watches
@@ -177,7 +177,7 @@ impl Stream {
         self.news.store(true, Ordering::Release);
     }
 
-    /// Whether merging has to look at it; asked once, it does not until there is more.
+    /// Returns whether merging has to look at it; asked once, it does not until there is more.
     pub(crate) fn takes_news(&self) -> bool {
         self.news.swap(false, Ordering::AcqRel)
     }
@@ -203,7 +203,7 @@ impl Stream {
         self.parts.read().named(name).cloned()
     }
 
-    /// What its parts have together.
+    /// Returns the totals over its parts.
     pub(crate) fn sums(&self) -> Sums {
         self.parts.read().sums()
     }

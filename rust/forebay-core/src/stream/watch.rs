@@ -59,22 +59,22 @@ impl Due {
 
 /// The watches of one stream.
 ///
-/// None misses a commit: a watch is counted before it looks at what is committed, a commit is visible before it looks at
-/// the count, and a fence on either side keeps both from looking too early.
+/// No watch misses a commit: a watch is counted before it looks at what is committed, a commit is visible before it
+/// looks at the count, and a fence on either side keeps both from looking too early.
 #[derive(Debug)]
 pub struct Watches {
     /// Covers the watches of all streams.
     memory: Arc<Budget>,
-    /// How many there are: all that a commit looks at when there are none.
+    /// Number of watches: all that a commit looks at when there are none.
     count: AtomicUsize,
     waiting: Mutex<Waiting>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Why there will be no more records.
+    /// The reason why there will be no more records.
     ended: Option<Error>,
-    /// Where the watches are due, so that a commit finds them without looking at the others.
+    /// Offsets that the watches wait for, so that a commit finds them without looking at the others.
     places: BTreeSet<(PartitionId, Offset, u64)>,
     watches: HashMap<u64, Watch>,
     next_number: u64,
@@ -190,7 +190,7 @@ impl Watches {
         due.deliver();
     }
 
-    /// How many wait.
+    /// Returns how many wait.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)

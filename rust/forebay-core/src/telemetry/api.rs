@@ -2,7 +2,8 @@
 
 use super::counters::Counter;
 
-/// By which way records come in. Its names are the values of the label `api`, so there are few of them, whatever is sent.
+/// The API that records come in by. Its names are the values of the label `api`, so there are few of them, whatever is
+/// sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
     /// `POST /v1/drain`.
@@ -54,13 +55,13 @@ impl ByApi {
         self.0[api as usize].add(count);
     }
 
-    /// What was counted of one way in.
+    /// Returns the counts of one API.
     #[must_use]
     pub fn of(&self, api: Api) -> u64 {
         self.0[api as usize].get()
     }
 
-    /// What was counted of all of them.
+    /// Returns the counts of all APIs.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.iter().map(Counter::get).sum()

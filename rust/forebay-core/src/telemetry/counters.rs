@@ -33,14 +33,14 @@ impl Counter {
         self.0.fetch_add(count, Relaxed);
     }
 
-    /// What was counted until now.
+    /// Returns what was counted until now.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// What a row's value means to Prometheus.
+/// The Prometheus type of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
     /// It only grows while the process lives.
@@ -73,11 +73,11 @@ pub enum Value {
 /// One time series. Rows of one name follow each other, with the same help and kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// By Prometheus's conventions: `forebay_…`, the unit, `_total` for counters.
+    /// The metric's name by Prometheus's conventions: `forebay_…`, the unit, `_total` for counters.
     pub name: &'static str,
     /// One sentence for people.
     pub help: &'static str,
-    /// What the value means.
+    /// The metric's type.
     pub kind: MetricKind,
     /// Names and values of the labels that tell rows of one name apart: the same names in each of them.
     pub labels: Vec<(&'static str, &'static str)>,
@@ -99,12 +99,12 @@ macro_rules! counters {
             $(#[doc = $by_api_help] pub $by_api: ByApi,)+
             $(#[doc = $by_error_help] pub $by_error: ByError,)+
             $(#[doc = $histogram_help] pub $histogram: Histogram,)+
-            /// What `/api/metrics` shows.
+            /// Figures of `/api/metrics`.
             pub live: Live,
         }
 
         impl Counters {
-            /// All of it, in rows that an exporter can render without knowing any.
+            /// Returns all of it in rows that an exporter can render without knowing any.
             #[must_use]
             pub fn snapshot(&self) -> Vec<Row> {
                 let mut rows = vec![$(Row {
@@ -206,7 +206,7 @@ impl ByError {
         self.0[kind as usize].increment();
     }
 
-    /// How many there were of an error.
+    /// Returns how often an error occurred.
     #[must_use]
     pub fn get(&self, kind: ErrorKind) -> u64 {
         self.0[kind as usize].get()

@@ -92,7 +92,7 @@ impl Histogram {
         }
     }
 
-    /// What was counted until now.
+    /// Returns what was counted until now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let buckets: Box<[u64]> = self.buckets.iter().map(|bucket| bucket.load(Relaxed)).collect();
@@ -106,7 +106,7 @@ impl Histogram {
     }
 }
 
-/// What a histogram had counted at one time. All values are microseconds.
+/// The counts of a histogram at one time. All values are microseconds.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Snapshot {
     buckets: Box<[u64]>,
@@ -131,7 +131,7 @@ impl fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
-    /// How many values were counted.
+    /// Returns the number of values.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
@@ -149,7 +149,7 @@ impl Snapshot {
         self.max
     }
 
-    /// How many values were above [`MAX_MICROS`].
+    /// Returns the number of values above [`MAX_MICROS`].
     #[must_use]
     pub fn clamped(&self) -> u64 {
         self.clamped
@@ -206,7 +206,7 @@ impl Snapshot {
         self.clamped += other.clamped;
     }
 
-    /// What was counted since `earlier`, a snapshot of the same histogram.
+    /// Returns what was counted since `earlier`, a snapshot of the same histogram.
     #[must_use]
     pub fn subtract(&self, earlier: &Self) -> Self {
         let pairs = self.buckets.iter().zip(&earlier.buckets);
@@ -221,9 +221,9 @@ impl Snapshot {
         }
     }
 
-    /// For each of the ascending `bounds`, how many values are at most that: Prometheus's `le` buckets, without `+Inf`,
-    /// which is [`Snapshot::count`]. A value counts as the middle of its bucket, so one within 0.1 % of a bound may be
-    /// on its other side.
+    /// Returns for each of the ascending `bounds` how many values are at most that: Prometheus's `le` buckets, without
+    /// `+Inf`, which is [`Snapshot::count`]. A value counts as the middle of its bucket, so one within 0.1 % of a bound
+    /// may be on its other side.
     #[must_use]
     pub fn cumulative(&self, bounds: &[u64]) -> Vec<u64> {
         let (mut counted, mut next) = (0, 0);

@@ -1,4 +1,4 @@
-//! How many requests are under way.
+//! Counts the requests that are in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,7 +15,7 @@ impl InFlight {
         InFlightGuard(Arc::clone(&self.0))
     }
 
-    /// How many there are now.
+    /// Returns the number of requests in flight.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Relaxed)

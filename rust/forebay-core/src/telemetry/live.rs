@@ -1,4 +1,4 @@
-//! What `/api/metrics` counts: the events of the events API and of load tests.
+//! The counts of `/api/metrics`: the events of the events API and of load tests.
 
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use crate::telemetry::metrics::{Errors, ErrorsByType, Health, HealthStatus, Late
 use crate::telemetry::usage_sampler::UsageSampler;
 use crate::telemetry::window::{Sums, WINDOW, Window};
 
-/// Why events were not stored, as `/api/metrics` tells failures apart.
+/// The reasons why events were not stored, as `/api/metrics` tells failures apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorType {
-    /// What was sent is not an event, or not the one that its key stands for.
+    /// The request holds no event, or not the one that its key stands for.
     Validation,
     /// The log could not take it.
     Storage,
@@ -27,7 +27,7 @@ pub enum ErrorType {
 }
 
 impl ErrorType {
-    /// How many kinds there are.
+    /// Number of kinds.
     pub const COUNT: usize = Self::Processing as usize + 1;
 
     /// The kind of failure that an error is.
@@ -71,7 +71,7 @@ pub struct Live {
     failures: [Counter; ErrorType::COUNT],
     latency: Histogram,
     window: Window,
-    /// What was counted before the last reset.
+    /// Counts up to the last reset.
     base: Mutex<Tally>,
     in_flight: InFlight,
     instances: AtomicUsize,
@@ -79,7 +79,7 @@ pub struct Live {
     sampler: UsageSampler,
 }
 
-/// What was counted between two moments.
+/// Counts between two moments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Events stored.
@@ -97,7 +97,7 @@ impl Tally {
         self.failures.iter().sum()
     }
 
-    /// What was counted since `earlier`.
+    /// Returns what was counted since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let failures = std::array::from_fn(|index| self.failures[index].saturating_sub(earlier.failures[index]));
@@ -175,7 +175,7 @@ impl Live {
         }
     }
 
-    /// What was counted since the start or the last reset, given [`Live::tally`].
+    /// Returns what was counted since the start or the last reset, given [`Live::tally`].
     #[must_use]
     pub(crate) fn since_reset(&self, tally: &Tally) -> Tally {
         tally.since(&self.base.lock())
@@ -216,7 +216,7 @@ impl Live {
         }
     }
 
-    /// What the engine needs now.
+    /// Resources that the engine uses now.
     pub(crate) fn system(&self) -> System {
         let usage = self.sampler.at(Instant::now());
         System {
@@ -235,13 +235,13 @@ impl Live {
         HealthStatus::numbered(self.health.load(Relaxed).into()).unwrap_or_default()
     }
 
-    /// Since the engine's start.
+    /// Returns the time since the engine's start.
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 }
 
-/// How many a second; 0 of no time.
+/// Returns the rate a second; 0 over no time.
 pub(crate) fn per_second(count: u64, span: Duration) -> f64 {
     if span.is_zero() { 0.0 } else { count as f64 / span.as_secs_f64() }
 }
@@ -255,7 +255,7 @@ pub(crate) fn by_type([validation_error, storage_error, processing_error]: [u64;
     ErrorsByType { validation_error, storage_error, processing_error }
 }
 
-/// Of [`Snapshot::mean`] and [`Snapshot::percentiles`].
+/// Latencies of [`Snapshot::mean`] and [`Snapshot::percentiles`].
 pub(crate) fn latency(mean: f64, percentiles: [u64; 3]) -> Latency {
     let [p50, p95, p99] = percentiles.map(|micros| micros as f64 / MICROS_PER_MILLI);
     Latency { avg: mean / MICROS_PER_MILLI, p50, p95, p99 }

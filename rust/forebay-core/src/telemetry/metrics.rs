@@ -2,24 +2,24 @@
 
 use serde::Serialize;
 
-/// What `/api/metrics` shows. In JSON the names are those of the API.
+/// The figures of `/api/metrics`. In JSON the names are those of the API.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Metrics {
     /// Milliseconds since 1970 UTC.
     pub timestamp: i64,
-    /// How much comes in.
+    /// Rates and totals of events.
     pub throughput: Throughput,
-    /// How long it takes.
+    /// Latencies.
     pub latency: Latency,
-    /// What was not stored.
+    /// Errors and rejected events.
     pub errors: Errors,
-    /// What it takes to do it.
+    /// Resources in use.
     pub system: System,
-    /// How it is.
+    /// Health of the server.
     pub health: Health,
 }
 
-/// How much comes in.
+/// Rates and totals of events.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Throughput {
@@ -48,7 +48,7 @@ pub struct Latency {
     pub p99: f64,
 }
 
-/// What was not stored.
+/// Errors and rejected events.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Errors {
@@ -56,14 +56,14 @@ pub struct Errors {
     pub error_rate: f64,
     /// Events not stored since start or reset.
     pub total_errors: u64,
-    /// The same by reason.
+    /// Errors by reason.
     pub errors_by_type: ErrorsByType,
 }
 
 /// Events not stored since start or reset.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ErrorsByType {
-    /// What was sent is not an event.
+    /// The request holds no event.
     pub validation_error: u64,
     /// The log could not take it.
     pub storage_error: u64,
@@ -71,7 +71,7 @@ pub struct ErrorsByType {
     pub processing_error: u64,
 }
 
-/// What it takes to do it.
+/// Resources in use.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct System {
@@ -85,16 +85,16 @@ pub struct System {
     pub cpu_usage: f64,
 }
 
-/// How it is.
+/// Health of the server.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Health {
-    /// As `/api/health` has it.
+    /// The status of `/api/health`.
     pub status: &'static str,
     /// Milliseconds since the engine's start.
     pub uptime: u64,
 }
 
-/// How the server is, by whoever checks it.
+/// The health of the server, as the health checks report it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HealthStatus {
     /// Everything is as it should be.

@@ -1,4 +1,4 @@
-//! What the process and the machine use, from proc(5).
+//! CPU and memory use of the process and the machine, from proc(5).
 
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,7 @@ impl Default for UsageSampler {
 }
 
 impl UsageSampler {
-    /// What is used, as it was at most half a second before `now`.
+    /// Returns the usage as it was at most half a second before `now`.
     #[must_use]
     pub(super) fn at(&self, now: Instant) -> SystemUsage {
         let mut sample = self.0.lock();

@@ -1,9 +1,9 @@
-//! What happened in the last three seconds.
+//! Counts over the last three seconds.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// How far back rates look: the contract's figure.
+/// The time that rates are taken over: the contract's figure.
 pub const WINDOW: Duration = Duration::from_secs(3);
 
 /// Times are told apart by this much. A slot is one tick.
@@ -122,7 +122,7 @@ impl Window {
     }
 }
 
-/// From one lap on: an empty slot is of lap 0, and the first window has a start.
+/// Laps count from one: an empty slot is of lap 0, and the first window has a start.
 fn tick(now: Duration) -> u64 {
     SLOTS + now.as_millis() as u64 / TICK_MILLIS
 }

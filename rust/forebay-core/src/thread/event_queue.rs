@@ -1,4 +1,4 @@
-//! What the engine's threads leave for one thread that waits in epoll(7).
+//! A queue of what the engine's threads leave for one thread that waits in epoll(7).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,7 +17,7 @@ pub struct EventQueue<T> {
 }
 
 impl<T> EventQueue<T> {
-    /// Nothing yet.
+    /// Makes an empty queue.
     ///
     /// # Errors
     /// When the operating system has no descriptor left.
@@ -42,9 +42,9 @@ impl<T> EventQueue<T> {
     /// Swaps what has come for `into`, which is empty and keeps its memory.
     pub fn take(&self, into: &mut Vec<T>) {
         let mut count = [0; 8];
-        // Nothing to read only means that nobody signalled.
+        // An empty eventfd only means that nobody signalled.
         let _spurious = rustix::io::read(&self.wake, &mut count);
-        // Before the items are taken: one that comes after signals again.
+        // Read before the items are taken: an item that comes after signals again.
         self.signalled.store(false, Ordering::Release);
         std::mem::swap(&mut *self.items.lock(), into);
     }

@@ -38,7 +38,7 @@ impl Notify {
         self.wake.notify_all();
     }
 
-    /// Whether it is closed.
+    /// Returns whether it is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state.lock().closed

@@ -6,7 +6,7 @@ use std::thread::{Builder, JoinHandle};
 
 use crate::status::Status;
 
-/// What the panic of a thread means for the log.
+/// The meaning of a thread's panic for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnPanic {
     /// The log cannot go on without the thread: no write is taken any more, rather than refused for want of room for

@@ -1,13 +1,13 @@
 use std::fmt;
 
-/// Why a text is not a timestamp.
+/// The reason why a text is not a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TimestampError {
-    /// Nothing there.
+    /// The text is empty.
     Empty,
     /// White space before or after.
     Space,
-    /// None of the accepted forms.
+    /// The text has none of the accepted forms.
     Form,
     /// Year 0000.
     Year,
@@ -25,7 +25,7 @@ pub enum TimestampError {
     Fraction,
     /// A zone in another form, or out of range.
     Zone,
-    /// In UTC the moment falls before year 0001 or after year 9999.
+    /// The moment falls before year 0001 or after year 9999 in UTC.
     Range,
 }
 

@@ -136,7 +136,7 @@ fn two_digits(text: &[u8]) -> Result<(u32, &[u8]), TimestampError> {
     }
 }
 
-/// What follows `sign` in the extended form; in the basic form nothing stands between the parts.
+/// Returns what follows `sign` in the extended form; in the basic form nothing stands between the parts.
 fn separator(text: &[u8], extended: bool, sign: u8) -> Result<&[u8], TimestampError> {
     if !extended {
         return Ok(text);

@@ -16,7 +16,7 @@ fn events(events: u64) -> Cost {
 }
 
 proptest! {
-    /// What is let in between any two moments is at most the burst and what the rate gives in between; and what is
+    /// A quota lets in at most the burst and what the rate gives between any two moments; and what is
     /// refused fits after exactly the wait that it was told.
     #[test]
     fn a_bucket_never_gives_more_than_its_rate_and_says_when_it_does(
@@ -52,7 +52,7 @@ proptest! {
         }
     }
 
-    /// What is given back is as if it had never been taken.
+    /// A cost that is given back is as if it had never been taken.
     #[test]
     fn what_is_given_back_can_be_taken_again(burst in 1_u64..1_000, first in 1_u64..1_000, second in 1_u64..1_000) {
         let quota = quota(Some((1, burst)), Some((1, 2 * burst)));

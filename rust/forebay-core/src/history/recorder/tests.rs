@@ -43,7 +43,7 @@ impl World {
         Self { storage, status, counters, history, now }
     }
 
-    /// The same, after this process has ended.
+    /// Starts another process on the storage after this one has ended.
     fn restarted(&self) -> Self {
         Self::over(self.storage.clone(), self.now)
     }
@@ -53,7 +53,7 @@ impl World {
         self.now.wall.0 += i64::try_from(micros).unwrap();
     }
 
-    /// So many fine intervals, each with `events` events.
+    /// Runs so many fine intervals, each with `events` events.
     fn run(&mut self, intervals: u64, events: u64) {
         for _ in 0..intervals {
             self.pass(10 * SECOND);

@@ -19,7 +19,7 @@ use crate::stream::{Payload, Stream, Times};
 use crate::table::TableOp;
 use crate::telemetry::{InFlight, InFlightGuard};
 
-/// Where one run of a batch's records went.
+/// The place of one run of a batch's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
     /// The stream.
@@ -28,7 +28,7 @@ pub struct Placed {
     pub partition: PartitionId,
     /// The first record's offset.
     pub base: Offset,
-    /// How many records.
+    /// Number of records.
     pub records: u32,
 }
 
@@ -37,13 +37,13 @@ pub struct Placed {
 pub struct Receipt {
     /// The promise that this acknowledgement makes.
     pub level: Level,
-    /// Where the records are.
+    /// Places of the records.
     pub placed: Vec<Placed>,
     /// Events that were put on the stream of rejected ones.
     pub quarantined: u32,
     /// When the request came in that this one only repeats.
     pub repeats: Option<Timestamp>,
-    /// How long it took from the request's admission to here, where the answer says it.
+    /// Time from the request's admission to here, where the response reports it.
     pub took: Option<Duration>,
     /// The journal file that holds it; of no meaning in a repeat.
     pub generation: Generation,
@@ -52,7 +52,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Of a request that was answered for the first time.
+    /// Makes the receipt of a request that is answered for the first time.
     #[must_use]
     pub fn new(level: Level, placed: Vec<Placed>, quarantined: u32) -> Self {
         let generation = Generation::default();
@@ -71,13 +71,13 @@ impl Receipt {
         }
     }
 
-    /// How many records it stands for.
+    /// Returns the number of records that it stands for.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.placed.iter().map(|placed| u64::from(placed.records)).sum()
     }
 
-    /// Where each record went, given the partition of each in the order of the request.
+    /// Returns where each record went, given the partition of each in the order of the request.
     #[must_use]
     pub fn places(&self, partitions: &[PartitionId]) -> Vec<(PartitionId, Offset)> {
         let mut next: BTreeMap<PartitionId, Offset> =
@@ -106,7 +106,8 @@ pub trait Completer: Send + Sync + Debug {
     fn wake(&self);
 }
 
-/// Who waits for an append. An append that is dropped on the way answers `Closed`: nobody waits for ever.
+/// The way back to whoever waits for an append. An append that is dropped on the way answers `Closed`: nobody waits for
+/// ever.
 #[derive(Debug)]
 pub struct Reply {
     completer: Option<Arc<dyn Completer>>,
@@ -134,7 +135,7 @@ impl Reply {
         }
     }
 
-    /// The same, counted as under way until its outcome is handed over.
+    /// Counts the append as under way until its outcome is handed over.
     #[must_use]
     pub(crate) fn queued(mut self, requests: &InFlight) -> Self {
         self.in_flight = Some(requests.enter());
@@ -148,21 +149,21 @@ impl Reply {
         self
     }
 
-    /// The same, of a request that is counted when it is answered.
+    /// Adds a request that is counted when it is answered.
     #[must_use]
     pub(crate) fn of_request(mut self, request: CountedRequest) -> Self {
         self.request = Some(request);
         self
     }
 
-    /// The same, for a request whose commit stores that many events.
+    /// Adds the number of events that the commit stores.
     #[must_use]
     pub(crate) fn expecting(mut self, events: usize) -> Self {
         self.request.iter_mut().for_each(|request| request.expect(events));
         self
     }
 
-    /// From here on it is the committer's.
+    /// Marks the append as the committer's from here on.
     pub(crate) fn begin_commit(&mut self) {
         self.committing = true;
     }
@@ -175,7 +176,7 @@ impl Reply {
         }
     }
 
-    /// The same, with_dedup_entry an idempotency key with the outcome.
+    /// Adds an idempotency key, which is settled with the outcome.
     #[must_use]
     pub(crate) fn with_dedup_entry(mut self, dedup_entry: DedupEntry) -> Self {
         self.dedup_entry = Some(Box::new(dedup_entry));
@@ -205,7 +206,7 @@ impl Reply {
     }
 
     fn hand_over(&mut self, mut outcome: Result<Receipt>, woken: &mut Vec<Arc<dyn Completer>>) {
-        // Before the sender can hear of it: whoever has an answer is no longer counted.
+        // Left before the sender can hear of it: whoever has an answer is no longer counted.
         self.in_flight = None;
         if let Some(dedup_entry) = self.dedup_entry.take() {
             let first = dedup_entry.accepted();
@@ -258,9 +259,9 @@ pub struct Chunk {
     pub stream: Arc<Stream>,
     /// The partition.
     pub partition: PartitionId,
-    /// How many records.
+    /// Number of records.
     pub records: u32,
-    /// Where in the payload.
+    /// The records' place in the payload.
     pub range: Range<usize>,
     /// CRC32C of those bytes, computed by the worker so that the committer only copies them.
     pub crc: u32,
@@ -278,7 +279,7 @@ pub struct Append {
     pub payload: Option<Arc<Payload>>,
     /// Changes of tables that belong to the same commit.
     pub ops: Vec<TableOp>,
-    /// What covers the memory of the changes; the queue adds it where it is missing.
+    /// The permit for the memory of the changes; the queue adds it where it is missing.
     pub held: Option<Hold>,
     /// The stream that this commit deletes. No record of it is in the same commit or a later one.
     pub deletes: Option<Arc<Stream>>,
@@ -290,7 +291,7 @@ pub struct Append {
     pub quarantined: u32,
     /// When the request was admitted; `None` for the engine's own changes, which are not counted as requests.
     pub admitted: Option<Instant>,
-    /// Who waits.
+    /// The way back to whoever waits.
     pub reply: Reply,
 }
 

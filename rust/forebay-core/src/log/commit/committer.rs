@@ -25,7 +25,7 @@ use crate::telemetry::Counters;
 const QUIET: Duration = Duration::from_millis(50);
 /// Records are sealed within this share of the shortest retention among them: they are kept at most that much longer.
 const RETENTION_SHARE: u32 = 10;
-/// But files change no faster than this, however short a retention is: each costs half a dozen syncs.
+/// Files change no faster than this, however short a retention is: each costs half a dozen syncs.
 const MIN_FILE_AGE: Duration = Duration::from_secs(1);
 /// An old file that could not be left, because the disk is full, is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ pub(crate) struct Committer {
     max_commit_bytes: usize,
     /// The largest frame that a journal file has room for.
     largest_frame: u64,
-    /// What deletions have freed since the journal went to another file.
+    /// Bytes that deletions have freed since the journal went to another file.
     freed: u64,
     last_commit: Instant,
     last_sync: Instant,
@@ -62,21 +62,21 @@ pub(crate) struct Committer {
     next_rotation: Instant,
 }
 
-/// What a commit was acknowledged at, where the records of each append went, and when.
+/// The level of an acknowledged commit, where the records of each append went, and when.
 type Written = (Level, Vec<Vec<Placed>>, Timestamp);
 
-/// What the committer works with.
+/// The parts that the committer works with.
 #[derive(Debug)]
 pub(crate) struct Wiring {
-    /// Where appends come from.
+    /// The queue that appends come from.
     pub queue: Arc<CommitQueue>,
-    /// Where full files go.
+    /// The queue that full files go to.
     pub sealing: Arc<SealQueue>,
     /// The log's state.
     pub status: Arc<Status>,
-    /// What is counted.
+    /// The engine's counters.
     pub counters: Arc<Counters>,
-    /// What append times are of.
+    /// The clock that append times are read from.
     pub clock: Arc<LogClock>,
 }
 
@@ -146,7 +146,7 @@ impl Committer {
 
     fn deadline(&self) -> Option<Instant> {
         if self.status.mode() == Mode::Poisoned {
-            // Nothing is due any more: a deadline in the past would keep a core busy.
+            // There is no deadline, as nothing is due any more: one in the past would keep a core busy.
             return None;
         }
         let sync = self.journal.is_unsynced() && self.durability == Durability::Interval;
@@ -156,8 +156,8 @@ impl Committer {
         [sync, marker, age].into_iter().flatten().min()
     }
 
-    /// How long the file is written to: retention deletes what is sealed, so what a stream keeps for an hour must not
-    /// wait for its sealing for much of another one.
+    /// Returns how long the file is written to: retention deletes what is sealed, so what a stream keeps for an hour
+    /// must not wait for its sealing for much of another one.
     fn file_age(&self) -> Duration {
         let share = self.contents.shortest_retention.map(|retention| retention / RETENTION_SHARE);
         share.map_or(self.file_age, |share| share.max(MIN_FILE_AGE).min(self.file_age))
@@ -167,7 +167,7 @@ impl Committer {
         self.durability != Durability::Memory && self.journal.has_room_for_marker()
     }
 
-    /// What is due by time: the interval's sync, the marker of a quiet log, the age of the file.
+    /// Does what is due by time: the interval's sync, the marker of a quiet log, the age of the file.
     fn keep_up(&mut self) -> io::Result<()> {
         if matches!(self.status.mode(), Mode::Poisoned | Mode::Closed) {
             return Ok(());
@@ -188,7 +188,7 @@ impl Committer {
             }
             match self.rotate() {
                 Ok(()) => {}
-                // Without a further file the old one serves on.
+                // The old file serves on where there is no further one.
                 Err(JournalError::NoFile(_)) => self.next_rotation = now + RETRY,
                 Err(JournalError::Failed(error)) => return Err(error),
             }
@@ -196,7 +196,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Whether the file is to be left before it is full: it is old, or what its commits changed takes much memory.
+    /// Returns whether the file is to be left before it is full: it is old, or what its commits changed takes much
+    /// memory.
     fn is_due(&self, now: Instant) -> bool {
         let heavy = self.contents.changes.bytes() as u64 > self.queue.rows().limit() / HEAVY_SHARE;
         heavy || self.journal.opened().is_some_and(|opened| now >= opened + self.file_age())
@@ -240,7 +241,7 @@ impl Committer {
         }
     }
 
-    /// Why nothing can be written now.
+    /// Says why nothing can be written now.
     fn refusal(&self) -> Error {
         let none = || Error::new(ErrorKind::StorageUnavailable, "the storage takes no writes now");
         self.status.refusal().unwrap_or_else(none)
@@ -342,7 +343,7 @@ struct Abandoned {
 impl Drop for Abandoned {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Before anybody is answered.
+            // The status says so before anybody is answered.
             self.status.panicked("committer");
         }
         self.queue.abandon();

@@ -1,4 +1,4 @@
-//! What `/metrics` and `/api/metrics` count of one request.
+//! The counts of one request in `/metrics` and `/api/metrics`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,22 +15,22 @@ pub struct CountedRequest {
     live: Option<LiveEvents>,
 }
 
-/// What `/api/metrics` counts, of a request of the events API.
+/// A request of the events API, which `/api/metrics` counts too.
 #[derive(Debug)]
 struct LiveEvents {
     admitted: Instant,
-    /// Those that the request's commit stores: until the body is read, at least one.
+    /// Events that the request's commit stores: until the body is read, at least one.
     events: u64,
 }
 
 impl CountedRequest {
-    /// Of a request that came in by `api`.
+    /// Counts a request that came in by `api`.
     #[must_use]
     pub fn new(counters: Arc<Counters>, api: Api) -> Self {
         Self { counters, api, live: None }
     }
 
-    /// The same, of the events API: admitted at `admitted`, and known to have `events` events.
+    /// Counts a request of the events API: admitted at `admitted`, and known to have `events` events.
     #[must_use]
     pub(crate) fn live(self, admitted: Instant, events: u64) -> Self {
         Self { live: Some(LiveEvents { admitted, events }), ..self }
@@ -58,7 +58,7 @@ impl CountedRequest {
             Ok(receipt) => {
                 let took = admitted.elapsed();
                 receipt.took = Some(took);
-                // What is only repeated was stored and counted before.
+                // A repeat was stored and counted before.
                 if receipt.repeats.is_none() && events > 0 {
                     counters.live.stored(events, took);
                 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// From so many appends in the last commit the log is busy: fewer senders would wait for nobody.
+/// Delay the next commit only if the last one had at least this many appends: fewer senders would wait for nobody.
 const BUSY_APPENDS: usize = 8;
 /// Or from so many, when they had this many bytes together: large requests keep their senders apart.
 const BUSY_LARGE_APPENDS: usize = 3;
@@ -13,7 +13,7 @@ const MAX_BACKLOG: usize = 4;
 /// are no more, and a commit that has them all waits for nobody.
 const REMEMBERED: usize = 8;
 
-/// What the commits before tell of the next one.
+/// The evidence of earlier commits on how many appends the next one will have.
 ///
 /// A commit costs its write, its sync and half a dozen switches of threads, however little is in it, and where senders
 /// share the core with us these keep more from arriving. So one of a busy log gathers. When sealing lags behind, all of
@@ -21,7 +21,7 @@ const REMEMBERED: usize = 8;
 /// instead of used ones, so that a log that gets too far ahead only gets slower.
 #[derive(Debug)]
 pub(crate) struct CommitDelay {
-    /// From the end of one commit to the beginning of the next.
+    /// Time from the end of one commit to the beginning of the next.
     pause: Duration,
     groups: [usize; REMEMBERED],
     next: usize,
@@ -29,10 +29,10 @@ pub(crate) struct CommitDelay {
     last: (usize, usize),
 }
 
-/// How long a commit waits.
+/// The wait of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wait {
-    /// At the latest until then.
+    /// The time at which it ends at the latest.
     pub(crate) until: Instant,
     /// No longer than until there are so many.
     pub(crate) appends: usize,

@@ -10,7 +10,7 @@ use crate::ids::PartitionId;
 use crate::record::{Event, record};
 use crate::stream::{Payload, Stream, Times};
 
-/// How the partitions of events are found.
+/// The way that the partitions of events are found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Placement<'a> {
     /// The key decides; all events without one go to the next partition in turn.
@@ -21,7 +21,7 @@ pub(crate) enum Placement<'a> {
     Each(&'a [PartitionId]),
 }
 
-/// Where a batch's events go.
+/// The destination of a batch's events.
 #[derive(Debug)]
 pub(crate) struct Destination<'a, 'e> {
     /// The stream.
@@ -55,7 +55,7 @@ pub(crate) fn encode(destinations: &[Destination<'_, '_>], max_bytes: usize, mut
     Ok(Encoded { chunks, partitions, payload: Arc::new(Payload::new(bytes, permit)) })
 }
 
-/// What [`encode`] makes.
+/// The output of [`encode`].
 #[derive(Debug)]
 pub struct Encoded {
     /// The runs of records.
@@ -72,7 +72,7 @@ struct Grouped {
     partitions: Vec<PartitionId>,
     /// The events' indices, partition by partition, in order within each.
     indices: Vec<u32>,
-    /// Where the indices of each partition end.
+    /// Ends of each partition's indices.
     ends: Vec<usize>,
     /// Partitions that have events.
     runs: usize,

@@ -1,5 +1,5 @@
-//! What records take in memory beside their bytes. Permits cover it, so that many small batches are refused in time, too;
-//! a test measures that it is not less than what an allocator gives.
+//! The memory that records take beside their bytes. Permits cover it, so that many small batches are refused in time,
+//! too; a test measures that it is not less than what an allocator gives.
 
 /// Memory of a batch beside its records: the structures that refer to it until it is sealed, the row of its idempotency
 /// key, and its first run.

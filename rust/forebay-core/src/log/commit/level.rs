@@ -1,11 +1,11 @@
-//! What an acknowledgement promises, proven.
+//! The promise of an acknowledgement, with its proof.
 
 use crate::options::Durability;
 use crate::storage::Synced;
 
 /// The level that an acknowledgement was really given at.
 ///
-/// For a commit, `Fsync` cannot be made without a [`Synced`], which only a successful `fdatasync` hands out. A repeat has
+/// A commit cannot have `Fsync` without a [`Synced`], which only a successful `fdatasync` hands out. A repeat has
 /// no commit of its own: [`Level::repeated`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(Durability);
@@ -17,20 +17,20 @@ impl Level {
         Self(Durability::Fsync)
     }
 
-    /// With the operating system, synced within the interval.
+    /// The operating system has it, and it is synced within the interval.
     #[must_use]
     pub fn interval() -> Self {
         Self(Durability::Interval)
     }
 
-    /// With the operating system.
+    /// The operating system has it.
     #[must_use]
     pub fn memory() -> Self {
         Self(Durability::Memory)
     }
 
-    /// Of a request that was acknowledged before: its commit stands at the level that the log has now, or was synced
-    /// since by the start of the process.
+    /// Returns the level of a request that was acknowledged before: its commit stands at the level that the log has
+    /// now, or was synced since by the start of the process.
     pub(crate) fn repeated(durability: Durability) -> Self {
         Self(durability)
     }

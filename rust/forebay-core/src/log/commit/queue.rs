@@ -19,7 +19,7 @@ use crate::table::TableOp;
 /// is full.
 pub(crate) const OPS_BYTES: usize = 64 * 1024;
 
-/// What a wait for appends ended with.
+/// The end of a wait for appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// There are some.
@@ -54,7 +54,7 @@ impl CommitQueue {
         Self { state: Mutex::default(), wake: Condvar::default(), rows }
     }
 
-    /// What covers changes of tables until they are sealed.
+    /// Returns the budget that changes of tables are charged to until they are sealed.
     #[must_use]
     pub fn rows(&self) -> &Arc<Budget> {
         &self.rows
@@ -104,7 +104,7 @@ impl CommitQueue {
         waiter.wait()
     }
 
-    /// The same, for changes that clients can make more and more of.
+    /// Reserves memory for changes that clients can make more and more of.
     ///
     /// # Errors
     /// `Saturated` when those that are not sealed yet take up their budget, and whatever became of the commit.
@@ -115,7 +115,7 @@ impl CommitQueue {
         waiter.wait()
     }
 
-    /// The same for a deletion that frees so many bytes of the disk: it may use what is kept for that.
+    /// Queues a deletion that frees so many bytes of the disk: it may use the space that is kept for deletions.
     ///
     /// # Errors
     /// Whatever became of the commit.
@@ -143,7 +143,7 @@ impl CommitQueue {
         self.state.lock().appends.len()
     }
 
-    /// Whether none waits.
+    /// Returns whether none waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

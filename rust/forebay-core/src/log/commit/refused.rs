@@ -6,8 +6,8 @@ use crate::error::Error;
 /// A request that was refused, and is not answered yet.
 #[derive(Debug)]
 pub struct Refused {
-    /// Why.
+    /// The reason.
     pub error: Error,
-    /// Who waits.
+    /// The way back to whoever waits.
     pub reply: Reply,
 }

@@ -100,7 +100,7 @@ impl Entry {
         Generation(u64::from_le_bytes(bytes))
     }
 
-    /// How long the receipt is where it is not here; else 0.
+    /// Returns the length of the receipt where it is not here; else 0.
     pub(super) fn bytes_elsewhere(&self) -> u64 {
         if self.receipt[0] != ELSEWHERE {
             return 0;

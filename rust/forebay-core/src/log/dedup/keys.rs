@@ -30,7 +30,7 @@ pub(super) struct Keys {
 
 #[derive(Debug, Default)]
 struct Slab {
-    /// None when the slab was given back.
+    /// The entries; `None` when the slab was given back.
     entries: Box<[Entry]>,
     /// The first free entry.
     free: u32,
@@ -51,7 +51,7 @@ impl Keys {
         }
     }
 
-    /// How many there are, those included that are past and were not looked at since.
+    /// Returns the number of keys, those included that are past and were not looked at since.
     pub(super) fn len(&self) -> usize {
         self.keys
     }
@@ -61,13 +61,13 @@ impl Keys {
         self.bytes_elsewhere
     }
 
-    /// For how many there is memory.
+    /// Returns the number of keys that there is memory for.
     #[cfg(test)]
     pub(super) fn slots(&self) -> usize {
         self.slabs.iter().map(|slab| slab.entries.len()).sum()
     }
 
-    /// What is remembered of the key's request at that time.
+    /// Returns the key's request as it was remembered at that time.
     pub(super) fn get(&self, key: Key, now: Timestamp) -> Option<&Entry> {
         self.find(key).map(|at| self.entry(at)).filter(|entry| !entry.is_past(now))
     }
@@ -110,7 +110,7 @@ impl Keys {
         }
     }
 
-    /// How many entries a look at all of them takes.
+    /// Returns the number of entries that a look at all of them takes.
     pub(super) fn round(&self) -> usize {
         self.slabs.len() * SLAB
     }

@@ -47,7 +47,7 @@ const STEP: usize = 128;
 /// On the disk, receipts take this much a key at most, on average over as many keys as may be remembered: 1 GB of two
 /// million. One of 1024 partitions has 8 KiB.
 pub(crate) const RECEIPT_BYTES: u64 = 512;
-/// What a receipt in memory takes beside its bytes, which are there twice: in the row and to be looked up.
+/// Memory of a receipt beside its bytes, which are there twice: in the row and to be looked up.
 const UNSEALED_OVERHEAD_BYTES: usize = 256;
 
 /// Rows are kept so much longer than their windows: who looked in memory just before the end may read them now.
@@ -91,14 +91,14 @@ pub struct Dedup {
     state: Mutex<State>,
 }
 
-/// What all keys have in common.
+/// State that all keys share.
 #[derive(Clone, Copy, Debug)]
 pub struct DedupLimits {
-    /// How long a key is remembered where its stream does not say it.
+    /// The window of keys whose stream has none of its own.
     pub window: Duration,
-    /// How many are.
+    /// The limit on keys.
     pub keys: usize,
-    /// What repeats are answered with.
+    /// The level that repeats are answered with.
     pub durability: Durability,
 }
 
@@ -107,9 +107,9 @@ pub struct DedupLimits {
 pub struct DedupKey {
     /// The key.
     pub key: Key,
-    /// What of the receipt.
+    /// The reply that a repeat gets.
     pub keep: CachedReply,
-    /// For how long; `None` for the window that all streams have.
+    /// The window; `None` for the one that all streams have.
     pub window: Option<Duration>,
     /// When the request came in, by the wall clock.
     pub arrival: Timestamp,
@@ -118,7 +118,7 @@ pub struct DedupKey {
 }
 
 impl DedupKey {
-    /// Of a sender's request for that stream.
+    /// Makes the key of a sender's request for that stream.
     #[must_use]
     pub fn new(
         key: Key,
@@ -131,7 +131,7 @@ impl DedupKey {
     }
 }
 
-/// What becomes of a keyed request.
+/// The fate of a keyed request.
 #[derive(Debug)]
 pub enum DedupOutcome {
     /// It is new: go on, with this reply, which settles the key.
@@ -201,10 +201,10 @@ impl Dedup {
         Ok(DedupOutcome::New(reply.with_dedup_entry(DedupEntry { dedup, claim, body, end })))
     }
 
-    /// Why no further key can be remembered.
+    /// Returns why no further key can be remembered, if none can.
     fn full(&self, state: &mut State, now: Timestamp) -> Option<Error> {
         if state.keys.len() + state.pending.len() >= self.limit {
-            // Those that are past are forgotten in the background; a request takes a step of it.
+            // The background forgets keys that are past their window; a request takes a step of it.
             state.keys.forget_past(now, STEP);
         }
         let most = RECEIPT_BYTES * self.limit as u64;
@@ -238,7 +238,7 @@ impl Dedup {
         }
     }
 
-    /// The same, of a row of a journal file that is not sealed yet.
+    /// Restores a row of a journal file that is not sealed yet.
     pub(crate) fn restore_unsealed(&self, op: &TableOp, generation: Generation) {
         if let Some((key, remembered)) = self.row(op) {
             let unsealed = self.unsealed(&remembered.receipt, None);
@@ -272,7 +272,7 @@ impl Dedup {
         }
     }
 
-    /// Where rows are on the disk.
+    /// Returns the rows on the disk.
     pub(crate) fn files(&self) -> &KeyFiles {
         &self.files
     }

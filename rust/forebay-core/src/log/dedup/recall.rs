@@ -14,9 +14,9 @@ use crate::log::commit::{Receipt, Refused, Reply};
 
 /// Repeats that wait for the disk; a repeat is rare, so more is a client that does not wait for answers.
 const MAX_RECALLS: usize = 1024;
-/// Some of the keys are looked at this often.
+/// The pause between two looks at some of the keys.
 const SWEEP: Duration = Duration::from_secs(1);
-/// And all of them in so many times.
+/// The number of looks that go over all of the keys.
 const SWEEPS_A_ROUND: usize = 10;
 
 /// A repeat whose answer is on the disk.

@@ -1,4 +1,4 @@
-//! What is remembered of an acknowledged request, as a row and as the bytes that its answer is made from.
+//! An acknowledged request as it is remembered: a row, and the bytes that its answer is made from.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::table::{Table, TableOp};
 pub enum CachedReply {
     /// The status alone.
     Status,
-    /// How many records are stored.
+    /// Number of records that are stored.
     Count,
-    /// Where the records are.
+    /// Places of the records.
     Places,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Remembered {
     pub(super) body: u64,
     /// When the request came in, by the wall clock.
     pub(super) accepted: Timestamp,
-    /// Until when it is remembered, by the clock of windows.
+    /// The end of its window, by the clock of windows.
     pub(super) end: Timestamp,
     /// The receipt, as far as it is kept: numbers of a variable length.
     pub(super) receipt: Box<[u8]>,
@@ -49,7 +49,7 @@ impl Remembered {
         TableOp::put(Table::Keys, key.bytes(), value)
     }
 
-    /// What the value of a row of one of the two tables says. Rows of the older one may say no window: theirs is
+    /// Reads the value of a row of one of the two tables. Rows of the older one may say no window: theirs is
     /// `default`, counted from their time.
     pub(super) fn decode(table: Table, value: &[u8], default: Duration) -> Option<Self> {
         if table == Table::Idempotency {

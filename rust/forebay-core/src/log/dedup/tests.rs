@@ -38,7 +38,7 @@ impl World {
         }
     }
 
-    /// Whether it is stored, which a repeat is not; the row that its commit holds.
+    /// Returns the row that its commit holds, if it is stored, which a repeat is not.
     fn store(&self, name: u32, window: Option<Duration>, placed: &[Placed]) -> Option<TableOp> {
         let (arrival, limiter) = (self.storage.moment().wall, Some(Arc::clone(&self.limiter)));
         let claim = DedupKey { key: key(name), keep: CachedReply::Places, window, arrival, limiter };
@@ -129,7 +129,7 @@ fn a_row_brings_everything_back() {
     }
 }
 
-/// As earlier versions wrote them: with a window of the stream, or only that of the server.
+/// Earlier versions wrote rows with a window of the stream, or with only that of the server.
 #[test]
 fn an_older_row_is_read_and_written_anew() {
     let world = World::new(1000);
@@ -191,7 +191,7 @@ fn forgetting_is_done_in_steps() {
         assert!(world.store(name, None, &placed(1)).is_some());
         assert!(before + 1 - world.keys().0 <= STEP);
     }
-    // And none where there is room.
+    // No key is forgotten where there is room.
     let before = world.keys().0;
     assert!(world.store(20_010, None, &placed(1)).is_some());
     assert_eq!(world.keys().0, before + 1);

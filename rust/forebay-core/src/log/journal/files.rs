@@ -12,9 +12,9 @@ use crate::storage::Storage;
 /// The journal files of a directory.
 #[derive(Debug, Default)]
 pub(crate) struct JournalFiles {
-    /// Those that are not sealed, oldest first.
+    /// Files that are not sealed, oldest first.
     pub unsealed: Vec<JournalFile>,
-    /// Those that can be written over.
+    /// Files that can be written over.
     pub reusable: Vec<JournalFile>,
     /// The newest generation of all.
     pub newest: Generation,

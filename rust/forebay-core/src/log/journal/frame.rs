@@ -34,7 +34,7 @@ pub(crate) const FRAME_ROW_BYTES: usize = 32;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"FBJ1");
 
-/// What a frame is for.
+/// The purpose of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
     /// Records and table operations of one commit.
@@ -74,9 +74,9 @@ pub struct FrameRow {
     pub partition: PartitionId,
     /// The first record's offset.
     pub base: Offset,
-    /// How many records.
+    /// Number of records.
     pub records: u32,
-    /// How many bytes of payload.
+    /// Bytes of payload.
     pub bytes: u32,
     /// CRC32C of those bytes.
     pub crc: u32,
@@ -85,7 +85,7 @@ pub struct FrameRow {
 /// A frame without its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameHead {
-    /// What the frame is for.
+    /// The frame's purpose.
     pub kind: FrameKind,
     /// The commit's number.
     pub sequence: Sequence,
@@ -197,7 +197,7 @@ pub struct Decoded<'a> {
 }
 
 impl Decoded<'_> {
-    /// Whether every row's records are what was written.
+    /// Returns whether every row's records are what was written.
     #[must_use]
     pub fn payload_is_sound(&self) -> bool {
         let mut rest = self.payload;
@@ -210,7 +210,7 @@ impl Decoded<'_> {
         }) && rest.is_empty()
     }
 
-    /// Where the payload begins, counted from the frame's first byte.
+    /// Returns the place where the payload begins, counted from the frame's first byte.
     #[must_use]
     pub fn payload_at(&self) -> usize {
         self.at

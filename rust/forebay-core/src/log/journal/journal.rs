@@ -22,8 +22,8 @@ pub const RESERVED_BYTES: u64 = 64 * PAGE_BYTES as u64;
 /// The part of it that is left to deletions which free at least [`FREEING_BYTES`]: any number of small ones, each of
 /// which takes a page and may free nothing, must not keep the large one from happening that helps.
 const RESERVED_FOR_FREEING_BYTES: u64 = RESERVED_BYTES / 2;
-/// What a small journal file takes, which has the reserve and the header alone. A deletion that frees as much has made
-/// room for the next reserve.
+/// The length of a small journal file, which has the reserve and the header alone. A deletion that frees as much has
+/// made room for the next reserve.
 pub(crate) const FREEING_BYTES: u64 = RESERVED_BYTES + PAGE_BYTES as u64;
 
 const MAGIC: &[u8; 8] = b"FBJOURN1";
@@ -37,7 +37,7 @@ pub(super) fn journal_path(generation: Generation) -> PathBuf {
     PathBuf::from(format!("{JOURNAL_DIRECTORY}/{:020}.journal", generation.0))
 }
 
-/// Where in the first page the header stands, twice: a flipped byte in one copy has no effect.
+/// Places of the two copies of the header in the first page: a flipped byte in one copy has no effect.
 const HEADER_COPIES: [usize; 2] = [0, PAGE_BYTES / 2];
 const HEADER_BYTES: usize = 36;
 
@@ -47,7 +47,7 @@ const HEADER_BYTES: usize = 36;
 pub struct JournalFile {
     /// The open file.
     pub file: Arc<dyn StorageFile>,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Its life.
     pub life: Life,
@@ -129,7 +129,7 @@ fn read_header(header: &[u8]) -> Option<(Life, u64)> {
     sound.then_some((life, u64_at(header, 24)?))
 }
 
-/// Why a frame was not written.
+/// The reason why a frame was not written.
 #[derive(Debug)]
 pub(crate) enum JournalError {
     /// No further file can be made now; nothing was written, and nothing is lost.
@@ -147,7 +147,7 @@ impl From<io::Error> for JournalError {
 /// The committer's end of the journal.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    /// None at a start on a full disk, until there is room for a file.
+    /// The file that is written to; `None` after a start on a full disk, until there is room for one.
     active: Option<JournalFile>,
     position: u64,
     opened: Instant,
@@ -155,7 +155,7 @@ pub(crate) struct Journal {
     counters: Arc<Counters>,
     sequence: Sequence,
     synced_through: Sequence,
-    /// Whether anything but a marker was written since the last sync or marker.
+    /// True if anything but a marker was written since the last sync or marker.
     unmarked: bool,
     head: Vec<u8>,
     buffer: AlignedBuffer,
@@ -164,16 +164,16 @@ pub(crate) struct Journal {
 /// Which space of a journal file a commit may use. In order of what it leaves free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Room {
-    /// All but the reserve: of records, markers, and every change of tables that is no deletion.
+    /// All but the reserve: for records, markers, and every change of tables that is no deletion.
     Records,
     /// Half of the reserve too: of deletions.
     Deletion,
-    /// All but the place of the end: of deletions that free at least [`FREEING_BYTES`].
+    /// All but the place of the end: for deletions that free at least [`FREEING_BYTES`].
     Freeing,
 }
 
 impl Room {
-    /// That of a deletion which frees so many bytes.
+    /// Returns the room of a deletion that frees so many bytes.
     #[must_use]
     pub fn of_deletion(frees: u64) -> Self {
         if frees >= FREEING_BYTES { Self::Freeing } else { Self::Deletion }
@@ -230,19 +230,19 @@ impl Journal {
         (self.position > PAGE_BYTES as u64).then_some(self.opened)
     }
 
-    /// Whether a commit is waiting for its sync or marker.
+    /// Returns whether a commit is waiting for its sync or marker.
     #[must_use]
     pub(crate) fn is_unmarked(&self) -> bool {
         self.unmarked
     }
 
-    /// Whether the last commits are not synced yet.
+    /// Returns whether the last commits are not synced yet.
     #[must_use]
     pub(crate) fn is_unsynced(&self) -> bool {
         self.synced_through < self.sequence
     }
 
-    /// Whether a frame of that size fits the active file.
+    /// Returns whether a frame of that size fits the active file.
     #[must_use]
     pub(crate) fn fits(&self, bytes: usize, room: Room) -> bool {
         let end = self.position + bytes as u64 + room.left_free();
@@ -264,7 +264,7 @@ impl Journal {
         Ok(self.go_on_in(next)?)
     }
 
-    /// The same, in a small file that has room for deletions alone, when none for records can be made.
+    /// Moves to a small file that has room for deletions alone, when none for records can be made.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -349,7 +349,7 @@ impl Journal {
         synced
     }
 
-    /// Whether a marker still fits.
+    /// Returns whether a marker still fits.
     #[must_use]
     pub(crate) fn has_room_for_marker(&self) -> bool {
         self.fits(frame_bytes(0, 0, 0), Room::Records)

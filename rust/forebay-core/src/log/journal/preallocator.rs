@@ -19,17 +19,17 @@ use crate::storage::{AlignedBuffer, Storage, StorageFile, Synced, remove_if_ther
 
 /// A file that could not be made is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long a commit waits for a file that is being made before it refuses: longer than zeros of one file take.
+/// The longest wait of a commit for a file that is being made, before it refuses: longer than zeros of one file take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Files kept for reuse; more are removed, or a burst would hold its disk space for ever.
 const KEPT: usize = 3;
-/// Where a file is made before it takes its name.
+/// The path of a file in the making, before it takes its name.
 pub(crate) const UNFINISHED: &str = "journal/unfinished";
 const CHUNK_BYTES: usize = 1024 * 1024;
 /// A file kept for a start on a full disk: without any journal file retention could not delete, nothing would make room,
 /// and the log would stay full for ever.
 const RESERVE: &str = "journal/reserve";
-/// What a journal file keeps free for deletions, and its header: too small for a record.
+/// The length of a file that has the reserve for deletions and a header: too small for a record.
 const RESERVE_BYTES: u64 = FREEING_BYTES;
 
 /// Makes the next journal file ready while the log writes to the current one.
@@ -84,7 +84,7 @@ impl JournalPreallocator {
     /// Takes the file that is ready, waiting while it is being made.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Says why there is none.
     pub(crate) fn take(&self) -> Result<JournalFile, Obstacle> {
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.state.lock();
@@ -103,7 +103,7 @@ impl JournalPreallocator {
         }
     }
 
-    /// Whether the last try to make a file failed, and why.
+    /// Returns why the last try to make a file failed, if it did.
     #[must_use]
     pub(crate) fn failure(&self) -> Option<Obstacle> {
         self.state.lock().failure.clone()
@@ -175,7 +175,7 @@ impl JournalPreallocator {
     /// Makes one file on the caller's thread.
     ///
     /// # Errors
-    /// Why there is none; [`JournalPreallocator::run`] goes on trying.
+    /// Says why there is none; [`JournalPreallocator::run`] goes on trying.
     pub(crate) fn make_now(&self) -> Result<JournalFile, Obstacle> {
         let recycled = self.state.lock().recycled.pop();
         let _making = self.making.lock();
@@ -196,7 +196,7 @@ impl JournalPreallocator {
     /// makes room for the next one, the one that is kept. Should another have become ready meanwhile, it is that one.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Says why there is none.
     pub(crate) fn take_small(&self, room: Room) -> Result<JournalFile, Obstacle> {
         let busy = || {
             let why = "another journal file is being made".to_owned();
@@ -289,15 +289,15 @@ impl JournalPreallocator {
         match fill(file.as_ref(), bytes) {
             Ok(()) => Ok(file),
             Err(error) => {
-                // What was filled would only make the full disk fuller.
+                // A partly filled file would only make the full disk fuller.
                 let _ignored = self.storage.remove(Path::new(UNFINISHED));
                 Err(error)
             }
         }
     }
 
-    /// What is synced before it is answered skips the page cache, whose copy nobody reads. At the other levels the
-    /// cache is what an answer waits for.
+    /// Writes that are synced before they are answered skip the page cache, whose copy nobody reads. At the other
+    /// levels the cache is what an answer waits for.
     fn create(&self) -> io::Result<Arc<dyn StorageFile>> {
         match self.durability {
             Durability::Fsync => self.storage.create_uncached(Path::new(UNFINISHED)),
@@ -323,7 +323,7 @@ fn fill(file: &dyn StorageFile, length: u64) -> io::Result<()> {
         file.write_at(&zeros.content()[..end], position)?;
         position += bytes;
         if position.is_multiple_of(8 * CHUNK_BYTES as u64) {
-            // In small steps, or one huge writeback would stall the commits' own syncs.
+            // Synced in small steps: one huge writeback would stall the commits' own syncs.
             let _: Synced = file.sync_data()?;
         }
     }

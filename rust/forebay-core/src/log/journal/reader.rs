@@ -11,12 +11,12 @@ use crate::ids::Sequence;
 use crate::log::Strictness;
 use crate::storage::{Ranges, read_exact_at, read_readable_at};
 
-/// How a file ends.
+/// The end of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tail {
-    /// With an end frame: the log left it in order.
+    /// It has an end frame: the log left it in order.
     Ended,
-    /// Without: it was being written to. The position is where the next frame would have stood; a torn one may.
+    /// It has none: it was being written to. The position is where the next frame would have stood; a torn one may.
     Open(usize),
 }
 
@@ -36,12 +36,12 @@ pub(crate) struct JournalReader {
     end: Option<usize>,
 }
 
-/// What the walk meets next.
+/// The next thing that the walk meets.
 #[derive(Debug)]
 pub(crate) enum Step<'a> {
     /// A sound commit.
     Commit {
-        /// Where it begins.
+        /// Its first byte.
         position: usize,
         /// Its head and records.
         frame: Decoded<'a>,
@@ -50,14 +50,14 @@ pub(crate) enum Step<'a> {
     Damage {
         /// The first byte.
         position: usize,
-        /// How many.
+        /// Their number.
         bytes: usize,
         /// The frame that begins there, when its head is sound and a part of its records may be.
         frame: Option<Decoded<'a>>,
     },
     /// A marker or an end after a later commit than the last one known.
     Gap(Sequence),
-    /// Nothing more.
+    /// The walk is over.
     Done(Tail),
 }
 
@@ -134,7 +134,7 @@ impl JournalReader {
         self.bytes.len() as u64
     }
 
-    /// What the medium did not give back, as positions and lengths.
+    /// Returns the ranges that the medium did not give back, as positions and lengths.
     #[must_use]
     pub(crate) fn unreadable(&self) -> &[(u64, u64)] {
         &self.unreadable
@@ -163,7 +163,7 @@ impl JournalReader {
         Some((at as u64, self.bytes.get(at..at + PAGE_BYTES)?))
     }
 
-    /// Whether a commit may not be on stable storage.
+    /// Returns whether a commit may not be on stable storage.
     #[must_use]
     pub(crate) fn has_unsynced_commits(&self) -> bool {
         self.positions.last().is_some_and(|(sequence, _)| *sequence > self.synced_through)

@@ -39,13 +39,13 @@ impl Intervals {
         missing
     }
 
-    /// How many numbers of `start..end` are in the set.
+    /// Returns how many numbers of `start..end` are in the set.
     pub(crate) fn count(&self, start: u64, end: u64) -> u64 {
         let missing: u64 = self.missing(start, end).iter().map(|(from, to)| to - from).sum();
         end.saturating_sub(start) - missing
     }
 
-    /// Whether any number of `start..end` is in the set.
+    /// Returns whether any number of `start..end` is in the set.
     pub(crate) fn touches(&self, start: u64, end: u64) -> bool {
         self.count(start, end) > 0
     }

@@ -1,5 +1,5 @@
-//! Where repair puts what is damaged: `quarantine/<time>/`, described by `quarantine/<time>.json`. Nothing in there is
-//! ever read by a running log; the descriptions tell `verify` which offsets are known to be gone.
+//! The place of damaged files and ranges after a repair: `quarantine/<time>/`, described by `quarantine/<time>.json`.
+//! Nothing in there is ever read by a running log; the descriptions tell `verify` which offsets are known to be gone.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,18 +38,18 @@ pub struct Item {
     pub from: String,
     /// First byte and length; `None` for a whole file.
     pub range: Option<(u64, u64)>,
-    /// Where it is now, relative to the data directory.
+    /// The path of the copy, relative to the data directory.
     pub to: String,
-    /// How many bytes.
+    /// Number of bytes.
     pub bytes: u64,
     /// Ranges that the medium does not give back; zeros stand for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<(u64, u64)>,
-    /// What was wrong.
+    /// The damage, in one sentence.
     pub what: String,
 }
 
-/// What one repair did, as it stands beside what it put aside.
+/// The description of one repair; it stands beside what was quarantined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     /// The version of this shape.
@@ -58,18 +58,18 @@ pub(super) struct Manifest {
     pub created: String,
     /// The directory of the items, relative to the data directory.
     pub directory: String,
-    /// What was put aside.
+    /// Quarantined files and ranges.
     pub items: Vec<Item>,
     /// Offsets whose records are gone.
     pub lost: Vec<OffsetRange>,
     /// Offsets that are left out, since records whose number is unknown may have had them.
     pub skipped: Vec<OffsetRange>,
-    /// What was made anew, and what else should be known.
+    /// Notes on what was made anew, and on anything else an operator should know.
     pub notes: Vec<String>,
 }
 
 impl Manifest {
-    /// Nothing yet.
+    /// Makes an empty description.
     #[must_use]
     pub(super) fn new(now: Timestamp) -> Self {
         let created = format_micros(now);

@@ -1,4 +1,4 @@
-//! What the tables and the sealed files shall be when the journal or a state file is damaged: everything that is sound
+//! Plans the tables and the sealed files anew when the journal or a state file is damaged: everything that is sound
 //! becomes sealed, and the log goes on behind it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -236,7 +236,7 @@ impl Rebuild {
         }
     }
 
-    /// Where each partition begins and goes on. No offset that a record may have had is given to another one.
+    /// Sets where each partition begins and goes on. No offset that a record may have had is given to another one.
     fn set_bounds(&mut self, survey: &Survey) {
         for (stream, definition) in self.definitions.clone() {
             for partition in 0..definition.partitions {

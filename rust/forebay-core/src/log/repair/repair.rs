@@ -1,6 +1,6 @@
 //! Makes a damaged data directory start again, without deleting a byte.
 //!
-//! What is damaged is copied into the quarantine, with a description, before anything else changes. Then damaged
+//! Damaged bytes are copied into the quarantine, with a description, before anything else changes. Then damaged
 //! segments are replaced by ones with the sound blocks, what is sound of an unsealed journal is sealed, and last a new
 //! base of the tables is written, whose rename makes all of it count. Only then are the files that it replaces moved
 //! aside. A repair that is interrupted leaves the directory as damaged as it was, or repaired; it is simply run again.
@@ -22,7 +22,7 @@ use crate::storage::Storage;
 use crate::stream::SEGMENT_DIRECTORY;
 use crate::stream::SegmentName;
 
-/// Whether a repair is done, or only planned.
+/// Selects between doing a repair and only planning it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Apply {
     /// Nothing is changed.
@@ -31,20 +31,20 @@ pub enum Apply {
     Yes,
 }
 
-/// What a repair did, or would do.
+/// The outcome of a repair, or of its plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepairReport {
-    /// What was damaged.
+    /// Damages that were found.
     pub findings: Vec<Finding>,
-    /// Where it was put, relative to the data directory; `None` when there was nothing to repair.
+    /// The directory of the copies, relative to the data directory; `None` when there was nothing to repair.
     pub quarantine: Option<String>,
-    /// What was put there.
+    /// Copies in the quarantine.
     pub items: Vec<Item>,
     /// Offsets whose records are gone.
     pub lost: Vec<OffsetRange>,
     /// Offsets that stay unused, since lost records may have had them.
     pub skipped: Vec<OffsetRange>,
-    /// What was made anew, and what else should be known.
+    /// Notes on what was made anew, and on anything else an operator should know.
     pub notes: Vec<String>,
     /// Records taken over from the journal.
     pub salvaged_records: u64,

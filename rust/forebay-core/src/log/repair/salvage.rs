@@ -18,7 +18,7 @@ const UNFINISHED: &str = "segments/unfinished";
 /// A run of records in a journal file, and which of them are wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct Piece {
-    /// Where in the file.
+    /// The records' place in the file.
     pub(crate) position: usize,
     pub(crate) bytes: usize,
     /// The first record's offset.
@@ -28,7 +28,7 @@ pub(crate) struct Piece {
     pub(crate) wanted: Vec<(u64, u64)>,
 }
 
-/// What is taken over from one journal file.
+/// The records that are taken over from one journal file.
 #[derive(Clone, Debug)]
 pub(crate) struct Salvage {
     /// The journal file.
@@ -108,8 +108,8 @@ impl Blocks {
     }
 }
 
-/// What a file holds, by stream. Unlike a file that was sealed in order, it may have holes: then a partition has several
-/// spans.
+/// Returns a file's contents by stream. Unlike a file that was sealed in order, it may have holes: then a partition has
+/// several spans.
 pub(crate) fn parts(name: SegmentName, rows: &[BlockRow]) -> Vec<(StreamId, SegmentPart)> {
     let part = |rows: &[BlockRow]| {
         let stream = rows.first()?.stream;

@@ -10,10 +10,10 @@ use super::survey::{Survey, path_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::{DirectoryLock, Storage, locked};
 
-/// What a check found.
+/// The findings of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// How many streams there are.
+    /// Number of streams.
     pub streams: u64,
     /// Their partitions.
     pub partitions: u64,
@@ -33,7 +33,7 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
-    /// Whether nothing is damaged beyond what an earlier repair recorded.
+    /// Returns whether nothing is damaged beyond what an earlier repair recorded.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty()
@@ -55,7 +55,7 @@ impl VerifyReport {
     }
 }
 
-/// What earlier repairs recorded, without what retention has passed since.
+/// Returns the offsets that earlier repairs recorded, without those that retention has passed since.
 fn still_kept(survey: &Survey) -> Vec<OffsetRange> {
     let kept = |range: &OffsetRange| {
         let key = (crate::ids::StreamId(range.stream_id), crate::ids::PartitionId(range.partition));

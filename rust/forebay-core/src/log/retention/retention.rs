@@ -26,19 +26,19 @@ use crate::thread::Notify;
 /// nothing that stays is looked at, however many segments and partitions there are.
 #[derive(Debug)]
 pub(crate) struct Retention {
-    /// Where segments are.
+    /// The storage that holds the segments.
     pub storage: Arc<dyn Storage>,
     /// The streams.
     pub catalog: Arc<Catalog>,
-    /// How a deletion becomes durable.
+    /// The queue that makes a deletion durable.
     pub commits: Arc<CommitQueue>,
-    /// Who may have a deleted segment open.
+    /// The reader, which may have a deleted segment open.
     pub reader: Arc<Reader>,
-    /// What is counted.
+    /// The engine's counters.
     pub counters: Arc<Counters>,
-    /// Whether anything can be deleted.
+    /// The log's status: it tells whether anything can be deleted.
     pub status: Arc<Status>,
-    /// Who makes segments meanwhile.
+    /// The sealer's queue: it makes segments meanwhile.
     pub sealing: Arc<SealQueue>,
     /// Wakes the thread.
     pub notify: Arc<Notify>,
@@ -53,7 +53,7 @@ pub(crate) struct Retention {
 }
 
 impl Retention {
-    /// With nothing left over.
+    /// Makes one that has nothing left over from an earlier process.
     #[must_use]
     pub(crate) fn new(
         (storage, catalog, commits): (Arc<dyn Storage>, Arc<Catalog>, Arc<CommitQueue>),
@@ -189,7 +189,7 @@ impl Retention {
     }
 }
 
-/// What a stream keeps at one moment.
+/// The limits of one stream at one moment.
 struct Keeps<'a> {
     now: &'a LogTime,
     /// Parts whose newest record was appended before are too old.
@@ -206,7 +206,7 @@ impl<'a> Keeps<'a> {
         (since.is_some() || bytes.is_some()).then_some(Self { now, since, bytes })
     }
 
-    /// Whether a part is too old. `None` when its age is not known.
+    /// Returns whether a part is too old. `None` when its age is not known.
     fn is_old(&self, part: &SegmentPart) -> Option<bool> {
         match self.since {
             Some(since) => Some(self.now.of_stamp(part.newest_append)? < since),
@@ -214,8 +214,8 @@ impl<'a> Keeps<'a> {
         }
     }
 
-    /// Whether the oldest part of a stream that has `stored` bytes is too much. A part is not cut: it goes when what is left
-    /// without it is as much as was asked for, so there may be up to one part more, and never less.
+    /// Returns whether the oldest part of a stream that has `stored` bytes is too much. A part is not cut: it goes when
+    /// what is left without it is as much as was asked for, so there may be up to one part more, and never less.
     fn is_excess(&self, oldest: &SegmentPart, stored: u64) -> bool {
         self.bytes.is_some_and(|bytes| stored.saturating_sub(oldest.stored_bytes) >= bytes)
     }
@@ -282,7 +282,7 @@ mod tests {
         stream(&retention, 4, options::Retention { age: None, bytes: None }, 500);
         assert_eq!(looks(&retention, 3600), 3);
         assert_eq!(looks(&retention, 3599), 3);
-        // What is due is looked at, and what the first of each stream is that is not.
+        // The parts that are due are looked at, and the first part of each stream that is not.
         assert_eq!(looks(&retention, 3605), 3 + 3 * 6);
     }
 

@@ -43,10 +43,10 @@ const BLOCK_MAGIC: u32 = u32::from_le_bytes(*b"FBB1");
 /// Bytes of a file before its blocks.
 pub(crate) const FILE_HEADER_BYTES: usize = 32;
 
-/// What is known of a block without reading it.
+/// The description of a block, as its header and the index have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BlockRow {
-    /// Where it is in the file.
+    /// The place of its header in the file.
     pub position: u64,
     /// CRC32C of header and records.
     pub crc: u32,
@@ -62,13 +62,13 @@ pub(crate) struct BlockRow {
     pub min_time: Timestamp,
     /// The largest record time.
     pub max_time: Timestamp,
-    /// How many records.
+    /// Number of records.
     pub records: u32,
     /// Bytes before compression.
     pub raw_bytes: u32,
     /// Bytes in the file.
     pub stored_bytes: u32,
-    /// How they are compressed.
+    /// Number of the compression.
     pub codec: u32,
 }
 
@@ -112,7 +112,7 @@ impl BlockRow {
         BLOCK_HEADER_BYTES as u64 + u64::from(self.stored_bytes)
     }
 
-    /// What a stream's part of the file counts of the block.
+    /// Returns what a stream's part of the file counts of the block.
     #[must_use]
     pub(crate) fn span(&self) -> BlockSpan {
         let Self { partition, base, newest_append, .. } = *self;
@@ -192,7 +192,7 @@ impl BlockRow {
         self.crc = self.checksum(stored);
     }
 
-    /// Whether the records are what was written.
+    /// Returns whether the records are what was written.
     #[must_use]
     pub(crate) fn matches(&self, stored: &[u8]) -> bool {
         stored.len() == self.stored_bytes as usize && self.crc == self.checksum(stored)
@@ -216,9 +216,9 @@ pub(crate) fn file_header(name: SegmentName) -> [u8; FILE_HEADER_BYTES] {
 pub(crate) struct Footer {
     /// Which file this is.
     pub name: SegmentName,
-    /// Where the index starts.
+    /// The place where the index starts.
     pub index_position: u64,
-    /// How many rows it has.
+    /// Number of its rows.
     pub rows: u32,
     index_crc: u32,
 }
@@ -234,7 +234,7 @@ impl Footer {
         Self { name, index_position, rows, index_crc: crc32c::crc32c(index) }
     }
 
-    /// Whether the index is what was written.
+    /// Returns whether the index is what was written.
     #[must_use]
     pub(crate) fn covers(&self, index: &[u8]) -> bool {
         crc32c::crc32c(index) == self.index_crc
@@ -359,7 +359,8 @@ pub(super) fn decompress(row: &BlockRow, stored: &[u8]) -> Option<Vec<u8>> {
             raw
         }
         CODEC_SNAPPY => {
-            // What it says of its own length is not trusted: it would be memory that a damaged block makes us take.
+            // The length that the block itself states is not trusted: a damaged one would make us take any amount of
+            // memory.
             let fits = snap::raw::decompress_len(stored).ok()? == raw_bytes;
             fits.then(|| snap::raw::Decoder::new().decompress_vec(stored).ok())??
         }

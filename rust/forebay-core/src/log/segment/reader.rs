@@ -19,13 +19,13 @@ use crate::stream::SegmentName;
 pub(crate) struct DamagedRange {
     /// The first byte.
     pub position: u64,
-    /// How many.
+    /// Their number.
     pub bytes: u64,
-    /// What is wrong with them, in one sentence.
+    /// The damage, in one sentence.
     pub what: &'static str,
 }
 
-/// Why a part of a segment could not be read.
+/// The reason why a part of a segment could not be read.
 #[derive(Debug)]
 pub(crate) enum SegmentError {
     /// The operating system's word.
@@ -46,7 +46,7 @@ impl From<io::Error> for SegmentError {
     }
 }
 
-/// Where the bytes come from.
+/// The source of the bytes.
 #[derive(Debug)]
 enum Source {
     /// A file that is read piece by piece.

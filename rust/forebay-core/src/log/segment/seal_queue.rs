@@ -18,7 +18,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A partition's runs in one journal file, in order, and its stream.
 pub(crate) type StreamRuns = (Arc<Stream>, Vec<Arc<Run>>);
 
-/// What one journal file holds, as the committer published it.
+/// The contents of one journal file, as the committer published them.
 #[derive(Debug)]
 pub struct JournalContents {
     /// The file's generation.
@@ -27,7 +27,7 @@ pub struct JournalContents {
     pub last_sequence: Sequence,
     /// The last change of every row that its commits touched.
     pub changes: Changes,
-    /// What covers the memory of the changes.
+    /// Permits for the memory of the changes.
     held: Option<Hold>,
     pub(crate) runs: BTreeMap<(StreamId, PartitionId), StreamRuns>,
     /// The shortest retention of the streams that the file has records of, as it was when the first came.
@@ -97,7 +97,7 @@ impl JournalContents {
 pub struct SealJob {
     /// The file.
     pub file: JournalFile,
-    /// What it holds.
+    /// The file's contents.
     pub contents: JournalContents,
 }
 

@@ -28,9 +28,9 @@ pub(crate) const OWN_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 /// an outage. To compress nothing would be slower still: it writes four times as many fresh pages.
 const LZ4_PERCENT: u64 = 60;
 
-/// What fails when sealing does.
+/// The name of the work in the message of its failure.
 const SEALING: &str = "sealing a journal file";
-/// So many times, once a second, the name of a delta is tried to be made durable while the system refuses: the sealer
+/// The number of tries, one a second, to make the name of a delta durable while the system refuses: the sealer
 /// holds off deletions meanwhile.
 const SETTLING_TRIES: u32 = 60;
 
@@ -110,7 +110,7 @@ impl Sealer {
         self.spares.recycle(full.file);
     }
 
-    /// Whether a file can be prepared again after none could.
+    /// Finds out whether a file can be prepared again after none could.
     pub(crate) fn look_for_room(&self) {
         if self.status.mode().passes() && self.spares.failure().is_none() {
             self.status.clear_obstacle();
@@ -125,7 +125,7 @@ impl Sealer {
             self.sync_segments(&parts)?;
         }
         let mut changes = contents.changes.clone();
-        // Of a stream that was deleted in a later file: see `JournalContents::abandon`.
+        // The stream was deleted in a later file: see `JournalContents::abandon`.
         contents.ends(Stream::is_deleted).into_iter().for_each(|op| changes.apply(op));
         for (stream, part) in &parts {
             changes.apply(TableOp::put(Table::Segments, part.key(stream.id()), part.encode()));
@@ -169,7 +169,7 @@ impl Sealer {
                 return Err(failed);
             }
             if tries == SETTLING_TRIES {
-                // Without its number it is judged as a failure that does not pass.
+                // An error without its number is judged as one that does not pass.
                 return Err(StageError::unsettled(io::Error::other(failed.error)));
             }
             self.say_stuck(&failed.error);

@@ -16,12 +16,12 @@ use crate::table::TableOp;
 const MAGIC: &[u8; 8] = b"FBSTATE1";
 const HEADER_BYTES: usize = 48;
 const UNFINISHED: &str = "state/unfinished";
-/// What is read or written at a time.
+/// Bytes that are read or written at a time.
 const PIECE_BYTES: usize = 1 << 20;
-/// The same for one of many files that are read together.
+/// Bytes that are read at a time from one of many files that are read together.
 const WALK_BYTES: usize = 64 * 1024;
 
-/// What a file stands for.
+/// The part of the log's history that a file covers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     /// Everything up to this journal file is included.
@@ -36,7 +36,8 @@ pub(super) struct Span {
 pub(super) struct Writer<'a> {
     storage: &'a dyn Storage,
     file: Arc<dyn StorageFile>,
-    /// Not written yet; the header's place is left free until the rest of it goes out together with the header.
+    /// Bytes that are not written yet; the header's place is left free until the rest goes out together with the
+    /// header.
     piece: Vec<u8>,
     /// Bytes of the body that are written, and their checksum.
     written: u64,
@@ -176,7 +177,7 @@ impl Reader {
 pub(super) struct Cursor {
     file: Arc<dyn StorageFile>,
     body_bytes: u64,
-    /// Of what is read next.
+    /// The position of the next read.
     position: u64,
     piece: Vec<u8>,
     /// Bytes of the piece that were given out.

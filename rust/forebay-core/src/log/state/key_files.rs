@@ -1,4 +1,4 @@
-//! Where the rows of idempotency keys are in the state files, and how one of them is found again.
+//! Places of the rows of idempotency keys in the state files, so that one is found again.
 //!
 //! A delta has its rows in the order of their keys, and a base too since they are written merged. A mark every 64 KiB then
 //! leads to a row by one read.
@@ -47,7 +47,7 @@ impl KeyMarks {
         self.unordered
     }
 
-    /// Where to read from for a key.
+    /// Returns the place to read from for a key.
     fn before(&self, key: &RowKey) -> u64 {
         if self.unordered {
             return 0;
@@ -72,7 +72,7 @@ pub struct KeyFiles {
 }
 
 impl KeyFiles {
-    /// None yet.
+    /// Makes an empty list.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>) -> Self {
         Self { storage, files: RwLock::default() }

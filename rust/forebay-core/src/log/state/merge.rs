@@ -13,7 +13,7 @@ use crate::table::TableOp;
 /// Rows of one file, in the order of their keys.
 enum Source {
     File(Cursor),
-    /// Of a file that does not have them in order, or twice: written by an earlier version.
+    /// Rows of a file of an earlier version, which has them out of order or twice.
     Memory(std::collections::btree_map::IntoValues<RowKey, TableOp>),
 }
 

@@ -73,9 +73,9 @@ pub struct StateFiles {
     pub damages: Vec<Damage>,
     base: Option<(Generation, u64)>,
     deltas: Vec<(Generation, u64)>,
-    /// Where idempotency keys are.
+    /// Places of idempotency keys.
     keys: Vec<(StateFileKind, Generation, KeyMarks)>,
-    /// What a merge that was interrupted did not come to remove.
+    /// Files that an interrupted merge did not come to remove.
     superseded: Vec<PathBuf>,
 }
 
@@ -100,11 +100,11 @@ impl StateFiles {
         Ok(state)
     }
 
-    /// The same, but rows of idempotency keys go to `keys` as they are read, with the generation of their file, later ones
-    /// of the same key after earlier ones: there may be more of them than fit in memory.
+    /// Loads the files; rows of idempotency keys go to `keys` as they are read, with the generation of their file,
+    /// later ones of the same key after earlier ones: there may be more of them than fit in memory.
     ///
     /// # Errors
-    /// As [`StateFiles::load`].
+    /// Fails as [`StateFiles::load`] does.
     pub fn load_apart(storage: &dyn Storage, keys: &mut dyn FnMut(TableOp, Generation)) -> io::Result<Self> {
         let mut state = Self::default();
         let entries = storage.list(Path::new(STATE_DIRECTORY))?;

@@ -5,26 +5,26 @@ use std::time::Duration;
 use super::universe::Faulty;
 use crate::storage::clock_reading::{Boot, ClockReading};
 
-/// What a machine takes to start again, so that its boot clock is not at nothing then.
+/// The time that a machine takes to start again, so that its boot clock is not at nothing then.
 const START_MICROS: i64 = 10_000_000;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clocks {
     boot: Boot,
-    /// What the real ones said when they were stopped.
+    /// The reading of the real clocks when they were stopped.
     stopped: Option<ClockReading>,
-    /// What they are ahead of the real ones, in microseconds.
+    /// Microseconds that they are ahead of the real ones.
     wall: i64,
     clock: i64,
 }
 
 impl Clocks {
-    /// Those of a machine that has run for as long as the real one.
+    /// Makes the clocks of a machine that has run for as long as the real one.
     pub(super) fn new() -> Self {
         Self { boot: Boot(1), stopped: None, wall: 0, clock: 0 }
     }
 
-    /// After the machine has started again.
+    /// Returns the clocks after the machine has started again.
     pub(super) fn restarted(self) -> Self {
         let clock = START_MICROS.saturating_sub(self.real().clock.cast_signed());
         Self { boot: Boot(self.boot.0 + 1), wall: self.wall + START_MICROS, clock, ..self }
@@ -50,7 +50,7 @@ impl Faulty {
         clocks.clock += micros;
     }
 
-    /// From here on no time passes but what the test lets pass.
+    /// Stops the clocks: no time passes but what the test lets pass.
     pub fn stop_clocks(&self) {
         self.universe.state().clocks.stopped = Some(ClockReading::now());
     }

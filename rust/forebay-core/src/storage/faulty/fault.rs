@@ -1,4 +1,4 @@
-//! What shall fail, when, and what it leaves behind.
+//! Faults: which call fails, when, and what it leaves behind.
 
 use std::io;
 use std::path::Path;
@@ -33,17 +33,17 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// How many kinds there are.
+    /// Number of kinds.
     pub(super) const COUNT: usize = Self::SetLength as usize + 1;
 
-    /// Whether it changes what a crash could leave behind.
+    /// Returns whether it changes what a crash could leave behind.
     pub(super) fn changes(self) -> bool {
         !matches!(self, Self::Open | Self::List | Self::Read)
     }
 }
 
-/// What a failing [`Operation::Write`] or [`Operation::Sync`] does before it returns its error. All other operations
-/// fail without an effect.
+/// The effect of a failing [`Operation::Write`] or [`Operation::Sync`] before it returns its error. All other
+/// operations fail without an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// A write leaves nothing. A sync makes nothing durable and marks the pages clean: later syncs succeed, a crash
@@ -117,27 +117,27 @@ impl Fault {
         Self { operation, path: None, skip, times: 1, effect: Effect::Nothing, cause: Cause::Device, panics: false }
     }
 
-    /// Only calls on paths that contain `part` count and fail.
+    /// Limits the fault to calls on paths that contain `part`: no others count or fail.
     #[must_use]
     pub fn on(mut self, part: impl Into<String>) -> Self {
         self.path = Some(part.into());
         self
     }
 
-    /// So many calls in a row fail.
+    /// Makes so many calls in a row fail.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
         self.times = times;
         self
     }
 
-    /// All calls fail until the fault is cleared.
+    /// Makes all calls fail until the fault is cleared.
     #[must_use]
     pub fn always(self) -> Self {
         self.times(u64::MAX)
     }
 
-    /// What the call does before it fails.
+    /// Sets the effect of the call before it fails.
     #[must_use]
     pub fn effect(mut self, effect: Effect) -> Self {
         self.effect = effect;

@@ -14,12 +14,12 @@ use super::universe::Universe;
 use crate::storage::aligned::ALIGNMENT;
 use crate::storage::{StorageFile, Synced};
 
-/// What a file was opened for.
+/// The way a file was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Reading,
     Writing,
-    /// As `O_DIRECT`: demands alignment, of reads too.
+    /// Like `O_DIRECT`: demands alignment, of reads too.
     Uncached,
 }
 

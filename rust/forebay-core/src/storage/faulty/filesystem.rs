@@ -15,7 +15,7 @@ use super::universe::{Faulty, Universe};
 use crate::storage::clock_reading::ClockReading;
 use crate::storage::{DirectoryLock, Entry, Storage, StorageFile};
 
-/// What `free_bytes` says while there is no capacity: 1 TiB.
+/// The answer of `free_bytes` while no capacity is set: 1 TiB.
 const UNLIMITED: u64 = 1 << 40;
 
 impl Faulty {

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::random::{Odds, Random};
 
-/// What a disk writes whole or not at all (nearly always). The smallest in use: larger ones tear less.
+/// Bytes that a disk writes whole or not at all (nearly always). The smallest in use: larger ones tear less.
 const SECTOR: usize = 512;
-/// What the operating system marks clean or dirty.
+/// Bytes that the operating system marks clean or dirty together.
 const PAGE: usize = 4096;
 /// One sector in so many, of those that lost a write, holds the first part of that write.
 const TORN_ONE_IN: u64 = 16;
@@ -36,7 +36,7 @@ pub(super) struct Inode {
     pending: Vec<Pending>,
     /// Pages that a failed sync marked clean although they never reached the disk.
     forgotten: BTreeSet<usize>,
-    /// Where reads fail.
+    /// Ranges where reads fail.
     pub(super) broken: Vec<Range<u64>>,
     /// Open handles: an unlinked file lives on in them.
     pub(super) handles: usize,
@@ -194,7 +194,7 @@ impl Inode {
         self.live.get_mut(offset).map(|byte| *byte ^= mask).is_some()
     }
 
-    /// What a power loss leaves of the file.
+    /// Returns what a power loss leaves of the file.
     pub(super) fn survive(&self, random: &mut Random, garble: bool) -> Self {
         let odds = Odds::draw(random);
         let fates = self.fates(odds, random, garble);
@@ -251,7 +251,7 @@ impl Inode {
     }
 }
 
-/// How a sector ends: after `kept` of the writes to it, and perhaps in the middle of the next one.
+/// The end of a sector: after `kept` of the writes to it, and perhaps in the middle of the next one.
 #[derive(Debug)]
 struct Fate {
     kept: u64,

@@ -127,8 +127,8 @@ impl Names {
         });
     }
 
-    /// What a power loss leaves: a change is kept or lost on its own, but never kept when an earlier one to the same
-    /// name was lost.
+    /// Returns what a power loss leaves: a change is kept or lost on its own, but never kept when an earlier one to the
+    /// same name was lost.
     pub(super) fn survive(&self, random: &mut Random) -> Self {
         let odds = Odds::draw(random);
         let mut stable = self.stable.clone();
@@ -144,7 +144,7 @@ impl Names {
         Self { live: stable.clone(), stable, pending: Vec::new(), directories: self.directories.clone() }
     }
 
-    /// All files that some name points to, or may point to after a crash.
+    /// Returns all files that some name points to, or may point to after a crash.
     pub(super) fn reachable(&self) -> BTreeSet<InodeId> {
         let created = self.pending.iter().filter_map(|change| match change {
             Change::Link { inode, .. } => Some(*inode),

@@ -28,7 +28,7 @@ impl Random {
     }
 }
 
-/// How much of what was not synced is kept, in percent. Drawn once for a file and a crash: with one rate for all,
+/// The share of unsynced changes that is kept, in percent. Drawn once for a file and a crash: with one rate for all,
 /// "everything of this file is lost, everything of that one kept" would practically never come up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Odds(u64);
@@ -42,7 +42,7 @@ impl Odds {
         random.chance(self.0, 100)
     }
 
-    /// How many of `count` ordered changes are kept: none, all, or a prefix.
+    /// Returns how many of `count` ordered changes are kept: none, all, or a prefix.
     pub(super) fn prefix(self, random: &mut Random, count: u64) -> u64 {
         if self.keeps(random) {
             count
@@ -53,7 +53,7 @@ impl Odds {
         }
     }
 
-    /// Whether sectors may end inside of a write: not when this crash keeps everything or nothing of the file.
+    /// Returns whether sectors may end inside of a write: not when this crash keeps everything or nothing of the file.
     pub(super) fn tears(self) -> bool {
         self.0 > 0 && self.0 < 100
     }

@@ -38,7 +38,7 @@ fn read(file: &Arc<dyn StorageFile>, position: u64, length: usize) -> std::io::R
     read_exact_at(file.as_ref(), &mut bytes, position).map(|()| bytes)
 }
 
-/// What the file holds after each crash seed.
+/// Returns the file's contents after each crash seed.
 fn outcomes(faulty: &Faulty, path: &str) -> Vec<Option<Vec<u8>>> {
     (0..SEEDS).map(|seed| faulty.crash_seeded(seed).contents(path)).collect()
 }

@@ -62,7 +62,7 @@ impl Universe {
         Ok(Turn { state, entered, strike })
     }
 
-    /// As `begin`, for the operations that fail without an effect.
+    /// Does as `begin` does, for the operations that fail without an effect.
     pub(super) fn enter(&self, operation: Operation, path: &Path) -> io::Result<MutexGuard<'_, State>> {
         let turn = self.begin(operation, path)?;
         turn.strike.map_or(Ok(turn.state), |strike| Err(strike.error()))
@@ -119,7 +119,7 @@ impl Faulty {
         FaultId(state.faults.len() - 1)
     }
 
-    /// How many calls the fault has failed.
+    /// Returns the number of calls that the fault has failed.
     #[must_use]
     pub fn hits(&self, id: FaultId) -> u64 {
         self.universe.state().faults.get(id.0).map_or(0, |armed| armed.hits)
@@ -132,7 +132,7 @@ impl Faulty {
         }
     }
 
-    /// After `changes` more calls that change something, this one and all later calls fail with `EIO` without an
+    /// Halts the machine after `changes` more calls that change something: all later calls fail with `EIO` without an
     /// effect, as if the machine were gone: run a workload with each number and crash after it, to see every crash
     /// point. Stalled calls are released when the machine is gone.
     pub fn halt_after(&self, changes: u64) {
@@ -176,7 +176,7 @@ impl Faulty {
         true
     }
 
-    /// Whether a crash may leave garbage where a write was lost; it may at first.
+    /// Sets whether a crash may leave garbage where a write was lost; it may at first.
     pub fn set_garbling(&self, garbles: bool) {
         self.universe.state().garble = garbles;
     }
@@ -221,7 +221,7 @@ impl Faulty {
         state.collect();
     }
 
-    /// All files and their lengths, sorted by path.
+    /// Returns all files and their lengths, sorted by path.
     #[must_use]
     pub fn files(&self) -> Vec<(PathBuf, u64)> {
         let state = self.universe.state();
@@ -229,13 +229,13 @@ impl Faulty {
         state.names.live().map(|(path, id)| (path.clone(), length(id))).collect()
     }
 
-    /// What a reader sees in the file now.
+    /// Returns what a reader sees in the file now.
     #[must_use]
     pub fn contents(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         self.with(path, |inode| inode.live().to_vec())
     }
 
-    /// What certainly outlives a crash under that name: `None` where the name itself is not durable.
+    /// Returns what certainly outlives a crash under that name: `None` where the name itself is not durable.
     #[must_use]
     pub fn stable_contents(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let state = self.universe.state();
@@ -243,7 +243,7 @@ impl Faulty {
         state.inodes.get(&id).map(|inode| inode.stable().to_vec())
     }
 
-    /// How many calls of this kind there were.
+    /// Returns the number of calls of this kind.
     #[must_use]
     pub fn calls(&self, operation: Operation) -> u64 {
         self.universe.state().counts[operation as usize]

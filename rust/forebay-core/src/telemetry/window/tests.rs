@@ -90,7 +90,7 @@ fn many_threads_lose_nothing() {
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (window, together) = (&window, &together);
-            // All in few slots, some of which the first thread to come has to begin anew.
+            // All counts fall in few slots, some of which the first thread to come has to begin anew.
             scope.spawn(move || {
                 together.wait();
                 (0..EACH).for_each(|n| window.add(at(4096 + (n + thread) % 2), one(3)));

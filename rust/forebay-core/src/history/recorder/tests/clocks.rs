@@ -18,7 +18,7 @@ fn a_clock_that_is_set_moves_the_points_with_it() {
         let mut world = World::new();
         world.run(5, 1);
         set_clock(&mut world, step);
-        // At once, and not only with the next point.
+        // The points move at once, and not only with the next one.
         assert_eq!(world.ages(1), (expected(5), 0), "{step}");
         world.run(5, 1);
         set_clock(&mut world, step / 3);

@@ -1,4 +1,4 @@
-//! What is kept, and for how long.
+//! Points that are kept, and for how long.
 
 use std::time::Duration;
 

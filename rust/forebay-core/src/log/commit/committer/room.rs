@@ -29,7 +29,7 @@ impl Committer {
         self.make_room_for_deletions(batch)
     }
 
-    /// The same, of what is kept for deletions: deleting is how a full disk gets room.
+    /// Tries the space that is kept for deletions: deleting is how a full disk gets room.
     fn make_room_for_deletions(&mut self, batch: &mut Vec<Append>) -> usize {
         let Some(room) = batch.first().map(|append| append.room) else { return 0 };
         let mut fitting = self.fitting(batch, |append| append.room);
@@ -52,7 +52,7 @@ impl Committer {
         fitting
     }
 
-    /// How many appends from the batch's beginning fit the active file in one frame.
+    /// Returns how many appends from the batch's beginning fit the active file in one frame.
     fn fitting(&self, batch: &[Append], room: impl Fn(&Append) -> Room) -> usize {
         let (mut bytes, mut least) = (0, Room::Freeing);
         let fits = |append: &&Append| {
@@ -63,7 +63,7 @@ impl Committer {
         batch.iter().take_while(fits).count()
     }
 
-    /// What fits no file would be refused only after one was left for it.
+    /// A commit that fits no file would be refused only after one was left for it.
     pub(super) fn refuse_too_large(&self, batch: &mut Vec<Append>) {
         let size = |append: &Append| frame_size(std::slice::from_ref(append)) as u64;
         for append in batch.extract_if(.., |append| size(append) > self.largest_frame) {

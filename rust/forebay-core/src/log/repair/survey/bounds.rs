@@ -55,7 +55,7 @@ impl Survey {
                 continue;
             };
             for damage in &segment.damages {
-                // What is damaged and belongs to a stream whose part was deleted takes nothing away.
+                // A damaged block of a stream whose part was deleted takes nothing away.
                 if damage.block.is_some_and(|block| block.stream != *stream) {
                     continue;
                 }
@@ -85,7 +85,7 @@ impl Survey {
         for journal in &self.journals {
             let first = findings.len();
             for (position, length, what) in &journal.damages {
-                // At the first byte stands the header: what is damaged there concerns the file as a whole.
+                // The header stands at the first byte: damage there concerns the file as a whole.
                 let range = (*position > 0).then_some((*position, *length));
                 findings.push(finding(&journal.path, range, what.clone(), Vec::new()));
             }

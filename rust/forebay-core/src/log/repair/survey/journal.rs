@@ -15,9 +15,9 @@ use crate::table::TableOp;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SeenRow {
     pub(crate) row: FrameRow,
-    /// Where its records are in the file.
+    /// The place of its records in the file.
     pub(crate) position: usize,
-    /// Whether they are what was written.
+    /// True if they are what was written.
     pub(crate) sound: bool,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct SeenFrame {
     pub(crate) ops: Vec<TableOp>,
 }
 
-/// What a journal file holds that is not sealed.
+/// The contents of a journal file that is not sealed.
 #[derive(Clone, Debug)]
 pub(crate) struct JournalSurvey {
     /// Relative to the data directory.
@@ -82,7 +82,7 @@ impl JournalSurvey {
         Ok(survey)
     }
 
-    /// Whether it was prepared and never written to.
+    /// Returns whether it was prepared and never written to.
     pub(crate) fn is_unused(&self) -> bool {
         self.frames.is_empty() && self.damages.is_empty() && self.tail != Tail::Ended
     }

@@ -26,7 +26,7 @@ use crate::table::{Changes, Table};
 /// Something that is not what was written, and what it takes away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Where, and what.
+    /// The file, the range and what is wrong.
     pub damage: Damage,
     /// The offsets whose records it takes away, as far as they are known.
     pub offsets: Vec<OffsetRange>,
@@ -49,9 +49,9 @@ pub(crate) struct Survey {
     pub(crate) damaged_state: BTreeSet<String>,
     /// Journal files that are not sealed and were written to, oldest first.
     pub(crate) journals: Vec<JournalSurvey>,
-    /// Whether commits are missing that no sound frame holds.
+    /// True if commits are missing that no sound frame holds.
     pub(crate) commits_lost: bool,
-    /// Whether the commits before the first journal file's are missing.
+    /// True if the commits before the first journal file's are missing.
     pub(crate) files_lost: bool,
     /// Every segment file.
     pub(crate) segments: BTreeMap<SegmentName, SegmentSurvey>,
@@ -67,7 +67,7 @@ pub(crate) struct Survey {
     pub(crate) held: BTreeMap<PartitionKey, Intervals>,
     /// Offsets that earlier repairs recorded as gone.
     pub(crate) recorded: Vec<OffsetRange>,
-    /// What is wrong.
+    /// Damages that were found.
     pub(crate) findings: Vec<Finding>,
     /// Files read.
     pub(crate) files: u64,
@@ -91,7 +91,7 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Whether the log would start read-only: repairing a segment alone is not enough.
+    /// Returns whether the log would start read-only: repairing a segment alone is not enough.
     pub(crate) fn needs_rebuilding(&self) -> bool {
         !self.damaged_state.is_empty()
             || !self.undefined.is_empty()
@@ -194,7 +194,7 @@ impl Survey {
         Ok(())
     }
 
-    /// What the files say about each other: commits are consecutive, and every file but the last has an end.
+    /// Compares the files with each other: commits are consecutive, and every file but the last has an end.
     fn judge_journals(&mut self) {
         let mut last = self.sequence;
         let count = self.journals.len();
@@ -204,7 +204,7 @@ impl Survey {
             let journal = &mut self.journals[index];
             for (first, sequence) in journal.frames.iter().map(|frame| frame.sequence).enumerate() {
                 let expected = last.0 + 1;
-                // Without the newest state file, older commits are sealed, only not known to be.
+                // Older commits are sealed, only not known to be, where the newest state file is missing.
                 let known = first > 0 || index > 0 || self.damaged_state.is_empty();
                 if sequence.0 != expected && known {
                     self.commits_lost = true;

@@ -9,18 +9,18 @@ use crate::log::segment::{BlockRow, DamagedRange, FILE_HEADER_BYTES, SegmentErro
 use crate::storage::Storage;
 use crate::stream::SegmentName;
 
-/// What is wrong with a range of a segment file.
+/// A damaged range of a segment file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentDamage {
     /// First byte and length.
     pub(crate) range: (u64, u64),
-    /// What is wrong there.
+    /// The damage, in one sentence.
     pub(crate) what: &'static str,
     /// The block whose records it takes away, when a sound index names it.
     pub(crate) block: Option<BlockRow>,
 }
 
-/// What a segment file holds.
+/// The contents of a segment file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SegmentSurvey {
     /// The file's length.

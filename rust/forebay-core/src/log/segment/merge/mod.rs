@@ -27,9 +27,9 @@ use crate::table::{Table, TableOp};
 /// Merged files are numbered from here on, so that no file that is sealed has the number of one: a journal file is cut
 /// into fewer.
 const FIRST_ORDINAL: u32 = 1024;
-/// What the disk has left for the journal, whatever is merged: a merge takes room before it gives some back.
+/// Free space that a merge leaves to the journal: it takes room before it gives some back.
 const FREE_BYTES: u64 = 256 * 1024 * 1024;
-/// What could not be merged for want of room, or by an error that may pass, is tried again after this.
+/// The pause before a merge is tried again that failed for want of room or by an error that may pass.
 const RETRY: Duration = Duration::from_secs(5);
 /// Sealing goes first: so many bytes of records are merged, then sealing is waited for until it has nothing to do, but
 /// not longer than that. Where it always has something to do, merging takes no more than that share of the disk.
@@ -45,7 +45,7 @@ pub(crate) struct Merger {
     retention: Arc<Retention>,
     /// The number of the next file: no name is given twice while a reader may have the first of them open.
     next_ordinal: u32,
-    /// Up to which part the parts of a stream stay as they are. One entry a stream.
+    /// The last part of each stream up to which its parts stay as they are.
     settled: BTreeMap<StreamId, SegmentName>,
     /// Segments that could not be read: they are left alone until the next start. At most as many as there are.
     unreadable: BTreeSet<SegmentName>,
@@ -53,7 +53,7 @@ pub(crate) struct Merger {
 }
 
 impl Merger {
-    /// Nothing is known of any stream yet, so all of them are looked at once.
+    /// Makes a merger that knows nothing of any stream yet, so it looks at all of them once.
     pub(crate) fn new(retention: Arc<Retention>) -> Self {
         let highest = retention.catalog.files().highest_ordinal();
         let next_ordinal = highest.map_or(FIRST_ORDINAL, |highest| FIRST_ORDINAL.max(highest.saturating_add(1)));
@@ -102,7 +102,7 @@ impl Merger {
         }
     }
 
-    /// What is to be merged of all streams, as of one moment: while nothing is sealed, so that whatever comes after the
+    /// Plans the merges of all streams as of one moment: while nothing is sealed, so that whatever comes after the
     /// last part of any of them is of a later generation than all.
     fn candidates(&mut self) -> Vec<Candidate> {
         let retention = Arc::clone(&self.retention);
@@ -137,7 +137,7 @@ impl Merger {
         }
     }
 
-    /// What is to be merged of a stream. Parts that are settled are not looked at again.
+    /// Plans the merges of a stream. Parts that are settled are not looked at again.
     fn candidate(&mut self, stream: &Arc<Stream>) -> Option<Candidate> {
         loop {
             let settled = self.settled.get(&stream.id()).copied();
@@ -271,7 +271,7 @@ impl Candidate {
         self.parts.iter().map(|part| part.raw_bytes).sum()
     }
 
-    /// Whether all of its parts are still what the stream reads from.
+    /// Returns whether all of its parts are still what the stream reads from.
     fn is_there(&self) -> bool {
         let is_current = |part: &Arc<SegmentPart>| self.stream.part_named(part.name).is_some_and(|now| now == *part);
         !self.stream.is_deleted() && self.parts.iter().all(is_current)

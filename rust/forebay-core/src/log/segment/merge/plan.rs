@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::ids::Generation;
 use crate::stream::{SegmentName, SegmentPart, Stream};
 
-/// What a merge aims at, before compression: as much as a full journal file of one stream, so a reader of the past opens
-/// as many files as if the stream had been the only one.
+/// The size that a merge aims at, before compression: as much as a full journal file of one stream, so a reader of the
+/// past opens as many files as if the stream had been the only one.
 pub(super) const MERGED_BYTES: u64 = 32 * 1024 * 1024;
 /// A part of this size stays as it is: to be written again would gain little. A journal file that is full of large
 /// commits of one stream makes parts of a little less than a merge aims at.
@@ -18,13 +18,13 @@ const FAN_IN: usize = 8;
 pub(super) const MAX_SOURCES: usize = 32;
 /// Parts that are looked at to find one merge.
 pub(super) const WINDOW: usize = 8 * MAX_SOURCES;
-/// What one merged part covers is deleted at once, so it spans at most this share of what the stream keeps: in time, and
+/// A merged part is deleted at once, so it spans at most this share of what the stream keeps: in time, and
 /// in bytes. Records are sealed within the same share.
 const RETENTION_SHARE: u64 = 10;
-/// But not more time than this, which is by how much a retention may be late that is chosen later: a week.
+/// The longest time that a merged part spans, by which a retention may be late that is chosen later: a week.
 const MAX_SPAN_MS: u64 = 7 * 24 * 3600 * 1000;
 
-/// What one part of a stream may cover.
+/// The most that one part of a stream may cover.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     span_us: u64,
@@ -61,7 +61,7 @@ impl Candidate {
     }
 }
 
-/// What is to be done with a stream's parts.
+/// The merges that are due of a stream's parts.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Choice {
     /// These become one, the first of them the oldest. Their number is from 2 to `MAX_SOURCES`.
@@ -97,7 +97,7 @@ pub(super) fn choose(
     }
 }
 
-/// How many parts from the first on may become one, and whether they are enough.
+/// Returns how many parts from the first on may become one, and whether they are enough.
 fn fitting(parts: &[Arc<SegmentPart>], bounds: Bounds, stays: impl Fn(&SegmentPart) -> bool) -> (usize, bool) {
     let (mut raw, mut stored) = (0, 0);
     let (mut oldest, mut newest) = (i64::MAX, i64::MIN);
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(choose(&[], true, FREE, |_| false), Choice::Nothing);
         assert_eq!(chosen(&[KIB; FAN_IN - 1], FREE), None);
         assert_eq!(chosen(&[KIB; FAN_IN], FREE), Some(0..FAN_IN));
-        // What was merged is left alone until as much has come again.
+        // Merged parts are left alone until as much has come again.
         let mut sizes = vec![10 * KIB];
         sizes.extend([KIB; FAN_IN]);
         assert_eq!(chosen(&sizes, FREE), Some(1..FAN_IN + 1));

@@ -13,10 +13,10 @@ use crate::record::Records;
 use crate::storage::Storage;
 use crate::stream::{Compression, SegmentName, SegmentPart, Times};
 
-/// Why nothing was written.
+/// The reason why nothing was written.
 #[derive(Debug)]
 pub(super) enum RewriteError {
-    /// What this segment holds cannot be read as it was written: it is left alone.
+    /// This segment cannot be read as it was written: it is left alone.
     Source(SegmentName),
     /// The storage cannot do it now.
     Storage,
@@ -125,7 +125,7 @@ impl<'a> Rewrite<'a> {
             let mut part = SegmentPart::new(name);
             part.add_blocks(rows.iter().filter(|row| row.stream == candidate.stream.id()).map(BlockRow::span));
             candidate.parts.iter().for_each(|source| part.appended_at(source.oldest_append));
-            // What was read was checked block by block; this would be a defect of the merge itself.
+            // The blocks were checked when they were read; a difference here would be a defect of the merge itself.
             let is_whole = part.spans == spans(&candidate.parts);
             let last = candidate.parts.last().map_or(name, |part| part.name);
             if is_whole { Ok(part) } else { Err(RewriteError::Source(last)) }

@@ -1,4 +1,4 @@
-//! What crashes leave of a file's bytes.
+//! A file's bytes after crashes.
 
 use super::*;
 
