@@ -177,7 +177,9 @@ impl Changes {
 
     /// Takes in everything of a later span.
     pub fn merge(&mut self, later: Changes) {
-        later.rows.into_iter().for_each(|(key, value)| self.set(key, value));
+        for (key, value) in later.rows {
+            self.set(key, value);
+        }
     }
 
     /// Forgets deleted rows: right for a base, which has nothing below it that a delete would have to hide.

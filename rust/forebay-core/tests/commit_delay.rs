@@ -39,7 +39,9 @@ fn crowd(storage: &Faulty, engine: &Engine, answered: &Arc<Answered>, appends: u
     storage.stall_syncs(true);
     submit(0);
     assert!(storage.wait_stalled(1, common::PATIENCE));
-    (1..=appends).for_each(|batch| submit(u32::try_from(batch).unwrap()));
+    for batch in 1..=appends {
+        submit(u32::try_from(batch).unwrap());
+    }
     storage.stall_syncs(false);
     until("every answer", || answered.0.lock().len() == before + appends + 1);
     let ended = answered.0.lock().last().copied();

@@ -58,7 +58,9 @@ fn a_panic_of_the_committer_is_answered_and_reported() {
     until("its commit", || engine.report().commit_queue == 0);
     // They are one commit: the first answer kills the committer, the others are still to come.
     engine.submit(request(2), Arc::new(Panicking), CompletionId(2)).unwrap();
-    (3..6).for_each(submit);
+    for number in 3..6 {
+        submit(number);
+    }
     storage.stall_syncs(false);
     until("every outcome", || outcomes.0.lock().len() == 4);
     for (completion, outcome) in outcomes.0.lock().drain(..) {

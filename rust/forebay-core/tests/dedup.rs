@@ -172,7 +172,9 @@ fn a_crash_at_any_step_of_sealing_and_merging_keeps_first_answers() {
         for (number, answer) in &acknowledged {
             assert_eq!(&publish(&engine, *number, 3).unwrap(), answer, "{number} after {changes} changes");
         }
-        (100..103).for_each(|number| drop(publish(&engine, number, 3).unwrap()));
+        for number in 100..103 {
+            drop(publish(&engine, number, 3).unwrap());
+        }
         assert_eq!(stored(&engine), 40 * u64::from(PARTITIONS) + 9, "after {changes} changes");
     }
     assert!(merged > 0, "nothing was merged");

@@ -76,7 +76,9 @@ fn a_key_takes_what_is_documented_whatever_the_number_of_partitions() {
     let mut writer = StateFiles::default().writer(Arc::clone(&dedup));
     // Once, for what the allocator and the test itself take.
     let mut warm = Changes::default();
-    (0..200).for_each(|number| warm.apply(store(&dedup, KEYS + number, PARTITIONS)));
+    for number in 0..200 {
+        warm.apply(store(&dedup, KEYS + number, PARTITIONS));
+    }
     writer.write_delta(machine.as_ref(), Generation(1), Sequence(1), &warm).unwrap();
     drop(warm);
     machine.remove(std::path::Path::new("state/00000000000000000001.delta")).unwrap();

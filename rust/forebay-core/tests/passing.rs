@@ -40,7 +40,9 @@ fn stored(engine: &Engine) -> usize {
 fn unsealed() -> Faulty {
     let storage = Faulty::new(1);
     let engine = open(&storage, &small()).unwrap();
-    (0..4).for_each(|batch| drop(ingest(&engine, batch).unwrap()));
+    for batch in 0..4 {
+        drop(ingest(&engine, batch).unwrap());
+    }
     until("the spare file", || common::journals_with(&storage, <[common::Frame]>::is_empty) >= 1);
     storage.kill()
 }

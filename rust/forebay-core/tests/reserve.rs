@@ -120,7 +120,9 @@ fn any_number_of_small_deletions_leaves_the_large_one_its_room() {
     storage.set_capacity(Some(common::NO_ROOM_TO_MERGE));
     let engine = open(&storage, &small()).unwrap();
     create_large(&engine, "large", 6);
-    (0..SMALL).for_each(|number| drop(engine.create_stream(&format!("small{number}"), 1).unwrap()));
+    for number in 0..SMALL {
+        drop(engine.create_stream(&format!("small{number}"), 1).unwrap());
+    }
     fill(&storage, &engine);
     let refused = (0..SMALL).filter(|number| {
         let outcome = engine.delete_stream(&format!("small{number}"));
@@ -153,7 +155,9 @@ fn no_commit_is_larger_than_its_file() {
     let engine = open(&storage, &Options { ring_bytes: 64 << 20, ..small() }).unwrap();
     engine.create_stream("wide", 1024).unwrap();
     let groups: Vec<String> = (0..COMMITS).map(|number| format!("{}{number}", "g".repeat(240))).collect();
-    groups.iter().for_each(|group| join(&engine, group, "wide"));
+    for group in &groups {
+        join(&engine, group, "wide");
+    }
     storage.stall_syncs(true);
     std::thread::scope(|scope| {
         let first = scope.spawn(|| ingest(&engine));
@@ -164,7 +168,9 @@ fn no_commit_is_larger_than_its_file() {
         until("the queue", || engine.report().commit_queue == COMMITS);
         storage.stall_syncs(false);
         first.join().unwrap().unwrap();
-        commits.into_iter().for_each(|commit| commit.join().unwrap().unwrap());
+        for commit in commits {
+            commit.join().unwrap().unwrap();
+        }
     });
     for (path, bytes) in storage.files() {
         let name = path.to_string_lossy();

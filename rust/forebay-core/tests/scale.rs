@@ -87,7 +87,9 @@ fn a_senders_events_keep_their_order_while_workers_come_and_go() {
             .collect();
         let resizing = |seed| resize(&engine, &stop, seed);
         let resizers: Vec<_> = (0..2).map(|seed| scope.spawn(move || resizing(seed))).collect();
-        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        for sender in senders {
+            sender.join().unwrap();
+        }
         stop.store(true, Ordering::Relaxed);
         let times: u64 = resizers.into_iter().map(|resizer| resizer.join().unwrap()).sum();
         assert!(times > 2, "only {times} resizes fell into the load");

@@ -208,7 +208,9 @@ fn closing_under_load_answers_every_waiter() {
         until("some batches", || acknowledged.lock().len() > 200);
         // Whoever comes second waits for the first, and none of them hangs.
         let closing: Vec<_> = (0..3).map(|_| scope.spawn(|| engine.close())).collect();
-        closing.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in closing {
+            thread.join().unwrap();
+        }
         let other = common::open(&storage, &small());
         assert!(other.is_ok(), "the directory is free once any close has returned");
         stop.store(true, Ordering::Relaxed);

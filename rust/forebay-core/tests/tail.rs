@@ -71,7 +71,9 @@ fn an_event_is_one_line_of_data() {
 #[test]
 fn it_stops_where_it_is_told_to() {
     let engine = engine();
-    (0..10).for_each(|number| append(&engine, number % 2, "1", ""));
+    for number in 0..10 {
+        append(&engine, number % 2, "1", "");
+    }
     let start = engine.position("orders", true).unwrap();
     let ends = [Offset(3), Offset(0)];
     let chunk = engine.tail(TailRequest { until: Some(&ends), ..request(start.clone()) }).unwrap();
@@ -87,7 +89,9 @@ fn it_stops_where_it_is_told_to() {
 #[test]
 fn what_is_not_chosen_moves_the_position_all_the_same() {
     let engine = engine();
-    (0..10).for_each(|number| append(&engine, 0, &number.to_string(), ""));
+    for number in 0..10 {
+        append(&engine, 0, &number.to_string(), "");
+    }
     let filter = Filter::new("value == 4").unwrap();
     let start = engine.position("orders", true).unwrap();
     let chunk = engine.tail(TailRequest { filter: Some(&filter), ..request(start) }).unwrap();

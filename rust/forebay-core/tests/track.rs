@@ -87,7 +87,9 @@ fn the_key_is_the_user_then_the_session_then_none() {
     let engine = open(&Faulty::new(3), &Options { analytics_partitions: 3, ..small() }).unwrap();
     let batches: Vec<_> =
         (0..3).map(|n| format!(r#"[{{"event":{{"type":"{n}"}}}},{{"event":{{"type":"{n}"}}}}]"#)).collect();
-    batches.iter().for_each(|body| drop(batch(&engine, body).unwrap()));
+    for body in &batches {
+        drop(batch(&engine, body).unwrap());
+    }
     let places: BTreeSet<_> = records(&engine, ANALYTICS).into_iter().map(|record| (record.0, record.3)).collect();
     assert_eq!(places.len(), 3, "without a key each batch goes to the next partition, whole");
 }

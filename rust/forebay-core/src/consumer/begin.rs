@@ -36,7 +36,9 @@ impl Groups {
         let new = begun.iter().filter(|begun| !noted(begun)).count();
         state.reserve_beginnings(new)?;
         if self.status.refusal().is_some() {
-            begun.iter().for_each(|begun| state.begin(*begun, false));
+            for begun in &begun {
+                state.begin(*begun, false);
+            }
             return Ok(());
         }
         let ops: Vec<_> = begun.iter().map(|begun| begun.put(&group.name)).collect();

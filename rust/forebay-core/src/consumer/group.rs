@@ -125,11 +125,15 @@ impl Group {
     pub(crate) fn settle(&self, rows: &[OffsetRow], durable: bool) {
         let mut state = self.state.lock();
         if durable {
-            rows.iter().for_each(|row| state.take_in(*row));
+            for row in rows {
+                state.take_in(*row);
+            }
         }
         state.commits_under_way -= 1;
         if state.commits_under_way == 0 {
-            state.streams.values_mut().for_each(|stream| stream.queued.clear());
+            for stream in state.streams.values_mut() {
+                stream.queued.clear();
+            }
             drop(state);
             self.settled.notify_all();
         }

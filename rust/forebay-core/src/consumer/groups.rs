@@ -73,7 +73,9 @@ impl Groups {
                 insert(name, lost).state().take_in(row);
             }
         }
-        groups.values().for_each(|group| group.state().recount());
+        for group in groups.values() {
+            group.state().recount();
+        }
     }
 
     /// The group of that name.
@@ -136,7 +138,9 @@ impl Groups {
             let mut state = group.state();
             state.deleted = false;
             // These begin anew after a start, and so they do now.
-            places.iter().take(durable).for_each(|(stream, partition)| state.forget(*stream, *partition));
+            for (stream, partition) in places.iter().take(durable) {
+                state.forget(*stream, *partition);
+            }
             return Err(error);
         }
         self.groups.write().remove(&group.name);

@@ -38,7 +38,9 @@ impl Groups {
             }
         }
         if !ops.is_empty() && self.status.refusal().is_none() && self.change_in_parts(ops).is_err() {
-            noted.into_iter().for_each(|(group, before)| group.state().noted = before);
+            for (group, before) in noted {
+                group.state().noted = before;
+            }
         }
     }
 
@@ -67,7 +69,9 @@ impl Groups {
         let order = group.order();
         let mut state = group.settled_state(&order);
         for stream in state.streams.values_mut() {
-            stream.leases.as_mut().into_iter().for_each(|leases| leases.expire(now));
+            if let Some(leases) = &mut stream.leases {
+                leases.expire(now);
+            }
             stream.leases.take_if(|leases| leases.is_empty());
         }
         let gone: Vec<_> = state.streams.keys().copied().filter(|id| self.catalog.by_id(*id).is_none()).collect();
@@ -76,7 +80,9 @@ impl Groups {
             return Vec::new();
         }
         let places = state.places();
-        gone.iter().for_each(|id| drop(state.streams.remove(id)));
+        for id in &gone {
+            drop(state.streams.remove(id));
+        }
         state.recount();
         let of_gone = places.iter().filter(|(stream, _)| gone.contains(stream));
         of_gone.map(|(stream, partition)| delete_offset(&group.name, *stream, *partition)).collect()

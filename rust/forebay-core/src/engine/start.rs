@@ -88,7 +88,9 @@ impl Threads {
         self.notify.close();
         self.spares.close();
         engine.parser.dedup.close();
-        self.background.lock().drain(..).for_each(join);
+        for thread in self.background.lock().drain(..) {
+            join(thread);
+        }
         if engine.status.refuse_change().is_ok() {
             engine.clock.write();
         }

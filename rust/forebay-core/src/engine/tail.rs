@@ -195,5 +195,7 @@ fn choose(
             return;
         }
     }
-    gaps.for_each(|gap| chunk.pass(gap, Missing::Damaged));
+    for gap in gaps {
+        chunk.pass(gap, Missing::Damaged);
+    }
 }

@@ -70,7 +70,9 @@ impl<'a> Recovery<'a> {
         state: StateFiles,
     ) -> Self {
         let damaged = !state.damages.is_empty() || !status.damages().is_empty();
-        state.damages.into_iter().for_each(|damage| status.report(damage));
+        for damage in state.damages {
+            status.report(damage);
+        }
         let (rows, sequence) = (state.rows, state.sequence);
         let newest_append = Timestamp(i64::MIN);
         let mut recovery =
@@ -128,7 +130,9 @@ impl<'a> Recovery<'a> {
             };
             self.settled("closing the journal's last file", closed.map_err(|failed| failed.error))?;
         }
-        files.reusable.into_iter().for_each(|file| self.reuse(file, spares));
+        for file in files.reusable {
+            self.reuse(file, spares);
+        }
         if self.damaged {
             let reason =
                 "the data directory is damaged: started read-only; run `forebay verify`, then `forebay repair`";
@@ -235,7 +239,11 @@ impl<'a> Recovery<'a> {
                             stream.add_part(&Arc::new(part));
                         }
                     }
-                    None => SegmentPart::name_of(name).into_iter().for_each(|name| stream.remove_part(name)),
+                    None => {
+                        if let Some(name) = SegmentPart::name_of(name) {
+                            stream.remove_part(name);
+                        }
+                    }
                 }
             }
             (Table::Counters, Some(value)) if op.key == NEXT_STREAM_ID => {
@@ -327,7 +335,9 @@ impl<'a> Recovery<'a> {
             let append_time = frame.head.append_time;
             let mut times = Times::default();
             let stored = payload.bytes().get(range.clone()).unwrap_or_default();
-            Records::new(stored).for_each(|(record, _)| times.take_in(record.timestamp));
+            for (record, _) in Records::new(stored) {
+                times.take_in(record.timestamp);
+            }
             let payload = Arc::clone(&payload);
             let run = Arc::new(Run { base, records, generation, append_time, payload, range, times });
             log.publish(Arc::clone(&run));
@@ -356,7 +366,9 @@ impl<'a> Recovery<'a> {
             let path = Path::new(SEGMENT_DIRECTORY).join(&entry.name);
             let name = SegmentName::parse(&entry.name).filter(|name| name.path() == path);
             let is_used = name.is_some_and(|name| self.catalog.files().is_used(name));
-            name.iter().for_each(|name| self.catalog.files().has_bytes(*name, entry.bytes));
+            if let Some(name) = name {
+                self.catalog.files().has_bytes(name, entry.bytes);
+            }
             if entry.name.ends_with(".segment") && !is_used {
                 self.storage.remove(&path)?;
             }

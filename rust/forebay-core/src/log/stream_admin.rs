@@ -61,11 +61,15 @@ impl StreamAdmin {
             return Ok(());
         }
         self.status.refuse_write()?;
-        missing.iter_mut().for_each(|definition| definition.id = self.catalog.next_id());
+        for definition in &mut missing {
+            definition.id = self.catalog.next_id();
+        }
         let put = |row: &StreamDefinition| TableOp::put(Table::Catalog, row.name.as_bytes(), row.encode());
         let ops = missing.iter().map(put).chain([self.catalog.next_id_row()]).collect();
         self.commits.change_if_room(ops)?;
-        missing.into_iter().for_each(|definition| drop(self.catalog.insert(definition)));
+        for definition in missing {
+            drop(self.catalog.insert(definition));
+        }
         Ok(())
     }
 

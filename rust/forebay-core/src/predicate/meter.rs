@@ -72,15 +72,21 @@ pub(super) fn install(node: &mut IdedExpr) {
 fn meter(node: &mut IdedExpr, gathered: &str) {
     if mentions(node, gathered) {
         if let Expr::Call(call) = &mut node.expr {
-            call.args.iter_mut().for_each(|argument| meter(argument, gathered));
+            for argument in &mut call.args {
+                meter(argument, gathered);
+            }
         } else if let Expr::List(list) = &mut node.expr {
-            list.elements.iter_mut().for_each(|element| meter(element, gathered));
+            for element in &mut list.elements {
+                meter(element, gathered);
+            }
         }
         return;
     }
     if let Expr::List(list) = &mut node.expr {
         // A list that is appended to stays a list.
-        list.elements.iter_mut().for_each(guard);
+        for element in &mut list.elements {
+            guard(element);
+        }
         return;
     }
     guard(node);

@@ -10,20 +10,32 @@ pub(super) fn for_each_part(node: &mut IdedExpr, visit: fn(&mut IdedExpr)) {
             if let Some(target) = &mut call.target {
                 visit(target);
             }
-            call.args.iter_mut().for_each(visit);
+            for argument in &mut call.args {
+                visit(argument);
+            }
         }
         Expr::Select(select) => visit(&mut select.operand),
-        Expr::List(list) => list.elements.iter_mut().for_each(visit),
-        Expr::Map(map) => map.entries.iter_mut().for_each(|entry| match &mut entry.expr {
-            EntryExpr::MapEntry(entry) => {
-                visit(&mut entry.key);
-                visit(&mut entry.value);
+        Expr::List(list) => {
+            for element in &mut list.elements {
+                visit(element);
             }
-            EntryExpr::StructField(field) => visit(&mut field.value),
-        }),
+        }
+        Expr::Map(map) => {
+            for entry in &mut map.entries {
+                match &mut entry.expr {
+                    EntryExpr::MapEntry(entry) => {
+                        visit(&mut entry.key);
+                        visit(&mut entry.value);
+                    }
+                    EntryExpr::StructField(field) => visit(&mut field.value),
+                }
+            }
+        }
         Expr::Comprehension(of) => {
             let ComprehensionExpr { iter_range, accu_init, loop_cond, loop_step, result, .. } = of.as_mut();
-            [iter_range, accu_init, loop_cond, loop_step, result].into_iter().for_each(visit);
+            for node in [iter_range, accu_init, loop_cond, loop_step, result] {
+                visit(node);
+            }
         }
         Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
     }

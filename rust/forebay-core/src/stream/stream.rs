@@ -126,7 +126,9 @@ impl Stream {
     /// records is told. Called by the committer and by recovery alone, so that no commit comes in between.
     pub(crate) fn delete(&self) {
         self.deleted.store(true, Ordering::Release);
-        self.partitions.iter().for_each(Partition::clear);
+        for partition in &self.partitions {
+            partition.clear();
+        }
         self.watches.end(Error::new(ErrorKind::StreamNotFound, format!("stream {:?} was deleted", self.name)));
     }
 
@@ -160,7 +162,9 @@ impl Stream {
     pub(crate) fn add_part(&self, part: &Arc<SegmentPart>) {
         let before = self.parts.write().insert(part);
         self.files.take(part);
-        before.iter().for_each(|before| self.files.release(before));
+        if let Some(before) = before {
+            self.files.release(&before);
+        }
         self.has_news();
     }
 
@@ -168,7 +172,9 @@ impl Stream {
     pub(crate) fn swap_parts(&self, sources: &[Arc<SegmentPart>], merged: &Arc<SegmentPart>) {
         let mut parts = self.parts.write();
         self.files.take(merged);
-        sources.iter().filter_map(|source| parts.remove(source.name)).for_each(|part| self.files.release(&part));
+        for part in sources.iter().filter_map(|source| parts.remove(source.name)) {
+            self.files.release(&part);
+        }
         parts.insert(merged);
     }
 
@@ -190,7 +196,9 @@ impl Stream {
     /// Forgets a part; what it held is below the start already.
     pub(crate) fn remove_part(&self, name: SegmentName) {
         let removed = self.parts.write().remove(name);
-        removed.iter().for_each(|part| self.files.release(part));
+        if let Some(part) = removed {
+            self.files.release(&part);
+        }
     }
 
     /// The part that holds `offset`, or the first one after it.

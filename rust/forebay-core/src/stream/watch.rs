@@ -53,7 +53,9 @@ impl Due {
                 woken.push(watcher);
             }
         }
-        woken.iter().for_each(|watcher| watcher.wake());
+        for watcher in &woken {
+            watcher.wake();
+        }
     }
 }
 
@@ -302,7 +304,9 @@ mod tests {
         let (watches, ends) = (Watches::new(Budget::new(WATCHES_BYTES)), Arc::new(Ends::default()));
         let add = || watches.add(&[(PartitionId(0), Offset(0))], ends.clone(), CompletionId(0), |_| Offset(0));
         let first = add().unwrap();
-        (1..MAX_WATCHES).for_each(|_| assert!(add().is_ok()));
+        for _ in 1..MAX_WATCHES {
+            assert!(add().is_ok());
+        }
         assert_eq!(add().unwrap_err().kind(), ErrorKind::Saturated);
         assert_eq!(watches.remove(first), Some(CompletionId(0)));
         assert!(add().is_ok(), "one that went makes room");

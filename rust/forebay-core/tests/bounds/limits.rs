@@ -68,12 +68,16 @@ fn what_the_engine_makes_itself_always_has_a_place() {
 fn a_directory_that_has_more_still_starts() {
     let storage = Faulty::new(5);
     let engine = open(&storage, &limited(10, 100)).unwrap();
-    ["a", "b", "c"].iter().for_each(|name| drop(engine.create_stream(name, 20).unwrap()));
+    for name in ["a", "b", "c"] {
+        drop(engine.create_stream(name, 20).unwrap());
+    }
     drop(engine);
     let engine = open(&storage, &limited(1, 20)).unwrap();
     assert!(["a", "b", "c"].iter().all(|name| engine.stream_report(name).is_ok()));
     refusal(&engine, "d", 1);
-    ["a", "b", "c"].iter().for_each(|name| engine.delete_stream(name).unwrap());
+    for name in ["a", "b", "c"] {
+        engine.delete_stream(name).unwrap();
+    }
     engine.create_stream("d", 20).unwrap();
 }
 

@@ -37,7 +37,9 @@ fn a_commit_is_there_whole_or_not_at_all() {
         let storage = Faulty::new(seed);
         let opened = engine(&storage);
         opened.create_stream(STREAM, 8).unwrap();
-        (0..8).for_each(|partition| append(&opened, partition, 2));
+        for partition in 0..8 {
+            append(&opened, partition, 2);
+        }
         consume(&opened);
         let all = |offset| (0..8).map(|partition| (partition, offset)).collect::<Vec<_>>();
         commit(&opened, &all(1)).unwrap();
@@ -160,7 +162,9 @@ fn groups_are_bounded() {
     let engine = common::open(&storage, &options).unwrap();
     engine.create_stream(STREAM, 1).unwrap();
     let group = |name: &str| engine.groups().consume(&Consume { group: name, ..plain(Instant::now()) }).map(drop);
-    (0..MAX_GROUPS).for_each(|number| group(&format!("g{number}")).unwrap());
+    for number in 0..MAX_GROUPS {
+        group(&format!("g{number}")).unwrap();
+    }
     assert_eq!(kind(group("more")), ErrorKind::Saturated);
     group("g7").unwrap();
     engine.groups().delete("g7").unwrap();

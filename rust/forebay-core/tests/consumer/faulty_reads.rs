@@ -19,7 +19,9 @@ fn sealed(partitions: u32) -> Faulty {
     let engine = common::open(&storage, &common::sealing_soon()).unwrap();
     engine.create_stream(STREAM, partitions).unwrap();
     for _ in 0..FILES {
-        (0..partitions).for_each(|partition| append(&engine, partition, RECORDS));
+        for partition in 0..partitions {
+            append(&engine, partition, RECORDS);
+        }
         common::wait_sealed(&engine);
     }
     drop(engine);

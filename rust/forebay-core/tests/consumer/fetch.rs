@@ -184,7 +184,9 @@ fn a_filter_that_matches_nothing_ends_its_call() {
     let options = forebay_core::Options { ring_bytes: 64 << 20, journal_file_bytes: 16 << 20, ..common::small() };
     let engine = common::open(&storage, &options).unwrap();
     engine.create_stream(STREAM, 1).unwrap();
-    (0..RECORDS).step_by(10_000).for_each(|from| append(&engine, 0, 10_000.min(RECORDS - from)));
+    for from in (0..RECORDS).step_by(10_000) {
+        append(&engine, 0, 10_000.min(RECORDS - from));
+    }
     let (mut resume, mut calls) = (Vec::new(), 0);
     loop {
         let call = Consume { filter: Some(&nothing), resume: &resume, ..plain(Instant::now()) };

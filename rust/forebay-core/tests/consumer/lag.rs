@@ -66,7 +66,9 @@ fn a_group_that_began_at_the_end_goes_on_there() {
 #[test]
 fn only_partitions_that_were_read_count() {
     let (_storage, engine) = with_stream(3);
-    (0..3).for_each(|partition| append(&engine, partition, 5));
+    for partition in 0..3 {
+        append(&engine, partition, 5);
+    }
     let one = Consume { partition: Some(PartitionId(1)), start_at: StartAt::At(Offset(3)), ..plain(Instant::now()) };
     engine.groups().consume(&one).unwrap();
     assert_eq!((lag(&engine), begun(&engine)), (2, vec![(1, 3)]));

@@ -110,7 +110,9 @@ impl Round<'_> {
         *hand = fetched.reached.iter().map(|reached| (reached.partition.0, reached.next.0)).collect();
         // On the way to a halt it may have counted on a commit that was under way and failed.
         if auto_commit && !self.crashes {
-            hand.iter().for_each(|(partition, next)| known.acknowledge(*partition, *next, fetched));
+            for (partition, next) in &*hand {
+                known.acknowledge(*partition, *next, fetched);
+            }
         }
     }
 
@@ -122,7 +124,9 @@ impl Round<'_> {
         match commit_as(self.engine, &offsets, Some(member), false, self.now) {
             Ok(()) => {
                 let mut known = self.known.lock().unwrap();
-                offsets.iter().for_each(|(partition, offset)| known.raise(*partition, *offset));
+                for (partition, offset) in &offsets {
+                    known.raise(*partition, *offset);
+                }
             }
             Err(error) => {
                 self.allow(&error, &[ErrorKind::FencedMember, ErrorKind::InvalidOffset]);
@@ -214,7 +218,9 @@ impl World {
                 })
             };
             let threads: Vec<_> = seeds.into_iter().map(act).collect();
-            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            for thread in threads {
+                thread.join().unwrap();
+            }
         });
         if let Some(fault) = reads {
             self.machine.storage.clear(fault);

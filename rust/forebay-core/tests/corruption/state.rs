@@ -206,6 +206,8 @@ fn a_merge_on_a_full_disk_leaves_the_sealed_file_sealed() {
     assert_eq!(engine.report().damages, []);
     let found = read_all(&engine).unwrap();
     assert_eq!(found.values().map(|log| log.records.len()).sum::<usize>(), 5 * batch as usize);
-    found.iter().for_each(|(place, log)| common::assert_dense(place, log));
+    for (place, log) in &found {
+        common::assert_dense(place, log);
+    }
     let _ = wait_sealed;
 }

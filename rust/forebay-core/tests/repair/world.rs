@@ -130,7 +130,9 @@ impl World {
             let Some(op) = ops.iter_mut().find(named) else { continue };
             op.value = Some(b"{\"id\":2}".to_vec());
             let mut body = Vec::new();
-            ops.iter().for_each(|op| op.encode(&mut body));
+            for op in &ops {
+                op.encode(&mut body);
+            }
             header[32..40].copy_from_slice(&(body.len() as u64).to_le_bytes());
             header[40..44].copy_from_slice(&crc32c::crc32c(&body).to_le_bytes());
             let crc = crc32c::crc32c(&header[..44]);

@@ -159,7 +159,9 @@ impl Reply {
     /// Adds the number of events that the commit stores.
     #[must_use]
     pub(crate) fn expecting(mut self, events: usize) -> Self {
-        self.request.iter_mut().for_each(|request| request.expect(events));
+        if let Some(request) = &mut self.request {
+            request.expect(events);
+        }
         self
     }
 
@@ -237,7 +239,9 @@ impl Reply {
     fn hand_over_and_wake(&mut self, outcome: Result<Receipt>) {
         let mut woken = Vec::new();
         self.hand_over(outcome, &mut woken);
-        woken.iter().for_each(|completer| completer.wake());
+        for completer in &woken {
+            completer.wake();
+        }
     }
 }
 

@@ -268,7 +268,9 @@ impl Committer {
                 places.push(Placed { stream, partition, base, records: chunk.records });
             }
             append.ops.extend(append.reply.row_of_key(&places, append.quarantined));
-            append.ops.iter().for_each(|op| op.encode(&mut ops));
+            for op in &append.ops {
+                op.encode(&mut ops);
+            }
             placed.push(places);
         }
         let append_time = self.clock.stamp();
@@ -329,7 +331,9 @@ impl Committer {
             let receipt = Receipt { generation, ..Receipt::new(level, placed, append.quarantined) };
             append.reply.finish(Ok(receipt), &mut woken);
         }
-        woken.iter().for_each(|completer| completer.wake());
+        for completer in &woken {
+            completer.wake();
+        }
         due.deliver();
     }
 }

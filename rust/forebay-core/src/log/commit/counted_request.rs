@@ -37,7 +37,9 @@ impl CountedRequest {
     }
 
     pub(crate) fn expect(&mut self, events: usize) {
-        self.live.iter_mut().for_each(|live| live.events = events as u64);
+        if let Some(live) = &mut self.live {
+            live.events = events as u64;
+        }
     }
 
     /// Counts, and notes in the receipt of the events API how long it took.

@@ -77,7 +77,9 @@ mod tests {
 
     fn after(groups: &[usize]) -> CommitDelay {
         let mut delay = CommitDelay::new(PAUSE);
-        groups.iter().for_each(|appends| delay.note(*appends, *appends * 1000));
+        for appends in groups {
+            delay.note(*appends, *appends * 1000);
+        }
         delay
     }
 

@@ -171,10 +171,14 @@ fn keys_have_a_limit_and_their_memory_is_given_back_when_they_are_past() {
     assert!(world.store(3, None, &placed(1)).is_none(), "repeats are answered all the same");
     world.storage.pass(11 * MINUTE);
     assert!(world.store(20_000, None, &placed(1)).is_some(), "a request makes its own room");
-    (0..11).for_each(|_| world.dedup.forget_some());
+    for _ in 0..11 {
+        world.dedup.forget_some();
+    }
     assert!(world.keys().0 == 1 && world.keys().1 <= 1024, "{:?} are left", world.keys());
     world.storage.pass(11 * MINUTE);
-    (0..11).for_each(|_| world.dedup.forget_some());
+    for _ in 0..11 {
+        world.dedup.forget_some();
+    }
     assert_eq!(world.keys(), (0, 0));
 }
 
@@ -221,7 +225,9 @@ fn receipts_on_the_disk_have_a_limit_too() {
     let bytes = world.dedup.state.lock().keys.bytes_elsewhere();
     assert!((RECEIPT_BYTES * 100..RECEIPT_BYTES * 100 + 40_000).contains(&bytes), "{bytes}");
     world.storage.pass(11 * MINUTE);
-    (0..11).for_each(|_| world.dedup.forget_some());
+    for _ in 0..11 {
+        world.dedup.forget_some();
+    }
     assert_eq!(world.dedup.state.lock().keys.bytes_elsewhere(), 0);
 }
 

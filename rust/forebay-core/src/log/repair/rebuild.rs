@@ -190,14 +190,18 @@ impl Rebuild {
                 let start = survey.start(key).max(seen.row.base.0);
                 let held = self.held.entry(key).or_default();
                 let wanted = held.missing(start, seen.row.base.plus(seen.row.records.into()).0.max(start));
-                wanted.iter().for_each(|(from, to)| held.insert(*from, *to));
+                for (from, to) in &wanted {
+                    held.insert(*from, *to);
+                }
                 if !wanted.is_empty() {
                     let (position, bytes, base) = (seen.position, seen.row.bytes as usize, seen.row.base.0);
                     let piece = Piece { position, bytes, base, append_time: frame.append_time, wanted };
                     pieces.entry(key).or_default().push(piece);
                 }
             }
-            pieces.values_mut().for_each(|pieces| pieces.sort_by_key(|piece| piece.base));
+            for pieces in pieces.values_mut() {
+                pieces.sort_by_key(|piece| piece.base);
+            }
             if !pieces.is_empty() {
                 let generation = journal.generation;
                 let names = survey.segments.keys().filter(|name| name.generation == generation);

@@ -72,7 +72,9 @@ impl JournalContents {
         }
         self.drop_stream(stream);
         let bytes = self.changes.bytes() as u64;
-        self.held.iter_mut().for_each(|held| held.set(bytes));
+        if let Some(held) = &mut self.held {
+            held.set(bytes);
+        }
     }
 
     /// The rows that say how far the partitions of some streams go in this file.
@@ -131,7 +133,9 @@ impl SealQueue {
 
     /// Forgets the records of a deleted stream, so that their memory is given back.
     pub(crate) fn abandon(&self, stream: StreamId) {
-        self.state.lock().files.iter_mut().for_each(|full| full.contents.abandon(stream));
+        for full in &mut self.state.lock().files {
+            full.contents.abandon(stream);
+        }
     }
 
     /// Files that wait or are being sealed.

@@ -126,7 +126,9 @@ impl Sealer {
         }
         let mut changes = contents.changes.clone();
         // The stream was deleted in a later file: see `JournalContents::abandon`.
-        contents.ends(Stream::is_deleted).into_iter().for_each(|op| changes.apply(op));
+        for op in contents.ends(Stream::is_deleted) {
+            changes.apply(op);
+        }
         for (stream, part) in &parts {
             changes.apply(TableOp::put(Table::Segments, part.key(stream.id()), part.encode()));
             for (partition, base, records) in &part.spans {
@@ -235,7 +237,9 @@ impl Sealer {
             let mut part = SegmentPart::new(name);
             part.add_blocks(rows[from..].iter().take_while(|row| row.stream == stream.id()).map(BlockRow::span));
             let appends = runs.iter().flat_map(|(.., runs)| *runs).map(|run| run.append_time);
-            appends.min().into_iter().for_each(|oldest| part.appended_at(oldest));
+            if let Some(oldest) = appends.min() {
+                part.appended_at(oldest);
+            }
             parts.push((Arc::clone(stream), part));
         }
         Ok(parts)

@@ -96,7 +96,9 @@ impl StateFiles {
     pub fn load(storage: &dyn Storage) -> io::Result<Self> {
         let mut keys = Vec::new();
         let mut state = Self::load_apart(storage, &mut |op, _| keys.push(op))?;
-        keys.into_iter().for_each(|op| state.rows.apply(op));
+        for op in keys {
+            state.rows.apply(op);
+        }
         Ok(state)
     }
 

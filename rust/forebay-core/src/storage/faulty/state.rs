@@ -58,7 +58,9 @@ impl State {
     /// The machine after the process died: all that was written is there, synced or not.
     pub(super) fn killed(&self, seed: u64) -> Self {
         let mut inodes = self.inodes.clone();
-        inodes.values_mut().for_each(|inode| inode.handles = 0);
+        for inode in inodes.values_mut() {
+            inode.handles = 0;
+        }
         let mut next = Self {
             names: self.names.clone(),
             inodes,

@@ -41,7 +41,9 @@ fn counts_what_it_is_told() {
 fn every_error_has_its_own_counter() {
     let counters = Counters::default();
     for (index, kind) in ErrorKind::ALL.iter().enumerate() {
-        (0..=index).for_each(|_| counters.refused(Api::Streams, *kind));
+        for _ in 0..=index {
+            counters.refused(Api::Streams, *kind);
+        }
     }
     let rows = counters.snapshot();
     for (index, kind) in ErrorKind::ALL.iter().enumerate() {

@@ -93,7 +93,9 @@ fn many_threads_lose_nothing() {
             // All counts fall in few slots, some of which the first thread to come has to begin anew.
             scope.spawn(move || {
                 together.wait();
-                (0..EACH).for_each(|n| window.add(at(4096 + (n + thread) % 2), one(3)));
+                for n in 0..EACH {
+                    window.add(at(4096 + (n + thread) % 2), one(3));
+                }
             });
         }
     });

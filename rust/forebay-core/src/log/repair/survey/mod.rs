@@ -127,8 +127,8 @@ impl Survey {
         let is_state = |entry: &Entry| entry.name.ends_with(".base") || entry.name.ends_with(".delta");
         self.state_files = storage.list(Path::new(STATE_DIRECTORY))?.into_iter().filter(is_state).collect();
         self.newest = self.sealed.max(self.newest_state());
-        let bytes: Vec<u64> = self.state_files.iter().map(|entry| entry.bytes).collect();
-        bytes.into_iter().for_each(|bytes| self.count(bytes));
+        self.files += self.state_files.len() as u64;
+        self.bytes += self.state_files.iter().map(|entry| entry.bytes).sum::<u64>();
         Ok(())
     }
 

@@ -124,7 +124,9 @@ impl<'a> Rewrite<'a> {
         let part = |candidate: &Candidate| {
             let mut part = SegmentPart::new(name);
             part.add_blocks(rows.iter().filter(|row| row.stream == candidate.stream.id()).map(BlockRow::span));
-            candidate.parts.iter().for_each(|source| part.appended_at(source.oldest_append));
+            for source in &candidate.parts {
+                part.appended_at(source.oldest_append);
+            }
             // The blocks were checked when they were read; a difference here would be a defect of the merge itself.
             let is_whole = part.spans == spans(&candidate.parts);
             let last = candidate.parts.last().map_or(name, |part| part.name);
