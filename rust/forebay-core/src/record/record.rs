@@ -12,9 +12,9 @@ use super::event::Event;
 use crate::ids::Timestamp;
 
 /// Bytes before a record's key.
-pub const RECORD_HEADER_BYTES: usize = 16;
+pub(crate) const RECORD_HEADER_BYTES: usize = 16;
 /// Longest headers, as the JSON object that is stored.
-pub const MAX_HEADER_BYTES: usize = 32 * 1024;
+pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 const NO_KEY: u16 = u16::MAX;
 
@@ -33,12 +33,12 @@ pub struct Record<'a> {
 
 /// Returns the bytes that the event takes as a record.
 #[must_use]
-pub fn encoded_bytes(event: &Event<'_>) -> usize {
+pub(crate) fn encoded_bytes(event: &Event<'_>) -> usize {
     RECORD_HEADER_BYTES + event.key.as_ref().map_or(0, |key| key.len()) + event.headers.len() + event.value.len()
 }
 
 /// Appends the event as a record. The caller has checked the lengths against the limits above.
-pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
+pub(crate) fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
     let key = event.key.as_deref();
     // The limits are far below what the fields hold; saturation would be caught by the decoder's bounds check.
     out.extend_from_slice(&u32::try_from(event.value.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -53,7 +53,7 @@ pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
 
 /// The record at the start of `bytes`, and how many bytes it takes; `None` when `bytes` does not hold it whole.
 #[must_use]
-pub fn decode(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
     let (header, rest) = bytes.split_first_chunk::<RECORD_HEADER_BYTES>()?;
     let [v0, v1, v2, v3, k0, k1, h0, h1, time @ ..] = *header;
     let value_length = u32::from_le_bytes([v0, v1, v2, v3]) as usize;
@@ -70,20 +70,20 @@ pub fn decode(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
 
 /// Walks the records of a run of bytes; ends early at bytes that are not a whole record.
 #[derive(Clone, Debug)]
-pub struct Records<'a> {
+pub(crate) struct Records<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> Records<'a> {
     /// The records stored one after the other in `bytes`.
     #[must_use]
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
     }
 
     /// Returns the bytes that have not been walked yet.
     #[must_use]
-    pub fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.bytes
     }
 }

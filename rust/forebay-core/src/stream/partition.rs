@@ -68,7 +68,7 @@ impl Times {
 
 /// A run of committed records of one partition.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// The first record's offset.
     pub base: Offset,
     /// Number of records.
@@ -88,13 +88,13 @@ pub struct Run {
 impl Run {
     /// The encoded records.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.payload.bytes.get(self.range.clone()).unwrap_or_default()
     }
 
     /// The offset after the last record.
     #[must_use]
-    pub fn end(&self) -> Offset {
+    pub(crate) fn end(&self) -> Offset {
         self.base.plus(self.records.into())
     }
 }

@@ -30,7 +30,7 @@ pub struct Limits {
 
 /// Reads records, and remembers what it found damaged.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     storage: Arc<dyn Storage>,
     status: Arc<Status>,
     counters: Arc<Counters>,
@@ -40,7 +40,7 @@ pub struct Reader {
 impl Reader {
     /// A reader of `storage`'s segments.
     #[must_use]
-    pub fn new(storage: Arc<dyn Storage>, status: Arc<Status>, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>, status: Arc<Status>, counters: Arc<Counters>) -> Self {
         Self { storage, status, counters, open: Mutex::default() }
     }
 
@@ -50,7 +50,7 @@ impl Reader {
     /// # Errors
     /// `InvalidOffset` naming the valid range; `StorageUnavailable` when what is at `offset` cannot be read now;
     /// `StreamNotFound` when the stream was deleted meanwhile.
-    pub fn fetch(
+    pub(crate) fn fetch(
         &self,
         stream: &Stream,
         partition: PartitionId,

@@ -22,7 +22,7 @@ impl Reader {
     ///
     /// # Errors
     /// `InvalidRequest` for a partition that is not there; `StorageUnavailable` when a segment cannot be read now.
-    pub fn seek(&self, stream: &Stream, partition: PartitionId, time: Timestamp) -> Result<Offset> {
+    pub(crate) fn seek(&self, stream: &Stream, partition: PartitionId, time: Timestamp) -> Result<Offset> {
         let Some(log) = stream.partition(partition) else {
             let detail = format!("stream {:?} has no partition {partition}", stream.name());
             return Err(Error::new(ErrorKind::InvalidRequest, detail));

@@ -20,7 +20,7 @@ pub(crate) type StreamRuns = (Arc<Stream>, Vec<Arc<Run>>);
 
 /// The contents of one journal file, as the committer published them.
 #[derive(Debug)]
-pub struct JournalContents {
+pub(crate) struct JournalContents {
     /// The file's generation.
     pub generation: Generation,
     /// The last commit in it.
@@ -37,19 +37,19 @@ pub struct JournalContents {
 impl JournalContents {
     /// An empty file's.
     #[must_use]
-    pub fn new(generation: Generation) -> Self {
+    pub(crate) fn new(generation: Generation) -> Self {
         let (changes, runs) = (Changes::default(), BTreeMap::new());
         Self { generation, last_sequence: Sequence(0), changes, held: None, runs, shortest_retention: None }
     }
 
     /// Charges the changes as they are now to the budget of those that are not sealed.
-    pub fn reservation(&mut self, rows: &Arc<Budget>) {
+    pub(crate) fn reservation(&mut self, rows: &Arc<Budget>) {
         let held = self.held.get_or_insert_with(|| Hold::force(rows, 0));
         held.set(self.changes.bytes() as u64);
     }
 
     /// Takes in a published run. Runs of one partition come in order.
-    pub fn add(&mut self, stream: Arc<Stream>, partition: PartitionId, run: Arc<Run>) {
+    pub(crate) fn add(&mut self, stream: Arc<Stream>, partition: PartitionId, run: Arc<Run>) {
         let shortest = &mut self.shortest_retention;
         let mut first = |stream: Arc<Stream>| {
             let retention = stream.definition().retention_ms.map(Duration::from_millis);
@@ -86,17 +86,11 @@ impl JournalContents {
         };
         chosen.filter_map(end).collect()
     }
-
-    /// Bytes of records.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.runs.values().flat_map(|(_, runs)| runs).map(|run| run.range.len()).sum()
-    }
 }
 
 /// A journal file that the log has left, and what it holds.
 #[derive(Debug)]
-pub struct SealJob {
+pub(crate) struct SealJob {
     /// The file.
     pub file: JournalFile,
     /// The file's contents.
@@ -105,7 +99,7 @@ pub struct SealJob {
 
 /// Files on their way to the sealer. Bounded by the ring's budget, which their records are charged to.
 #[derive(Debug, Default)]
-pub struct SealQueue {
+pub(crate) struct SealQueue {
     state: Mutex<QueueState>,
     wake: Condvar,
     alone: Mutex<()>,
@@ -121,7 +115,7 @@ struct QueueState {
 
 impl SealQueue {
     /// Hands a file to the sealer.
-    pub fn push(&self, full: SealJob) {
+    pub(crate) fn push(&self, full: SealJob) {
         self.state.lock().files.push_back(full);
         self.wake.notify_all();
     }
@@ -140,13 +134,13 @@ impl SealQueue {
 
     /// Files that wait or are being sealed.
     #[must_use]
-    pub fn backlog(&self) -> usize {
+    pub(crate) fn backlog(&self) -> usize {
         let state = self.state.lock();
         state.files.len() + usize::from(state.sealing)
     }
 
     /// Ends the sealer after the file that it works on.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.wake.notify_all();
     }
