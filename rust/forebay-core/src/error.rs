@@ -14,15 +14,15 @@ macro_rules! error_table {
             /// Every row of the table, in order of number.
             pub const ALL: &'static [ErrorKind] = &[$(ErrorKind::$variant,)+];
 
-            /// The row's number, as the streams API shows it.
+            /// Returns the row's number, as the streams API shows it.
             #[must_use]
             pub const fn number(self) -> u16 { match self { $(ErrorKind::$variant => $number,)+ } }
 
-            /// The row's name in snake case, as the drain API shows it.
+            /// Returns the row's name in snake case, as the drain API shows it.
             #[must_use]
             pub const fn name(self) -> &'static str { match self { $(ErrorKind::$variant => $name,)+ } }
 
-            /// The HTTP status it is answered with.
+            /// Returns the HTTP status it is answered with.
             #[must_use]
             pub const fn http_status(self) -> u16 { match self { $(ErrorKind::$variant => $status,)+ } }
 
@@ -94,7 +94,7 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// A failure of the given kind; `detail` is one lowercase sentence without a full stop.
+    /// Returns a failure of the given kind; `detail` is one lowercase sentence without a full stop.
     #[must_use]
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), retry_after: None }
@@ -112,7 +112,7 @@ impl Error {
         self.retry_after
     }
 
-    /// The error's row of the table.
+    /// Returns the error's row of the table.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -46,7 +46,7 @@ id! {
 }
 
 impl Offset {
-    /// The offset `count` records further on.
+    /// Returns the offset `count` records further on.
     #[must_use]
     pub fn plus(self, count: u64) -> Self {
         Self(self.0.saturating_add(count))
@@ -54,7 +54,7 @@ impl Offset {
 }
 
 impl Timestamp {
-    /// The wall clock now.
+    /// Returns the wall clock now.
     #[must_use]
     pub fn now() -> Self {
         let now = std::time::SystemTime::now();

@@ -48,7 +48,7 @@ pub enum Durability {
 }
 
 impl Durability {
-    /// The level's name, as in the configuration and in the `Forebay-Durability` header.
+    /// Returns the level's name, as in the configuration and in the `Forebay-Durability` header.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -195,7 +195,7 @@ impl Options {
         Ok(self)
     }
 
-    /// The largest batch that one request may become: it has to fit one journal file with room to spare.
+    /// Returns the largest batch that one request may become: it has to fit one journal file with room to spare.
     #[must_use]
     pub fn max_batch_bytes(&self) -> usize {
         usize::try_from(self.journal_file_bytes / 2).unwrap_or(usize::MAX)

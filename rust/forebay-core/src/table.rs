@@ -45,7 +45,7 @@ impl Table {
         Table::Keys,
     ];
 
-    /// The table's number in files.
+    /// Returns the table's number in files.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
@@ -86,13 +86,13 @@ pub struct TableOp {
 const OP_HEADER_BYTES: usize = 8;
 
 impl TableOp {
-    /// An upsert.
+    /// Returns an upsert.
     #[must_use]
     pub fn put(table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
         Self { table, key: key.into(), value: Some(value.into()) }
     }
 
-    /// A delete.
+    /// Returns a delete.
     #[must_use]
     pub fn delete(table: Table, key: impl Into<Vec<u8>>) -> Self {
         Self { table, key: key.into(), value: None }
@@ -121,7 +121,7 @@ impl TableOp {
         out.extend_from_slice(value.unwrap_or_default());
     }
 
-    /// The operations encoded in `bytes`; `None` when they are not what [`TableOp::encode`] writes.
+    /// Returns the operations encoded in `bytes`; `None` when they are not what [`TableOp::encode`] writes.
     #[must_use]
     pub fn decode_all(mut bytes: &[u8]) -> Option<Vec<Self>> {
         let mut ops = Vec::new();
@@ -133,7 +133,8 @@ impl TableOp {
         Some(ops)
     }
 
-    /// The operation that `bytes` begin with, and how many it takes; `None` when they do not begin with a whole one.
+    /// Returns the operation that `bytes` begin with, and how many it takes; `None` when they do not begin with a whole
+    /// one.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
         let (&[table, kind, k0, k1, v0, v1, v2, v3], rest) = bytes.split_first_chunk::<OP_HEADER_BYTES>()?;
@@ -156,7 +157,7 @@ pub struct Changes {
     bytes: usize,
 }
 
-/// The memory that a row counts for. Idempotency keys come with records, whose permits cover them.
+/// Returns the memory that a row counts for. Idempotency keys come with records, whose permits cover them.
 fn charged((table, key): &(Table, Vec<u8>), value: Option<&Vec<u8>>) -> usize {
     let bytes = ROW_BYTES + key.len() + value.map_or(0, Vec::len);
     if *table == Table::Idempotency { 0 } else { bytes }
@@ -194,7 +195,7 @@ impl Changes {
         self.bytes
     }
 
-    /// The rows of one table that exist, in key order.
+    /// Returns the rows of one table that exist, in key order.
     pub fn rows(&self, table: Table) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.rows
             .range((table, Vec::new())..)
@@ -202,13 +203,13 @@ impl Changes {
             .filter_map(|((_, key), value)| value.as_deref().map(|value| (key.as_slice(), value)))
     }
 
-    /// One row, if it exists.
+    /// Returns one row, if it exists.
     #[must_use]
     pub fn get(&self, table: Table, key: &[u8]) -> Option<&[u8]> {
         self.rows.get(&(table, key.to_vec()))?.as_deref()
     }
 
-    /// Every change as an operation, in table and key order.
+    /// Returns every change as an operation, in table and key order.
     pub fn ops(&self) -> impl Iterator<Item = TableOp> {
         self.rows.iter().map(|((table, key), value)| TableOp { table: *table, key: key.clone(), value: value.clone() })
     }
@@ -226,7 +227,7 @@ impl Changes {
     }
 }
 
-/// A row key made of numbers, big-endian so that keys sort as the numbers do.
+/// Returns a row key made of numbers, big-endian so that keys sort as the numbers do.
 #[must_use]
 pub fn number_key(stream: u32, rest: &[u64]) -> Vec<u8> {
     let mut key = stream.to_be_bytes().to_vec();

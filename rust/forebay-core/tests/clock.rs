@@ -61,7 +61,7 @@ fn a_clock_that_is_set_while_the_log_runs_deletes_nothing() {
         storage.set_wall_clock(step);
         pass(&storage, &engine, 2 * MINUTE);
         assert_eq!(count(&engine, KEPT), 10, "{step}");
-        // What comes in meanwhile is as old as it is.
+        // Records that come in meanwhile are as old as they are.
         append_sealed(&engine, KEPT);
         storage.set_wall_clock(-step);
         pass(&storage, &engine, 2 * MINUTE);
@@ -96,7 +96,7 @@ fn a_machine_that_starts_with_a_wrong_clock_deletes_nothing_until_somebody_says_
         pass(&storage, &engine, 2 * MINUTE);
         let left = if ends == "set right" { 20 } else { 10 };
         until("what is old to go", || count(&engine, KEPT) == left);
-        // What came in while it was doubted is as old as it is, whatever became of the doubt.
+        // Records that came in while it was doubted are as old as they are, whatever became of the doubt.
         pass(&storage, &engine, 6 * 24 * 60 * MINUTE);
         let left = if ends == "after a day" { 0 } else { left };
         until("what is old to go", || count(&engine, KEPT) == left);

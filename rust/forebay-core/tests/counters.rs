@@ -1,4 +1,4 @@
-//! What is exported is counted: a counter that stays at zero is worse than none.
+//! Every exported counter counts: one that stays at zero is worse than none.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

@@ -1,4 +1,4 @@
-//! What a log costs that has nothing to do. A process of its own: it counts the processor time of threads by name.
+//! The cost of a log that has nothing to do. A process of its own: it counts the processor time of threads by name.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

@@ -1,4 +1,4 @@
-//! What idempotency keys take of memory. A process of its own: it looks at its resident memory.
+//! The memory that idempotency keys take. A process of its own: it looks at its resident memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use forebay_core::{Completer, Durability, Generation, Level, Offset, PartitionId
 use forebay_core::{CompletionId, StreamId};
 
 const KEYS: u32 = 200_000;
-/// Of these, each on all partitions; the others on one.
+/// Keys of requests that are on all partitions; the others are on one.
 const LARGE: u32 = 4_000;
 const PARTITIONS: u32 = 1024;
-/// As operations.md, config.py and the limit of `max_idempotency_keys` have it.
+/// The figure of operations.md, config.py and the limit of `max_idempotency_keys`.
 const BYTES_A_KEY: u64 = 64;
 
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What `/api/metrics` shows of a whole engine.
+//! The figures of `/api/metrics` over a whole engine.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

@@ -13,7 +13,7 @@ use forebay_core::storage::Storage;
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
 use forebay_core::{Compression, Engine, Limits, Offset, Options, PartitionId, StreamChange, StreamReport};
 
-/// So many parts are gathered before they are merged.
+/// The number of parts that are gathered before they are merged.
 const FAN_IN: u32 = 8;
 const RECORDS: u32 = 20;
 
@@ -114,7 +114,7 @@ fn small_segments_become_one_and_what_is_read_stays_the_same() {
     assert_eq!(report(&engine, "orders").segments, 1);
 }
 
-/// Whether there are the merged files alone, or none of them, as both streams have them.
+/// Returns whether there are the merged files alone, or none of them, as both streams have them.
 fn no_orphans(storage: &Faulty, parts: [usize; 2]) -> bool {
     let names = segments(storage);
     let merged = names.iter().filter(|path| path.to_string_lossy().contains("-10")).count();

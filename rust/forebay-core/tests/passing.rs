@@ -16,7 +16,7 @@ use forebay_core::{Engine, ErrorKind, LOGS, Offset, Options, PartitionId, Reques
 /// Those that are refused before anything is done.
 const REFUSED: [Cause; 3] = [Cause::ProcessFiles, Cause::SystemFiles, Cause::Memory];
 
-/// What the system calls it.
+/// Returns the system's message.
 fn word(cause: Cause) -> &'static str {
     match cause {
         Cause::Device => "Input/output error",
@@ -115,7 +115,7 @@ fn commit_much(engine: &Engine) {
 #[test]
 fn a_merge_of_state_files_that_fails_is_named_and_tried_again() {
     use Operation::{Open, Remove, Rename, Sync, SyncDirectory};
-    // Of two calls of a kind the first is the delta's.
+    // The first of two calls of a kind is the delta's.
     let places = [
         (Open, "state/0", 1),
         (Sync, "state/", 2),
@@ -190,7 +190,7 @@ fn a_journal_file_that_cannot_be_made_refuses_writes_until_it_can_and_says_why()
     });
 }
 
-/// What is not read for want of descriptors is not damaged: a read-only start would send people to repair it.
+/// A file that is not read for want of descriptors is not damaged: a read-only start would send people to repair it.
 #[test]
 fn a_start_without_descriptors_is_refused_and_names_no_damage() {
     let left = unsealed();

@@ -215,7 +215,7 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
     let storage = Faulty::new(6);
     let body = r#"{"events":[{"value":1},{"value":2},{},{"key":"k","value":3}]}"#;
     let engine = ready(&storage);
-    // So that turns would differ.
+    // The record in between makes turns differ.
     single(&engine, r#"{"value":0}"#).unwrap();
     let ask = |engine: &Engine| {
         (
@@ -231,7 +231,7 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
     assert_eq!(total(&engine), 5);
     let error = answer(&engine, keyed(&route::PUBLISH, "s", r#"{"value":2}"#, "e")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IdempotencyMismatch);
-    // What the stream takes has changed: the answer would not fit what is stored.
+    // The stream's limit has changed: an answer made now would not fit what is stored.
     let change = StreamChange { max_record_bytes: Some(1), ..StreamChange::default() };
     let long = r#"{"events":[{"value":10},{"value":2}]}"#;
     let before = answer(&engine, keyed(&route::PUBLISH_BATCH, "s", long, "c")).unwrap();

@@ -1,4 +1,4 @@
-//! What the engine tells of its progress, while it makes some and while it makes none.
+//! The engine's reports of its progress, while it makes some and while it makes none.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

@@ -139,7 +139,7 @@ fn a_journal_without_a_header_loses_what_was_in_it_and_no_offset_is_used_twice()
         assert!(storage.flip(&journal, 12, 1) && storage.flip(&journal, 2048 + 12, 1));
     });
     assert_eq!(both.lost_records, world.unsealed);
-    // Whether a marker lies between two commits depends on how quickly they came.
+    // A marker lies between two commits or not, depending on how quickly they came.
     let page = frames[1].0 as u64;
     let unreadable = world.check("unreadable pages", |storage| {
         assert!(storage.break_reads(&journal, page..page + 4096));

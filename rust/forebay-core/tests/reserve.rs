@@ -1,4 +1,4 @@
-//! What a full disk keeps for deletions, and that nothing else uses it.
+//! The room that a full disk keeps for deletions, and that nothing else uses it.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -87,10 +87,10 @@ fn ten_thousand_offset_commits_leave_deletions_their_room() {
     create_large(&engine, "gone", 1);
     create_large(&engine, "kept", 1);
     join(&engine, "g", "kept");
-    // What is committed already is no change, and is not refused.
+    // An offset that is committed already is no change, and is not refused.
     let mut numbers = 0..;
     let mut next = || commit(&engine, "g", "kept", 1, numbers.next().unwrap() % 3);
-    // By these commits themselves: once it is full, they are refused before they are looked at.
+    // The disk is filled by these commits themselves: once it is full, they are refused before they are looked at.
     fill_by(&storage, &engine, &mut next);
     assert_kept_free(&storage);
     let outcomes = (0..10_000).map(|_| next());
@@ -148,10 +148,10 @@ fn any_number_of_small_deletions_leaves_the_large_one_its_room() {
 /// Many commits that wait at once are not one frame, when that would be larger than the file.
 #[test]
 fn no_commit_is_larger_than_its_file() {
-    // Of 286 KB each: more than a file together.
+    // Each has 286 KB: together they are more than a file.
     const COMMITS: usize = 8;
     let storage = Faulty::new(3);
-    // What is not sealed yet has an eighth of the ring.
+    // Records that are not sealed yet have an eighth of the ring.
     let engine = open(&storage, &Options { ring_bytes: 64 << 20, ..small() }).unwrap();
     engine.create_stream("wide", 1024).unwrap();
     let groups: Vec<String> = (0..COMMITS).map(|number| format!("{}{number}", "g".repeat(240))).collect();

@@ -1,4 +1,4 @@
-//! What is due is deleted however much of it there is, and never more than was asked.
+//! Retention deletes all that is due, however much it is, and never more than was asked.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -12,7 +12,8 @@ use forebay_core::{Engine, MAX_PARTITIONS, NewRecord, Options, StreamChange, Str
 
 const STREAMS: u32 = 10;
 const FILES: u32 = 12;
-/// So many keys fall on nearly all of 1,024 partitions: 28 bytes of a commit each, when a part of them is deleted.
+/// The number of keys that fall on nearly all of 1,024 partitions: 28 bytes of a commit each, when a part of them is
+/// deleted.
 const KEYS: u32 = 2500;
 
 fn record(key: u32) -> NewRecord {

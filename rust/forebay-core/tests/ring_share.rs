@@ -1,4 +1,4 @@
-//! What one token may hold of the ring, over all its streams, while others ask.
+//! The share of the ring that one token may hold, over all its streams, while others ask.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

@@ -143,7 +143,7 @@ fn senders_faster_than_the_disk_are_refused_and_the_rest_is_stored() {
     assert_eq!(stored(&common::open(&killed, &small()).unwrap()), outcomes.acknowledged());
 }
 
-/// What is sealed gives its room back, all of it.
+/// Sealed records give back all of their room.
 #[test]
 fn the_ring_is_empty_once_everything_is_sealed() {
     let engine = common::open(&Faulty::new(3), &common::sealing_soon()).unwrap();

@@ -84,7 +84,7 @@ fn a_deletion_gives_memory_and_files_back() {
     engine.delete_stream("big").unwrap();
     // The journal file that it is in may stay open for minutes: its memory does not wait for that.
     until("memory", || engine.report().ring_used_bytes == report(&engine, "other").ring_bytes);
-    // What the other stream has in files that are of no use else is moved out of them meanwhile.
+    // The other stream's records are moved out of files that are of no other use meanwhile.
     let left = || report(&engine, "other").segments;
     until("the end of files that no other stream uses", || segments(&storage) == left());
     assert_eq!((count(&engine, "other"), readable(&engine, "other")), (100, 100));

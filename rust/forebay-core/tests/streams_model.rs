@@ -16,7 +16,7 @@ const CASES: u64 = 60;
 const STEPS: u32 = 40;
 const NAMES: u32 = 4;
 
-/// What must be there: records of each stream; the identity of each.
+/// The expected state: records of each stream; the identity of each.
 #[derive(Default)]
 struct Model {
     streams: BTreeMap<String, (u32, u64)>,
@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    /// What the outcome of an operation means; an engine that was halted meanwhile leaves it open.
+    /// Reads the outcome of an operation; an engine that was halted meanwhile leaves it open.
     fn settle<T>(&mut self, outcome: forebay_core::Result<T>, name: &str, then: Option<u64>) -> bool {
         match outcome {
             Ok(_) => true,

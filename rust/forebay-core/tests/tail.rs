@@ -171,7 +171,7 @@ fn a_gap_names_what_is_damaged_and_its_id_goes_on_behind_it() {
     assert!(gap.contains("\"from\":1,\"to\":2,\"reason\":\"damaged\"}"), "{text}");
     assert_eq!((chunk.records, chunk.scanned), (6, 6 - lost));
     assert_eq!(chunk.position.next, [Offset(3), Offset(3)]);
-    // Who comes back with the gap's id gets what is behind it, and no gap again.
+    // A reader that comes back with the gap's id gets what is behind it, and no gap again.
     let id = gap.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
     let next = id.split(':').nth(1).unwrap().split('.').map(|offset| Offset(offset.parse().unwrap())).collect();
     let resumed = engine.tail(request(Position { stream: start.stream, next })).unwrap();

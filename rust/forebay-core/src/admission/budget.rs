@@ -14,19 +14,19 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of `limit` bytes.
+    /// Returns a budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: u64) -> Arc<Self> {
         Arc::new(Self { limit, used: AtomicU64::new(0), askers: Askers::default() })
     }
 
-    /// Bytes that are reserved now.
+    /// Returns bytes that are reserved now.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The most that can be reserved.
+    /// Returns the most that can be reserved.
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.limit
@@ -38,7 +38,7 @@ impl Budget {
         self.used().saturating_mul(100) / self.limit.max(1)
     }
 
-    /// The tokens that ask for some of it, as far as that matters to their shares.
+    /// Returns the tokens that ask for some of it, as far as that matters to their shares.
     #[must_use]
     pub fn askers(&self) -> &Askers {
         &self.askers

@@ -33,7 +33,7 @@ impl Hold {
         taken
     }
 
-    /// The budget.
+    /// Returns the budget.
     #[must_use]
     pub fn budget(&self) -> &Budget {
         &self.of

@@ -22,7 +22,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// A rate.
+    /// Returns a rate.
     ///
     /// # Errors
     /// `InvalidRequest` when one of them is 0 or beyond [`MAX_QUOTA`].
@@ -102,7 +102,7 @@ pub struct Shortage {
 }
 
 impl Shortage {
-    /// The refusal; `whose` begins the sentence.
+    /// Returns the refusal; `whose` begins the sentence.
     #[must_use]
     pub fn refusal(&self, whose: &str) -> Error {
         let Self { unit, rate: Rate { per_second, burst }, wanted, wait } = self;
@@ -196,7 +196,7 @@ impl Default for Quota {
 }
 
 impl Quota {
-    /// A quota whose buckets are full.
+    /// Returns a quota whose buckets are full.
     #[must_use]
     pub fn new(rates: QuotaRates) -> Self {
         let quota = Self::default();
@@ -218,7 +218,7 @@ impl Quota {
         self.limited.store(buckets.events.is_some() || buckets.bytes.is_some(), Ordering::Release);
     }
 
-    /// The limits as they are.
+    /// Returns the limits as they are.
     #[must_use]
     pub fn rates(&self) -> QuotaRates {
         let buckets = self.buckets.lock();

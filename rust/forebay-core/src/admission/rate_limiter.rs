@@ -32,7 +32,7 @@ pub struct RateLimiter {
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
 impl RateLimiter {
-    /// An limiter without limits.
+    /// Makes a limiter without limits.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Arc<Self> {
         Arc::new(Self {
@@ -53,13 +53,13 @@ impl RateLimiter {
         self.number
     }
 
-    /// The token's name.
+    /// Returns the token's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Bytes of the ring that its requests hold.
+    /// Returns bytes of the ring that its requests hold.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::Acquire)

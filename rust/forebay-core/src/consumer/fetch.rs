@@ -182,7 +182,7 @@ fn check(request: &Consume<'_>, stream: &Stream) -> Result<()> {
     resolved.map(drop).map_err(|outside| outside.error(stream.name(), partition))
 }
 
-/// The partitions that are the reader's.
+/// Returns the partitions that are the reader's.
 fn lease(group: &Group, stream: &Stream, request: &Consume<'_>) -> Result<Lease> {
     let Some(member) = request.member else {
         let all = (0..).map(PartitionId).take(stream.partitions().len());

@@ -111,8 +111,8 @@ impl Group {
         self.state.lock()
     }
 
-    /// The state when no commit is under way; the caller holds the order, so that none begins. Bounded by the commits,
-    /// each of which is answered.
+    /// Returns the state when no commit is under way; the caller holds the order, so that none begins. Bounded by the
+    /// commits, each of which is answered.
     pub(crate) fn settled_state(&self, _order: &MutexGuard<'_, ()>) -> MutexGuard<'_, GroupState> {
         let mut state = self.state.lock();
         while state.commits_under_way > 0 {
@@ -235,7 +235,7 @@ impl GroupState {
         self.streams.values().filter_map(|stream| stream.leases.as_ref()).any(|leases| leases.any_live(now))
     }
 
-    /// Every partition that has a row, by stream.
+    /// Returns every partition that has a row, by stream.
     pub(crate) fn places(&self) -> Vec<(StreamId, PartitionId)> {
         let of = |(stream, of): (&StreamId, &GroupStream)| {
             let partitions: Vec<_> = of.committed.keys().chain(of.begun.keys()).copied().collect();

@@ -78,7 +78,7 @@ impl Groups {
         }
     }
 
-    /// The group of that name.
+    /// Returns the group of that name.
     ///
     /// # Errors
     /// `ConsumerGroupNotFound`.
@@ -88,7 +88,7 @@ impl Groups {
             .ok_or_else(|| Error::new(ErrorKind::ConsumerGroupNotFound, format!("there is no consumer group {name:?}")))
     }
 
-    /// The group of that name, created when it is missing; durable when this returns.
+    /// Returns the group of that name, created when it is missing; durable when this returns.
     ///
     /// # Errors
     /// `InvalidRequest` for a bad name, `Saturated` when there are too many groups, or why nothing can be written.
@@ -169,7 +169,7 @@ impl Groups {
         if part.is_empty() { Ok(()) } else { commit(part) }
     }
 
-    /// Every group, by name.
+    /// Returns every group, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Group>> {
         let mut groups: Vec<_> = self.groups.read().values().cloned().collect();
         groups.sort_by(|a, b| a.name.cmp(&b.name));

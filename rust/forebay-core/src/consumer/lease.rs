@@ -106,13 +106,13 @@ impl Leases {
         self.owners.get(partition.0 as usize)?.as_ref()
     }
 
-    /// The partitions that a member holds, in order.
+    /// Returns the partitions that a member holds, in order.
     pub(crate) fn owned(&self, member: &str) -> Vec<PartitionId> {
         let holds = |owner: &Option<Arc<str>>| owner.as_deref() == Some(member);
         (0..).map(PartitionId).zip(&self.owners).filter(|(_, owner)| holds(owner)).map(|(at, _)| at).collect()
     }
 
-    /// Every member with the end of its lease.
+    /// Returns every member with the end of its lease.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&Arc<str>, Instant)> {
         self.until.iter().map(|(member, until)| (member, *until))
     }

@@ -83,7 +83,7 @@ pub(crate) struct Outside {
 }
 
 impl Outside {
-    /// The refusal that tells the valid range.
+    /// Returns the refusal that tells the valid range.
     pub(crate) fn error(self, stream: &str, partition: impl std::fmt::Display) -> Error {
         let Self { offset, start, end } = self;
         let detail = format!(

@@ -62,7 +62,7 @@ pub struct OffsetReport {
 }
 
 impl Groups {
-    /// One group, with its leases as of `now`.
+    /// Returns one group, with its leases as of `now`.
     ///
     /// # Errors
     /// `ConsumerGroupNotFound`.
@@ -70,7 +70,7 @@ impl Groups {
         Ok(self.report_of(self.named(name)?.as_ref(), now))
     }
 
-    /// Every group, by name.
+    /// Returns every group, by name.
     #[must_use]
     pub fn reports(&self, now: Instant) -> Vec<GroupReport> {
         self.all().iter().map(|group| self.report_of(group, now)).collect()

@@ -74,7 +74,7 @@ pub(crate) enum OffsetRow {
 }
 
 impl OffsetRow {
-    /// The group, and what the row says of it.
+    /// Returns the group, and what the row says of it.
     pub(crate) fn decode<'a>(key: &'a [u8], value: &[u8]) -> Option<(&'a str, Self)> {
         let (group, place) = key.split_at_checked(key.len().checked_sub(9)?)?;
         let &[0, s0, s1, s2, s3, p0, p1, p2, p3] = place else { return None };

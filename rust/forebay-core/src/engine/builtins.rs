@@ -31,7 +31,7 @@ impl Builtins {
         Self { maker, definitions: definitions.into(), closed: Mutex::default(), wake: Condvar::new() }
     }
 
-    /// The definitions that the options say.
+    /// Returns the definitions that the options say.
     pub(crate) fn definitions(&self) -> &[StreamDefinition] {
         &self.definitions
     }
@@ -44,7 +44,7 @@ impl Builtins {
         self.maker.ensure_all(&self.definitions)
     }
 
-    /// One of them.
+    /// Returns the definition of one of them.
     ///
     /// # Errors
     /// `StorageUnavailable` when it could not be made yet, or why nothing can be written.

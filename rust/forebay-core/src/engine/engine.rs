@@ -307,19 +307,19 @@ impl Engine {
         chosen.into_iter().map(|partition| Ok((partition, self.reader.seek(&stream, partition, time)?))).collect()
     }
 
-    /// The consumer groups.
+    /// Returns the consumer groups.
     #[must_use]
     pub fn groups(&self) -> &Groups {
         &self.groups
     }
 
-    /// Every stream, by name.
+    /// Returns every stream, by name.
     #[must_use]
     pub fn stream_reports(&self) -> Vec<StreamReport> {
         self.catalog.all().iter().map(|stream| StreamReport::of(stream, &self.options)).collect()
     }
 
-    /// One stream.
+    /// Returns one stream.
     ///
     /// # Errors
     /// `StreamNotFound`.
@@ -327,19 +327,19 @@ impl Engine {
         self.catalog.named(name).map(|stream| StreamReport::of(&stream, &self.options))
     }
 
-    /// The engine's state.
+    /// Returns the engine's state.
     #[must_use]
     pub fn report(&self) -> Report {
         Report::of(self)
     }
 
-    /// The engine's counters.
+    /// Returns the engine's counters.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// The options as they are in force.
+    /// Returns the options as they are in force.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
@@ -364,7 +364,7 @@ impl Drop for Engine {
     }
 }
 
-/// The refusal of an engine that closes.
+/// Returns the refusal of an engine that closes.
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the server is shutting down")
 }

@@ -26,13 +26,13 @@ impl Engine {
         self.history.start()
     }
 
-    /// The history, which is empty until it is kept.
+    /// Returns the history, which is empty until it is kept.
     #[must_use]
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// The points of the last `hours`, oldest first. Reads files.
+    /// Returns the points of the last `hours`, oldest first. Reads files.
     ///
     /// # Errors
     /// `InvalidRequest` for hours out of range.

@@ -36,7 +36,7 @@ impl Engine {
     }
 }
 
-/// The number that was chosen while the engine ran; `None` when none was, or it is out of range.
+/// Returns the number that was chosen while the engine ran; `None` when none was, or it is out of range.
 pub(crate) fn stored(rows: &Changes) -> Option<usize> {
     let number = u64::from_le_bytes(rows.get(Table::Counters, WORKERS)?.try_into().ok()?);
     usize::try_from(number).ok().filter(|workers| (1..=MAX_WORKERS).contains(workers))

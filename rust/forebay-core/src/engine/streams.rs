@@ -32,7 +32,7 @@ pub struct StreamChange {
 }
 
 impl StreamChange {
-    /// The definition with these choices.
+    /// Returns the definition with these choices.
     ///
     /// # Errors
     /// `InvalidRequest` naming what is out of range.

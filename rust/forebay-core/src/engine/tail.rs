@@ -155,7 +155,7 @@ fn check(stream: &Stream, next: &[Offset]) -> Result<()> {
     Err(Error::new(ErrorKind::InvalidOffset, detail))
 }
 
-/// The partitions that have more, and up to where.
+/// Returns the partitions that have more, and up to where.
 fn behind(stream: &Stream, next: &[Offset], until: Option<&[Offset]>) -> Vec<(PartitionId, Offset)> {
     let logs = (0..).map(PartitionId).zip(stream.partitions()).zip(next).enumerate();
     let more = logs.filter_map(|(index, ((partition, log), from))| {

@@ -272,7 +272,7 @@ impl History {
         Ok(())
     }
 
-    /// The points of the last `hours`, which are at least 1: of 10 seconds up to a day, of a minute beyond.
+    /// Returns the points of the last `hours`, which are at least 1: of 10 seconds up to a day, of a minute beyond.
     #[must_use]
     pub fn answer(&self, hours: u32) -> HistoryAnswer {
         self.answer_at(hours, self.storage.moment())

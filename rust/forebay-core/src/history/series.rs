@@ -28,13 +28,13 @@ pub(super) enum Resolution {
 }
 
 impl Resolution {
-    /// The finest one that reaches back so many hours.
+    /// Returns the finest one that reaches back so many hours.
     #[must_use]
     pub(super) const fn reaching(hours: u32) -> Self {
         if hours <= 24 { Self::Fine } else { Self::Coarse }
     }
 
-    /// The time from point to point.
+    /// Returns the time from point to point.
     #[must_use]
     pub(super) const fn interval(self) -> Duration {
         match self {
@@ -111,7 +111,7 @@ impl Series {
         self.files.iter().copied().collect()
     }
 
-    /// The number that the next point has to have.
+    /// Returns the number that the next point has to have.
     pub(super) fn next(&self) -> u64 {
         self.next
     }
@@ -139,7 +139,7 @@ impl Series {
         self.retain()
     }
 
-    /// The file for the next point: the last one, or a new one when that is full.
+    /// Returns the file for the next point: the last one, or a new one when that is full.
     fn begin(&mut self) -> io::Result<Arc<dyn StorageFile>> {
         if let Some(last) = self.files.back().filter(|last| last.points < FILE_POINTS) {
             return self.storage.open(&last.path(self.resolution));
@@ -191,8 +191,8 @@ impl Series {
     }
 }
 
-/// One file's points, oldest first, and how many more there should be. A file that retention or a reset has deleted
-/// meanwhile has none.
+/// Returns one file's points, oldest first, and how many more there should be. A file that retention or a reset has
+/// deleted meanwhile has none.
 pub(super) fn read(storage: &dyn Storage, resolution: Resolution, file: PointFile) -> (Vec<Point>, u64) {
     let taken = file.points as usize;
     let opened = match storage.open_read(&file.path(resolution)) {

@@ -1,6 +1,6 @@
 use super::error::{JsonError, JsonFault};
 
-/// The index after the number that begins at `start`: `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`.
+/// Returns the index after the number that begins at `start`: `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`.
 ///
 /// The caller checks what may follow a number. Any length and any exponent passes: the number is kept as
 /// sent, and only its reader decides on a range.
@@ -22,7 +22,7 @@ pub(super) fn end_of_number(bytes: &[u8], start: usize) -> Result<usize, JsonErr
     Ok(end)
 }
 
-/// The index after one or more digits.
+/// Returns the index after one or more digits.
 #[inline]
 fn digits(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
     let mut end = start;

@@ -49,7 +49,7 @@ impl<'a> Scanner<'a> {
         Ok(Self { bytes, at: 0, depth: 0, fresh: false })
     }
 
-    /// The index of the next byte that is read.
+    /// Returns the index of the next byte that is read.
     #[must_use]
     #[inline(always)]
     pub fn position(&self) -> usize {
@@ -63,7 +63,7 @@ impl<'a> Scanner<'a> {
         self.bytes.get(start..self.at).unwrap_or_default()
     }
 
-    /// The first byte of the next value, which tells its type; the white space before it is skipped.
+    /// Returns the first byte of the next value, which tells its type; the white space before it is skipped.
     #[inline(always)]
     pub fn peek(&mut self) -> Option<u8> {
         self.skip_whitespace();
@@ -88,7 +88,7 @@ impl<'a> Scanner<'a> {
         self.open(b'[')
     }
 
-    /// The next key of the object that was opened last, with its colon; `None` when the object ends here.
+    /// Returns the next key of the object that was opened last, with its colon; `None` when the object ends here.
     ///
     /// # Errors
     /// The object is malformed here.
@@ -175,7 +175,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The fault at this place, or that the text ends here.
+    /// Returns the fault at this place, or that the text ends here.
     #[cold]
     fn fault(&self, fault: JsonFault) -> JsonError {
         let fault = if self.at < self.bytes.len() { fault } else { JsonFault::Truncated };

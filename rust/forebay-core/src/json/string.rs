@@ -12,7 +12,7 @@ pub struct JsonStr<'a> {
 }
 
 impl<'a> JsonStr<'a> {
-    /// The bytes as sent, escapes included.
+    /// Returns the bytes as sent, escapes included.
     #[must_use]
     pub fn raw(&self) -> &'a [u8] {
         self.raw
@@ -30,7 +30,7 @@ impl<'a> JsonStr<'a> {
         self.raw.is_empty()
     }
 
-    /// The string itself, as UTF-8.
+    /// Returns the string itself, as UTF-8.
     #[must_use]
     #[inline(always)]
     pub fn unescape(&self) -> Cow<'a, [u8]> {
@@ -69,7 +69,7 @@ fn read_escaped(bytes: &[u8], start: usize, special: usize) -> Result<JsonStr<'_
 const ONES: u64 = u64::MAX / 0xff;
 const TOPS: u64 = ONES * 0x80;
 
-/// The index of the first quotation mark, backslash or control character from `start` on, or the length.
+/// Returns the index of the first quotation mark, backslash or control character from `start` on, or the length.
 #[inline(always)]
 pub(super) fn find_special(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
@@ -96,7 +96,7 @@ fn specials(word: u64) -> u64 {
     (quote_or_control | backslash) & !word & TOPS
 }
 
-/// The index after the escape whose backslash is at `start`.
+/// Returns the index after the escape whose backslash is at `start`.
 fn end_of_escape(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
     match bytes.get(start + 1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(start + 2),
@@ -116,7 +116,7 @@ fn end_of_escape(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
     }
 }
 
-/// The four hexadecimal digits at `start`.
+/// Returns the four hexadecimal digits at `start`.
 fn hex4(bytes: &[u8], start: usize) -> Result<u32, JsonError> {
     let mut value = 0;
     for index in start..start + 4 {
@@ -127,7 +127,7 @@ fn hex4(bytes: &[u8], start: usize) -> Result<u32, JsonError> {
     Ok(value)
 }
 
-/// The text that `raw`, a string that [`read`] has checked, stands for.
+/// Returns the text that `raw`, a string that [`read`] has checked, stands for.
 fn unescape(raw: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(raw.len());
     let mut rest = raw;
@@ -142,7 +142,7 @@ fn unescape(raw: &[u8]) -> Vec<u8> {
     text
 }
 
-/// The character that the escape at the beginning of `escape` stands for, and the escape's length.
+/// Returns the character that the escape at the beginning of `escape` stands for, and the escape's length.
 fn unescape_one(escape: &[u8]) -> (char, usize) {
     let plain = match escape.get(1) {
         Some(b'b') => '\u{8}',

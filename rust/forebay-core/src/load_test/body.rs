@@ -134,7 +134,7 @@ impl Bodies {
         self.events
     }
 
-    /// The next body in turn.
+    /// Returns the next body in turn.
     pub(super) fn next(&mut self) -> Option<Arc<[u8]>> {
         self.next = (self.next + 1) % self.bodies.len();
         self.bodies.get(self.next).cloned()

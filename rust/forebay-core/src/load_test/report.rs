@@ -18,7 +18,7 @@ pub enum LoadTestState {
 }
 
 impl LoadTestState {
-    /// The state's name.
+    /// Returns the state's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

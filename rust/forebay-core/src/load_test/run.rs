@@ -57,7 +57,7 @@ impl fmt::Debug for Run {
 }
 
 impl Run {
-    /// A run that begins now.
+    /// Begins a run.
     pub(super) fn new(spec: LoadTestSpec) -> Self {
         let start = Instant::now();
         let progress = RunProgress {

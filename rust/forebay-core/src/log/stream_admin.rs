@@ -113,7 +113,7 @@ impl StreamAdmin {
         Ok(())
     }
 
-    /// The stream of that name, created if it is missing.
+    /// Returns the stream of that name, created if it is missing.
     ///
     /// # Errors
     /// Fails as [`StreamAdmin::create`] does.
@@ -128,7 +128,7 @@ impl StreamAdmin {
         }
     }
 
-    /// The stream for the rejected events of `stream`.
+    /// Returns the stream for the rejected events of `stream`.
     ///
     /// # Errors
     /// Fails as [`StreamAdmin::create`] does.
@@ -161,7 +161,7 @@ fn freed(stream: &Stream, wanted: &StreamDefinition, now: &LogTime) -> Option<u6
 }
 
 impl StreamDefinition {
-    /// The definition of a stream that is created now.
+    /// Returns the definition of a stream that is created now.
     #[must_use]
     pub fn new(name: &str, partitions: u32, retention: Retention, max_record_bytes: usize) -> Self {
         Self {
@@ -178,7 +178,7 @@ impl StreamDefinition {
         }
     }
 
-    /// A built-in stream, as the options say it: `events`, `analytics`, or `logs` for any other name.
+    /// Returns a built-in stream, as the options say it: `events`, `analytics`, or `logs` for any other name.
     #[must_use]
     pub fn builtin(name: &str, options: &Options) -> Self {
         let (name, partitions, retention) = match name {

@@ -114,7 +114,7 @@ impl Seconds {
     }
 }
 
-/// The decimal digits of a number.
+/// Returns the decimal digits of a number.
 fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut at = digits.len();
     loop {

@@ -55,7 +55,7 @@ pub(crate) enum Missing {
 }
 
 impl Missing {
-    /// The reason's name in the event.
+    /// Returns the reason's name in the event.
     #[must_use]
     pub(crate) const fn name(self) -> &'static str {
         match self {

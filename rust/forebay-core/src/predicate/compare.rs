@@ -63,7 +63,7 @@ fn number(value: &dyn Val) -> Option<Number<'_>> {
     value.downcast_ref::<Decimal>().map(Number::Decimal)
 }
 
-/// The order of two numbers; `None` when one of them is none.
+/// Returns the order of two numbers; `None` when one of them is none.
 pub(super) fn order(left: &dyn Val, right: &dyn Val) -> Option<Ordering> {
     order_numbers(&number(left)?, &number(right)?)
 }

@@ -61,15 +61,15 @@ impl Decimal {
         }
     }
 
-    /// The order by value.
+    /// Returns the order by value.
     pub(super) fn order(&self, other: &Self) -> Ordering {
         let by_size = || self.exponent.cmp(&other.exponent).then_with(|| self.digits.cmp(&other.digits));
         self.sign().cmp(&other.sign()).then_with(|| if self.negative { by_size().reverse() } else { by_size() })
     }
 
-    /// The order beside a double, which stands for the number that its shortest name spells: an expression that says 1e30
-    /// means that, and not the nearest number that a double can be. Its exact value is equal to it as well. `None` for
-    /// what is no number.
+    /// Returns the order beside a double, which stands for the number that its shortest name spells: an expression that
+    /// says 1e30 means that, and not the nearest number that a double can be. Its exact value is equal to it as well.
+    /// `None` for what is no number.
     pub(super) fn order_double(&self, double: f64) -> Option<Ordering> {
         if double.is_nan() {
             return None;
@@ -131,7 +131,7 @@ impl Comparer for Decimal {
     }
 }
 
-/// A JSON number as the type that holds it: `int`, `uint`, `double`, or a [`Decimal`] when none does.
+/// Returns a JSON number as the type that holds it: `int`, `uint`, `double`, or a [`Decimal`] when none does.
 pub(super) fn number<'v>(text: &str) -> Option<Box<dyn Val + 'v>> {
     if !text.contains(['.', 'e', 'E']) {
         // The sign of -0 matters to a division alone.

@@ -75,7 +75,7 @@ impl Filter {
         Ok(Self { source: source.to_owned(), root, uses })
     }
 
-    /// The expression.
+    /// Returns the expression.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source

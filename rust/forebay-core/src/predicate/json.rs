@@ -36,7 +36,7 @@ impl<'v> Json<'v> {
         self.rest.is_empty()
     }
 
-    /// The kind of the next value.
+    /// Returns the kind of the next value.
     pub(super) fn kind(&mut self) -> Option<JsonKind> {
         self.space();
         match self.rest.first()? {

@@ -51,7 +51,7 @@ pub(crate) fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&event.value);
 }
 
-/// The record at the start of `bytes`, and how many bytes it takes; `None` when `bytes` does not hold it whole.
+/// Returns the record at the start of `bytes`, and how many bytes it takes; `None` when `bytes` does not hold it whole.
 #[must_use]
 pub(crate) fn decode(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
     let (header, rest) = bytes.split_first_chunk::<RECORD_HEADER_BYTES>()?;
@@ -75,7 +75,7 @@ pub(crate) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// The records stored one after the other in `bytes`.
+    /// Returns the records stored one after the other in `bytes`.
     #[must_use]
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }

@@ -17,7 +17,7 @@ pub enum StorageFailure {
 }
 
 impl StorageFailure {
-    /// The kind of an error.
+    /// Returns the kind of an error.
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
         match error.raw_os_error().map(Errno::from_raw_os_error) {
@@ -60,7 +60,7 @@ pub enum FailureAction {
 }
 
 impl Stage {
-    /// The rule.
+    /// Applies the rule.
     #[must_use]
     pub fn verdict(self, error: &io::Error) -> FailureAction {
         match (self, StorageFailure::of(error)) {

@@ -35,7 +35,7 @@ impl Mode {
     /// Every one of them.
     pub const ALL: [Mode; 6] = [Mode::Running, Mode::Full, Mode::Stalled, Mode::ReadOnly, Mode::Poisoned, Mode::Closed];
 
-    /// The mode's name in status reports.
+    /// Returns the mode's name in status reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -90,7 +90,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// A log that takes writes.
+    /// Returns a log that takes writes.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -114,7 +114,7 @@ impl Status {
         self.reason.lock().clone()
     }
 
-    /// The error for a write that is refused now; `None` while the log runs.
+    /// Returns the error for a write that is refused now; `None` while the log runs.
     #[must_use]
     pub fn refusal(&self) -> Option<Error> {
         let kind = match self.mode() {

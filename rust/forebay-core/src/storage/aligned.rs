@@ -12,7 +12,7 @@ pub struct AlignedBuffer {
 }
 
 impl AlignedBuffer {
-    /// An empty buffer with room for `capacity` bytes.
+    /// Returns an empty buffer with room for `capacity` bytes.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let mut bytes: Vec<u8> = Vec::with_capacity(capacity + ALIGNMENT);
@@ -21,7 +21,7 @@ impl AlignedBuffer {
         Self { bytes, start }
     }
 
-    /// The content.
+    /// Returns the content.
     #[must_use]
     pub fn content(&self) -> &[u8] {
         &self.bytes[self.start..]
@@ -67,7 +67,7 @@ impl AlignedBuffer {
         self.bytes.truncate(self.start);
     }
 
-    /// The longest part from the start that has an aligned length.
+    /// Returns the longest part from the start that has an aligned length.
     #[must_use]
     pub fn aligned(&self) -> &[u8] {
         &self.content()[..self.len() / ALIGNMENT * ALIGNMENT]

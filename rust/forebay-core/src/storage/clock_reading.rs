@@ -57,7 +57,7 @@ impl ClockReading {
         Self { wall: Timestamp::now(), boot: life.boot, clock: clock.saturating_sub(life.began) }
     }
 
-    /// The time from `earlier` to here; `None` when the two cannot be compared.
+    /// Returns the time from `earlier` to here; `None` when the two cannot be compared.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Option<Duration> {
         let micros = self.clock.checked_sub(earlier.clock).filter(|_| self.boot == earlier.boot)?;

@@ -44,7 +44,7 @@ pub trait DirectoryLock: Send + Sync + Debug {}
 
 /// A filesystem below one root. All paths are relative to the root.
 pub trait Storage: Send + Sync + Debug {
-    /// The root's path, for messages only.
+    /// Returns the root's path, for messages only.
     fn root(&self) -> PathBuf;
 
     /// Creates a file for reading and writing; fails if it exists.
@@ -95,7 +95,7 @@ pub trait Storage: Send + Sync + Debug {
     /// Whatever the operating system says.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// The regular files of a directory, sorted by name.
+    /// Returns the regular files of a directory, sorted by name.
     ///
     /// # Errors
     /// Whatever the operating system says.
@@ -124,7 +124,7 @@ pub trait Storage: Send + Sync + Debug {
         false
     }
 
-    /// Bytes that can still be written, by the operating system's word.
+    /// Returns bytes that can still be written, by the operating system's word.
     ///
     /// # Errors
     /// Whatever the operating system says.
@@ -157,7 +157,7 @@ pub trait StorageFile: Send + Sync + Debug {
     /// again proves nothing (the page may have been marked clean).
     fn sync_data(&self) -> io::Result<Synced>;
 
-    /// The file's length in bytes.
+    /// Returns the file's length in bytes.
     ///
     /// # Errors
     /// Whatever the operating system says.
@@ -189,7 +189,7 @@ pub fn read_exact_at(file: &dyn StorageFile, buffer: &mut [u8], position: u64) -
 /// Ranges of a file: first bytes and lengths.
 pub(crate) type Ranges = Vec<(u64, u64)>;
 
-/// The bytes of a range, with zeros where the medium gives an error, and where that is.
+/// Reads a range, with zeros where the medium gives an error; returns the bytes and the ranges where it did.
 ///
 /// # Errors
 /// When the file ends before the range.
@@ -220,7 +220,7 @@ pub(crate) fn read_readable_at(
     Ok((bytes, unreadable))
 }
 
-/// The error of a directory whose lock somebody else has.
+/// Returns the error of a directory whose lock somebody else has.
 pub(crate) fn locked(storage: &dyn Storage) -> Error {
     let root = storage.root();
     let detail = if storage.is_locked_here() {

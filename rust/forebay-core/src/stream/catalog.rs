@@ -105,7 +105,7 @@ impl Catalog {
         self.changing.lock()
     }
 
-    /// The stream of that name.
+    /// Returns the stream of that name.
     ///
     /// # Errors
     /// `StreamNotFound`.
@@ -116,7 +116,7 @@ impl Catalog {
             .ok_or_else(|| Error::new(ErrorKind::StreamNotFound, format!("there is no stream {name:?}")))
     }
 
-    /// The stream of that identity.
+    /// Returns the stream of that identity.
     #[must_use]
     pub fn by_id(&self, id: StreamId) -> Option<Arc<Stream>> {
         self.streams.read().by_id.get(&id).cloned()
@@ -127,7 +127,7 @@ impl Catalog {
         &self.files
     }
 
-    /// The streams of which that holds, in no order.
+    /// Returns the streams of which that holds, in no order.
     pub(crate) fn all_that(&self, holds: impl Fn(&Stream) -> bool) -> Vec<Arc<Stream>> {
         let streams = self.streams.read();
         streams.by_id.values().filter(|stream| !stream.is_deleted() && holds(stream)).cloned().collect()
@@ -148,7 +148,7 @@ impl Catalog {
         streams.next_id = streams.next_id.max(u32::try_from(next.saturating_sub(1)).unwrap_or(u32::MAX));
     }
 
-    /// The row that keeps the identities given so far from being given again.
+    /// Returns the row that keeps the identities given so far from being given again.
     pub(crate) fn next_id_row(&self) -> TableOp {
         let next = u64::from(self.streams.read().next_id) + 1;
         TableOp::put(Table::Counters, NEXT_STREAM_ID, next.to_le_bytes())
@@ -163,7 +163,7 @@ impl Catalog {
         }
     }
 
-    /// An identity that no stream has had.
+    /// Returns an identity that no stream has had.
     pub(crate) fn next_id(&self) -> u32 {
         let mut streams = self.streams.write();
         streams.next_id += 1;

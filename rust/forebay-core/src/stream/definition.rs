@@ -26,7 +26,7 @@ impl Compression {
     pub const ALL: [Compression; 5] =
         [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
 
-    /// Its name, as in definitions and requests.
+    /// Returns its name, as in definitions and requests.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Compression {
         }
     }
 
-    /// The compression of that name.
+    /// Returns the compression of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|compression| compression.name() == name)
@@ -73,14 +73,14 @@ pub struct StreamDefinition {
 }
 
 impl StreamDefinition {
-    /// The row's value.
+    /// Returns the row's value.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         // A struct of numbers and strings always serialises.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The definition in a row's value.
+    /// Returns the definition in a row's value.
     ///
     /// # Errors
     /// Fails with the JSON parser's error.

@@ -81,14 +81,14 @@ impl SegmentPart {
         self.oldest_append = self.oldest_append.min(append);
     }
 
-    /// The row's key: stream u32, generation u64, ordinal u64.
+    /// Returns the row's key: stream u32, generation u64, ordinal u64.
     #[must_use]
     pub fn key(&self, stream: StreamId) -> Vec<u8> {
         number_key(stream.0, &[self.name.generation.0, self.name.ordinal.into()])
     }
 
-    /// The row's value: stored bytes u64, raw bytes u64, newest append i64, then per partition: partition u32, first
-    /// offset u64, records u64; then oldest append i64.
+    /// Returns the row's value: stored bytes u64, raw bytes u64, newest append i64, then per partition: partition u32,
+    /// first offset u64, records u64; then oldest append i64.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.encoded_bytes());
@@ -110,7 +110,7 @@ impl SegmentPart {
         FIXED_BYTES + self.spans.len() * SPAN_BYTES + OLDEST_BYTES
     }
 
-    /// The segment that a row's key names, after the stream's number.
+    /// Returns the segment that a row's key names, after the stream's number.
     #[must_use]
     pub fn name_of(key: &[u8]) -> Option<SegmentName> {
         let (generation, ordinal) = key.split_first_chunk::<8>()?;

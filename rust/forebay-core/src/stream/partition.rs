@@ -30,7 +30,7 @@ impl Payload {
         Self { bytes, _permit: permit }
     }
 
-    /// The records.
+    /// Returns the records.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -86,13 +86,13 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The encoded records.
+    /// Returns the encoded records.
     #[must_use]
     pub(crate) fn bytes(&self) -> &[u8] {
         self.payload.bytes.get(self.range.clone()).unwrap_or_default()
     }
 
-    /// The offset after the last record.
+    /// Returns the offset after the last record.
     #[must_use]
     pub(crate) fn end(&self) -> Offset {
         self.base.plus(self.records.into())
@@ -109,13 +109,13 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// The first offset that is kept.
+    /// Returns the first offset that is kept.
     #[must_use]
     pub fn start(&self) -> Offset {
         Offset(self.start.load(Ordering::Acquire))
     }
 
-    /// The offset after the last record that readers see.
+    /// Returns the offset after the last record that readers see.
     #[must_use]
     pub fn committed(&self) -> Offset {
         Offset(self.committed.load(Ordering::Acquire))
@@ -167,8 +167,8 @@ impl Partition {
         drop(runs);
     }
 
-    /// The ring's runs from `offset` on, as many as it takes for `max_records`; empty when the ring does not hold
-    /// `offset` (it may be sealed, or beyond the end).
+    /// Returns the ring's runs from `offset` on, as many as it takes for `max_records`; empty when the ring does not
+    /// hold `offset` (it may be sealed, or beyond the end).
     pub(crate) fn runs_from(&self, offset: Offset, max_records: usize) -> Vec<Arc<Run>> {
         let ring = self.ring.lock();
         if ring.front().is_none_or(|run| offset < run.base) {
@@ -187,7 +187,7 @@ impl Partition {
         runs
     }
 
-    /// The offset of the oldest record in the ring.
+    /// Returns the offset of the oldest record in the ring.
     pub(crate) fn ring_start(&self) -> Option<Offset> {
         self.ring.lock().front().map(|run| run.base)
     }

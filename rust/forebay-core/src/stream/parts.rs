@@ -62,7 +62,7 @@ impl Parts {
         self.by_name.get(&name)
     }
 
-    /// The part that holds `offset`, or the first one after it.
+    /// Returns the part that holds `offset`, or the first one after it.
     pub(super) fn at(&self, partition: PartitionId, offset: Offset) -> Option<&Arc<SegmentPart>> {
         let before = self.by_offset.range((partition, Offset(0))..=(partition, offset)).next_back();
         if let Some(((_, base), (part, records))) = before
@@ -74,7 +74,7 @@ impl Parts {
         after.map(|(_, (part, _))| part)
     }
 
-    /// The parts after that name, or all, oldest first.
+    /// Returns the parts after that name, or all, oldest first.
     pub(super) fn after(&self, name: Option<SegmentName>) -> impl Iterator<Item = &Arc<SegmentPart>> {
         let from = name.map_or(Bound::Unbounded, Bound::Excluded);
         self.by_name.range((from, Bound::Unbounded)).map(|(_, part)| part)
@@ -150,7 +150,7 @@ impl SegmentFiles {
         self.uses.lock().contains_key(&name)
     }
 
-    /// The highest ordinal of all files in use.
+    /// Returns the highest ordinal of all files in use.
     pub(crate) fn highest_ordinal(&self) -> Option<u32> {
         self.uses.lock().keys().map(|name| name.ordinal).max()
     }

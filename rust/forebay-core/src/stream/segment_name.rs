@@ -18,7 +18,7 @@ pub struct SegmentName {
 }
 
 impl SegmentName {
-    /// The file's path.
+    /// Returns the file's path.
     #[must_use]
     pub fn path(self) -> PathBuf {
         PathBuf::from(format!("{SEGMENT_DIRECTORY}/{:020}-{:04}.segment", self.generation.0, self.ordinal))

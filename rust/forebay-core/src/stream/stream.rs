@@ -59,19 +59,19 @@ impl Stream {
         }
     }
 
-    /// The stream's identity.
+    /// Returns the stream's identity.
     #[must_use]
     pub fn id(&self) -> StreamId {
         self.id
     }
 
-    /// The stream's name.
+    /// Returns the stream's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The definition as it is now.
+    /// Returns the definition as it is now.
     #[must_use]
     pub fn definition(&self) -> StreamDefinition {
         self.definition.read().clone()
@@ -106,13 +106,13 @@ impl Stream {
         &self.partitions
     }
 
-    /// One partition; `None` when the stream has no such one.
+    /// Returns one partition; `None` when the stream has no such one.
     #[must_use]
     pub fn partition(&self, partition: PartitionId) -> Option<&Partition> {
         self.partitions.get(partition.0 as usize)
     }
 
-    /// The stream's share of the ring's budget.
+    /// Returns the stream's share of the ring's budget.
     pub(crate) fn share(&self) -> &Arc<Budget> {
         &self.share
     }
@@ -144,7 +144,7 @@ impl Stream {
         &self.watches
     }
 
-    /// The partition of a key: XXH3-64 of the key, modulo the number of partitions.
+    /// Returns the partition of a key: XXH3-64 of the key, modulo the number of partitions.
     #[must_use]
     pub fn partition_of(&self, key: &[u8]) -> PartitionId {
         let partitions = self.partitions.len() as u64;
@@ -152,7 +152,7 @@ impl Stream {
         PartitionId(u32::try_from(xxh3_64(key) % partitions).unwrap_or(0))
     }
 
-    /// The partition for a batch's records without a key: the next one in turn.
+    /// Returns the partition for a batch's records without a key: the next one in turn.
     pub(crate) fn partition_in_turn(&self) -> PartitionId {
         let turn = self.next_partition.fetch_add(1, Ordering::Relaxed);
         PartitionId(turn % u32::try_from(self.partitions.len()).unwrap_or(1))
@@ -188,7 +188,7 @@ impl Stream {
         self.news.swap(false, Ordering::AcqRel)
     }
 
-    /// The parts after that one, or all, oldest first, and not more than `count`.
+    /// Returns the parts after that one, or all, oldest first, and not more than `count`.
     pub(crate) fn parts_after(&self, name: Option<SegmentName>, count: usize) -> Vec<Arc<SegmentPart>> {
         self.parts.read().after(name).take(count).cloned().collect()
     }
@@ -201,12 +201,12 @@ impl Stream {
         }
     }
 
-    /// The part that holds `offset`, or the first one after it.
+    /// Returns the part that holds `offset`, or the first one after it.
     pub(crate) fn part_at(&self, partition: PartitionId, offset: Offset) -> Option<Arc<SegmentPart>> {
         self.parts.read().at(partition, offset).cloned()
     }
 
-    /// The part in that segment file.
+    /// Returns the part in that segment file.
     pub(crate) fn part_named(&self, name: SegmentName) -> Option<Arc<SegmentPart>> {
         self.parts.read().named(name).cloned()
     }
@@ -222,7 +222,7 @@ impl Stream {
         let _stopped = parts.after(None).all(each);
     }
 
-    /// Every part, oldest first: for what concerns the whole stream, and never done each second.
+    /// Returns every part, oldest first: for what concerns the whole stream, and never done each second.
     pub(crate) fn parts(&self) -> Vec<Arc<SegmentPart>> {
         self.parts.read().after(None).cloned().collect()
     }

@@ -50,7 +50,7 @@ pub enum MetricKind {
 }
 
 impl MetricKind {
-    /// The word behind `# TYPE`.
+    /// Returns the word behind `# TYPE`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

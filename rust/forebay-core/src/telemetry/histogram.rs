@@ -23,13 +23,13 @@ pub const SUB_BUCKETS: usize = 2 * OCTAVE;
 /// The buckets of 0..=[`MAX_MICROS`].
 const BUCKETS: usize = index(MAX_MICROS) + 1;
 
-/// The bucket of a value: below 1024 its own, above by its octave and the nine bits behind the highest one.
+/// Returns the bucket of a value: below 1024 its own, above by its octave and the nine bits behind the highest one.
 const fn index(value: u64) -> usize {
     let shift = (u64::BITS - 1 - (value | 1).leading_zeros()).saturating_sub(OCTAVE_BITS);
     shift as usize * OCTAVE + (value >> shift) as usize
 }
 
-/// The value that stands for all of a bucket: its middle.
+/// Returns the value that stands for all of a bucket: its middle.
 const fn middle(index: usize) -> u64 {
     if index < 2 * OCTAVE {
         return index as u64;
@@ -65,7 +65,7 @@ impl fmt::Debug for Histogram {
 }
 
 impl Histogram {
-    /// An empty histogram.
+    /// Returns an empty histogram.
     #[must_use]
     pub fn new() -> Self {
         let zero = || AtomicU64::new(0);
@@ -137,13 +137,14 @@ impl Snapshot {
         self.count
     }
 
-    /// The sum of the values, each clamped to [`MAX_MICROS`].
+    /// Returns the sum of the values, each clamped to [`MAX_MICROS`].
     #[must_use]
     pub fn sum(&self) -> u64 {
         self.sum
     }
 
-    /// The largest value: exact, but for the result of [`Snapshot::subtract`], where it is within 0.1 %. 0 when empty.
+    /// Returns the largest value: exact, but for the result of [`Snapshot::subtract`], where it is within 0.1 %. 0 when
+    /// empty.
     #[must_use]
     pub fn max(&self) -> u64 {
         self.max
@@ -155,7 +156,7 @@ impl Snapshot {
         self.clamped
     }
 
-    /// The mean; 0 when empty.
+    /// Returns the mean; 0 when empty.
     #[must_use]
     pub fn mean(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 }

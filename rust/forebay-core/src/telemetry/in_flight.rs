@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct InFlight(Arc<AtomicU64>);
 
 impl InFlight {
-    /// One more, until what is returned is dropped.
+    /// Counts one more, until the guard is dropped.
     #[must_use]
     pub fn enter(&self) -> InFlightGuard {
         self.0.fetch_add(1, Relaxed);

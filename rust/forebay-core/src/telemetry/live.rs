@@ -30,7 +30,7 @@ impl ErrorType {
     /// Number of kinds.
     pub const COUNT: usize = Self::Processing as usize + 1;
 
-    /// The kind of failure that an error is.
+    /// Returns the kind of failure that an error is.
     #[must_use]
     pub const fn of(kind: ErrorKind) -> Self {
         match kind {
@@ -246,7 +246,7 @@ pub(crate) fn per_second(count: u64, span: Duration) -> f64 {
     if span.is_zero() { 0.0 } else { count as f64 / span.as_secs_f64() }
 }
 
-/// The failed ones of all: 0 to 1, and 0 when there are none.
+/// Returns the share of failed ones: 0 to 1, and 0 when there are none.
 pub(crate) fn error_rate(stored: u64, failed: u64) -> f64 {
     if failed == 0 { 0.0 } else { failed as f64 / (stored + failed) as f64 }
 }

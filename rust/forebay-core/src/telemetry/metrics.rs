@@ -110,7 +110,7 @@ impl HealthStatus {
     /// Every status, by its number.
     pub const ALL: [Self; 3] = [Self::Healthy, Self::Degraded, Self::Unhealthy];
 
-    /// The API's word.
+    /// Returns the API's word.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -120,13 +120,13 @@ impl HealthStatus {
         }
     }
 
-    /// The status of that name.
+    /// Returns the status of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// The status of that number.
+    /// Returns the status of that number.
     #[must_use]
     pub fn numbered(number: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|status| *status as u32 == number)

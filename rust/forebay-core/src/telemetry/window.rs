@@ -94,7 +94,7 @@ impl Window {
         }
     }
 
-    /// The sums of the window that ends with `now`.
+    /// Returns the sums of the window that ends with `now`.
     #[must_use]
     pub(super) fn sums(&self, now: Duration) -> Sums {
         let last = tick(now);

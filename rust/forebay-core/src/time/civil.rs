@@ -13,7 +13,7 @@ const fn is_leap(year: u32) -> bool {
     year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }
 
-/// The number of days of `month` (1–12) in `year`; 0 when there is no such month.
+/// Returns the number of days of `month` (1–12) in `year`; 0 when there is no such month.
 pub(super) fn days_in_month(year: u32, month: u32) -> u32 {
     if month == 2 && is_leap(year) {
         return 29;
@@ -31,7 +31,7 @@ pub(super) fn days_from_civil(year: u32, month: u32, day: u32) -> i64 {
     i64::from(days) - EPOCH_SHIFT
 }
 
-/// The year, month and day that is `days` after 1970-01-01.
+/// Returns the year, month and day that is `days` after 1970-01-01.
 pub(super) fn civil_from_days(days: i64) -> (i64, u8, u8) {
     let days = days + EPOCH_SHIFT;
     let era = days.div_euclid(DAYS_PER_ERA);

@@ -42,14 +42,15 @@ pub fn parse_timestamp(text: &[u8]) -> Result<Timestamp, TimestampError> {
     }
 }
 
-/// A moment as milliseconds since 1970 UTC; `None` outside of the years 0001 to 9999.
+/// Returns a moment as milliseconds since 1970 UTC; `None` outside of the years 0001 to 9999.
 #[must_use]
 pub(crate) fn from_millis(millis: i64) -> Option<Timestamp> {
     let micros = millis.checked_mul(1000)?;
     (FIRST..=LAST).contains(&micros).then_some(Timestamp(micros))
 }
 
-/// The nineteen bytes `YYYY-MM-DDThh:mm:ss` that nearly every sender's timestamps begin with, read a word at a time.
+/// Returns the nineteen bytes `YYYY-MM-DDThh:mm:ss` that nearly every sender's timestamps begin with, read a word at a
+/// time.
 #[inline]
 fn common_head(text: &[u8]) -> Option<(Civil, &[u8])> {
     let (head, tail) = text.split_first_chunk::<19>()?;
@@ -84,7 +85,8 @@ const fn mask(pattern: [u8; 8]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// The values of the digits of `word`, a byte each, when it has digits and separators exactly where `pattern` has.
+/// Returns the values of the digits of `word`, a byte each, when it has digits and separators exactly where `pattern`
+/// has.
 #[inline]
 fn decimal_word<const SEPARATORS: u64>(word: [u8; 8], pattern: [u8; 8]) -> Option<u64> {
     let values = u64::from_le_bytes(word) ^ u64::from_le_bytes(pattern);

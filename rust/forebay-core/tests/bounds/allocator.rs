@@ -11,7 +11,7 @@ static IN_USE: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What glibc takes for an allocation: a word before it, in steps of two words, and four words at least.
+/// Returns what glibc takes for an allocation: a word before it, in steps of two words, and four words at least.
 fn taken(bytes: usize) -> usize {
     (bytes + 8).next_multiple_of(16).max(32)
 }

@@ -1,4 +1,4 @@
-//! What is bounded: memory, whatever the load, and how many streams there may be.
+//! Bounds: memory, whatever the load, and how many streams there may be.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod allocator;

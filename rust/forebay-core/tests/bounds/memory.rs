@@ -18,7 +18,7 @@ use crate::held::Held;
 
 const MIB: usize = 1024 * 1024;
 const RING_BYTES: usize = 64 * MIB;
-/// What the process may take beside the ring's budget.
+/// The memory that the process may take beside the ring's budget.
 const BESIDE: usize = 150 * MIB;
 /// Set where a test runs in a process of its own.
 const ALONE: &str = "FOREBAY_BOUNDS_ALONE";
@@ -116,7 +116,7 @@ fn charged(engine: &Engine) -> usize {
     usize::try_from(bytes).unwrap()
 }
 
-/// What `load` leaves in memory is charged, but for a little that does not grow.
+/// Checks that what `load` leaves in memory is charged, but for a little that does not grow.
 fn is_charged(engine: &Engine, what: &str, load: impl FnOnce() -> usize) {
     let (before, charged_before) = (in_use(), charged(engine));
     let count = load();
@@ -132,10 +132,10 @@ fn what_things_take_is_charged() {
     held(&options(), |engine, _storage| {
         engine.create_stream("wide", MAX_PARTITIONS).unwrap();
         engine.create_stream("narrow", 4).unwrap();
-        // Of each once, which leaves what every partition keeps.
+        // One round of each leaves what every partition keeps.
         fill(engine, "wide", 8192, 1);
         fill(engine, "narrow", 1, 8);
-        // So many that a charge of half a run, or of a quarter of a batch, is told from what does not grow.
+        // There are so many that a charge of half a run, or of a quarter of a batch, is told from what does not grow.
         is_charged(engine, "batches of a record for each partition", || fill(engine, "wide", 3000, 100));
         is_charged(engine, "batches of one record", || fill(engine, "narrow", 1, 24_000));
         is_charged(engine, "committed offsets", || commit_offsets(engine, "wide", 25));
@@ -168,7 +168,7 @@ fn in_a_process_of_its_own() {
         engine.create_stream("other", MAX_PARTITIONS).unwrap();
         let batches = fill(engine, "one", 4000, usize::MAX);
         assert!(batches > 50, "{batches} batches used up the stream's share");
-        // What single records take beside their bytes is much more than those.
+        // Single records take much more beside their bytes than their bytes.
         let batches = fill(engine, "other", 1000, 80) + fill(engine, "other", 1, usize::MAX);
         assert!(batches > 5000, "{batches} batches used up the ring");
         assert!(engine.report().ring_used_bytes > RING_BYTES as u64 * 9 / 10, "{:?}", engine.report());

@@ -6,7 +6,7 @@ use forebay_core::{Durability, Placed, REJECTED_SUFFIX, Receipt};
 
 use super::{Log, Mark, Place, assert_dense};
 
-/// What happened to the engine before a check.
+/// The end of the engine before a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// Nothing: it runs.
@@ -46,7 +46,7 @@ pub struct Ledger {
     clock: u64,
     batches: BTreeMap<u32, Batch>,
     starts: BTreeMap<Place, u64>,
-    /// Whether retention may delete.
+    /// True if retention may delete.
     pub deletes: bool,
 }
 
@@ -153,7 +153,7 @@ impl Ledger {
             assert_dense(place, log);
             for (offset, mark) in &log.records {
                 let batch = self.batches.get(&mark.batch).unwrap_or_else(|| panic!("{mark:?} was never sent"));
-                // What is put aside of a batch is a part of it: all of both is there, or none of either.
+                // Quarantined events are a part of their batch: all of both is there, or none of either.
                 let stream = place.0.strip_suffix(REJECTED_SUFFIX).unwrap_or(&place.0);
                 assert_eq!(batch.stream, stream, "{mark:?} is on another stream");
                 seen.entry(mark.batch).or_default().push((place.clone(), *offset, *mark));

@@ -1,4 +1,4 @@
-//! What the tests of the log share: small options, records that say which batch they belong to, and a reader of
+//! Helpers of the log's tests: small options, records that say which batch they belong to, and a reader of
 //! everything.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(missing_debug_implementations)]
@@ -16,10 +16,10 @@ use forebay_core::{
     REJECTED_SUFFIX, Result,
 };
 
-/// What a test waits for comes within this, on a slow machine too.
+/// The time within which everything that a test waits for comes, on a slow machine too.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// So little room that nothing is merged. A merged file that streams share is freed by none of them alone, and one that
+/// Room that is too little for any merge. A merged file that streams share is freed by none of them alone, and one that
 /// was being written is room for the next start: whether there is one is up to the clock.
 pub const NO_ROOM_TO_MERGE: u64 = 128 << 20;
 

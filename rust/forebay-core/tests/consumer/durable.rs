@@ -1,4 +1,4 @@
-//! What survives.
+//! Offsets, groups and deletions over restarts and crashes.
 
 use std::time::{Duration, Instant};
 
@@ -60,8 +60,8 @@ fn a_deletion_that_fails_half_way_shows_what_a_start_finds() {
     assert!(tried, "no deletion got through in part");
 }
 
-/// Whether the deletion of a group with many offsets was stored in part, when each write from the `nth` on fails; then a
-/// start has to find what the engine shows.
+/// Returns whether the deletion of a group with many offsets was stored in part, when each write from the `nth` on
+/// fails; then a start has to find what the engine shows.
 fn deletion_that_fails_from_write(nth: u64) -> bool {
     const PARTITIONS: u32 = 1024;
     let name = "g".repeat(200);

@@ -15,7 +15,7 @@ use crate::world::*;
 const MEMBERS: [&str; 4] = ["a", "b", "c", "d"];
 const PARTITIONS: u32 = 5;
 const STEPS: usize = 300;
-/// What continuous integration can afford.
+/// The number of cases that continuous integration can afford.
 const CASES: u64 = 30;
 
 struct World {
@@ -26,7 +26,7 @@ struct World {
     committed: BTreeMap<u32, u64>,
     /// Offsets that somebody has been given, by partition.
     seen: BTreeMap<u32, BTreeSet<u64>>,
-    /// What each member was given last: its partitions and where to commit.
+    /// Each member's last fetch: its partitions and where to commit.
     hands: BTreeMap<&'static str, BTreeMap<u32, u64>>,
     leases: BTreeMap<&'static str, Instant>,
 }

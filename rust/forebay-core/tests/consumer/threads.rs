@@ -20,25 +20,25 @@ const PARTITIONS: u32 = 3;
 const ROUNDS: usize = 14;
 /// Calls of one thread in one round.
 const CALLS: usize = 10;
-/// What continuous integration can afford.
+/// The number of cases that continuous integration can afford.
 const CASES: u64 = 12;
 
-/// What the threads know together.
+/// The knowledge that the threads share.
 #[derive(Default)]
 struct Known {
     /// Offsets that somebody has been given, by partition.
     seen: BTreeMap<u32, BTreeSet<u64>>,
-    /// What commits were acknowledged for, since the group was last deleted.
+    /// Offsets of acknowledged commits, since the group was last deleted.
     acknowledged: BTreeMap<u32, u64>,
     /// Calls that commit by themselves and had no answer when the storage came to a halt.
     in_doubt: bool,
 }
 
-/// What all threads of a round have.
+/// The things that all threads of a round share.
 struct Round<'w> {
     engine: &'w Engine,
     now: Instant,
-    /// Whether the storage comes to a halt on the way.
+    /// True if the storage comes to a halt on the way.
     crashes: bool,
     known: &'w Mutex<Known>,
     appending: &'w Mutex<()>,

@@ -117,7 +117,7 @@ fn a_crash_after_every_change_of_recovery_loses_nothing() {
         });
         for seed in 0..4 {
             let mut storage = if seed == 0 { first.kill() } else { first.crash_seeded(changes * 7 + seed) };
-            // And once more, half-way.
+            // A second crash comes half-way through the next start.
             storage.halt_after(changes / 2);
             drop(common::open(&storage, &options()));
             storage = storage.crash();

@@ -75,7 +75,8 @@ impl Directory {
         Self { storage: left, records }
     }
 
-    /// The same, cut to what is not zeros, so that it is quick to copy: as if the file system had lost the rest.
+    /// Cuts the journal files to what is not zeros, so that they are quick to copy: as if the file system had lost the
+    /// rest.
     pub fn trimmed(self) -> Self {
         for (path, _) in self.storage.files() {
             let mut bytes = self.storage.contents(&path).unwrap();
@@ -111,7 +112,7 @@ impl Directory {
         assert_eq!(read_all(engine).unwrap(), self.records);
     }
 
-    /// What is there is what was written; returns how many records are missing.
+    /// Checks that all records found were written; returns how many are missing.
     pub fn assert_subset(&self, found: &BTreeMap<Place, Log>) -> usize {
         let mut missing = 0;
         for (place, log) in &self.records {

@@ -13,7 +13,7 @@ const ZEROS_STEP: u64 = 509;
 /// Every so many flips, the log is also written to and opened again.
 const GO_ON_STEP: u64 = 23;
 
-/// What a flipped byte led to.
+/// Counts of what flipped bytes led to.
 #[derive(Debug, Default)]
 struct Outcomes {
     none: u64,

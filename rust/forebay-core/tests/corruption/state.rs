@@ -39,7 +39,7 @@ fn a_missing_delta_is_named() {
         }
         assert_read_only(&engine.report(), "");
         assert_refuses(&engine);
-        // What a start does not know of, it must not clean up.
+        // A start must not clean up files that it does not know of.
         drop(engine);
         assert_eq!(storage.calls(Operation::Remove), 1, "only the test's own");
     }

@@ -152,7 +152,7 @@ fn what_is_wrong_is_named_and_nothing_is_stored() {
     for last in ["253402300799999", "-62135596800000"] {
         single(&engine, &with(&format!(r#""timestamp":{last}"#))).unwrap();
     }
-    // What only looks too long is measured unescaped.
+    // A text that only looks too long is measured unescaped.
     single(&engine, &with(&format!(r#""id":"{}""#, r"\u0069".repeat(256)))).unwrap();
     until("memory", || engine.report().ring_used_bytes < 4096);
 }
@@ -231,7 +231,7 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
     let stored = records(&engine);
     let named = |value: &str| serde_json::from_str::<Value>(value).unwrap()["id"] == first.0.1["eventId"];
     assert_eq!(stored.iter().filter(|(_, _, value)| named(value)).count(), 1, "the answer names what is stored");
-    // So that a repeat which names its own arrival is seen.
+    // The pause shows a repeat that names its own arrival.
     until("the next millisecond", || {
         Timestamp::now().0 / 1000 > stored.iter().map(|one| one.0.0 / 1000).max().unwrap()
     });
@@ -244,7 +244,7 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
     let error = answer(&engine, keyed(&route::EVENT, EVENT, "one")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IdempotencyMismatch);
     drop(engine);
-    // What a record may have has changed: the answer would not fit what is stored.
+    // The limit on records has changed: an answer made now would not fit what is stored.
     let long = format!(
         r#"[{{"type":"a","source":"s","data":{{"x":"{}"}}}},{{"type":"a","source":"s","data":{{}}}}]"#,
         "x".repeat(400)
@@ -257,7 +257,7 @@ fn a_repeat_is_given_the_same_answer_again_also_after_a_restart() {
     assert_eq!(error.kind(), ErrorKind::IdempotencyMismatch);
 }
 
-/// What `/api/metrics` has: stored events, and those that failed validation, storage and processing.
+/// Returns the counts of `/api/metrics`: stored events, and those that failed validation, storage and processing.
 fn counted(engine: &Engine) -> (u64, [u64; 3]) {
     let text = format!("{:?}", engine.counters().live);
     let numbers = |from: &str, to: &str| {

@@ -290,7 +290,7 @@ fn additions_cannot_pile_up_memory() {
     assert!(refusal(&format!("size({}value.s) > 0", "value.s + ".repeat(100))).contains("16 additions"));
 }
 
-/// The same conditions in Rust over the same values.
+/// Evaluates the conditions in Rust over the same values.
 #[test]
 fn it_agrees_with_comparisons_in_rust() {
     let amounts = [-5_i64, -1, 0, 1, 2, 999, 1000, 1001, i64::MAX, i64::MIN];

@@ -5,7 +5,7 @@ use forebay_core::{Filter, Offset, PartitionId};
 
 use crate::{chooses, record};
 
-/// What JSON may hold as a number, and its place on the number line: equal places are equal numbers.
+/// A number as JSON may hold it, and its place on the number line: equal places are equal numbers.
 const LINE: [(&str, i32); 34] = [
     ("-1e401", -12),
     ("-1e400", -11),

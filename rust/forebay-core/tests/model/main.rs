@@ -19,7 +19,7 @@ mod world;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-/// What continuous integration can afford.
+/// The number of cases that continuous integration can afford.
 const CASES: u32 = 80;
 
 fn number(variable: &str) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! What a case consists of, and how cases are made.
+//! Cases: their operations, and how they are made.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl Ending {
     pub fn after(self) -> After {
         match self {
             Ending::Close | Ending::Kill => After::Restart,
-            // What is closed in order is synced, at every level.
+            // A log that is closed in order is synced, at every level.
             Ending::ClosePowerLoss => After::Restart,
             Ending::PowerLoss => After::PowerLoss,
         }
@@ -54,7 +54,7 @@ pub struct Size {
     pub padding: u16,
 }
 
-/// What a batch with a key consists of.
+/// The parts of a batch with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Events {
     Valid,

@@ -11,7 +11,7 @@ use crate::common::{self, Mark, read_all, small};
 const RECORDS: u32 = 8;
 
 fn options() -> Options {
-    // What is quiet stays where it is: each run makes the same changes of the storage, up to the order of threads.
+    // Quiet files stay where they are: each run makes the same changes of the storage, up to the order of threads.
     Options { workers: 1, ..small() }
 }
 

@@ -60,7 +60,7 @@ impl World {
                 let limits = Limits { records: usize::from(*records), bytes: usize::from(*bytes) };
                 self.read(*target, *from, limits);
             }
-            // What retention deleted is not looked for, so a repeat would tell nothing.
+            // Records that retention deleted are not looked for, so a repeat would tell nothing.
             Op::Keyed { threads, again, events } if !self.ledger.get_mut().unwrap().deletes => {
                 self.keyed(*threads, *again, *events);
             }
@@ -221,7 +221,7 @@ impl World {
         self.ledger.lock().unwrap().check(&found, after, self.options.durability);
     }
 
-    /// What is left of the directory after `ending`.
+    /// Returns what is left of the directory after `ending`.
     fn end(&mut self, ending: Ending) -> Faulty {
         match ending {
             Ending::Close => {
@@ -243,7 +243,7 @@ impl World {
     }
 
     fn restart(&mut self, ending: Ending) {
-        // What failed before was not closed in order.
+        // A log that failed before was not closed in order.
         let ending = if self.weakened && ending == Ending::ClosePowerLoss { Ending::PowerLoss } else { ending };
         self.storage = self.end(ending);
         self.open(ending);

@@ -1,4 +1,4 @@
-//! What the parser should say, from serde_json and the rules of the drain written down a second time.
+//! The expected outcome of the parser, from serde_json and the rules of the drain written down a second time.
 
 use std::fmt;
 
@@ -53,7 +53,7 @@ pub struct ExpectedEvent<'a> {
     pub timestamp: Timestamp,
 }
 
-/// What must be found in an acceptable body.
+/// The events that must be found in an acceptable body.
 #[derive(Debug, Default)]
 pub struct Expected<'a> {
     pub events: Vec<ExpectedEvent<'a>>,

@@ -225,7 +225,7 @@ impl World {
     }
 }
 
-/// What was in a segment or a state file before is in the directory still, but where reads failed.
+/// Checks that the bytes of segments and state files are still in the directory, but where reads failed.
 fn keeps_every_byte(what: &str, damaged: &Faulty, storage: &Faulty) {
     let after: Vec<(PathBuf, Vec<u8>)> =
         storage.files().into_iter().map(|(path, _)| (path.clone(), storage.contents(path).unwrap())).collect();

@@ -34,7 +34,7 @@ impl World {
         Self::over(Faulty::new(1), ClockReading { wall, boot: Boot(1), clock: HOUR })
     }
 
-    /// A process that starts at `now`.
+    /// Starts a process at `now`.
     fn over(storage: Faulty, now: ClockReading) -> Self {
         let (status, counters) = (Arc::new(Status::new()), Arc::new(Counters::default()));
         let files: Arc<dyn Storage> = Arc::new(storage.clone());

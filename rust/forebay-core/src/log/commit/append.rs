@@ -59,7 +59,7 @@ impl Receipt {
         Self { level, placed, quarantined, repeats: None, took: None, generation, responder: None }
     }
 
-    /// The answer to the request: its status and JSON body.
+    /// Returns the answer to the request: its status and JSON body.
     ///
     /// # Errors
     /// `IdempotencyMismatch` when a repeat would be accepted otherwise than the first request was, because limits were
@@ -185,12 +185,12 @@ impl Reply {
         self
     }
 
-    /// The key that the outcome settles.
+    /// Returns the key that the outcome settles.
     pub(crate) fn dedup_entry(&self) -> Option<&DedupEntry> {
         self.dedup_entry.as_deref()
     }
 
-    /// The row that makes its key durable, if it has one.
+    /// Returns the row that makes its key durable, if it has one.
     #[must_use]
     pub fn row_of_key(&self, placed: &[Placed], quarantined: u32) -> Option<TableOp> {
         self.dedup_entry.as_ref().map(|dedup_entry| dedup_entry.row(placed, quarantined))
@@ -300,34 +300,34 @@ pub struct Append {
 }
 
 impl Append {
-    /// A change of tables alone.
+    /// Returns a change of tables alone.
     #[must_use]
     pub fn control(ops: Vec<TableOp>, reply: Reply) -> Self {
         let (chunks, payload, held, deletes, admitted) = (Vec::new(), None, None, None, None);
         Self { chunks, payload, ops, held, deletes, room: Room::Records, frees: 0, quarantined: 0, admitted, reply }
     }
 
-    /// A request's records.
+    /// Returns a request's records.
     #[must_use]
     pub fn records(batch: Encoded, reply: Reply, admitted: Instant) -> Self {
         let Encoded { chunks, payload, partitions: _ } = batch;
         Self { chunks, payload: Some(payload), admitted: Some(admitted), ..Self::control(Vec::new(), reply) }
     }
 
-    /// Bytes of table operations, the row of an idempotency key included.
+    /// Returns bytes of table operations, the row of an idempotency key included.
     #[must_use]
     pub fn ops_bytes(&self) -> usize {
         let ops = self.ops.iter().map(TableOp::encoded_bytes).sum::<usize>();
         ops + self.reply.dedup_entry().map_or(0, |_| dedup_entry_bytes(self.chunks.len()))
     }
 
-    /// Bytes that it takes in a frame: rows, operations and records.
+    /// Returns bytes that it takes in a frame: rows, operations and records.
     #[must_use]
     pub fn frame_bytes(&self) -> usize {
         self.chunks.len() * FRAME_ROW_BYTES + self.ops_bytes() + self.payload_bytes()
     }
 
-    /// Bytes of records.
+    /// Returns bytes of records.
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
         self.payload.as_ref().map_or(0, |payload| payload.bytes().len())

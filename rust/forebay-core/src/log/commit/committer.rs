@@ -81,7 +81,7 @@ pub(crate) struct Wiring {
 }
 
 impl Committer {
-    /// A committer that goes on with `journal`.
+    /// Returns a committer that goes on with `journal`.
     #[must_use]
     pub(crate) fn new(journal: Journal, wiring: Wiring, options: &Options) -> Self {
         let now = Instant::now();

@@ -35,7 +35,7 @@ impl Level {
         Self(durability)
     }
 
-    /// The promise.
+    /// Returns the promise.
     #[must_use]
     pub fn durability(self) -> Durability {
         self.0

@@ -48,7 +48,7 @@ struct State {
 }
 
 impl CommitQueue {
-    /// An empty queue; `rows` covers changes of tables from here until they are sealed.
+    /// Returns an empty queue; `rows` covers changes of tables from here until they are sealed.
     #[must_use]
     pub fn new(rows: Arc<Budget>) -> Self {
         Self { state: Mutex::default(), wake: Condvar::default(), rows }

@@ -16,7 +16,7 @@ pub struct Waiter {
 }
 
 impl Waiter {
-    /// A waiter, and the reply that ends its wait.
+    /// Makes a waiter, and the reply that ends its wait.
     #[must_use]
     pub fn pair() -> (Arc<Self>, Reply) {
         let waiter = Arc::new(Self::default());

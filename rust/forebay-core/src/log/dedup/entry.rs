@@ -53,7 +53,7 @@ impl Entry {
         }
     }
 
-    /// One that holds no key.
+    /// Returns one that holds no key.
     pub(super) fn free(next: u32) -> Self {
         let mut receipt = [0; INLINE_BYTES + 1];
         receipt[0] = FREE;
@@ -88,12 +88,12 @@ impl Entry {
         now.0.div_euclid(1_000_000) >= i64::from(self.end)
     }
 
-    /// The receipt, if it is here.
+    /// Returns the receipt, if it is here.
     pub(super) fn receipt(&self) -> Option<&[u8]> {
         self.receipt.get(1..=usize::from(self.receipt[0]))
     }
 
-    /// The journal file that the receipt was committed to, where it is not here.
+    /// Returns the journal file that the receipt was committed to, where it is not here.
     pub(super) fn generation(&self) -> Generation {
         let mut bytes = [0; 8];
         bytes[..5].copy_from_slice(&self.receipt[1..6]);

@@ -13,7 +13,7 @@ pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
 pub struct Key(u128);
 
 impl Key {
-    /// The key `key` of the client `scope` for `stream`.
+    /// Returns the key `key` of the client `scope` for `stream`.
     ///
     /// # Errors
     /// `InvalidRequest` when the key is empty or longer than [`MAX_IDEMPOTENCY_KEY_BYTES`].
@@ -33,7 +33,7 @@ impl Key {
         Ok(Self(xxh3_128(&bytes)))
     }
 
-    /// The key for one stream of that name: a later one of the same name shares no keys with it.
+    /// Returns the key for one stream of that name: a later one of the same name shares no keys with it.
     #[must_use]
     pub(crate) fn for_stream(self, stream: StreamId) -> Self {
         let mut bytes = self.bytes().to_vec();
@@ -41,18 +41,18 @@ impl Key {
         Self(xxh3_128(&bytes))
     }
 
-    /// The hash, little-endian.
+    /// Returns the hash, little-endian.
     #[must_use]
     pub(crate) fn bytes(self) -> [u8; 16] {
         self.0.to_le_bytes()
     }
 
-    /// The key whose hash that is.
+    /// Returns the key whose hash that is.
     pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(u128::from_le_bytes(bytes))
     }
 
-    /// A part of the hash: which of so many places is the key's.
+    /// Returns a part of the hash: which of so many places is the key's.
     pub(super) fn place(self, places: usize) -> usize {
         // Other bits than those that a table of the place looks at.
         let high = (self.0 >> 96) as usize;

@@ -56,7 +56,7 @@ impl Keys {
         self.keys
     }
 
-    /// Bytes of their receipts on the disk.
+    /// Returns bytes of their receipts on the disk.
     pub(super) fn bytes_elsewhere(&self) -> u64 {
         self.bytes_elsewhere
     }
@@ -154,7 +154,8 @@ impl Keys {
         None
     }
 
-    /// The chain of a key: by as many bits of it as tell all chains apart, and one fewer where that one is not there yet.
+    /// Returns the chain of a key: by as many bits of it as tell all chains apart, and one fewer where that one is not
+    /// there yet.
     fn chain(&self, key: Key) -> usize {
         let bits = self.chains.next_power_of_two();
         let chain = key.place(bits);

@@ -251,7 +251,7 @@ impl Dedup {
         Some((key, Remembered::decode(op.table, op.value.as_deref()?, self.window)?))
     }
 
-    /// A receipt that has to be kept beside its key, charged.
+    /// Returns a receipt that has to be kept beside its key, charged.
     fn unsealed(&self, receipt: &[u8], limiter: Option<&Arc<RateLimiter>>) -> Option<Unsealed> {
         (receipt.len() > INLINE_BYTES).then(|| {
             let bytes = (2 * receipt.len() + UNSEALED_OVERHEAD_BYTES) as u64;
@@ -277,8 +277,8 @@ impl Dedup {
         &self.files
     }
 
-    /// A row as it is written to a base: as the newest version has it. `None` for one whose window has passed for so long
-    /// that nobody can still be reading it.
+    /// Returns a row as it is written to a base: as the newest version has it. `None` for one whose window has passed
+    /// for so long that nobody can still be reading it.
     pub(crate) fn kept(&self, op: &TableOp) -> Option<TableOp> {
         let (key, remembered) = self.row(op)?;
         let still_read = Timestamp(self.clock.window().0.saturating_sub(KEPT_MICROS));
@@ -332,7 +332,7 @@ impl DedupEntry {
         waiting
     }
 
-    /// The row that makes the key durable.
+    /// Returns the row that makes the key durable.
     pub(crate) fn row(&self, placed: &[Placed], quarantined: u32) -> TableOp {
         self.remembered(placed, quarantined).row(self.claim.key)
     }

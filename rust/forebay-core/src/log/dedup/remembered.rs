@@ -39,7 +39,7 @@ impl Remembered {
         now >= self.end
     }
 
-    /// The row that makes the key durable: time i64, end i64, body hash u64, receipt.
+    /// Returns the row that makes the key durable: time i64, end i64, body hash u64, receipt.
     pub(super) fn row(&self, key: Key) -> TableOp {
         let mut value = Vec::with_capacity(FIXED_BYTES + self.receipt.len());
         value.extend_from_slice(&self.accepted.0.to_le_bytes());
@@ -98,7 +98,8 @@ pub(super) fn end(begun: Timestamp, window: Duration) -> Timestamp {
     Timestamp(begun.0.saturating_add(i64::try_from(window.as_micros()).unwrap_or(i64::MAX)))
 }
 
-/// The kept parts of a receipt: events put aside, then runs of records by stream, partition, first offset and number.
+/// Returns the kept parts of a receipt: events put aside, then runs of records by stream, partition, first offset and
+/// number.
 pub(super) fn encode(keep: CachedReply, placed: &[Placed], quarantined: u32) -> Box<[u8]> {
     let mut out = Vec::with_capacity(16);
     push(&mut out, quarantined.into());
@@ -115,7 +116,7 @@ pub(super) fn encode(keep: CachedReply, placed: &[Placed], quarantined: u32) -> 
     out.into()
 }
 
-/// The answer to a repeat. `None` for bytes that are no receipt.
+/// Returns the answer to a repeat. `None` for bytes that are no receipt.
 pub(super) fn receipt(mut bytes: &[u8], accepted: Timestamp, durability: Durability) -> Option<Receipt> {
     let quarantined = u32::try_from(pull(&mut bytes)?).ok()?;
     let mut placed = Vec::new();
@@ -158,13 +159,13 @@ pub(super) fn mismatch() -> Error {
     Error::new(ErrorKind::IdempotencyMismatch, "the idempotency key was used before with another body")
 }
 
-/// A receipt that is on the disk and cannot be read.
+/// Returns a receipt that is on the disk and cannot be read.
 pub(super) fn unreadable(why: impl std::fmt::Display) -> Error {
     let detail = format!("the first answer to this idempotency key cannot be read: {why}");
     Error::new(ErrorKind::StorageUnavailable, detail)
 }
 
-/// The answer to a repeat, from the receipt's bytes.
+/// Returns the answer to a repeat, from the receipt's bytes.
 pub(super) fn answer(bytes: &[u8], accepted: Timestamp, durability: Durability) -> Result<Receipt> {
     receipt(bytes, accepted, durability).ok_or_else(|| unreadable("it is not what was written"))
 }
@@ -176,7 +177,7 @@ const FIXED_BYTES: usize = 24;
 /// The most that one number takes: of a run, three of 32 bits and an offset.
 const RUN_BYTES: usize = 3 * 5 + 10;
 
-/// The most bytes that a row takes as an encoded operation.
+/// Returns the most bytes that a row takes as an encoded operation.
 pub(crate) fn dedup_entry_bytes(runs: usize) -> usize {
     let op = TableOp::put(Table::Keys, 0_u128.to_le_bytes(), Vec::new());
     op.encoded_bytes() + FIXED_BYTES + 5 + runs * RUN_BYTES

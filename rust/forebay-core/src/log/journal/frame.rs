@@ -114,14 +114,14 @@ impl Life {
     }
 }
 
-/// Bytes on disk of a frame with that much content, padding included.
+/// Returns bytes on disk of a frame with that much content, padding included.
 #[must_use]
 pub(crate) fn frame_bytes(rows: usize, ops_bytes: usize, payload_bytes: usize) -> usize {
     (FRAME_HEADER_BYTES + rows * FRAME_ROW_BYTES + ops_bytes + payload_bytes).next_multiple_of(PAGE_BYTES)
 }
 
 impl FrameHead {
-    /// The end of a file after the commit `sequence`, which is synced.
+    /// Returns the end of a file after the commit `sequence`, which is synced.
     #[must_use]
     pub fn end(sequence: Sequence) -> Self {
         let (kind, append_time) = (FrameKind::End, Timestamp::now());
@@ -216,7 +216,7 @@ impl Decoded<'_> {
         self.at
     }
 
-    /// Bytes on disk, padding included.
+    /// Returns bytes on disk, padding included.
     #[must_use]
     pub fn frame_bytes(&self) -> usize {
         (self.at + self.payload.len()).next_multiple_of(PAGE_BYTES)

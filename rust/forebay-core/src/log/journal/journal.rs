@@ -31,7 +31,7 @@ const MAGIC: &[u8; 8] = b"FBJOURN1";
 /// cache, which would make it too, and a commit of many megabytes must not keep as much memory for ever.
 const WRITE_BYTES: usize = 1024 * 1024;
 
-/// The path of a generation's file.
+/// Returns the path of a generation's file.
 #[must_use]
 pub(super) fn journal_path(generation: Generation) -> PathBuf {
     PathBuf::from(format!("{JOURNAL_DIRECTORY}/{:020}.journal", generation.0))
@@ -212,13 +212,13 @@ impl Journal {
         }
     }
 
-    /// The file that is written to.
+    /// Returns the file that is written to.
     #[must_use]
     pub(crate) fn generation(&self) -> Generation {
         self.active.as_ref().map_or(Generation(0), |file| file.life.generation)
     }
 
-    /// The last commit's number.
+    /// Returns the last commit's number.
     #[must_use]
     pub(crate) fn sequence(&self) -> Sequence {
         self.sequence
@@ -249,7 +249,7 @@ impl Journal {
         self.active.as_ref().is_some_and(|file| end <= file.bytes)
     }
 
-    /// The largest frame that fits an empty file of so many bytes.
+    /// Returns the largest frame that fits an empty file of so many bytes.
     #[must_use]
     pub(crate) const fn largest_frame(file_bytes: u64) -> u64 {
         file_bytes - RESERVED_BYTES - PAGE_BYTES as u64
@@ -339,7 +339,7 @@ impl Journal {
         self.sync_file()
     }
 
-    /// Every sync that the journal asks for, counted.
+    /// Returns every sync that the journal asks for, counted.
     fn sync_file(&self) -> io::Result<Synced> {
         let synced = self.active()?.file.sync_data();
         match &synced {

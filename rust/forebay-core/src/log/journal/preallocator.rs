@@ -192,8 +192,9 @@ impl JournalPreallocator {
         self.status.set_trouble(Task::Reserve, failed.map(|error| Obstacle::new(what, &error)));
     }
 
-    /// A small file for deletions while no other can be made: of the room that is left, or else, for a deletion that
-    /// makes room for the next one, the one that is kept. Should another have become ready meanwhile, it is that one.
+    /// Returns a small file for deletions while no other can be made: of the room that is left, or else, for a deletion
+    /// that makes room for the next one, the one that is kept. Should another have become ready meanwhile, it is that
+    /// one.
     ///
     /// # Errors
     /// Says why there is none.
@@ -335,7 +336,7 @@ fn obstacle(error: &io::Error) -> Obstacle {
     Obstacle::new("cannot make the next journal file", error)
 }
 
-/// A number that no client can know.
+/// Returns a number that no client can know.
 fn random_salt() -> u64 {
     RandomState::new().build_hasher().finish()
 }

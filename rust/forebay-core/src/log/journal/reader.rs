@@ -90,7 +90,7 @@ impl JournalReader {
         })
     }
 
-    /// The next step. `last` is the last commit known so far, in this file or before it.
+    /// Takes the next step. `last` is the last commit known so far, in this file or before it.
     pub(crate) fn step(&mut self, last: Sequence) -> Step<'_> {
         loop {
             if let Some(tail) = self.tail {
@@ -128,7 +128,7 @@ impl JournalReader {
         }
     }
 
-    /// The file's length.
+    /// Returns the file's length.
     #[must_use]
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.len() as u64
@@ -140,14 +140,14 @@ impl JournalReader {
         &self.unreadable
     }
 
-    /// The last commit that any frame walked so far speaks of.
+    /// Returns the last commit that any frame walked so far speaks of.
     #[must_use]
     pub(crate) fn last_known(&self) -> Sequence {
         self.last_known
     }
 
-    /// The bytes of the frames that may not be on stable storage, and where they stand: recovery writes them again
-    /// before it lets anything build on them, because a page that is readable need not be on the disk.
+    /// Returns the bytes of the frames that may not be on stable storage, and where they stand: recovery writes them
+    /// again before it lets anything build on them, because a page that is readable need not be on the disk.
     #[must_use]
     pub(crate) fn unsynced(&self, end: usize) -> (u64, &[u8]) {
         let first = self.positions.iter().find(|(sequence, _)| *sequence > self.synced_through);
@@ -156,7 +156,7 @@ impl JournalReader {
         (from as u64, self.bytes.get(from..end).unwrap_or_default())
     }
 
-    /// The page of the end, and where it stands.
+    /// Returns the page of the end, and where it stands.
     #[must_use]
     pub(crate) fn end(&self) -> Option<(u64, &[u8])> {
         let at = self.end?;
@@ -169,7 +169,7 @@ impl JournalReader {
         self.positions.last().is_some_and(|(sequence, _)| *sequence > self.synced_through)
     }
 
-    /// The file up to `end`.
+    /// Returns the file up to `end`.
     #[must_use]
     pub(crate) fn before(&self, end: usize) -> &[u8] {
         self.bytes.get(..end).unwrap_or(&self.bytes)

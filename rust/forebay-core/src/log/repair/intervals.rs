@@ -22,7 +22,7 @@ impl Intervals {
         self.ranges.insert(start, end);
     }
 
-    /// The parts of `start..end` that are not in the set.
+    /// Returns the parts of `start..end` that are not in the set.
     pub(crate) fn missing(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
         let mut missing = Vec::new();
         let mut at = start;
@@ -50,12 +50,12 @@ impl Intervals {
         self.count(start, end) > 0
     }
 
-    /// The ranges, in order.
+    /// Returns the ranges, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
         self.ranges.iter().map(|(from, to)| (*from, *to))
     }
 
-    /// The number after the largest one.
+    /// Returns the number after the largest one.
     pub(crate) fn end(&self) -> Option<u64> {
         self.ranges.values().next_back().copied()
     }

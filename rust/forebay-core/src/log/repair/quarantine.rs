@@ -89,7 +89,7 @@ impl Manifest {
         }
     }
 
-    /// Bytes that the copies take.
+    /// Returns bytes that the copies take.
     pub(crate) fn bytes(&self) -> u64 {
         self.items.iter().map(|item| item.bytes).sum()
     }
@@ -114,7 +114,7 @@ impl Manifest {
     }
 }
 
-/// Every offset that earlier repairs recorded as gone.
+/// Returns every offset that earlier repairs recorded as gone.
 ///
 /// # Errors
 /// When the directory is there and cannot be read.

@@ -93,13 +93,13 @@ impl Rebuild {
         OffsetRange { stream: name, stream_id: stream.0, partition: partition.0, start, end }
     }
 
-    /// The offset after the last one that is known.
+    /// Returns the offset after the last one that is known.
     fn end(&self, survey: &Survey, key: PartitionKey) -> u64 {
         survey.end(key).max(self.held.get(&key).and_then(Intervals::end).unwrap_or(0))
     }
 
-    /// The first offset that is kept. Without all of the tables, nothing says where the partition began but what is
-    /// there.
+    /// Returns the first offset that is kept. Without all of the tables, nothing says where the partition began but
+    /// what is there.
     fn start(&self, survey: &Survey, key: PartitionKey) -> u64 {
         let known = survey.start(key);
         if survey.damaged_state.is_empty() {
@@ -270,8 +270,8 @@ fn named(survey: &Survey, (stream, partition): PartitionKey) -> impl Iterator<It
     of.map(|range| (range.start, range.end)).chain(blocks.map(|row| (row.base.0, row.end().0)))
 }
 
-/// The most records that a partition can have had behind the last that is known: as many as fit the bytes that are
-/// gone, when something is gone that came after.
+/// Returns the most records that a partition can have had behind the last that is known: as many as fit the bytes that
+/// are gone, when something is gone that came after.
 fn skip(survey: &Survey, key: PartitionKey) -> u64 {
     let of = |index: usize| {
         let rows =

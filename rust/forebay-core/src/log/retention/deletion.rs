@@ -55,7 +55,7 @@ impl Retention {
     }
 }
 
-/// The deletion of all rows of a stream but that of its name.
+/// Makes the deletion of all rows of a stream but that of its name.
 fn rows(stream: &Stream, parts: &[Arc<SegmentPart>]) -> VecDeque<TableOp> {
     let mut rows: VecDeque<_> =
         parts.iter().map(|part| TableOp::delete(Table::Segments, part.key(stream.id()))).collect();
@@ -66,7 +66,7 @@ fn rows(stream: &Stream, parts: &[Arc<SegmentPart>]) -> VecDeque<TableOp> {
     rows
 }
 
-/// The deletion of what a deletion that was interrupted has left: rows of streams that are not in the catalog.
+/// Makes the deletion of what an interrupted one has left: rows of streams that are not in the catalog.
 pub(crate) fn leftovers(rows: &Changes, catalog: &Catalog) -> Vec<TableOp> {
     let of = |key: &[u8]| key.first_chunk().map(|stream| StreamId(u32::from_be_bytes(*stream)));
     let is_left = |key: &[u8]| of(key).is_some_and(|stream| catalog.by_id(stream).is_none());

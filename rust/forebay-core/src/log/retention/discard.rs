@@ -52,12 +52,12 @@ impl Discard {
         self.parts.is_empty()
     }
 
-    /// Bytes of the parts on the disk.
+    /// Returns bytes of the parts on the disk.
     pub(crate) fn stored_bytes(&self) -> u64 {
         self.parts.iter().map(|(_, part)| part.stored_bytes).sum()
     }
 
-    /// The changes of the tables.
+    /// Returns the changes of the tables.
     pub(crate) fn ops(&self) -> Vec<TableOp> {
         let rows = self.parts.iter().map(|(stream, part)| TableOp::delete(Table::Segments, part.key(stream.id())));
         let starts = self.starts.iter().map(|((stream, partition), start)| {

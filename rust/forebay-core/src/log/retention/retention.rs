@@ -243,7 +243,7 @@ mod tests {
         Retention::new((storage, catalog, commits), (reader, counters, status), Default::default())
     }
 
-    /// A stream of parts that were appended a second each after the other.
+    /// Returns a stream of parts that were appended a second each after the other.
     fn stream(retention: &Retention, id: u32, kept: options::Retention, parts: u64) -> Arc<Stream> {
         let definition = StreamDefinition::new(&format!("s{id}"), PARTITIONS, kept, 1024);
         let stream = retention.catalog.insert(StreamDefinition { id, ..definition });

@@ -73,7 +73,7 @@ pub(crate) struct BlockRow {
 }
 
 impl BlockRow {
-    /// A block that nothing was taken in yet.
+    /// Returns a block that nothing was taken in yet.
     #[must_use]
     pub(crate) fn empty(stream: StreamId, partition: PartitionId, base: Offset) -> Self {
         Self {
@@ -100,13 +100,13 @@ impl BlockRow {
         self.max_time = self.max_time.max(times.max);
     }
 
-    /// The offset after the last record.
+    /// Returns the offset after the last record.
     #[must_use]
     pub(crate) fn end(&self) -> Offset {
         self.base.plus(self.records.into())
     }
 
-    /// Bytes of the block in the file, header included.
+    /// Returns bytes of the block in the file, header included.
     #[must_use]
     pub(crate) fn file_bytes(&self) -> u64 {
         BLOCK_HEADER_BYTES as u64 + u64::from(self.stored_bytes)
@@ -120,7 +120,7 @@ impl BlockRow {
         BlockSpan { partition, base, records, stored_bytes: self.file_bytes(), raw_bytes, newest_append }
     }
 
-    /// The block's header.
+    /// Returns the block's header.
     #[must_use]
     pub(crate) fn header(&self) -> [u8; BLOCK_HEADER_BYTES] {
         let mut out = [0; BLOCK_HEADER_BYTES];
@@ -162,7 +162,7 @@ impl BlockRow {
         })
     }
 
-    /// The index row: position, then the header.
+    /// Returns the index row: position, then the header.
     pub(crate) fn index_row(&self) -> impl Iterator<Item = u8> + use<> {
         self.position.to_le_bytes().into_iter().chain(self.header())
     }
@@ -174,7 +174,7 @@ impl BlockRow {
         Self::from_header(row.get(8..)?, u64_at(row, 0)?)
     }
 
-    /// The sound block at the start of `bytes`, if there is one.
+    /// Returns the sound block at the start of `bytes`, if there is one.
     #[must_use]
     pub(crate) fn find(bytes: &[u8], position: u64) -> Option<Self> {
         (u32_at(bytes, 0)? == BLOCK_MAGIC).then_some(())?;
@@ -199,7 +199,7 @@ impl BlockRow {
     }
 }
 
-/// The file's first bytes.
+/// Returns the file's first bytes.
 #[must_use]
 pub(crate) fn file_header(name: SegmentName) -> [u8; FILE_HEADER_BYTES] {
     let mut out = [0; FILE_HEADER_BYTES];
@@ -227,7 +227,7 @@ impl Footer {
     /// Length of the footer.
     pub(crate) const BYTES: usize = 48;
 
-    /// A footer for an index.
+    /// Returns a footer for an index.
     #[must_use]
     pub(crate) fn new(name: SegmentName, index_position: u64, rows: usize, index: &[u8]) -> Self {
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
@@ -240,7 +240,7 @@ impl Footer {
         crc32c::crc32c(index) == self.index_crc
     }
 
-    /// The footer's bytes.
+    /// Returns the footer's bytes.
     #[must_use]
     pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
         let mut out = [0; Self::BYTES];
@@ -290,7 +290,7 @@ const ZSTD_STEP: u32 = 2;
 const GZIP_LEVEL: u32 = 1;
 
 impl Compressor {
-    /// A compressor for every codec.
+    /// Returns a compressor for every codec.
     #[must_use]
     pub(crate) fn new() -> Self {
         let zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL).and_then(|mut zstd| {
@@ -302,7 +302,7 @@ impl Compressor {
         Self { zstd: zstd.ok(), snappy: snap::raw::Encoder::new(), out: Vec::new() }
     }
 
-    /// The codec's number and the compressed bytes; stored as they are when that is not smaller.
+    /// Returns the codec's number and the compressed bytes; stored as they are when that is not smaller.
     pub(crate) fn compress<'a>(&'a mut self, raw: &'a [u8], compression: Compression) -> (u32, &'a [u8]) {
         let (codec, written) = match compression {
             Compression::None => return (CODEC_NONE, raw),
@@ -344,7 +344,7 @@ impl Default for Compressor {
     }
 }
 
-/// The block's records; `None` when they are not what the row says.
+/// Returns the block's records; `None` when they are not what the row says.
 #[must_use]
 pub(super) fn decompress(row: &BlockRow, stored: &[u8]) -> Option<Vec<u8>> {
     let raw_bytes = row.raw_bytes as usize;

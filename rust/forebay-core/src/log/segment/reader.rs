@@ -118,13 +118,13 @@ impl SegmentReader {
         Ok((reader, damages))
     }
 
-    /// The file's name.
+    /// Returns the file's name.
     #[must_use]
     pub(crate) fn name(&self) -> SegmentName {
         self.name
     }
 
-    /// The file's length.
+    /// Returns the file's length.
     ///
     /// # Errors
     /// Whatever the storage says.
@@ -132,13 +132,13 @@ impl SegmentReader {
         self.source.length()
     }
 
-    /// Every block, ordered by stream, partition and offset.
+    /// Returns every block, ordered by stream, partition and offset.
     #[must_use]
     pub(crate) fn rows(&self) -> &[BlockRow] {
         &self.rows
     }
 
-    /// The blocks of one partition that hold `offset` or come after it.
+    /// Returns the blocks of one partition that hold `offset` or come after it.
     #[must_use]
     pub(crate) fn rows_from(&self, stream: StreamId, partition: PartitionId, offset: Offset) -> &[BlockRow] {
         let key = (stream, partition);

@@ -35,7 +35,7 @@ pub(crate) struct JournalContents {
 }
 
 impl JournalContents {
-    /// An empty file's.
+    /// Makes the contents of an empty file.
     #[must_use]
     pub(crate) fn new(generation: Generation) -> Self {
         let (changes, runs) = (Changes::default(), BTreeMap::new());
@@ -77,7 +77,7 @@ impl JournalContents {
         }
     }
 
-    /// The rows that say how far the partitions of some streams go in this file.
+    /// Returns the rows that say how far the partitions of some streams go in this file.
     pub(crate) fn ends(&self, of: impl Fn(&Stream) -> bool) -> Vec<TableOp> {
         let chosen = self.runs.iter().filter(|(_, (stream, _))| of(stream));
         let end = |((stream, partition), (_, runs)): (&(StreamId, PartitionId), &(_, Vec<Arc<Run>>))| {

@@ -48,7 +48,7 @@ pub(crate) struct Sealer {
 }
 
 impl Sealer {
-    /// A sealer that goes on with `state`.
+    /// Returns a sealer that goes on with `state`.
     #[must_use]
     pub(crate) fn new(
         storage: Arc<dyn Storage>,

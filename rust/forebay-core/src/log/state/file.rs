@@ -185,7 +185,7 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// The next operation; `None` at the end.
+    /// Returns the next operation; `None` at the end.
     ///
     /// # Errors
     /// `InvalidData` for bytes that are none; else whatever the storage says.

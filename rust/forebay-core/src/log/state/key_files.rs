@@ -86,7 +86,8 @@ impl KeyFiles {
         files.push(KeyFile { kind, generation, marks: Arc::new(marks) });
     }
 
-    /// The row of a key that was committed to the journal file `generation`, or to an earlier one by a later base.
+    /// Returns the row of a key that was committed to the journal file `generation`, or to an earlier one by a later
+    /// base.
     ///
     /// # Errors
     /// Whatever the storage says.

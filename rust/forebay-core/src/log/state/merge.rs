@@ -45,7 +45,7 @@ impl Source {
     }
 }
 
-/// The key of a row of one; `None` for any other operation.
+/// Returns the key of a row of one; `None` for any other operation.
 fn key_of(op: &TableOp) -> Option<RowKey> {
     op.table.is_of_keys().then(|| op.key.first_chunk().copied()).flatten()
 }

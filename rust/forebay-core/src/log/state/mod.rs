@@ -178,7 +178,7 @@ impl StateFiles {
         Ok(true)
     }
 
-    /// The writer that goes on from here.
+    /// Returns the writer that goes on from here.
     #[must_use]
     pub fn writer(&self, dedup: Arc<Dedup>) -> StateWriter {
         for (kind, generation, marks) in &self.keys {

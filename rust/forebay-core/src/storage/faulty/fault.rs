@@ -104,13 +104,13 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// The next call of this kind fails once, with `EIO` and without an effect.
+    /// Makes the next call of this kind fail once, with `EIO` and without an effect.
     #[must_use]
     pub fn next(operation: Operation) -> Self {
         Self::nth(operation, 1)
     }
 
-    /// The `nth` call of this kind, counted from 1, fails once, with `EIO` and without an effect.
+    /// Makes the `nth` call of this kind, counted from 1, fail once, with `EIO` and without an effect.
     #[must_use]
     pub fn nth(operation: Operation, nth: u64) -> Self {
         let skip = nth.saturating_sub(1);
@@ -144,20 +144,20 @@ impl Fault {
         self
     }
 
-    /// The call fails with `ENOSPC` instead of `EIO`.
+    /// Makes the call fail with `ENOSPC` instead of `EIO`.
     #[must_use]
     pub fn no_space(self) -> Self {
         self.because(Cause::NoSpace)
     }
 
-    /// The call panics, as a defect of whoever calls would.
+    /// Makes the call panic, as a defect of its caller would.
     #[must_use]
     pub fn panics(mut self) -> Self {
         self.panics = true;
         self
     }
 
-    /// The call fails with the error of `cause` instead of `EIO`.
+    /// Makes the call fail with the error of `cause` instead of `EIO`.
     #[must_use]
     pub fn because(mut self, cause: Cause) -> Self {
         self.cause = cause;

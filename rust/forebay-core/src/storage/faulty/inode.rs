@@ -50,7 +50,8 @@ fn put(target: &mut Vec<u8>, position: usize, bytes: &[u8]) {
     target[position..end].copy_from_slice(bytes);
 }
 
-/// The parts of `position..position + length`, one per unit: the unit's number and the part, relative to `position`.
+/// Returns the parts of `position..position + length`, one per unit: the unit's number and the part, relative to
+/// `position`.
 fn pieces(position: usize, length: usize, unit: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
     let mut done = 0;
     std::iter::from_fn(move || {

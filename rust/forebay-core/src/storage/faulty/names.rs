@@ -48,7 +48,7 @@ pub(super) struct Names {
     directories: BTreeSet<PathBuf>,
 }
 
-/// The path without `.` components, so that `./a` and `a` are one name.
+/// Returns the path without `.` components, so that `./a` and `a` are one name.
 pub(super) fn normal(path: &Path) -> PathBuf {
     path.components().filter(|part| !matches!(part, Component::CurDir)).collect()
 }

@@ -55,7 +55,7 @@ impl State {
         }
     }
 
-    /// The machine after the process died: all that was written is there, synced or not.
+    /// Returns the machine after the process died: all that was written is there, synced or not.
     pub(super) fn killed(&self, seed: u64) -> Self {
         let mut inodes = self.inodes.clone();
         for inode in inodes.values_mut() {
@@ -75,7 +75,7 @@ impl State {
         next
     }
 
-    /// The machine after a power loss.
+    /// Returns the machine after a power loss.
     pub(super) fn crashed(&self, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let names = self.names.survive(&mut random);
@@ -143,7 +143,7 @@ impl State {
         self.names.live().map(length).sum()
     }
 
-    /// Bytes that files can still grow by.
+    /// Returns bytes that files can still grow by.
     pub(super) fn free(&self) -> u64 {
         self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used()))
     }

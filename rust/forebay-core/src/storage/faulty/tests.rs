@@ -19,7 +19,7 @@ fn create(faulty: &Faulty, path: &str) -> Arc<dyn StorageFile> {
     faulty.create(Path::new(path)).unwrap()
 }
 
-/// A file of `bytes` that is durable with its name.
+/// Returns a file of `bytes` that is durable with its name.
 fn durable(faulty: &Faulty, path: &str, bytes: &[u8]) -> Arc<dyn StorageFile> {
     faulty.put(path, bytes);
     faulty.open(Path::new(path)).unwrap()

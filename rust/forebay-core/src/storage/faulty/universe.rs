@@ -83,7 +83,7 @@ impl fmt::Debug for Faulty {
 
 /// Crashes and faults.
 impl Faulty {
-    /// An empty storage. Everything random in it follows from `seed` and the order of the calls.
+    /// Returns an empty storage. Everything random in it follows from `seed` and the order of the calls.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Faulty::with_state(State::new(seed))

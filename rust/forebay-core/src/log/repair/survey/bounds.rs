@@ -8,7 +8,7 @@ use crate::stream::{SegmentPart, StreamDefinition};
 use crate::table::number_key;
 
 impl Survey {
-    /// Every partition of every stream.
+    /// Returns every partition of every stream.
     pub(crate) fn partitions(&self) -> Vec<PartitionKey> {
         let of = |(id, definition): (&StreamId, &StreamDefinition)| {
             let id = *id;
@@ -17,18 +17,18 @@ impl Survey {
         self.definitions.iter().flat_map(of).collect()
     }
 
-    /// A bound that a table names.
+    /// Returns a bound that a table names.
     pub(crate) fn bound(&self, table: Table, (stream, partition): PartitionKey) -> Option<u64> {
         let key = number_key(stream.0, &[partition.0.into()]);
         self.rows.get(table, &key)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
     }
 
-    /// The first offset that is kept.
+    /// Returns the first offset that is kept.
     pub(crate) fn start(&self, key: PartitionKey) -> u64 {
         self.bound(Table::Starts, key).unwrap_or(0)
     }
 
-    /// The offset after the last that any sound table, segment or commit speaks of.
+    /// Returns the offset after the last that any sound table, segment or commit speaks of.
     pub(crate) fn end(&self, key: PartitionKey) -> u64 {
         let (stream, partition) = key;
         let spans = self.parts.iter().filter(|(of, _)| *of == stream).flat_map(|(_, part)| &part.spans);

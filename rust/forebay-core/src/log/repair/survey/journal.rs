@@ -49,7 +49,7 @@ pub(crate) struct JournalSurvey {
 }
 
 impl JournalSurvey {
-    /// A file of which nothing can be read.
+    /// Returns a file of which nothing can be read.
     pub(crate) fn unreadable(path: String, generation: Generation, bytes: u64, what: String) -> Self {
         let whole = (0, bytes, what);
         let gone = vec![(PAGE_BYTES as u64, bytes.saturating_sub(PAGE_BYTES as u64))];
@@ -87,7 +87,7 @@ impl JournalSurvey {
         self.frames.is_empty() && self.damages.is_empty() && self.tail != Tail::Ended
     }
 
-    /// The last commit found.
+    /// Returns the last commit found.
     pub(crate) fn last(&self) -> Option<Sequence> {
         self.frames.last().map(|frame| frame.sequence)
     }

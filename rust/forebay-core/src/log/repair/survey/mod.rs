@@ -103,7 +103,7 @@ impl Survey {
             })
     }
 
-    /// A stream's name, or what stands for it.
+    /// Returns a stream's name, or what stands for it.
     pub(crate) fn name(&self, stream: StreamId) -> String {
         self.definitions.get(&stream).map_or_else(|| format!("stream {stream}"), |of| of.name.clone())
     }
@@ -132,7 +132,7 @@ impl Survey {
         Ok(())
     }
 
-    /// The newest journal file that any state file says it includes.
+    /// Returns the newest journal file that any state file says it includes.
     pub(crate) fn newest_state(&self) -> Generation {
         let number = |entry: &Entry| entry.name.split('.').next().and_then(|number| number.parse().ok());
         Generation(self.state_files.iter().filter_map(number).max().unwrap_or(0))

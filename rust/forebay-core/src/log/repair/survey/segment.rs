@@ -60,7 +60,7 @@ impl SegmentSurvey {
         self.blocks().missing(0, self.bytes).into_iter().map(|(from, to)| (from, to - from)).collect()
     }
 
-    /// The offsets of one partition that the sound blocks hold.
+    /// Returns the offsets of one partition that the sound blocks hold.
     pub(crate) fn offsets(&self, stream: StreamId, partition: PartitionId) -> Intervals {
         let mut offsets = Intervals::default();
         for row in self.sound.iter().filter(|row| row.stream == stream && row.partition == partition) {
@@ -69,7 +69,7 @@ impl SegmentSurvey {
         offsets
     }
 
-    /// The bytes that sound blocks take.
+    /// Returns the bytes that sound blocks take.
     fn blocks(&self) -> Intervals {
         let mut blocks = Intervals::default();
         for row in &self.sound {

@@ -277,8 +277,8 @@ impl Candidate {
         !self.stream.is_deleted() && self.parts.iter().all(is_current)
     }
 
-    /// The changes that put `merged` in the place of the parts. Deletions come first: whoever replays them forgets
-    /// parts before it takes in the one that has the same offsets.
+    /// Returns the changes that put `merged` in the place of the parts. Deletions come first: whoever replays them
+    /// forgets parts before it takes in the one that has the same offsets.
     fn swap(&self, merged: &SegmentPart) -> Vec<TableOp> {
         let id = self.stream.id();
         let mut ops: Vec<_> = self.parts.iter().map(|part| TableOp::delete(Table::Segments, part.key(id))).collect();

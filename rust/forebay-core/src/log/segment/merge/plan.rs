@@ -55,7 +55,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// The generation of the last part.
+    /// Returns the generation of the last part.
     pub(super) fn generation(&self) -> Generation {
         self.parts.last().map_or(Generation(0), |part| part.name.generation)
     }
@@ -118,15 +118,15 @@ fn fitting(parts: &[Arc<SegmentPart>], bounds: Bounds, stays: impl Fn(&SegmentPa
     (parts.len(), false)
 }
 
-/// The adjacent parts that cost least, when there are more than one merge may have.
+/// Returns the adjacent parts that cost least, when there are more than one merge may have.
 fn least(group: &[Arc<SegmentPart>]) -> &[Arc<SegmentPart>] {
     let raw = |parts: &[Arc<SegmentPart>]| parts.iter().map(|part| part.raw_bytes).sum::<u64>();
     group.windows(MAX_SOURCES).min_by_key(|parts| raw(parts)).unwrap_or(group)
 }
 
-/// The newest parts, when there are enough of them: from the first that is not larger than all that came after it. So
-/// what is written again at least doubles each time, and a record is as often as its stream can double. What would become
-/// large by that waits until it is as large as is aimed at: it is not written again after.
+/// Returns the newest parts, when there are enough of them: from the first that is not larger than all that came after
+/// it. So what is written again at least doubles each time, and a record is as often as its stream can double. What
+/// would become large by that waits until it is as large as is aimed at: it is not written again after.
 fn balanced(group: &[Arc<SegmentPart>]) -> Option<&[Arc<SegmentPart>]> {
     let mut after = 0;
     let mut from = group.len();
@@ -151,7 +151,7 @@ mod tests {
     const MINUTE: i64 = 60_000_000;
     const KIB: u64 = 1024;
 
-    /// A part a minute, of so many bytes each.
+    /// Returns a part a minute, of so many bytes each.
     fn parts(raw: &[u64]) -> Vec<Arc<SegmentPart>> {
         let part = |(index, raw_bytes): (usize, &u64)| {
             let name = SegmentName { generation: Generation(index as u64), ordinal: 0 };

@@ -136,7 +136,7 @@ impl<'a> Rewrite<'a> {
     }
 }
 
-/// The spans of several parts as those of one, in the order of partitions and offsets.
+/// Returns the spans of several parts as those of one, in the order of partitions and offsets.
 fn spans(parts: &[Arc<SegmentPart>]) -> Vec<(PartitionId, Offset, u64)> {
     let mut all: Vec<_> = parts.iter().flat_map(|part| part.spans.iter().copied()).collect();
     all.sort_unstable();
