@@ -63,8 +63,8 @@ ACCEPTED = """
 "header.Content-Encoding" = "identity"
 
 [checks.positive_data_acceptance]
-# 422: the key was used before, with another body.
-expected-statuses = ["2xx", "401", "403", "404", "409", "422", "429", "5xx"]
+# 307, 308: `/` and `/docs/` lead to the page. 422: the key was used before, with another body.
+expected-statuses = ["2xx", "307", "308", "401", "403", "404", "409", "422", "429", "5xx"]
 
 # A WebSocket: without an upgrade it is refused.
 [[operations]]
