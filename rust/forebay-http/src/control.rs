@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::completion_queue::CompletionQueue;
 
-/// What becomes of that which the server behind sends after an insertion.
+/// The fate of what the server behind sends after an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// It is passed on.
@@ -18,7 +18,7 @@ pub(crate) enum Then {
     End,
 }
 
-/// What the server behind asks of a tunnel.
+/// A request of the server behind to a tunnel.
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Sends these bytes to the client, between two messages.
@@ -56,7 +56,7 @@ impl TunnelControl {
         self.received.load(Relaxed)
     }
 
-    /// Whether the client's connection is closed.
+    /// True when the client's connection is closed.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.ended.load(Relaxed)
@@ -97,7 +97,7 @@ impl TunnelControl {
         self.queue.give_turn(self.slot);
     }
 
-    /// What was asked for since the last time.
+    /// Takes the requests that have come since the last time.
     pub(crate) fn orders(&self) -> Vec<Order> {
         // Relaxed: whoever waits for one to be seen has passed through a lock or a system call since.
         if self.ordered.swap(false, Relaxed) { std::mem::take(&mut self.orders.lock()) } else { Vec::new() }

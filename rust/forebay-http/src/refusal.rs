@@ -1,4 +1,4 @@
-//! What a refusal looks like: the engine's one error table in the envelopes of the API families, for both ways of a
+//! The one form of a refusal: the engine's one error table in the envelopes of the API families, for both ways of a
 //! request.
 
 use forebay_core::{Error, ErrorKind};
@@ -31,7 +31,7 @@ const PREFIXES: [(&str, Family); 4] = [
 
 /// A saturated ring drains in well under a second; a full disk is tried again every second.
 const RETRY_AFTER_SECONDS: u64 = 1;
-/// What analytics calls a log that takes no writes; its status is 500.
+/// The name that analytics has for a log that takes no writes; its status is 500.
 const PUBLISH_FAILED: &str = "publish_failed";
 
 impl Family {
@@ -68,7 +68,7 @@ impl Family {
         if self.is_publish_failure(kind) { 500 } else { kind.http_status() }
     }
 
-    /// What it calls a row of the error table.
+    /// Its name for a row of the error table.
     #[must_use]
     pub fn error_name(self, kind: ErrorKind) -> String {
         match self {

@@ -86,7 +86,7 @@ pub struct LoadOptions {
     pub warmup: Duration,
     /// Further request headers, such as `Authorization`.
     pub headers: Vec<(String, String)>,
-    /// The same seed and batch give the same request bytes.
+    /// Seed of the bodies: with the same batch size it gives the same request bytes.
     pub seed: u64,
     /// An answer that takes longer is counted as a timeout and its connection is opened anew.
     pub answer_timeout: Duration,

@@ -1,4 +1,4 @@
-//! What the clock of the log stood at, on the disk: all that a restart needs to go on from there.
+//! The clock of the log on the disk: all that a restart needs to go on from there.
 
 use std::io;
 use std::path::Path;
@@ -22,7 +22,7 @@ const CHECKED_BYTES: usize = 64;
 /// was set by more than an hour, or the machine was off twice before its clock was believed.
 pub(super) const MOST_LEAPS: usize = 8;
 const LEAP_BYTES: usize = 24;
-/// What versions that knew of no leaps left zero: how far stamps are ahead, the leaps, and a CRC of all before it.
+/// Versions that knew of no leaps left these bytes zero: how far stamps are ahead, the leaps, and a CRC of all before it.
 const AHEAD_AT: usize = 72;
 const LEAPS_AT: usize = AHEAD_AT + 8;
 const EXTENSION_END: usize = LEAPS_AT + MOST_LEAPS * LEAP_BYTES;
@@ -38,7 +38,7 @@ pub(super) struct Anchor {
     pub(super) log: i64,
     /// The time of windows then.
     pub(super) window: i64,
-    /// What the wall clock was ahead of the log's time when they were last believed to agree.
+    /// Lead of the wall clock over the log's time, in microseconds, when they were last believed to agree.
     pub(super) offset: i64,
     /// Since when, in the log's time, it is not known how long the machine was off; `None` when it is.
     pub(super) open_since: Option<i64>,

@@ -51,7 +51,7 @@ pub struct ClockDoubt {
 #[derive(Debug)]
 pub struct LogClock {
     storage: Arc<dyn Storage>,
-    /// What each reading is ahead of the boot clock, in microseconds.
+    /// Lead of each reading over the boot clock, in microseconds.
     log: AtomicI64,
     stamp: AtomicI64,
     window: AtomicI64,
@@ -134,13 +134,13 @@ impl LogClock {
         reading(&self.moment(), &self.log)
     }
 
-    /// What is written now is given this time: never before [`LogClock::now`].
+    /// The time that a record written now is given: never before [`LogClock::now`].
     #[must_use]
     pub fn stamp(&self) -> Timestamp {
         reading(&self.moment(), &self.stamp)
     }
 
-    /// What ages are judged by.
+    /// The time that ages are judged by.
     #[must_use]
     pub fn time(&self) -> LogTime {
         let state = self.state.lock();
@@ -149,13 +149,13 @@ impl LogClock {
         LogTime { proven, latest, doubted_since: state.open_since.map(Timestamp), leaps: state.leaps.clone() }
     }
 
-    /// What windows of idempotency keys are counted by: time that the machine ran.
+    /// The time that windows of idempotency keys are counted by: how long the machine ran.
     #[must_use]
     pub fn window(&self) -> Timestamp {
         reading(&self.moment(), &self.window)
     }
 
-    /// What the wall clock as it is now shows of a stamp.
+    /// A stamp as the wall clock shows it now.
     #[must_use]
     pub fn shown(&self, stamp: Timestamp) -> Timestamp {
         let now = self.moment();

@@ -1,13 +1,13 @@
-//! What ages are judged by: how long ago something was written, whatever was believed of the clock then and since.
+//! The time that ages are judged by: how long ago something was written, whatever was believed of the clock then and since.
 
 use crate::ids::Timestamp;
 
-/// What ages are judged by.
+/// The time that ages are judged by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogTime {
     /// The time that is proven.
     pub proven: Timestamp,
-    /// What is written now is stamped with.
+    /// The stamp of a record that is written now.
     pub latest: Timestamp,
     /// When the present doubt began, in proven time; `None` when there is none.
     pub doubted_since: Option<Timestamp>,

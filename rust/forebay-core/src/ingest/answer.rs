@@ -1,4 +1,4 @@
-//! What the answers of several formats have in common.
+//! The parts that the answers of several formats have in common.
 
 use std::io::Write;
 

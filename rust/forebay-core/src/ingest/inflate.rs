@@ -17,7 +17,7 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// How a request body is encoded (RFC 9110, section 8.4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it is.
+    /// No coding: the bytes as they are.
     #[default]
     Identity,
     /// RFC 1952.

@@ -1,6 +1,6 @@
 //! Whole numbers in JSON, however they are written.
 
-/// As many digits as the largest `i64` has.
+/// Digits of the largest `i64`.
 const MAX_DIGITS: usize = 19;
 
 /// The value of a JSON number that is whole: `13`, `13.0`, `1.3e1`. JSON knows one kind of number, and encoders of

@@ -1,7 +1,7 @@
 use super::problem::placed;
 use crate::record::Event;
 
-/// What becomes of a body in which some events are invalid.
+/// The policy for a body in which some events are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnInvalid {
     /// The whole body is refused at the first invalid event.
@@ -17,14 +17,14 @@ pub struct InvalidEvent<'a> {
     pub index: usize,
     /// The event as sent.
     pub span: &'a [u8],
-    /// What is wrong with it, with the field's name.
+    /// Why it is invalid, with the field's name.
     pub reason: String,
-    /// Whether it is one field that is wrong: the reason then begins with its name.
+    /// True when one field is wrong: the reason then begins with its name.
     pub of_field: bool,
 }
 
 impl InvalidEvent<'_> {
-    /// What a refusal of the body would say of it; `alone` when it is the whole body.
+    /// The text that a refusal of the body has for it; `alone` when it is the whole body.
     #[must_use]
     pub fn refusal(&self, alone: bool) -> String {
         placed((!alone).then_some(self.index), self.of_field, &self.reason)
@@ -35,7 +35,7 @@ impl InvalidEvent<'_> {
     }
 }
 
-/// What a shape's parser found in one body, in the body's order.
+/// The events of one body, valid and invalid, in the body's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parsed<'a> {
     /// The events that are accepted.
@@ -57,7 +57,7 @@ impl Parsed<'_> {
         self.invalid.clear();
     }
 
-    /// The same memory, empty, for a body of another lifetime. A worker keeps one of these from body to body, because
+    /// Empties the memory for a body of another lifetime. A worker keeps one of these from body to body, because
     /// growing a fresh vector for each body touches fresh pages each time.
     #[must_use]
     pub fn recycle<'b>(mut self) -> Parsed<'b> {

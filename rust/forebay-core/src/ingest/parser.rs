@@ -29,7 +29,7 @@ pub(crate) struct Parser {
     pub dedup: Arc<Dedup>,
     /// Makes the streams of rejected events.
     pub streams: Arc<StreamAdmin>,
-    /// What is counted.
+    /// The counters of requests and events.
     pub counters: Arc<Counters>,
     /// Names events that come without an id.
     pub ids: IdSource,
@@ -52,7 +52,7 @@ pub(super) struct ParsedRequest<'p, 'e> {
     pub stream: &'p Arc<Stream>,
     /// Its body, decompressed.
     pub body: &'p [u8],
-    /// What is stored.
+    /// The events to store.
     pub events: &'p [Event<'e>],
     /// How many events are not, which are charged as well, and counted unless the request is a repeat.
     pub refused_events: usize,
@@ -64,7 +64,7 @@ pub(super) struct ParsedRequest<'p, 'e> {
     pub timeout: Option<Duration>,
     /// When it came in.
     pub arrival: Timestamp,
-    /// The same, to measure with.
+    /// Monotonic time of admission.
     pub admitted: Instant,
 }
 
@@ -79,12 +79,12 @@ impl Parser {
     /// Parses a job and queues its batch. A repeat of an earlier request is answered, or waits for it.
     ///
     /// # Errors
-    /// What is wrong with the body, or `Saturated` when its records have no room.
+    /// The body's error, or `Saturated` when its records have no room.
     pub(crate) fn accept(&self, job: Job) -> std::result::Result<(), Box<Refused>> {
         job.request.route.format.accept(self, job)
     }
 
-    /// What a request's body is checked against.
+    /// Makes the rules that a request's body is checked against.
     pub(crate) fn rules(&self, request: &Request, stream: &Stream, arrival: Timestamp) -> BodyRules<'_> {
         // A stream that one API fills has the options' limit, whatever an older definition says.
         let max_record_bytes = match request.route.stream {
@@ -118,7 +118,7 @@ impl Parser {
         Ok(body)
     }
 
-    /// Who waits for a request; `None` when it repeats an earlier one, which answers it too.
+    /// Returns the reply of a request; `None` when it repeats an earlier one, which answers it too.
     ///
     /// # Errors
     /// `IdempotencyMismatch`; `Saturated` when as many keys are under way as may be.

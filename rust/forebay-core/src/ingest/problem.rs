@@ -1,4 +1,4 @@
-//! What is wrong with a body, or with one event of it.
+//! The errors of a body, or of one event of it.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::json::JsonError;
 /// The longest name of a field that a message repeats, in characters.
 const MAX_SHOWN_CHARACTERS: usize = 64;
 
-/// What is wrong with one event: its row of the error table, and which field and why. Always boxed: it is rare, and its
+/// The error of one event: its row of the error table, and which field and why. Always boxed: it is rare, and its
 /// size would be copied with every good event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -43,13 +43,13 @@ impl Problem {
         if self.field.is_empty() { self.reason.to_string() } else { format!("{}: {}", self.field, self.reason) }
     }
 
-    /// The same as an error; `index` is the event's in its batch.
+    /// Makes it an error; `index` is the event's in its batch.
     pub(super) fn error(&self, index: Option<usize>) -> Error {
         Error::new(self.kind, placed(index, !self.field.is_empty(), &self.text()))
     }
 }
 
-/// What is wrong with an event, with the place of it; `index` is the event's in its batch, and `of_field` says that the
+/// The reason with the event's place; `index` is the event's in its batch, and `of_field` says that the
 /// text begins with a field's name.
 #[cold]
 pub(super) fn placed(index: Option<usize>, of_field: bool, text: &str) -> String {

@@ -15,7 +15,7 @@ pub const MAX_NAMED_EVENTS: usize = 1000;
 /// and repeat nothing that the sender wrote.
 pub const MAX_REASON_BYTES: usize = 256;
 
-/// What the answer needs beside the receipt. The same body has the same plan when it is repeated, so that nothing of
+/// The part of an answer that is known before the commit. The same body has the same plan when it is repeated, so that nothing of
 /// it has to be remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct QuarantinePlan {
@@ -27,7 +27,7 @@ pub(super) struct QuarantinePlan {
 }
 
 impl QuarantinePlan {
-    /// Of a body that is a batch of events, or, with `alone`, a single one.
+    /// Makes the plan for a body that is a batch of events or, with `alone`, a single one.
     pub(super) fn new(parsed: &Parsed<'_>, alone: bool) -> Self {
         let reason = |invalid: &InvalidEvent<'_>| (invalid.index, cut(invalid.refusal(alone)));
         let mut rows = Vec::new();

@@ -27,7 +27,7 @@ pub struct Request {
     pub body: Body,
     /// How it is encoded.
     pub encoding: Encoding,
-    /// What becomes of the others when some events are invalid.
+    /// The policy for the other events when some are invalid.
     pub on_invalid: OnInvalid,
     /// Makes a repeat of the request harmless.
     pub key: Option<Key>,
@@ -37,11 +37,11 @@ pub struct Request {
     pub stream: Option<String>,
     /// Whom its events are charged to; `None` for nobody.
     pub limiter: Option<Arc<RateLimiter>>,
-    /// What a load test meant to send; `None` of everybody else's requests.
+    /// The due time and size of a load test's request; `None` for everybody else's.
     pub intended: Option<Intended>,
 }
 
-/// What is known of a load test's request before it is read.
+/// A load test's request as it was meant, known before it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intended {
     /// When it was to be sent: its latency counts from there, and not from its admission.
@@ -79,7 +79,7 @@ impl Request {
         (*self.body).as_ref()
     }
 
-    /// Whether it is parsed where it comes in: at most `limit` bytes, and sure not to wait for anything.
+    /// True when it is parsed where it comes in: at most `limit` bytes, and sure not to wait for anything.
     #[must_use]
     pub fn is_inline(&self, limit: usize) -> bool {
         self.bytes().len() <= limit && self.encoding == Encoding::Identity && self.on_invalid == OnInvalid::Refuse
@@ -126,10 +126,10 @@ pub(crate) struct Job {
     pub stream: Arc<Stream>,
     /// Covers the body, and later the records.
     pub permit: Permit,
-    /// Who waits.
+    /// Takes the outcome.
     pub reply: Reply,
     /// When it was admitted.
     pub arrival: Timestamp,
-    /// The same, to measure with; or when it was due.
+    /// Monotonic time of admission; for load-test requests, the time the request was scheduled.
     pub admitted: Instant,
 }

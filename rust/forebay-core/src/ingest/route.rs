@@ -7,7 +7,7 @@ use super::formats::{EventList, PayloadFormat, drain, events, publish, track};
 use crate::stream::{ANALYTICS, EVENTS, LOGS, is_name};
 use crate::telemetry::Api;
 
-/// What a token must carry.
+/// The role that a token must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It may write events.
@@ -34,7 +34,7 @@ pub enum Path {
 }
 
 impl Path {
-    /// Whether a request's path is this one, and the name of the stream in it. A name that is escaped is not found.
+    /// Matches a request's path, and returns the name of the stream in it. A name that is escaped is not found.
     fn matches(self, path: &str) -> Option<Option<&str>> {
         match self {
             Self::Exact(exact) => (path == exact).then_some(None),
@@ -46,7 +46,7 @@ impl Path {
     }
 }
 
-/// As patterns of routes are written: with `{name}` for the stream's name.
+/// The path as patterns of routes are written: with `{name}` for the stream's name.
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -71,11 +71,11 @@ pub struct IngestRoute {
     pub stream: Option<&'static str>,
     /// The API that it belongs to: the label of its counters, and the family of its refusals.
     pub api: Api,
-    /// What a token must carry.
+    /// The role that a token must have.
     pub role: Role,
-    /// Whether a token that is limited to projects may use it: its events name their project, and are checked.
+    /// True when a token that is limited to projects may use it: its events name their project, and are checked.
     pub projects: bool,
-    /// Whether a sender may ask that the invalid events of a body are quarantined. Routes that answer for each event
+    /// True when a sender may ask that the invalid events of a body are quarantined. Routes that answer for each event
     /// have no use for that.
     pub quarantine: bool,
     /// The largest body, decompressed, where that is less than [`Options::max_body_bytes`](crate::Options).

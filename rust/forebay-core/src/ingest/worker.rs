@@ -12,7 +12,7 @@ use crate::telemetry::Live;
 
 /// Jobs that wait for a worker. Bounded by the byte budget that each of them has a permit for.
 ///
-/// What order is kept: the events of one body keep theirs, since a job is one worker's from its first byte to its
+/// Order: the events of one body keep theirs, since a job is one worker's from its first byte to its
 /// place in the commit queue; and what was answered precedes what is sent after the answer. Requests that are under way
 /// at the same time have no order among themselves, as any worker may be done first. A resize changes none of that:
 /// there is one queue whatever the number of workers, and a worker looks whether it is surplus only when it has handed

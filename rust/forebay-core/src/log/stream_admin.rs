@@ -23,7 +23,7 @@ pub struct StreamAdmin {
     pub commits: Arc<CommitQueue>,
     /// The log's status: it tells whether that is possible.
     pub status: Arc<Status>,
-    /// What ages are judged by.
+    /// The clock that ages are judged by.
     pub clock: Arc<LogClock>,
 }
 
@@ -197,7 +197,7 @@ mod tests {
     use crate::ids::Generation;
     use crate::stream::{SegmentName, SegmentPart, StreamLimits};
 
-    /// What a shorter retention frees is judged as retention judges it: the wall clock says nothing.
+    /// Judges what a shorter retention frees as retention does: the wall clock says nothing.
     #[test]
     fn a_shorter_retention_frees_what_is_old_in_the_time_of_the_log() {
         let catalog = Catalog::new(1 << 20, StreamLimits { streams: 10, partitions: 10 });

@@ -211,7 +211,7 @@ fn of_function(name: &str) -> ValueType {
     }
 }
 
-/// What both branches of a condition may give.
+/// The types that both branches of a condition may give.
 fn either(yes: ValueType, no: ValueType) -> ValueType {
     if yes == no {
         yes

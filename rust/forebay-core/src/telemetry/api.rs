@@ -25,7 +25,7 @@ impl Api {
     pub const ALL: [Self; 6] =
         [Self::Drain, Self::Events, Self::Analytics, Self::Streams, Self::LoadTest, Self::Library];
 
-    /// Whether `/api/metrics` counts its events.
+    /// True when `/api/metrics` counts its events.
     #[must_use]
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Events | Self::LoadTest)

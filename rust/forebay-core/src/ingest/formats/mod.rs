@@ -25,7 +25,7 @@ pub(crate) trait PayloadFormat: Debug + Sync {
     /// Parses a request and queues its batch. A repeat of an earlier request is answered, or waits for it.
     ///
     /// # Errors
-    /// What is wrong with the body, or `Saturated` when its records have no room.
+    /// The body's error, or `Saturated` when its records have no room.
     fn accept(&self, parser: &Parser, job: Job) -> std::result::Result<(), Box<Refused>>;
 
     /// How the body is made and read when it is a plain list of events, each of them a record of the route's stream.
@@ -38,24 +38,24 @@ pub(crate) trait PayloadFormat: Debug + Sync {
 /// Reads a body; the events that are valid borrow from it.
 pub(crate) type Read = for<'b> fn(&'b [u8], &BodyRules<'_>) -> Result<Parsed<'b>>;
 
-/// What stands before and behind the events of a list, which commas part.
+/// The bytes before and behind the events of a list; commas part the events.
 pub(crate) type Frame = (&'static [u8], &'static [u8]);
 
 /// A body that is a list of events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventList {
-    /// What stands around the events.
+    /// The bytes around the events.
     pub frame: Frame,
     /// Reads a body.
     pub read: Read,
 }
 
-/// What a body is checked against, and what its events are given where they lack something.
+/// The rules that a body is checked against, and the values that its events get where they lack some.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyRules<'r> {
     /// When the request came in.
     pub arrival: Timestamp,
-    /// What becomes of a body with invalid events.
+    /// The policy for a body with invalid events.
     pub on_invalid: OnInvalid,
     /// The most events.
     pub max_events: usize,

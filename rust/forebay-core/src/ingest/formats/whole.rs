@@ -14,9 +14,9 @@ use crate::log::dedup::{CachedReply, DedupKey};
 pub(crate) struct Whole {
     /// Reads a body.
     pub read: Read,
-    /// Whether a body is one event, which messages then name no index of.
+    /// True when a body is one event: messages then name no index.
     pub single: bool,
-    /// What stands before and behind the events, where a body is a plain list of them.
+    /// The bytes before and behind the events, where a body is a plain list of them.
     pub frame: Option<Frame>,
 }
 

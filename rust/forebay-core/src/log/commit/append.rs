@@ -142,7 +142,7 @@ impl Reply {
         self
     }
 
-    /// The same, with what makes the answer.
+    /// Adds what makes the answer.
     #[must_use]
     pub(crate) fn with_responder(mut self, responder: Responder) -> Self {
         self.responder = Some(responder);

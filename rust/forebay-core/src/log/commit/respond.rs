@@ -1,4 +1,4 @@
-//! What the answer to a request is made by, once its commit is done.
+//! Makes the answer to a request, once its commit is done.
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -154,7 +154,7 @@ fn pull(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// The same key came with another body.
+/// The refusal of a key that came before with another body.
 pub(super) fn mismatch() -> Error {
     Error::new(ErrorKind::IdempotencyMismatch, "the idempotency key was used before with another body")
 }

@@ -58,7 +58,7 @@ impl RecordBatch {
         self.offsets.len()
     }
 
-    /// Whether there are none.
+    /// True when there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.offsets.is_empty()
@@ -76,7 +76,7 @@ impl RecordBatch {
         &self.timestamps
     }
 
-    /// What was left out between the read's first offset and `next_offset`, in order.
+    /// Gaps that were left out between the read's first offset and `next_offset`, in order.
     #[must_use]
     pub fn gaps(&self) -> &[Gap] {
         &self.gaps

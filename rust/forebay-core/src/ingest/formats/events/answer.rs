@@ -9,7 +9,7 @@ use crate::ids::Timestamp;
 use crate::ingest::answer::{limits_changed, write_failures};
 use crate::log::commit::{Receipt, Respond};
 
-/// What the answer to a single event needs beside the receipt.
+/// The part of a single event's answer that is known before the commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventPlan {
     identity: Identity<Box<[u8]>>,
@@ -36,7 +36,7 @@ impl Respond for EventPlan {
     }
 }
 
-/// What the answer to a batch needs beside the receipt.
+/// The part of a batch's answer that is known before the commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchPlan {
     /// How many events are accepted.

@@ -29,7 +29,7 @@ const DATA: usize = 2;
 const ID: usize = 3;
 const TIMESTAMP: usize = 4;
 
-/// What an event is checked against, and what it is given where it lacks something.
+/// The rules that an event is checked against, and the values that it gets where it lacks some.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'s> {
     /// When the request came in: the time of events without one.
@@ -40,7 +40,7 @@ pub struct Rules<'s> {
     pub max_value_bytes: usize,
 }
 
-/// What an event's id is, or is made of.
+/// An event's id, or what it is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity<R> {
     /// The event's own, as it was sent between its quotation marks.
@@ -172,7 +172,7 @@ impl<'a> EventFields<'a> {
         if value.len() > rules.max_value_bytes {
             return Err(Problem::too_large("", value.len(), &format!("limit of {}", rules.max_value_bytes)));
         }
-        // As exact as the value has it.
+        // The fraction stays as exact as the value has it.
         let timestamp = self.timestamp.unwrap_or(Timestamp(rules.arrival.millis() * 1000));
         Ok((Event { value, key: Some(source.unescape()), headers: Cow::Borrowed(&[]), timestamp }, identity))
     }

@@ -20,7 +20,7 @@ pub struct PublishFailure {
     pub error: Error,
 }
 
-/// What the answer to a publication needs beside the receipt. The same request has the same plan when it is
+/// The part of a publication's answer that is known before the commit. The same request has the same plan when it is
 /// repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishPlan {

@@ -19,7 +19,7 @@ pub const MAX_PUBLISHED_EVENTS: usize = 10_000;
 /// The longest time that a sender may wait for an answer; the server gives up after this, too.
 pub const MAX_PUBLISH_TIMEOUT_MS: i64 = 60_000;
 
-/// What one body asks for.
+/// The publication that one body asks for.
 #[derive(Debug, Default)]
 pub struct Publication<'a> {
     /// The events that are accepted.

@@ -11,7 +11,7 @@ use crate::json::{JsonError, Scanner};
 use crate::record::{Event, MAX_HEADER_BYTES, MAX_KEY_BYTES};
 use crate::stream::Stream;
 
-/// What an event is checked against.
+/// The rules that an event is checked against.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'s> {
     /// Where it goes.

@@ -10,7 +10,7 @@ use crate::ingest::problem::{FirstProblem, Problem};
 use crate::json::{JsonError, JsonStr, Scanner};
 use crate::record::{Event, MAX_KEY_BYTES};
 
-/// What a field inside of an object must be.
+/// The type that a field inside of an object must have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TrackedKind {
     /// There, and not empty.
