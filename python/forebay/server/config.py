@@ -228,7 +228,7 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
+    """True when only this machine reaches `host`."""
     if host == "localhost":
         return True
     try:

@@ -26,7 +26,7 @@ LARGER_UNITS = {
     ),
     "ms": (("days", 24 * 3600 * 1000),),
 }
-"""What large numbers are shown in."""
+"""Units that large numbers are shown in."""
 
 GROUPED_FROM = 10_000
 """Numbers from this one on are shown with commas; 8080 is not."""

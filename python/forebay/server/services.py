@@ -1,4 +1,4 @@
-"""What the routes may use of the server."""
+"""The services of the server that routes use."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Latency(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """What the generator reports, as far as it is shown."""
+    """The part of the generator's report that is shown."""
 
     pacing: str
     offered_events_per_second: float | None

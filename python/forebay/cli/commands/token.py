@@ -15,7 +15,7 @@ from forebay.errors import ForebayError, StorageUnavailable
 from forebay.server.http.tokens import ALL_ROLES, MAX_QUOTA, Quota, Rate, RoleName, TokenStore, way_back
 
 BURST_SECONDS = 10
-"""What a limit lets through at once when nothing is said: senders gather for some seconds and then send."""
+"""Default burst of a limit, in seconds of its rate: senders gather for some seconds and then send."""
 
 
 @click.group()

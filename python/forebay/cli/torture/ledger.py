@@ -11,7 +11,7 @@ from enum import IntEnum
 
 
 class Outcome(IntEnum):
-    """What the sender knows about a batch."""
+    """The outcome of a batch, as its sender knows it."""
 
     UNANSWERED = 0
     """The connection ended before the answer, or the answer left it open: the batch is stored as a whole or not at

@@ -1,4 +1,4 @@
-"""What broadcasters need of the server that they run in."""
+"""The services of the server that broadcasters use."""
 
 from __future__ import annotations
 

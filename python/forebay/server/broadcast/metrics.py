@@ -93,7 +93,7 @@ class Subscriber:
             socket.cut()
 
     def _afford(self, received: int) -> bool:
-        """Whether the client stays within its credit."""
+        """True while the client stays within its credit."""
         self._credit -= received - self._received
         self._received = received
         if self._credit < 0:

@@ -97,7 +97,7 @@ class Authenticator:
         return ANONYMOUS if self._store is None else self._principals.get(digest)
 
     def holds(self, principal: Principal) -> bool:
-        """Whether the principal's rights are still the same."""
+        """True while the principal's rights are the same."""
         return self.known(principal.digest) is principal
 
     def require(self, headers: Headers, role: Role) -> Principal:

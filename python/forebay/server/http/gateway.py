@@ -79,7 +79,7 @@ class Gateway:
 
 
 def is_upgrade(protocol: HttpProtocol | WebSocketProtocol) -> TypeGuard[WebSocketProtocol]:
-    """Whether the request asks for a WebSocket."""
+    """True when the request asks for a WebSocket."""
     return isinstance(protocol, _native.RSGIWebsocketProtocol)
 
 

@@ -36,7 +36,7 @@ INGEST_ROUTES: Mapping[str, IngestRoute] = {row.name: row for row in ingest_rout
 
 @dataclass(slots=True, frozen=True)
 class IngestSpec:
-    """What the engine's row of an ingest route does not say.
+    """The texts of an ingest route, which the engine's row does not have.
 
     Attributes:
         body: the type of the JSON body, for OpenAPI.

@@ -29,7 +29,7 @@ _MAX_SHOWN = 200
 """Longest part of a path or a query that an error message repeats; they may have 64 KiB."""
 
 _MAX_LENGTH_DIGITS = 19
-"""As many digits as 2^63 has; more would be a body of exabytes."""
+"""Digits of 2^63; more would be a body of exabytes."""
 
 
 class Request:

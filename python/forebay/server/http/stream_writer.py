@@ -61,7 +61,7 @@ class StreamWriter:
 
     @property
     def full(self) -> bool:
-        """Whether the client has to take something before it gets more."""
+        """True when the client has to take something before it gets more."""
         return self._tunnel is not None and self._sent - self.taken > MAX_OUTSTANDING_BYTES
 
     @property

@@ -38,7 +38,7 @@ MAX_TAILS = 10_000
 longest is given up. The number of tails with a connection is bounded by `TailBroadcasters`."""
 
 TICKET_BYTES = 32
-"""As many random bytes as a token has: nobody guesses one, however many are unused."""
+"""Random bytes, as many as a token has: nobody guesses one, however many are unused."""
 
 TICKET_CHARACTERS = 43
 """Those bytes in base64url (RFC 4648, section 5) without padding. A text of another length is not hashed."""

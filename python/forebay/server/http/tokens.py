@@ -206,8 +206,8 @@ class TokenStore:
 
 
 def operates(token: Token) -> bool:
-    """Whether the token may operate the server: it has the role ops, and is not limited to projects, which routes that
-    change something refuse."""
+    """True when the token may operate the server: it has the role ops, and is not limited to projects, which routes
+    that change something refuse."""
     return _may_operate(token) and token.projects is None
 
 

@@ -64,7 +64,7 @@ class WebSocket:
 
     @property
     def sending(self) -> bool:
-        """Whether the last message is still on its way: the client does not read."""
+        """True while the last message is on its way: the client does not read."""
         return self._sending is not None and not self._sending.done()
 
     def send(self, text: str) -> None:
@@ -158,7 +158,7 @@ def check_origin(headers: Headers, allowed: Container[str]) -> None:
 
 
 def same_host(origin: str, host: str) -> bool:
-    """Whether `host` ("host[:port]") serves the pages of `origin` ("scheme://host[:port]")."""
+    """True when `host` ("host[:port]") serves the pages of `origin` ("scheme://host[:port]")."""
     try:
         page = urlsplit(origin)
         here = urlsplit(f"//{host}")
