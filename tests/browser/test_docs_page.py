@@ -131,7 +131,12 @@ def test_the_page_says_which_token_it_needs_and_what_is_wrong_with_one(page: Any
         ("fby_mistyped", "does not know this token"),
         (made(running, "ingest"), "lacks the role read"),
     ):
-        wait_for(words, lambda token=token, words=words: (load(page, token), words in page.text_content("#state"))[1])
+
+        def shown(token: str = token, words: str = words) -> bool:
+            load(page, token)
+            return words in page.text_content("#state")
+
+        wait_for(words, shown)
         assert "{" not in page.text_content("#state")
     page.route("**/openapi.json", lambda route: route.fulfill(status=502, body="<b>bad gateway</b>"))
     load(page, running.first_token())
@@ -157,9 +162,15 @@ def test_a_deletion_is_asked_about(docs: Any, running: RunningServer) -> None:
     running.post("/api/v1/streams", {"name": "doomed"}).raise_for_status()
     asked: list[str] = []
     answers = iter((False, True))
-    docs.on(
-        "dialog", lambda dialog: (asked.append(dialog.message), dialog.accept() if next(answers) else dialog.dismiss())
-    )
+
+    def answer(dialog: Any) -> None:
+        asked.append(dialog.message)
+        if next(answers):
+            dialog.accept()
+        else:
+            dialog.dismiss()
+
+    docs.on("dialog", answer)
     form = entry(docs, "delete /api/v1/streams/{name} ")
     form.locator("form input").first.fill("doomed")
     form.locator("form button").click()
