@@ -49,7 +49,7 @@ fn a_panic_while_a_journal_file_is_made_is_noticed() {
     let engine = open(&storage, &small()).unwrap();
     common::until("the spare file", || common::journals_with(&storage, <[common::Frame]>::is_empty) >= 1);
     storage.inject(Fault::next(Operation::Create).on("journal/unfinished").panics());
-    assert_noticed(&storage, engine, "spares");
+    assert_noticed(&storage, engine, "preallocator");
 }
 
 #[test]
@@ -74,6 +74,8 @@ fn a_panic_of_the_committer_refuses_writes() {
     let storage = Faulty::new(4);
     let engine = open(&storage, &small()).unwrap();
     common::until("the spare file", || common::journals_with(&storage, <[common::Frame]>::is_empty) >= 1);
+    // It is made after the spare file; from then on the committer alone writes.
+    common::until("the reserve", || storage.files().iter().any(|(path, _)| path.ends_with("journal/reserve")));
     storage.inject(Fault::next(Operation::Write).on("journal/").panics());
     let _refused = ingest(&engine);
     assert_noticed(&storage, engine, "committer");

@@ -287,7 +287,7 @@ impl Parts {
         self.clock.keep(true);
         *threads.committer.lock() = Some(spawn("committer", poison, move || committer.run())?);
         let mut background = threads.background.lock();
-        background.push(spawn("spares", poison, move || spares.run())?);
+        background.push(spawn("preallocator", poison, move || spares.run())?);
         self.retention.leave_over(leftovers(&recovered.rows, &self.catalog));
         let (sealing, notify) = (Arc::clone(&self.sealing), Arc::clone(&self.retention.notify));
         background.push(spawn("sealer", poison, move || seal(sealer, &sealing, &notify))?);
