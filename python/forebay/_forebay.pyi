@@ -56,11 +56,11 @@ class Engine:
         quarantine: bool = False,
         key: tuple[bytes, bytes] | None = None,
         projects: Projects | None = None,
-        account: RateLimiter | None = None,
+        limiter: RateLimiter | None = None,
         stream: str | None = None,
     ) -> None:
         """Admits one request body. `encoding` is a content coding in lower case; `key` is the scope and the key of an
-        idempotent request; `projects` are the only record keys that the sender may write; `account` is what its
+        idempotent request; `projects` are the only record keys that the sender may write; `limiter` is what its
         events are charged to; `stream` is where the events go when the route does not
         say it.
 
@@ -77,11 +77,12 @@ class Engine:
         (partition, offset): by the commit that makes it visible, at once when there is one already.
 
         The future gets `StreamNotFound` when the stream is deleted, and `Closed` when the engine closes. Returns the
-        ticket for `unwatch`. Raises `StreamNotFound`, `InvalidRequest` for a partition that is not there, `Saturated`.
+        completion for `unwatch`. Raises `StreamNotFound`, `InvalidRequest` for a partition that is not there,
+        `Saturated`.
         """
-    def unwatch(self, ticket: int) -> None:
+    def unwatch(self, completion: int) -> None:
         """Forgets a watch that is no longer wanted. Its future may still be completed when that was on its way; cancel
-        it. A ticket of a watch that has ended is ignored."""
+        it. A completion of a watch that has ended is ignored."""
     def position(self, stream: str, earliest: bool) -> tuple[int, list[int]]:
         """The stream's identity, and the start or the end of each partition."""
     def tail(
@@ -259,7 +260,7 @@ class MemoryBudget:
     def limit(self) -> int: ...
     @property
     def used(self) -> int: ...
-    def reserve(self, account: RateLimiter | None) -> Reserved:
+    def reserve(self, limiter: RateLimiter | None) -> Reserved:
         """A reservation of nothing yet, for the body of a token with that account. While other tokens ask, one holds at
         most half."""
 
