@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -79,12 +80,15 @@ class FileSender:
         workers = [
             threading.Thread(target=self._work, name=f"sender-{i}", daemon=True) for i in range(self._connections)
         ]
+        # An interrupt waits until there is somebody to account for the lines: here it would end the command at once.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         for thread in (reader, *workers):
             thread.start()
         under_way = True
         while under_way:
             try:
-                # An interrupt may come anywhere, in this look too.
+                # It may come anywhere from here on, in this look too.
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
                 under_way = any(worker.is_alive() for worker in workers)
                 on_progress(self.outcome)
                 if under_way:
