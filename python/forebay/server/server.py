@@ -105,8 +105,11 @@ async def _run(settings: Settings, engine: Engine, guarded: Authenticator, liste
     finally:
         # Open streams end on this; the gateway waits for them.
         app.stopping.set()
+        deadline = loop.time() + settings.shutdown_timeout_seconds
         front.begin_stop(settings.shutdown_timeout_seconds)
-        served = await gateway.stop(settings.shutdown_timeout_seconds)
+        # The gateway does not wait for WebSockets: what they send and receive would never be done once it has stopped.
+        await app.websockets.wait_closed(settings.shutdown_timeout_seconds)
+        served = await gateway.stop(deadline - loop.time())
         # The read pool would not do, since all of its threads may wait for a disk.
         if not (await asyncio.to_thread(front.join) and served):
             log.warning("requests were still under way", seconds=settings.shutdown_timeout_seconds)

@@ -7,6 +7,7 @@ answers no ping, is disconnected. So a client costs its socket's buffers and one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -141,6 +142,8 @@ class MetricsBroadcaster:
         self._clock = clock
         self._clients: set[Subscriber] = set()
         self._taken = 0
+        self._none_left = asyncio.Event()
+        self._none_left.set()
         self._runs = False
 
     def __len__(self) -> int:
@@ -160,6 +163,7 @@ class MetricsBroadcaster:
         if self._taken >= self._limit:
             raise Saturated(f"there are {self._limit} WebSockets already, as many as max_websockets allows")
         self._taken += 1
+        self._none_left.clear()
         try:
             socket = await accept(protocol, tunnel)
             if socket is not None:
@@ -167,6 +171,14 @@ class MetricsBroadcaster:
                     await self._follow(Subscriber(socket, self._ping_seconds, self._clock()))
         finally:
             self._taken -= 1
+            if not self._taken:
+                self._none_left.set()
+
+    async def wait_closed(self, seconds: float) -> None:
+        """Waits until no client is left, those among them whose upgrade was under way when the server began to stop, or
+        until `seconds` have passed."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._none_left.wait(), seconds)
 
     async def _follow(self, client: Subscriber) -> None:
         if not self._runs:
