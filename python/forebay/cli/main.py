@@ -21,10 +21,8 @@ from forebay.cli.commands.token import token
 from forebay.cli.commands.torture import torture
 from forebay.cli.commands.verify import verify
 from forebay.cli.exit_status import DONE, FAILED, INTERRUPTED, WRONG_USAGE
+from forebay.cli.notices import NAME, notice
 from forebay.errors import ConfigError, ForebayError
-
-NAME = "forebay"
-"""However it is started, `python -m forebay` too: in help, and in the variable that asks for shell completion."""
 
 
 class Commands(click.Group):
@@ -100,5 +98,5 @@ def _refuse(error: click.UsageError) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    click.echo(f"{NAME}: {message}", err=True)
+    notice(message)
     return status

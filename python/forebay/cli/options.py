@@ -10,6 +10,9 @@ from click.core import ParameterSource
 
 DEFAULT_DATA_DIR = "data"
 
+DEFAULT_URL = "http://127.0.0.1:8080"
+"""Where `forebay serve` listens when no setting says otherwise."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -25,6 +28,13 @@ def data_dir_option(what: str) -> Callable[[Command], Command]:
         # Known before --url is looked at.
         is_eager=True,
         help=what,
+    )
+
+
+def url_option(what: str) -> Callable[[Command], Command]:
+    """`--url`, also $FOREBAY_URL, of a command that needs a running server."""
+    return click.option(
+        "--url", envvar="FOREBAY_URL", show_envvar=True, default=DEFAULT_URL, show_default=True, help=what
     )
 
 

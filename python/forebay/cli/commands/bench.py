@@ -12,7 +12,8 @@ import msgspec
 
 from forebay import _forebay
 from forebay.cli.exit_status import DONE, FAILED, INTERRUPTED
-from forebay.cli.options import token_option
+from forebay.cli.notices import notice, token_hint
+from forebay.cli.options import DEFAULT_URL, token_option
 from forebay.cli.progress import Progress
 from forebay.errors import InvalidRequest
 
@@ -58,7 +59,7 @@ class Report(msgspec.Struct):
 
 
 @click.command()
-@click.argument("url", default="http://127.0.0.1:8080", envvar="FOREBAY_URL")
+@click.argument("url", default=DEFAULT_URL, envvar="FOREBAY_URL")
 @click.option(
     "--content",
     type=click.Choice(["drain", "publish-batch", "publish", "event", "event-batch", "track", "fetch"]),
@@ -115,8 +116,7 @@ def bench(
     click.echo(text if as_json else summary(report))
     if refused := [status for status in ("401", "403") if report.statuses.get(status)]:
         role = "read" if content == "fetch" else "ingest"
-        what = f"the server answered {refused[0]}; give a token with the role {role} by --token or FOREBAY_TOKEN"
-        click.echo(f"forebay: {what}", err=True)
+        notice(f"the server answered {refused[0]}; {token_hint(role)}")
     if interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(DONE if report.acknowledged_requests else FAILED)

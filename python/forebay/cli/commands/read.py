@@ -7,6 +7,7 @@ import sys
 import click
 
 from forebay.cli.commands.source import PAGE_RECORDS, Source, source
+from forebay.cli.notices import notice
 from forebay.cli.options import place_options
 from forebay.errors import InvalidOffset, InvalidRequest, StreamNotFound
 
@@ -87,7 +88,7 @@ def _print(
         if lost:
             missing += lost
             place = f"offsets {offset} to {following - 1} of partition {partition}"
-            click.echo(f"forebay: {lost} damaged records are left out among {place}", err=True)
+            notice(f"{lost} damaged records are left out among {place}")
         if following <= offset:
             break
         if left is not None:

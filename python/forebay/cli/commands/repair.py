@@ -7,6 +7,7 @@ import click
 from forebay import _forebay
 from forebay.cli.commands.damages import say_findings, say_offsets
 from forebay.cli.exit_status import FAILED, INTERRUPTED
+from forebay.cli.notices import notice
 from forebay.cli.options import data_dir_option
 from forebay.cli.progress import checking
 from forebay.reports import RepairReport
@@ -37,7 +38,7 @@ def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
     if dry_run:
         raise click.exceptions.Exit(FAILED)
     if not yes and not click.confirm("Do it?"):
-        click.echo("forebay: nothing was changed", err=True)
+        notice("nothing was changed")
         raise click.exceptions.Exit(INTERRUPTED)
     with checking(data_dir):
         done = _forebay.repair(data_dir, True)

@@ -8,11 +8,16 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, BinaryIO
 
 import click
 
+from forebay.cli.exit_status import DONE, FAILED, INTERRUPTED
+from forebay.cli.notices import notice
+from forebay.cli.options import token_option, url_option
+from forebay.cli.progress import Progress, bar
 from forebay.cli.send import FileFollower, FileSender, Line, Outcome, drain_of
 from forebay.cli.send.checkpoint import SUFFIX, CheckpointFile
 from forebay.client.transport import Target
@@ -20,18 +25,14 @@ from forebay.client.transport import Target
 MAX_CONNECTIONS = 64
 """A thread each; a server is busy with far fewer."""
 
-SHOW_SECONDS = 0.2
-
-INTERRUPTED = 130
-
 PATIENCE_SECONDS = 300.0
 """A server that is upgraded is back by then. Who follows a file waits for ever: nobody looks."""
 
 
 @click.command()
 @click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
-@click.option("--url", envvar="FOREBAY_URL", default="http://127.0.0.1:8080", show_default=True, help="The server.")
-@click.option("--token", envvar="FOREBAY_TOKEN", help="Its token (also $FOREBAY_TOKEN).")
+@url_option("The server.")
+@token_option("The server's token.")
 @click.option("--connections", type=click.IntRange(1, MAX_CONNECTIONS), default=4, show_default=True)
 @click.option(
     "--rejected",
@@ -101,10 +102,8 @@ def send_file(file: IO[bytes], target: Target, rejections: Rejections, connectio
         file.fileno(), target, connections=connections, patience_seconds=patience, keep=rejections.keep
     )
     started = time.monotonic()
-    with rejections:
-        display = Display(file)
-        outcome = sending.run(display.show)
-        display.clear()
+    with rejections, Progress() as progress:
+        outcome = sending.run(_shown(progress, file))
     seconds = time.monotonic() - started
     rate = outcome.acknowledged / seconds if seconds else 0.0
     click.echo(
@@ -112,22 +111,37 @@ def send_file(file: IO[bytes], target: Target, rejections: Rejections, connectio
         f"{outcome.rejected:,} rejected, {outcome.undelivered:,} read but not delivered, {outcome.retries:,} retries"
     )
     if rejections.path and (outcome.rejected or outcome.undelivered):
-        click.echo(f"those that are not stored are in {rejections.path}, with their reasons", err=True)
+        notice(f"those that are not stored are in {rejections.path}, with their reasons")
     if outcome.failure:
-        click.echo(f"forebay: ended before the input did: {outcome.failure}", err=True)
+        notice(f"ended before the input did: {outcome.failure}")
         missing = f"lines {rejections.missing}, and " if rejections.missing else ""
-        click.echo(f"forebay: not stored: {missing}whatever comes after line {outcome.last_line}", err=True)
+        notice(f"not stored: {missing}whatever comes after line {outcome.last_line}")
     if outcome.failure == "interrupted":
         return INTERRUPTED
-    return 0 if outcome.complete else 1
+    return DONE if outcome.complete else FAILED
+
+
+def _shown(progress: Progress, source: IO[bytes]) -> Callable[[Outcome], None]:
+    size = os.fstat(source.fileno()).st_size if source.seekable() else 0
+    started = time.monotonic()
+
+    def show(outcome: Outcome) -> None:
+        seconds = time.monotonic() - started
+        rate = outcome.acknowledged / seconds if seconds else 0.0
+        parts = [f"{outcome.acknowledged:,} events", f"{rate:,.0f}/s"]
+        if size:
+            parts.insert(0, bar(outcome.done_bytes, size))
+        if outcome.rejected:
+            parts.append(f"{outcome.rejected:,} rejected")
+        if outcome.retries:
+            parts.append(f"{outcome.retries:,} retries ({outcome.last_retry[:40]})")
+        progress.show("  ".join(parts))
+
+    return show
 
 
 def follow_file(path: Path, state: Path, target: Target, rejections: Rejections, patience: float | None) -> int:
     """The exit status."""
-
-    def notice(text: str) -> None:
-        click.echo(f"forebay: {text}", err=True)
-
     ended: list[int] = []
     try:
         checkpoints = CheckpointFile(state)
@@ -162,10 +176,10 @@ def follow_file(path: Path, state: Path, target: Target, rejections: Rejections,
     )
     if outcome.failure:
         notice(f"ended: {outcome.failure}; what is not stored is sent the next time")
-        return 1
+        return FAILED
     if signal.SIGINT in ended:
         return INTERRUPTED
-    return 1 if outcome.rejected or outcome.lost_bytes or outcome.passed_over else 0
+    return FAILED if outcome.rejected or outcome.lost_bytes or outcome.passed_over else DONE
 
 
 class Rejections:
@@ -223,32 +237,3 @@ class Rejections:
             else:
                 ranges.append([number, number])
         return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
-
-
-class Display:
-    """One line of progress on a terminal; nothing anywhere else."""
-
-    def __init__(self, source: IO[bytes]) -> None:
-        self._shows = sys.stderr.isatty()
-        self._size = os.fstat(source.fileno()).st_size if source.seekable() else 0
-        self._started = self._shown = time.monotonic()
-
-    def show(self, outcome: Outcome) -> None:
-        now = time.monotonic()
-        if not self._shows or now - self._shown < SHOW_SECONDS:
-            return
-        self._shown = now
-        rate = outcome.acknowledged / (now - self._started)
-        parts = [f"{outcome.acknowledged:,} events", f"{rate:,.0f}/s"]
-        if self._size:
-            done = min(1.0, outcome.done_bytes / self._size)
-            parts.insert(0, f"[{'#' * round(done * 30):<30}] {done:4.0%}")
-        if outcome.rejected:
-            parts.append(f"{outcome.rejected:,} rejected")
-        if outcome.retries:
-            parts.append(f"{outcome.retries:,} retries ({outcome.last_retry[:40]})")
-        click.echo("\r\x1b[K" + "  ".join(parts), nl=False, err=True)
-
-    def clear(self) -> None:
-        if self._shows:
-            click.echo("\r\x1b[K", nl=False, err=True)

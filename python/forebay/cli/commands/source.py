@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from forebay import errors
+from forebay.cli.notices import token_hint
 from forebay.cli.options import DEFAULT_DATA_DIR
 from forebay.embedded.log import Log
 from forebay.embedded.log import open as open_log
@@ -26,7 +27,6 @@ PAGE_RECORDS = 1_000
 TIMEOUT_SECONDS = 30.0
 
 TOKEN_REFUSED = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN})
-TOKEN_HINT = "give a token with the role read by --token or FOREBAY_TOKEN"  # noqa: S105
 
 
 class Source(Protocol):
@@ -115,7 +115,7 @@ def _refusal(status: int, body: bytes) -> Exception:
     try:
         error = json.loads(body)["error"]
         if isinstance(error, dict):
-            hint = f"; {TOKEN_HINT}" if status in TOKEN_REFUSED else ""
+            hint = f"; {token_hint('read')}" if status in TOKEN_REFUSED else ""
             return errors.from_kind(error["code"], f"{error['detail']}{hint}")
     except (ValueError, KeyError, TypeError):
         pass

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from forebay.cli.exit_status import FAILED
+from forebay.cli.notices import notice
 from forebay.cli.progress import Progress
 
 
@@ -53,7 +54,7 @@ def torture(directory: Path, cycles: int, senders: int, durability: str, seed: i
     for line in verdict.lines():
         click.echo(line)
     if not verdict.passed:
-        click.echo(f"forebay: the data and the server's log are left in {directory}", err=True)
+        notice(f"the data and the server's log are left in {directory}")
         raise click.exceptions.Exit(FAILED)
     if not keep:
         shutil.rmtree(directory / "data", ignore_errors=True)

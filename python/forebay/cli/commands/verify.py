@@ -10,6 +10,7 @@ import click
 from forebay import _forebay
 from forebay.cli.commands.damages import say_findings, say_offsets
 from forebay.cli.exit_status import DONE, FAILED, WRONG_USAGE
+from forebay.cli.notices import notice
 from forebay.cli.options import data_dir_option
 from forebay.cli.progress import checking
 from forebay.errors import ForebayError
@@ -33,7 +34,7 @@ def verify(data_dir: str, as_json: bool) -> None:
         with checking(data_dir):
             report = _forebay.verify(data_dir)
     except ForebayError as error:
-        click.echo(f"forebay: {error.name}: {error.detail}", err=True)
+        notice(f"{error.name}: {error.detail}")
         sys.exit(NOT_CHECKED)
     if as_json:
         click.echo(json.dumps(report, indent=2))
