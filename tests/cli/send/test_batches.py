@@ -12,8 +12,14 @@ def texts(found: Batch) -> list[bytes]:
     return [line.text for line in found.lines]
 
 
+class Text(io.BytesIO):
+    @property
+    def position(self) -> int:
+        return self.tell()
+
+
 def read(text: bytes) -> list[Batch | Rejection]:
-    return list(Reader(io.BytesIO(text)))
+    return list(Reader(Text(text)))
 
 
 def test_batches_are_full_by_number_or_by_bytes() -> None:
@@ -68,7 +74,9 @@ def test_a_place_in_the_body_is_of_a_line() -> None:
 
 def test_a_reader_goes_on_counting_where_another_ended() -> None:
     one = json.dumps(event()).encode()
-    reader = Reader(io.BytesIO(b"\n{\n" + one + b"\n\n"), 10, 100)
+    source = Text(b"x" * 100 + b"\n{\n" + one + b"\n\n")
+    source.seek(100)
+    reader = Reader(source, 10)
     rejection, batch = reader
     assert isinstance(rejection, Rejection)
     assert isinstance(batch, Batch)

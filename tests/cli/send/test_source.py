@@ -9,7 +9,9 @@ from forebay.cli.send.source import CHUNK_BYTES, Source
 def all_lines(path: Path, limit: int) -> list[bytes]:
     with path.open("rb") as opened:
         source = Source(opened.fileno(), threading.Event())
-        return list(iter(lambda: source.readline(limit), b""))
+        lines = list(iter(lambda: source.readline(limit), b""))
+        assert source.position == path.stat().st_size
+        return lines
 
 
 def test_lines_are_those_of_the_file_whatever_the_chunks(tmp_path: Path) -> None:

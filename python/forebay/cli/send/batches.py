@@ -37,7 +37,11 @@ _DECODER = msgspec.json.Decoder(_Event)
 
 
 class Lines(Protocol):
-    """Where lines come from: a binary file, or a `Source`."""
+    """Where lines come from: a `Source`, or a `GrowingFile`."""
+
+    @property
+    def position(self) -> int:
+        """Bytes of the input that are read, or passed over."""
 
     def readline(self, limit: int, /) -> bytes: ...
 
@@ -82,20 +86,14 @@ class Batch:
 
 class Reader:
     """Batches of at most `BATCH_EVENTS` and `BATCH_BYTES`, and each line that cannot be an event. Blank lines are
-    skipped. `number` lines and `position` bytes of the input were read before."""
+    skipped. `number` lines of the input were read before."""
 
-    def __init__(self, source: Lines, number: int = 0, position: int = 0) -> None:
+    def __init__(self, source: Lines, number: int = 0) -> None:
         self._source = source
-        self._position = position - self._skipped
         self.held: list[Line] = []
         """Read, and not in a batch yet."""
         self.last = number
         """The number of the last line read, be it blank."""
-
-    @property
-    def _skipped(self) -> int:
-        """Bytes of the input that the source passed over, and which are in no line."""
-        return getattr(self._source, "skipped", 0)
 
     def __iter__(self) -> Iterator[Batch | Rejection]:
         size = 0
@@ -119,18 +117,14 @@ class Reader:
     def _lines(self) -> Iterator[Line | Rejection]:
         while text := self._source.readline(LINE_BYTES + 1):
             self.last += 1
-            self._position += len(text)
             if len(text) > LINE_BYTES:
                 start = text[:1024]
                 while text and not text.endswith(b"\n"):
                     text = self._source.readline(LINE_BYTES)
-                    self._position += len(text)
-                line = Line(self.last, start, self._position + self._skipped)
+                line = Line(self.last, start, self._source.position)
                 yield Rejection(line, f"longer than {LINE_BYTES} bytes; only its start is kept")
-                continue
-            text = text.strip(b" \t\r\n")
-            if text:
-                yield Line(self.last, text, self._position + self._skipped)
+            elif text := text.strip(b" \t\r\n"):
+                yield Line(self.last, text, self._source.position)
 
 
 def _not_an_event(text: bytes) -> str:

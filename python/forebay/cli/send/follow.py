@@ -9,12 +9,11 @@ from pathlib import Path
 
 from forebay.cli.send.batches import Batch, Line, Reader, Rejection
 from forebay.cli.send.checkpoint import Checkpoint, CheckpointFile, Pending
-from forebay.cli.send.connection import DrainConnection, Refused
+from forebay.cli.send.delivery import Delivery
 from forebay.cli.send.growing import NEVER, GrowingFile
 from forebay.cli.send.path_watch import PathWatch
 from forebay.cli.send.rotation import compressed, later, rotated
 from forebay.cli.send.run import Outcome
-from forebay.cli.send.sizer import BatchSizer, remaining
 from forebay.client.transport import DeliveryFailed, Target
 
 POLL_SECONDS = 0.2
@@ -52,10 +51,7 @@ class FileFollower:
         self._notice = notice
         self._quiet = quiet_seconds
         self._stop = threading.Event()
-        self._delivery = DrainConnection(
-            target, patience_seconds=patience_seconds, stop=self._stop, on_retry=self._retried
-        )
-        self._sizer = BatchSizer()
+        self._delivery = Delivery(target, patience_seconds=patience_seconds, stop=self._stop, on_retry=self._retried)
         self._watch = PathWatch(path)
         self._file: GrowingFile | None = None
         self._done = self._lines = 0
@@ -257,7 +253,7 @@ class FileFollower:
         return self._file.position != start
 
     def _send_lines(self, file: GrowingFile, repeated: Pending | None = None) -> None:
-        reader = Reader(file, self._lines, file.position)
+        reader = Reader(file, self._lines)
         for found in reader:
             if isinstance(found, Rejection):
                 self._reject(found)
@@ -279,24 +275,18 @@ class FileFollower:
             key = repeated.key if lines and lines[-1].end == repeated.end else ""
         while lines:
             self._end_if_stopped(file)
-            part = Batch(lines, key) if key else Batch(lines[: self._sizer.size])
+            part = Batch(lines, key) if key else self._delivery.part(lines)
             key, end = "", part.lines[-1].end
             self._pending = Pending(end, part.key, out)
             self._note(file)
-            try:
-                self._delivery.post(part)
-            except Refused as refused:
-                rejections = self._sizer.refused(lines, part, refused)
-                for rejection in rejections:
-                    self._reject(rejection)
-                out += tuple(rejection.line.end for rejection in rejections)
-                lines = remaining(lines, rejections)
-            else:
-                self._sizer.accepted()
-                self.outcome.acknowledged += len(part.lines)
-                self.outcome.batches += 1
-                lines = lines[len(part.lines) :]
+            left, rejections = self._delivery.post(lines, part)
+            for rejection in rejections:
+                self._reject(rejection)
+            out += tuple(rejection.line.end for rejection in rejections)
+            if stored := len(lines) - len(left) - len(rejections):
+                self.outcome.stored(stored)
                 self._done, self._lines = end, part.lines[-1].number
+            lines = left
             self._pending = None
 
     def _end_if_stopped(self, file: GrowingFile) -> None:

@@ -38,9 +38,8 @@ class GrowingFile:
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         self.left_at: float | None = None
         """When it was first seen that the path leads elsewhere, of `time.monotonic`; `NEVER` if it was so before."""
-        self.skipped = 0
-        """Bytes passed over that are no line's: NULs."""
         self.position = position
+        """Bytes of it that are read, or passed over: NULs."""
         self.limit: int | None = None
         """Nothing is read beyond it."""
         self.takes_rest = False
@@ -119,7 +118,6 @@ class GrowingFile:
         with self._guard:
             self.position = self._held_at = self.seen = 0
             self._held = self._head = self._tail = b""
-            self.skipped = 0
             self.truncated = False
         self.look()
 
@@ -150,7 +148,6 @@ class GrowingFile:
                 end = max(end, self._next_data(end))
             if self.limit is not None:
                 end = min(end, self.limit)
-            self.skipped += end - self.position
             self.position = end
             if end <= self._held_at + len(self._held):
                 continue

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from forebay.cli.send.batches import Batch, Line, Reader, Rejection
-from forebay.cli.send.connection import DrainConnection, Refused
-from forebay.cli.send.sizer import BatchSizer, remaining
+from forebay.cli.send.delivery import Delivery
 from forebay.cli.send.source import Source
 from forebay.client.transport import DeliveryFailed, Target
 
@@ -42,6 +41,11 @@ class Outcome:
     failure: str = ""
     """Why the run ended before the input did."""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def stored(self, events: int) -> None:
+        """Counts a request that was acknowledged with so many events; with none, it was not."""
+        self.acknowledged += events
+        self.batches += events > 0
 
     @property
     def complete(self) -> bool:
@@ -139,13 +143,10 @@ class FileSender:
         return False
 
     def _work(self) -> None:
-        delivery = DrainConnection(
-            self._target, patience_seconds=self._patience, stop=self._stop, on_retry=self._retried
-        )
-        sizer = BatchSizer()
+        delivery = Delivery(self._target, patience_seconds=self._patience, stop=self._stop, on_retry=self._retried)
         try:
             while (batch := self._next()) is not None:
-                self._send(delivery, sizer, batch)
+                self._send(delivery, batch.lines)
         finally:
             delivery.close()
 
@@ -157,30 +158,23 @@ class FileSender:
                 if self._stop.is_set():
                     return None
 
-    def _send(self, delivery: DrainConnection, sizer: BatchSizer, batch: Batch) -> None:
-        end, lines = batch.lines[-1].end, batch.lines
+    def _send(self, delivery: Delivery, lines: list[Line]) -> None:
+        end = lines[-1].end
         while lines:
             if self._stop.is_set():
                 self._give_up(lines, "the run was stopped")
                 return
-            part = Batch(lines[: sizer.size])
             try:
-                delivery.post(part)
-            except Refused as refused:
-                rejections = sizer.refused(lines, part, refused)
-                for rejection in rejections:
-                    self._reject(rejection.line, rejection.reason)
-                lines = remaining(lines, rejections)
+                left, rejections = delivery.post(lines, delivery.part(lines))
             except DeliveryFailed as failed:
                 self.stop(str(failed))
                 self._give_up(lines, str(failed))
                 return
-            else:
-                sizer.accepted()
-                lines = lines[len(part.lines) :]
-                with self.outcome.lock:
-                    self.outcome.acknowledged += len(part.lines)
-                    self.outcome.batches += 1
+            for rejection in rejections:
+                self._reject(rejection.line, rejection.reason)
+            with self.outcome.lock:
+                self.outcome.stored(len(lines) - len(left) - len(rejections))
+            lines = left
         with self.outcome.lock:
             self.outcome.done_bytes = max(self.outcome.done_bytes, end)
 

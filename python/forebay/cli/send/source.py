@@ -16,6 +16,8 @@ class Source:
     def __init__(self, descriptor: int, stop: threading.Event) -> None:
         self._descriptor = descriptor
         self._stop = stop
+        self.position = 0
+        """Bytes of the lines that were read."""
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
         self._held = b""
@@ -36,6 +38,7 @@ class Source:
             pieces.append(piece)
             if end:
                 break
+        self.position += size
         # What was read of a line when the run was stopped counts as not read.
         return b"" if self._stop.is_set() else b"".join(pieces)
 
