@@ -29,11 +29,11 @@ def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def everywhere(timestamp: Any) -> set[str]:
     """What a time becomes, in whatever way an event is handed over."""
     texts = [
-        ENCODER.log("m", "info", None, None, timestamp, None),
+        ENCODER.log("m", timestamp=timestamp)[1],
         ENCODER.row({"message": "m", "timestamp": timestamp}),
-        ENCODER.track("view", None, None, None, None, timestamp),
+        ENCODER.track("view", timestamp=timestamp)[1],
     ]
-    event = json.loads(ENCODER.event("view", "app", {}, None, timestamp))["timestamp"]
+    event = json.loads(ENCODER.event("view", "app", {}, timestamp=timestamp)[1])["timestamp"]
     return {json.loads(text)["timestamp"] for text in texts} | {rfc3339(event / 1000), rfc3339(timestamp)}
 
 
@@ -67,7 +67,7 @@ def test_a_text_that_is_no_moment_is_the_server_s_to_refuse(text: str) -> None:
 
 @pytest.mark.parametrize("wrong", [float("inf"), float("-inf"), float("nan"), 1e20, -1e20, 10**400])
 def test_a_number_that_is_no_moment_raises_value_error(wrong: float) -> None:
-    for call in (rfc3339, millis, lambda given: ENCODER.log("m", "info", None, None, given, None)):
+    for call in (rfc3339, millis, lambda given: ENCODER.log("m", timestamp=given)):
         with pytest.raises(ValueError, match="no moment|NaN"):
             call(wrong)
 

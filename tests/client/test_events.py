@@ -19,7 +19,7 @@ ENCODER = Encoder("p", "s")
 
 
 def logged(message: Any = "m", timestamp: Any = None, metadata: Any = None) -> dict[str, Any]:
-    found = json.loads(ENCODER.log(message, "info", None, None, timestamp, metadata))
+    found = json.loads(ENCODER.log(message, timestamp=timestamp, metadata=metadata)[1])
     assert isinstance(found, dict)
     return found
 
@@ -28,7 +28,7 @@ def test_defaults_and_what_overrides_them() -> None:
     found = logged()
     assert list(found) == ["project_id", "timestamp", "level", "service", "message"]
     assert abs(datetime.fromisoformat(found["timestamp"]).timestamp() - time.time()) < 5
-    assert json.loads(ENCODER.log("m", "warn", "q", "t", "2024-01-01", {}))["project_id"] == "q"
+    assert json.loads(ENCODER.log("m", "warn", project_id="q", timestamp="2024-01-01")[1])["project_id"] == "q"
     assert logged(404)["message"] == "404"
 
 
@@ -94,7 +94,7 @@ anything = st.recursive(
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters()), st.dictionaries(st.text(), anything))
 def test_whatever_is_handed_over_becomes_valid_json(message: str, metadata: dict[str, Any]) -> None:
-    text = ENCODER.log(message, "info", None, None, None, metadata)
+    text = ENCODER.log(message, metadata=metadata)[1]
     found = json.loads(text.decode())
     assert found["message"] == message.encode(errors="replace").decode()
     assert len(found["metadata"]) <= len(metadata)

@@ -138,7 +138,7 @@ ENCODER = Encoder("p", "s")
 
 
 def logged(value: Any, encoder: Encoder = ENCODER) -> Any:
-    return json.loads(encoder.log("m", "info", None, None, None, {"value": value}))["metadata"]["value"]
+    return json.loads(encoder.log("m", metadata={"value": value})[1])["metadata"]["value"]
 
 
 def test_the_part_that_holds_itself_becomes_text_and_the_rest_stays() -> None:
@@ -174,10 +174,10 @@ def test_a_log_event_is_no_larger_than_was_asked_for(name: str, size: int) -> No
     encoder, value = Encoder("p", "s", size), VALUES[name]()
     rows: Any = [{"message": value, "a": value, "b": [value, value]}, {f"{n}": "\x02" * 2000 for n in range(2000)}]
     for text in (
-        encoder.log(value, "info", None, None, None, {"a": value, "b": {"c": value}}),
+        encoder.log(value, metadata={"a": value, "b": {"c": value}})[1],
         encoder.row(rows[0]),
         encoder.row(rows[1]),
-        encoder.track("t", {"id": value}, None, {"x": value}, {"y": [value] * 9}, None),
+        encoder.track("t", user={"id": value}, context={"x": value}, metrics={"y": [value] * 9})[1],
     ):
         assert len(text) <= size
         json.loads(text)
@@ -185,7 +185,7 @@ def test_a_log_event_is_no_larger_than_was_asked_for(name: str, size: int) -> No
 
 
 def test_small_fields_survive_a_huge_one() -> None:
-    found = json.loads(ENCODER.log("m" * 2_000_000, "info", None, None, None, {"order": 17, "dump": "d" * 2_000_000}))
+    found = json.loads(ENCODER.log("m" * 2_000_000, metadata={"order": 17, "dump": "d" * 2_000_000})[1])
     assert found["metadata"]["order"] == 17
     assert found["metadata"]["dump"].endswith("d… (2000000 characters)")
     assert found["message"].startswith("mmm")

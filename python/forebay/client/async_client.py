@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Concatenate, Self
 
-from forebay.client.client import Client
-from forebay.client.encoding import Fields, TimestampLike
-from forebay.client.endpoint import PUBLISH, Endpoint
+from forebay.client.client import Client, P, documented
+from forebay.client.encoding import Encoder, Fields
+from forebay.client.endpoint import Endpoint
 from forebay.client.row_buffer import MANY
 from forebay.client.stats import Stats
 
@@ -19,6 +19,20 @@ ROOM_SECONDS = 0.005
 
 TURN_SECONDS = 0.005
 """`log_many` lets others run after taking rows for this long, if it has not had its number before."""
+
+
+def awaited(
+    make: Callable[Concatenate[Encoder, P], tuple[str, bytes]],
+) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, bool]]:
+    """Like `handed_over`, for the client whose methods are awaited."""
+
+    async def call(self: AsyncClient, /, *given: P.args, **named: P.kwargs) -> bool:
+        client = self._client
+        name, event = make(client._encoder, *given, **named)
+        endpoint = client._endpoint(name)
+        return client._answer(endpoint, await self._put(endpoint, event))
+
+    return documented(call, make)
 
 
 class AsyncClient:
@@ -43,19 +57,10 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def log(
-        self,
-        message: str,
-        level: str = "info",
-        *,
-        project_id: str | None = None,
-        service: str | None = None,
-        timestamp: TimestampLike | None = None,
-        metadata: Fields | None = None,
-    ) -> bool:
-        client = self._client
-        event = client._encode_log(message, level, project_id, service, timestamp, metadata)
-        return client._answer(client._drain, await self._put(client._drain, event))
+    log = awaited(Encoder.log)
+    track = awaited(Encoder.track)
+    event = awaited(Encoder.event)
+    publish = awaited(Encoder.publish)
 
     async def log_many(self, events: Iterable[Fields | str]) -> int:
         """Like `Client.log_many`. Encodes and hands over some hundred at a time, or what came within some milliseconds,
@@ -85,49 +90,6 @@ class AsyncClient:
             await self._put(endpoint, texts[done])
             done += 1
         return done
-
-    async def track(
-        self,
-        kind: str,
-        *,
-        user: Fields | str | None = None,
-        device: Fields | None = None,
-        context: Fields | None = None,
-        metrics: Fields | None = None,
-        timestamp: TimestampLike | None = None,
-    ) -> bool:
-        event = self._client._encoder.track(kind, user, device, context, metrics, timestamp)
-        return await self._hand_over(self._client._endpoint("track"), event)
-
-    async def event(
-        self,
-        kind: str,
-        source: str,
-        data: Fields,
-        *,
-        event_id: str | None = None,
-        timestamp: TimestampLike | None = None,
-    ) -> bool:
-        event = self._client._encoder.event(kind, source, data, event_id, timestamp)
-        return await self._hand_over(self._client._endpoint("events"), event)
-
-    async def publish(
-        self,
-        stream: str,
-        value: Any,
-        *,
-        key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        partition_key: str | None = None,
-        partition: int | None = None,
-        timestamp: TimestampLike | None = None,
-    ) -> bool:
-        endpoint = self._client._endpoint(f"{PUBLISH}{stream}")
-        event = self._client._encoder.publication(value, key, headers, partition_key, partition, timestamp)
-        return await self._hand_over(endpoint, event)
-
-    async def _hand_over(self, endpoint: Endpoint, event: bytes) -> bool:
-        return self._client._answer(endpoint, await self._put(endpoint, event))
 
     async def _put(self, endpoint: Endpoint, event: bytes) -> bool:
         if self._syncs:

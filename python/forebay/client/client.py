@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from forebay.client import fork
 from forebay.client.encoding import EVENT_BYTES, MIN_EVENT_BYTES, Encoder, Fields, TimestampLike
-from forebay.client.endpoint import PUBLISH, Endpoint, endpoint_of
+from forebay.client.endpoint import DRAIN, Endpoint, endpoint_of
 from forebay.client.losses import Losses
 from forebay.client.queue import MAX_EVENT_BYTES, Limits, Policy, Queue, Store
 from forebay.client.rejection import Rejection, Rejections, TokenRefused
@@ -34,6 +35,29 @@ MAX_BATCH_EVENTS = 1000
 
 MAX_ENDPOINTS = 10_000
 """Streams that one client publishes to: each has a batch of its own."""
+
+P = ParamSpec("P")
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def handed_over(
+    make: Callable[Concatenate[Encoder, P], tuple[str, bytes]],
+) -> Callable[Concatenate[Client, P], bool]:
+    """Returns the client's method for a method of the encoder, with its signature."""
+
+    def call(self: Client, /, *given: P.args, **named: P.kwargs) -> bool:
+        name, event = make(self._encoder, *given, **named)
+        endpoint = self._endpoint(name)
+        return self._answer(endpoint, self._put(endpoint, event))
+
+    return documented(call, make)
+
+
+def documented(call: Method, make: Callable[..., Any]) -> Method:
+    """Gives a client's method the name, the text and the signature of the encoder's that it hands over."""
+    functools.update_wrapper(call, make, assigned=("__name__", "__doc__"))
+    call.__signature__ = inspect.signature(make).replace(return_annotation="bool")  # type: ignore[attr-defined]
+    return call
 
 
 class Client:
@@ -135,14 +159,14 @@ class Client:
             answer_seconds=answer_seconds,
         )
         self._endpoints: dict[str, Endpoint] = {}
-        self._drain = self._endpoint("drain")
+        self._drain = self._endpoint(DRAIN)
         self._put = self._queue.put
         self._begin()
 
     def _begin(self) -> None:
         self._queue.on_work = self._senders.start
         self._queue.on_refused = self._senders.reject_untried
-        self._queue.on_fork = partial(fork.reinit, self)
+        self._queue.on_fork = functools.partial(fork.reinit, self)
         fork.register(self)
         self._queue.store.start(self._queue)
 
@@ -173,11 +197,13 @@ class Client:
         timestamp: TimestampLike | None = None,
         metadata: Fields | None = None,
     ) -> bool:
-        """Hands over a log event. False when it is dropped, as `stats()` counts. What JSON cannot hold becomes its
-        text, also what holds itself, is endless or too large; only a `timestamp` that is no moment raises, ValueError
-        or TypeError, but a text that is none is the server's to refuse. A time without a zone is local time."""
-        event = self._encode_log(message, level, project_id, service, timestamp, metadata)
+        # Written out, since it is called most: the others go through one more function.
+        _, event = self._encode_log(
+            message, level, project_id=project_id, service=service, timestamp=timestamp, metadata=metadata
+        )
         return self._answer(self._drain, self._put(self._drain, event))
+
+    log.__doc__ = Encoder.log.__doc__
 
     def log_many(self, events: Iterable[Fields | str]) -> int:
         """Hands over log events: mappings with the fields of `log` and any further ones, or messages. Returns how many
@@ -203,9 +229,6 @@ class Client:
             self._losses.notice()
         return buffer.done if self._answer(self._drain, True) else 0
 
-    def _hand_over(self, endpoint: Endpoint, event: bytes) -> bool:
-        return self._answer(endpoint, self._put(endpoint, event))
-
     def _answer(self, endpoint: Endpoint, kept: bool | None) -> bool:
         """Returns what a call answers for an event that was handed over."""
         if not kept:
@@ -216,47 +239,9 @@ class Client:
             raise TokenRefused(why)
         return False
 
-    def track(
-        self,
-        kind: str,
-        *,
-        user: Fields | str | None = None,
-        device: Fields | None = None,
-        context: Fields | None = None,
-        metrics: Fields | None = None,
-        timestamp: TimestampLike | None = None,
-    ) -> bool:
-        """Hands over an analytics event; `user` may be an id."""
-        event = self._encoder.track(kind, user, device, context, metrics, timestamp)
-        return self._hand_over(self._endpoint("track"), event)
-
-    def event(
-        self,
-        kind: str,
-        source: str,
-        data: Fields,
-        *,
-        event_id: str | None = None,
-        timestamp: TimestampLike | None = None,
-    ) -> bool:
-        """Hands over an event of the events API. Raises ValueError or TypeError for a `timestamp` that is no moment."""
-        return self._hand_over(self._endpoint("events"), self._encoder.event(kind, source, data, event_id, timestamp))
-
-    def publish(
-        self,
-        stream: str,
-        value: Any,
-        *,
-        key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        partition_key: str | None = None,
-        partition: int | None = None,
-        timestamp: TimestampLike | None = None,
-    ) -> bool:
-        """Hands over a record for a stream. Raises ValueError for what cannot be a stream's name."""
-        endpoint = self._endpoint(f"{PUBLISH}{stream}")
-        event = self._encoder.publication(value, key, headers, partition_key, partition, timestamp)
-        return self._hand_over(endpoint, event)
+    track = handed_over(Encoder.track)
+    event = handed_over(Encoder.event)
+    publish = handed_over(Encoder.publish)
 
     # The account, and the end
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from forebay.client.clock import Clock, millis, rfc3339
+from forebay.client.endpoint import DRAIN, EVENTS, PUBLISH, TRACK
 from forebay.client.value import FOREIGN_PARTS, Plain, Scale, is_flat
 
 EVENT_BYTES = 960 << 10
@@ -72,7 +73,10 @@ class Publication(msgspec.Struct, omit_defaults=True, gc=False, rename="camel"):
 class Encoder:
     """Makes the JSON of events. What JSON cannot hold, or not within the bounds of `value.py`, is put as text rather
     than refused: a log line is worth more than its form. Log and analytics events are cut to `event_bytes`; the others
-    are data, which is whole or refused."""
+    are data, which is whole or refused.
+
+    Each method but `row` has the signature of the client's method of its name, and returns the endpoint's name and the
+    event."""
 
     def __init__(self, project_id: str, service: str, event_bytes: int = EVENT_BYTES) -> None:
         self._project = project_id
@@ -92,12 +96,16 @@ class Encoder:
     def log(
         self,
         message: str,
-        level: str | None,
-        project_id: str | None,
-        service: str | None,
-        timestamp: TimestampLike | None,
-        metadata: Fields | None,
-    ) -> bytes:
+        level: str | None = "info",
+        *,
+        project_id: str | None = None,
+        service: str | None = None,
+        timestamp: TimestampLike | None = None,
+        metadata: Fields | None = None,
+    ) -> tuple[str, bytes]:
+        """Hands over a log event. False when it is dropped, as `stats()` counts. What JSON cannot hold becomes its
+        text, also what holds itself, is endless or too large; only a `timestamp` that is no moment raises, ValueError
+        or TypeError, but a text that is none is the server's to refuse. A time without a zone is local time."""
         if timestamp is None:
             moment = self._now()
         elif type(timestamp) is float and 0 <= timestamp < LAST_SECOND:
@@ -113,15 +121,15 @@ class Encoder:
             metadata,
         )
         if len(event.message) > self._event_bytes:
-            return self._cut(event)
+            return DRAIN, self._cut(event)
         if metadata is None or (type(metadata) is dict and is_flat(metadata)) or self._is_simple(metadata):
             try:
                 text = self._encode(event)
             except Exception:
-                return self._cut(event)
+                return DRAIN, self._cut(event)
             if len(text) <= self._event_bytes:
-                return text
-        return self._cut(event)
+                return DRAIN, text
+        return DRAIN, self._cut(event)
 
     def row(self, event: Fields | str) -> bytes:
         """A mapping with the drain's fields, all optional and taken as `log` takes them, and further ones kept; or a
@@ -152,35 +160,47 @@ class Encoder:
     def track(
         self,
         kind: str,
-        user: Fields | str | None,
-        device: Fields | None,
-        context: Fields | None,
-        metrics: Fields | None,
-        timestamp: TimestampLike | None,
-    ) -> bytes:
+        *,
+        user: Fields | str | None = None,
+        device: Fields | None = None,
+        context: Fields | None = None,
+        metrics: Fields | None = None,
+        timestamp: TimestampLike | None = None,
+    ) -> tuple[str, bytes]:
+        """Hands over an analytics event; `user` may be an id."""
         moment = self._now() if timestamp is None else rfc3339(timestamp)
         person = {"id": user} if isinstance(user, str) else user
         event = TrackEvent({"type": kind}, moment, person, device, context, metrics)
         text = self._fast(event, Scale(self._event_bytes))
-        return text if text is not None and len(text) <= self._event_bytes else self._cut(event)
+        return TRACK, text if text is not None and len(text) <= self._event_bytes else self._cut(event)
 
     def event(
-        self, kind: str, source: str, data: Fields, event_id: str | None, timestamp: TimestampLike | None
-    ) -> bytes:
-        moment = time.time_ns() // 1_000_000 if timestamp is None else millis(timestamp)
-        return self.any(Event(kind, source, data, moment, event_id))
-
-    def publication(
         self,
+        kind: str,
+        source: str,
+        data: Fields,
+        *,
+        event_id: str | None = None,
+        timestamp: TimestampLike | None = None,
+    ) -> tuple[str, bytes]:
+        """Hands over an event of the events API. Raises ValueError or TypeError for a `timestamp` that is no moment."""
+        moment = time.time_ns() // 1_000_000 if timestamp is None else millis(timestamp)
+        return EVENTS, self.any(Event(kind, source, data, moment, event_id))
+
+    def publish(
+        self,
+        stream: str,
         value: Any,
-        key: str | None,
-        headers: Mapping[str, str] | None,
-        partition_key: str | None,
-        partition: int | None,
-        timestamp: TimestampLike | None,
-    ) -> bytes:
+        *,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        partition_key: str | None = None,
+        partition: int | None = None,
+        timestamp: TimestampLike | None = None,
+    ) -> tuple[str, bytes]:
+        """Hands over a record for a stream. Raises ValueError for what cannot be a stream's name."""
         moment = None if timestamp is None else rfc3339(timestamp)
-        return self.any(Publication(value, key, headers, partition_key, partition, moment))
+        return f"{PUBLISH}{stream}", self.any(Publication(value, key, headers, partition_key, partition, moment))
 
     def any(self, event: msgspec.Struct) -> bytes:
         """Whole: what makes it too large is not cut off."""

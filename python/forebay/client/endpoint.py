@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from forebay.client.batch import Batch
 
-PUBLISH = "publish:"
+DRAIN, TRACK, EVENTS, PUBLISH = "drain", "track", "events", "publish:"
 
 QUARANTINE = "Forebay-On-Invalid: quarantine\r\n"
 """Sent to routes that otherwise store a batch whole or not at all and name only the first bad event: with it one answer
@@ -46,11 +46,11 @@ def endpoint_of(name: str) -> Endpoint:
     Raises:
         ValueError: there is none.
     """
-    if name == "drain":
+    if name == DRAIN:
         return Endpoint(name, "/v1/drain", b'{"events":[', b"]}", QUARANTINE)
-    if name == "track":
+    if name == TRACK:
         return Endpoint(name, "/v1/analytics/track/batch", b"[", b"]", QUARANTINE)
-    if name == "events":
+    if name == EVENTS:
         return Endpoint(name, "/api/events/batch", b"[", b"]")
     if name.startswith(PUBLISH):
         stream = name.removeprefix(PUBLISH)

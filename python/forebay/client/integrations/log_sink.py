@@ -35,7 +35,7 @@ class LogSink:
         return not is_own_thread()
 
     def log(self, message: str, level: str, timestamp: TimestampLike | None, metadata: Fields | None) -> None:
-        text = self._encode(message, level, None, None, timestamp, metadata)
+        _, text = self._encode(message, level, timestamp=timestamp, metadata=metadata)
         kept = self._queue.put(self._endpoint, text, _get_running_loop() is None)
         if kept is None:
             self._queue.give_up(in_vain=False)
