@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "testing": {"errors", "embedded", "server"},
     "__main__": {"cli"},
 }
-"""What each module or package of the first level may import beside itself, also for type checkers alone."""
+"""The imports that each module or package of the first level may have beside itself, also for type checkers alone."""
 
 SERVER_FLOORS = [
     {"config", "telemetry", "load_test"},
@@ -111,6 +111,7 @@ STOREYS = [
     "error",
     "ids",
     "duration",
+    "random",
     "bytes",
 ]
 """The core's folders and single files, from the top: none imports one that stands above it."""
@@ -121,7 +122,8 @@ def storey(path: Path) -> str:
 
 
 def used_by(path: Path) -> set[str]:
-    """What a file of the core names of the crate, its comments and its tests aside, which may drive the engine."""
+    """Returns the parts of the crate that a file of the core names. Comments and tests, which may drive the engine, do
+    not count."""
     code = "\n".join(line.partition("//")[0] for line in path.read_text().splitlines())
     code = re.split(r"#\[cfg\(test\)\]\n(?:#.*\n)*mod \w+ \{", code)[0]
     assert "crate::{" not in code, f"{path}: one line for each folder"

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::Instant;
 
-use forebay_core::Timestamp;
 use forebay_core::ingest::{OnInvalid, Parsed, parse_drain};
 use forebay_core::json;
 use forebay_core::time::parse_timestamp;
@@ -97,7 +96,7 @@ fn with_forebay(bodies: &[String]) {
     let mut parsed = Parsed::default();
     for body in bodies {
         let mut out = parsed.recycle();
-        parse_drain(black_box(body.as_bytes()), Timestamp(0), OnInvalid::Refuse, MAX_RECORD_BYTES, &mut out).unwrap();
+        parse_drain(black_box(body.as_bytes()), OnInvalid::Refuse, MAX_RECORD_BYTES, &mut out).unwrap();
         parsed = black_box(out).recycle();
     }
 }

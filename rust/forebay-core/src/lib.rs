@@ -21,6 +21,7 @@ pub mod log;
 mod options;
 pub mod output;
 pub mod predicate;
+mod random;
 pub mod record;
 pub mod status;
 pub mod storage;

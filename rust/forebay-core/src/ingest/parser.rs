@@ -14,7 +14,9 @@ use crate::admission::{Cost, Permit, RateLimiter, Reservation};
 use crate::error::Result;
 use crate::ids::Timestamp;
 use crate::log::StreamAdmin;
-use crate::log::commit::{Append, CommitQueue, Destination, Encoded, Placement, Refused, Reply, encode};
+use crate::log::commit::{
+    Append, CommitQueue, Destination, Encoded, Level, Placement, Receipt, Refused, Reply, encode,
+};
 use crate::log::dedup::{CachedReply, Dedup, DedupKey, DedupOutcome, Key};
 use crate::record::Event;
 use crate::stream::Stream;
@@ -150,19 +152,10 @@ impl Parser {
         let (arrival, limiter) = (parsed_request.arrival, parsed_request.limiter);
         let key = parsed_request.key.map(|(key, keep)| DedupKey::new(key, keep, stream, arrival, limiter));
         let Some(reply) = self.unless_repeated(key, body, reply)? else { return Ok(()) };
-        let refused = |error, reply| Box::new(Refused { error, reply });
-        let cost = Cost { events: (events.len() + parsed_request.refused_events) as u64, bytes: body.len() as u64 };
-        let reservation = match Reservation::acquire(
-            parsed_request.limiter.map(|limiter| &**limiter),
-            stream.quota(),
-            stream.name(),
-            cost,
-        ) {
+        let count = events.len() + parsed_request.refused_events;
+        let reservation = match self.reserve(limiter.map(|limiter| &**limiter), stream, count, body) {
             Ok(reservation) => reservation,
-            Err(error) => {
-                self.counters.quota_refused(&error);
-                return Err(refused(error, reply));
-            }
+            Err(error) => return Err(Refused::new(error, reply)),
         };
         match encode(&[Destination { stream, placement, events }], self.max_batch_bytes, permit) {
             Ok(batch) => {
@@ -173,12 +166,35 @@ impl Parser {
                 self.commits.push(Append::records(batch, reply, parsed_request.admitted));
                 Ok(())
             }
-            Err(error) => Err(refused(error, reply)),
+            Err(error) => Err(Refused::new(error, reply)),
         }
     }
 
+    /// Charges a body with `events` events to whoever sends it and to its stream, or to neither.
+    ///
+    /// # Errors
+    /// `Saturated` when a quota has no room for it now; `PayloadTooLarge` when it can never have.
+    fn reserve<'a>(
+        &self,
+        limiter: Option<&'a RateLimiter>,
+        stream: &'a Stream,
+        events: usize,
+        body: &[u8],
+    ) -> Result<Reservation<'a>> {
+        let cost = Cost { events: events as u64, bytes: body.len() as u64 };
+        Reservation::acquire(limiter, stream.quota(), stream.name(), cost)
+            .inspect_err(|error| self.counters.quota_refused(error))
+    }
+
+    /// Answers a request none of whose events is valid; `refused_events` of them are counted.
+    pub(super) fn none_stored(&self, api: Api, refused_events: usize, reply: Reply) {
+        self.count_refused(api, refused_events);
+        // Nothing is promised, so the weakest level says it.
+        reply.finish_and_wake(Ok(Receipt::new(Level::memory(), Vec::new(), 0)));
+    }
+
     /// Counts events that were refused one by one.
-    pub(super) fn count_refused(&self, api: Api, events: usize) {
+    fn count_refused(&self, api: Api, events: usize) {
         self.counters.events_rejected.add(api, events as u64);
         if api.is_live() {
             self.counters.live.failed(ErrorType::Validation, events as u64);
@@ -200,9 +216,8 @@ impl Parser {
         parsed: &Parsed<'_>,
     ) -> Result<(Encoded, u32)> {
         request.check_keys(parsed)?;
-        let cost = Cost { events: (parsed.events.len() + parsed.invalid.len()) as u64, bytes: body.len() as u64 };
-        let reservation = Reservation::acquire(request.limiter.as_deref(), stream.quota(), stream.name(), cost)
-            .inspect_err(|error| self.counters.quota_refused(error))?;
+        let count = parsed.events.len() + parsed.invalid.len();
+        let reservation = self.reserve(request.limiter.as_deref(), stream, count, body)?;
         let encoded = self.encoded(parsed, stream, permit, arrival)?;
         reservation.confirm();
         self.counters.events_rejected.add(request.api(), parsed.invalid.len() as u64);

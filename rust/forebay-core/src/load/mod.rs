@@ -5,11 +5,12 @@
 //! from the time at which a request was due, however late it was sent.
 
 mod generator;
-mod random;
+mod list;
 mod schedule;
 mod tally;
 
+pub use crate::random::Random;
 pub use generator::{Generator, Sender};
-pub use random::{Random, push_list};
+pub use list::push_list;
 pub use schedule::{Arrivals, Due, EventRatio, Schedule};
 pub use tally::{Amount, Anchor, LoadTally, Outcome};

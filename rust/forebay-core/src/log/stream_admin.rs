@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::commit::CommitQueue;
+use super::retention::Keeps;
 use crate::admission::QuotaRates;
 use crate::clock::{LogClock, LogTime};
 use crate::duration::millis;
@@ -151,12 +152,10 @@ fn freed(stream: &Stream, wanted: &StreamDefinition, now: &LogTime) -> Option<u6
     if !shorter(is.retention_ms, wanted.retention_ms) && !shorter(is.retention_bytes, wanted.retention_bytes) {
         return None;
     }
+    let keeps = Keeps::new((wanted.retention_ms, wanted.retention_bytes), now)?;
+    let excess = wanted.retention_bytes.map_or(0, |limit| stream.sums().stored_bytes.saturating_sub(limit));
     let parts = stream.parts();
-    let stored = stream.sums().stored_bytes;
-    let excess = wanted.retention_bytes.map_or(0, |limit| stored.saturating_sub(limit));
-    let oldest = wanted.retention_ms.map(|ms| Timestamp(now.proven.0.saturating_sub_unsigned(ms.saturating_mul(1000))));
-    let old =
-        parts.iter().filter(|part| now.of_stamp(part.newest_append).zip(oldest).is_some_and(|(at, from)| at < from));
+    let old = parts.iter().filter(|part| keeps.is_old(part) == Some(true));
     Some(excess.max(old.map(|part| part.stored_bytes).sum()))
 }
 

@@ -33,7 +33,7 @@ mod file;
 mod filesystem;
 mod inode;
 mod names;
-mod random;
+mod odds;
 mod state;
 mod universe;
 

@@ -1,7 +1,7 @@
 use forebay_core::ingest::{MAX_EVENTS_PER_BODY, OnInvalid, Parsed, parse_drain};
 use forebay_core::record::MAX_KEY_BYTES;
 use forebay_core::time::parse_timestamp;
-use forebay_core::{Error, ErrorKind, Timestamp};
+use forebay_core::{Error, ErrorKind};
 
 const MAX_RECORD_BYTES: usize = 1 << 20;
 const GOOD: &str =
@@ -9,7 +9,7 @@ const GOOD: &str =
 
 fn parse<'a>(body: &'a str, on_invalid: OnInvalid) -> Result<Parsed<'a>, Error> {
     let mut parsed = Parsed::default();
-    parse_drain(body.as_bytes(), Timestamp(0), on_invalid, MAX_RECORD_BYTES, &mut parsed)?;
+    parse_drain(body.as_bytes(), on_invalid, MAX_RECORD_BYTES, &mut parsed)?;
     Ok(parsed)
 }
 
@@ -144,7 +144,7 @@ fn bodies_of_another_shape_are_refused_whole() {
 fn a_broken_end_refuses_the_good_events_before_it() {
     let body = format!("{{\"events\":[{GOOD},{GOOD}]");
     let mut parsed = Parsed::default();
-    let result = parse_drain(body.as_bytes(), Timestamp(0), OnInvalid::Quarantine, MAX_RECORD_BYTES, &mut parsed);
+    let result = parse_drain(body.as_bytes(), OnInvalid::Quarantine, MAX_RECORD_BYTES, &mut parsed);
     assert_eq!(result.map_err(|error| error.kind()), Err(ErrorKind::Malformed));
     assert_eq!(parsed, Parsed::default());
 }
@@ -154,7 +154,7 @@ fn what_was_parsed_before_is_forgotten() {
     let body = around(GOOD);
     let mut parsed = Parsed::default();
     for _ in 0..2 {
-        parse_drain(body.as_bytes(), Timestamp(0), OnInvalid::Refuse, MAX_RECORD_BYTES, &mut parsed).unwrap();
+        parse_drain(body.as_bytes(), OnInvalid::Refuse, MAX_RECORD_BYTES, &mut parsed).unwrap();
         assert_eq!(parsed.events.len(), 2);
     }
 }
@@ -184,7 +184,7 @@ fn a_record_is_limited() {
     let body = around(&long);
     let mut parsed = Parsed::default();
     let mut at = |limit, mode| {
-        parse_drain(body.as_bytes(), Timestamp(0), mode, limit, &mut parsed)
+        parse_drain(body.as_bytes(), mode, limit, &mut parsed)
             .map(|()| (parsed.events.len(), parsed.invalid.len()))
             .map_err(|error| (error.kind(), error.detail().to_owned()))
     };

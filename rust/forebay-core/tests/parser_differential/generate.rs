@@ -1,22 +1,14 @@
 //! Bodies from a seed: drain bodies and other JSON, with oddities that are still JSON, and then some of them broken.
 
+use forebay_core::load;
 use forebay_core::record::MAX_KEY_BYTES;
 
-/// SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014): neighbouring seeds give
-/// unrelated sequences.
-struct Random(u64);
+/// The choices that a body is made of.
+struct Random(load::Random);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
     fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound as u64).unwrap()
+        usize::try_from(self.0.below(bound as u64)).unwrap()
     }
 
     fn one_in(&mut self, bound: usize) -> bool {
@@ -138,7 +130,7 @@ const INTERESTING: &[u8] = b"\"\\{}[]:,0-+.eEtfnu \n\t\r\x00\x1f\x7f\x80\xc3\xef
 
 /// The body that belongs to `seed`.
 pub fn body(seed: u64) -> Vec<u8> {
-    let mut writer = Writer { random: Random(seed), out: Vec::new(), spaced: false, odd: false };
+    let mut writer = Writer { random: Random(load::Random::new(seed)), out: Vec::new(), spaced: false, odd: false };
     writer.spaced = writer.random.one_in(3);
     writer.odd = writer.random.one_in(3);
     match writer.random.below(8) {

@@ -7,7 +7,6 @@
 mod generate;
 mod oracle;
 
-use forebay_core::Timestamp;
 use forebay_core::ingest::{OnInvalid, Parsed, parse_drain};
 use forebay_core::json::{minify, validate};
 use generate::body;
@@ -69,7 +68,7 @@ fn check(body: &[u8], tally: &mut Tally) {
 
 fn check_drain(body: &[u8], on_invalid: OnInvalid, expected: Option<&Expected<'_>>) {
     let mut parsed = Parsed::default();
-    let result = parse_drain(body, Timestamp(0), on_invalid, MAX_RECORD_BYTES, &mut parsed);
+    let result = parse_drain(body, on_invalid, MAX_RECORD_BYTES, &mut parsed);
     let Some(expected) = expected else {
         assert!(result.is_err(), "{on_invalid:?}: accepted");
         assert_eq!(parsed, Parsed::default(), "{on_invalid:?}: left something behind");

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use super::BodyRules;
 use super::whole::Whole;
 use crate::error::Result;
-use crate::ids::Timestamp;
 use crate::ingest::list::{open_body, read_events, take_in};
 use crate::ingest::parsed::{OnInvalid, Parsed};
 use crate::ingest::problem::{FirstProblem, Problem, malformed, not_json};
@@ -23,7 +22,7 @@ pub(crate) static FORMAT: Whole = Whole { read, single: false, frame: Some((br#"
 
 fn read<'b>(body: &'b [u8], rules: &BodyRules<'_>) -> Result<Parsed<'b>> {
     let mut parsed = Parsed::default();
-    parse_drain(body, rules.arrival, rules.on_invalid, rules.max_record_bytes, &mut parsed)?;
+    parse_drain(body, rules.on_invalid, rules.max_record_bytes, &mut parsed)?;
     Ok(parsed)
 }
 
@@ -37,8 +36,8 @@ const MESSAGE: usize = 4;
 
 /// Parses a drain body into `out`, which is emptied first.
 ///
-/// An event's value is the event as sent, its key the unescaped `project_id`, its timestamp its own: `_arrival` is
-/// there because all shapes are called alike. An event longer than `max_record_bytes` is invalid.
+/// An event's value is the event as sent, its key the unescaped `project_id`, its timestamp its own. An event
+/// longer than `max_record_bytes` is invalid.
 ///
 /// # Errors
 /// `Malformed` when the body is not valid JSON or not of this shape, whatever `on_invalid` says; with
@@ -46,7 +45,6 @@ const MESSAGE: usize = 4;
 /// empty.
 pub fn parse_drain<'a>(
     body: &'a [u8],
-    _arrival: Timestamp,
     on_invalid: OnInvalid,
     max_record_bytes: usize,
     out: &mut Parsed<'a>,

@@ -23,10 +23,9 @@ pub(crate) struct Whole {
 impl PayloadFormat for Whole {
     fn accept(&self, parser: &Parser, job: Job) -> std::result::Result<(), Box<Refused>> {
         let Job { request, stream, mut permit, reply, arrival, admitted } = job;
-        let refused = |error, reply| Box::new(Refused { error, reply });
         let body = match parser.body(&request, &mut permit) {
             Ok(body) => body,
-            Err(error) => return Err(refused(error, reply)),
+            Err(error) => return Err(Refused::new(error, reply)),
         };
         let read = || (self.read)(&body, &parser.rules(&request, &stream, arrival));
         // What is quarantined is in the answer, a repeat's too, and is read from the body again; no other repeat is parsed.
@@ -34,7 +33,7 @@ impl PayloadFormat for Whole {
             OnInvalid::Refuse => None,
             OnInvalid::Quarantine => match read() {
                 Ok(parsed) => Some(parsed),
-                Err(error) => return Err(refused(error, reply)),
+                Err(error) => return Err(Refused::new(error, reply)),
             },
         };
         let reply =
@@ -51,7 +50,7 @@ impl PayloadFormat for Whole {
                 parser.commits.push(Append { quarantined, ..append });
                 Ok(())
             }
-            Err(error) => Err(refused(error, reply)),
+            Err(error) => Err(Refused::new(error, reply)),
         }
     }
 

@@ -11,3 +11,11 @@ pub struct Refused {
     /// The way back to whoever waits.
     pub reply: Reply,
 }
+
+impl Refused {
+    /// Returns it as results have it: in a box, since a success beside it is small.
+    #[must_use]
+    pub fn new(error: Error, reply: Reply) -> Box<Self> {
+        Box::new(Self { error, reply })
+    }
+}

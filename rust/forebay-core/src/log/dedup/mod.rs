@@ -225,7 +225,7 @@ impl Dedup {
                 reply.finish_and_wake(Ok(receipt));
                 Ok(DedupOutcome::Repeat)
             }
-            Err(error) => Err(Box::new(Refused { error, reply })),
+            Err(error) => Err(Refused::new(error, reply)),
         }
     }
 

@@ -54,7 +54,7 @@ impl Recalls {
             return Ok(());
         };
         drop(state);
-        Err(Box::new(Refused { error, reply: recall.reply }))
+        Err(Refused::new(error, recall.reply))
     }
 
     /// Waits for one until then. `Err` when closed.

@@ -5,4 +5,4 @@ mod discard;
 mod retention;
 
 pub(crate) use deletion::leftovers;
-pub(crate) use retention::Retention;
+pub(crate) use retention::{Keeps, Retention};

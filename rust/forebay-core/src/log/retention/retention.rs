@@ -117,7 +117,7 @@ impl Retention {
     /// Gives the parts that a stream no longer keeps to `each`, oldest first, as long as it wants more. A part whose age is
     /// not known waits for the next one whose age is.
     fn each_expired(&self, stream: &Stream, now: &LogTime, mut each: impl FnMut(&Arc<SegmentPart>) -> bool) {
-        let Some(keeps) = Keeps::of(stream, now) else { return };
+        let Some(keeps) = Keeps::new(stream.retention(), now) else { return };
         let mut stored = stream.sums().stored_bytes;
         let mut waiting: Vec<Arc<SegmentPart>> = Vec::new();
         stream.each_part(|part| {
@@ -190,7 +190,8 @@ impl Retention {
 }
 
 /// The limits of one stream at one moment.
-struct Keeps<'a> {
+#[derive(Debug)]
+pub(crate) struct Keeps<'a> {
     now: &'a LogTime,
     /// Parts whose newest record was appended before are too old.
     since: Option<Timestamp>,
@@ -199,15 +200,14 @@ struct Keeps<'a> {
 }
 
 impl<'a> Keeps<'a> {
-    /// `None` for everything.
-    fn of(stream: &Stream, now: &'a LogTime) -> Option<Self> {
-        let (ms, bytes) = stream.retention();
+    /// The limits of a retention by age and by size; `None` for everything.
+    pub(crate) fn new((ms, bytes): (Option<u64>, Option<u64>), now: &'a LogTime) -> Option<Self> {
         let since = ms.map(|ms| Timestamp(now.proven.0.saturating_sub_unsigned(ms.saturating_mul(1000))));
         (since.is_some() || bytes.is_some()).then_some(Self { now, since, bytes })
     }
 
     /// Returns whether a part is too old. `None` when its age is not known.
-    fn is_old(&self, part: &SegmentPart) -> Option<bool> {
+    pub(crate) fn is_old(&self, part: &SegmentPart) -> Option<bool> {
         match self.since {
             Some(since) => Some(self.now.of_stamp(part.newest_append)? < since),
             None => Some(false),

@@ -115,7 +115,7 @@ impl StorageFile for FaultyFile {
         let turn = self.universe.begin(Operation::Sync, &self.path)?;
         let (mut state, entered) = (turn.state, turn.entered);
         let mut random = state.random.clone();
-        state.random.next();
+        state.random.bits();
         let inode = self.of(&mut state)?;
         let Some(strike) = turn.strike else {
             inode.sync(entered);

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::random::{Odds, Random};
+use super::odds::Odds;
+use crate::random::Random;
 
 /// Bytes that a disk writes whole or not at all (nearly always). The smallest in use: larger ones tear less.
 const SECTOR: usize = 512;
@@ -265,7 +266,7 @@ impl Fate {
         if turn <= self.kept {
             put(target, position, bytes);
         } else if turn == self.kept + 1 && self.garbled {
-            let garbage: Vec<u8> = bytes.iter().map(|_| random.next() as u8).collect();
+            let garbage: Vec<u8> = bytes.iter().map(|_| random.bits() as u8).collect();
             put(target, position, &garbage);
         } else if turn == self.kept + 1 && self.torn {
             put(target, position, &bytes[..random.below(bytes.len() as u64) as usize]);

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use super::random::{Odds, Random};
+use super::odds::Odds;
+use crate::random::Random;
 
 /// The number of a file; names point to it.
 pub(super) type InodeId = u64;

@@ -10,7 +10,7 @@ use super::clocks::Clocks;
 use super::fault::{Armed, Operation, Strike};
 use super::inode::Inode;
 use super::names::{InodeId, Names};
-use super::random::Random;
+use crate::random::Random;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -82,7 +82,7 @@ impl State {
         let garble = self.garble;
         let inodes = self.inodes.iter().map(|(id, inode)| (*id, inode.survive(&mut random, garble))).collect();
         let (next_inode, capacity, clocks) = (self.next_inode, self.capacity, self.clocks.restarted());
-        let mut next = Self { names, inodes, next_inode, capacity, garble, clocks, ..Self::new(random.next()) };
+        let mut next = Self { names, inodes, next_inode, capacity, garble, clocks, ..Self::new(random.bits()) };
         next.collect();
         next
     }

@@ -92,7 +92,7 @@ impl Faulty {
     /// Power loss, with the next seed of this universe. The result is another universe: this one goes on.
     #[must_use]
     pub fn crash(&self) -> Self {
-        let seed = self.universe.state().random.next();
+        let seed = self.universe.state().random.bits();
         self.crash_seeded(seed)
     }
 
@@ -108,7 +108,7 @@ impl Faulty {
     #[must_use]
     pub fn kill(&self) -> Self {
         let mut state = self.universe.state();
-        let seed = state.random.next();
+        let seed = state.random.bits();
         Faulty::with_state(state.killed(seed))
     }
 

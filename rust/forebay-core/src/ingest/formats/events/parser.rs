@@ -1,14 +1,14 @@
 //! From a request of the events API to a batch on its way to the committer.
 
 use super::answer::{BatchPlan, EventPlan};
-use super::body::{MAX_BATCH_EVENTS, parse_event, parse_event_batch};
+use super::body::{parse_event, parse_event_batch};
 use super::event::Rules;
 use crate::error::Result;
 use crate::ingest::formats::{BodyRules, EventList, PayloadFormat};
 use crate::ingest::parsed::{OnInvalid, Parsed};
 use crate::ingest::parser::{ParsedRequest, Parser};
 use crate::ingest::request::Job;
-use crate::log::commit::{Level, Placement, Receipt, Refused, Responder};
+use crate::log::commit::{Placement, Refused, Responder};
 use crate::log::dedup::CachedReply;
 
 /// One event.
@@ -26,28 +26,30 @@ pub(crate) enum EventsFormat {
 impl PayloadFormat for EventsFormat {
     fn accept(&self, parser: &Parser, job: Job) -> std::result::Result<(), Box<Refused>> {
         let Job { request, stream, mut permit, reply, arrival, admitted } = job;
-        let refused = |error, reply| Box::new(Refused { error, reply });
         let body = match parser.body(&request, &mut permit) {
             Ok(body) => body,
-            Err(error) => return Err(refused(error, reply)),
+            Err(error) => return Err(Refused::new(error, reply)),
         };
         let series = parser.ids.series(request.key, &body);
         let rules = Rules { arrival, series, max_value_bytes: parser.max_record_bytes };
         let mut parsed = Parsed::default();
         let single = *self == Self::Single;
-        let responder = match read(&body, single, &rules, &mut parsed).and_then(|responder| {
+        let read = if single {
+            read_single(&body, &rules, &mut parsed)
+        } else {
+            read_batch(&body, &rules, request.route.max_events, &mut parsed)
+        };
+        let responder = match read.and_then(|responder| {
             request.check_keys(&parsed)?;
             Ok(responder)
         }) {
             Ok(responder) => responder,
-            Err(error) => return Err(refused(error, reply)),
+            Err(error) => return Err(Refused::new(error, reply)),
         };
         let (good, bad) = (parsed.events.len(), parsed.invalid.len());
         let reply = reply.with_responder(responder).expecting(good);
         if good == 0 {
-            parser.count_refused(request.api(), bad);
-            // Nothing is promised, so the weakest level says it.
-            reply.finish_and_wake(Ok(Receipt::new(Level::memory(), Vec::new(), 0)));
+            parser.none_stored(request.api(), bad, reply);
             return Ok(());
         }
         let parsed_request = ParsedRequest {
@@ -72,13 +74,15 @@ impl PayloadFormat for EventsFormat {
     }
 }
 
-/// Parses the body into `parsed`, and plans the answer.
-fn read<'a>(body: &'a [u8], single: bool, rules: &Rules<'_>, parsed: &mut Parsed<'a>) -> Result<Responder> {
-    if single {
-        let identity = parse_event(body, rules, parsed)?;
-        return Ok(Responder::new(EventPlan::new(identity, rules.arrival)));
-    }
-    parse_event_batch(body, rules, OnInvalid::Quarantine, MAX_BATCH_EVENTS, parsed)?;
+/// Parses a body that is one event into `parsed`, and plans the answer.
+fn read_single<'a>(body: &'a [u8], rules: &Rules<'_>, parsed: &mut Parsed<'a>) -> Result<Responder> {
+    let identity = parse_event(body, rules, parsed)?;
+    Ok(Responder::new(EventPlan::new(identity, rules.arrival)))
+}
+
+/// Parses a body of 1 to `most` events into `parsed`, and plans the answer.
+fn read_batch<'a>(body: &'a [u8], rules: &Rules<'_>, most: usize, parsed: &mut Parsed<'a>) -> Result<Responder> {
+    parse_event_batch(body, rules, OnInvalid::Quarantine, most, parsed)?;
     let failures = parsed.invalid.iter().map(|invalid| (invalid.index, invalid.reason.clone())).collect();
     Ok(Responder::new(BatchPlan { stored: parsed.events.len() as u64, failures }))
 }

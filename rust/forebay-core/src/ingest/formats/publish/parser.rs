@@ -10,7 +10,7 @@ use crate::ids::{PartitionId, Timestamp};
 use crate::ingest::formats::PayloadFormat;
 use crate::ingest::parser::{ParsedRequest, Parser};
 use crate::ingest::request::Job;
-use crate::log::commit::{Level, Placement, Receipt, Refused, Responder};
+use crate::log::commit::{Placement, Refused, Responder};
 use crate::log::dedup::{CachedReply, Key};
 use crate::stream::Stream;
 
@@ -29,22 +29,19 @@ pub(crate) enum PublishFormat {
 impl PayloadFormat for PublishFormat {
     fn accept(&self, parser: &Parser, job: Job) -> std::result::Result<(), Box<Refused>> {
         let Job { request, stream, mut permit, reply, arrival, admitted } = job;
-        let refused = |error, reply| Box::new(Refused { error, reply });
         let body = match parser.body(&request, &mut permit) {
             Ok(body) => body,
-            Err(error) => return Err(refused(error, reply)),
+            Err(error) => return Err(Refused::new(error, reply)),
         };
         let key = request.key_for(&stream);
         let (publication, plan) = match read(&body, *self, &stream, arrival, key) {
             Ok(parsed) => parsed,
-            Err(error) => return Err(refused(error, reply)),
+            Err(error) => return Err(Refused::new(error, reply)),
         };
         let partitions = plan.partitions.clone();
         let reply = reply.with_responder(Responder::new(plan));
         if publication.events.is_empty() {
-            parser.count_refused(request.api(), publication.failures.len());
-            // Nothing is promised, so the weakest level says it.
-            reply.finish_and_wake(Ok(Receipt::new(Level::memory(), Vec::new(), 0)));
+            parser.none_stored(request.api(), publication.failures.len(), reply);
             return Ok(());
         }
         let parsed_request = ParsedRequest {

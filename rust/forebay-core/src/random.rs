@@ -1,6 +1,8 @@
-/// Pseudorandom numbers for synthetic events: the same seed gives the same numbers in each run. SplitMix64 (Steele,
-/// Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
-#[derive(Debug)]
+//! Choices that come again.
+
+/// Pseudorandom numbers: the same seed gives the same numbers in each run, and neighbouring seeds give unrelated ones.
+/// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+#[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
@@ -24,23 +26,16 @@ impl Random {
         self.bits().checked_rem(bound).unwrap_or(0)
     }
 
+    /// True in `numerator` of `denominator` cases.
+    pub fn chance(&mut self, numerator: u64, denominator: u64) -> bool {
+        self.below(denominator) < numerator
+    }
+
     /// Picks one of `choices`; without any, the type's default.
     pub fn pick<T: Copy + Default>(&mut self, choices: &[T]) -> T {
         let index = self.below(choices.len() as u64) as usize;
         choices.get(index).copied().unwrap_or_default()
     }
-}
-
-/// Appends a JSON array of `count` values, each written by `push`.
-pub fn push_list(text: &mut String, count: usize, mut push: impl FnMut(&mut String)) {
-    text.push('[');
-    for index in 0..count {
-        if index > 0 {
-            text.push(',');
-        }
-        push(text);
-    }
-    text.push(']');
 }
 
 #[cfg(test)]
@@ -60,14 +55,5 @@ mod tests {
         let mut random = Random::new(1);
         assert!((0..1000).all(|_| random.below(7) < 7));
         assert_eq!((random.below(0), random.pick::<&str>(&[]), random.pick(&["a"])), (0, "", "a"));
-    }
-
-    #[test]
-    fn lists_are_json() {
-        for (count, expected) in [(0, "[]"), (1, "[1]"), (3, "[1,1,1]")] {
-            let mut text = String::new();
-            push_list(&mut text, count, |text| text.push('1'));
-            assert_eq!(text, expected);
-        }
     }
 }
