@@ -21,15 +21,15 @@ impl Completer for Nobody {
 }
 
 #[test]
-fn commits_since_an_earlier_pulse_are_counted_and_timed() {
+fn commits_since_an_earlier_time_are_counted_and_timed() {
     let engine = common::open(&Faulty::new(1), &small()).unwrap();
-    let before = engine.pulse();
+    let before = engine.queue_stats();
     for batch in 0..10 {
         engine
             .append(forebay_core::LOGS, &records(forebay_core::LOGS, &Mark::batch(batch, 1, 10), false), None)
             .unwrap();
     }
-    let after = engine.pulse();
+    let after = engine.queue_stats();
     let recent = after.commits.subtract(&before.commits);
     assert_eq!(recent.count(), 10);
     assert!(recent.percentile(99.0) >= recent.percentile(50.0));
@@ -46,13 +46,13 @@ fn a_stalled_disk_shows_as_appends_that_wait_without_a_commit() {
         engine.submit(Request::new(&route::DRAIN, body), Arc::new(Nobody), CompletionId(u64::from(batch))).unwrap();
     }
     // The first ones are under way; whatever came after them waits.
-    until("appends that wait", || engine.pulse().commits_waiting > 0);
-    let before = engine.pulse();
-    assert_eq!(engine.pulse().commits.count(), before.commits.count());
+    until("appends that wait", || engine.queue_stats().commits_waiting > 0);
+    let before = engine.queue_stats();
+    assert_eq!(engine.queue_stats().commits.count(), before.commits.count());
     storage.stall_syncs(false);
     until("progress", || {
-        let pulse = engine.pulse();
-        pulse.commits_waiting == 0 && pulse.commits.count() > before.commits.count()
+        let stats = engine.queue_stats();
+        stats.commits_waiting == 0 && stats.commits.count() > before.commits.count()
     });
 }
 
@@ -66,8 +66,8 @@ fn a_body_that_waits_for_a_worker_grows_older() {
     for batch in 0..2_000 {
         let body = common::drain(&Mark::batch(batch, 1, 10));
         drop(engine.submit(Request::new(&route::DRAIN, body), Arc::new(Nobody), CompletionId(u64::from(batch))));
-        let pulse = engine.pulse();
-        if pulse.jobs_waiting > 0 && pulse.oldest_job > Duration::ZERO {
+        let stats = engine.queue_stats();
+        if stats.jobs_waiting > 0 && stats.oldest_job > Duration::ZERO {
             return;
         }
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use forebay_core::{Completer, CompletionId, EventQueue, Receipt, Result};
 use parking_lot::Mutex;
 
-/// News of a submitted request.
+/// What the engine tells of a submitted request.
 #[derive(Debug)]
 pub(crate) enum ClientEvent {
     /// It has ended.
@@ -63,12 +63,12 @@ impl CompletionQueue {
 }
 
 impl Completer for CompletionQueue {
-    fn complete(&self, completion: CompletionId, outcome: Result<Receipt>) {
-        self.completions.put((completion, ClientEvent::Settled(outcome)));
+    fn complete(&self, id: CompletionId, outcome: Result<Receipt>) {
+        self.completions.put((id, ClientEvent::Settled(outcome)));
     }
 
-    fn due(&self, completion: CompletionId, due: Instant) {
-        self.completions.put((completion, ClientEvent::Due(due)));
+    fn due(&self, id: CompletionId, due: Instant) {
+        self.completions.put((id, ClientEvent::Due(due)));
     }
 
     fn wake(&self) {

@@ -42,7 +42,7 @@ enum Stage {
 pub(crate) enum ConnectionAction {
     /// It waits for an event.
     Wait,
-    /// It submits a request to the engine, whose outcome comes under the connection's completion.
+    /// It submits a request to the engine, whose outcome comes with the connection's completion id.
     Submit(Request),
     /// It becomes a tunnel to the server behind.
     Tunnel,
@@ -62,7 +62,7 @@ pub(crate) struct Shared {
     pub(crate) tunnels: std::sync::Arc<Tunnels>,
     pub(crate) clock: Clock,
     pub(crate) stopping: bool,
-    /// Counts requests, so that each has a completion of its own for longer than any of them takes.
+    /// Counts requests, so that each has a completion id of its own for longer than any of them takes.
     pub(crate) requests: u32,
 }
 
@@ -116,19 +116,19 @@ impl Connection {
         }
     }
 
-    /// The completion of the current request.
-    pub(crate) fn completion(&self) -> CompletionId {
+    /// The completion id of the current request.
+    pub(crate) fn completion_id(&self) -> CompletionId {
         CompletionId(u64::from(self.request) << 32 | u64::from(self.slot))
     }
 
-    /// The slot of the connection that a completion belongs to.
-    pub(crate) const fn slot_of(completion: CompletionId) -> u32 {
-        completion.0 as u32
+    /// The slot of the connection whose request has that id.
+    pub(crate) const fn slot_of(id: CompletionId) -> u32 {
+        id.0 as u32
     }
 
-    /// Returns whether the connection waits for the outcome of `completion`.
-    pub(crate) fn awaits(&self, completion: CompletionId) -> bool {
-        matches!(self.stage, Stage::Commit { .. }) && self.completion() == completion
+    /// Returns whether the connection waits for the outcome of the request with that id.
+    pub(crate) fn awaits(&self, id: CompletionId) -> bool {
+        matches!(self.stage, Stage::Commit { .. }) && self.completion_id() == id
     }
 
     /// Returns whether no byte of a request has come.

@@ -20,9 +20,9 @@ impl Deadlines {
         Self { next_sweep: now + SWEEP, waits: BinaryHeap::new() }
     }
 
-    /// Adds a sender that waits until `due`. Once it is answered, its completion no longer names it.
-    pub(crate) fn add(&mut self, due: Instant, completion: CompletionId) {
-        self.waits.push(Reverse((due, completion.0)));
+    /// Adds a sender that waits until `due`. Once it is answered, its completion id no longer names it.
+    pub(crate) fn add(&mut self, due: Instant, id: CompletionId) {
+        self.waits.push(Reverse((due, id.0)));
     }
 
     /// How long to sleep at most; `None` for without limit. `idle` says that there is no connection.
@@ -32,15 +32,15 @@ impl Deadlines {
         [wait, sweep].into_iter().flatten().min().map(|due| due.saturating_duration_since(now))
     }
 
-    /// Takes a wait that is over.
+    /// Takes a wait that is over; returns the completion id of the request that was waited for.
     pub(crate) fn expired(&mut self, now: Instant) -> Option<CompletionId> {
-        let Reverse((due, completion)) = self.waits.peek()?;
-        let completion = CompletionId(*completion);
+        let Reverse((due, id)) = self.waits.peek()?;
+        let id = CompletionId(*id);
         if *due > now {
             return None;
         }
         self.waits.pop();
-        Some(completion)
+        Some(id)
     }
 
     /// Returns whether all connections are to be checked now, at most once in each interval.

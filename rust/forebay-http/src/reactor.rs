@@ -42,7 +42,6 @@ pub(crate) struct Reactor {
     rest: Option<Option<Instant>>,
     backend: SocketAddr,
     completion_queue: Arc<CompletionQueue>,
-    completer: Arc<dyn Completer>,
     clients: Slab<ClientState>,
     shared: Shared,
     deadlines: Deadlines,
@@ -62,13 +61,11 @@ impl Reactor {
         let poller = Poller::new()?;
         poller.add_level(&listener, Source::Listener)?;
         poller.add_level(completion_queue.descriptor(), Source::CompletionQueue)?;
-        let completer: Arc<dyn Completer> = Arc::clone(&completion_queue) as Arc<dyn Completer>;
         Ok(Self {
             poller,
             listener: Some(listener),
             rest: None,
             backend,
-            completer,
             completion_queue,
             clients: Slab::new(),
             shared,
@@ -119,8 +116,8 @@ impl Reactor {
             Source::Listener => self.accept(now),
             Source::CompletionQueue => {
                 self.completion_queue.take(completions);
-                for (completion, outcome) in completions.drain(..) {
-                    self.settle(completion, outcome, now);
+                for (id, event) in completions.drain(..) {
+                    self.settle(id, event, now);
                 }
                 for slot in self.completion_queue.take_turns() {
                     self.turn(slot, now);
@@ -223,20 +220,20 @@ impl Reactor {
 
     fn submit(&mut self, slot: u32, request: Request, now: Instant) {
         let Some(ClientState::Direct(connection)) = self.clients.get(slot) else { return };
-        let completion = connection.completion();
-        if let Err(error) = self.shared.engine.submit(request, Arc::clone(&self.completer), completion) {
+        let completer = Arc::clone(&self.completion_queue) as Arc<dyn Completer>;
+        if let Err(error) = self.shared.engine.submit(request, completer, connection.completion_id()) {
             connection.settle(Err(error), &mut self.shared, now);
         }
     }
 
-    fn settle(&mut self, completion: CompletionId, outcome: ClientEvent, now: Instant) {
-        let slot = Connection::slot_of(completion);
+    fn settle(&mut self, id: CompletionId, event: ClientEvent, now: Instant) {
+        let slot = Connection::slot_of(id);
         let Some(ClientState::Direct(connection)) = self.clients.get(slot) else { return };
-        if !connection.awaits(completion) {
+        if !connection.awaits(id) {
             return;
         }
-        match outcome {
-            ClientEvent::Due(due) => self.deadlines.add(due, completion),
+        match event {
+            ClientEvent::Due(due) => self.deadlines.add(due, id),
             ClientEvent::Settled(outcome) => {
                 connection.settle(outcome, &mut self.shared, now);
                 self.turn(slot, now);
@@ -293,10 +290,10 @@ impl Reactor {
     }
 
     fn keep_deadlines(&mut self, now: Instant) {
-        while let Some(completion) = self.deadlines.expired(now) {
-            let slot = Connection::slot_of(completion);
+        while let Some(id) = self.deadlines.expired(now) {
+            let slot = Connection::slot_of(id);
             if let Some(ClientState::Direct(connection)) = self.clients.get(slot)
-                && connection.awaits(completion)
+                && connection.awaits(id)
             {
                 connection.give_up(&mut self.shared, now);
                 self.turn(slot, now);

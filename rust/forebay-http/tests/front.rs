@@ -123,14 +123,14 @@ fn a_body_that_does_not_come_is_refused_in_time() {
 }
 
 #[test]
-fn bodies_beyond_the_allowance_are_refused_and_the_sender_sees_it() {
+fn bodies_beyond_the_memory_budget_are_refused_and_the_sender_sees_it() {
     let world = World::new();
     let mut first = world.connect();
     // More than half of it, in records that are not too large.
-    let large = drain_with(6, &"x".repeat(common::ALLOWANCE as usize / 10), "");
+    let large = drain_with(6, &"x".repeat(common::MEMORY_BUDGET as usize / 10), "");
     let most = large.len() - 100;
     first.write_all(&large[..most]).unwrap();
-    world.wait_for("the first body to be counted", || world.reading() > common::ALLOWANCE / 2);
+    world.wait_for("the first body to be counted", || world.reading() > common::MEMORY_BUDGET / 2);
     let mut second = world.connect();
     second.write_all(&large).unwrap();
     assert_eq!(answer(&mut second).0, 429);

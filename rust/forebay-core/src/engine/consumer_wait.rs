@@ -46,7 +46,7 @@ impl Engine {
         let outcome = outcome.take();
         if outcome.is_none() {
             // Its end may be on the way; nobody waits for it any more.
-            let _ticket = self.unwatch(watch);
+            let _completion = self.unwatch(watch);
         }
         outcome.map_or(Ok(false), |outcome| outcome.map(|()| true))
     }

@@ -33,7 +33,7 @@ impl QueueStats {
 impl Engine {
     /// Returns the lengths of the queues and the counts.
     #[must_use]
-    pub fn pulse(&self) -> QueueStats {
+    pub fn queue_stats(&self) -> QueueStats {
         QueueStats::of(self)
     }
 }

@@ -17,7 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(1);
 /// The memory budget of bodies, in bytes.
-pub const ALLOWANCE: u64 = 2 << 20;
+pub const MEMORY_BUDGET: u64 = 2 << 20;
 /// The most connections at once.
 pub const CONNECTIONS: usize = 8;
 
@@ -45,7 +45,7 @@ impl World {
         let address = listener.local_addr().unwrap();
         let principals = Arc::new(Principals::default());
         principals.let_everybody_in();
-        let memory_budget = Arc::new(MemoryBudget::new(ALLOWANCE));
+        let memory_budget = Arc::new(MemoryBudget::new(MEMORY_BUDGET));
         let limits = Limits {
             body_bytes: 16 << 20,
             body_time: BODY_TIME,
