@@ -77,12 +77,12 @@ class Engine:
         (partition, offset): by the commit that makes it visible, at once when there is one already.
 
         The future gets `StreamNotFound` when the stream is deleted, and `Closed` when the engine closes. Returns the
-        completion for `unwatch`. Raises `StreamNotFound`, `InvalidRequest` for a partition that is not there,
+        watch for `unwatch`. Raises `StreamNotFound`, `InvalidRequest` for a partition that is not there,
         `Saturated`.
         """
-    def unwatch(self, completion: int) -> None:
+    def unwatch(self, watch: int) -> None:
         """Forgets a watch that is no longer wanted. Its future may still be completed when that was on its way; cancel
-        it. A completion of a watch that has ended is ignored."""
+        it. A watch that has ended is ignored."""
     def position(self, stream: str, earliest: bool) -> tuple[int, list[int]]:
         """The stream's identity, and the start or the end of each partition."""
     def tail(
@@ -288,7 +288,7 @@ class Front:
         listener: int,
         backend: tuple[IPv4Address | IPv6Address, int],
         *,
-        allowance: MemoryBudget,
+        memory_budget: MemoryBudget,
         body_limit: int,
         body_seconds: float,
         ack_seconds: float,

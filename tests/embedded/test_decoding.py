@@ -34,7 +34,7 @@ def append(log: forebay.Log, *values: str) -> None:
 
 
 def unlimited(text: str) -> Any:
-    """What Python's own decoder gives without the limit of digits."""
+    """Returns the value that Python's own decoder gives without its limit of digits."""
     before = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     try:

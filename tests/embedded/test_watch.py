@@ -53,19 +53,19 @@ async def wakes_by_the_commit(engine: Engine) -> None:
 async def wakes_at_once_for_what_is_there(engine: Engine) -> None:
     await append(engine, 1)
     there = asyncio.get_running_loop().create_future()
-    ticket = engine.watch("orders", [(0, 0), (1, 0)], there)
+    watch = engine.watch("orders", [(0, 0), (1, 0)], there)
     assert await asyncio.wait_for(there, PATIENCE) == 0
-    engine.unwatch(ticket)
+    engine.unwatch(watch)
 
 
-async def an_unwatched_ticket_completes_no_other_future(engine: Engine) -> None:
+async def an_ended_watch_completes_no_other_future(engine: Engine) -> None:
     loop = asyncio.get_running_loop()
     for offset in range(200):
         first, second = loop.create_future(), loop.create_future()
-        ticket = engine.watch("orders", [(0, offset)], first)
+        watch = engine.watch("orders", [(0, offset)], first)
         appending = asyncio.ensure_future(append(engine, 0))
         await asyncio.sleep(0)
-        engine.unwatch(ticket)
+        engine.unwatch(watch)
         engine.watch("orders", [(1, 0)], second)
         await appending
         # Whatever was on its way is delivered now: the loop went round, and this drains what is left.
@@ -102,7 +102,7 @@ async def closing_ends_every_watch(engine: Engine) -> None:
     [
         wakes_by_the_commit,
         wakes_at_once_for_what_is_there,
-        an_unwatched_ticket_completes_no_other_future,
+        an_ended_watch_completes_no_other_future,
         refuses_what_is_not_there,
         closing_ends_every_watch,
     ],

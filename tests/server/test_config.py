@@ -97,7 +97,7 @@ def test_loopback_needs_nothing(host: str) -> None:
     assert load(flags={"host": host, "no_auth": True}).host == host
 
 
-def test_a_body_has_to_fit_the_allowance() -> None:
+def test_a_body_has_to_fit_the_memory_budget() -> None:
     with pytest.raises(ConfigError, match="max_reading_bytes"):
         load(flags={"max_body_bytes": 2 << 20, "max_reading_bytes": 1 << 20})
 

@@ -57,12 +57,14 @@ class App:
         self.authenticator = authenticator
         self.tickets = Tickets(authenticator)
         self.sessions = Sessions(authenticator)
-        self.allowance = MemoryBudget(settings.max_reading_bytes)
+        self.memory_budget = MemoryBudget(settings.max_reading_bytes)
         self.stopping = asyncio.Event()
         self.polls = LongPolls(engine, self.stopping)
         self.live = LiveMetrics(engine, lambda: self.health.status)
         self.health = Health(
-            CheckContext(engine, settings, self.allowance, lambda: figures(self.live.current()), self.stopping.is_set)
+            CheckContext(
+                engine, settings, self.memory_budget, lambda: figures(self.live.current()), self.stopping.is_set
+            )
         )
         self.load_test = LoadTest(engine)
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
@@ -135,7 +137,7 @@ class App:
                 parameters=route.parameters,
                 body_limit=route.body_limit,
                 body_seconds=self.settings.body_timeout_seconds,
-                allowance=self.allowance,
+                memory_budget=self.memory_budget,
             )
             response = await route.answer(request)
             room = await self._room(response, scope, principal) if isinstance(response, Response) else None

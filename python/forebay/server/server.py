@@ -124,7 +124,7 @@ def _front(app: App, listener: socket.socket, backend: tuple[str, int]) -> Front
             app.engine,
             listener.fileno(),
             (ipaddress.ip_address(address), port),
-            allowance=app.allowance,
+            memory_budget=app.memory_budget,
             body_limit=app.settings.max_body_bytes,
             body_seconds=app.settings.body_timeout_seconds,
             ack_seconds=app.settings.ack_timeout_seconds,

@@ -36,7 +36,7 @@ class Services(Background, Protocol):
     health: Health
     load_test: LoadTest
     deliveries: Deliveries
-    allowance: MemoryBudget
+    memory_budget: MemoryBudget
     front: Front | None
     """None until the front serves the listener."""
 

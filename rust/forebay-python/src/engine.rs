@@ -143,8 +143,8 @@ impl Engine {
         watch::watch(self, stream, &positions, future)
     }
 
-    fn unwatch(&self, completion: u128) {
-        watch::unwatch(self, completion);
+    fn unwatch(&self, watch: u128) {
+        watch::unwatch(self, watch);
     }
 
     fn position(&self, py: Python<'_>, stream: &str, earliest: bool) -> PyResult<(u32, Vec<u64>)> {
@@ -243,7 +243,7 @@ impl Engine {
     }
 
     fn queue_stats(&self, py: Python<'_>) -> QueueStats {
-        QueueStats(py.detach(|| self.core.pulse()))
+        QueueStats(py.detach(|| self.core.queue_stats()))
     }
 
     #[pyo3(signature = (group, stream, **keywords))]

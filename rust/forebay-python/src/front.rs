@@ -111,13 +111,13 @@ type GrantTuple<'py> = (Vec<u8>, Option<Bound<'py, Projects>>, Option<Bound<'py,
 #[pymethods]
 impl Front {
     #[new]
-    #[pyo3(signature = (engine, listener, backend, *, allowance, body_limit, body_seconds, ack_seconds, connections))]
+    #[pyo3(signature = (engine, listener, backend, *, memory_budget, body_limit, body_seconds, ack_seconds, connections))]
     #[allow(clippy::too_many_arguments)] // they are named in Python, and passed once in a process
     fn new(
         engine: &Bound<'_, Engine>,
         listener: i32,
         backend: (IpAddr, u16),
-        allowance: &Bound<'_, MemoryBudget>,
+        memory_budget: &Bound<'_, MemoryBudget>,
         body_limit: usize,
         body_seconds: f64,
         ack_seconds: f64,
@@ -127,8 +127,8 @@ impl Front {
             Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
         };
         let (body_time, ack_time) = (seconds(body_seconds)?, seconds(ack_seconds)?);
-        let allowance = Arc::clone(&allowance.get().0);
-        let limits = Limits { body_bytes: body_limit, body_time, ack_time, connections, memory_budget: allowance };
+        let memory_budget = Arc::clone(&memory_budget.get().0);
+        let limits = Limits { body_bytes: body_limit, body_time, ack_time, connections, memory_budget };
         let listener = TcpListener::from(duplicate(listener)?);
         let engine = Arc::clone(&engine.get().core);
         let principals = Arc::new(Principals::default());

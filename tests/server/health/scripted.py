@@ -88,10 +88,10 @@ class World:
     engine: Engine = field(default_factory=Engine)
     figures: Figures = field(default_factory=Figures)
     clock: Clock = field(default_factory=Clock)
-    allowance: MemoryBudget = field(default_factory=lambda: MemoryBudget(100 * MIB))
+    memory_budget: MemoryBudget = field(default_factory=lambda: MemoryBudget(100 * MIB))
     stopping: bool = False
 
     @property
     def context(self) -> CheckContext:
         engine = cast("Any", self.engine)
-        return CheckContext(engine, self.settings, self.allowance, lambda: self.figures, lambda: self.stopping)
+        return CheckContext(engine, self.settings, self.memory_budget, lambda: self.figures, lambda: self.stopping)

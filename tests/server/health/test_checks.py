@@ -1,4 +1,4 @@
-"""What each check finds, at its limits."""
+"""Each check finds what it is for, at its limits."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_ingestion_says_the_rate_and_why_events_would_be_refused(tmp_path: Path)
 
 def test_ingestion_has_room_for_bodies(tmp_path: Path) -> None:
     there = world(tmp_path)
-    held = there.allowance.reserve(None)
+    held = there.memory_budget.reserve(None)
     held.grow_to(100 * MIB)
     assert Checks(there)("event_ingestion").level is Level.WARNING
 
@@ -222,7 +222,7 @@ def test_queues_are_as_full_as_the_fullest_of_them(tmp_path: Path) -> None:
     there.engine.state["ring_used_bytes"] = 95 * MIB
     assert Checks(there)("queue_depth").message == "the ring is 95 % full, at or beyond the limit of 95"
     there.engine.state["ring_used_bytes"] = 0
-    held = there.allowance.reserve(None)
+    held = there.memory_budget.reserve(None)
     held.grow_to(96 * MIB)
     assert "bodies under way is 96 % full" in Checks(there)("queue_depth").message
 

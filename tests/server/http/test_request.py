@@ -43,7 +43,7 @@ class Chunks:
             await asyncio.sleep(0)
 
 
-def request(scope: Scope, protocol: object = None, allowance: MemoryBudget | None = None) -> Request:
+def request(scope: Scope, protocol: object = None, memory_budget: MemoryBudget | None = None) -> Request:
     return Request(
         scope,  # type: ignore[arg-type]
         protocol,  # type: ignore[arg-type]
@@ -52,7 +52,7 @@ def request(scope: Scope, protocol: object = None, allowance: MemoryBudget | Non
         parameters=PARAMETERS,
         body_limit=10,
         body_seconds=0.05,
-        allowance=allowance or MemoryBudget(100),
+        memory_budget=memory_budget or MemoryBudget(100),
     )
 
 
@@ -66,19 +66,19 @@ def read(asked: Request) -> bytes:
     return asyncio.run(asked.body())
 
 
-def test_chunks_are_joined_and_the_allowance_given_back() -> None:
-    allowance = MemoryBudget(100)
-    assert read(request(Scope(), Chunks(b"abc", b"def", b""), allowance)) == b"abcdef"
-    assert allowance.used == 0
+def test_chunks_are_joined_and_the_memory_budget_given_back() -> None:
+    memory_budget = MemoryBudget(100)
+    assert read(request(Scope(), Chunks(b"abc", b"def", b""), memory_budget)) == b"abcdef"
+    assert memory_budget.used == 0
 
 
 def test_chunks_beyond_the_limit_are_too_large() -> None:
-    allowance = MemoryBudget(100)
-    asked = request(Scope(), Chunks(b"abcdef", b"ghijk", b""), allowance)
+    memory_budget = MemoryBudget(100)
+    asked = request(Scope(), Chunks(b"abcdef", b"ghijk", b""), memory_budget)
     with pytest.raises(errors.PayloadTooLarge):
         read(asked)
     assert asked.broken_off
-    assert allowance.used == 0
+    assert memory_budget.used == 0
 
 
 def test_chunks_that_broke_off_are_not_a_body() -> None:
@@ -91,13 +91,13 @@ def test_a_declared_length_beyond_the_limit_is_refused_unread() -> None:
         read(request(Scope(content_length="11"), Chunks()))
 
 
-def test_bodies_beyond_the_allowance_are_saturation() -> None:
-    allowance = MemoryBudget(4)
+def test_bodies_beyond_the_memory_budget_are_saturation() -> None:
+    memory_budget = MemoryBudget(4)
     with pytest.raises(errors.Saturated):
-        read(request(Scope(content_length="5"), Chunks(), allowance))
+        read(request(Scope(content_length="5"), Chunks(), memory_budget))
     with pytest.raises(errors.Saturated):
-        read(request(Scope(), Chunks(b"abc", b"de", b""), allowance))
-    assert allowance.used == 0
+        read(request(Scope(), Chunks(b"abc", b"de", b""), memory_budget))
+    assert memory_budget.used == 0
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "x"])
@@ -117,49 +117,49 @@ def test_a_slow_body_ends_at_its_deadline() -> None:
 
 
 def test_a_large_declared_body_is_charged_as_it_comes() -> None:
-    allowance = MemoryBudget(1_000_000)
+    memory_budget = MemoryBudget(1_000_000)
     seen: list[int] = []
 
     class Watched(Chunks):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             async for chunk in super().__aiter__():
                 yield chunk
-                seen.append(allowance.used)
+                seen.append(memory_budget.used)
 
     def large(*chunks: bytes) -> Request:
-        asked = request(Scope(content_length=str(WHOLE_BODY_BYTES + 1)), Watched(*chunks), allowance)
+        asked = request(Scope(content_length=str(WHOLE_BODY_BYTES + 1)), Watched(*chunks), memory_budget)
         asked._limit = 1_000_000
         return asked
 
     asked = large(b"a", b"b" * WHOLE_BODY_BYTES, b"")
     assert len(read(asked)) == WHOLE_BODY_BYTES + 1
     assert seen == [1, WHOLE_BODY_BYTES + 1, WHOLE_BODY_BYTES + 1]
-    assert allowance.used == 0
+    assert memory_budget.used == 0
     with pytest.raises(errors.Malformed, match="broke off"):
         read(large(b"a", b""))
-    assert allowance.used == 0
+    assert memory_budget.used == 0
 
 
 def test_one_token_gets_half_while_another_asks() -> None:
-    allowance = MemoryBudget(100)
+    memory_budget = MemoryBudget(100)
     greedy, modest = RateLimiter("greedy"), RateLimiter("modest")
-    held = [allowance.reserve(greedy) for _ in range(3)]
+    held = [memory_budget.reserve(greedy) for _ in range(3)]
     held[0].grow_to(40)
-    allowance.reserve(modest)
+    memory_budget.reserve(modest)
     held[1].grow_to(10)
     with pytest.raises(errors.Saturated, match="greedy.*others ask"):
         held[2].grow_to(1)
     for reserved in held:
         reserved.release()
-    assert allowance.used == 0
+    assert memory_budget.used == 0
 
 
-def test_the_allowance_is_exact_over_threads() -> None:
-    allowance = MemoryBudget(1_000_000)
+def test_the_memory_budget_is_exact_over_threads() -> None:
+    memory_budget = MemoryBudget(1_000_000)
 
     def work() -> None:
         for _ in range(20_000):
-            held = allowance.reserve(None)
+            held = memory_budget.reserve(None)
             held.grow_to(7)
             held.release()
 
@@ -168,8 +168,8 @@ def test_the_allowance_is_exact_over_threads() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert allowance.used == 0
-    held = allowance.reserve(None)
+    assert memory_budget.used == 0
+    held = memory_budget.reserve(None)
     held.grow_to(1_000_000)
     with pytest.raises(errors.Saturated):
-        allowance.reserve(None).grow_to(1)
+        memory_budget.reserve(None).grow_to(1)

@@ -48,7 +48,7 @@ class LongPolls:
             self._end = loop.create_task(self._wake_at_the_end())
         future: asyncio.Future[int] = loop.create_future()
         try:
-            ticket = self._engine.watch(stream, positions, future)
+            watch = self._engine.watch(stream, positions, future)
         except errors.Closed:
             return
         members = None if group is None else self._members.setdefault((group, stream), set())
@@ -66,7 +66,7 @@ class LongPolls:
                 if not members:
                     self._members.pop((group, stream), None)
             if not future.done() or future.cancelled():
-                self._engine.unwatch(ticket)
+                self._engine.unwatch(watch)
                 future.cancel()
         if not future.cancelled():
             failure = future.exception()

@@ -95,14 +95,14 @@ class TailBroadcaster:
     async def _due(self) -> bool:
         """Waits for a record; False when it is time for a keep-alive comment."""
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        ticket = self._engine.watch(self.choice.stream, list(enumerate(self.position[1])), future)
+        watch = self._engine.watch(self.choice.stream, list(enumerate(self.position[1])), future)
         try:
             async with asyncio.timeout(KEEP_ALIVE_SECONDS):
                 await future
         except TimeoutError:
             return False
         finally:
-            self._engine.unwatch(ticket)
+            self._engine.unwatch(watch)
         return True
 
     async def _advance(self) -> None:

@@ -54,6 +54,6 @@ class CheckContext:
 
     engine: Engine
     settings: Settings
-    allowance: Budget
+    memory_budget: Budget
     figures: Callable[[], Figures]
     stopping: Callable[[], bool]

@@ -36,9 +36,9 @@ class Request:
     """A request as a route handler sees it."""
 
     __slots__ = (
-        "_allowance",
         "_body_seconds",
         "_limit",
+        "_memory_budget",
         "_values",
         "bound",
         "broken_off",
@@ -57,7 +57,7 @@ class Request:
         parameters: Parameters,
         body_limit: int,
         body_seconds: float,
-        allowance: MemoryBudget,
+        memory_budget: MemoryBudget,
     ) -> None:
         self.scope = scope
         self.protocol = protocol
@@ -67,7 +67,7 @@ class Request:
         self.broken_off = False
         self._limit = body_limit
         self._body_seconds = body_seconds
-        self._allowance = allowance
+        self._memory_budget = memory_budget
 
     async def body(self, *, encoded: bool = False) -> bytes:
         """The whole body, as sent. With `encoded`, the caller decodes the content encoding.
@@ -101,7 +101,7 @@ class Request:
         return body
 
     async def _gather(self, declared: int | None) -> bytes:
-        held = self._allowance.reserve(self.principal.account)
+        held = self._memory_budget.reserve(self.principal.account)
         try:
             if declared is not None and declared <= WHOLE_BODY_BYTES:
                 held.grow_to(declared)

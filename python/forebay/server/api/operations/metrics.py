@@ -64,10 +64,12 @@ class RequestCollector(Collector):
         self._services = services
 
     def collect(self) -> Iterator[Metric]:
-        allowance = self._services.allowance
-        yield GaugeMetricFamily("forebay_http_body_bytes", "Bytes of request bodies under way.", allowance.used)
+        memory_budget = self._services.memory_budget
+        yield GaugeMetricFamily("forebay_http_body_bytes", "Bytes of request bodies under way.", memory_budget.used)
         yield GaugeMetricFamily(
-            "forebay_http_body_limit_bytes", "The most bytes of request bodies that may be under way.", allowance.limit
+            "forebay_http_body_limit_bytes",
+            "The most bytes of request bodies that may be under way.",
+            memory_budget.limit,
         )
         limit = self._services.settings.max_connections
         yield GaugeMetricFamily("forebay_http_max_connections", "The most connections that are served at once.", limit)

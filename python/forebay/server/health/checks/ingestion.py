@@ -19,7 +19,7 @@ class EventIngestion:
         self._figures = figures
 
     def __call__(self) -> CheckResult:
-        status, figures, allowance = self._context.engine.status(), self._figures(), self._context.allowance
+        status, figures, memory_budget = self._context.engine.status(), self._figures(), self._context.memory_budget
         mode, limit, used = status["mode"], status["ring_limit_bytes"], status["ring_used_bytes"]
         result = CheckResult(
             metadata={
@@ -27,7 +27,7 @@ class EventIngestion:
                 "totalEvents": figures.total_events,
                 "mode": mode,
                 "ringFreeBytes": limit - used,
-                "bodyBytesFree": allowance.limit - allowance.used,
+                "bodyBytesFree": memory_budget.limit - memory_budget.used,
             }
         )
         if self._context.stopping():
@@ -36,7 +36,7 @@ class EventIngestion:
             result.add(Level.CRITICAL, f"events are refused: the log is {mode}: {status['reason']}")
         elif limit - used < SMALLEST_REQUEST_BYTES:
             result.add(Level.WARNING, "events are refused with 429: the ring is full")
-        elif allowance.limit - allowance.used < SMALLEST_REQUEST_BYTES:
+        elif memory_budget.limit - memory_budget.used < SMALLEST_REQUEST_BYTES:
             result.add(Level.WARNING, "events are refused with 429: bodies under way have used up their memory")
         else:
             result.add(Level.PASS, f"Event ingestion healthy: {figures.events_per_second:.1f} events/sec")

@@ -17,7 +17,7 @@ class QueueDepth:
         self._context = context
 
     def __call__(self) -> CheckResult:
-        engine, settings, allowance = self._context.engine, self._context.settings, self._context.allowance
+        engine, settings, memory_budget = self._context.engine, self._context.settings, self._context.memory_budget
         status, queues = engine.status(), engine.queue_stats()
         used, limit = status["ring_used_bytes"], status["ring_limit_bytes"]
         # There are no streams when the disk was full from the start.
@@ -29,8 +29,8 @@ class QueueDepth:
                 "ringLimitBytes": limit,
                 "fullestStream": stream,
                 "fullestStreamBytes": taken,
-                "bodyBytes": allowance.used,
-                "bodyLimitBytes": allowance.limit,
+                "bodyBytes": memory_budget.used,
+                "bodyLimitBytes": memory_budget.limit,
                 "requestsWaiting": queues.jobs_waiting,
                 "appendsWaiting": queues.commits_waiting,
             }
@@ -38,7 +38,7 @@ class QueueDepth:
         for part, percent in (
             ("the ring", 100 * used / limit),
             (f"the ring's share of stream {stream!r}", 100 * taken * SHARES / limit),
-            ("the memory for bodies under way", 100 * allowance.used / allowance.limit),
+            ("the memory for bodies under way", 100 * memory_budget.used / memory_budget.limit),
         ):
             result.compare(
                 percent,
