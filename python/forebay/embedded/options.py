@@ -16,6 +16,12 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 MAX_RETENTION_MS = 100 * 365 * 24 * 3600 * 1000
+"""A hundred years, as in the engine."""
+MAX_RETENTION_BYTES = 1 << 50
+"""So that sums stay in 64 bits."""
+
+MAX_PARTITIONS = 1024
+"""Of one stream, as in the engine."""
 
 
 def number(low: float, high: float, unit: str, description: str) -> msgspec.Meta:
@@ -26,6 +32,22 @@ def number(low: float, high: float, unit: str, description: str) -> msgspec.Meta
 def choice(description: str) -> msgspec.Meta:
     """An option that is a text, a switch or one of several words."""
     return msgspec.Meta(description=description)
+
+
+def partitions(stream: str, content: str) -> msgspec.Meta:
+    """How many partitions a stream that is always there has."""
+    return number(
+        1, MAX_PARTITIONS, "", f"Partitions of the stream `{stream}`, which holds {content}. Fixed at the first start."
+    )
+
+
+def retention_ms(stream: str) -> msgspec.Meta:
+    return number(60_000, MAX_RETENTION_MS, "ms", f"Age from which segments of `{stream}` are deleted.")
+
+
+def retention_bytes(stream: str) -> msgspec.Meta:
+    description = f"Stored bytes of `{stream}` beyond which its oldest segments are deleted; 0: no limit."
+    return number(0, MAX_RETENTION_BYTES, "bytes", description)
 
 
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,48 +88,15 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         int,
         number(0, 64, "", "Threads that parse and validate. 0: by the number of cores. `POST /api/scale` changes it."),
     ] = 0
-    logs_partitions: Annotated[
-        int, number(1, 1024, "", "Partitions of the stream `logs`, which holds log events. Fixed at the first start.")
-    ] = 4
-    logs_retention_ms: Annotated[
-        int, number(60_000, MAX_RETENTION_MS, "ms", "Age from which segments of `logs` are deleted.")
-    ] = WEEK_MS
-    logs_retention_bytes: Annotated[
-        int,
-        number(
-            0, 1 << 50, "bytes", "Stored bytes of `logs` beyond which its oldest segments are deleted; 0: no limit."
-        ),
-    ] = 0
-    events_partitions: Annotated[
-        int, number(1, 1024, "", "Partitions of the stream `events`, which holds events. Fixed at the first start.")
-    ] = 4
-    events_retention_ms: Annotated[
-        int, number(60_000, MAX_RETENTION_MS, "ms", "Age from which segments of `events` are deleted.")
-    ] = WEEK_MS
-    events_retention_bytes: Annotated[
-        int,
-        number(
-            0, 1 << 50, "bytes", "Stored bytes of `events` beyond which its oldest segments are deleted; 0: no limit."
-        ),
-    ] = 0
-    analytics_partitions: Annotated[
-        int,
-        number(
-            1, 1024, "", "Partitions of the stream `analytics`, which holds analytics events. Fixed at the first start."
-        ),
-    ] = 4
-    analytics_retention_ms: Annotated[
-        int, number(60_000, MAX_RETENTION_MS, "ms", "Age from which segments of `analytics` are deleted.")
-    ] = WEEK_MS
-    analytics_retention_bytes: Annotated[
-        int,
-        number(
-            0,
-            1 << 50,
-            "bytes",
-            "Stored bytes of `analytics` beyond which its oldest segments are deleted; 0: no limit.",
-        ),
-    ] = 0
+    logs_partitions: Annotated[int, partitions("logs", "log events")] = 4
+    logs_retention_ms: Annotated[int, retention_ms("logs")] = WEEK_MS
+    logs_retention_bytes: Annotated[int, retention_bytes("logs")] = 0
+    events_partitions: Annotated[int, partitions("events", "events")] = 4
+    events_retention_ms: Annotated[int, retention_ms("events")] = WEEK_MS
+    events_retention_bytes: Annotated[int, retention_bytes("events")] = 0
+    analytics_partitions: Annotated[int, partitions("analytics", "analytics events")] = 4
+    analytics_retention_ms: Annotated[int, retention_ms("analytics")] = WEEK_MS
+    analytics_retention_bytes: Annotated[int, retention_bytes("analytics")] = 0
     # The spool of an SDK retries for a day.
     dedup_window_seconds: Annotated[
         int,

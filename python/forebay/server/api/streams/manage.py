@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 import msgspec
 
 from forebay import errors
+from forebay.embedded.options import MAX_PARTITIONS, MAX_RETENTION_BYTES, MAX_RETENTION_MS
 from forebay.server.api.streams.streams import NAME, SECONDS, StreamMetadata, StreamQuota, describe, known_name, rfc3339
 from forebay.server.http.body import MAX_BODY_BYTES, read
 from forebay.server.http.request import shown
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from forebay.server.http.request import Request
     from forebay.server.services import Services
 
-MAX_RETENTION_MS = 100 * 365 * 24 * 3600 * 1000
-MAX_RETENTION_BYTES = 1 << 50
 MAX_REPLICAS = 32_767
 """The largest replication factor, as in Apache Kafka. The embedded log keeps one replica in any case."""
 
@@ -110,7 +109,7 @@ class NewStream(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
             extra_json_schema={"not": {"enum": [".", ".."]}},
         ),
     ]
-    partitions: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
+    partitions: Annotated[int, msgspec.Meta(ge=1, le=MAX_PARTITIONS)] = 1
     replication_factor: Annotated[int, msgspec.Meta(ge=1, le=MAX_REPLICAS)] = 1
     config: ConfigChange = msgspec.field(default_factory=ConfigChange)
 
