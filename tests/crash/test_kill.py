@@ -22,23 +22,23 @@ START_SECONDS = 120.0
 
 def test_no_kill_loses_doubles_or_halves_a_batch(tmp_path: Path) -> None:
     seed = int(os.environ.get("FOREBAY_SEED", "") or random.randrange(1 << 32))
-    verdict = run(Plan(tmp_path, KILLS, seed, start_seconds=START_SECONDS), log.info)
-    report = "\n".join(verdict.lines())
+    report = run(Plan(tmp_path, KILLS, seed, start_seconds=START_SECONDS), log.info)
+    text = "\n".join(report.lines())
     log.info(report)
-    assert verdict.passed, report
-    assert sum(verdict.kills.values()) == KILLS
+    assert report.passed, text
+    assert sum(report.kills.values()) == KILLS
     # Else it has tried nothing: there has to be what a crash could lose, and what it could halve.
-    assert verdict.kills["under load"] >= KILLS // 2
-    assert verdict.acknowledged[1] > 500 * KILLS
-    assert verdict.unanswered > 0
+    assert report.kills["under load"] >= KILLS // 2
+    assert report.acknowledged[1] > 500 * KILLS
+    assert report.unanswered > 0
     # Deleted segments: sealing, recycling and retention were all under way.
-    assert verdict.events_expired > 0
-    assert max(verdict.start_seconds) < START_SECONDS
+    assert report.events_expired > 0
+    assert max(report.start_seconds) < START_SECONDS
 
 
 def test_a_process_of_weaker_durability_keeps_its_promises_too(tmp_path: Path) -> None:
     for durability in ("interval", "memory"):
         directory = tmp_path / durability
         directory.mkdir()
-        verdict = run(Plan(directory, 3, 7, durability=durability))
-        assert verdict.passed, "\n".join(verdict.lines())
+        report = run(Plan(directory, 3, 7, durability=durability))
+        assert report.passed, "\n".join(report.lines())

@@ -11,7 +11,7 @@ from forebay.cli.commands.source import source
 from forebay.cli.torture import Audit, Composer, Ledger, Load, Victim
 from support.harness import START_SECONDS, wait_for
 
-LANES = 4
+SENDERS = 4
 
 SMALL = {"ring_bytes": 8 << 20, "journal_file_bytes": 1 << 20, "journal_file_age_seconds": 1}
 """Files are sealed and recycled while a test runs."""
@@ -21,8 +21,8 @@ class Torment:
     """A victim, its ledger and its audit; the server is killed when the `with` ends."""
 
     def __init__(self, directory: Path, **settings: object) -> None:
-        self.ledger = Ledger(LANES)
-        self.composers = [Composer("test", lane, lane) for lane in range(LANES)]
+        self.ledger = Ledger(SENDERS)
+        self.composers = [Composer("test", sender, sender) for sender in range(SENDERS)]
         self.audit = Audit("test", self.ledger)
         self.victim = Victim(directory, {**SMALL, **settings})
 
@@ -46,7 +46,7 @@ class Torment:
         return load
 
     def sent(self) -> int:
-        return sum(map(len, self.ledger.lanes))
+        return sum(map(len, self.ledger.senders))
 
     def end(self, load: Load) -> float:
         """SIGTERM under load; seconds until the process has ended, with status 0."""

@@ -25,7 +25,7 @@ def test_a_disk_that_passes(tmp_path: Path) -> None:
     assert "2 kills" in ended.stdout
     assert "seed 5" in ended.stdout
     assert "PASSED" in ended.stdout
-    # What it did not try, it says.
+    # It says that it has not tried a power failure.
     assert "power is cut" in ended.stdout
     assert list(directory.iterdir()) == []
 
@@ -41,10 +41,10 @@ def test_a_directory_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_server_that_does_not_start_is_a_finding(tmp_path: Path) -> None:
-    verdict = run(Plan(tmp_path, 1, 1, settings={"ring_bytes": 1}))
-    assert not verdict.passed
-    assert "ended with status 2" in verdict.findings[0]
-    assert "FAILED: 1 findings" in verdict.lines()
+    report = run(Plan(tmp_path, 1, 1, settings={"ring_bytes": 1}))
+    assert not report.passed
+    assert "ended with status 2" in report.findings[0]
+    assert "FAILED: 1 findings" in report.lines()
 
 
 def test_a_finding_is_exit_status_1_and_leaves_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from forebay.cli.torture import Audit, Composer, Ledger, Outcome
 
 
 class Scene:
-    """A log, a ledger of one lane, and an audit; the test appends what it likes, whatever the ledger says."""
+    """A log, a ledger of one sender, and an audit; the test appends what it likes, whatever the ledger says."""
 
     def __init__(self, log: forebay.Log) -> None:
         self.log = log
@@ -23,11 +23,11 @@ class Scene:
 
     def sent(self, outcome: Outcome, *, at_least: int = 1) -> list[dict[str, Any]]:
         """The events of the next batch, with its outcome in the ledger."""
-        lane = self.ledger.lanes[0]
+        sent = self.ledger.senders[0]
         size = 0
         while size < at_least:
-            body, size = self._composer.batch(len(lane))
-        lane.settle(lane.begin(size), outcome)
+            body, size = self._composer.batch(len(sent))
+        sent.settle(sent.begin(size), outcome)
         events: list[dict[str, Any]] = json.loads(body)["events"]
         return events
 
@@ -60,7 +60,7 @@ def test_an_acknowledged_batch_that_is_missing(scene: Scene) -> None:
     scene.append(scene.sent(Outcome.ACKNOWLEDGED))
     lost = scene.sent(Outcome.ACKNOWLEDGED)
     scene.append(scene.sent(Outcome.ACKNOWLEDGED))
-    assert scene.findings() == [f"lane 0 batch 1, acknowledged: 0 of its {len(lost)} events are there"]
+    assert scene.findings() == [f"sender 0 batch 1, acknowledged: 0 of its {len(lost)} events are there"]
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
@@ -69,7 +69,7 @@ def test_a_batch_that_is_there_in_part(scene: Scene, outcome: Outcome) -> None:
     scene.append(events[:-1])
     size = len(events)
     assert scene.findings() == [
-        f"lane 0 batch 0, {outcome.name.lower()}: {size - 1} of its {size} events are there",
+        f"sender 0 batch 0, {outcome.name.lower()}: {size - 1} of its {size} events are there",
     ]
 
 

@@ -3,7 +3,7 @@ from forebay.cli.torture import Ledger, Outcome
 
 def test_a_batch_is_unanswered_until_it_is_answered() -> None:
     ledger = Ledger(2)
-    first, second = ledger.lanes
+    first, second = ledger.senders
     assert [first.begin(3), first.begin(500), second.begin(1)] == [0, 1, 0]
     first.settle(1, Outcome.ACKNOWLEDGED)
     second.settle(0, Outcome.REFUSED)

@@ -50,10 +50,10 @@ def torture(directory: Path, cycles: int, senders: int, durability: str, seed: i
         raise click.UsageError(f"--dir is {str(directory)!r}: {error.strerror}") from None
     chosen = random.randrange(1 << 32) if seed is None else seed  # noqa: S311 - reproducible, not secret
     with Progress() as progress:
-        verdict = run(Plan(directory, cycles, chosen, senders, durability), progress.show)
-    for line in verdict.lines():
+        report = run(Plan(directory, cycles, chosen, senders, durability), progress.show)
+    for line in report.lines():
         click.echo(line)
-    if not verdict.passed:
+    if not report.passed:
         notice(f"the data and the server's log are left in {directory}")
         raise click.exceptions.Exit(FAILED)
     if not keep:

@@ -2,23 +2,23 @@
 
 from forebay.cli.torture.audit import Audit
 from forebay.cli.torture.events import Composer
-from forebay.cli.torture.ledger import Lane, Ledger, Outcome
+from forebay.cli.torture.ledger import Ledger, Outcome, SentBatches
 from forebay.cli.torture.load import Load
+from forebay.cli.torture.report import TortureReport
 from forebay.cli.torture.run import Plan, run
-from forebay.cli.torture.verdict import Verdict
 from forebay.cli.torture.victim import Victim
 from forebay.server.process import StartFailed
 
 __all__ = [
     "Audit",
     "Composer",
-    "Lane",
     "Ledger",
     "Load",
     "Outcome",
     "Plan",
+    "SentBatches",
     "StartFailed",
-    "Verdict",
+    "TortureReport",
     "Victim",
     "run",
 ]

@@ -27,9 +27,9 @@ class Partition:
     def __init__(self, start: int) -> None:
         self.start = start
         self.places = array("Q")
-        """Lane, batch and index of the record at each offset from `start` on, packed into a number."""
+        """Sender, batch and index of the record at each offset from `start` on, packed into a number."""
         self.last: dict[int, int] = {}
-        """The last position by lane."""
+        """The last position by sender."""
 
     @property
     def end(self) -> int:
@@ -44,7 +44,7 @@ class Partition:
 
 class Audit:
     """Reads new records and checks them: offsets without a gap, events intact, in the order in which
-    each lane sent them (so none twice). `settle` then checks the batches: acknowledged ones whole, others whole or
+    each sender sent them (so none twice). `settle` then checks the batches: acknowledged ones whole, others whole or
     absent. `again` reads everything once more and compares it with the first reading."""
 
     def __init__(self, run: str, ledger: Ledger) -> None:
@@ -56,8 +56,8 @@ class Audit:
         self._ledger = ledger
         self._partitions: dict[int, Partition] = {}
         self._home: dict[str, int] = {}
-        self._found = [array("H") for _ in ledger.lanes]
-        self._settled = [0 for _ in ledger.lanes]
+        self._found = [array("H") for _ in ledger.senders]
+        self._settled = [0 for _ in ledger.senders]
         self._decoder = msgspec.json.Decoder(Row)
 
     def find(self, finding: str) -> None:
@@ -107,23 +107,23 @@ class Audit:
         Args:
             stopped: the server was told to stop. Then a batch without an answer was never read, so it is absent.
         """
-        for number, lane in enumerate(self._ledger.lanes):
+        for number, sent in enumerate(self._ledger.senders):
             found = self._counts(number)
-            for batch in range(self._settled[number], len(lane)):
-                size, outcome = lane.size(batch), lane.outcome(batch)
+            for batch in range(self._settled[number], len(sent)):
+                size, outcome = sent.size(batch), sent.outcome(batch)
                 if found[batch] == size and outcome is not Outcome.REFUSED and (outcome or not stopped):
                     continue
                 if found[batch] == 0 and outcome is not Outcome.ACKNOWLEDGED:
                     continue
                 name = outcome.name.lower()
-                self.find(f"lane {number} batch {batch}, {name}: {found[batch]} of its {size} events are there")
-            self._settled[number] = len(lane)
+                self.find(f"sender {number} batch {batch}, {name}: {found[batch]} of its {size} events are there")
+            self._settled[number] = len(sent)
 
     def present(self, outcome: Outcome) -> int:
         """Batches with `outcome` of which something was found."""
         return sum(
-            found > 0 and lane.outcome(batch) is outcome
-            for number, lane in enumerate(self._ledger.lanes)
+            found > 0 and sent.outcome(batch) is outcome
+            for number, sent in enumerate(self._ledger.senders)
             for batch, found in enumerate(self._counts(number))
         )
 
@@ -150,27 +150,27 @@ class Audit:
         stamp = row.value.metadata
         self.events += 1
         known.places.append(_place(row))
-        if stamp.run != self._run or not 0 <= stamp.lane < len(self._ledger.lanes):
+        if stamp.run != self._run or not 0 <= stamp.sender < len(self._ledger.senders):
             self.find(f"{_where(row)} holds an event that was not sent here")
             return
-        lane = self._ledger.lanes[stamp.lane]
-        if stamp.batch >= len(lane) or stamp.of != lane.size(stamp.batch) or not is_intact(row):
+        sent = self._ledger.senders[stamp.sender]
+        if stamp.batch >= len(sent) or stamp.of != sent.size(stamp.batch) or not is_intact(row):
             self.find(f"{_where(row)}: the event is not as it was sent")
             return
         if self._home.setdefault(row.value.project_id, row.partition) != row.partition:
             self.find(f"{_where(row)}: the project's other events are in another partition")
         place = _place(row)
-        if place <= known.last.get(stamp.lane, -1):
+        if place <= known.last.get(stamp.sender, -1):
             self.find(f"{_where(row)}: batch {stamp.batch} event {stamp.index} is there twice, or out of order")
             return
-        known.last[stamp.lane] = place
-        if stamp.batch < self._settled[stamp.lane]:
+        known.last[stamp.sender] = place
+        if stamp.batch < self._settled[stamp.sender]:
             self.find(f"{_where(row)}: batch {stamp.batch} was not there before, and nobody has sent it since")
-        self._counts(stamp.lane)[stamp.batch] += 1
+        self._counts(stamp.sender)[stamp.batch] += 1
 
-    def _counts(self, lane: int) -> array[int]:
-        counts = self._found[lane]
-        counts.extend(0 for _ in range(len(self._ledger.lanes[lane]) - len(counts)))
+    def _counts(self, sender: int) -> array[int]:
+        counts = self._found[sender]
+        counts.extend(0 for _ in range(len(self._ledger.senders[sender]) - len(counts)))
         return counts
 
 
@@ -185,8 +185,8 @@ def _bounds(source: Source) -> list[tuple[int, int, int]]:
 
 def _place(row: Row) -> int:
     stamp = row.value.metadata
-    return (stamp.lane << _BATCH_BITS | stamp.batch) << _INDEX_BITS | stamp.index
+    return (stamp.sender << _BATCH_BITS | stamp.batch) << _INDEX_BITS | stamp.index
 
 
 def _where(row: Row) -> str:
-    return f"partition {row.partition} offset {row.offset} (lane {row.value.metadata.lane})"
+    return f"partition {row.partition} offset {row.offset} (sender {row.value.metadata.sender})"

@@ -27,7 +27,7 @@ class Stamp(msgspec.Struct):
     """The position of an event in what was sent."""
 
     run: str
-    lane: int
+    sender: int
     batch: int
     index: int
     of: int
@@ -61,11 +61,11 @@ def _checksum(project: str, message: str) -> int:
 
 
 class Composer:
-    """Composes the bodies of one lane: batches of 1 to `MAX_EVENTS` events, over several projects."""
+    """Composes the bodies of one sender: batches of 1 to `MAX_EVENTS` events, over several projects."""
 
-    def __init__(self, run: str, lane: int, seed: int) -> None:
+    def __init__(self, run: str, sender: int, seed: int) -> None:
         self._run = run
-        self._lane = lane
+        self._sender = sender
         self._random = random.Random(seed)  # noqa: S311 - reproducible, not secret
         # Hexadecimal digits: they compress to a half, so that segments grow and retention has work.
         self._pool = self._random.randbytes(_POOL_BYTES // 2).hex()
@@ -88,6 +88,6 @@ class Composer:
         project = f"project-{int(chance.random() * PROJECTS)}"
         return (
             f'{{"project_id":"{project}","timestamp":"{now}","level":"info","service":"torture",'
-            f'"message":"{message}","metadata":{{"run":"{self._run}","lane":{self._lane},"batch":{batch},'
+            f'"message":"{message}","metadata":{{"run":"{self._run}","sender":{self._sender},"batch":{batch},'
             f'"index":{index},"of":{of},"crc":{_checksum(project, message)}}}}}'
         )

@@ -1,7 +1,7 @@
 """Records what was sent and what was answered, outside of the server's process.
 
-One lane is one sender: it sends batch after batch, each after the answer to the one before, and never the same twice.
-A lane is written by its sender alone and read once that has ended, so it needs no lock.
+A sender sends batch after batch, each after the answer to the one before, and never the same twice. What it has sent is
+written by itself alone and read once it has ended, so it needs no lock.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Outcome(IntEnum):
     """Answered with a refusal: the batch must not be stored."""
 
 
-class Lane:
+class SentBatches:
     """The batches of one sender, by number from 0."""
 
     def __init__(self) -> None:
@@ -49,12 +49,12 @@ class Lane:
 
 
 class Ledger:
-    """All lanes."""
+    """The batches of all senders."""
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes = [Lane() for _ in range(lanes)]
+    def __init__(self, senders: int) -> None:
+        self.senders = [SentBatches() for _ in range(senders)]
 
     def count(self, outcome: Outcome) -> tuple[int, int]:
         """Batches with `outcome`, and the events in them."""
-        sizes = [lane.size(n) for lane in self.lanes for n in range(len(lane)) if lane.outcome(n) is outcome]
+        sizes = [sent.size(n) for sent in self.senders for n in range(len(sent)) if sent.outcome(n) is outcome]
         return len(sizes), sum(sizes)

@@ -8,7 +8,7 @@ import threading
 from urllib.parse import urlsplit
 
 from forebay.cli.torture.events import Composer
-from forebay.cli.torture.ledger import Lane, Ledger, Outcome
+from forebay.cli.torture.ledger import Ledger, Outcome, SentBatches
 
 ANSWER_SECONDS = 30.0
 """A longer answer is a finding: commits take milliseconds, and a second on a busy disk."""
@@ -20,7 +20,7 @@ JOIN_SECONDS = ANSWER_SECONDS + 10.0
 
 
 class Load:
-    """The load on one life of the server: one thread for each lane, on a keep-alive connection of its own."""
+    """The load on one life of the server: one thread for each sender, on a keep-alive connection of its own."""
 
     def __init__(self, url: str, ledger: Ledger, composers: list[Composer], durability: str) -> None:
         parts = urlsplit(url)
@@ -35,8 +35,8 @@ class Load:
         """Body bytes. The number is approximate, since the threads add to it without a lock."""
         self.saturated = 0
         self._threads = [
-            threading.Thread(target=self._run, args=(lane, composer), name="forebay-sender", daemon=True)
-            for lane, composer in zip(ledger.lanes, composers, strict=True)
+            threading.Thread(target=self._run, args=(sent, composer), name="forebay-sender", daemon=True)
+            for sent, composer in zip(ledger.senders, composers, strict=True)
         ]
 
     def start(self) -> None:
@@ -50,13 +50,13 @@ class Load:
             if thread.is_alive():
                 self.findings.append(f"a request had neither an answer nor an end after {JOIN_SECONDS:g} seconds")
 
-    def _run(self, lane: Lane, composer: Composer) -> None:
+    def _run(self, sent: SentBatches, composer: Composer) -> None:
         while not self.ending.is_set():
             connection = http.client.HTTPConnection(*self.address, timeout=ANSWER_SECONDS)
             try:
                 connection.connect()
                 # Goes on after `ending`, since requests that meet the server's end are the purpose of this load.
-                while self._post(connection, lane, composer):
+                while self._post(connection, sent, composer):
                     pass
             except (OSError, http.client.HTTPException) as error:
                 if not self.ending.is_set():
@@ -67,33 +67,33 @@ class Load:
             finally:
                 connection.close()
 
-    def _post(self, connection: http.client.HTTPConnection, lane: Lane, composer: Composer) -> bool:
+    def _post(self, connection: http.client.HTTPConnection, sent: SentBatches, composer: Composer) -> bool:
         """Sends one batch; returns whether the connection can be used again."""
-        body, events = composer.batch(len(lane))
-        batch = lane.begin(events)
+        body, events = composer.batch(len(sent))
+        batch = sent.begin(events)
         self.sent_bytes += len(body)
         connection.request("POST", "/v1/drain", body)
         answer = connection.getresponse()
         if answer.status == http.HTTPStatus.ACCEPTED:
             # Settled before the rest is read, since the status is the promise.
-            lane.settle(batch, Outcome.ACKNOWLEDGED)
+            sent.settle(batch, Outcome.ACKNOWLEDGED)
             level = answer.headers.get("forebay-durability")
             if level != self.durability:
                 self.findings.append(f"an acknowledgement is of level {level!r}, not {self.durability!r}")
             answer.read()
         else:
-            self._refused(answer.status, answer.read(), lane, batch)
+            self._refused(answer.status, answer.read(), sent, batch)
         return not answer.will_close
 
-    def _refused(self, status: int, text: bytes, lane: Lane, batch: int) -> None:
+    def _refused(self, status: int, text: bytes, sent: SentBatches, batch: int) -> None:
         code = _code(text)
         if status == http.HTTPStatus.TOO_MANY_REQUESTS:
-            lane.settle(batch, Outcome.REFUSED)
+            sent.settle(batch, Outcome.REFUSED)
             self.saturated += 1
             self.ending.wait(BACK_OFF_SECONDS)
             return
         if code == "closed":
-            lane.settle(batch, Outcome.REFUSED)
+            sent.settle(batch, Outcome.REFUSED)
             if self.ending.is_set():
                 return
         self.findings.append(f"a batch was answered with {status} {code}: {text[:200].decode(errors='replace')}")

@@ -18,7 +18,7 @@ from forebay.cli.torture.audit import Audit
 from forebay.cli.torture.events import Composer
 from forebay.cli.torture.ledger import Ledger, Outcome
 from forebay.cli.torture.load import Load
-from forebay.cli.torture.verdict import Verdict
+from forebay.cli.torture.report import TortureReport
 from forebay.cli.torture.victim import Victim
 from forebay.errors import ForebayError
 from forebay.server.process import StartFailed
@@ -73,11 +73,11 @@ class Plan:
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
-def run(plan: Plan, tell: Callable[[str], None] = lambda line: None) -> Verdict:
+def run(plan: Plan, tell: Callable[[str], None] = lambda line: None) -> TortureReport:
     """Runs `plan`; `tell` gets one line for each kill."""
     cycle = _Cycle(plan)
     try:
-        while sum(cycle.verdict.kills.values()) < plan.kills and not cycle.findings():
+        while sum(cycle.report.kills.values()) < plan.kills and not cycle.findings():
             tell(cycle.once())
         if not cycle.findings():
             cycle.finish()
@@ -97,9 +97,9 @@ class _Cycle:
         self.random = random.Random(plan.seed)  # noqa: S311 - reproducible, not secret
         name = f"{self.random.getrandbits(32):08x}"
         self.ledger = Ledger(plan.senders)
-        self.composers = [Composer(name, lane, self.random.getrandbits(32)) for lane in range(plan.senders)]
+        self.composers = [Composer(name, sender, self.random.getrandbits(32)) for sender in range(plan.senders)]
         self.audit = Audit(name, self.ledger)
-        self.verdict = Verdict(plan.seed)
+        self.report = TortureReport(plan.seed)
         self.load_findings: list[str] = []
         self.victim = Victim(plan.directory, {**SETTINGS, "durability": plan.durability, **plan.settings})
 
@@ -109,9 +109,9 @@ class _Cycle:
     def once(self) -> str:
         """Kills the server once; returns a line about it."""
         chance = self.random.random()
-        if chance < 0.15 and self.verdict.start_seconds:
+        if chance < 0.15 and self.report.start_seconds:
             # Anywhere from the first instruction to shortly after the first request could be served.
-            typical = statistics.median(self.verdict.start_seconds[-9:])
+            typical = statistics.median(self.report.start_seconds[-9:])
             self.victim.spawn()
             time.sleep(self.random.uniform(0, 1.2 * typical))
             return self._kill("while starting")
@@ -143,18 +143,18 @@ class _Cycle:
             self.audit.settle(stopped=True)
             self.audit.again(directory)
 
-    def result(self) -> Verdict:
-        verdict = self.verdict
-        verdict.acknowledged = self.ledger.count(Outcome.ACKNOWLEDGED)
-        verdict.refused = self.ledger.count(Outcome.REFUSED)[0]
-        verdict.unanswered = self.ledger.count(Outcome.UNANSWERED)[0]
-        verdict.unanswered_present = self.audit.present(Outcome.UNANSWERED)
-        verdict.events_read = self.audit.events
-        verdict.events_expired = self.audit.expired
-        verdict.findings = self.findings()
+    def result(self) -> TortureReport:
+        report = self.report
+        report.acknowledged = self.ledger.count(Outcome.ACKNOWLEDGED)
+        report.refused = self.ledger.count(Outcome.REFUSED)[0]
+        report.unanswered = self.ledger.count(Outcome.UNANSWERED)[0]
+        report.unanswered_present = self.audit.present(Outcome.UNANSWERED)
+        report.events_read = self.audit.events
+        report.events_expired = self.audit.expired
+        report.findings = self.findings()
         if self.audit.suppressed:
-            verdict.findings.append(f"and {self.audit.suppressed} more")
-        return verdict
+            report.findings.append(f"and {self.audit.suppressed} more")
+        return report
 
     def _start(self, *, again: bool = False) -> None:
         began = time.monotonic()
@@ -162,7 +162,7 @@ class _Cycle:
         self.victim.await_serving(self.plan.start_seconds)
         with source(None, self.victim.url, None) as server:
             self._ready(server)
-            self.verdict.start_seconds.append(time.monotonic() - began)
+            self.report.start_seconds.append(time.monotonic() - began)
             self.audit.catch_up(server)
             self.audit.settle()
             if again or self.random.random() < AGAIN_SHARE:
@@ -189,10 +189,8 @@ class _Cycle:
         if self.victim.status() is not None and when != "while stopping":
             raise StartFailed(f"the server ended by itself {when}:\n{self.victim.log_end()}")
         self.victim.kill()
-        self.verdict.kills[when] += 1
-        return (
-            f"kill {sum(self.verdict.kills.values())} of {self.plan.kills} {when}, {self.audit.events} events checked"
-        )
+        self.report.kills[when] += 1
+        return f"kill {sum(self.report.kills.values())} of {self.plan.kills} {when}, {self.audit.events} events checked"
 
     def _join(self, load: Load) -> None:
         load.join()
@@ -201,7 +199,7 @@ class _Cycle:
 
     def _measure(self) -> int:
         size = self.victim.disk_bytes()
-        self.verdict.disk_bytes = max(self.verdict.disk_bytes, size)
+        self.report.disk_bytes = max(self.report.disk_bytes, size)
         return size
 
     def _rest(self) -> None:

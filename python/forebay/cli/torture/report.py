@@ -12,7 +12,7 @@ POWER_LOSS = (
 
 
 @dataclass(slots=True)
-class Verdict:
+class TortureReport:
     """Counts and findings of a run; `passed` when there is no finding."""
 
     seed: int
