@@ -511,11 +511,23 @@ def error_table() -> list[tuple[int, str, int, bool]]:
 def keep_heap() -> None:
     """Lets Python's allocator keep freed memory for the next request bodies. For a process that serves alone."""
 
-def verify(data_dir: str) -> VerifyReport:
+@final
+class ReadProgress:
+    """How far `verify` or `repair` is with reading its directory; for a thread that shows it meanwhile."""
+
+    def __new__(cls) -> ReadProgress: ...
+    @property
+    def read(self) -> int:
+        """Bytes of the files that have been read: in the end the total."""
+    @property
+    def total(self) -> int:
+        """Bytes of all files of the engine; 0 until they are known."""
+
+def verify(data_dir: str, progress: ReadProgress | None = None) -> VerifyReport:
     """Checks a whole data directory without changing it. Raises `DirectoryLocked` and `StorageUnavailable`."""
 
-def repair(data_dir: str, apply: bool) -> RepairReport:
-    """Repairs a data directory, or only says what that would do."""
+def repair(data_dir: str, apply: bool, progress: ReadProgress | None = None) -> RepairReport:
+    """Repairs a data directory, or only says what that would do. What it writes does not count as progress."""
 
 def run_load(options: dict[str, object], progress: Callable[[str, float, int, int], object]) -> tuple[str, str, bool]:
     """Runs a load; gives the report as JSON, the latencies as an HdrHistogram percentile distribution, and whether it

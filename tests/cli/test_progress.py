@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import forebay
+from forebay import _forebay
 from support.harness import RunningServer, event, run
 from support.terminal import Terminal
 
@@ -35,7 +36,7 @@ def on_a_terminal(directory: Path, *arguments: object, **environment: str) -> tu
 
 
 def left(shown: str) -> str:
-    """What stands on the terminal at the end: `\\r\\x1b[K` erases what came before it on its line."""
+    """Returns the text on the terminal at the end: `\\r\\x1b[K` erases what came before it on its line."""
     return "\n".join(line.rsplit("\r\x1b[K", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n"))
 
 
@@ -69,8 +70,22 @@ def test_verify_and_repair(tmp_path: Path) -> None:
         assert summary in left(shown)
         quiet = run(command, "--data-dir", tmp_path / "data")
         assert (quiet.returncode, quiet.stderr) == (0, "")
+    # Nothing is shown of a directory whose size nobody knows.
     status, shown = on_a_terminal(tmp_path, "verify", "--data-dir", "missing")
-    assert (status, "MiB" in left(shown)) == (2, False)
+    assert (status, "MiB" in shown) == (2, False)
+
+
+def test_checks_count_what_they_have_read(tmp_path: Path) -> None:
+    with forebay.open(tmp_path / "data") as log:
+        log.create_stream("orders")
+        log.append("orders", list(range(1000)))
+    progress = _forebay.ReadProgress()
+    assert (progress.read, progress.total) == (0, 0)
+    size = _forebay.verify(str(tmp_path / "data"), progress)["bytes"]
+    assert 0 < size == progress.read == progress.total
+    again = _forebay.ReadProgress()
+    _forebay.repair(str(tmp_path / "data"), False, progress=again)
+    assert (again.read, again.total) == (size, size)
 
 
 def test_torture(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Self
 
 import click
+
+from forebay import _forebay
 
 MIB = 1 << 20
 
@@ -52,37 +53,30 @@ class Progress:
 
 
 @contextlib.contextmanager
-def checking(data_dir: str) -> Iterator[None]:
-    """Shows how far the engine is with a directory that it reads whole. It says nothing while it does, but what this
-    process has read since is the directory's bytes and little else (proc(5), `io`)."""
+def checking() -> Iterator[_forebay.ReadProgress]:
+    """Gives what the engine counts in while it reads a directory whole, and shows it meanwhile."""
+    reading = _forebay.ReadProgress()
     with Progress() as progress:
         if not progress.is_shown:
-            yield
+            yield reading
             return
         done = threading.Event()
-        watcher = threading.Thread(target=_watch, args=(progress, data_dir, done))
+        watcher = threading.Thread(target=_watch, args=(progress, reading, done))
         watcher.start()
         try:
-            yield
+            yield reading
         finally:
             done.set()
             watcher.join()
 
 
-def _watch(progress: Progress, data_dir: str, done: threading.Event) -> None:
-    # A directory that is not there, or must not be read, is the engine's to name.
-    with contextlib.suppress(OSError):
-        total = sum(path.stat().st_size for path in Path(data_dir).rglob("*") if path.is_file())
-        before = _read_bytes()
-        while True:
-            read = min(_read_bytes() - before, total)
-            progress.show(f"{bar(read, total)}  {read / MIB:,.0f} of {total / MIB:,.0f} MiB")
-            if done.wait(SHOW_SECONDS):
-                return
-
-
-def _read_bytes() -> int:
-    return int(Path("/proc/self/io").read_text().split()[1])
+def _watch(progress: Progress, reading: _forebay.ReadProgress, done: threading.Event) -> None:
+    ended = False
+    while not ended:
+        ended = done.wait(SHOW_SECONDS)
+        # There is no total yet, or never, where the directory cannot be read.
+        if total := reading.total:
+            progress.show(f"{bar(reading.read, total)}  {reading.read / MIB:,.0f} of {total / MIB:,.0f} MiB")
 
 
 def bar(done: int, total: int) -> str:

@@ -39,7 +39,10 @@ pub use ingest::{Body, Encoding, IngestRoute, Intended, OnInvalid, Request};
 pub use log::commit::{Completer, Level, Placed, Receipt};
 pub use log::dedup::Key;
 pub use log::read::{Gap, Limits, RecordBatch};
-pub use log::repair::{Apply, Finding, Item, OffsetRange, RepairReport, VerifyReport, repair, verify};
+pub use log::repair::{
+    Apply, Finding, Item, OffsetRange, ReadProgress, RepairReport, VerifyReport, repair, repair_with, verify,
+    verify_with,
+};
 pub use options::{
     Access, Durability, INLINE_BODY_BYTES, INLINE_BODY_BYTES_ONE_CORE, MAX_JOURNAL_FILE_BYTES, MAX_PARTITIONS,
     MAX_WORKERS, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options, Retention,

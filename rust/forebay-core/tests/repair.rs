@@ -9,7 +9,7 @@ use std::sync::Arc;
 use forebay_core::status::Mode;
 use forebay_core::storage::Storage;
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
-use forebay_core::{Apply, ErrorKind, repair, verify};
+use forebay_core::{Apply, ErrorKind, ReadProgress, repair, repair_with, verify, verify_with};
 use world::{World, records};
 
 fn shared(storage: &Faulty) -> Arc<dyn Storage> {
@@ -28,6 +28,20 @@ fn a_sound_directory_is_clean_and_repair_changes_nothing() {
     let repaired = repair(&shared(&world.storage), Apply::Yes).unwrap();
     assert_eq!(repaired, forebay_core::RepairReport::default());
     assert_eq!(world.storage.files(), before);
+}
+
+#[test]
+fn progress_counts_every_file_of_the_directory_once() {
+    let world = World::new();
+    let progress = ReadProgress::default();
+    let report = verify_with(&shared(&world.storage), &progress).unwrap();
+    assert_eq!((progress.read(), progress.total()), (report.bytes, report.bytes));
+    // The next one begins anew.
+    let journal = world.storage.files().into_iter().find(|(path, _)| path.starts_with("journal")).unwrap();
+    world.storage.put("segments/not-the-engine's", vec![0; 10]);
+    world.storage.flip(&journal.0, 5000, 1);
+    repair_with(&shared(&world.storage), Apply::No, &progress).unwrap();
+    assert_eq!((progress.read(), progress.total()), (report.bytes, report.bytes));
 }
 
 #[test]

@@ -28,6 +28,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     allocator::keep_pages();
+    module.add_class::<maintenance::ReadProgress>()?;
     module.add_class::<rate_limiter::RateLimiter>()?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<engine::Projects>()?;

@@ -4,11 +4,34 @@ use std::sync::Arc;
 
 use forebay_core::status::Damage;
 use forebay_core::storage::{Disk, Storage};
-use forebay_core::{Apply, Error, ErrorKind, Finding, Item, OffsetRange};
+use forebay_core::{Apply, Error, ErrorKind, Finding, Item, OffsetRange, repair_with, verify_with};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::error::raise;
+
+/// How far a check or a repair is with reading its directory; for a thread that shows it.
+#[pyclass(frozen, module = "forebay._forebay")]
+#[derive(Debug, Default)]
+pub struct ReadProgress(forebay_core::ReadProgress);
+
+#[pymethods]
+impl ReadProgress {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    #[getter]
+    fn read(&self) -> u64 {
+        self.0.read()
+    }
+
+    #[getter]
+    fn total(&self) -> u64 {
+        self.0.total()
+    }
+}
 
 fn storage(data_dir: &str) -> Result<Arc<dyn Storage>, Error> {
     // Without this check, `Disk::new` would create the directory.
@@ -21,8 +44,15 @@ fn storage(data_dir: &str) -> Result<Arc<dyn Storage>, Error> {
 
 /// Checks a whole data directory without changing it.
 #[pyfunction]
-pub fn verify<'py>(py: Python<'py>, data_dir: &str) -> PyResult<Bound<'py, PyDict>> {
-    let checked = py.detach(|| storage(data_dir).and_then(|storage| forebay_core::verify(&storage)));
+#[pyo3(signature = (data_dir, progress=None))]
+pub fn verify<'py>(
+    py: Python<'py>,
+    data_dir: &str,
+    progress: Option<&Bound<'py, ReadProgress>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let unseen = ReadProgress::default();
+    let progress = progress.map_or(&unseen, Bound::get);
+    let checked = py.detach(|| storage(data_dir).and_then(|storage| verify_with(&storage, &progress.0)));
     let report = checked.map_err(|error| raise(py, &error))?;
     let out = PyDict::new(py);
     out.set_item("clean", report.is_clean())?;
@@ -39,9 +69,17 @@ pub fn verify<'py>(py: Python<'py>, data_dir: &str) -> PyResult<Bound<'py, PyDic
 
 /// Repairs a data directory, or reports the effect that a repair would have.
 #[pyfunction]
-pub fn repair<'py>(py: Python<'py>, data_dir: &str, apply: bool) -> PyResult<Bound<'py, PyDict>> {
+#[pyo3(signature = (data_dir, apply, progress=None))]
+pub fn repair<'py>(
+    py: Python<'py>,
+    data_dir: &str,
+    apply: bool,
+    progress: Option<&Bound<'py, ReadProgress>>,
+) -> PyResult<Bound<'py, PyDict>> {
     let apply = if apply { Apply::Yes } else { Apply::No };
-    let repaired = py.detach(|| storage(data_dir).and_then(|storage| forebay_core::repair(&storage, apply)));
+    let unseen = ReadProgress::default();
+    let progress = progress.map_or(&unseen, Bound::get);
+    let repaired = py.detach(|| storage(data_dir).and_then(|storage| repair_with(&storage, apply, &progress.0)));
     let report = repaired.map_err(|error| raise(py, &error))?;
     let out = PyDict::new(py);
     out.set_item("findings", findings(py, report.findings)?)?;

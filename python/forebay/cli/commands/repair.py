@@ -26,8 +26,8 @@ def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
     Exit status: 0 repaired, or nothing to do; 1 it failed, or --dry-run found something to repair; 2 wrong usage;
     130 the question was answered with no.
     """
-    with checking(data_dir):
-        planned = _forebay.repair(data_dir, False)
+    with checking() as progress:
+        planned = _forebay.repair(data_dir, False, progress)
     if not planned["findings"]:
         click.echo(f"{data_dir}: nothing is damaged, nothing to do")
         return
@@ -40,8 +40,8 @@ def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
     if not yes and not click.confirm("Do it?"):
         notice("nothing was changed")
         raise click.exceptions.Exit(INTERRUPTED)
-    with checking(data_dir):
-        done = _forebay.repair(data_dir, True)
+    with checking() as progress:
+        done = _forebay.repair(data_dir, True, progress)
     lost = sum(of["end"] - of["start"] for of in done["lost"])
     click.echo(f"repaired: {lost:,} records are gone, {_aside(done):,} bytes are in {data_dir}/{done['quarantine']}")
     click.echo(f"described in {data_dir}/{done['quarantine']}.json; keep that file, so that the gaps stay known")

@@ -31,8 +31,8 @@ def verify(data_dir: str, as_json: bool) -> None:
     Exit status: 0 nothing is damaged, 1 something is, 2 it could not be checked.
     """
     try:
-        with checking(data_dir):
-            report = _forebay.verify(data_dir)
+        with checking() as progress:
+            report = _forebay.verify(data_dir, progress)
     except ForebayError as error:
         notice(f"{error.name}: {error.detail}")
         sys.exit(NOT_CHECKED)

@@ -2,6 +2,7 @@
 
 mod intervals;
 mod quarantine;
+mod read_progress;
 mod rebuild;
 mod repair;
 mod salvage;
@@ -9,6 +10,7 @@ mod survey;
 mod verify;
 
 pub use quarantine::{Item, OffsetRange};
-pub use repair::{Apply, RepairReport, repair};
+pub use read_progress::ReadProgress;
+pub use repair::{Apply, RepairReport, repair, repair_with};
 pub use survey::Finding;
-pub use verify::{VerifyReport, verify};
+pub use verify::{VerifyReport, verify, verify_with};

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::quarantine::{Item, Manifest, OffsetRange};
+use super::read_progress::ReadProgress;
 use super::rebuild::Rebuild;
 use super::salvage::{Salvage, rewrite};
 use super::survey::{Finding, Survey, path_of};
@@ -64,9 +65,18 @@ struct Plan {
 /// `DirectoryLocked` while a process has the directory open; `StorageUnavailable` when it cannot be read, when the disk
 /// has no room for the copies, or when a write fails. Then run it again.
 pub fn repair(storage: &Arc<dyn Storage>, apply: Apply) -> Result<RepairReport> {
+    repair_with(storage, apply, &ReadProgress::default())
+}
+
+/// Repairs the directory as [`repair`] does, and says in `progress` how far it is with looking for damage. What it
+/// copies and writes afterwards does not count.
+///
+/// # Errors
+/// Fails as [`repair`] does.
+pub fn repair_with(storage: &Arc<dyn Storage>, apply: Apply, progress: &ReadProgress) -> Result<RepairReport> {
     let _lock = lock(storage)?;
     let failed = |error: io::Error| unusable(storage, &error);
-    let survey = Survey::of(storage.as_ref()).map_err(failed)?;
+    let survey = Survey::of(storage.as_ref(), progress).map_err(failed)?;
     if survey.findings.is_empty() {
         return Ok(RepairReport::default());
     }

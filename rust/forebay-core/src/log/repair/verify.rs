@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::quarantine::OffsetRange;
+use super::read_progress::ReadProgress;
 use super::survey::Finding;
 use super::survey::{Survey, path_of};
 use crate::error::{Error, ErrorKind, Result};
@@ -72,8 +73,16 @@ fn still_kept(survey: &Survey) -> Vec<OffsetRange> {
 /// `DirectoryLocked` while a process has the directory open; `StorageUnavailable` when it cannot be read at all, or is
 /// not a data directory.
 pub fn verify(storage: &Arc<dyn Storage>) -> Result<VerifyReport> {
+    verify_with(storage, &ReadProgress::default())
+}
+
+/// Checks everything as [`verify`] does, and says in `progress` how far it is.
+///
+/// # Errors
+/// Fails as [`verify`] does.
+pub fn verify_with(storage: &Arc<dyn Storage>, progress: &ReadProgress) -> Result<VerifyReport> {
     let _lock = lock(storage)?;
-    let survey = Survey::of(storage.as_ref()).map_err(|error| unusable(storage, &error))?;
+    let survey = Survey::of(storage.as_ref(), progress).map_err(|error| unusable(storage, &error))?;
     Ok(VerifyReport::of(&survey))
 }
 

@@ -1,6 +1,7 @@
 //! A data directory read back whole, without a change: what verify reports and what repair works from.
 
 mod bounds;
+mod files;
 mod journal;
 mod segment;
 
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
+use files::Files;
 pub(crate) use journal::JournalSurvey;
 pub(crate) use segment::SegmentSurvey;
 
@@ -16,6 +18,7 @@ use crate::log::journal::{JOURNAL_DIRECTORY, JournalFile, Tail};
 use crate::log::repair::intervals::Intervals;
 use crate::log::repair::quarantine;
 use crate::log::repair::quarantine::OffsetRange;
+use crate::log::repair::read_progress::ReadProgress;
 use crate::log::state::{STATE_DIRECTORY, StateFiles};
 use crate::status::Damage;
 use crate::storage::{Entry, Storage};
@@ -76,15 +79,17 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Reads everything.
+    /// Reads everything, and says in `progress` how far it is.
     ///
     /// # Errors
     /// When a directory itself cannot be read. A file that cannot be is a finding.
-    pub(crate) fn of(storage: &dyn Storage) -> io::Result<Self> {
+    pub(crate) fn of(storage: &dyn Storage, progress: &ReadProgress) -> io::Result<Self> {
+        let files = Files::of(storage)?;
+        progress.begin(files.bytes());
         let mut survey = Self { recorded: quarantine::recorded(storage)?, ..Self::default() };
-        survey.read_state(storage)?;
-        survey.read_journals(storage)?;
-        survey.read_segments(storage)?;
+        survey.read_state(storage, files.state, progress)?;
+        survey.read_journals(storage, files.journals, progress)?;
+        survey.read_segments(storage, files.segments, progress)?;
         survey.read_tables();
         survey.hold();
         survey.name_holes();
@@ -117,18 +122,19 @@ impl Survey {
         self.bytes += bytes;
     }
 
-    fn read_state(&mut self, storage: &dyn Storage) -> io::Result<()> {
+    fn read_state(&mut self, storage: &dyn Storage, files: Vec<Entry>, progress: &ReadProgress) -> io::Result<()> {
         let state = StateFiles::load(storage)?;
         for damage in state.damages {
             self.damaged_state.insert(damage.file.clone());
             self.findings.push(Finding { damage, offsets: Vec::new() });
         }
         (self.sealed, self.sequence, self.rows) = (state.generation, state.sequence, state.rows);
-        let is_state = |entry: &Entry| entry.name.ends_with(".base") || entry.name.ends_with(".delta");
-        self.state_files = storage.list(Path::new(STATE_DIRECTORY))?.into_iter().filter(is_state).collect();
+        self.state_files = files;
         self.newest = self.sealed.max(self.newest_state());
+        let bytes = self.state_files.iter().map(|entry| entry.bytes).sum();
         self.files += self.state_files.len() as u64;
-        self.bytes += self.state_files.iter().map(|entry| entry.bytes).sum::<u64>();
+        self.bytes += bytes;
+        progress.count(bytes);
         Ok(())
     }
 
@@ -138,12 +144,14 @@ impl Survey {
         Generation(self.state_files.iter().filter_map(number).max().unwrap_or(0))
     }
 
-    fn read_journals(&mut self, storage: &dyn Storage) -> io::Result<()> {
+    fn read_journals(
+        &mut self,
+        storage: &dyn Storage,
+        files: Vec<(u64, Entry)>,
+        progress: &ReadProgress,
+    ) -> io::Result<()> {
         let mut found = Vec::new();
-        for entry in storage.list(Path::new(JOURNAL_DIRECTORY))? {
-            let Some(number) = entry.name.strip_suffix(".journal").and_then(|number| number.parse().ok()) else {
-                continue;
-            };
+        for (number, entry) in files {
             self.newest = self.newest.max(Generation(number));
             self.count(entry.bytes);
             let path = Path::new(JOURNAL_DIRECTORY).join(&entry.name);
@@ -154,9 +162,11 @@ impl Survey {
                     self.newest = self.newest.max(file.life.generation);
                     if file.life.generation > self.sealed {
                         found.push((file.life.generation, path, Ok(file), entry.bytes));
+                    } else {
+                        progress.count(entry.bytes);
                     }
                 }
-                _ if Generation(number) <= self.sealed => {}
+                _ if Generation(number) <= self.sealed => progress.count(entry.bytes),
                 Ok(None) => {
                     found.push((
                         Generation(number),
@@ -180,6 +190,7 @@ impl Survey {
                     self.journals.push(JournalSurvey::unreadable(path, generation, bytes, what));
                 }
             }
+            progress.count(bytes);
         }
         self.judge_journals();
         Ok(())
@@ -231,12 +242,17 @@ impl Survey {
         self.commits_lost |= self.journals.iter().any(|journal| journal.damages.iter().any(|damage| damage.0 == 0));
     }
 
-    fn read_segments(&mut self, storage: &dyn Storage) -> io::Result<()> {
-        for entry in storage.list(Path::new(SEGMENT_DIRECTORY))? {
-            let Some(name) = SegmentName::parse(&entry.name) else { continue };
+    fn read_segments(
+        &mut self,
+        storage: &dyn Storage,
+        files: Vec<(SegmentName, Entry)>,
+        progress: &ReadProgress,
+    ) -> io::Result<()> {
+        for (name, entry) in files {
             self.newest = self.newest.max(name.generation);
             self.count(entry.bytes);
             self.segments.insert(name, SegmentSurvey::of(storage, name)?);
+            progress.count(entry.bytes);
         }
         Ok(())
     }
