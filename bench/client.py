@@ -50,7 +50,7 @@ TIMES = ("call_us", "cpu_s_per_million")
 
 @dataclass
 class Figures:
-    """Of each figure the best of the rounds, by what was measured."""
+    """The best of the rounds for each figure, by what was measured."""
 
     rows: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
@@ -152,13 +152,9 @@ def main() -> int:
         say(f"round {number + 1}")
         to_forebay(cache, cores, options.events, figures, sizes=options.sizes)
         to_sink(cache, cores, options.events, figures, peers=options.peers)
-    run = conditions.run("clients", figures.bests())
-    print(report.table_text([run], "clients"))
+    report.present([conditions.run("clients", figures.bests())], keep=not options.no_append)
     print(*figures.ratios(), *figures.aims(), sep="\n")
     say(f"{time.monotonic() - began:.0f} s")
-    if not options.no_append:
-        say(f"kept in {run.save()}")
-        report.write()
     return 0
 
 

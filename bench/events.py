@@ -82,11 +82,7 @@ def main() -> int:
         for server in servers if number % 2 == 0 else servers[::-1]:
             round_of(server, cache, cores, options.seconds, closed[server.name], paced[server.name])
     rows = [row_of(server, closed[server.name], paced[server.name]) for server in servers]
-    run = conditions.run("events", rows)
-    print(report.table_text([run], "events"))
-    if not options.no_append:
-        say(f"kept in {run.save()}")
-        report.write()
+    report.present([conditions.run("events", rows)], keep=not options.no_append)
     return 0
 
 

@@ -104,20 +104,6 @@ def log_rows(comparison: Comparison, logs: Sequence[LogPeer]) -> list[Row]:
     return rows
 
 
-def present(
-    conditions: Conditions, comparison: Comparison, servers: Sequence[Server], logs: Sequence[LogPeer], keep: bool
-) -> None:
-    """Prints the tables, and keeps the run where that is asked for."""
-    kinds = {"servers": server_rows(comparison, servers), "logs": log_rows(comparison, logs)}
-    runs = [conditions.run(kind, rows, best_probes(comparison)) for kind, rows in kinds.items() if rows]
-    for run in runs:
-        print(f"\n{run.table}\n\n{report.table_text([run], run.table)}")
-        if keep:
-            say(f"kept in {run.save()}")
-    if keep:
-        report.write()
-
-
 def best_probes(comparison: Comparison) -> list[SyncLatency]:
     by_size = [[one for one in comparison.probes if one.size == size] for size in PROBE_SIZES]
     return [
@@ -168,7 +154,9 @@ def main() -> int:
     print(f"{conditions.at} {conditions.commit}\n{conditions.place}")
     for one in best_probes(comparison):
         print(f"write + fdatasync of {one.size // 1024} KiB: p50 {one.p50_ms:.2f}, p99 {one.p99_ms:.2f} ms")
-    present(conditions, comparison, servers, logs, not options.no_append)
+    kinds = {"servers": server_rows(comparison, servers), "logs": log_rows(comparison, logs)}
+    runs = [conditions.run(kind, rows, best_probes(comparison)) for kind, rows in kinds.items() if rows]
+    report.present(runs, keep=not options.no_append)
     return 0
 
 

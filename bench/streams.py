@@ -177,11 +177,7 @@ def main() -> int:
             runner.latencies()
         if options.kafka:
             kafka(cache, cores, options.seconds, figures)
-    run = conditions.run("streams", figures.best())
-    print(report.table_text([run], "streams"))
-    if not options.no_append:
-        say(f"kept in {run.save()}")
-        report.write()
+    report.present([conditions.run("streams", figures.best())], keep=not options.no_append)
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.cache import BENCH
 from harness.chart import chart
+from harness.comparison import say
 from harness.runs import ALL, RUNS, Figures, Row, Run, load_all
 from harness.table import figure, row
 
@@ -128,9 +129,19 @@ def readme(text: str, runs: Sequence[Run]) -> str:
 
 
 def files(directory: Path = RUNS) -> dict[Path, str]:
-    """What the files have to say that are made of the runs."""
+    """Returns the texts of the files that are made of the runs."""
     runs = load_all(directory)
     return {README: readme(README.read_text(), runs), HISTORY: chart(runs[::-1])}
+
+
+def present(runs: Sequence[Run], *, keep: bool) -> None:
+    """Prints the table of each run; with `keep` the runs stay, and README.md and history.svg are made anew."""
+    for run in runs:
+        print(f"\n{run.table}\n\n{table_text([run], run.table)}")
+        if keep:
+            say(f"kept in {run.save()}")
+    if keep:
+        write()
 
 
 def write() -> None:
