@@ -58,6 +58,14 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
     running.stop()
 
 
+@pytest.fixture(scope="module")
+def authenticated_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One server that asks for tokens, for the tests of a module that do not mind what the others did."""
+    running = RunningServer(tmp_path_factory.mktemp("server") / "data", auth=True)
+    yield running.start()
+    running.stop()
+
+
 @pytest.fixture(scope="session")
 def table(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
     """Every route of the app."""

@@ -1,9 +1,8 @@
-"""What the environment says to the commands: where a server or a directory is, whether there are colours, and what a
-shell asks for to complete a line."""
+"""Commands obey the environment: where a server or a directory is, whether there are colours, and what a shell asks for
+to complete a line."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 import forebay
 from support.harness import RunningServer, batch, event, run
-from support.terminal import Shell, Terminal
+from support.terminal import Shell, Terminal, executable, require_shell
 
 Start = Callable[..., RunningServer]
 
@@ -78,7 +77,7 @@ def test_the_server_s_log_on_a_terminal_has_colours_unless_they_are_not_wanted(
 
 
 def completed(words: str, **environment: str) -> list[str]:
-    """What bash is offered after these words, by the protocol of click's script: a kind and a text a line."""
+    """Returns the words that bash is offered, by the protocol of click's script: a kind and a text a line."""
     words_environment = {
         "_FOREBAY_COMPLETE": "bash_complete",
         "COMP_WORDS": words,
@@ -99,15 +98,18 @@ def test_commands_options_and_choices_are_completed(directory: Path) -> None:
     assert completed("forebay token revoke s", FOREBAY_DATA_DIR="nowhere") == []
 
 
-@pytest.mark.parametrize(("shell", "before"), [("bash", ""), ("zsh", "autoload -Uz compinit && compinit -u\n")])
-def test_a_shell_completes_a_line(tmp_path: Path, shell: str, before: str) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"there is no {shell}; .ci/run installs it")
-    program = tmp_path / "bin/forebay"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m forebay "$@"\n')
-    program.chmod(0o755)
-    terminal = Shell(shell, tmp_path, f'{before}eval "$(_FOREBAY_COMPLETE={shell}_source forebay)"\n')
+@pytest.mark.parametrize(
+    ("shell", "settings"),
+    [
+        ("bash", 'eval "$(_FOREBAY_COMPLETE=bash_source forebay)"\n'),
+        ("zsh", 'autoload -Uz compinit && compinit -u\neval "$(_FOREBAY_COMPLETE=zsh_source forebay)"\n'),
+        ("fish", "_FOREBAY_COMPLETE=fish_source forebay | source\n"),
+    ],
+)
+def test_a_shell_completes_a_line(tmp_path: Path, shell: str, settings: str) -> None:
+    require_shell(shell)
+    executable(tmp_path / "bin/forebay", f'exec {sys.executable} -m forebay "$@"')
+    terminal = Shell(shell, tmp_path, settings)
     try:
         terminal.send(b"forebay tort\t")
         terminal.wait_for(b"ure")

@@ -41,13 +41,13 @@ STORED = {
     "Flush and close": {"logs": 1},
     "Forked workers": {"logs": 2},
 }
-"""What each example leaves on the server, by the heading it stands under."""
+"""The records that each example leaves on the server, by the heading it stands under."""
 
 SAID = {
     "What the server refuses": r"1 event rejected, the last since type: must not be empty: .*\n",
     "Flush and close": r"(1 event handed over after the client was closed, and dropped\n)?",
 }
-"""What the client logs, which goes to stderr where nothing else is set up."""
+"""The client's log of some examples, which goes to stderr where nothing else is set up."""
 
 
 class Example(NamedTuple):
@@ -77,12 +77,6 @@ def environment(server: RunningServer) -> dict[str, str]:
     return clean_environment() | {"FOREBAY_TOKEN": server.first_token(), "PATH": path}
 
 
-def counts(server: RunningServer) -> dict[str, int]:
-    with server.client() as client:
-        rows = client.get("/api/v1/streams").raise_for_status().json()["streams"]
-    return {row["name"]: row["totalMessages"] for row in rows if row["totalMessages"]}
-
-
 def ran(server: RunningServer, command: list[str], directory: Path, said: str = "") -> str:
     """Its output."""
     done = subprocess.run(
@@ -110,11 +104,11 @@ def test_an_example_prints_what_stands_below_it_and_its_events_arrive(
 ) -> None:
     if example.shell:
         ran(server, ["bash", "-euo", "pipefail", "-c", example.shell], tmp_path)
-    before = counts(server)
+    before = server.totals()
     (tmp_path / "example.py").write_text(example.program.replace(URL, server.url))
     said = SAID.get(example.title, "")
     assert ran(server, [sys.executable, "-W", "error", "example.py"], tmp_path, said) == example.output
-    after = counts(server)
+    after = server.totals()
     assert {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)} == STORED[
         example.title
     ]
@@ -123,11 +117,11 @@ def test_an_example_prints_what_stands_below_it_and_its_events_arrive(
 def test_the_followed_file_arrives(server: RunningServer, tmp_path: Path) -> None:
     (text,) = [text for title, text in SECTION.findall(PAGE) if title.startswith("`forebay send --follow`")]
     (shell,) = SHELL.findall(text)
-    before = counts(server).get("logs", 0)
+    before = server.totals().get("logs", 0)
     command = ["bash", "-euo", "pipefail", "-c", shell.replace(URL, server.url)]
     with subprocess.Popen(command, cwd=tmp_path, env=environment(server), start_new_session=True) as process:
         try:
-            wait_for("the line of the example", lambda: counts(server).get("logs", 0) == before + 1)
+            wait_for("the line of the example", lambda: server.totals().get("logs", 0) == before + 1)
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(COMMAND_SECONDS)

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -25,7 +23,7 @@ import pytest
 
 from forebay.server.process import clean_environment
 from support.harness import COMMAND_SECONDS, wait_for
-from support.terminal import SHELLS, Shell
+from support.terminal import SHELLS, Shell, executable, require_shell
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -44,19 +42,10 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def executable(path: Path, script: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-
-
 @pytest.fixture(params=list(SHELLS))
 def shell(request: pytest.FixtureRequest) -> str:
     name = str(request.param)
-    if shutil.which(name) is None:
-        if os.environ.get("SHELL_TESTS") == "required":
-            pytest.fail(f"there is no {name}, and SHELL_TESTS is 'required'")
-        pytest.skip(f"there is no {name}; .ci/run installs it")
+    require_shell(name)
     return name
 
 
@@ -75,7 +64,7 @@ def place(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def served(place: Path, port: int) -> Iterator[None]:
-    """What `make serve` starts."""
+    """Runs what `make serve` starts."""
     environment = clean_environment() | {"TEST_PORT": str(port)}
     log = place / "server.log"
     with (
@@ -96,7 +85,7 @@ def asked(place: Path, port: int, path: str) -> Any:
 
 
 def pasted(place: Path, port: int, shell: str, document: str, *, marked: bool = True) -> str:
-    """What a terminal shows after all of `document` was pasted at once; no command may have failed."""
+    """Returns the text on a terminal after all of `document` was pasted at once; no command may have failed."""
     text = "".join(block for language, block in blocks(document) if language == "sh" and block != SERVE)
     text = text.replace(":8080", f":{port}")
     terminal = Shell(shell, place)

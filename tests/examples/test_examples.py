@@ -51,12 +51,6 @@ def ran(server: RunningServer | None, directory: Path, *words: object, text: str
     return done.stdout
 
 
-def stored(server: RunningServer, stream: str) -> int:
-    with server.client() as client:
-        rows = client.get("/api/v1/streams").raise_for_status().json()["streams"]
-    return int(next((row["totalMessages"] for row in rows if row["name"] == stream), 0))
-
-
 def test_every_example_is_listed_and_tested() -> None:
     programs = {path.name for path in EXAMPLES.glob("*.py")}
     listed = (EXAMPLES / "README.md").read_text()
@@ -68,18 +62,18 @@ def test_every_example_is_listed_and_tested() -> None:
 
 
 def test_lines_are_sent(server: RunningServer, tmp_path: Path) -> None:
-    before = stored(server, "logs")
+    before = server.totals().get("logs", 0)
     text = "".join(f"line {number}\n" for number in range(1200))
     assert ran(server, tmp_path, "send_lines.py", text=text) == "1200 events stored\n"
-    assert stored(server, "logs") - before == 1200
+    assert server.totals().get("logs", 0) - before == 1200
 
 
 def test_the_worker_s_logs_and_figures_arrive(server: RunningServer, tmp_path: Path) -> None:
-    logs, analytics = stored(server, "logs"), stored(server, "analytics")
+    logs, analytics = server.totals().get("logs", 0), server.totals().get("analytics", 0)
     expected = "57 events delivered, 0 refused, 0 left in the spool\n"
     assert ran(server, tmp_path, "instrumented_worker.py", 30) == expected
-    assert stored(server, "logs") - logs == 30
-    assert stored(server, "analytics") - analytics == 27
+    assert server.totals().get("logs", 0) - logs == 30
+    assert server.totals().get("analytics", 0) - analytics == 27
 
 
 def test_members_share_a_stream_and_commit(server: RunningServer, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,21 +20,14 @@ Start = Callable[..., RunningServer]
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("guarded") / "data", auth=True).start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def secrets(guarded: RunningServer) -> dict[str, str]:
+def secrets(authenticated_server: RunningServer) -> dict[str, str]:
     """One token a role, and one for each limited to the project `mine`; known to the server when this returns."""
-    store = TokenStore(guarded.data_dir)
+    store = TokenStore(authenticated_server.data_dir)
     made: dict[str, str] = {}
     for role in ALL_ROLES:
         made[role] = store.create(role, [role])
         made[f"mine-{role}"] = store.create(f"mine-{role}", [role], ["mine", "also-mine"])
-    wait_for("the tokens", lambda: status(guarded, "GET", "/nothing", made["mine-ops"]) == 404)
+    wait_for("the tokens", lambda: status(authenticated_server, "GET", "/nothing", made["mine-ops"]) == 404)
     return made
 
 
@@ -51,16 +44,16 @@ def status(running: RunningServer, method: str, path: str, secret: str | None, b
 
 
 def test_every_route_asks_for_its_role_and_nothing_else(
-    guarded: RunningServer, secrets: dict[str, str], table: list[Route]
+    authenticated_server: RunningServer, secrets: dict[str, str], table: list[Route]
 ) -> None:
     assert len(table) > 5
     for route in table:
-        # What changes a stream is asked of one that is not there: the engine's own are refused to everybody.
+        # Changes are asked of a stream that is not there: those of the engine's own are refused to everybody.
         path = route.path.replace("{name}", "logs" if route.method == "GET" else "nothing")
         for method in (route.method, "HEAD") if route.method == "GET" else (route.method,):
-            bare = status(guarded, method, path, None, batch())
-            wrong = status(guarded, method, path, "fby_wrong", batch())
-            by_role = {role: status(guarded, method, path, secrets[role], batch()) for role in ALL_ROLES}
+            bare = status(authenticated_server, method, path, None, batch())
+            wrong = status(authenticated_server, method, path, "fby_wrong", batch())
+            by_role = {role: status(authenticated_server, method, path, secrets[role], batch()) for role in ALL_ROLES}
             if route.role is Role.NONE:
                 # `/` and `/docs/` lead to the page.
                 assert {bare, wrong, *by_role.values()} in ({200}, {307}, {308}), path
@@ -74,17 +67,17 @@ def test_every_route_asks_for_its_role_and_nothing_else(
 
 @pytest.mark.parametrize("path", ["/nothing", "/api/nothing", "/api/v1/streams/x/y", "/v1/drain/", "//"])
 def test_an_unknown_route_is_told_to_nobody_without_a_token(
-    guarded: RunningServer, secrets: dict[str, str], path: str
+    authenticated_server: RunningServer, secrets: dict[str, str], path: str
 ) -> None:
-    assert status(guarded, "GET", path, None) == 401
-    assert status(guarded, "GET", path, "fby_wrong") == 401
-    assert {status(guarded, "GET", path, secrets[role]) for role in ALL_ROLES} == {404}
-    assert status(guarded, "DELETE", "/health", None) == 401
-    assert status(guarded, "DELETE", "/health", secrets["read"]) == 405
+    assert status(authenticated_server, "GET", path, None) == 401
+    assert status(authenticated_server, "GET", path, "fby_wrong") == 401
+    assert {status(authenticated_server, "GET", path, secrets[role]) for role in ALL_ROLES} == {404}
+    assert status(authenticated_server, "DELETE", "/health", None) == 401
+    assert status(authenticated_server, "DELETE", "/health", secrets["read"]) == 405
 
 
-def test_the_refusal_is_in_the_envelope_of_the_family_and_says_how(guarded: RunningServer) -> None:
-    with guarded.connect() as connection:
+def test_the_refusal_is_in_the_envelope_of_the_family_and_says_how(authenticated_server: RunningServer) -> None:
+    with authenticated_server.connect() as connection:
         connection.sendall(b"GET /api/v1/streams HTTP/1.1\r\nHost: x\r\n\r\n")
         number, headers, body = answer(connection)
         assert (number, headers["www-authenticate"]) == (401, "Bearer")
@@ -102,47 +95,54 @@ def chunked(secret: str | None, body: bytes) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
 
 
-def test_both_ways_check(guarded: RunningServer, secrets: dict[str, str]) -> None:
+def test_both_ways_check(authenticated_server: RunningServer, secrets: dict[str, str]) -> None:
     body = batch(event("both ways", project="both-ways"))
     for secret, expected in ((None, 401), ("fby_wrong", 401), (secrets["read"], 403), (secrets["ops"], 403)):
-        assert status(guarded, "POST", "/v1/drain", secret, body) == expected
-        with guarded.connect() as connection:
+        assert status(authenticated_server, "POST", "/v1/drain", secret, body) == expected
+        with authenticated_server.connect() as connection:
             connection.sendall(chunked(secret, body))
             assert answer(connection)[0] == expected
-    assert not [record for record in guarded.records() if record["key"] == "both-ways"]
-    assert status(guarded, "POST", "/v1/drain", secrets["ingest"], body) == 202
-    with guarded.connect() as connection:
+    assert not [record for record in authenticated_server.records() if record["key"] == "both-ways"]
+    assert status(authenticated_server, "POST", "/v1/drain", secrets["ingest"], body) == 202
+    with authenticated_server.connect() as connection:
         connection.sendall(chunked(secrets["ingest"], body))
         assert answer(connection)[0] == 202
-    assert len([record for record in guarded.records() if record["key"] == "both-ways"]) == 2
+    assert len([record for record in authenticated_server.records() if record["key"] == "both-ways"]) == 2
 
 
-def test_a_token_writes_inside_its_projects_only(guarded: RunningServer, secrets: dict[str, str]) -> None:
+def test_a_token_writes_inside_its_projects_only(authenticated_server: RunningServer, secrets: dict[str, str]) -> None:
     secret = secrets["mine-ingest"]
     mixed = batch(event("ok", project="mine"), event("not ok", project="theirs"))
     for size in (0, 10_000):
         body = mixed + b" " * size
-        assert status(guarded, "POST", "/v1/drain", secret, body) == 403
-    response = guarded.drain(mixed, authorization=secret)
+        assert status(authenticated_server, "POST", "/v1/drain", secret, body) == 403
+    response = authenticated_server.drain(mixed, authorization=secret)
     assert (response.status_code, response.json()["code"]) == (403, "forbidden")
     assert "events[1]" in response.json()["error"]
-    assert not [record for record in guarded.records() if record["value"]["message"] in ("ok", "not ok")]
-    assert status(guarded, "POST", "/v1/drain", secret, batch(event(project="mine"), event(project="also-mine"))) == 202
+    assert not [record for record in authenticated_server.records() if record["value"]["message"] in ("ok", "not ok")]
+    assert (
+        status(
+            authenticated_server, "POST", "/v1/drain", secret, batch(event(project="mine"), event(project="also-mine"))
+        )
+        == 202
+    )
 
 
-def test_a_token_of_projects_sends_no_events(guarded: RunningServer, secrets: dict[str, str]) -> None:
+def test_a_token_of_projects_sends_no_events(authenticated_server: RunningServer, secrets: dict[str, str]) -> None:
     """They have no project, so nothing says that they are its own."""
     one, tracked = b'{"type":"a","source":"mine","data":{}}', b'{"event":{"type":"a"},"user":{"id":"mine"}}'
     for path, body in (("/api/events", one), ("/v1/analytics/track", tracked)):
         for address, sent in ((path, body), (f"{path}/batch", b"[" + body + b"]")):
-            assert status(guarded, "POST", address, secrets["mine-ingest"], sent) == 403
-            assert status(guarded, "POST", address, secrets["ingest"], sent) in (200, 202)
+            assert status(authenticated_server, "POST", address, secrets["mine-ingest"], sent) == 403
+            assert status(authenticated_server, "POST", address, secrets["ingest"], sent) in (200, 202)
 
 
-def test_a_token_reads_its_projects_only(guarded: RunningServer, secrets: dict[str, str]) -> None:
-    assert guarded.drain(batch(event("r1", project="mine"), event("r2", project="theirs"))).status_code == 202
+def test_a_token_reads_its_projects_only(authenticated_server: RunningServer, secrets: dict[str, str]) -> None:
+    assert (
+        authenticated_server.drain(batch(event("r1", project="mine"), event("r2", project="theirs"))).status_code == 202
+    )
     seen, offsets = [], []
-    with guarded.client() as client:
+    with authenticated_server.client() as client:
         client.headers["authorization"] = secrets["mine-read"]
         for partition in range(4):
             response = client.get("/api/v1/streams/logs/records", params={"partition": partition})
@@ -160,26 +160,28 @@ def test_a_token_reads_its_projects_only(guarded: RunningServer, secrets: dict[s
     assert offsets == [row["endOffset"] for row in logs["partitionDetails"]]
 
 
-def test_a_token_stops_when_it_is_revoked(guarded: RunningServer) -> None:
-    store = TokenStore(guarded.data_dir)
+def test_a_token_stops_when_it_is_revoked(authenticated_server: RunningServer) -> None:
+    store = TokenStore(authenticated_server.data_dir)
     secret = store.create("passing", ["ingest"])
-    wait_for("the token", lambda: status(guarded, "POST", "/v1/drain", secret, batch()) == 202, 5)
+    wait_for("the token", lambda: status(authenticated_server, "POST", "/v1/drain", secret, batch()) == 202, 5)
     store.revoke("passing")
-    wait_for("its end", lambda: status(guarded, "POST", "/v1/drain", secret, batch()) == 401, 5)
+    wait_for("its end", lambda: status(authenticated_server, "POST", "/v1/drain", secret, batch()) == 401, 5)
 
 
-def test_a_broken_token_file_changes_nothing_and_is_logged(guarded: RunningServer, secrets: dict[str, str]) -> None:
-    path = TokenStore(guarded.data_dir).path
+def test_a_broken_token_file_changes_nothing_and_is_logged(
+    authenticated_server: RunningServer, secrets: dict[str, str]
+) -> None:
+    path = TokenStore(authenticated_server.data_dir).path
     good = path.read_bytes()
 
     def complaints() -> int:
-        return sum("token file cannot be read" in line["event"] for line in guarded.log_lines())
+        return sum("token file cannot be read" in line["event"] for line in authenticated_server.log_lines())
 
     path.write_bytes(good[:100])
     wait_for("the complaint", lambda: complaints() == 1, 5)
-    assert status(guarded, "POST", "/v1/drain", secrets["ingest"], batch()) == 202
+    assert status(authenticated_server, "POST", "/v1/drain", secrets["ingest"], batch()) == 202
     path.write_bytes(good)
-    wait_for("the recovery", lambda: guarded.log_lines()[-1]["event"] == "tokens were read anew", 5)
+    wait_for("the recovery", lambda: authenticated_server.log_lines()[-1]["event"] == "tokens were read anew", 5)
     assert complaints() == 1
 
 

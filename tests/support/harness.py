@@ -50,7 +50,7 @@ def run_bytes(*arguments: object, text: bytes = b"", **environment: str) -> subp
 
 
 def run(*arguments: object, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """The same, as text."""
+    """Runs the command as `run_bytes` does, with text for its input and outputs."""
     ended = run_bytes(*arguments, text=text.encode(), **environment)
     return subprocess.CompletedProcess(ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
@@ -143,8 +143,14 @@ class RunningServer(ServerProcess):
         """Every record of the stream, partition by partition."""
         return [json.loads(line) for page in self.pages(stream) for line in page.splitlines()]
 
+    def totals(self) -> dict[str, int]:
+        """How many records each stream that is not empty has ever had."""
+        with self.client() as client:
+            rows = client.get("/api/v1/streams").raise_for_status().json()["streams"]
+        return {row["name"]: row["totalMessages"] for row in rows if row["totalMessages"]}
+
     def stored(self, stream: str) -> list[dict[str, Any]]:
-        """The same; none when there is no such stream yet."""
+        """Every record of the stream; none when there is no such stream yet."""
         with self.client() as client:
             missing = client.get(f"/api/v1/streams/{stream}").status_code == 404
         return [] if missing else self.records(stream)

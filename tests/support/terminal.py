@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -16,6 +17,8 @@ import termios
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pytest
 
 from forebay.server.process import clean_environment
 from support.harness import COMMAND_SECONDS
@@ -31,7 +34,25 @@ SHELLS = {
     ),
     "zsh": (["zsh", "-d", "-i"], 'TRAPZERR() { echo "a command: status $?" >> failed }\n'),
 }
-"""How each is started, and what makes it note every command that fails."""
+"""The shells that documents are pasted into: how each is started, and what makes it note every command that fails."""
+
+FISH = (["fish", "--private", "--interactive"], "")
+"""Starts fish, which reads another language than the documents'."""
+
+
+def require_shell(name: str) -> None:
+    """Skips the test without that shell, or fails it where SHELL_TESTS says that shells are required."""
+    if shutil.which(name) is None:
+        if os.environ.get("SHELL_TESTS") == "required":
+            pytest.fail(f"there is no {name}, and SHELL_TESTS is 'required'")
+        pytest.skip(f"there is no {name}; .ci/run installs it")
+
+
+def executable(path: Path, script: str) -> None:
+    """Makes a program of a line of sh."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
 
 
 class Terminal:
@@ -71,7 +92,7 @@ class Terminal:
             assert self._read(0.1), f"the program has ended:\n{self.text()}"
 
     def text(self) -> str:
-        """What is shown, without colours and cursor movements."""
+        """Returns the text that is shown, without colours and cursor movements."""
         plain = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r", b"", self.shown)
         return plain.decode(errors="replace")
 
@@ -90,13 +111,13 @@ class Terminal:
         os.close(self._ours)
 
     def _read(self, seconds: float) -> bool:
-        """Whether the program still has the terminal."""
+        """Reads; returns whether the program still has the terminal."""
         readable, _, _ = select.select([self._ours], [], [], seconds)
         if readable:
             try:
                 self.shown += os.read(self._ours, 1 << 16)
             except OSError as error:
-                # What reading a terminal gives once nobody has its other end.
+                # Reading a terminal gives EIO once nobody has its other end.
                 if error.errno != errno.EIO:
                     raise
                 return False
@@ -104,15 +125,17 @@ class Terminal:
 
 
 class Shell(Terminal):
-    """An interactive bash or zsh, in `directory`, whose `bin` comes first in the PATH. The shells' files for their own
-    settings and history are there as well."""
+    """An interactive bash, zsh or fish, in `directory`, whose `bin` comes first in the PATH. Its settings and its
+    history are there as well."""
 
     def __init__(self, name: str, directory: Path, settings: str = "") -> None:
-        command, notes = SHELLS[name]
-        for file in ("rc", ".zshrc"):
+        command, notes = {**SHELLS, "fish": FISH}[name]
+        (directory / "fish").mkdir(exist_ok=True)
+        for file in ("rc", ".zshrc", "fish/config.fish"):
             (directory / file).write_text(notes + settings)
         path = os.pathsep.join([str(directory / "bin"), os.environ["PATH"]])
         files = {"ZDOTDIR": str(directory), "HISTFILE": str(directory / "history")}
+        files |= {"XDG_CONFIG_HOME": str(directory), "XDG_DATA_HOME": str(directory)}
         super().__init__(command, directory, {"PATH": path, **files})
         self._directory = directory
         self.wait_for(BRACKETED_PASTE)

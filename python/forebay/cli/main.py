@@ -51,7 +51,7 @@ def forebay() -> None:
     With NO_COLOR nothing is coloured.
 
     Completion: put `eval "$(_FOREBAY_COMPLETE=bash_source forebay)"` into ~/.bashrc, or the same with zsh_source into
-    ~/.zshrc, after compinit.
+    ~/.zshrc, after compinit; `_FOREBAY_COMPLETE=fish_source forebay | source` into ~/.config/fish/config.fish.
     """
 
 

@@ -1,9 +1,8 @@
-"""What commands say when the server refuses their token, and how they end."""
+"""Commands say that the server refuses their token and how to give one, and end with 1."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,23 +15,16 @@ ADVICE = "by --token or FOREBAY_TOKEN"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("server") / "data", auth=True)
-    yield running.start()
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def reader(server: RunningServer) -> str:
+def reader(authenticated_server: RunningServer) -> str:
     """A token that may read and nothing else."""
-    made = run("token", "create", "--name", "reader", "--role", "read", "--data-dir", server.data_dir)
+    made = run("token", "create", "--name", "reader", "--role", "read", "--data-dir", authenticated_server.data_dir)
     return made.stdout.split()[-1]
 
 
 @pytest.mark.parametrize("how", ["none", "wrong", "without the role"])
 @pytest.mark.parametrize("command", ["send", "send --follow", "bench", "read", "inspect"])
 def test_a_command_names_the_option_and_fails(
-    server: RunningServer, reader: str, tmp_path: Path, command: str, how: str
+    authenticated_server: RunningServer, reader: str, tmp_path: Path, command: str, how: str
 ) -> None:
     path = tmp_path / "log"
     path.write_text(json.dumps(event("x")) + "\n")
@@ -40,11 +32,11 @@ def test_a_command_names_the_option_and_fails(
     if how == "without the role" and command in ("read", "inspect"):
         pytest.skip("a reader may do this")
     arguments = {
-        "send": ("send", path, "--url", server.url),
-        "send --follow": ("send", path, "--follow", "--url", server.url),
-        "bench": ("bench", server.url, "--duration", "0.2", "--warmup", "0", "--connections", "1"),
-        "read": ("read", "logs", "--url", server.url),
-        "inspect": ("inspect", "--url", server.url),
+        "send": ("send", path, "--url", authenticated_server.url),
+        "send --follow": ("send", path, "--follow", "--url", authenticated_server.url),
+        "bench": ("bench", authenticated_server.url, "--duration", "0.2", "--warmup", "0", "--connections", "1"),
+        "read": ("read", "logs", "--url", authenticated_server.url),
+        "inspect": ("inspect", "--url", authenticated_server.url),
     }[command]
     ended = run(*arguments, *token)
     assert ended.returncode == 1, ended.stderr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,13 +16,6 @@ from support.sse import Tail
 
 Start = Callable[..., RunningServer]
 TAIL = "/api/v1/streams/{name}/tail"
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("tickets") / "data", auth=True).start()
-    yield running
-    running.stop()
 
 
 def made(running: RunningServer, secret: str | None = None) -> str:
@@ -53,31 +46,31 @@ def token(running: RunningServer, name: str, *more: Any) -> str:
     return secret
 
 
-def test_a_ticket_opens_one_tail(guarded: RunningServer) -> None:
-    ticket = made(guarded)
-    tail = browse(guarded, f"?from=earliest&ticket={ticket}")
+def test_a_ticket_opens_one_tail(authenticated_server: RunningServer) -> None:
+    ticket = made(authenticated_server)
+    tail = browse(authenticated_server, f"?from=earliest&ticket={ticket}")
     assert tail.status == 200
-    guarded.drain(batch(event("seen"))).raise_for_status()
+    authenticated_server.drain(batch(event("seen"))).raise_for_status()
     assert tail.messages(1)[-1]["value"]["message"] == "seen"
     tail.close()
-    again = browse(guarded, f"?from=now&ticket={ticket}")
+    again = browse(authenticated_server, f"?from=now&ticket={ticket}")
     assert again.status == 401
     assert b"UNAUTHORIZED" in again.body
     assert ticket.encode() not in again.body
     again.close()
 
 
-def test_an_event_source_comes_back_by_itself_without_loss(guarded: RunningServer) -> None:
+def test_an_event_source_comes_back_by_itself_without_loss(authenticated_server: RunningServer) -> None:
     """It asks for the same address again, and sends the id of the last event that it has had."""
-    query = f"?ticket={made(guarded)}"
-    tail, seen = browse(guarded, query), []
+    query = f"?ticket={made(authenticated_server)}"
+    tail, seen = browse(authenticated_server, query), []
     for number in range(30):
-        guarded.drain(batch(event(f"back {number}"))).raise_for_status()
+        authenticated_server.drain(batch(event(f"back {number}"))).raise_for_status()
         if number % 3 == 0:
             tail.messages(1)
             seen += [data["value"]["message"] for data in tail.data()]
             # Not closed: its network is gone, and the server does not know it yet.
-            lost, tail = tail, browse(guarded, query, **{"last-event-id": tail.id})
+            lost, tail = tail, browse(authenticated_server, query, **{"last-event-id": tail.id})
             assert tail.status == 200
             lost.to_the_end()
             lost.close()
@@ -87,47 +80,47 @@ def test_an_event_source_comes_back_by_itself_without_loss(guarded: RunningServe
     tail.close()
 
 
-def test_a_ticket_is_limited_as_its_token_is(guarded: RunningServer) -> None:
-    ticket = made(guarded, token(guarded, "mine", ["read"], ["mine"]))
-    tail = browse(guarded, f"?ticket={ticket}")
-    guarded.drain(batch(event("1", project="theirs"), event("2", project="mine"))).raise_for_status()
+def test_a_ticket_is_limited_as_its_token_is(authenticated_server: RunningServer) -> None:
+    ticket = made(authenticated_server, token(authenticated_server, "mine", ["read"], ["mine"]))
+    tail = browse(authenticated_server, f"?ticket={ticket}")
+    authenticated_server.drain(batch(event("1", project="theirs"), event("2", project="mine"))).raise_for_status()
     assert [data["key"] for data in tail.messages(1)] == ["mine"]
     tail.close()
 
 
 @pytest.mark.parametrize("query", ["?ticket=", "?ticket=x", f"?ticket={'x' * TICKET_CHARACTERS}", "?from=now"])
-def test_a_wrong_ticket_opens_nothing(guarded: RunningServer, query: str) -> None:
-    tail = browse(guarded, query)
+def test_a_wrong_ticket_opens_nothing(authenticated_server: RunningServer, query: str) -> None:
+    tail = browse(authenticated_server, query)
     assert tail.status == 401
     tail.close()
 
 
-def test_a_ticket_goes_before_a_header(guarded: RunningServer) -> None:
+def test_a_ticket_goes_before_a_header(authenticated_server: RunningServer) -> None:
     """Behind a proxy with Basic authentication a browser sends a header of its own."""
     for query, header, expected in (
-        (f"?ticket={made(guarded)}", "Basic eDp5", 200),
-        ("?ticket=x", guarded.headers["authorization"], 401),
-        (f"?ticket={made(guarded)}&ticket=x", guarded.headers["authorization"], 400),
+        (f"?ticket={made(authenticated_server)}", "Basic eDp5", 200),
+        ("?ticket=x", authenticated_server.headers["authorization"], 401),
+        (f"?ticket={made(authenticated_server)}&ticket=x", authenticated_server.headers["authorization"], 400),
     ):
-        tail = browse(guarded, query, authorization=header)
+        tail = browse(authenticated_server, query, authorization=header)
         assert tail.status == expected, query
         tail.close()
 
 
-def test_a_ticket_dies_with_its_token(guarded: RunningServer) -> None:
-    secret = token(guarded, "passing", ["read"])
-    ticket = made(guarded, secret)
-    TokenStore(guarded.data_dir).revoke("passing")
-    with guarded.client() as client:
+def test_a_ticket_dies_with_its_token(authenticated_server: RunningServer) -> None:
+    secret = token(authenticated_server, "passing", ["read"])
+    ticket = made(authenticated_server, secret)
+    TokenStore(authenticated_server.data_dir).revoke("passing")
+    with authenticated_server.client() as client:
         wait_for("its end", lambda: client.get("/nothing", headers={"authorization": secret}).status_code == 401)
-    tail = browse(guarded, f"?ticket={ticket}")
+    tail = browse(authenticated_server, f"?ticket={ticket}")
     assert tail.status == 401
     tail.close()
 
 
-def test_only_who_may_read_makes_one(guarded: RunningServer) -> None:
-    other = token(guarded, "writer", ["ingest", "ops"])
-    with guarded.client() as client:
+def test_only_who_may_read_makes_one(authenticated_server: RunningServer) -> None:
+    other = token(authenticated_server, "writer", ["ingest", "ops"])
+    with authenticated_server.client() as client:
         refused = client.post("/api/ticket", headers={"authorization": other})
         assert refused.status_code == 403
         assert refused.json()["success"] is False
@@ -135,9 +128,9 @@ def test_only_who_may_read_makes_one(guarded: RunningServer) -> None:
         assert client.post("/api/ticket?ticket=x").status_code == 400
 
 
-def test_only_what_streams_takes_a_ticket(guarded: RunningServer, table: list[Route]) -> None:
-    ticket = made(guarded)
-    with guarded.client() as client:
+def test_only_what_streams_takes_a_ticket(authenticated_server: RunningServer, table: list[Route]) -> None:
+    ticket = made(authenticated_server)
+    with authenticated_server.client() as client:
         for route in table:
             streams = route.upgrade is not None or any("event-stream" in row.media for row in route.responses.values())
             assert (TICKET in route.parameters) == streams == (route.path in (TAIL, "/ws")), route.path
@@ -149,14 +142,14 @@ def test_only_what_streams_takes_a_ticket(guarded: RunningServer, table: list[Ro
             assert "'ticket'" in refused.text, route.path
             del client.headers["authorization"]
             assert client.request(route.method, path).status_code == (400 if route.role is Role.NONE else 401)
-            client.headers.update(guarded.headers)
-    tail = browse(guarded, f"?ticket={ticket}")
+            client.headers.update(authenticated_server.headers)
+    tail = browse(authenticated_server, f"?ticket={ticket}")
     assert tail.status == 200, "refusals of other routes have not used it"
     tail.close()
 
 
-def test_it_is_described(guarded: RunningServer) -> None:
-    with guarded.client() as client:
+def test_it_is_described(authenticated_server: RunningServer) -> None:
+    with authenticated_server.client() as client:
         document = client.get("/openapi.json").raise_for_status().json()
     assert document["paths"][TAIL]["get"]["security"] == [{"token": ["read"]}, {"ticket": ["read"]}]
     assert document["paths"]["/api/ticket"]["post"]["security"] == [{"token": ["read"]}]
