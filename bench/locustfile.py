@@ -43,7 +43,7 @@ POLL_MS = 1000
 PARTITIONS = 4
 
 SDK_TRIES = 5
-"""Of one batch, under one key, when the outcome is unknown; refusals with 429 do not count."""
+"""Attempts for one batch, under one key, when the outcome is unknown; refusals with 429 do not count."""
 
 LONGEST_WAIT_SECONDS = 60.0
 """A `Retry-After` beyond this is cut: the run ends sooner."""

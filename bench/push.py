@@ -1,4 +1,4 @@
-"""What `/ws` costs: clients that read a message a second, and the server's processor time.
+"""Measures what `/ws` costs: clients that read a message a second, and the server's processor time.
 
     python bench/push.py [--clients 1000] [--seconds 20]
 

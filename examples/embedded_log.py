@@ -40,7 +40,7 @@ def main(directory: str) -> None:
         recent = log.read_since("orders", begun)
         print(f"{sum(map(len, recent))} orders since this run began")
 
-        # As a group: the position is kept in the log, so that the next run goes on behind it.
+        # The log is read as a group: the position is kept in the log, so that the next run goes on behind it.
         total = 0
         with log.consumer("billing", "orders", filter="value.amount >= 80") as consumer:
             while batches := consumer.poll(timeout=0):

@@ -16,7 +16,7 @@ TEXT = sorted(
     path
     for pattern in ("*.md", "*.toml", "Makefile", ".ci/*", "docs/**/*.md", "bench/**/*", "deploy/**/*")
     for path in ROOT.glob(pattern)
-    # What tools and the bench keep for themselves, in directories with a dot, is not ours.
+    # Tools and the bench keep files of their own in directories with a dot.
     if path.is_file() and not any(part.startswith(".") and part != ".ci" for part in path.relative_to(ROOT).parts[:-1])
 )
 

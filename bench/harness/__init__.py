@@ -1,1 +1,1 @@
-"""What the comparisons share: servers under test, the load, CPU time of process trees, the result tables."""
+"""The comparisons share this: servers under test, the load, CPU time of process trees, the result tables."""

@@ -28,7 +28,7 @@ def say(text: str) -> None:
 
 @dataclass
 class Comparison:
-    """What all rounds measured, by name of the server or log."""
+    """The figures of all rounds, by name of the server or log."""
 
     cache: Cache
     cores: Cores

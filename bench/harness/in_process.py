@@ -35,7 +35,7 @@ def read_all(log: forebay.Log) -> list[float]:
 def main() -> None:
     directory, seconds = sys.argv[1], float(sys.argv[2])
     value = json.dumps({"text": "x" * (RECORD_BYTES - 12)}).encode()
-    # What `Log.append` makes of records whose values are JSON already.
+    # `Log.append` makes these of records whose values are JSON already.
     records = [(b"key-%02d" % (index % KEYS), value, b"", None) for index in range(BATCH)]
     log = forebay.open(directory)
     log.create_stream("records")

@@ -39,7 +39,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one run of one shape gave."""
+    """The result of one run of one shape."""
 
     events_per_second: float
     p50_ms: float

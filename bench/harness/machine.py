@@ -1,4 +1,4 @@
-"""What a figure depends on besides the code."""
+"""Describes the machine, on which a figure depends besides the code."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def cpu_seconds(roots: Sequence[int]) -> float:
 
 
 def accepts(port: int) -> bool:
-    """Whether something listens on the loopback port."""
+    """Returns whether something listens on the loopback port."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True

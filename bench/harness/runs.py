@@ -1,4 +1,4 @@
-"""What was measured, as JSON in bench/runs: one file for each run and table. README.md and history.svg come of them."""
+"""Measured figures, as JSON in bench/runs: one file for each run and table. README.md and history.svg come of them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def quiet(self) -> bool:
-        """Whether its figures can be compared."""
+        """Returns whether its figures can be compared."""
         return self.busy <= machine.BUSY_ABOVE
 
     @property
@@ -77,7 +77,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What of a run is known before it measures."""
+    """The part of a run that is known before it measures."""
 
     at: str
     commit: str

@@ -18,7 +18,7 @@ from harness.process import Cores, Process, cpu_seconds, free_port
 
 @dataclass
 class Launch:
-    """What a server is given to start with, and the processes it has started."""
+    """The place and the options that a server is started with, and the processes it has started."""
 
     cache: Cache
     directory: Path

@@ -12,7 +12,7 @@ from harness.runs import Figures
 
 @dataclass(frozen=True)
 class Best:
-    """Of each figure the best of the rounds: interference only ever makes a figure worse."""
+    """The best of the rounds for each figure: interference only ever makes a figure worse."""
 
     events_per_second: float
     p50_ms: float

@@ -83,7 +83,7 @@ def java(place: Path, heap: str, *arguments: str) -> list[str]:
 
 
 def tool(launch: Launch, place: Path, *arguments: str) -> str:
-    """What a tool printed; it runs on the load's core."""
+    """Returns what a tool printed; it runs on the load's core."""
     result = subprocess.run(
         java(place, TOOL_HEAP, *arguments),
         capture_output=True,

@@ -1,1 +1,1 @@
-"""What bench/locustfile.py is made of, beside its users."""
+"""The parts of bench/locustfile.py beside its users."""

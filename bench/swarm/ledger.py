@@ -1,4 +1,4 @@
-"""What the users of one run were told is stored."""
+"""The events that the users of one run were told are stored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Writer:
         return range(first, self.taken)
 
     def marks(self, numbers: range) -> Iterator[str]:
-        """What finds the event again in whatever is stored of it."""
+        """Returns a text for each event by which it is found again in whatever is stored of it."""
         return (f"{self.run}.{self.number}.{n}" for n in numbers)
 
     def acknowledge(self, numbers: range) -> None:
@@ -42,7 +42,7 @@ class Writer:
 
 
 class Progress:
-    """What the members of a consumer group were handed, and what they committed, by partition."""
+    """Offsets that the members of a consumer group were handed, and that they committed, by partition."""
 
     def __init__(self, group: str) -> None:
         self.group = group
@@ -60,12 +60,12 @@ class Progress:
 
 
 class Ledger:
-    """Of one run of one process; every record of it carries the run's id, so that runs can share streams."""
+    """The ledger of one run of one process; every record of it carries the run's id, so that runs can share streams."""
 
     def __init__(self) -> None:
         self.run = os.urandom(5).hex()
         self.stream = f"locust-{self.run}"
-        """What the producers and consumers of the run share; nobody else writes to it."""
+        """The stream that the producers and consumers of the run share; nobody else writes to it."""
         self.writers: list[Writer] = []
         self.progress = Progress(f"locust-{self.run}")
         self.starts: dict[str, list[int]] = {}
@@ -81,7 +81,7 @@ class Ledger:
         return found
 
     def cost(self) -> str:
-        """What locust itself took until now, for whoever takes its limit for the server's."""
+        """Says what locust itself took until now, so that its limit is not taken for the server's."""
         events = sum(writer.count for writer in self.writers)
         seconds = time.process_time() - self._cpu_seconds
         return (

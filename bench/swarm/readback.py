@@ -1,4 +1,4 @@
-"""Whether what was acknowledged can be read back."""
+"""Checks that what was acknowledged can be read back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN = 5
 
 @dataclass
 class Finding:
-    """Of one stream, or of the group."""
+    """The finding about one stream, or the group."""
 
     what: str
     acknowledged: int
@@ -72,7 +72,7 @@ def _count(seen: bytearray, number: int) -> None:
 
 
 def compared(stream: str, writers: Sequence[Writer], counts: dict[int, bytearray]) -> Finding:
-    """What was acknowledged beside what is there. Events whose answer never came may be there, once."""
+    """Compares what was acknowledged with what is there. Events whose answer never came may be there, once."""
     finding = Finding(stream, sum(writer.count for writer in writers), 0)
     missing, doubled, missing_marks, doubled_marks = 0, 0, [], []
     for writer in writers:

@@ -15,7 +15,7 @@ STEP_SECONDS = float(os.environ.get("LOCUST_STEP_SECONDS", "5"))
 MAX_USERS = int(os.environ.get("LOCUST_MAX_USERS", "500"))
 
 REFUSED_SHARE = 0.05
-"""Of the events that a step tried to send: from there on the server is saturated, and says so with 429."""
+"""The share of the events that a step tried to send from which the server is saturated, and says so with 429."""
 
 GROWTH = 1.05
 """A step that brings less than this brings nothing: two in a row are the end."""
@@ -24,7 +24,7 @@ HELD_STEPS = 2
 """How long saturation is held, to see that the rate stays where it is while 429s are obeyed."""
 
 BUSY_PERCENT = 90.0
-"""Of a core: from there on it is locust that is saturated. Of all of them: then it is the machine."""
+"""The share of a core from which it is locust that is saturated; of all cores, the machine."""
 
 REFUSED = " (429, waited)"
 """Behind the name of a request that was refused and is tried again when `Retry-After` is over."""
@@ -100,7 +100,7 @@ class Saturation(LoadTestShape):
         return ""
 
     def _cpu_percent(self, seconds: float) -> float:
-        """Of one core: this process's in the step, or that of the busiest worker."""
+        """The share of one core: this process's in the step, or that of the busiest worker."""
         before, self._cpu_seconds = self._cpu_seconds, time.process_time()
         if isinstance(self.runner, MasterRunner):
             return max((worker.cpu_usage for worker in self.runner.clients.values()), default=0.0)

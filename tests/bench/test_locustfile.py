@@ -65,7 +65,7 @@ def own_stream(server: RunningServer) -> str:
 
 
 def numbers(text: str, what: str) -> tuple[int, int]:
-    """Of a finding: how many were acknowledged, and how many were read back."""
+    """Returns how many a finding says were acknowledged, and how many were read back."""
     found = re.search(rf"read back {what}: ([\d,]+) acknowledged, ([\d,]+) read back", text)
     assert found is not None, text
     return int(found[1].replace(",", "")), int(found[2].replace(",", ""))

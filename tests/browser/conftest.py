@@ -23,7 +23,7 @@ REQUIRED = "BROWSER_TESTS"
 """Set to `required`, a browser that is missing is a failure: in continuous integration, which installs one."""
 
 PATIENCE_MILLISECONDS = 60_000
-"""Of one step. A browser beside other tests takes its time."""
+"""One step is given up after so long. A browser beside other tests takes its time."""
 
 
 def missing(what: str) -> Any:

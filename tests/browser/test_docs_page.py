@@ -17,7 +17,7 @@ VALUE = (
     + "9" * 400
     + ',"twice":1,"twice":2,"10":"ten","2":"two","text":"{\\"a\\": [1,2]} \\u00e9 <b>&amp;</b>","empty":{},"none":[]}'
 )
-"""What JSON.parse loses: digits, signs, fractions, a repeated key, the order of keys that look like numbers."""
+"""JSON.parse loses all of it: digits, signs, fractions, a repeated key, the order of keys that look like numbers."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What an application may hand over: what holds itself, is endless, huge, rude or strange."""
+"""Values that an application may hand over: they hold themselves, or are endless, huge, rude or strange."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Wordy:
 
 
 class Model:
-    """As pydantic's, numpy's and the like look from here."""
+    """Has the methods by which models of pydantic, numpy and the like are known."""
 
     def __init__(self) -> None:
         self.self = self

@@ -143,7 +143,7 @@ class Proxy(Listener):
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _exchange(self, taken: socket.socket, request: Request, fault: str) -> bool:
-        """Whether the connection goes on."""
+        """Answers one request; returns whether the connection goes on."""
         if fault in ("refuse", "stall"):
             self.wait(self._stall if fault == "stall" else 0)
             return False
@@ -219,11 +219,11 @@ def faulty(server_url: str, seed: int = 1, stall_seconds: float = 1.0) -> Iterat
 
 
 DURABLE = {"Forebay-Durability": "fsync"}
-"""What every acknowledgement of a server has."""
+"""Every acknowledgement of a server has it."""
 
 
 def stored(body: bytes, status: int = 202) -> Answer:
-    """As a forebay server acknowledges."""
+    """Acknowledges a request in the way of a forebay server."""
     return Answer(status, body, dict(DURABLE))
 
 

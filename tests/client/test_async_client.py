@@ -20,7 +20,7 @@ NOBODY = "http://127.0.0.1:1"
 
 
 TURNS = 100
-"""Of the loop: more than enough for whoever could go on to do so."""
+"""So many turns of the loop are more than enough for a task that could go on to do so."""
 
 
 class Ticker:

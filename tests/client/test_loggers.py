@@ -72,7 +72,7 @@ def test_what_cannot_be_put_as_json_is_put_as_text(
 ) -> None:
     circle: dict[Any, Any] = {}
     circle["again"] = circle
-    # What collects logs of parallel tests cannot write these.
+    # The collector of the logs of parallel tests cannot write these.
     monkeypatch.setattr(logger, "propagate", False)
     with Client(server.url) as client:
         logger.addHandler(LoggingHandler(client))
@@ -192,7 +192,7 @@ def test_the_time_of_structlog_s_formats_is_now(
         event, given = stamped(server, **options)
     time.tzset()
     assert abs(datetime.fromisoformat(event["timestamp"]).timestamp() - time.time()) < 5
-    # What could not be read is kept.
+    # A timestamp that could not be read is kept.
     assert event.get("metadata") == ({"timestamp": given} if options in UNREADABLE else None)
 
 

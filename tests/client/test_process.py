@@ -1,4 +1,4 @@
-"""What the process does: imports, forks, ends."""
+"""The process imports the client, forks, and ends."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_a_signal_handler_does_not_wait_for_the_call_that_it_interrupted() -> No
     with scripted(accepted) as server, Client(server.url, linger_seconds=60) as client:
         client.log("before")
         with client._queue.lock:
-            # As it is inside of `put`.
+            # `put` sets it while it works.
             client._queue._busy = True
             assert client.log("handler")
             assert (client.flush(60), client.close(60), client.stats().pending) == (2, 2, 2)

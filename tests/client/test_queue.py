@@ -45,7 +45,7 @@ def test_a_tight_loop_without_a_server_stays_within_the_bound(policy: Policy, bo
 
 
 def kept(policy: Policy) -> list[int]:
-    """What is delivered of 100 events that were handed over to a queue of 10 while the server was stuck."""
+    """Returns which of 100 events are delivered that were handed over to a queue of 10 while the server was stuck."""
     gate = threading.Event()
 
     def answer(request: Request) -> Answer:

@@ -36,7 +36,7 @@ def test_a_redelivery_within_the_streams_window_stores_nothing_twice(server: Sta
     window_passes(running)
     running.kill()
     running = server(dedup_window_seconds=1)
-    # As after a power failure that forgets what was settled.
+    # A power failure may forget that batches were settled.
     for path, text in kept.items():
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(text)

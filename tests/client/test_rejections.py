@@ -178,7 +178,7 @@ def test_the_largest_batch_of_a_client_is_named_whole(shared_server: RunningServ
 def test_events_that_the_server_only_counts(
     quarantined: int, errors: list[int] | None, named: list[int], counted: int
 ) -> None:
-    """Of an older server, or beyond the number that an answer names; whatever it says, the account adds up."""
+    """An older server names none, and no server names more than 1000: whatever an answer says, the account adds up."""
     found: dict[str, Any] = {"status": "accepted", "quarantined": quarantined}
     if errors is not None:
         found["errors"] = [{"index": index, "error": f"reason {index}"} for index in errors]

@@ -1,4 +1,4 @@
-"""What passes for an acknowledgement, and what an answer leaves open."""
+"""Only an acknowledgement passes for one; other answers leave a batch open or refuse it."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def acknowledges(_: Any) -> Answer:
 
 
 def test_a_server_that_comes_back_is_found() -> None:
-    """What stands in for it for a while takes nothing."""
+    """A maintenance page that answers 200 in its place takes no event."""
     with scripted(lambda _: Answer(200, b'{"message":"maintenance"}')) as server, Client(server.url) as client:
         client.log("a")
         wait_for("a try", lambda: bool(server.seen))

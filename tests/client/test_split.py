@@ -1,4 +1,4 @@
-"""What a batch that is refused throughout costs, and that its good neighbours arrive."""
+"""A batch that is refused throughout costs few requests, and its good neighbours arrive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALIEN = "events[{index}]: the token may not write this project"
 
 
 def limited(request: Request) -> Answer:
-    """As a server answers a token that is limited to a project."""
+    """Answers as a server does to a token that is limited to a project."""
     for index, event in enumerate(json.loads(request.body)["events"]):
         if event["project_id"] != MINE:
             return Answer(403, json.dumps({"error": ALIEN.format(index=index), "code": "forbidden"}).encode())
@@ -111,7 +111,7 @@ def test_where_a_part_is_split() -> None:
     forbidden = BatchResult(status=403, reason="x", index=1)
     assert split(forbidden, events).refused == [(1, 3)]
     assert set(split(forbidden, events).cuts) - {0, 4} == {1, 3}
-    # What has no project is asked about alone.
+    # Events without a project are asked about alone.
     others = [b"{}"] * 4
     assert (split(forbidden, others).cuts, split(forbidden, others).refused) == ({1, 2}, [])
     assert split(BatchResult(status=400, reason="x", index=2), events).cuts == {2, 3}

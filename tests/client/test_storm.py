@@ -28,7 +28,7 @@ def adds_up(stats: Stats) -> bool:
 
 def stored(server: RunningServer, stream: str = "logs") -> Counter[str]:
     def message(value: dict[str, Any]) -> str:
-        """Of whatever kind of event."""
+        """Returns the text of an event of any kind."""
         found = value.get("message") or value.get("data") or value["user"]["id"]
         return str(found["message"] if isinstance(found, dict) else found)
 

@@ -101,7 +101,7 @@ assert client.flush() == 0
 held, done = threading.Event(), threading.Event()
 
 def hold():
-    # As it is in the middle of a call.
+    # A call holds these in its middle.
     with client._queue.lock, client._senders._changed, client._rejections._lock:
         held.set()
         done.wait()
@@ -156,7 +156,7 @@ assert stats.accepted == stats.delivered == 11 + stats.recovered, stats
 @pytest.mark.parametrize("spooled", [False, True])
 @pytest.mark.parametrize("first", ["log", "stats", "flush", "close", "log_many"])
 def test_a_fork_from_c_is_noticed(tmp_path: Path, hook: bool, spooled: bool, first: str) -> None:
-    """As by an application server's master; the fork comes while another thread is in the middle of anything."""
+    """The master of an application server forks so, while another thread may be in the middle of anything."""
     with scripted(accepted) as server:
         ended = program(
             FORKED,

@@ -54,7 +54,7 @@ enabled = false
 """
 
 ACCEPTED = """
-# What fits the description and is refused all the same is so for what the server holds, which no schema tells: there is
+# Values that fit the description are refused all the same for what the server holds, which no schema tells: there is
 # such a partition, but not in this stream; such an offset, but not yet; such a coding, but not of this body; a text,
 # but no expression. So these stand still where it is asked whether what fits is accepted, and are varied elsewhere.
 "query.partition" = 0
@@ -100,7 +100,7 @@ def endless(document: dict[str, Any]) -> list[str]:
 
 
 def settings(mode: str) -> str:
-    """Of a run with data that fits (`positive`), or that does not."""
+    """Returns the settings of a run with data that fits (`positive`), or that does not."""
     if mode == "negative":
         return SETTINGS
     parameters, operations = SETTINGS.split("\n\n", 1)

@@ -26,7 +26,7 @@ PATIENCE = 600.0
 
 
 class Ledger:
-    """What was answered, by whoever was answered: outside of the server, so that it outlives it."""
+    """Keeps the answers where they were received, outside of the server, so that they outlive it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

@@ -27,7 +27,7 @@ EXTERNAL = frozenset({"job", "instance"})
 
 @dataclass
 class Names:
-    """What an expression names.
+    """The names in an expression.
 
     Attributes:
         matched: metrics, each with the matchers (label, operator, value) of each of its selectors.

@@ -1,4 +1,4 @@
-"""What alerts, dashboard and documents mention is what a running server exports."""
+"""Alerts, dashboard and documents mention only series that a running server exports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FROM_PROMETHEUS = frozenset({"up"})
 
 
 class Exported:
-    """What a server exports, by the names that expressions use."""
+    """Returns the series of a server, by the names that expressions use."""
 
     def __init__(self, families: dict[str, Metric]) -> None:
         self.families = families

@@ -35,7 +35,7 @@ def zstd_bomb() -> bytes:
 
 
 def gzipped(body: bytes) -> bytes:
-    """As gzip.compress, which also writes down the time."""
+    """Compresses as gzip.compress does, which also writes down the time."""
     compressor = zlib.compressobj(wbits=31)
     return compressor.compress(body) + compressor.flush()
 

@@ -45,7 +45,7 @@ def whole(body: bytes = BODY) -> bytes:
 
 
 def is_closed(connection: socket.socket, seconds: float = 10.0) -> bool:
-    """Whether the server ends the connection, reading what it still says."""
+    """Reads what the server still says; returns whether it ends the connection."""
     connection.settimeout(seconds)
     with contextlib.suppress(ConnectionResetError):
         try:

@@ -1,4 +1,4 @@
-"""What streams and groups should hold after any sequence of calls: plain dictionaries."""
+"""A model of streams and groups after any sequence of calls: plain dictionaries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ModelStream:
         self.partitions[partition].append((event_id, value))
 
     def check_answer(self, group: str, answer: dict[str, Any]) -> dict[int, int]:
-        """What was consumed must be what comes next in each partition, nothing skipped, repeated or made up. Returns
+        """Checks that the answer has what comes next in each partition, nothing skipped, repeated or made up. Returns
         the next offset of each partition that the answer names."""
         expected = {int(partition): self.position(group, int(partition)) for partition in self._named(answer)}
         for event in answer["events"]:

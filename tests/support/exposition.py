@@ -1,4 +1,4 @@
-"""What a real server exports, with something of everything in it."""
+"""The metrics of a real server that has something of everything in it."""
 
 from __future__ import annotations
 

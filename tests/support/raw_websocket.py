@@ -103,7 +103,7 @@ class Raw:
         self.connection.sendall(frame(opcode, payload, **more))
 
     def broken(self) -> bool:
-        """Whether the server has broken the connection off, without reading from it."""
+        """Returns whether the server has broken the connection off, without reading from it."""
         poll = select.poll()
         poll.register(self.connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
         return bool(poll.poll(0))

@@ -17,7 +17,7 @@ MESSAGE = "order was shipped to the customer's address after two tries"
 FIELDS = {"user_id": 123_456, "path": "/api/v1/orders/17", "duration_ms": 12.5, "region": "eu-central-1"}
 
 Sent = tuple[Callable[[int], None], Callable[[], int]]
-"""What hands so many events over, and what waits until all are sent and tells how many were not."""
+"""A function that hands so many events over, and one that waits until all are sent and tells how many were not."""
 
 
 def forebay(url: str, spool: str | None, **options: Any) -> Any:

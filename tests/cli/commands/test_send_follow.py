@@ -191,7 +191,7 @@ def test_kills_and_rotations_lose_and_double_nothing(server: Start, tmp_path: Pa
     written = 0
     append(path, "start")
     with following(running.url, path) as process:
-        # What was rotated away before there is a state is nobody's to find.
+        # Nobody can find a file that was rotated away before there is a state.
         arrived(running, "start")
         process.kill()
     for _ in range(KILLS):

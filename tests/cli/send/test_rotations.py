@@ -1,4 +1,4 @@
-"""What rotates a file, and the program that writes to it, in unfortunate orders."""
+"""A program that rotates a file and the one that writes to it act in unfortunate orders."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_what_cannot_be_read_is_waited_for_and_said_once(
 def test_a_file_that_may_not_be_read_for_a_moment_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one that root makes with 0600 and then hands over; the tests may run as root, who may read anything."""
+    """Root makes such a file with 0600 and then hands it over. The tests may run as root, who may read anything."""
     path = tmp_path / "log"
     append(path, 0)
     opened, closed = os.open, [False]

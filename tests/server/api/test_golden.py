@@ -114,7 +114,7 @@ EXCHANGES: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
 
 
 def settled(body: dict[str, Any]) -> dict[str, Any]:
-    """What no two answers have alike, as the seed prints it."""
+    """Replaces the values that no two answers have alike by those that the seed prints."""
     for name, example in (("processingTime", 15.5), ("totalProcessingTime", 45.2)):
         if name in body:
             assert isinstance(body[name], float)

@@ -1,4 +1,4 @@
-"""What a token holds open ends with it: tails, WebSockets and polls, whether it was revoked or changed."""
+"""Tails, WebSockets and polls end with their token, whether it was revoked or changed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
 
 
 def with_token(running: RunningServer, secret: str) -> RunningServer:
-    """The same server, for a client that has that token."""
+    """Returns the server for a client that has another token."""
     other = RunningServer(running.data_dir)
     other.url, other.headers = running.url, {"authorization": f"Bearer {secret}"}
     return other
@@ -66,7 +66,7 @@ def revoked(store: TokenStore) -> None:
 
 
 def edited(store: TokenStore, field: str, value: Any) -> None:
-    """As somebody's editor does it, or what manages the file."""
+    """Changes the file of tokens without the store's lock, which an editor or a deployment tool does too."""
     rows = msgspec.json.decode(store.path.read_bytes())
     for row in rows["tokens"]:
         if row["name"] == "reader":

@@ -1,4 +1,4 @@
-"""What becomes of one client, on a clock of the test's own."""
+"""The broadcaster serves one client, on a clock of the test's own."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="there is n
 
 
 def laid_out(*texts: str) -> list[str]:
-    """What `pretty` makes of each text."""
+    """Returns each text as `pretty` lays it out."""
     source = SCRIPT.read_text()
     [function] = re.findall(r"^function pretty\(.*?^}\n", source, re.DOTALL | re.MULTILINE)
     [depth] = re.findall(r"^const SHOWN_DEPTH = .*$", source, re.MULTILINE)

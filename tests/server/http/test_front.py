@@ -48,7 +48,7 @@ BODIES: list[tuple[str, Any]] = [
 ]
 
 CHANGING = re.compile(rb'"(eventId|batchId|timestamp)":"[^"]*"|"(offset|processingTime|totalProcessingTime)":[0-9.e-]+')
-"""What is another in each answer."""
+"""The values that differ from answer to answer."""
 
 
 def plain(path: str, body: bytes, *headers: str) -> bytes:

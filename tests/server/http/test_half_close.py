@@ -31,7 +31,7 @@ POLL = b"GET /api/v1/streams/polled/events?consumerGroup=%s&offset=latest&timeou
 
 
 def asked(running: RunningServer, request: bytes) -> tuple[bytes, float]:
-    """What comes until the end, and when that was."""
+    """Returns the bytes that come until the end, and when that was."""
     with running.connect() as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)

@@ -10,7 +10,7 @@ from forebay.server.http.time_pattern import TIME
 from support.harness import RunningServer, event
 
 BATCH = 900
-"""As many as a quarantine names, and some."""
+"""A quarantine names at most 1000 events, and all of these are to be named."""
 
 SEEDS = (
     "2024-05-31T15:30:45.123Z",
@@ -47,7 +47,7 @@ def test_the_pattern_takes_what_the_engine_takes(shared_server: RunningServer) -
     taken = 0
     for _ in range(10):
         texts = [changed(chance.choice(SEEDS), chance) for _ in range(BATCH)]
-        # What a zone moves out of the years 1 to 9999 no pattern of this kind tells.
+        # No pattern of this kind tells that a zone moves a time out of the years 1 to 9999.
         texts = [text for text in texts if not re.match("0001-?01-?01|9999-?12-?31", text)]
         texts = [text for text in texts if text]
         body = {"events": [{**event(), "timestamp": text} for text in texts]}

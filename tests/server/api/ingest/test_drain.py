@@ -176,7 +176,7 @@ def test_a_body_that_breaks_off_is_never_stored(narrow_server: RunningServer) ->
 def test_bodies_under_way_are_bounded(server: object) -> None:
     running: RunningServer = server(max_body_bytes=1 << 20, max_reading_bytes=1 << 20)  # type: ignore[operator]
     with running.connect() as holder:
-        # What is announced costs nothing yet; what has come does.
+        # Only bytes that have come are charged, not those that are announced.
         holder.sendall(
             b"POST /v1/drain HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n" + b" " * ((1 << 20) - 1)
         )

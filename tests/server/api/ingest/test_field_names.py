@@ -1,4 +1,4 @@
-"""What is wrong is named as it was sent, on every route: parameters, headers' rows, and each field of each body."""
+"""Errors name a field as it was sent, on every route: parameters, headers' rows, and each field of each body."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def operations(document: JsonObject) -> Iterator[tuple[str, str, JsonObject]]:
 
 
 def written(place: Path) -> str:
-    """As errors write it: `events[0].timestamp`."""
+    """Returns the path in the form that errors have: `events[0].timestamp`."""
     return "".join(f"[{name}]" if name.isdigit() else f".{name}" for name in place).lstrip(".")
 
 

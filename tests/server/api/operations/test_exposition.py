@@ -47,7 +47,7 @@ COUNTED = (
     "websockets",
     "workers",
 )
-"""What gauges without a unit count, or are."""
+"""The last words of gauges without a unit."""
 
 PREFIXES = ("forebay_", "process_", "python_")
 
@@ -69,7 +69,7 @@ def values(family: Metric, suffix: str = "_total") -> dict[tuple[str, ...], floa
 
 
 def fits(name: str, kind: str) -> bool:
-    """Whether a name says what is measured, in which unit, by https://prometheus.io/docs/practices/naming/."""
+    """Returns whether a name says what is measured, in which unit, by https://prometheus.io/docs/practices/naming/."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)+", name) or not name.startswith(PREFIXES):
         return False
     last = name.rsplit("_", 1)[1]

@@ -57,7 +57,7 @@ def test_what_the_system_uses_is_real(shared_server: RunningServer) -> None:
         resident = resident_bytes(shared_server.pid) / (1 << 20)
         return abs(metrics(shared_server).system.memory_usage - resident) < 20
 
-    # What a server that has only just started shows is up to half a second old.
+    # The figures of a server that has only just started are up to half a second old.
     wait_for("the memory in use", memory_is_real, 5)
     before = metrics(shared_server)
     assert abs(before.timestamp - time.time() * 1000) < 2000

@@ -1,4 +1,4 @@
-"""What `/api/metrics` says of events that came in by the events API."""
+"""`/api/metrics` counts events that came in by the events API."""
 
 import threading
 from collections.abc import Callable

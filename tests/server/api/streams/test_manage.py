@@ -176,7 +176,7 @@ def test_streams_and_partitions_are_limited_in_all(server: Callable[..., Running
     more = ask(running, "POST", "", {"name": "c"})
     assert code(more) == (409, 1023)
     assert "max_streams" in more.json()["error"]["detail"]
-    # What the engine makes itself still has a place.
+    # The streams that the engine makes itself still have a place.
     put_aside = running.post("/v1/drain", {"events": [{"no": "event"}]}, **{"Forebay-On-Invalid": "quarantine"})
     assert (put_aside.status_code, put_aside.json()["quarantined"]) == (202, 1)
     assert ask(running, "DELETE", "/a").status_code == 200

@@ -226,7 +226,7 @@ def test_a_reader_that_takes_nothing_is_cut_off_and_costs_little(server: Start, 
             send(running, *[f"{known + index} {padding}" for index in range(20)])
             lively.messages(known + 20)
 
-    # As much as fills the ring and whatever else the server keeps once it has had it.
+    # This fills the ring and whatever else the server keeps from then on.
     publish(300)
     stalled = follow(running)
     before = resident_bytes(running.pid)
