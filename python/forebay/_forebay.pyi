@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 class _Completion(Protocol):
-    """What `Engine.submit` reports to: an asyncio future, or anything with these methods of one."""
+    """Receives the outcome of `Engine.submit`: an asyncio future, or anything with these methods of one."""
 
     def set_result(self, result: Any, /) -> None: ...
     def set_exception(self, exception: Exception, /) -> None: ...
@@ -95,8 +95,8 @@ class Engine:
         predicate: Filter | None = None,
         projects: Projects | None = None,
     ) -> TailChunk:
-        """What comes after a position, as Server-Sent Events. Reads at most about `max_records` and `max_bytes` of
-        stored bytes, and not beyond the offsets of `until`.
+        """Returns what comes after a position, as Server-Sent Events. Reads at most about `max_records` and `max_bytes`
+        of stored bytes, and not beyond the offsets of `until`.
 
         Raises `StreamNotFound`, also when the name belongs to another stream by now, and `InvalidOffset`.
         """
@@ -149,7 +149,7 @@ class Engine:
         stream: str,
         **keywords: Any,
     ) -> Polled:
-        """As `consume`, without JSON."""
+        """Reads as `consume` does, and gives batches instead of JSON."""
     def wait(self, stream: str, positions: list[tuple[int, int]], milliseconds: int) -> bool:
         """Waits in this thread until there is a record at or beyond one of the positions; False when there is none."""
     def commit_offsets(
@@ -181,16 +181,16 @@ class Engine:
     def start_load_test(self, events_per_second: int, seconds: int) -> None:
         """Raises `Conflict` while one runs, `InvalidRequest`, `StorageUnavailable`."""
     def load_test(self) -> dict[str, object]:
-        """What it did until now, by the names of `forebay.server.load_test.LoadTestProgress` in JSON."""
+        """Returns its progress until now, by the names of `forebay.server.load_test.LoadTestProgress` in JSON."""
     def stop_load_test(self) -> bool:
         """Nothing is sent after this. False when none was running."""
     def metrics(self) -> list[tuple[str, str, str, list[tuple[dict[str, str], float | _Histogram]]]]:
         """(name, help, type, samples) with type `counter`, `gauge` or `histogram`."""
     def live(self) -> bytes:
-        """What `/api/metrics` shows, as JSON."""
+        """Returns the answer of `/api/metrics`, as JSON."""
     def history(self, hours: int) -> bytes:
-        """What `/api/metrics` showed in the last 1 to 168 hours, as JSON: a point every 10 seconds up to 24 hours, and
-        every minute beyond. Reads files. Raises `InvalidRequest`."""
+        """Returns what `/api/metrics` showed in the last 1 to 168 hours, as JSON: a point every 10 seconds up to 24
+        hours, and every minute beyond. Reads files. Raises `InvalidRequest`."""
     def keep_history(self) -> None:
         """Keeps a history from now on, and gives what earlier processes kept; else `history` is empty."""
     def history_problem(self) -> str | None:
@@ -204,7 +204,7 @@ class Engine:
         """Says how the server is, for `live`: healthy, degraded or unhealthy."""
     def status(self) -> dict[str, Any]: ...
     def queue_stats(self) -> QueueStats:
-        """What waits in the engine and what it has committed, now."""
+        """Returns the lengths of the queues and the counts of commits, now."""
     def close(self) -> None:
         """Finishes what was admitted, commits it and gives the directory free. Idempotent."""
 
@@ -236,7 +236,7 @@ class TailChunk:
 
 @final
 class RateLimiter:
-    """What requests of one token are charged to: its quota, and its usage since the start. Without limits at first."""
+    """The quota that requests of one token are charged to, and its usage since the start. Without limits at first."""
 
     def __new__(cls, name: str) -> RateLimiter: ...
     @property
@@ -296,8 +296,8 @@ class Front:
     ) -> Front:
         """`listener` is a descriptor, of which it makes a copy."""
     def set_principals(self, principals: list[tuple[bytes, Projects | None, RateLimiter | None]] | None) -> None:
-        """Who may ingest from now on: (SHA-256 of the token, its projects, its account) of each, or None for everybody.
-        Nobody at first."""
+        """Sets who may ingest from now on: (SHA-256 of the token, its projects, its limiter) of each, or None for
+        everybody. Nobody at first."""
     def stats(self) -> tuple[int, int, int]:
         """Connections that are read here, connections that are tunnelled, requests under way."""
     def tunnel(self, client: str) -> Tunnel | None:
@@ -327,13 +327,13 @@ class IngestRoute:
         """The label of its counters, and the family of its refusals."""
     @property
     def role(self) -> str:
-        """What a token must carry."""
+        """The role that a token must have."""
     @property
     def projects(self) -> bool:
-        """Whether a token that is limited to projects may use it."""
+        """True if a token that is limited to projects may use it."""
     @property
     def quarantine(self) -> bool:
-        """Whether a sender may ask that invalid events are quarantined."""
+        """True if a sender may ask that invalid events are quarantined."""
     @property
     def max_events(self) -> int:
         """The most events of one body."""
@@ -356,7 +356,7 @@ class Tunnel:
         """Bytes that came from the client, without its first request."""
     @property
     def ended(self) -> bool:
-        """Whether the client's connection is closed."""
+        """True once the client's connection is closed."""
     def insert(self, data: bytes) -> None:
         """Sends `data` to the client between two messages of the server behind."""
     def insert_last(self, data: bytes) -> None:
@@ -391,13 +391,13 @@ class StreamDescription:
     stored_bytes: int
     """Bytes of its sealed segments on the disk."""
     raw_bytes: int
-    """The same before compression."""
+    """Bytes of its sealed segments before compression."""
     ring_bytes: int
     """Bytes in memory, not sealed yet; the journal holds them."""
     segments: int
     builtin: bool
     engine_made: bool
-    """Whether only the engine writes to it and deletes it."""
+    """True if only the engine writes to it and deletes it."""
     created_us: int
     retention_ms: int
     """0 for no limit."""
@@ -423,13 +423,13 @@ class Consumed:
     """(partition, first offset, offset after the last) of damaged records that were left out: positions are behind
     them."""
     rebalanced: bool
-    """Whether partitions may have changed hands by this call."""
+    """True if partitions may have changed hands by this call."""
     recheck_ms: int | None
     """When another member's lease runs out, whose partitions a call may get then."""
 
 @final
 class Polled:
-    """The same, as batches."""
+    """The answer to a consumer, as batches."""
 
     batches: list[RecordBatch]
     positions: list[tuple[int, int]]
@@ -447,13 +447,13 @@ class GroupDescription:
     offsets: list[tuple[str, int, int, int]]
     """Stream, partition, committed offset, end of the partition."""
     begun: list[tuple[str, int, int, int]]
-    """The same of where it began to read, in partitions of which it has committed nothing."""
+    """Where it began to read, in partitions of which it has committed nothing: stream, partition, offset, end."""
     lag: int
     """Records behind all of these offsets."""
 
 @final
 class QueueStats:
-    """What waits and what was done, at one time."""
+    """The lengths of the queues and the work done, at one time."""
 
     @property
     def jobs_waiting(self) -> int:
