@@ -261,7 +261,7 @@ class MemoryBudget:
     @property
     def used(self) -> int: ...
     def reserve(self, limiter: RateLimiter | None) -> Reserved:
-        """A reservation of nothing yet, for the body of a token with that account. While other tokens ask, one holds at
+        """A reservation of nothing yet, for the body of a token with that limiter. While other tokens ask, one holds at
         most half."""
 
 @final

@@ -31,14 +31,14 @@ class Principal:
     Attributes:
         digest: the token's SHA-256, empty without authentication. It is also the scope of idempotency keys.
         projects: None when the token is not limited to projects.
-        account: the token's events are charged to it.
+        limiter: the token's events are charged to it.
     """
 
     name: str
     digest: bytes
     roles: frozenset[Role]
     projects: Projects | None = None
-    account: RateLimiter | None = None
+    limiter: RateLimiter | None = None
 
     def check_all_projects(self, consequence: str) -> None:
         """Raises `Forbidden`, which `consequence` ends, when the token is limited to projects."""
@@ -135,29 +135,29 @@ class Authenticator:
         return True
 
     def ingesting(self) -> list[tuple[bytes, Projects | None, RateLimiter | None]] | None:
-        """Digest, projects and account of each token that may ingest; None when authentication is off."""
+        """Digest, projects and limiter of each token that may ingest; None when authentication is off."""
         if self._store is None:
             return None
         return [
-            (principal.digest, principal.projects, principal.account)
+            (principal.digest, principal.projects, principal.limiter)
             for principal in self._principals.values()
             if Role.INGEST in principal.roles
         ]
 
-    def accounts(self) -> list[RateLimiter]:
-        """The accounts of all tokens."""
-        return [principal.account for principal in self._principals.values() if principal.account is not None]
+    def limiters(self) -> list[RateLimiter]:
+        """The limiters of all tokens."""
+        return [principal.limiter for principal in self._principals.values() if principal.limiter is not None]
 
-    def _account(self, token: Token, digest: bytes) -> RateLimiter:
-        """The token's account with its present limits. A known account is kept, so that reading the file again neither
+    def _limiter(self, token: Token, digest: bytes) -> RateLimiter:
+        """The token's limiter with its present limits. A known limiter is kept, so that reading the file again neither
         refills a quota nor forgets what was used."""
         known = self._principals.get(digest)
-        account = None if known is None or known.name != token.name else known.account
-        if account is None:
-            account = RateLimiter(token.name)
+        limiter = None if known is None or known.name != token.name else known.limiter
+        if limiter is None:
+            limiter = RateLimiter(token.name)
         quota = token.quota or Quota()
-        account.limit(_pair(quota.events), _pair(quota.bytes))
-        return account
+        limiter.limit(_pair(quota.events), _pair(quota.bytes))
+        return limiter
 
     def _load(self, store: TokenStore) -> None:
         # Taken before the content, so that a change in between is noticed the next time.
@@ -165,10 +165,10 @@ class Authenticator:
         principals: dict[bytes, Principal] = {}
         tokens = {bytes.fromhex(token.sha256): token for token in store.read()}
         for digest, token in tokens.items():
-            account = self._account(token, digest)
+            limiter = self._limiter(token, digest)
             before = self._tokens.get(digest)
             same = before is not None and _rights(before) == _rights(token)
-            principals[digest] = self._principals[digest] if same else _principal(token, digest, account)
+            principals[digest] = self._principals[digest] if same else _principal(token, digest, limiter)
         self._principals = principals
         self._tokens = tokens
         self._seen = seen
@@ -203,9 +203,9 @@ def _pair(rate: Rate | None) -> tuple[int, int] | None:
     return None if rate is None else (rate.per_second, rate.burst)
 
 
-def _principal(token: Token, digest: bytes, account: RateLimiter) -> Principal:
+def _principal(token: Token, digest: bytes, limiter: RateLimiter) -> Principal:
     projects = None if token.projects is None else Projects(list(token.projects))
-    return Principal(token.name, digest, frozenset(map(Role, token.roles)), projects, account)
+    return Principal(token.name, digest, frozenset(map(Role, token.roles)), projects, limiter)
 
 
 def _rights(token: Token) -> tuple[object, ...]:

@@ -45,7 +45,7 @@ not ASCII."""
 class IngestOptions(NamedTuple):
     """The arguments of `Engine.submit` behind the body, in its order.
 
-    `encoding` is the content coding in lower case, as the engine knows it; `key` the scope and the key; `account` is
+    `encoding` is the content coding in lower case, as the engine knows it; `key` the scope and the key; `limiter` is
     charged for the events; `stream` is where they go, when the route does not say it.
     """
 
@@ -53,7 +53,7 @@ class IngestOptions(NamedTuple):
     quarantine: bool = False
     key: tuple[bytes, bytes] | None = None
     projects: Projects | None = None
-    account: RateLimiter | None = None
+    limiter: RateLimiter | None = None
     stream: str | None = None
 
 
@@ -69,7 +69,7 @@ def ingest_options(headers: Headers, principal: Principal) -> IngestOptions:
         on_invalid is not None and _quarantine(on_invalid),
         None if key is None else (principal.digest, _key(key)),
         principal.projects,
-        principal.account,
+        principal.limiter,
     )
 
 

@@ -101,7 +101,7 @@ class Request:
         return body
 
     async def _gather(self, declared: int | None) -> bytes:
-        held = self._memory_budget.reserve(self.principal.account)
+        held = self._memory_budget.reserve(self.principal.limiter)
         try:
             if declared is not None and declared <= WHOLE_BODY_BYTES:
                 held.grow_to(declared)

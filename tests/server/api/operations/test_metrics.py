@@ -17,11 +17,11 @@ class RateLimiter:
 
 
 class Authenticator:
-    def __init__(self, *accounts: RateLimiter) -> None:
-        self._accounts = accounts
+    def __init__(self, *limiters: RateLimiter) -> None:
+        self._limiters = limiters
 
-    def accounts(self) -> list[RateLimiter]:
-        return list(self._accounts)
+    def limiters(self) -> list[RateLimiter]:
+        return list(self._limiters)
 
 
 def rows(authenticator: Authenticator) -> dict[str, dict[str, float]]:

@@ -99,7 +99,7 @@ class TokenCollector(Collector):
         self._authenticator = authenticator
 
     def collect(self) -> Iterator[Metric]:
-        used = sorted((account.name, account.usage()) for account in self._authenticator.accounts())
+        used = sorted((limiter.name, limiter.usage()) for limiter in self._authenticator.limiters())
         used = [row for row in used if any(row[1])]
         others = [usage for _name, usage in used[MAX_TOKEN_LABELS:]]
         if others:
