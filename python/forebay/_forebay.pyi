@@ -18,6 +18,7 @@ __all__ = [
     "Projects",
     "QueueStats",
     "RateLimiter",
+    "ReadProgress",
     "Receipt",
     "RecordBatch",
     "Reserved",
