@@ -27,7 +27,7 @@ def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def everywhere(timestamp: Any) -> set[str]:
-    """What a time becomes, in whatever way an event is handed over."""
+    """Returns the timestamps that a time becomes, in each way in which an event is handed over."""
     texts = [
         ENCODER.log("m", timestamp=timestamp)[1],
         ENCODER.row({"message": "m", "timestamp": timestamp}),

@@ -1,4 +1,4 @@
-"""What applications hand over, as JSON."""
+"""Events that applications hand over become JSON."""
 
 from __future__ import annotations
 
