@@ -178,7 +178,7 @@ fn main() {
     }
     compare("compact events", &bodies(false));
     compare("events with many escapes", &bodies(true));
-    // As Python's json.dumps separates them, and with another field first, so that no key is guessed.
+    // Python's json.dumps separates them so. Another field comes first, so that no key is guessed.
     let spaced = |body: &String| {
         body.replace("\":", "\": ").replace(",\"", ", \"").replace("{\"project_id", "{\"id\": 1, \"project_id")
     };

@@ -5,7 +5,7 @@ use std::time::Instant;
 use forebay_core::{Completer, CompletionId, EventQueue, Receipt, Result};
 use parking_lot::Mutex;
 
-/// What the engine tells of a submitted request.
+/// An event in the life of a submitted request.
 #[derive(Debug)]
 pub(crate) enum ClientEvent {
     /// It has ended.

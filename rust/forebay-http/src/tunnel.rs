@@ -234,7 +234,7 @@ impl Tunnel {
             match order {
                 Order::Insert(bytes, then) => {
                     self.insertions.push_back((bytes, then));
-                    // What was written before comes first, whether epoll has told of it or not.
+                    // Bytes that were written before come first, whether epoll has told of them or not.
                     self.backend.look_again();
                 }
                 Order::HangUp => {
@@ -268,7 +268,7 @@ impl Tunnel {
                 Ok(Read::End) => self.down.ended = true,
                 Ok(Read::Some(count)) => {
                     self.down.read += count as u64;
-                    // What was asked for before this was written may take its place.
+                    // An insertion that was asked for before this was written may take its place.
                     if !self.obey() {
                         return Err(Broken::Source);
                     }

@@ -1,4 +1,4 @@
-//! What the server behind learns of a tunnel and asks of it.
+//! The server behind learns of a tunnel and asks things of it.
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -239,7 +239,7 @@ fn more_leaps_than_are_remembered_make_nothing_older() {
         storage.set_wall_clock(2 * HOUR);
         clock = open(&storage);
         clock.keep(true);
-        // Of the time that the machine was off, what is proven is as much as it takes to start.
+        // As long as a start takes is proven of the time that the machine was off.
         ages.iter_mut().for_each(|age| *age += 8 * DAY + 4 * HOUR + 120 * SECOND);
         stamps.push((clock.stamp(), 0));
         ages.push(0);

@@ -33,7 +33,7 @@ fn written_otherwise(text: &[u8]) -> Option<i64> {
     };
     let zeros_behind = digits().rev().take_while(|digit| *digit == b'0').count();
     let significant = digits().count() - first - zeros_behind;
-    // Of an exponent that is beyond 64 bits the number is zero, as above, or not a whole one of 64 bits.
+    // With an exponent beyond 64 bits the number is zero, as above, or not a whole one of 64 bits.
     let exponent = std::str::from_utf8(exponent).ok()?.parse::<i64>().ok()?;
     let places = exponent.checked_add(zeros_behind as i64)?.checked_sub(fraction.len() as i64)?;
     let zeros = usize::try_from(places).ok().filter(|zeros| significant + zeros <= MAX_DIGITS)?;

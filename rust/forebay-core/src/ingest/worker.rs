@@ -99,7 +99,7 @@ impl JobQueue {
     pub(crate) fn work(&self, parser: &Parser) {
         while let Some(job) = self.next() {
             // A defect costs the request that met it, which is answered and counted by the drop of its reply, and not the worker.
-            // What the workers share stays whole: its locks are held for single steps, and are free after a panic.
+            // The state that workers share stays whole: its locks are held for single steps, and are free after a panic.
             let _panicked = catch_unwind(AssertUnwindSafe(|| parser.process(job)));
         }
     }

@@ -12,7 +12,7 @@
 //! but changes of one name keep their order, and a renaming is atomic. Syncing a file does not sync its name, as POSIX
 //! has it. Syncing one of the two directories of a renaming makes it durable.
 //!
-//! # What it assumes of a disk
+//! # Assumptions about a disk
 //! *Powersafe overwrite*, as SQLite calls it (<https://www.sqlite.org/psow.html>): writing some bytes of a sector never
 //! damages its other bytes. Without this no log could append to a sector that holds something acknowledged. Decay of
 //! stable bytes is injected apart, with [`Faulty::flip`] and [`Faulty::break_reads`].

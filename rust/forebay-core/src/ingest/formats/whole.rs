@@ -28,7 +28,7 @@ impl PayloadFormat for Whole {
             Err(error) => return Err(Refused::new(error, reply)),
         };
         let read = || (self.read)(&body, &parser.rules(&request, &stream, arrival));
-        // What is quarantined is in the answer, a repeat's too, and is read from the body again; no other repeat is parsed.
+        // Quarantined events are in the answer, a repeat's too, which reads its body again; no other repeat is parsed.
         let early = match request.on_invalid {
             OnInvalid::Refuse => None,
             OnInvalid::Quarantine => match read() {

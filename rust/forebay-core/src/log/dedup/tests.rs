@@ -242,7 +242,7 @@ fn a_receipt_in_memory_is_charged_until_it_is_sealed() {
     assert!(charged > 2 * 1024 * 8, "{charged}");
     assert_eq!(world.limiter.held(), charged, "to its token, too");
     assert!(world.store(2, None, &placed(1024)).is_none());
-    // The same key again, after its window: what is sealed then is not the one that is looked up now.
+    // The key comes again after its window: the row that is sealed then is not the one that is looked up now.
     world.storage.pass(11 * MINUTE);
     assert!(world.store(2, None, &placed(1000)).is_some());
     world.dedup.sealed(&changes);

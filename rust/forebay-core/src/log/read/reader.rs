@@ -74,7 +74,7 @@ impl Reader {
             match self.read_on(stream, log, &mut batch, limits) {
                 Ok(()) if batch.next_offset() > before => {}
                 Ok(()) => break,
-                // What came before it is given; the next read begins here, and fails if it still has to.
+                // The records before it are given; the next read begins here, and fails if it still has to.
                 Err(_) if batch.next_offset() > offset => break,
                 Err(error) => return Err(error),
             }
@@ -324,7 +324,7 @@ mod tests {
         let error = engine.reader.read_on(&stream, log, &mut batch, LIMITS).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOffset, "{error}");
         assert_eq!((batch.gaps(), batch.next_offset()), (&[][..], Offset(3)));
-        // The same between two parts of one read: what came before is given.
+        // Between two parts of one read, too, the records before are given.
         let read = engine.reader.fetch(&stream, ONE, Offset(20), LIMITS).unwrap();
         assert_eq!((read.len(), read.gaps()), (7, &[][..]));
     }
