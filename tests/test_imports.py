@@ -103,6 +103,7 @@ STOREYS = [
     "storage",
     "thread",
     "status",
+    "window",
     "predicate",
     "record",
     "time",

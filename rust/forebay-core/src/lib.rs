@@ -30,6 +30,7 @@ pub mod table;
 pub mod telemetry;
 mod thread;
 pub mod time;
+pub mod window;
 
 pub use admission::{AllowedKeys, Cost, MAX_QUOTA, Quota, QuotaRates, Rate, RateLimiter, Reservation};
 pub use engine::{Appended, Engine, NewRecord, QueueStats, Report, StreamChange, StreamReport, TailChunk, TailRequest};

@@ -1,0 +1,132 @@
+use super::super::number::Number;
+use super::super::spec::EventTime;
+use super::distinct::Distinct;
+use super::quantiles::Quantiles;
+use super::sum::ExactSum;
+
+/// The longest value that `first` and `last` keep.
+pub const MAX_KEPT_VALUE_BYTES: usize = 4096;
+
+/// What is known of one field, or of the records, of one key in one window. Each is the same for every order in which
+/// the records come, and for every way in which parts are merged. 16 bytes, so that a count takes no more.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cell {
+    Count(u64),
+    Sum(Box<ExactSum>),
+    Least(Option<Box<Number>>),
+    Most(Option<Box<Number>>),
+    Distinct(Box<Distinct>),
+    Quantiles(Box<Quantiles>),
+    First(Option<Box<Kept>>),
+    Last(Option<Box<Kept>>),
+}
+
+/// The place of a record among all of its source, by event time first.
+pub(crate) type Place = (EventTime, u32, u64);
+
+/// A value as it was sent, and its record's place.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Kept {
+    place: Place,
+    value: Box<[u8]>,
+}
+
+impl Cell {
+    pub(super) fn count(&mut self) {
+        if let Self::Count(count) = self {
+            *count += 1;
+        }
+    }
+
+    /// Adds a number to a cell that looks at numbers.
+    pub(super) fn add_number(&mut self, number: Number) {
+        match self {
+            Self::Sum(sum) => sum.add(number),
+            Self::Least(found) => keep_number(found, number, std::cmp::Ordering::Less),
+            Self::Most(found) => keep_number(found, number, std::cmp::Ordering::Greater),
+            Self::Quantiles(quantiles) => quantiles.add(number.to_f64()),
+            Self::Count(_) | Self::Distinct(_) | Self::First(_) | Self::Last(_) => {}
+        }
+    }
+
+    /// Adds a value by its canonical text.
+    pub(super) fn add_canonical(&mut self, value: &[u8]) {
+        if let Self::Distinct(distinct) = self {
+            distinct.add(value);
+        }
+    }
+
+    /// Keeps a value if it is the first or the last one.
+    pub(super) fn add_value(&mut self, place: Place, value: &[u8]) {
+        let is_wanted = match self {
+            Self::First(kept) => kept.as_ref().is_none_or(|kept| place < kept.place),
+            Self::Last(kept) => kept.as_ref().is_none_or(|kept| place > kept.place),
+            _ => false,
+        };
+        if let (true, Self::First(kept) | Self::Last(kept)) = (is_wanted, self) {
+            *kept = Some(Box::new(Kept { place, value: value.into() }));
+        }
+    }
+
+    /// Adds all that another cell of the same kind has.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Count(count), Self::Count(other)) => *count += other,
+            (Self::Sum(sum), Self::Sum(other)) => sum.merge(other),
+            (Self::Distinct(distinct), Self::Distinct(other)) => distinct.merge(other),
+            (Self::Quantiles(quantiles), Self::Quantiles(other)) => quantiles.merge(other),
+            (cell, Self::Least(Some(number)) | Self::Most(Some(number))) => cell.add_number(**number),
+            (cell, Self::First(Some(kept)) | Self::Last(Some(kept))) => cell.add_value(kept.place, &kept.value),
+            // Nothing was added to the other one; the kinds are those of one plan.
+            _ => {}
+        }
+    }
+
+    /// Appends a kept value or number as JSON; `null` when there is none.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Count(count) => out.extend_from_slice(count.to_string().as_bytes()),
+            Self::Distinct(distinct) => out.extend_from_slice(distinct.count().to_string().as_bytes()),
+            Self::Sum(sum) if sum.count > 0 => sum.write(out),
+            Self::Least(Some(number)) | Self::Most(Some(number)) => number.write(out),
+            Self::First(Some(kept)) | Self::Last(Some(kept)) => out.extend_from_slice(&kept.value),
+            _ => out.extend_from_slice(b"null"),
+        }
+    }
+
+    /// Appends the mean of a sum; `null` when there is none.
+    pub(super) fn write_mean(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Sum(sum) if sum.count > 0 => sum.write_mean(out),
+            _ => out.extend_from_slice(b"null"),
+        }
+    }
+
+    /// Appends a quantile; `null` when there is none.
+    pub(super) fn write_quantile(&self, percent: u64, out: &mut Vec<u8>) {
+        match self {
+            Self::Quantiles(quantiles) => quantiles.write(percent, out),
+            _ => out.extend_from_slice(b"null"),
+        }
+    }
+
+    /// Returns the bytes that it takes beside its own.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Sum(sum) => size_of::<ExactSum>() + sum.heap_bytes(),
+            Self::Least(Some(_)) | Self::Most(Some(_)) => size_of::<Number>(),
+            Self::Distinct(distinct) => size_of::<Distinct>() + distinct.heap_bytes(),
+            Self::Quantiles(quantiles) => size_of::<Quantiles>() + quantiles.heap_bytes(),
+            Self::First(Some(kept)) | Self::Last(Some(kept)) => size_of::<Kept>() + kept.value.len(),
+            Self::Count(_) | Self::Least(None) | Self::Most(None) | Self::First(None) | Self::Last(None) => 0,
+        }
+    }
+}
+
+fn keep_number(found: &mut Option<Box<Number>>, number: Number, wanted: std::cmp::Ordering) {
+    match found {
+        Some(found) if number.order(**found) == wanted => **found = number,
+        Some(_) => {}
+        None => *found = Some(Box::new(number)),
+    }
+}

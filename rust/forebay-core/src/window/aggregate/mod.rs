@@ -1,0 +1,11 @@
+mod aggregates;
+mod cell;
+mod distinct;
+mod quantiles;
+mod sum;
+
+pub use aggregates::{Aggregate, Aggregates, Aggregation, Sample};
+pub(super) use cell::Cell;
+pub use cell::MAX_KEPT_VALUE_BYTES;
+pub use distinct::DISTINCT_ERROR;
+pub use quantiles::QUANTILE_ERROR;
