@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -305,10 +306,12 @@ def test_no_more_tails_come_in_together_than_one_after_the_other(server: Start, 
 
 def test_many_tails_share_what_is_serialised(running: RunningServer, follow: Follow) -> None:
     tails = [follow(running) for _ in range(50)]
+    began = time.monotonic()
     for number in range(100):
         send(running, str(number))
     for tail in tails:
         tail.messages(100)
         assert texts(tail) == [str(number) for number in range(100)]
-    # Coalesced: a hundred commits, and at most ten writes a second.
-    assert all(tail.pieces < 100 for tail in tails)
+    # Coalesced: a hundred commits, and at most ten writes a second, beside the first one.
+    most = 10 * (time.monotonic() - began) + 2
+    assert all(tail.pieces <= most for tail in tails), most
