@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_core::window::{
-    Aggregate, Aggregates, Aggregation, Closing, EventTime, Sample, WatermarkOptions, Watermarks, WindowSpec, Windows,
-    group_key,
+    Aggregate, Aggregates, Aggregation, Closing, EventTime, GivenUpTo, Sample, StateChange, StatePlace,
+    WatermarkOptions, Watermarks, WindowSpec, Windows, group_key,
 };
 use proptest::prelude::*;
 
@@ -31,6 +31,8 @@ struct Case {
     /// The most results of a call.
     at_most: usize,
     shards: usize,
+    /// After each step: 0 is a crash, 1 and 2 are commits.
+    faults: Vec<u8>,
 }
 
 fn at(millis: i64) -> EventTime {
@@ -104,80 +106,156 @@ fn count_windows(
     }
 }
 
-struct Run {
-    shards: Vec<Windows>,
-    /// (end, key) and the text of each result, by shard.
+/// Everything that a commit holds.
+#[derive(Clone, Default)]
+struct Stored {
+    chunks: Vec<BTreeMap<StatePlace, Vec<Vec<u8>>>>,
+    given: Vec<GivenUpTo>,
+    marks: Vec<u8>,
+    read: Vec<usize>,
     results: Vec<Vec<(i64, String, i64, String)>>,
 }
 
-impl Run {
-    fn close(&mut self, watermark: EventTime, at_most: usize) {
-        for (windows, results) in self.shards.iter_mut().zip(&mut self.results) {
-            loop {
-                let closing = windows.close(watermark, at_most, |result| {
-                    let mut text = Vec::new();
-                    result.write(&mut text);
-                    let key = String::from_utf8(result.key.to_vec()).unwrap();
-                    results.push((result.end.millis(), key, result.start.millis(), String::from_utf8(text).unwrap()));
-                });
-                if closing == Closing::Done {
-                    break;
-                }
-            }
+/// A processor's windows, of which nothing outlives a crash but what was stored.
+struct Run<'a> {
+    case: &'a Case,
+    shards: Vec<Windows>,
+    marks: Watermarks,
+    read: Vec<usize>,
+    /// (end, key) and the text of each result, by shard.
+    results: Vec<Vec<(i64, String, i64, String)>>,
+    stored: Stored,
+}
+
+impl<'a> Run<'a> {
+    fn new(case: &'a Case, shards: usize) -> Self {
+        let idle_timeout = Duration::from_secs(3600);
+        let options = WatermarkOptions { allowed_lateness: case.lateness, max_future: None, idle_timeout };
+        let read = vec![0; case.partitions.len()];
+        let mut run = Self {
+            case,
+            shards: vec![Windows::new(case.spec, plan()); shards],
+            marks: Watermarks::new(case.partitions.len(), options, Duration::ZERO),
+            read,
+            results: vec![Vec::new(); shards],
+            stored: Stored { chunks: vec![BTreeMap::new(); shards], ..Stored::default() },
+        };
+        run.commit();
+        run
+    }
+
+    fn commit(&mut self) {
+        let stored = &mut self.stored;
+        for (windows, chunks) in self.shards.iter_mut().zip(&mut stored.chunks) {
+            windows.changes(|change| match change {
+                StateChange::Append(place, chunk) => chunks.entry(place).or_default().push(chunk),
+                StateChange::Replace(place, chunk) => drop(chunks.insert(place, vec![chunk])),
+                StateChange::Remove(place) => assert!(chunks.remove(&place).is_some(), "it was never written"),
+            });
         }
+        stored.given = self.shards.iter().map(|windows| windows.given().clone()).collect();
+        stored.marks.clear();
+        self.marks.encode(&mut stored.marks);
+        stored.read.clone_from(&self.read);
+        stored.results.clone_from(&self.results);
+    }
+
+    fn crash(&mut self) {
+        let stored = std::mem::take(&mut self.stored);
+        *self = Self::new(self.case, self.shards.len());
+        for ((windows, chunks), given) in self.shards.iter_mut().zip(&stored.chunks).zip(&stored.given) {
+            let chunks = chunks.iter().flat_map(|(place, chunks)| chunks.iter().map(|chunk| (*place, &chunk[..])));
+            windows.restore(chunks, given.clone()).unwrap();
+        }
+        self.marks.restore(&stored.marks).unwrap();
+        self.read.clone_from(&stored.read);
+        self.results.clone_from(&stored.results);
+        self.stored = stored;
+    }
+
+    /// Adds the next record of a partition that has one; false when none has.
+    fn step(&mut self, turn: usize) -> bool {
+        let open: Vec<usize> =
+            (0..self.read.len()).filter(|index| self.read[*index] < self.case.partitions[*index].len()).collect();
+        if open.is_empty() {
+            return false;
+        }
+        let partition = open[turn % open.len()];
+        let event = &self.case.partitions[partition][self.read[partition]];
+        let time = at(event.time);
+        if let Some(admission) = self.case.spec.admit(time, self.marks.judge(partition, Duration::ZERO)) {
+            let (mut key, value) = (Vec::new(), event.value.to_string());
+            group_key(&[Some(event.key.to_string().as_bytes())], &mut key).unwrap();
+            let (partition, offset) = (partition as u32, self.read[partition] as u64);
+            let sample = Sample { time, partition, offset, values: &[Some(value.as_bytes())] };
+            let shard = usize::from(event.key) % self.shards.len();
+            self.shards[shard].add(admission, &key, &sample);
+        }
+        self.marks.observe(partition, time, at(0));
+        self.read[partition] += 1;
+        true
+    }
+
+    fn close_due(&mut self) -> bool {
+        let watermark = self.marks.global();
+        self.close(watermark)
+    }
+
+    /// Gives at most so many results of each shard; true when there are more.
+    fn close(&mut self, watermark: EventTime) -> bool {
+        let mut more = false;
+        for (windows, results) in self.shards.iter_mut().zip(&mut self.results) {
+            let closing = windows.close(watermark, self.case.at_most, |result| {
+                let mut text = Vec::new();
+                result.write(&mut text);
+                let key = String::from_utf8(result.key.to_vec()).unwrap();
+                results.push((result.end.millis(), key, result.start.millis(), String::from_utf8(text).unwrap()));
+            });
+            more |= closing == Closing::More;
+        }
+        more
     }
 }
 
-/// Reads the partitions in turns as the case says, and closes what is due behind each batch.
-fn run(case: &Case, shards: usize, batch: usize) -> Vec<(i64, String, i64, String)> {
-    let now = Duration::ZERO;
-    let idle_timeout = Duration::from_secs(3600);
-    let options = WatermarkOptions { allowed_lateness: case.lateness, max_future: None, idle_timeout };
-    let mut marks = Watermarks::new(case.partitions.len(), options, now);
-    let mut run = Run { shards: vec![Windows::new(case.spec, plan()); shards], results: vec![Vec::new(); shards] };
-    let mut read = vec![0_usize; case.partitions.len()];
-    let mut left: usize = case.partitions.iter().map(Vec::len).sum();
+/// Reads the partitions in turns as the case says, and closes what is due behind each batch. With `crashes`, commits
+/// after some of the steps, and breaks off after others.
+fn run(case: &Case, shards: usize, batch: usize, crashes: bool) -> Vec<(i64, String, i64, String)> {
+    let mut run = Run::new(case, shards);
     let mut turns = case.turns.iter().cycle();
+    // A crash takes back what was read since the commit; at some time there are no more of them.
+    let mut faults = case.faults.iter().filter(|_| crashes);
+    let mut fault = |run: &mut Run<'_>| match faults.next() {
+        Some(0) => run.crash(),
+        Some(1 | 2) => run.commit(),
+        _ => {}
+    };
     for number in 1.. {
-        if left == 0 {
+        if !run.step(*turns.next().unwrap()) {
             break;
         }
-        let open: Vec<usize> = (0..read.len()).filter(|index| read[*index] < case.partitions[*index].len()).collect();
-        let partition = open[turns.next().unwrap() % open.len()];
-        let event = &case.partitions[partition][read[partition]];
-        add(&mut run, case.spec, &mut marks, partition, read[partition], event);
-        read[partition] += 1;
-        left -= 1;
         if number % batch == 0 {
-            run.close(marks.global(), case.at_most);
+            while run.close_due() {
+                fault(&mut run);
+            }
+        }
+        fault(&mut run);
+    }
+    while run.close(at(1_000_000)) {
+        run.commit();
+        if crashes {
+            run.crash();
         }
     }
-    run.close(at(1_000_000), case.at_most);
-    for (windows, results) in run.shards.iter().zip(&run.results) {
+    run.commit();
+    for ((windows, results), chunks) in run.shards.iter().zip(&run.results).zip(&run.stored.chunks) {
         assert_eq!(windows.newest_end(), None, "a window is left");
         let order: Vec<_> = results.iter().map(|(end, key, ..)| (*end, key.clone())).collect();
         assert!(order.is_sorted(), "{order:?}");
+        assert!(chunks.keys().len() <= 1, "the rows of a window are left");
     }
     let mut all = run.results.concat();
     all.sort();
     all
-}
-
-fn add(run: &mut Run, spec: WindowSpec, marks: &mut Watermarks, partition: usize, offset: usize, event: &Event) {
-    let own = marks.judge(partition, Duration::ZERO);
-    if let Some(admission) = spec.admit(at(event.time), own) {
-        let (mut key, value) = (Vec::new(), event.value.to_string());
-        group_key(&[Some(event.key.to_string().as_bytes())], &mut key).unwrap();
-        let sample = Sample {
-            time: at(event.time),
-            partition: partition as u32,
-            offset: offset as u64,
-            values: &[Some(value.as_bytes())],
-        };
-        let shard = usize::from(event.key) % run.shards.len();
-        run.shards[shard].add(admission, &key, &sample);
-    }
-    marks.observe(partition, at(event.time), at(0));
 }
 
 fn spec() -> impl Strategy<Value = WindowSpec> {
@@ -206,8 +284,9 @@ fn case() -> impl Strategy<Value = Case> {
     (
         (spec(), prop_oneof![Just(0_i64), 0_i64..20], prop::collection::vec(events(), 1..4)),
         (prop::collection::vec(0_usize..60, 1..40), 1_usize..20, 1_usize..6, 1_usize..5),
+        prop::collection::vec(0_u8..8, 0..200),
     )
-        .prop_map(|((spec, lateness, partitions), (turns, batch, at_most, shards))| Case {
+        .prop_map(|((spec, lateness, partitions), (turns, batch, at_most, shards), faults)| Case {
             spec,
             lateness,
             partitions,
@@ -215,6 +294,7 @@ fn case() -> impl Strategy<Value = Case> {
             batch,
             at_most,
             shards,
+            faults,
         })
 }
 
@@ -223,7 +303,7 @@ proptest! {
 
     #[test]
     fn the_records_alone_decide(case in case()) {
-        let found = run(&case, case.shards, case.batch);
+        let found = run(&case, case.shards, case.batch, false);
         let counts: Vec<Row> = found
             .iter()
             .map(|(end, key, start, text)| {
@@ -233,7 +313,8 @@ proptest! {
             .collect();
         prop_assert_eq!(counts, reference(&case));
         let one_by_one = Case { turns: vec![0], ..case.clone() };
-        prop_assert_eq!(run(&one_by_one, 1, 1), found);
+        prop_assert_eq!(run(&one_by_one, 1, 1, false), found.clone());
+        prop_assert_eq!(run(&case, case.shards, case.batch, true), found);
     }
 }
 

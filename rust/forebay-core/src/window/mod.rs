@@ -7,6 +7,7 @@
 //! results of those that the global watermark has passed, in order of (end, key).
 
 mod aggregate;
+mod codec;
 mod key;
 mod key_table;
 mod number;
@@ -20,4 +21,4 @@ pub use aggregate::{Aggregate, Aggregates, Aggregation, DISTINCT_ERROR, MAX_KEPT
 pub use key::{KeyTooLong, MAX_KEY_BYTES, group_key, key_text};
 pub use spec::{Admission, EventTime, MAX_PANES, MAX_WINDOW_MILLIS, WindowSpec};
 pub use watermark::{WatermarkOptions, Watermarks};
-pub use windows::{Closing, WindowResult, Windows};
+pub use windows::{Closing, GivenUpTo, StateChange, StatePlace, WindowResult, Windows};

@@ -1,5 +1,7 @@
 use std::cmp::Ordering;
 
+use super::codec::Reader;
+
 /// Digits behind the decimal point that are added exactly.
 pub(super) const FRACTION_DIGITS: usize = 9;
 
@@ -62,6 +64,28 @@ impl Number {
             (Self::Double(_), Self::Exact(_)) => Ordering::Greater,
             (Self::Double(_), Self::Double(_)) => Ordering::Equal,
         })
+    }
+
+    /// Appends it as the state's rows have it.
+    pub(super) fn encode(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Exact(units) => {
+                out.push(0);
+                out.extend_from_slice(&units.to_le_bytes());
+            }
+            Self::Double(double) => {
+                out.push(1);
+                out.extend_from_slice(&double.to_le_bytes());
+            }
+        }
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        match reader.array()? {
+            [0] => Some(Self::Exact(i128::from_le_bytes(reader.array()?))),
+            [1] => Some(Self::Double(f64::from_le_bytes(reader.array()?))),
+            _ => None,
+        }
     }
 
     /// Appends it as JSON.

@@ -2,10 +2,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::aggregate::{Aggregates, Cell, Sample};
+use super::codec::{Reader, put, put_bytes, put_signed};
+use super::pane::Chunk;
 use super::spec::EventTime;
 
 /// The bytes of a session beside its key and its cells: its entry, and its places in the two indexes.
 const SESSION_OVERHEAD: usize = 128;
+
+/// Rows of fewer bytes are not written anew, however many of them are old.
+const LEAST_REWRITTEN_BYTES: usize = 4096;
 
 /// The records of one key that are less than a gap apart.
 #[derive(Clone, Debug)]
@@ -33,6 +38,10 @@ pub(super) struct Sessions {
     by_key: HashMap<Arc<[u8]>, Vec<Session>>,
     /// Their last records' times with their keys: the order in which they close.
     by_end: BTreeSet<(EventTime, Arc<[u8]>)>,
+    /// The keys whose rows are to be written.
+    changed: BTreeSet<Arc<[u8]>>,
+    /// Bytes of all rows that were written.
+    written: usize,
     pub(super) bytes: usize,
 }
 
@@ -58,6 +67,7 @@ impl Sessions {
         self.bytes += joined.bytes(&key);
         self.by_end.insert((joined.last, Arc::clone(&key)));
         sessions.insert(begin, joined);
+        self.changed.insert(key);
         skipped
     }
 
@@ -74,7 +84,55 @@ impl Sessions {
             self.by_key.remove(&key);
         }
         self.bytes -= session.bytes(&key);
+        self.changed.insert(Arc::clone(&key));
         Some((key, session))
+    }
+
+    /// Returns what has changed since the last time: the rows of keys with all of their sessions, which may be none.
+    pub(super) fn take_chunk(&mut self) -> Option<Chunk> {
+        if self.changed.is_empty() {
+            return None;
+        }
+        let mut chunk = Vec::new();
+        for key in std::mem::take(&mut self.changed) {
+            write_row(&key, self.by_key.get(&key).map_or(&[], Vec::as_slice), &mut chunk);
+        }
+        self.written += chunk.len();
+        if self.written <= 2 * self.bytes.max(LEAST_REWRITTEN_BYTES) {
+            return Some(Chunk::Some(chunk));
+        }
+        chunk.clear();
+        for (key, sessions) in &self.by_key {
+            write_row(key, sessions, &mut chunk);
+        }
+        self.written = chunk.len();
+        Some(Chunk::All(chunk))
+    }
+
+    /// Takes up rows that were written; `None` when they are damaged.
+    pub(super) fn restore(&mut self, plan: &Aggregates, chunk: &[u8]) -> Option<()> {
+        let mut reader = Reader(chunk);
+        while !reader.is_empty() {
+            let key: Arc<[u8]> = reader.bytes()?.into();
+            for session in self.by_key.remove(&key).unwrap_or_default() {
+                self.bytes -= session.bytes(&key);
+                self.by_end.remove(&(session.last, Arc::clone(&key)));
+            }
+            let mut sessions = Vec::new();
+            for _ in 0..reader.count(2)? {
+                let first = EventTime::of_bound(reader.signed()?)?;
+                let last = first.plus(i64::try_from(reader.number()?).ok()?);
+                let session = Session { first, last, cells: plan.decode(&mut reader)? };
+                self.bytes += session.bytes(&key);
+                self.by_end.insert((last, Arc::clone(&key)));
+                sessions.push(session);
+            }
+            if !sessions.is_empty() {
+                self.by_key.insert(key, sessions);
+            }
+        }
+        self.written += chunk.len();
+        Some(())
     }
 
     pub(super) fn newest_last(&self) -> Option<EventTime> {
@@ -83,5 +141,15 @@ impl Sessions {
 
     pub(super) fn is_due(&self, until: EventTime) -> bool {
         self.by_end.first().is_some_and(|(last, _)| *last <= until)
+    }
+}
+
+fn write_row(key: &[u8], sessions: &[Session], out: &mut Vec<u8>) {
+    put_bytes(out, key);
+    put(out, sessions.len() as u64);
+    for session in sessions {
+        put_signed(out, session.first.millis());
+        put(out, session.last.since(session.first).unsigned_abs());
+        session.cells.iter().for_each(|cell| cell.encode(out));
     }
 }

@@ -19,6 +19,12 @@ impl EventTime {
         (-Self::LIMIT < millis && millis < Self::LIMIT).then_some(Self(millis))
     }
 
+    /// Returns the bound of a window, which may lie a little beyond the times of records.
+    pub(super) fn of_bound(millis: i64) -> Option<Self> {
+        (millis.unsigned_abs() <= Self::LIMIT.unsigned_abs() + 2 * MAX_WINDOW_MILLIS.unsigned_abs())
+            .then_some(Self(millis))
+    }
+
     /// Returns the milliseconds since 1970.
     #[must_use]
     pub fn millis(self) -> i64 {

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
+use super::codec::{Reader, put_signed};
 use super::spec::EventTime;
+use crate::error::{Error, ErrorKind, Result};
 
 /// How far watermarks stay behind, and when a partition holds nothing back any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,31 @@ impl Watermarks {
     #[must_use]
     pub fn are_idle_for(&self, span: Duration, now: Duration) -> bool {
         self.partitions.iter().all(|partition| partition.is_idle && now.saturating_sub(partition.active) >= span)
+    }
+
+    /// Appends what a restart needs. A partition that is idle is behind nothing that was closed without it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_signed(out, self.global.millis());
+        for partition in &self.partitions {
+            let own = if partition.is_idle { partition.own.max(self.global) } else { partition.own };
+            put_signed(out, own.millis());
+        }
+    }
+
+    /// Takes up what [`Watermarks::encode`] has written. Partitions that were not there then are new ones.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`]: the bytes are damaged.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut reader = Reader(bytes);
+        let mut next = || reader.signed().and_then(EventTime::of_bound);
+        let damaged = || Error::new(ErrorKind::Internal, "the watermarks of a processor are damaged");
+        self.global = next().ok_or_else(damaged)?;
+        for partition in &mut self.partitions {
+            let Some(own) = next() else { break };
+            partition.own = own;
+        }
+        if reader.is_empty() { Ok(()) } else { Err(damaged()) }
     }
 
     /// Moves the global watermark on to `time`: for the windows of a source that has gone quiet.

@@ -1,3 +1,4 @@
+use super::super::codec::Reader;
 use super::super::key::write_canonical;
 use super::super::number::Number;
 use super::super::spec::EventTime;
@@ -172,6 +173,16 @@ impl Aggregates {
             Kind::First => Cell::First(None),
             Kind::Last => Cell::Last(None),
         }));
+    }
+
+    /// Reads the cells of a key as [`Cell::encode`] has written them, one after the other; `None` at bytes that are none.
+    pub(in super::super) fn decode(&self, reader: &mut Reader<'_>) -> Option<Vec<Cell>> {
+        let mut cells = Vec::with_capacity(self.cells.len());
+        self.begin(&mut cells);
+        for cell in &mut cells {
+            cell.decode(reader)?;
+        }
+        Some(cells)
     }
 
     /// Adds a record. Returns how many cells could make nothing of their field.

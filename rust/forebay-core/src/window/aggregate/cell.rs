@@ -1,3 +1,4 @@
+use super::super::codec::{Reader, put, put_bytes, put_signed};
 use super::super::number::Number;
 use super::super::spec::EventTime;
 use super::distinct::Distinct;
@@ -110,6 +111,49 @@ impl Cell {
         }
     }
 
+    /// Appends it as the state's rows have it; its kind is the plan's.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Count(count) => put(out, *count),
+            Self::Sum(sum) => sum.encode(out),
+            Self::Distinct(distinct) => distinct.encode(out),
+            Self::Quantiles(quantiles) => quantiles.encode(out),
+            Self::Least(found) | Self::Most(found) => {
+                out.push(u8::from(found.is_some()));
+                if let Some(number) = found {
+                    number.encode(out);
+                }
+            }
+            Self::First(kept) | Self::Last(kept) => {
+                out.push(u8::from(kept.is_some()));
+                if let Some(kept) = kept {
+                    let (time, partition, offset) = kept.place;
+                    put_signed(out, time.millis());
+                    put(out, u64::from(partition));
+                    put(out, offset);
+                    put_bytes(out, &kept.value);
+                }
+            }
+        }
+    }
+
+    /// Reads a cell of the same kind into this one. `None`, and the cell is of no use, at bytes that are none.
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        match self {
+            Self::Count(count) => *count = reader.number()?,
+            Self::Sum(sum) => **sum = ExactSum::decode(reader)?,
+            Self::Distinct(distinct) => **distinct = Distinct::decode(reader)?,
+            Self::Quantiles(quantiles) => **quantiles = Quantiles::decode(reader)?,
+            Self::Least(found) | Self::Most(found) => {
+                *found = if reader.array()? == [0] { None } else { Some(Box::new(Number::decode(reader)?)) };
+            }
+            Self::First(kept) | Self::Last(kept) => {
+                *kept = if reader.array()? == [0] { None } else { Some(Box::new(Kept::decode(reader)?)) };
+            }
+        }
+        Some(())
+    }
+
     /// Returns the bytes that it takes beside its own.
     pub(crate) fn heap_bytes(&self) -> usize {
         match self {
@@ -120,6 +164,14 @@ impl Cell {
             Self::First(Some(kept)) | Self::Last(Some(kept)) => size_of::<Kept>() + kept.value.len(),
             Self::Count(_) | Self::Least(None) | Self::Most(None) | Self::First(None) | Self::Last(None) => 0,
         }
+    }
+}
+
+impl Kept {
+    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let time = EventTime::of_bound(reader.signed()?)?;
+        let place = (time, u32::try_from(reader.number()?).ok()?, reader.number()?);
+        Some(Self { place, value: reader.bytes()?.into() })
     }
 }
 

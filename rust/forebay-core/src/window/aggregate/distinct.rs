@@ -1,3 +1,4 @@
+use super::super::codec::{Reader, put};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Values that are counted exactly. Beyond, their hashes would take more memory than the registers.
@@ -6,6 +7,12 @@ const EXACT_VALUES: usize = 2048;
 /// Bits of a hash that choose its register.
 const INDEX_BITS: u32 = 14;
 const REGISTERS: usize = 1 << INDEX_BITS;
+
+/// What a register holds at most: all bits of the rest of a hash, and one.
+const LONGEST_RUN: u8 = 64 - INDEX_BITS as u8 + 1;
+
+/// Stands for a number of hashes where there are registers.
+const IN_REGISTERS: u64 = EXACT_VALUES as u64 + 1;
 
 /// The standard error of a count beyond [`EXACT_VALUES`]: 1.04 / √2¹⁴.
 pub const DISTINCT_ERROR: f64 = 0.008_2;
@@ -72,6 +79,30 @@ impl Distinct {
         }
     }
 
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Exact(hashes) => {
+                put(out, hashes.len() as u64);
+                hashes.iter().for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
+            }
+            Self::Registers(registers) => {
+                put(out, IN_REGISTERS);
+                out.extend_from_slice(registers);
+            }
+        }
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let count = reader.number()?;
+        if count == IN_REGISTERS {
+            let registers: [u8; REGISTERS] = reader.array()?;
+            return registers.iter().all(|run| *run <= LONGEST_RUN).then(|| Self::Registers(registers.into()));
+        }
+        let count = usize::try_from(count).ok().filter(|count| *count <= EXACT_VALUES)?;
+        let hashes = (0..count).map(|_| reader.array().map(u64::from_le_bytes)).collect::<Option<Vec<_>>>()?;
+        hashes.is_sorted_by(|one, next| one < next).then_some(Self::Exact(hashes))
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Exact(hashes) => hashes.capacity() * size_of::<u64>(),
@@ -91,7 +122,7 @@ fn note(registers: &mut [u8], hash: u64) {
 
 /// Ertl's improved raw estimator (algorithm 6).
 fn estimate(registers: &[u8]) -> u64 {
-    const LONGEST: usize = 64 - INDEX_BITS as usize;
+    const LONGEST: usize = LONGEST_RUN as usize - 1;
     let mut runs = [0_u32; LONGEST + 2];
     registers.iter().for_each(|run| runs[usize::from(*run)] += 1);
     let all = registers.len() as f64;

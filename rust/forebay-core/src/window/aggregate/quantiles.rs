@@ -1,3 +1,4 @@
+use super::super::codec::{Reader, put, put_signed};
 use super::super::number::write_double;
 
 /// Bits of a number's mantissa that a bucket's number has: 64 buckets from a power of two to the next.
@@ -52,6 +53,29 @@ impl Quantiles {
             }
         }
         out.extend_from_slice(b"null");
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        put(out, self.buckets.len() as u64);
+        for (bucket, count) in &self.buckets {
+            put_signed(out, i64::from(*bucket));
+            put(out, *count);
+        }
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let mut quantiles = Self::default();
+        for _ in 0..reader.count(2)? {
+            let bucket =
+                i16::try_from(reader.signed()?).ok().filter(|one| i64::from(one.unsigned_abs()) <= LAST_BUCKET + 1)?;
+            let count = reader.number()?;
+            if quantiles.buckets.last().is_some_and(|(last, _)| *last >= bucket) {
+                return None;
+            }
+            quantiles.count = quantiles.count.checked_add(count)?;
+            quantiles.buckets.push((bucket, count));
+        }
+        Some(quantiles)
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

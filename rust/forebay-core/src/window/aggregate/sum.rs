@@ -1,5 +1,6 @@
 use std::cmp::Ordering;
 
+use super::super::codec::{Reader, put};
 use super::super::number::{Number, parse_f64, write_double, write_units};
 
 /// Decimal digits that a quotient is followed to: more than twice those of a double.
@@ -44,6 +45,22 @@ impl ExactSum {
 
     pub(super) fn heap_bytes(&self) -> usize {
         self.doubles.capacity() * size_of::<f64>()
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        put(out, self.count);
+        out.extend_from_slice(&self.low.to_le_bytes());
+        out.extend_from_slice(&self.high.to_le_bytes());
+        put(out, self.doubles.len() as u64);
+        self.doubles.iter().for_each(|part| out.extend_from_slice(&part.to_le_bytes()));
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let count = reader.number()?;
+        let (low, high) = (u128::from_le_bytes(reader.array()?), i64::from_le_bytes(reader.array()?));
+        let parts = reader.count(size_of::<f64>())?;
+        let doubles = (0..parts).map(|_| reader.array().map(f64::from_le_bytes)).collect::<Option<_>>()?;
+        Some(Self { count, low, high, doubles })
     }
 
     /// Appends the sum as JSON: every digit of it when all terms were exact, else the nearest double.
