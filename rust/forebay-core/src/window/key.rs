@@ -124,6 +124,7 @@ fn write_number(text: &[u8], out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects")]
 mod tests {
     use proptest::prelude::*;
 

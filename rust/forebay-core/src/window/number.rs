@@ -182,6 +182,7 @@ pub(super) fn write_double(double: f64, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects")]
 mod tests {
     use proptest::prelude::*;
 

@@ -186,6 +186,7 @@ fn divisor(one: i64, other: i64) -> i64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects")]
 mod tests {
     use proptest::prelude::*;
 

@@ -117,23 +117,29 @@ def test_a_reset_answers_as_the_contract_shows_and_leaves_the_rest(shared_server
     assert len(shared_server.records()) == stored
 
 
-def read_at(server: RunningServer, hertz: int, readings: int) -> list[dict[str, Any]]:
+def read_at(server: RunningServer, hertz: int, readings: int, path: str = "/api/metrics") -> list[dict[str, Any]]:
     seen = []
     with server.client() as client:
         for _reading in range(readings):
             due = time.monotonic() + 1 / hertz
-            seen.append(client.get("/api/metrics").raise_for_status().json())
+            seen.append(client.get(path).raise_for_status().json())
             time.sleep(max(0.0, due - time.monotonic()))
     return seen
 
 
 def test_a_reader_at_100_hertz_costs_little(shared_server: RunningServer) -> None:
-    """Mostly what its requests cost: the figures are made 20 times a second at most."""
-    read_at(shared_server, READERS_HERTZ, 20)
-    before = processor_seconds(shared_server.pid)
-    read_at(shared_server, READERS_HERTZ, 2 * READERS_HERTZ)
-    spent = processor_seconds(shared_server.pid) - before
-    assert spent < 0.2, f"{spent:.2f} s of processor time in 2 s"
+    """Mostly what its requests cost: the figures are made 20 times a second at most. A busy machine makes both dear."""
+
+    def spent_on(path: str) -> float:
+        read_at(shared_server, READERS_HERTZ, 20, path)
+        before = processor_seconds(shared_server.pid)
+        read_at(shared_server, READERS_HERTZ, 2 * READERS_HERTZ, path)
+        return processor_seconds(shared_server.pid) - before
+
+    request, figures = spent_on("/readyz"), spent_on("/api/metrics")
+    assert figures < 3 * request + 0.1, (
+        f"{figures:.2f} s of processor time, {request:.2f} s for requests without figures"
+    )
 
 
 def test_a_reader_at_100_hertz_is_answered_while_others_ingest(shared_server: RunningServer) -> None:

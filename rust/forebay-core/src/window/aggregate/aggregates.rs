@@ -60,6 +60,23 @@ impl Aggregation {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, one)| *one)
     }
 
+    /// Returns how many of a hundred numbers do not exceed a quantile; 0 for what is none.
+    pub(super) fn percent(self) -> u64 {
+        match self {
+            Self::P50 => 50,
+            Self::P95 => 95,
+            Self::P99 => 99,
+            Self::Count
+            | Self::Sum
+            | Self::Avg
+            | Self::Min
+            | Self::Max
+            | Self::CountDistinct
+            | Self::First
+            | Self::Last => 0,
+        }
+    }
+
     fn kind(self) -> Kind {
         match self {
             Self::Count => Kind::Count,
@@ -199,7 +216,8 @@ impl Aggregates {
                 (Kind::Distinct, Some(value)) => {
                     let mut canonical = Vec::new();
                     write_canonical(value, &mut canonical);
-                    Some(cell.add_canonical(&canonical))
+                    cell.add_canonical(&canonical);
+                    Some(())
                 }
                 (Kind::First | Kind::Last, Some(value)) => (value.len() <= MAX_KEPT_VALUE_BYTES)
                     .then(|| cell.add_value((sample.time, sample.partition, sample.offset), value)),
@@ -219,19 +237,8 @@ impl Aggregates {
             // A text is always written.
             out.extend_from_slice(serde_json::to_string(name).unwrap_or_default().as_bytes());
             out.push(b':');
-            let Some(cell) = cells.get(*cell) else { continue };
-            match aggregation {
-                Aggregation::Avg => cell.write_mean(out),
-                Aggregation::P50 => cell.write_quantile(50, out),
-                Aggregation::P95 => cell.write_quantile(95, out),
-                Aggregation::P99 => cell.write_quantile(99, out),
-                Aggregation::Count
-                | Aggregation::Sum
-                | Aggregation::Min
-                | Aggregation::Max
-                | Aggregation::CountDistinct
-                | Aggregation::First
-                | Aggregation::Last => cell.write(out),
+            if let Some(cell) = cells.get(*cell) {
+                cell.write(*aggregation, out);
             }
         }
     }
@@ -249,6 +256,7 @@ fn invalid(detail: String) -> Error {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects")]
 mod tests {
     use super::*;
 

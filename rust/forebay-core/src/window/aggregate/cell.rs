@@ -1,6 +1,9 @@
+use std::cmp::Ordering;
+
 use super::super::codec::{Reader, put, put_bytes, put_signed};
 use super::super::number::Number;
 use super::super::spec::EventTime;
+use super::aggregates::Aggregation;
 use super::distinct::Distinct;
 use super::quantiles::Quantiles;
 use super::sum::ExactSum;
@@ -43,8 +46,8 @@ impl Cell {
     pub(super) fn add_number(&mut self, number: Number) {
         match self {
             Self::Sum(sum) => sum.add(number),
-            Self::Least(found) => keep_number(found, number, std::cmp::Ordering::Less),
-            Self::Most(found) => keep_number(found, number, std::cmp::Ordering::Greater),
+            Self::Least(found) => keep_number(found, number, Ordering::Less),
+            Self::Most(found) => keep_number(found, number, Ordering::Greater),
             Self::Quantiles(quantiles) => quantiles.add(number.to_f64()),
             Self::Count(_) | Self::Distinct(_) | Self::First(_) | Self::Last(_) => {}
         }
@@ -59,12 +62,10 @@ impl Cell {
 
     /// Keeps a value if it is the first or the last one.
     pub(super) fn add_value(&mut self, place: Place, value: &[u8]) {
-        let is_wanted = match self {
-            Self::First(kept) => kept.as_ref().is_none_or(|kept| place < kept.place),
-            Self::Last(kept) => kept.as_ref().is_none_or(|kept| place > kept.place),
-            _ => false,
-        };
-        if let (true, Self::First(kept) | Self::Last(kept)) = (is_wanted, self) {
+        let order = if matches!(self, Self::First(_)) { Ordering::Less } else { Ordering::Greater };
+        if let Self::First(kept) | Self::Last(kept) = self
+            && kept.as_ref().is_none_or(|kept| place.cmp(&kept.place) == order)
+        {
             *kept = Some(Box::new(Kept { place, value: value.into() }));
         }
     }
@@ -79,35 +80,24 @@ impl Cell {
             (cell, Self::Least(Some(number)) | Self::Most(Some(number))) => cell.add_number(**number),
             (cell, Self::First(Some(kept)) | Self::Last(Some(kept))) => cell.add_value(kept.place, &kept.value),
             // Nothing was added to the other one; the kinds are those of one plan.
-            _ => {}
+            (_, _) => {}
         }
     }
 
-    /// Appends a kept value or number as JSON; `null` when there is none.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Appends the result of an aggregation that reads this kind of cell as JSON; `null` where there was no value.
+    pub(super) fn write(&self, aggregation: Aggregation, out: &mut Vec<u8>) {
         match self {
             Self::Count(count) => out.extend_from_slice(count.to_string().as_bytes()),
             Self::Distinct(distinct) => out.extend_from_slice(distinct.count().to_string().as_bytes()),
-            Self::Sum(sum) if sum.count > 0 => sum.write(out),
+            Self::Sum(sum) if sum.count == 0 => out.extend_from_slice(b"null"),
+            Self::Sum(sum) if aggregation == Aggregation::Avg => sum.write_mean(out),
+            Self::Sum(sum) => sum.write(out),
+            Self::Quantiles(quantiles) => quantiles.write(aggregation.percent(), out),
             Self::Least(Some(number)) | Self::Most(Some(number)) => number.write(out),
             Self::First(Some(kept)) | Self::Last(Some(kept)) => out.extend_from_slice(&kept.value),
-            _ => out.extend_from_slice(b"null"),
-        }
-    }
-
-    /// Appends the mean of a sum; `null` when there is none.
-    pub(super) fn write_mean(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Sum(sum) if sum.count > 0 => sum.write_mean(out),
-            _ => out.extend_from_slice(b"null"),
-        }
-    }
-
-    /// Appends a quantile; `null` when there is none.
-    pub(super) fn write_quantile(&self, percent: u64, out: &mut Vec<u8>) {
-        match self {
-            Self::Quantiles(quantiles) => quantiles.write(percent, out),
-            _ => out.extend_from_slice(b"null"),
+            Self::Least(None) | Self::Most(None) | Self::First(None) | Self::Last(None) => {
+                out.extend_from_slice(b"null");
+            }
         }
     }
 
@@ -175,7 +165,7 @@ impl Kept {
     }
 }
 
-fn keep_number(found: &mut Option<Box<Number>>, number: Number, wanted: std::cmp::Ordering) {
+fn keep_number(found: &mut Option<Box<Number>>, number: Number, wanted: Ordering) {
     match found {
         Some(found) if number.order(**found) == wanted => **found = number,
         Some(_) => {}

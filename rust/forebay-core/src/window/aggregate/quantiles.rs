@@ -6,7 +6,7 @@ const MANTISSA_BITS: u32 = 6;
 
 /// Smaller numbers count as 0, and others as the largest: 2⁻⁶⁴ and 2⁶⁴. So a sketch has 16,385 buckets at most.
 const EXPONENTS: i64 = 64;
-const LAST_BUCKET: i64 = (2 * EXPONENTS << MANTISSA_BITS) - 1;
+const LAST_BUCKET: i64 = ((2 * EXPONENTS) << MANTISSA_BITS) - 1;
 
 /// How far a quantile may lie from the number of that rank, in parts of it: half of a bucket.
 pub const QUANTILE_ERROR: f64 = 1.0 / 128.0;
@@ -101,6 +101,7 @@ fn middle(bucket: i16) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects")]
 mod tests {
     use proptest::prelude::*;
 

@@ -189,6 +189,7 @@ fn rounded(parts: &[f64]) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects")]
 mod tests {
     use proptest::prelude::*;
 
