@@ -16,8 +16,7 @@ from forebay.client import Client
 from forebay.client.batch import Batch
 from forebay.client.endpoint import endpoint_of
 from forebay.client.queue import Policy
-from forebay.client.spool.batch_file import BatchFile
-from forebay.client.spool.directory import LockedDirectory
+from forebay.client.spool.files import BatchFile, LockedDirectory
 from forebay.client.spool.store import ADOPTED_DIRECTORIES, OPEN_FILES
 from support.harness import wait_for
 
@@ -140,6 +139,7 @@ def test_a_directory_is_given_up_at_once_but_not_by_the_child_of_a_fork(tmp_path
     """The open lock may be there for longer, as with a copy of its descriptor: in a child, or in another thread."""
     for gives_up in (True, False):
         directory = LockedDirectory.create(tmp_path / str(gives_up))
+        assert directory is not None
         (directory.path / "left").touch()
         copy = os.dup(directory._lock)
         (directory.close if gives_up else directory.forget)()

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from client.spools import spool_store
 from forebay.client.batch import Batch
 from forebay.client.endpoint import endpoint_of
-from forebay.client.spool.batch_file import LINE_BYTES, pack, recover, unpack
-from forebay.client.spool.directory import LockedDirectory
+from forebay.client.spool.files import LINE_BYTES, LockedDirectory, pack, recover, unpack
 
 payloads = st.lists(st.text(max_size=60).map(lambda text: json.dumps(text).encode()), max_size=12)
 
@@ -85,6 +84,7 @@ def test_a_batch_comes_back_with_what_is_settled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", [b"forebay-spool 3 drain", b"FBSPOOL1"])
 def test_a_file_of_another_version_is_told_from_a_damaged_one(tmp_path: Path, first: bytes) -> None:
     directory, path = LockedDirectory.create(tmp_path / "1-a"), tmp_path / "1-a" / "00000001.batch"
+    assert directory is not None
     path.write_bytes(pack(first) + pack(b"{}"))
     if first.startswith(b"forebay"):
         with pytest.raises(ValueError, match="is of version 3, this reads 2"):

@@ -150,7 +150,7 @@ def test_a_spool_that_cannot_be_written_is_told(said: Said, tmp_path: Path, monk
         raise OSError(28, "No space left on device")
 
     client = Client("http://127.0.0.1:1", spool=tmp_path, exit_seconds=0)
-    monkeypatch.setattr("forebay.client.spool.batch_file.os.write", full)
+    monkeypatch.setattr("forebay.client.spool.files.os.write", full)
     assert client.log("x") is False
     wait_for("it", lambda: len(said.errors()) == 1)
     monkeypatch.undo()

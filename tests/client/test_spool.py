@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,7 @@ from client.proxy import Answer, Request, accepted, scripted
 from client.test_storm import adds_up
 from forebay.client import Client, Rejection
 from forebay.client.queue import Policy
-from forebay.client.spool.batch_file import pack
-from forebay.client.spool.directory import LOCK, MAKING
-from forebay.client.spool.store import MAKING_SECONDS
+from forebay.client.spool.files import LOCK, pack
 from support.harness import wait_for
 
 NOBODY = "http://127.0.0.1:1"
@@ -227,7 +224,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
             raise OSError(errno.ENOSPC, "no space left on device")
         return real(descriptor, text)
 
-    monkeypatch.setattr("forebay.client.spool.batch_file.os.write", write)
+    monkeypatch.setattr("forebay.client.spool.files.os.write", write)
     yield full
     full[0] = False
 
@@ -263,11 +260,10 @@ def test_files_of_another_version_are_left_as_they_are(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_nothing_are_cleared_away(tmp_path: Path) -> None:
-    for name in (f"1-a{MAKING}", "2-b", "3-c"):
+    for name in ("1-a.making", "2-b", "3-c"):
         (tmp_path / name).mkdir()
-    (tmp_path / f"1-a{MAKING}" / LOCK).touch()
-    (tmp_path / "2-b" / LOCK).touch()
-    os.utime(tmp_path / f"1-a{MAKING}", (0, time.time() - 2 * MAKING_SECONDS))
+        if name != "3-c":
+            (tmp_path / name / LOCK).touch()
     delivered(tmp_path)
     assert files(tmp_path) == []
 
@@ -297,7 +293,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
         real(descriptor)
         sizes[status.st_ino] = status.st_size
 
-    monkeypatch.setattr("forebay.client.spool.batch_file.os.fdatasync", fdatasync)
+    monkeypatch.setattr("forebay.client.spool.files.os.fdatasync", fdatasync)
     return sizes
 
 
@@ -344,7 +340,7 @@ def test_a_sync_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError(errno.EIO, "input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("forebay.client.spool.batch_file.os.fdatasync", fails)
+        patch.setattr("forebay.client.spool.files.os.fdatasync", fails)
         client = Client(NOBODY, spool=tmp_path, spool_fsync="always")
         assert client.log("not as durable as asked") is False
         assert client.stats().spool_errors > 0

@@ -1,4 +1,4 @@
-"""A spool file is made in two steps; whoever looks for orphans in between must leave it alone."""
+"""A directory is made in two steps; whoever looks for orphans in between takes it, and another one is made."""
 
 from __future__ import annotations
 
@@ -12,27 +12,48 @@ import pytest
 from client.spools import spool_store
 from forebay.client.batch import Batch
 from forebay.client.endpoint import endpoint_of
-from forebay.client.spool.directory import LOCK, MAKING
+from forebay.client.spool.files import LOCK, LockedDirectory
+from forebay.client.spool.store import MAKING_TRIES
 
 
-def test_a_file_that_is_being_made_is_not_taken_for_an_orphan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, other = spool_store(tmp_path), spool_store(tmp_path)
-    real = os.open
+def look(spool: Path) -> None:
+    """As the thread of any client with the same spool does, and finds nothing in what it takes."""
+    for path in spool.iterdir():
+        if (found := LockedDirectory.adopt(path)) is not None:
+            found.close()
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["before the lock's file", "before the lock"])
+@pytest.mark.parametrize("times", [1, MAKING_TRIES])
+def test_a_directory_that_is_taken_while_it_is_made_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: bool, times: int
+) -> None:
+    store, real, taken = spool_store(tmp_path), os.open, 0
 
     def opened(path: Any, flags: int, mode: int = 0o777) -> int:
+        nonlocal taken
+        if not str(path).endswith(LOCK) or not flags & os.O_CREAT or taken == times:
+            return real(path, flags, mode)
+        taken += 1
+        if early:
+            look(tmp_path)
+            return real(path, flags, mode)
         descriptor = real(path, flags, mode)
-        if str(path).endswith(f"{MAKING}/{LOCK}") and flags & os.O_CREAT:
-            # As the thread of this client does at its start, or of any other with the same directory.
-            other.orphans()
+        look(tmp_path)
         return descriptor
 
     monkeypatch.setattr(os, "open", opened)
     batch = Batch(endpoint_of("drain"), 0.0)
-    assert made.begin(batch)
-    assert made.append(batch, [b"{}"], 0)
+    if times == MAKING_TRIES:
+        assert not store.begin(batch)
+        assert "taken by who looks for orphans" in store.stats.last_error
+        assert list(tmp_path.iterdir()) == []
+    assert store.begin(batch)
+    assert store.append(batch, [b"{}"], 0)
     assert batch.file is not None
-    assert batch.file.path.exists()
-    made.close()
+    look(tmp_path)
+    assert batch.file.path.exists(), "what is made is nobody else's"
+    store.close()
 
 
 @pytest.mark.parametrize("fails", ["fcntl.flock", "os.open"])
@@ -44,7 +65,7 @@ def test_a_directory_that_cannot_be_made_is_not_left_behind(
 
     store = spool_store(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(f"forebay.client.spool.directory.{fails}", full)
+        patch.setattr(f"forebay.client.spool.files.{fails}", full)
         assert not store.begin(Batch(endpoint_of("drain"), 0.0))
     assert list(tmp_path.iterdir()) == []
     assert (store.stats.errors, store.stats.last_error) == (1, "the spool cannot be written: no space left on device")

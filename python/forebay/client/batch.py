@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from forebay.client.endpoint import Endpoint
-    from forebay.client.spool.batch_file import BatchFile
+    from forebay.client.spool.files import BatchFile
 
 
 class Batch:

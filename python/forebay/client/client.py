@@ -260,7 +260,7 @@ class Client:
                 batches=senders.batches,
                 retries=senders.retries,
                 connections=senders.running,
-                spool_bytes=spool.bytes,
+                spool_bytes=queue.store.file_bytes,
                 corrupt_bytes=spool.corrupt_bytes,
                 spool_errors=spool.errors,
                 last_error=spool.last_error or senders.last_error,

@@ -52,6 +52,8 @@ class Store:
     """Tells that calls return only after `sync`."""
     max_open = 1 << 62
     """Batches that may be open at a time."""
+    file_bytes = 0
+    """Bytes in files, of those that were found there as well."""
     searching = False
     """Tells that batches of other processes may be left that are not taken over yet."""
 

@@ -46,7 +46,6 @@ class Stats:
 class SpoolStats:
     """The part of the account that a spool keeps."""
 
-    bytes: int = 0
     corrupt_bytes: int = 0
     errors: int = 0
     last_error: str = ""

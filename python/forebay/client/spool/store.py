@@ -11,13 +11,11 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from forebay.client.batch import Batch
 from forebay.client.queue import Limits, Queue, Store
-from forebay.client.spool.batch_file import LINE_BYTES, SUFFIX, BatchFile, key_of, pack, recover
-from forebay.client.spool.directory import LOCK, MAKING, LockedDirectory
+from forebay.client.spool.files import LINE_BYTES, SUFFIX, BatchFile, LockedDirectory, key_of, pack, recover
 from forebay.client.spool.worker import SpoolWorker
 from forebay.client.stats import SpoolStats
 
@@ -31,8 +29,8 @@ ADOPTED_DIRECTORIES = 32
 """Directories of other processes that are taken over at a time, for the same reason: there may be thousands. The next
 ones follow when half of these are delivered."""
 
-MAKING_SECONDS = 60.0
-"""A directory is made within milliseconds; one that is still being made after this belongs to nobody."""
+MAKING_TRIES = 10
+"""Who looks for orphans may take a directory before it is locked, for which he has some microseconds every 15 s."""
 
 
 class SpoolStore(Store):
@@ -61,19 +59,20 @@ class SpoolStore(Store):
     def _reset(self) -> None:
         self.stats = SpoolStats()
         self._queue: Queue | None = None
-        self._worker = SpoolWorker(self._sync_all, self._search)
+        self._worker = SpoolWorker(self.sync, self._search)
         self._directories: dict[LockedDirectory, None] = {}
         """Its own and those that it has adopted."""
         self._own: LockedDirectory | None = None
-        self._own_bytes = 0
-        """In files of this process. What others left was within their limits, and takes no room from it."""
+        """What others left was within their limits, and takes no room from this one."""
         self._in_memory = 0
         """Bytes of closed batches that are held in memory, too."""
-        self._begun = self._created = self._named = 0
-        self._unremoved: list[BatchFile] = []
-        """Files of settled batches that could not be removed."""
+        self._has_searched = False
         self._more = False
         """There may be directories of others that are not taken over yet."""
+
+    @property
+    def file_bytes(self) -> int:  # type: ignore[override]
+        return sum(directory.bytes for directory in list(self._directories))
 
     def _failed(self, what: str, error: OSError) -> bool:
         self.stats.errors += 1
@@ -83,39 +82,34 @@ class SpoolStore(Store):
     # Writing
 
     def has_room(self, events: int, size: int) -> bool:
+        own = self._own
         # An event that is larger than the whole bound goes when nothing else of this process waits.
-        return self._own_bytes + size <= self._max_bytes or self._own is None or not self._own.batches
+        return own is None or own.bytes + size <= self._max_bytes or not own.batches
 
     def begin(self, batch: Batch) -> bool:
         self._start_worker()
         try:
             if self._own is None:
-                # In the order of their making.
-                name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
-                self._own = LockedDirectory.create(self._directory / name)
+                self._own = self._made()
                 self._directories[self._own] = None
-            self._begun += 1
-            path = self._own.path / f"{self._begun:08d}{SUFFIX}"
-            batch.file = BatchFile.create(self._own, path, batch.endpoint.name)
-            self._created += 1
+            self._own.begin(batch)
         except OSError as error:
             return self._failed("the spool cannot be written", error)
-        self._own.batches[batch] = None
-        self._grown(batch.file.size)
         return True
 
-    def _grown(self, size: int, *, adopted: bool = False) -> None:
-        self.stats.bytes += size
-        if not adopted:
-            self._own_bytes += size
+    def _made(self) -> LockedDirectory:
+        for _ in range(MAKING_TRIES):
+            # In the order of their making.
+            name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
+            if (made := LockedDirectory.create(self._directory / name)) is not None:
+                return made
+        raise OSError(f"each of {MAKING_TRIES} directories was taken by who looks for orphans")
 
     def append(self, batch: Batch, events: Sequence[bytes], size: int) -> bool:
         try:
             batch.file.append(pack(events[0]) if len(events) == 1 else b"".join(map(pack, events)))  # type: ignore[union-attr]
         except OSError as error:
             return self._failed("the spool cannot be written", error)
-        self._own_bytes += size
-        self.stats.bytes += size
         batch.events += events  # type: ignore[operator]
         if not self._worker.dirty:
             self._worker.mark_dirty()
@@ -132,21 +126,16 @@ class SpoolStore(Store):
 
     def sync(self, batch: Batch | None = None) -> bool:
         try:
-            if self._own is not None and self._named < self._created:
-                created = self._created
+            if self._own is not None:
                 self._own.sync()
-                self._named = created
             if batch is not None:
                 _file(batch).sync()
-                return True
-            for one in list(self._own.batches) if self._own is not None else ():
-                _file(one).sync()
+            elif self._own is not None:
+                for one in list(self._own.batches):
+                    _file(one).sync()
         except OSError as error:
             return self._failed("the spool cannot be synced", error)
         return True
-
-    def _sync_all(self) -> None:
-        self.sync()
 
     # Settling
 
@@ -173,14 +162,12 @@ class SpoolStore(Store):
 
     def _note(self, batch: Batch, *words: object) -> None:
         file = _file(batch)
-        before = file.size
         if batch not in file.directory.batches:
             return  # it was given up, and is whoever's who adopts it
         try:
             file.note(*words)
         except OSError as error:
             self._failed("the spool cannot be written", error)
-        self._grown(file.size - before, adopted=file.directory.adopted)
 
     def _remove(self, batch: Batch) -> None:
         file = _file(batch)
@@ -190,8 +177,8 @@ class SpoolStore(Store):
         del directory.batches[batch]
         if batch.key and batch.events is not None:
             self._in_memory -= batch.size
-        self._unremoved.append(file)
-        self._remove_settled()
+        directory.settled.append(file)
+        self._remove_settled(directory)
         if self._more and self._adopted * 2 <= ADOPTED_DIRECTORIES:
             self._worker.search_soon()
 
@@ -199,22 +186,14 @@ class SpoolStore(Store):
     def _adopted(self) -> int:
         return sum(directory.adopted for directory in list(self._directories))
 
-    def _remove_settled(self) -> None:
-        for file in list(self._unremoved):
-            try:
-                file.remove()
-            except OSError as error:
-                self._failed("a finished file cannot be removed", error)
-                return
-            self._unremoved.remove(file)
-            directory = file.directory
-            self._grown(-file.size, adopted=directory.adopted)
-            if (
-                directory.adopted
-                and not directory.batches
-                and directory not in [one.directory for one in self._unremoved]
-            ):
-                self._give_up(directory)
+    def _remove_settled(self, directory: LockedDirectory) -> None:
+        try:
+            directory.remove_settled()
+        except OSError as error:
+            self._failed("a finished file cannot be removed", error)
+            return
+        if directory.adopted and not directory.batches:
+            self._give_up(directory)
 
     def _give_up(self, directory: LockedDirectory) -> None:
         self._directories.pop(directory, None)
@@ -239,26 +218,10 @@ class SpoolStore(Store):
 
     @property
     def searching(self) -> bool:  # type: ignore[override]
-        return not self._worker.stopped and (self._more or not self._worker.has_searched)
+        return self._worker.is_running and (self._more or not self._has_searched)
 
     def search(self) -> None:
         self._worker.search_soon()
-
-    def orphans(self) -> list[Path]:
-        """Returns the directories that are not this process's, oldest first. Raises OSError."""
-        mine = {directory.path for directory in list(self._directories)}
-        found = []
-        for path in sorted(path for path in self._directory.iterdir() if path.is_dir() and path not in mine):
-            if path.suffix != MAKING:
-                found.append(path)
-                continue
-            # Cut off between its making and its naming: there is nothing in it. One that is being made may not be
-            # locked yet, so its age decides.
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > MAKING_SECONDS:
-                    (path / LOCK).unlink(missing_ok=True)
-                    path.rmdir()
-        return found
 
     def _search(self) -> None:
         """Adopts what processes that are gone have left, the oldest first, as far as there may be so many directories.
@@ -268,27 +231,29 @@ class SpoolStore(Store):
             return
         with queue.lock:
             # Once more, should an earlier removal have failed.
-            self._remove_settled()
+            for directory in list(self._directories):
+                self._remove_settled(directory)
         try:
-            for path in self.orphans():
+            mine = {directory.path for directory in list(self._directories)}
+            for path in sorted(path for path in self._directory.iterdir() if path.is_dir() and path not in mine):
                 if more := self._adopted >= ADOPTED_DIRECTORIES:
                     break
                 if self._worker.stopped:
                     return
-                if (directory := LockedDirectory.adopt(path)) is not None:
+                if (found := LockedDirectory.adopt(path)) is not None:
                     # Known from now on, so that the child of a fork closes it.
-                    self._directories[directory] = None
-                    self._adopt(queue, directory)
+                    self._directories[found] = None
+                    self._adopt(queue, found)
         except OSError as error:
             self._failed("the spool cannot be read", error)
         with queue.lock:
             self._more = more
-            self._worker.has_searched = True
+            self._has_searched = True
             queue.adopt(())
 
     def _adopt(self, queue: Queue, directory: LockedDirectory) -> None:
         batches: list[Batch] = []
-        size = damaged = 0
+        damaged = 0
         try:
             for path in sorted(directory.path.glob(f"*{SUFFIX}")):
                 batch, bad = recover(directory, path)
@@ -297,7 +262,6 @@ class SpoolStore(Store):
                     _put_aside(self._directory / f"{directory.path.name}-{path.stem}{CORRUPT}", bad)
                 if batch is not None and batch.left > 0:
                     batches.append(batch)
-                    size += _file(batch).size
                 else:
                     path.unlink()
         except (ValueError, OSError) as error:
@@ -312,7 +276,7 @@ class SpoolStore(Store):
                 self._give_up(directory)
                 return
             directory.batches = dict.fromkeys(batches)
-            self._grown(size, adopted=True)
+            directory.bytes = sum(_file(batch).size for batch in batches)
             queue.adopt(batches)
 
     # The end
@@ -322,18 +286,18 @@ class SpoolStore(Store):
         self.sync()
 
     def close(self) -> None:
-        self._remove_settled()
         for directory in list(self._directories):
             directory.batches.clear()
+            self._remove_settled(directory)
             self._give_up(directory)
 
     def reinit_after_fork(self) -> None:
         for directory in list(self._directories):
             directory.forget()
-        queue, stopped = self._queue, self._worker.stopped
+        queue, worker = self._queue, self._worker
         self._reset()
         self._queue = queue
-        if stopped:
+        if worker.stopped:
             self._worker.stop()
 
 

@@ -25,31 +25,27 @@ class SpoolWorker:
     Without it the spool outlives the process, too, and its end syncs it.
     """
 
-    def __init__(self, sync: Callable[[], None], search: Callable[[], None]) -> None:
+    def __init__(self, sync: Callable[[], object], search: Callable[[], None]) -> None:
         self._sync = sync
         self._search = search
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
-        self._stop = threading.Event()
         self._search_at = 0.0
+        self._stop = threading.Event()
         self.dirty = False
-        self.has_searched = True
-        """Nobody waits for the first search: it is over, or there is none."""
 
     @property
     def stopped(self) -> bool:
         return self._stop.is_set()
 
+    @property
+    def is_running(self) -> bool:
+        return not self.stopped and self._thread is not None and self._thread.is_alive()
+
     def start(self) -> None:
         """Cheap when it runs. Raises RuntimeError when there can be no further thread."""
-        if self.stopped or (self._thread is not None and self._thread.is_alive()):
-            return
-        self.has_searched = self._thread is not None and self.has_searched
-        try:
+        if not self.stopped and not self.is_running:
             self._thread = start_thread(self._run, name="forebay-spool")
-        except RuntimeError:
-            self.has_searched = True
-            raise
 
     def mark_dirty(self) -> None:
         self.dirty = True
@@ -62,7 +58,6 @@ class SpoolWorker:
     def stop(self) -> None:
         self._stop.set()
         self._wake.set()
-        self.has_searched = True
         if self._thread is not None and self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
 

@@ -1,6 +1,6 @@
-"""A batch in a file of its own.
+"""A batch in a file of its own, and the directory with those of one process.
 
-Each line begins with the CRC-32 of the rest, in hexadecimal:
+Each line of a file begins with the CRC-32 of the rest, in hexadecimal:
 
     1a2b3c4d forebay-spool 2 drain    the first: the version of the format, and the endpoint
     5e6f7081 {"project_id":"org", …}  an event
@@ -13,18 +13,16 @@ Events are JSON objects of one line, so that the next whole line is found after 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from forebay.client.batch import Batch
 from forebay.client.endpoint import endpoint_of
 
-if TYPE_CHECKING:
-    from forebay.client.spool.directory import LockedDirectory
-
+LOCK = "lock"
 SUFFIX = ".batch"
 VERSION = b"2"
 
@@ -95,6 +93,7 @@ class BatchFile:
             os.ftruncate(descriptor, self.size)
             raise
         self._written = self.size = self.size + len(text)
+        self.directory.bytes += len(text)
 
     def note(self, *words: object) -> None:
         """Appends a line to a closed batch. Raises OSError."""
@@ -130,6 +129,7 @@ class BatchFile:
         """Raises OSError."""
         self.close()
         self.path.unlink(missing_ok=True)
+        self.directory.bytes -= self.size
 
 
 def recover(directory: LockedDirectory, path: Path) -> tuple[Batch | None, bytes]:
@@ -165,3 +165,109 @@ def key_of(path: Path) -> str:
     """Returns a batch's idempotency key. It follows from the file's place, so that whoever sends the batch sends it
     under the same one."""
     return f"{path.parent.name.rpartition('-')[2]}-{int(path.stem)}"
+
+
+class LockedDirectory:
+    """The batches of one process. Its methods raise OSError."""
+
+    def __init__(self, path: Path, lock: int, *, adopted: bool = False) -> None:
+        self.path = path
+        self.adopted = adopted
+        """Another process made it."""
+        self.bytes = 0
+        """In its files, as far as they are known."""
+        self.batches: dict[Batch, None] = {}
+        """Those that are not settled."""
+        self.settled: list[BatchFile] = []
+        """Files that are to be removed."""
+        self._lock = lock
+        self._begun = self._named = 0
+        """Files that were made, and those whose names are known to be on the disk."""
+
+    @classmethod
+    def create(cls, path: Path) -> LockedDirectory | None:
+        """Makes one; None when somebody who looks for orphans took it before it was locked."""
+        path.mkdir(mode=0o700)
+        try:
+            return cls._locked(path, os.O_CREAT)
+        except FileNotFoundError:
+            return None
+        except BaseException:
+            # Or each event that finds a full disk would leave one.
+            (path / LOCK).unlink(missing_ok=True)
+            path.rmdir()
+            raise
+
+    @classmethod
+    def adopt(cls, path: Path) -> LockedDirectory | None:
+        """Locks one that another process left; None when that lives, or another has taken it."""
+        try:
+            found = cls._locked(path)
+        except FileNotFoundError:
+            # Cut off between the two steps of its making or its removal, or finished this moment.
+            with contextlib.suppress(OSError):
+                path.rmdir()
+            return None
+        if found is not None:
+            found.adopted = True
+        return found
+
+    @classmethod
+    def _locked(cls, path: Path, flags: int = 0) -> LockedDirectory | None:
+        lock = os.open(path / LOCK, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had it may have finished it in the meantime.
+            if os.fstat(lock).st_nlink:
+                return cls(path, lock)
+        except BlockingIOError:
+            pass
+        except BaseException:
+            os.close(lock)
+            raise
+        os.close(lock)
+        return None
+
+    def begin(self, batch: Batch) -> None:
+        """Makes a file for an empty batch."""
+        self._begun += 1
+        batch.file = BatchFile.create(self, self.path / f"{self._begun:08d}{SUFFIX}", batch.endpoint.name)
+        self.batches[batch] = None
+
+    def sync(self) -> None:
+        """Writes the names of new files to the disk, and its own."""
+        begun = self._begun
+        if self._named == begun:
+            return
+        for path in [self.path] if self._named else [self.path, self.path.parent]:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        self._named = begun
+
+    def remove_settled(self) -> None:
+        while self.settled:
+            self.settled[0].remove()
+            del self.settled[0]
+
+    def close(self) -> None:
+        """Gives it up to whoever locks it, or removes it when nothing is left."""
+        if self._lock < 0:
+            return
+        if not any(path.name != LOCK for path in self.path.iterdir()):
+            (self.path / LOCK).unlink()
+            self.path.rmdir()
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        self.forget()
+
+    def forget(self) -> None:
+        """Closes the lock in the child of a fork: it belongs to the open file, which is its parent's as well, and
+        stays."""
+        for batch in self.batches:
+            if batch.file is not None:
+                batch.file.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = -1
