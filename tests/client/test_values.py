@@ -34,11 +34,15 @@ from forebay.client.encoding import CUTS, EVENT_BYTES, LOG_PARTS, MIN_EVENT_BYTE
 from forebay.client.value import (
     FOREIGN_PARTS,
     LONG_CHARACTERS,
+    MAX_DEPTH,
     OBJECT_CHARACTERS,
+    REPEATED_AGAIN_BYTES,
     REPEATED_BYTES,
-    REPEATED_PARTS,
-    Plain,
-    Scale,
+    SMALL_DEPTH,
+    SMALL_PARTS,
+    is_bounded,
+    spare_parts,
+    whole,
 )
 from support.harness import RunningServer
 
@@ -152,14 +156,52 @@ def test_what_is_there_twice_is_there_twice_unless_that_is_too_much() -> None:
     assert logged([one, one, Rude()]) == [one, one, "<Rude: RuntimeError>"]
     found = logged(doubled(lambda inner: [inner, inner]))
     assert "<list: seen before>" in json.dumps(found)
-    assert json.dumps(found).count("seen before") <= 2 * (REPEATED_PARTS + SHARED_LEVELS)
+    assert json.dumps(found).count("seen before") <= SHARED_LEVELS
+    assert len(json.dumps(found)) < 4 * REPEATED_AGAIN_BYTES
+
+
+def test_what_is_there_again_deeper_down_is_not_too_deep() -> None:
+    """The server refuses more than 64 levels, however a value comes to them."""
+    half: Any = ["end"]
+    for _ in range(MAX_DEPTH // 2):
+        half = [half]
+    whole = half
+    for _ in range(MAX_DEPTH // 2):
+        whole = [whole]
+    found = logged([half, whole, Rude()])
+    assert found[0] == half
+    assert "too deep" in json.dumps(found[1])
+    assert "end" not in json.dumps(found[1])
+
+
+def test_the_common_case_is_bounded() -> None:
+    assert spare_parts(["x"] * SMALL_PARTS) == 0
+    assert spare_parts(["x"] * (SMALL_PARTS + 1)) < 0
+    assert spare_parts(["x" * LONG_CHARACTERS * SMALL_PARTS]) < 0
+    assert spare_parts([["x"]] * (SMALL_PARTS // 2)) == 0
+    assert spare_parts([["x"]] * (SMALL_PARTS // 2 + 1)) < 0
+    assert spare_parts([Rude()]) < 0
+    deep: Any = []
+    for _ in range(SMALL_DEPTH):
+        deep = [deep]
+    assert spare_parts(deep) >= 0
+    assert spare_parts([deep]) < 0
+
+
+def test_data_of_any_number_of_parts_is_whole() -> None:
+    rows = [{"n": number, "of": ["x", None, 1.5]} for number in range(LOG_PARTS)]
+    assert json.loads(ENCODER.publish("orders", rows)[1])["value"] == rows
+    assert (
+        json.loads(ENCODER.log("m", metadata={"rows": rows[: LOG_PARTS // 2]})[1])["metadata"]["rows"]
+        == rows[: LOG_PARTS // 2]
+    )
 
 
 def test_what_takes_little_is_left_as_it_is() -> None:
     row = {"id": 1, "name": "x" * LONG_CHARACTERS}
     assert logged([row] * 500) == [row] * 500
-    assert Scale().takes([row] * 500)
-    assert not Scale().takes(["y" * (REPEATED_BYTES + LONG_CHARACTERS)] * 3)
+    assert is_bounded([row] * 500)
+    assert not is_bounded(["y" * (REPEATED_BYTES + LONG_CHARACTERS)] * 3)
 
 
 def test_data_is_whole_though_a_log_event_would_be_cut() -> None:
@@ -231,7 +273,7 @@ def test_types_of_python_keep_their_form() -> None:
 
 def test_an_object_s_text_is_cut_and_mappings_of_others_end() -> None:
     assert len(logged(Wordy())) < OBJECT_CHARACTERS + 100
-    plain = Plain().whole(Endless())
+    plain, _ = whole(Endless())
     assert len(json.dumps(plain)) < FOREIGN_PARTS * 200
     assert plain["…"] == "<too many>"
     assert logged(Broken()) == {"…": "<Broken: OSError>"}

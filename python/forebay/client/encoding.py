@@ -12,7 +12,7 @@ import msgspec
 
 from forebay.client.clock import Clock, millis, rfc3339
 from forebay.client.endpoint import DRAIN, EVENTS, PUBLISH, TRACK
-from forebay.client.value import FOREIGN_PARTS, Plain, Scale, is_flat
+from forebay.client.value import FOREIGN_PARTS, Plain, spare_parts, whole
 
 EVENT_BYTES = 960 << 10
 """A log or analytics event that would be larger is cut: a server takes 1 MiB by default, with what it adds."""
@@ -120,15 +120,14 @@ class Encoder:
             message if type(message) is str else _text(message),
             metadata,
         )
-        if len(event.message) > self._event_bytes:
-            return DRAIN, self._cut(event)
-        if metadata is None or (type(metadata) is dict and is_flat(metadata)) or self._is_simple(metadata):
+        if len(event.message) <= self._event_bytes:
             try:
-                text = self._encode(event)
+                if metadata is None or (type(metadata) is dict and spare_parts(metadata) >= 0):
+                    text = self._encode(event)
+                    if len(text) <= self._event_bytes:
+                        return DRAIN, text
             except Exception:
                 return DRAIN, self._cut(event)
-            if len(text) <= self._event_bytes:
-                return DRAIN, text
         return DRAIN, self._cut(event)
 
     def row(self, event: Fields | str) -> bytes:
@@ -149,7 +148,7 @@ class Encoder:
                 row["level"] = "info"
             row["project_id"] = row["project_id"] or self._project
             row["service"] = row["service"] or self._service
-            if is_flat(row) or self._is_simple(row):
+            if spare_parts(row) >= 0:
                 text = self._encode(row)
                 if len(text) <= self._event_bytes:
                     return text
@@ -171,7 +170,7 @@ class Encoder:
         moment = self._now() if timestamp is None else rfc3339(timestamp)
         person = {"id": user} if isinstance(user, str) else user
         event = TrackEvent({"type": kind}, moment, person, device, context, metrics)
-        text = self._fast(event, Scale(self._event_bytes))
+        text = self._fast(event)
         return TRACK, text if text is not None and len(text) <= self._event_bytes else self._cut(event)
 
     def event(
@@ -204,37 +203,32 @@ class Encoder:
 
     def any(self, event: msgspec.Struct) -> bytes:
         """Whole: what makes it too large is not cut off."""
-        text = self._fast(event, Scale())
-        return self._plain(event, Plain()) if text is None else text
+        text = self._fast(event)
+        return self._plain(event)[0] if text is None else text
 
-    def _fast(self, event: msgspec.Struct, scale: Scale) -> bytes | None:
-        """None for what is to be taken the slow way: what is strange or endless, keys that are no texts, lone
+    def _fast(self, event: msgspec.Struct) -> bytes | None:
+        """None for what is to be taken the slow way: what is large, strange or endless, keys that are no texts, lone
         surrogates, huge numbers."""
         try:
-            if scale.takes([getattr(event, name) for name in event.__struct_fields__]):
+            if spare_parts([getattr(event, name) for name in event.__struct_fields__]) >= 0:
                 return self._encode(event)
         except Exception:
             return None
         return None
 
-    def _is_simple(self, value: Any) -> bool:
-        """Tells whether it can be encoded as it is."""
-        try:
-            return Scale(self._event_bytes).takes(value)
-        except Exception:
-            return False
-
     def _cut(self, event: msgspec.Struct | dict[str, Any]) -> bytes:
         """The slow way, and no larger than an event may be."""
         room = self._event_bytes
-        text = self._plain(event, Plain(room, room, LOG_PARTS))
+        text, is_full = self._plain(event, room, room, LOG_PARTS, own=0)
+        if len(text) <= room and not is_full:
+            return text
         for characters, parts in CUTS:
+            text, _ = self._plain(event, characters, room, parts)
             if len(text) <= room:
                 break
-            text = self._plain(event, Plain(characters, room, parts))
         return text
 
-    def _plain(self, event: msgspec.Struct | dict[str, Any], plain: Plain) -> bytes:
+    def _plain(self, event: msgspec.Struct | dict[str, Any], *limits: int, own: int = 1) -> tuple[bytes, bool]:
         if isinstance(event, dict):
             # Its own fields first: of further ones the last are left out.
             fields = {name: event[name] for name in self._defaults} | event
@@ -243,7 +237,8 @@ class Encoder:
         if isinstance(event, Publication):
             fields["partitionKey"] = fields.pop("partition_key")
         kept = {name: value for name, value in fields.items() if value is not None or name == "value"}
-        return self._encode(plain.whole(kept))
+        made, is_full = whole(kept, *limits, own=own)
+        return self._encode(made), is_full
 
 
 def _name(given: Any, default: str) -> str:

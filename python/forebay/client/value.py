@@ -6,12 +6,11 @@ import dataclasses
 import datetime
 import decimal
 import enum
-import itertools
 import types
 import uuid
 from collections import deque
-from collections.abc import ItemsView, Iterable, KeysView, Mapping, ValuesView
-from typing import Any
+from collections.abc import Callable, ItemsView, Iterable, KeysView, Mapping, ValuesView
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -25,11 +24,8 @@ REPEATED_BYTES = 1 << 20
 """Bound of the JSON of what a value holds more than once: thirty lists, each twice in the next, come to a thousand
 million."""
 
-REPEATED_PARTS = 100
-"""Parts that are written again in a value with more than that; the others become text."""
-
-MAX_PARTS = 1_000_000
-"""Parts of a value that is not taken as it is: some seconds at the most, for who hands over as much memory."""
+REPEATED_AGAIN_BYTES = 1 << 12
+"""Bound of it in a value that has more than that: the more of it were kept, the less would it say."""
 
 FOREIGN_PARTS = 2_000
 """Entries of mappings that are not Python's own: these may make entries for ever."""
@@ -40,9 +36,9 @@ OBJECT_CHARACTERS = 16_384
 INTEGER_BITS = 8_192
 """A larger integer is replaced by its size, since writing it takes the square of that."""
 
-FLAT_ENTRIES = 32
-FLAT_DEPTH = 2
-"""Bounds of the common case. What is in it many times over comes to some megabytes at most."""
+SMALL_PARTS = 1_000
+SMALL_DEPTH = 8
+"""Bounds of the common case, which is taken as it is. What is in it many times over comes to some megabytes at most."""
 
 FULL_CHARACTERS = 48
 """Kept of a text for which there is no room any more."""
@@ -60,142 +56,109 @@ _AS_IT_IS = frozenset(
     }
 )
 _SMALL = _AS_IT_IS | {int, decimal.Decimal}
-_FLAT = frozenset({dict, list, tuple})
-_BYTES = frozenset({bytes, bytearray})
-_LISTS = frozenset({frozenset, list, set, tuple})
+_SCALARS = _SMALL | {str}
+_NUMBERS = frozenset({bool, float, int})
+_CONTAINERS = frozenset({dict, frozenset, list, set, tuple})
+_OWN = _SMALL | _CONTAINERS | {bytes, bytearray, str}
 _SMALL_BYTES = 2
 """The least JSON that anything takes, with what is before the next."""
 _TOO_MUCH = 1 << 62
 
 
-def is_flat(value: Any, depth: int = FLAT_DEPTH) -> bool:
-    """Tells whether it is as most events are, so small that nothing in it needs a further look."""
-    if len(value) > FLAT_ENTRIES:
-        return False
+def spare_parts(value: Any, spare: int = SMALL_PARTS, depth: int = SMALL_DEPTH) -> int:
+    """Returns how many more parts a container may have and be of the common case, in which nothing needs a further
+    look; negative when it is not."""
+    spare -= len(value)
+    if spare < 0 or depth < 0:
+        return -1
     for entry in value.values() if type(value) is dict else value:
         kind = type(entry)
         if kind is str:
             if len(entry) > LONG_CHARACTERS:
-                return False
-        elif kind not in _SMALL and not (depth and kind in _FLAT and is_flat(entry, depth - 1)):
-            return False
-    return True
+                spare -= len(entry) // LONG_CHARACTERS
+        elif kind not in _SMALL:
+            if kind not in _CONTAINERS:
+                return -1
+            spare = spare_parts(entry, spare, depth - 1)
+            if spare < 0:
+                return -1
+    return spare
 
 
-class Scale:
-    """Tells whether a value can be written, and whether it can be encoded as it is, in a time that is in proportion to
-    the memory that it takes, and whether that may be no more than `limit` bytes of JSON."""
+def is_bounded(value: Any) -> bool:
+    """Tells whether its text can be written, in a time that is in proportion to the memory that it takes."""
+    if type(value) is tuple and _SCALARS.issuperset(map(type, value)):
+        return True
+    plain = Plain(measures=True)
+    plain.value(value)
+    return not plain.is_cut
 
-    __slots__ = ("_foreign", "_held", "_known", "_limit", "is_strange", "repeated")
 
-    def __init__(self, limit: int = _TOO_MUCH) -> None:
-        self._limit = limit
-        self._known: dict[int, int] = {}
-        self._foreign = FOREIGN_PARTS
-        self._held: list[Any] = []
-        self.repeated = 0
-        """Bytes, at least, of what is there again."""
-        self.is_strange = False
-        """It holds something of another type than JSON's and Python's own."""
+def whole(
+    value: Any, characters: int = _TOO_MUCH, room: int = _TOO_MUCH, parts: int = _TOO_MUCH, *, own: int = 1
+) -> tuple[Any, bool]:
+    """Makes a plain value, see `Plain`. Tells as well that something was left out for want of room, or of parts."""
+    plain = Plain(characters, room, parts, own=own)
+    made = plain.value(value)
+    if plain.repeated < 0:
+        plain = Plain(characters, room, parts, own=own, repeated=REPEATED_AGAIN_BYTES)
+        made = plain.value(value)
+    return made, plain.is_full
 
-    def takes(self, value: Any) -> bool:
-        """Tells whether it is neither strange nor endless. Raises what a value raises that another thread changes."""
-        return self.is_bounded(value) and not self.is_strange
 
-    def is_bounded(self, value: Any) -> bool:
-        return self._part(value, MAX_DEPTH) < self._limit and self.repeated <= REPEATED_BYTES
+class _Part(NamedTuple):
+    """A part that may be there again."""
 
-    def _part(self, value: Any, depth: int) -> int:
-        kind = type(value)
-        if kind in _SMALL:
-            return _SMALL_BYTES
-        if kind is str and len(value) <= LONG_CHARACTERS:
-            return len(value)
-        known = self._known.get(id(value))
-        if known is not None:
-            self.repeated += known
-            return known
-        if kind is str or kind in _BYTES:
-            weight = len(value)
-        elif kind is dict or kind in _LISTS:
-            # What is found again while it is looked at holds itself.
-            self._known[id(value)] = _TOO_MUCH
-            weight = self._entries(value, depth) if depth > 0 else _TOO_MUCH
-        else:
-            self.is_strange = True
-            weight = self._strange(value, depth)
-        self._known[id(value)] = weight
-        return weight
-
-    def _strange(self, value: Any, depth: int) -> int:
-        entries: Any
-        if isinstance(value, BaseException):
-            entries = value.args
-        else:
-            entries = _entries(value.value if isinstance(value, enum.Enum) else value)
-        if entries is None:
-            return _SMALL_BYTES
-        self._known[id(value)] = _TOO_MUCH
-        if isinstance(entries, Mapping):
-            entries = list(itertools.islice(entries.values(), self._foreign))
-        else:
-            entries = list(itertools.islice(entries, self._foreign))
-        self._foreign -= len(entries)
-        # An id is given again when its object is gone.
-        self._held.append(entries)
-        return self._entries(entries, depth) if depth > 0 and self._foreign > 0 else _TOO_MUCH
-
-    def _entries(self, value: Any, depth: int) -> int:
-        total = 2 + _SMALL_BYTES * len(value)
-        if total >= self._limit:
-            return _TOO_MUCH
-        entries = value
-        if type(value) is dict:
-            entries = value.values()
-            for name in value:
-                total += len(name) if type(name) is str else self._part(name, depth - 1)
-        elif len(value) > LONG_CHARACTERS and _SMALL.issuperset(map(type, value)):
-            return total
-        for entry in entries:
-            kind = type(entry)
-            if kind in _SMALL:
-                continue
-            if kind is str and len(entry) <= LONG_CHARACTERS:
-                total += len(entry)
-            else:
-                total += self._part(entry, depth - 1)
-            if total >= self._limit or self.repeated > REPEATED_BYTES:
-                return _TOO_MUCH
-        return total
+    value: Any
+    """The object as well: an id is given again when its object is gone."""
+    made: Any
+    bytes: int
+    """Its JSON, at least; -1 while it is made."""
+    parts: int
+    depth: int
 
 
 class Plain:
     """Makes of any value one that JSON has: what is too deep, too much, holds itself or is there too often becomes text
-    that says so, and what JSON does not know its own text. Of a text at most `characters` are kept, and of all of them
-    about `room`; of parts at most `parts`. Nothing raises."""
+    that says so, and what JSON does not know its own text. Nothing raises.
 
-    def __init__(self, characters: int = _TOO_MUCH, room: int = _TOO_MUCH, parts: int = MAX_PARTS) -> None:
+    Args:
+        characters: kept of a text, at most.
+        room: about so many bytes are made.
+        parts: so many parts are taken. With `own` 0 those of JSON's and Python's own types do not count, and the walk
+            ends when the room is used up.
+        repeated: so many bytes of what is there again are written again.
+        measures: only `is_cut` is of use, and no object is asked for its text.
+    """
+
+    def __init__(
+        self,
+        characters: int = _TOO_MUCH,
+        room: int = _TOO_MUCH,
+        parts: int = _TOO_MUCH,
+        *,
+        own: int = 1,
+        repeated: int = REPEATED_BYTES,
+        measures: bool = False,
+    ) -> None:
         self._characters = characters
         self._room = room
         self._parts = parts
+        self._own = own
+        self._measures = measures
         self._foreign = FOREIGN_PARTS
-        self._again = 0
-        self._path: set[int] = set()
-        # The objects as well: an id is given again when its object is gone.
-        self._seen: dict[int, Any] = {}
-
-    def whole(self, value: Any) -> Any:
-        """Makes a plain value of all that an event holds."""
-        try:
-            bounded = Scale(self._room).is_bounded(value)
-        except Exception:
-            bounded = False
-        self._again = self._parts if bounded else REPEATED_PARTS
-        return self.value(value)
+        self.repeated = repeated
+        """Bytes that are left of it; negative when there was more."""
+        self._known: dict[int, _Part] = {}
+        self.is_cut = False
+        """Something is endless, too deep, or there too often."""
+        self.is_full = False
+        """Something was left out for want of room, or of parts."""
 
     def value(self, value: Any, depth: int = MAX_DEPTH) -> Any:
         kind = type(value)
-        self._parts -= 1
+        self._parts -= self._own if kind in _OWN else 1
+        self._room -= _SMALL_BYTES
         if kind in _AS_IT_IS or (kind is int and -(1 << 63) <= value < 1 << 64):
             return value
         try:
@@ -214,26 +177,48 @@ class Plain:
         if isinstance(value, float):
             return float(value)
         if isinstance(value, bytes | bytearray | memoryview):
-            size = memoryview(value).nbytes
-            fits = size <= min(self._characters, max(self._room, FULL_CHARACTERS)) and not self._is_spent(value, size)
-            self._room -= size
-            return bytes(value) if fits else _described(value, f"{size} bytes")
-        if (entries := _entries(value)) is None:
+            return self._once(value, depth, self._bytes)
+        entries = _entries(value)
+        if entries is None and self._measures and isinstance(value, BaseException):
+            entries = value.args
+        if entries is None:
             return self.text(value)
-        return self._container(value, entries, depth)
-
-    def _container(self, value: Any, entries: Any, depth: int) -> Any:
-        if id(value) in self._path:
-            return _described(value, "holds itself")
         if depth <= 0:
-            return _described(value, "too deep")
-        if self._is_spent(value, 0):
-            return _described(value, "seen before")
-        self._path.add(id(value))
-        try:
-            return self._mapping(entries, depth) if isinstance(entries, Mapping) else self._list(entries, depth)
-        finally:
-            self._path.discard(id(value))
+            return self._replaced(value, "too deep")
+        if not self._own and type(entries) in _CONTAINERS and _SMALL_BYTES * len(entries) > self._room:
+            # Without a walk.
+            self._room = 0
+        make = self._mapping if isinstance(entries, Mapping) else self._list
+        return self._once(value, depth, lambda _, depth: make(entries, depth))
+
+    def _once(self, value: Any, depth: int, make: Callable[[Any, int], Any]) -> Any:
+        """Makes it, unless it was made before or is being made."""
+        if (known := self._known.get(id(value))) is not None:
+            if known.bytes < 0:
+                return self._replaced(value, "holds itself")
+            self.repeated -= known.bytes
+            if self.repeated < 0 or known.bytes > self._room or known.parts > self._parts:
+                return self._replaced(value, "seen before")
+            self._room -= known.bytes
+            self._parts -= known.parts
+            # Deeper than it was, it might go too deep.
+            if known.depth <= depth:
+                return known.made
+        self._known[id(value)] = _Part(value, None, -1, 0, depth)
+        room, parts = self._room, self._parts
+        made = make(value, depth)
+        self._known[id(value)] = _Part(value, made, room - self._room, parts - self._parts, depth)
+        return made
+
+    def _replaced(self, value: Any, what: str) -> str:
+        self.is_cut = True
+        return _described(value, what)
+
+    def _bytes(self, value: Any, _depth: int) -> bytes | str:
+        size = memoryview(value).nbytes
+        fits = size <= min(self._characters, max(self._room, FULL_CHARACTERS))
+        self._room -= size
+        return bytes(value) if fits and not self._measures else _described(value, f"{size} bytes")
 
     def _mapping(self, entries: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         made: dict[str, Any] = {}
@@ -243,6 +228,8 @@ class Plain:
                 if self._is_full(foreign):
                     made["…"] = "<too many>"
                     break
+                if self._measures and type(name) is not str:
+                    self.value(name, depth - 1)
                 made[self.key(name)] = self.value(entry, depth - 1)
         except Exception as error:
             # What came before is kept.
@@ -250,6 +237,8 @@ class Plain:
         return made
 
     def _list(self, entries: Iterable[Any], depth: int) -> list[Any]:
+        if self._are_numbers(entries):
+            return list(entries)
         made: list[Any] = []
         foreign = not isinstance(entries, list | tuple | set | frozenset | deque)
         try:
@@ -262,37 +251,49 @@ class Plain:
             made.append(_described(entries, type(error).__name__))
         return made
 
+    def _are_numbers(self, entries: Iterable[Any]) -> bool:
+        """Tells whether they are many numbers, and may all be taken: that is found in a tenth of the time."""
+        if not isinstance(entries, list | tuple) or len(entries) <= LONG_CHARACTERS:
+            return False
+        size, parts = _SMALL_BYTES * len(entries), self._own * len(entries)
+        if size > self._room or parts > self._parts or not _NUMBERS.issuperset(map(type, entries)):
+            return False
+        if not (min(entries) >= -(1 << 63) and max(entries) < 1 << 64):
+            return False
+        self._room -= size
+        self._parts -= parts
+        return True
+
     def _is_full(self, foreign: bool) -> bool:
         self._foreign -= foreign
-        return self._parts <= 0 or self._foreign < 0
-
-    def _is_spent(self, value: Any, size: int) -> bool:
-        """Tells whether it was there before, and there is to be no more of that."""
-        if id(value) not in self._seen:
-            self._seen[id(value)] = value
+        if self._parts <= 0 or (not self._own and self._room <= 0):
+            self.is_cut = self.is_full = True
+        elif self._foreign < 0:
+            self.is_cut = True
+        else:
             return False
-        self._again -= 1 + size // LONG_CHARACTERS
-        return self._again < 0
+        return True
 
     def key(self, name: Any) -> str:
         if not isinstance(name, str):
             return self.text(name)
-        text = str.__str__(name)
-        if len(text) > LONG_CHARACTERS and self._is_spent(name, len(text)):
-            return _described(name, "seen before")
-        return self._cut(text, self._characters)
+        if len(name) > LONG_CHARACTERS:
+            return str(self._once(name, 0, lambda name, _: self._cut(str.__str__(name), self._characters)))
+        return self._cut(str.__str__(name), self._characters)
 
     def text(self, value: Any) -> str:
         """Whatever it is: `str` of a stranger's object may raise anything, or be endless."""
+        if self._measures:
+            return ""
         try:
             if isinstance(value, str):
                 return self._cut(str.__str__(value), self._characters)
             if isinstance(value, int) and value.bit_length() > INTEGER_BITS:
                 return f"<int: {value.bit_length()} bits>"
-            if isinstance(value, BaseException) and not Scale().is_bounded(value.args):
+            if isinstance(value, BaseException) and not is_bounded(value.args):
                 return f"{type(value).__name__}: {_described(value.args, 'too much')}"
-            if _entries(value) is not None and not _can_be_written(value):
-                value = Plain(self._characters, self._room, self._parts).whole(value)
+            if _entries(value) is not None and not is_bounded(value):
+                value, _ = whole(value, self._characters, self._room, self._parts, own=self._own)
             return self._cut(str(value), min(OBJECT_CHARACTERS, self._characters))
         except Exception as error:
             return f"<{type(value).__name__}: {type(error).__name__}>"
@@ -304,15 +305,7 @@ class Plain:
         if len(text) > characters:
             text = f"{text[:characters]}… ({len(text)} characters)"
         # Lone surrogates are no text to others.
-        return text if text.isascii() else text.encode(errors="replace").decode()
-
-
-def _can_be_written(value: Any) -> bool:
-    try:
-        return Scale().is_bounded(value)
-    except Exception:
-        # A mapping that cannot be read may have a text all the same.
-        return True
+        return text if text.isascii() or self._measures else text.encode(errors="replace").decode()
 
 
 def _described(value: Any, what: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from forebay.client.value import Plain, Scale
+from forebay.client.value import Plain, is_bounded
 
 
 def failure(error: BaseException) -> dict[str, str]:
@@ -18,12 +18,12 @@ def failure(error: BaseException) -> dict[str, str]:
 def can_be_written(error: BaseException | None) -> bool:
     """Tells whether the messages of an exception and of those that it came from are not endless."""
     try:
-        return _is_bounded(error)
+        return _are_bounded(error)
     except Exception:
         return False
 
 
-def _is_bounded(error: BaseException | None) -> bool:
+def _are_bounded(error: BaseException | None) -> bool:
     seen: set[int] = set()
     left = [error]
     while left:
@@ -31,7 +31,7 @@ def _is_bounded(error: BaseException | None) -> bool:
         if one is None or id(one) in seen:
             continue
         seen.add(id(one))
-        if not Scale().is_bounded(one.args):
+        if not is_bounded(one.args):
             return False
         left += [one.__cause__, one.__context__]
         if isinstance(one, BaseExceptionGroup):

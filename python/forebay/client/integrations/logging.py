@@ -10,7 +10,7 @@ from forebay.client.async_client import AsyncClient
 from forebay.client.client import Client
 from forebay.client.integrations.exceptions import can_be_written, failure
 from forebay.client.integrations.log_sink import LogSink
-from forebay.client.value import Plain, Scale
+from forebay.client.value import Plain, is_bounded
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """Attributes of every record; the rest came by `extra`."""
@@ -59,7 +59,8 @@ class LoggingHandler(logging.Handler):
             self._report(record)
 
     def _message(self, record: logging.LogRecord) -> str:
-        if not Scale().is_bounded([record.msg, record.args]):
+        args = record.args if isinstance(record.args, tuple) else (record.args,)
+        if not is_bounded((record.msg, *args)):
             raise Endless("the arguments hold too much")
         if self.formatter is not None and can_be_written(record.exc_info[1] if record.exc_info else None):
             return self.format(record)
