@@ -74,7 +74,7 @@ def test_a_name_is_taken_once_and_revoked_once(tmp_path: Path) -> None:
     store.create("b", ["read"])
     store.revoke("a")
     assert [row.name for row in store.read()] == ["b"]
-    with pytest.raises(NotFound, match="no token 'a'"):
+    with pytest.raises(NotFound, match="no token 'a'; 'forebay token list' shows"):
         store.revoke("a")
 
 
@@ -95,6 +95,34 @@ def test_the_last_token_of_operators_is_revoked_by_force_alone(tmp_path: Path) -
     with pytest.raises(InvalidRequest, match="'limited' is the last one with the role ops;"):
         store.revoke("limited")
     assert store.revoke("reader") is False, "who has no operator already loses none"
+
+
+def test_a_revoked_secret_is_left_nowhere_and_does_not_come_back(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path)
+    store.create_first()
+    old = store.first_path.read_text()
+    store.create("next", ["ops"])
+    store.revoke("first")
+    assert not store.first_path.exists()
+    store.path.unlink()
+    assert store.create_first()
+    assert store.first_path.read_text() != old
+
+
+def test_the_file_of_the_first_token_goes_with_no_other_one(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path)
+    store.create_first()
+    store.create("next", ["ops"])
+    kept = store.first_path.read_text()
+    store.revoke("next")
+    assert store.first_path.read_text() == kept
+    store.create("next", ["ops"])
+    store.revoke("first")
+    store.first_path.write_bytes(b"\xff the operator's own")
+    # Another one of that name is not the one whose secret was in the file.
+    store.create("first", ["read"])
+    store.revoke("first")
+    assert store.first_path.read_bytes() == b"\xff the operator's own"
 
 
 def test_of_revocations_at_the_same_time_one_operator_is_left(tmp_path: Path) -> None:

@@ -141,7 +141,8 @@ class TokenStore:
         return True
 
     def revoke(self, name: str, *, force: bool = False) -> bool:
-        """Removes a token, durably, and returns whether a token that operates the server is left.
+        """Removes a token, durably, and returns whether a token that operates the server is left. With the first one
+        goes the file that holds its secret.
 
         `force` allows to remove the last of those. The check is made under the lock: when two are removed at the same
         time, one stays.
@@ -156,7 +157,7 @@ class TokenStore:
             removed = [token for token in tokens if token.name == name]
             left = tuple(token for token in tokens if token.name != name)
             if not removed:
-                raise NotFound(f"there is no token {name!r}")
+                raise NotFound(f"there is no token {name!r}; 'forebay token list' shows those there are")
             for kind, held in (("the role ops for all projects", operates), ("the role ops", _may_operate)):
                 if not force and held(removed[0]) and not any(map(held, left)):
                     raise InvalidRequest(
@@ -164,7 +165,18 @@ class TokenStore:
                         "first, with 'forebay token create --role ops', or revoke it with --force"
                     )
             self._write(left)
+            self._remove_first(removed[0])
         return any(map(operates, left))
+
+    def _remove_first(self, revoked: Token) -> None:
+        """Removes the file with the first token's secret once that is revoked: who sends what a file named `token`
+        holds would be refused and not see why. A crash before leaves a secret that opens nothing."""
+        try:
+            secret = self.first_path.read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            return  # it is a convenience, whose loss no revocation waits for
+        if digest_of(secret).hex() == revoked.sha256:
+            self.first_path.unlink(missing_ok=True)
 
     def _write(self, tokens: tuple[Token, ...]) -> None:
         text = msgspec.json.format(msgspec.json.encode(TokenFile(tokens=tokens)), indent=2)
