@@ -30,8 +30,9 @@ def main() -> int:
     client = Client(
         URL, os.environ.get("FOREBAY_TOKEN"), project_id="org-xyz", service="resizer", spool="resizer-spool"
     )
-    # Whatever the program and its libraries log goes to forebay too; `extra` becomes the event's metadata.
-    logging.basicConfig(level=logging.INFO, handlers=[LoggingHandler(client)])
+    # Whatever the program and its libraries log goes to forebay too; `extra` becomes the event's metadata. The second
+    # handler also shows what the client says of events that are lost, which it does not send.
+    logging.basicConfig(level=logging.INFO, handlers=[LoggingHandler(client), logging.StreamHandler()])
     log = logging.getLogger("resizer")
     with client:
         for picture in range(jobs):
@@ -47,7 +48,7 @@ def main() -> int:
         left = client.flush()
         stats = client.stats()
     print(f"{stats.delivered} events delivered, {stats.rejected} refused, {left} left in the spool")
-    return 1 if left else 0
+    return 1 if left or stats.rejected or stats.dropped else 0
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ STORED = {
 """The records that each example leaves on the server, by the heading it stands under."""
 
 SAID = {
+    "`logging`": r"INFO:shop.orders:order 17 shipped\nERROR:root:cannot divide\nTraceback(.*\n)*Zero.*\n",
     "What the server refuses": r"1 event rejected, the last since type: must not be empty: .*\n",
     "Flush and close": r"(1 event handed over after the client was closed, and dropped\n)?",
 }
@@ -112,6 +113,21 @@ def test_an_example_prints_what_stands_below_it_and_its_events_arrive(
     assert {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)} == STORED[
         example.title
     ]
+
+
+def test_the_recommended_logging_shows_what_is_lost(server: RunningServer, tmp_path: Path) -> None:
+    (program,) = [example.program for example in examples() if example.title == "`logging`"]
+    (tmp_path / "example.py").write_text(program.replace(URL, server.url))
+    done = subprocess.run(
+        [sys.executable, "example.py"],
+        cwd=tmp_path,
+        env=environment(server) | {"FOREBAY_TOKEN": "wrong"},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    assert "refuses this client's token (401: the token is unknown)" in done.stderr
 
 
 def test_the_followed_file_arrives(server: RunningServer, tmp_path: Path) -> None:

@@ -34,19 +34,25 @@ def environment(server: RunningServer | None = None) -> dict[str, str]:
     return clean_environment() | {"FOREBAY_URL": server.url, "FOREBAY_TOKEN": server.first_token()}
 
 
-def ran(server: RunningServer | None, directory: Path, *words: object, text: str = "") -> str:
-    """The program's output; it says nothing on stderr and ends with status 0."""
+def ended(
+    server: RunningServer | None, directory: Path, *words: object, text: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
     program, *arguments = words
-    done = subprocess.run(
+    return subprocess.run(
         command(str(program), *arguments),
         cwd=directory,
-        env=environment(server),
+        env=environment(server) | variables,
         input=text,
         capture_output=True,
         text=True,
         timeout=COMMAND_SECONDS,
         check=False,
     )
+
+
+def ran(server: RunningServer | None, directory: Path, *words: object, text: str = "") -> str:
+    """The program's output; it says nothing on stderr and ends with status 0."""
+    done = ended(server, directory, *words, text=text)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 
@@ -71,9 +77,17 @@ def test_lines_are_sent(server: RunningServer, tmp_path: Path) -> None:
 def test_the_worker_s_logs_and_figures_arrive(server: RunningServer, tmp_path: Path) -> None:
     logs, analytics = server.totals().get("logs", 0), server.totals().get("analytics", 0)
     expected = "57 events delivered, 0 refused, 0 left in the spool\n"
-    assert ran(server, tmp_path, "instrumented_worker.py", 30) == expected
+    done = ended(server, tmp_path, "instrumented_worker.py", 30)
+    assert (done.returncode, done.stdout) == (0, expected), done.stderr
+    assert done.stderr.count(":resized\n") == 27
     assert server.totals().get("logs", 0) - logs == 30
     assert server.totals().get("analytics", 0) - analytics == 27
+
+
+def test_the_worker_says_that_its_token_is_refused(server: RunningServer, tmp_path: Path) -> None:
+    done = ended(server, tmp_path, "instrumented_worker.py", 3, FOREBAY_TOKEN="wrong")
+    assert (done.returncode, done.stdout) == (1, "0 events delivered, 6 refused, 0 left in the spool\n")
+    assert "refuses this client's token (401: the token is unknown)" in done.stderr
 
 
 def test_members_share_a_stream_and_commit(server: RunningServer, tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ class LoggingHandler(logging.Handler):
 
     Nothing it does raises into the application (`logging.raiseExceptions` governs what is printed). A record whose
     message cannot be made of its arguments is reported as by any other, and sent with both. What a client's own threads
-    log is left out. The client is the caller's to close. On a thread that runs an event loop it does not wait for room
-    in the queue: what finds none is dropped and counted. An `AsyncClient` is as good.
+    log is left out, also what they say of events that are lost: another handler has to show that. The client is the
+    caller's to close. On a thread that runs an event loop it does not wait for room in the queue: what finds none is
+    dropped and counted. An `AsyncClient` is as good.
 
     Raises:
         TypeError: what is given is no client.
