@@ -61,21 +61,21 @@ def test_a_text_with_a_zone_goes_as_it_is(text: str) -> None:
 @pytest.mark.parametrize("text", ["yesterday", "", "15:30:45", "2024-05-31 15:30.45", "2024-02-30"])
 def test_a_text_that_is_no_moment_is_the_server_s_to_refuse(text: str) -> None:
     assert rfc3339(text) == text
-    with pytest.raises(ValueError, match="ISO|isoformat|fraction|day is out of range"):
+    with pytest.raises(ValueError, match="^timestamp is .*(give ISO 8601, as |a fraction without)"):
         millis(text)
 
 
 @pytest.mark.parametrize("wrong", [float("inf"), float("-inf"), float("nan"), 1e20, -1e20, 10**400])
 def test_a_number_that_is_no_moment_raises_value_error(wrong: float) -> None:
     for call in (rfc3339, millis, lambda given: ENCODER.log("m", timestamp=given)):
-        with pytest.raises(ValueError, match="no moment|NaN"):
+        with pytest.raises(ValueError, match="^timestamp is .*no moment .*give ISO 8601, as "):
             call(wrong)
 
 
 @pytest.mark.parametrize("wrong", [True, object(), b"2024-05-31", []])
 def test_what_is_nothing_of_the_kind_raises_type_error(wrong: Any) -> None:
     for call in (rfc3339, millis):
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match=f"^timestamp is of type {type(wrong).__name__}; give ISO 8601, as "):
             call(wrong)
 
 

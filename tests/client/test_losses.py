@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from client.proxy import Answer, Request, accepted, scripted
+from client.proxy import Answer, Listener, Request, accepted, scripted
 from client.test_process import program
 from client.test_storm import adds_up
 from forebay.client import AsyncClient, Client, LoggingHandler, TokenRefused, losses
@@ -157,6 +159,53 @@ def test_a_spool_that_cannot_be_written_is_told(said: Said, tmp_path: Path, monk
     assert "No space left on device" in said.errors()[0]
     assert str(tmp_path) in said.errors()[0]
     client.close()
+
+
+def test_a_file_of_rejected_events_that_cannot_be_written_is_not_said_to_have_them(said: Said, tmp_path: Path) -> None:
+    kept = tmp_path / "missing" / "rejected"
+    with (
+        scripted(lambda _: Answer(422, b'{"error":"not so","code":"x"}')) as server,
+        Client(server.url, rejected_file=kept) as client,
+    ):
+        client.log("x")
+        assert client.flush() == 0
+        assert client.stats().last_error.startswith(f"cannot write {kept}")
+    text = said.errors()[-1]
+    assert "they are in" not in text
+    assert text.endswith(
+        f"they are lost, but for what on_rejected keeps: cannot write {kept}: No such file or directory"
+    )
+
+
+def test_a_stream_that_takes_no_publication_is_not_the_token_s_fault(said: Said) -> None:
+    detail = "stream 'logs' is the engine's own and cannot be published to; send to POST /v1/drain"
+    body = json.dumps({"error": {"code": 1010, "message": "FORBIDDEN", "description": "", "detail": detail}})
+    with scripted(lambda _: Answer(403, body.encode())) as server, Client(server.url) as client:
+        assert client.publish("logs", 1)
+        assert client.flush() == 0
+        assert client.publish("logs", 2), "the token is not refused"
+        assert client.flush() == 0
+        assert client.stats().rejected == 2
+    assert said.errors()[0].startswith(f"1 event rejected, the last since 403: {detail}: ")
+
+
+def test_https_to_a_server_without_it_says_so(said: Said) -> None:
+    class Plain(Listener):
+        def serve(self, taken: socket.socket) -> None:
+            taken.recv(1)
+            taken.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    server = Plain()
+    url = server.url.replace("http:", "https:")
+    client = Client(url, exit_seconds=0)
+    client.log("x")
+    wait_for("the reason", lambda: client.stats().last_error != "")
+    assert client.stats().last_error == "no answer: the server speaks plain http: give a URL with http://"
+    client.close()
+    server.close()
+    wait_for(
+        "the warning", lambda: any(record.getMessage().startswith(f"the server at {url} ") for record in said.records)
+    )
 
 
 def test_what_is_left_in_a_spool_is_a_warning_that_names_it(said: Said, tmp_path: Path) -> None:

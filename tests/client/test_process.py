@@ -99,7 +99,7 @@ def test_the_end_of_the_process_has_a_deadline(tmp_path: Path, spooled: bool) ->
     )
     assert ended.returncode == 0
     waits, left = ended.stderr.splitlines()
-    assert waits == "forebay does not take events, they wait: no answer: [Errno 111] Connection refused"
+    assert waits == "the server at http://127.0.0.1:1 takes no events, they wait: no answer: Connection refused"
     where = f"in the spool {tmp_path}, whose next client sends them" if spooled else "which are lost;"
     assert left.startswith("closed with 1 event not delivered")
     assert where in left

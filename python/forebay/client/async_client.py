@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Concatenate, Self
 
-from forebay.client.client import Client, P, documented
+from forebay.client.client import Client, P, check_many, documented
 from forebay.client.encoding import Encoder, Fields
 from forebay.client.endpoint import Endpoint
 from forebay.client.row_buffer import MANY
@@ -65,6 +65,7 @@ class AsyncClient:
     async def log_many(self, events: Iterable[Fields | str]) -> int:
         """Like `Client.log_many`. Encodes and hands over some hundred at a time, or what came within some milliseconds,
         and lets others run between."""
+        check_many(events)
         encode, endpoint = self._client._encoder.row, self._client._drain
         some: list[bytes] = []
         done, began = 0, time.monotonic()

@@ -8,7 +8,7 @@ import os
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
@@ -130,9 +130,15 @@ class Client:
         _check("linger_seconds", linger_seconds, 0, 3600)
         _check("answer_seconds", answer_seconds, 0.001, 3600)
         _check("block_seconds", block_seconds, 0, 3600)
+        _check("exit_seconds", exit_seconds, 0, 3600)
         _check_one_of("policy", policy, "block", "drop_newest", "drop_oldest")
         _check_one_of("spool_fsync", spool_fsync, "interval", "always")
         _check_one_of("when_refused", when_refused, "return", "raise")
+        if spool is None and spool_fsync == "always":
+            raise ValueError("spool_fsync is 'always', but there is no spool to sync; name one")
+        for name, value in (("project_id", project_id), ("spool", spool), ("rejected_file", rejected_file)):
+            if value is not None and not os.fspath(value):
+                raise ValueError(f"{name} is empty; leave it out, or name one")
         self.exit_seconds = exit_seconds
         service = service or Path(sys.argv[0] if sys.argv else "").stem or "python"
         self._encoder = Encoder(project_id, service, event_bytes)
@@ -211,7 +217,9 @@ class Client:
 
         An event has the time at which it is taken, and of an iterator that takes its time what came is sent meanwhile.
         No row raises: a `timestamp` that is no moment goes as its text, and the server refuses that row alone. What the
-        iterator itself raises comes out when everything before is handed over."""
+        iterator itself raises comes out when everything before is handed over. One text or one mapping, which is no
+        iterable of events, raises TypeError."""
+        check_many(events)
         buffer = RowBuffer(self._queue, self._drain)
         rows, encode = buffer.rows, self._encoder.row
         # The first one tells a sender that there is something to come; a list does not keep anybody waiting.
@@ -316,6 +324,16 @@ class Client:
             self._rejections.reinit_after_fork()
             # The last step: with it this is the child's.
             self._queue.reinit_after_fork()
+
+
+def check_many(events: object) -> None:
+    """Refuses what would be taken apart into letters or the names of fields, each of them an event.
+
+    Raises:
+        TypeError: it is one text or one mapping.
+    """
+    if isinstance(events, str | bytes | Mapping):
+        raise TypeError(f"log_many takes many events, not one {type(events).__name__}; put it into a list")
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

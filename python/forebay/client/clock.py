@@ -13,6 +13,12 @@ RECENT_NS = 1_000_000
 NOW_SECONDS = 60.0
 """A moment this near counts as now: some formats have no seconds, and zones are 15 minutes apart at least."""
 
+FORMS = "give ISO 8601, as 2024-05-31T15:30:45Z, a datetime, or seconds since 1970 UTC"
+"""What stands at the end of each refusal of a moment."""
+
+SHOWN = 64
+"""Characters that a refusal shows of a text: more than any moment has."""
+
 MILLISECOND = timedelta(milliseconds=1)
 
 _FRACTION_OF_MINUTES = re.compile(r"[ T][0-9]{2}:[0-9]{2}[.,]")
@@ -65,10 +71,12 @@ def moment(given: str | datetime | float) -> datetime:
         if isinstance(given, datetime):
             return given.astimezone(UTC)
         if isinstance(given, bool):
-            raise TypeError("a truth value is no moment")
+            raise TypeError
         return datetime.fromtimestamp(given, UTC)
-    except (OverflowError, OSError):
-        raise ValueError(f"{given!r} is no moment of the years 1 to 9999") from None
+    except (OverflowError, OSError, ValueError):
+        raise ValueError(f"timestamp is {given!r}, no moment of the years 1 to 9999; {FORMS}") from None
+    except TypeError:
+        raise TypeError(f"timestamp is of type {type(given).__name__}; {FORMS}") from None
 
 
 def local_or_utc(given: str | datetime | float) -> datetime:
@@ -108,5 +116,8 @@ def millis(given: str | datetime | float) -> int:
 def _read(text: str) -> datetime:
     """Raises ValueError for what is not ISO 8601. Python takes a fraction behind the minutes for one of seconds."""
     if _FRACTION_OF_MINUTES.search(text):
-        raise ValueError(f"{text!r} has a fraction without seconds")
-    return datetime.fromisoformat(text)
+        raise ValueError(f"timestamp is {text[:SHOWN]!r}, which has a fraction without seconds")
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"timestamp is {text[:SHOWN]!r}; {FORMS}") from None

@@ -32,6 +32,8 @@ class Loss:
     told: int = 0
     due: float = 0.0
     reason: str = ""
+    unkept: str = ""
+    """Why the file of rejected events does not have the last ones."""
 
 
 class Losses:
@@ -57,10 +59,11 @@ class Losses:
         self._due = 0.0
         self._left = 0
 
-    def refused(self, count: int, reason: str, *, of_token: bool) -> None:
-        """The server has refused so many events for good, or the client before it."""
+    def refused(self, count: int, reason: str, *, of_token: bool, unkept: str = "") -> None:
+        """The server has refused so many events for good, or the client before it. `unkept` is why the file of rejected
+        events does not have them."""
         with self._lock:
-            self._add(TOKEN if of_token else REJECTED, count, reason)
+            self._add(TOKEN if of_token else REJECTED, count, reason, unkept)
         self._tell()
 
     def notice(self) -> None:
@@ -101,10 +104,10 @@ class Losses:
         for text in texts:
             log_unsent(logger.error, "%s", text)
 
-    def _add(self, kind: str, count: int, reason: str) -> None:
+    def _add(self, kind: str, count: int, reason: str, unkept: str = "") -> None:
         loss = self._losses.setdefault(kind, Loss())
         loss.count += count
-        loss.reason = reason
+        loss.reason, loss.unkept = reason, unkept
 
     def _count_dropped(self) -> None:
         dropped, spool = self._queue.dropped, self._queue.store.stats
@@ -120,7 +123,9 @@ class Losses:
         self._dropped = dropped
 
     def _first(self, kind: str, loss: Loss) -> str:
-        if self._rejected_file is not None:
+        if loss.unkept:
+            kept = f"they are lost, but for what on_rejected keeps: {loss.unkept}"
+        elif self._rejected_file is not None:
             kept = f"they are in {self._rejected_file}"
         else:
             kept = "they are lost, but for what on_rejected keeps; name a rejected_file to keep them"

@@ -43,6 +43,8 @@ class Rejections:
 
     def reinit_after_fork(self) -> None:
         self._lock = threading.Lock()
+        self.unkept = ""
+        """Why the last ones are not in the file; empty when they are."""
 
     def keep(self, found: list[Rejection]) -> str:
         """Returns what failed in that; empty for nothing. Neither a full disk nor an error of the application's
@@ -51,9 +53,10 @@ class Rejections:
         if self._path is not None and found:
             try:
                 self._write(self._path, found)
+                self.unkept = ""
             except Exception as error:
                 why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-                failure = f"cannot write {self._path}: {why}"
+                self.unkept = failure = f"cannot write {self._path}: {why}"
         for rejection in found if self._call is not None else ():
             try:
                 self._call(rejection)  # type: ignore[misc]

@@ -18,7 +18,11 @@ FORBIDDEN = 403
 TOO_LARGE = 413
 MISMATCH = 422
 
-_ROUTE = re.compile(r"/(v1/drain|v1/analytics/track/batch|api/events/batch|api/v1/streams/[^/]+/events/batch)/?\Z")
+OF_THE_ENGINE = "is the engine's own"
+"""In the reason of a 403 that no other token would change."""
+
+ROUTE = re.compile(r"/(v1/drain|v1/analytics/track|api/events|api/v1/streams/[^/]+/events)(/batch)?/?\Z")
+"""A route that takes events, at the end of a path."""
 
 _INDEX = re.compile(r"(?:events)?\[(\d+)\]")
 
@@ -66,8 +70,11 @@ class BatchResult:
 
     @property
     def is_of_token(self) -> bool:
-        """Tells whether the token is refused, rather than what was sent with it."""
-        return self.status == UNAUTHORIZED or (self.status == FORBIDDEN and self.index is None)
+        """Tells whether the token is refused, rather than what was sent with it, or to a stream that takes no
+        publication of anybody's."""
+        if self.status == FORBIDDEN:
+            return self.index is None and OF_THE_ENGINE not in self.reason
+        return self.status == UNAUTHORIZED
 
 
 class _Body(msgspec.Struct):
@@ -118,7 +125,7 @@ def _directions(location: str | None) -> str:
         return "the answer is not a forebay server's; check the client's url"
     location = location[:REASON_CHARACTERS]
     # One of the same path is what a server says that has moved, or wants https.
-    url = _ROUTE.sub("", location)
+    url = ROUTE.sub("", location)
     if url != location and url.startswith(("http://", "https://")):
         return f"the server redirects; make the client's url {url}"
     return f"the server redirects to {location}, which is not followed; check the client's url"

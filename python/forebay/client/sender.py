@@ -195,7 +195,7 @@ class Senders:
                 self._settle(batch, start, some, result)
         if self._failing:
             self._failing = False
-            log_unsent(logger.info, "forebay takes events again")
+            log_unsent(logger.info, "the server at %s takes events again", self._target.url)
         if self._queue.waits > WAITING_BATCHES and self.running < self._max:
             self._add(self.running)
 
@@ -247,7 +247,8 @@ class Senders:
         if failure := self._rejections.keep(refused):
             self.last_error = failure
             log_unsent(logger.error, "%s", failure)
-        self._losses.refused(sum(one.count for one in refused), refused[-1].reason, of_token=of_token)
+        count, unkept = sum(one.count for one in refused), self._rejections.unkept
+        self._losses.refused(count, refused[-1].reason, of_token=of_token, unkept=unkept)
 
     def _retried(self, why: str) -> None:
         with self._changed:
@@ -256,7 +257,7 @@ class Senders:
             news, self._failing = not self._failing, True
         self._losses.notice()
         if news:
-            log_unsent(logger.warning, "forebay does not take events, they wait: %s", why)
+            log_unsent(logger.warning, "the server at %s takes no events, they wait: %s", self._target.url, why)
 
     def _pause(self, seconds: float, asked: float) -> bool:
         """Waits, up to `seconds` but for what the server asked for: that holds for every connection."""

@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import cast
 from urllib.parse import urlsplit
 
-from forebay.client.results import Answer, not_an_ack, reason
+from forebay.client.results import ROUTE, Answer, not_an_ack, reason
 
 ANSWER_BYTES = 16 << 20
 """The longest answer that is read: 10,000 results of a publication are 2 MiB."""
@@ -55,10 +55,12 @@ class Target:
 
     @classmethod
     def parse(cls, url: str, token: str | None, tls: ssl.SSLContext | None = None) -> Target:
-        """Raises ValueError for anything but http(s)://host[:port][/path]."""
+        """Raises ValueError for anything but http(s)://host[:port][/path]: the path of a route, too."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"{url!r} is not http://host:port")
+        if route := ROUTE.search(parts.path):
+            raise ValueError(f"{url!r} has the route {route[0]}; give the server's URL without it")
         if token is not None and not (token.isascii() and token.isprintable()):
             raise ValueError("the token is not visible ASCII")
         secure = parts.scheme == "https"
@@ -240,7 +242,7 @@ class RetryingTransport:
                 if reused and not isinstance(error, TimeoutError):
                     # Closed by the server for being idle: that is no reason to wait, once.
                     continue
-                why = f"no answer: {str(error) or type(error).__name__}"
+                why = f"no answer: {why_none(error)}"
             else:
                 if is_retried(answer.status):
                     why, asked = f"{answer.status}: {reason(answer.body)}", retry_after(answer.retry_after)
@@ -253,6 +255,14 @@ class RetryingTransport:
             self._on_retry(why)
             if not self._pause(wait, asked):
                 raise DeliveryFailed(f"{why}; stopped before the next try")
+
+
+def why_none(error: Exception) -> str:
+    """Returns why there is no answer, without numbers of the operating system that say nothing to a reader."""
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        return "the server speaks plain http: give a URL with http://"
+    said = error.strerror if isinstance(error, OSError) else None
+    return said or str(error) or type(error).__name__
 
 
 def is_retried(status: int) -> bool:
