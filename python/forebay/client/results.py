@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,15 +26,6 @@ ROUTE = re.compile(r"/(v1/drain|v1/analytics/track|api/events|api/v1/streams/[^/
 """A route that takes events, at the end of a path."""
 
 _INDEX = re.compile(r"(?:events)?\[(\d+)\]")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    retry_after: str | None
-    body: bytes
-    location: str | None = None
-    durability: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +91,19 @@ class _Body(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Body)
 
 
-def _decoded(body: bytes) -> _Body | None:
-    try:
-        return _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+@dataclass(slots=True)
+class Answer:
+    status: int
+    retry_after: str | None
+    body: bytes
+    location: str | None = None
+    durability: str | None = None
+    decoded: _Body | None = field(init=False, default=None)
+    """Read once, by whoever asks what it says; None when it is not JSON."""
+
+    def __post_init__(self) -> None:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.decoded = _DECODER.decode(self.body)
 
 
 def not_an_ack(answer: Answer) -> str:
@@ -111,7 +111,7 @@ def not_an_ack(answer: Answer) -> str:
     acknowledges has the header that every acknowledgement of a server has, or, since something in between may drop
     headers, a body of the shape of one. A redirection is not followed, since the token would go along."""
     if 200 <= answer.status < 300:
-        body = _decoded(answer.body)
+        body = answer.decoded
         if body is not None and (answer.durability or body.is_acknowledgement):
             return ""
         return f"{answer.status}: the answer is not a forebay server's"
@@ -133,21 +133,20 @@ def _directions(location: str | None) -> str:
 
 def result_of(answer: Answer, events: int) -> BatchResult:
     """Reads the answer to a request with so many events."""
-    body = _decoded(answer.body) or _Body()
+    body = answer.decoded or _Body()
     listed = _listed(body, events)
     if 200 <= answer.status < 300 or (answer.status == MALFORMED and len(listed) == events):
         return BatchResult(rejected=listed, quarantined=max(0, min(body.quarantined, events) - len(listed)))
-    index, why = _index_of(reason(answer.body))
+    index, why = _index_of(reason(answer))
     is_drain_s = isinstance(body.error, str) and isinstance(body.code, str)
     return BatchResult(status=answer.status, reason=why, index=index, is_drain_s=is_drain_s)
 
 
-def reason(body: bytes) -> str:
+def reason(answer: Answer) -> str:
     """Returns what an answer says is wrong, in whatever family of envelopes."""
-    decoded = _decoded(body)
-    if decoded is not None and decoded.error:
-        return _text(decoded.error)
-    return body[:REASON_CHARACTERS].decode(errors="replace")
+    if answer.decoded is not None and answer.decoded.error:
+        return _text(answer.decoded.error)
+    return answer.body[:REASON_CHARACTERS].decode(errors="replace")
 
 
 def _index_of(why: str) -> tuple[int | None, str]:

@@ -245,7 +245,7 @@ class RetryingTransport:
                 why = f"no answer: {why_none(error)}"
             else:
                 if is_retried(answer.status):
-                    why, asked = f"{answer.status}: {reason(answer.body)}", retry_after(answer.retry_after)
+                    why, asked = f"{answer.status}: {reason(answer)}", retry_after(answer.retry_after)
                 elif not (why := not_an_ack(answer)):
                     return answer
             wait = max(backoff(attempt), asked)
