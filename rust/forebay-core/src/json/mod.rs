@@ -2,14 +2,20 @@
 //!
 //! Stricter than the RFC where senders disagree: nesting to [`MAX_DEPTH`] only, no lone surrogates, no byte order mark.
 //! Numbers are checked for their grammar and never converted. Duplicate keys are the business of the caller.
+//!
+//! [`Scanner`] is for what comes in; [`PathSet`] finds fields of what was checked then.
 
 mod error;
 mod minify;
 mod number;
+mod path_set;
 mod scanner;
+mod spans;
 mod string;
 
 pub use error::{JsonError, JsonFault};
 pub use minify::minify;
+pub use path_set::{PathId, PathSet};
 pub use scanner::{MAX_DEPTH, Scanner, validate};
+pub use spans::Spans;
 pub use string::JsonStr;

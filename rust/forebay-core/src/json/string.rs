@@ -12,6 +12,21 @@ pub struct JsonStr<'a> {
 }
 
 impl<'a> JsonStr<'a> {
+    /// Takes what stands between the quotation marks of a string that was checked when it came in. `plain` is the index of
+    /// its first escape, or its length.
+    #[inline(always)]
+    pub(super) fn checked(raw: &'a [u8], plain: usize) -> Self {
+        Self { raw, plain }
+    }
+
+    /// Takes a whole string of a text that was checked when it came in, with its quotation marks.
+    #[must_use]
+    #[inline]
+    pub fn of_value(value: &'a [u8]) -> Self {
+        let raw = value.get(1..value.len().saturating_sub(1)).unwrap_or_default();
+        Self { raw, plain: memchr::memchr(b'\\', raw).unwrap_or(raw.len()) }
+    }
+
     /// Returns the bytes as sent, escapes included.
     #[must_use]
     pub fn raw(&self) -> &'a [u8] {

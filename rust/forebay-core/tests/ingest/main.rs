@@ -4,4 +4,5 @@
 mod drain;
 mod json;
 mod parsed;
+mod path_set;
 mod timestamp;
