@@ -75,8 +75,9 @@ tools: $(VENV)/.tools ## what tests and linters need in .venv
 wheel: $(VENV)/.created ## an abi3 wheel in dist/, which installs without a Rust toolchain
 	$(BIN)/maturin build --release --out dist
 
-fuzz: ## the parser against serde_json, longer than in `make test`
+fuzz: ## the parser against serde_json, and compiled filters against the interpreter, longer than in `make test`
 	FOREBAY_FUZZ_CASES=$${FOREBAY_FUZZ_CASES:-5000000} cargo test --release -p forebay-core --test parser_differential -- --nocapture
+	FOREBAY_FILTER_CASES=$${FOREBAY_FILTER_CASES:-200000} cargo test --release -p forebay-core --test filter differential -- --nocapture
 
 torture: build tools ## kills a server under load, longer than in `make test`
 	FOREBAY_KILLS=$${FOREBAY_KILLS:-500} FOREBAY_CONSUMER_KILLS=$${FOREBAY_CONSUMER_KILLS:-500} $(BIN)/python -m pytest tests/crash -o log_cli=true -o log_cli_level=INFO

@@ -49,6 +49,6 @@ pub use options::{
     MAX_WORKERS, MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options, Retention,
 };
 pub use output::Position;
-pub use predicate::Filter;
+pub use predicate::{Evaluation, Filter};
 pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, WatchId, Watcher};
 pub use thread::EventQueue;

@@ -7,8 +7,9 @@ use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelMapKey, CelNull, C
 use cel::common::value::Val;
 
 use super::check::{AllowedFields, Uses};
-use super::decimal::number;
 use super::json::{Json, JsonKind};
+use super::number::Number;
+use super::view;
 use crate::ids::{Offset, PartitionId};
 use crate::record::Record;
 
@@ -33,11 +34,10 @@ pub(super) fn bind<'v>(
     if uses.key {
         context.add_variable_as_val("key", record.key.map_or_else(|| Box::new(CelNull) as Boxed<'v>, text));
     }
-    if uses.headers {
-        let headers = if record.headers.is_empty() { b"{}" } else { record.headers };
-        if let Some(headers) = whole(headers) {
-            context.add_variable_as_val("headers", headers);
-        }
+    if uses.headers
+        && let Some(headers) = whole(view::headers(record))
+    {
+        context.add_variable_as_val("headers", headers);
     }
     if uses.partition {
         context.add_variable_as_val("partition", Box::new(CelInt::from(i64::from(partition.0))));
@@ -80,7 +80,7 @@ fn value<'v>(json: &mut Json<'v>, nesting: usize) -> Option<Boxed<'v>> {
         JsonKind::Null => json.word("null").map(|()| Box::new(CelNull) as Boxed<'v>),
         JsonKind::False => json.word("false").map(|()| Box::new(CelBool::from(false)) as Boxed<'v>),
         JsonKind::True => json.word("true").map(|()| Box::new(CelBool::from(true)) as Boxed<'v>),
-        JsonKind::Number => number(json.number()?),
+        JsonKind::Number => Number::parse(json.number()?)?.into_val(),
         JsonKind::Text => json.text().map(|text| Box::new(CelString::from(text)) as Boxed<'v>),
         JsonKind::List => list(json, nesting),
         JsonKind::Object => object(json, nesting, None),

@@ -1,6 +1,7 @@
 //! Comparisons of numbers by their values. The interpreter makes a `double` of a whole number before it compares it with
 //! one, and cannot compare what no type of its own holds.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use cel::common::ast::{Expr, operators};
@@ -9,6 +10,7 @@ use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError, IdedExpr};
 
 use super::decimal::Decimal;
+use super::number::Number;
 use super::walk::for_each_part;
 
 type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;
@@ -43,13 +45,6 @@ pub(super) fn install(node: &mut IdedExpr) {
     for_each_part(node, install);
 }
 
-/// A number of any of the types.
-enum Number<'n> {
-    Whole(i128),
-    Double(f64),
-    Decimal(&'n Decimal),
-}
-
 fn number(value: &dyn Val) -> Option<Number<'_>> {
     if let Some(whole) = value.downcast_ref::<CelInt>() {
         return Some(Number::Whole((*whole.inner()).into()));
@@ -60,46 +55,12 @@ fn number(value: &dyn Val) -> Option<Number<'_>> {
     if let Some(whole) = value.downcast_ref::<CelUInt>() {
         return Some(Number::Whole((*whole.inner()).into()));
     }
-    value.downcast_ref::<Decimal>().map(Number::Decimal)
+    value.downcast_ref::<Decimal>().map(|decimal| Number::Decimal(Cow::Borrowed(decimal)))
 }
 
 /// Returns the order of two numbers; `None` when one of them is none.
 pub(super) fn order(left: &dyn Val, right: &dyn Val) -> Option<Ordering> {
-    order_numbers(&number(left)?, &number(right)?)
-}
-
-fn order_numbers(left: &Number<'_>, right: &Number<'_>) -> Option<Ordering> {
-    match (left, right) {
-        (Number::Whole(left), Number::Whole(right)) => Some(left.cmp(right)),
-        (Number::Double(left), Number::Double(right)) => left.partial_cmp(right),
-        (Number::Decimal(left), Number::Decimal(right)) => Some(left.order(right)),
-        (Number::Whole(whole), Number::Double(double)) => order_whole(*whole, *double),
-        (Number::Decimal(left), Number::Double(double)) => left.order_double(*double),
-        (Number::Decimal(left), Number::Whole(whole)) => {
-            Decimal::parse(&whole.to_string()).map(|right| left.order(&right))
-        }
-        (Number::Double(_), Number::Whole(_) | Number::Decimal(_)) | (Number::Whole(_), Number::Decimal(_)) => {
-            order_numbers(right, left).map(Ordering::reverse)
-        }
-    }
-}
-
-/// A whole number of at most 65 bits beside a double.
-fn order_whole(whole: i128, double: f64) -> Option<Ordering> {
-    if double.is_nan() {
-        return None;
-    }
-    // The conversion saturates far beyond any of the whole numbers, and cuts what is behind the point.
-    let cut = double as i128;
-    let fraction = double.fract();
-    let rest = if fraction > 0.0 {
-        Ordering::Less
-    } else if fraction < 0.0 {
-        Ordering::Greater
-    } else {
-        Ordering::Equal
-    };
-    Some(whole.cmp(&cut).then(rest))
+    number(left)?.order(&number(right)?)
 }
 
 fn pair<'a, 'b, 'v>(both: &'a [CowVal<'b, 'v>]) -> Result<(&'a (dyn Val + 'v), &'a (dyn Val + 'v)), ExecutionError> {
@@ -115,7 +76,7 @@ fn answer<'b, 'v>(is: bool) -> Comparison<'b, 'v> {
 
 fn equals((left, right): (&dyn Val, &dyn Val)) -> bool {
     match (number(left), number(right)) {
-        (Some(left), Some(right)) => order_numbers(&left, &right) == Some(Ordering::Equal),
+        (Some(left), Some(right)) => left.order(&right) == Some(Ordering::Equal),
         _ => left.equals(right),
     }
 }
@@ -123,7 +84,7 @@ fn equals((left, right): (&dyn Val, &dyn Val)) -> bool {
 fn ordering((left, right): (&dyn Val, &dyn Val)) -> Result<Ordering, ExecutionError> {
     let refuse = || ExecutionError::no_such_overload("compare", Vec::new());
     if let (Some(left), Some(right)) = (number(left), number(right)) {
-        return order_numbers(&left, &right).ok_or_else(refuse);
+        return left.order(&right).ok_or_else(refuse);
     }
     left.as_comparer().ok_or_else(refuse)?.compare(right)
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use cel::ExecutionError;
 use cel::common::traits::Comparer;
-use cel::common::types::{CelDouble, CelInt, CelUInt, Type};
+use cel::common::types::Type;
 use cel::common::value::{StaticVal, Val};
 
 use super::compare;
@@ -129,26 +129,4 @@ impl Comparer for Decimal {
     fn compare(&self, rhs: &dyn Val) -> Result<Ordering, ExecutionError> {
         compare::order(self, rhs).ok_or_else(|| ExecutionError::no_such_overload("compare", Vec::new()))
     }
-}
-
-/// Returns a JSON number as the type that holds it: `int`, `uint`, `double`, or a [`Decimal`] when none does.
-pub(super) fn number<'v>(text: &str) -> Option<Box<dyn Val + 'v>> {
-    if !text.contains(['.', 'e', 'E']) {
-        // The sign of -0 matters to a division alone.
-        if let Ok(whole) = text.parse::<i64>() {
-            return Some(Box::new(CelInt::from(whole)));
-        }
-        if let Ok(whole) = text.parse::<u64>() {
-            return Some(Box::new(CelUInt::from(whole)));
-        }
-        return Some(Box::new(Decimal::parse(text)?));
-    }
-    let double: f64 = text.parse().ok()?;
-    if double.is_infinite() || double == 0.0 {
-        let written = Decimal::parse(text)?;
-        if !written.is_zero() {
-            return Some(Box::new(written));
-        }
-    }
-    Some(Box::new(CelDouble::from(double)))
 }

@@ -1,17 +1,16 @@
 //! A compiled predicate.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, LazyLock};
 use std::thread;
 
-use cel::common::ast::SourceInfo;
-use cel::common::types::CelBool;
-use cel::{Context, Env, IdedExpr, Value};
-
-use super::bind::bind;
-use super::check::{Refusal, Uses, check};
+use super::check::{Refusal, check};
+use super::compile::Compiler;
+use super::evaluation::Evaluation;
+use super::failure::{Cause, Failure};
+use super::interpreted::{ENVIRONMENT, Interpreted};
+use super::plan::Plan;
+use super::position::Position;
 use super::truth::check_truth;
-use super::{compare, meter};
+use super::view::{Paths, RecordView, Unreadable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId};
 use crate::record::Record;
@@ -26,23 +25,22 @@ const PARSER_STACK_BYTES: usize = 64 << 20;
 /// Brackets inside one another; beyond them the parser's look-ahead becomes slow.
 const MAX_BRACKETS: usize = 32;
 
-static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
-    let mut environment = Env::stdlib();
-    // Cannot be declared already.
-    let _infallible = meter::declare(&mut environment).and_then(|()| compare::declare(&mut environment));
-    Arc::new(environment)
-});
-
 /// A predicate over one record: `value.amount > 1000 && headers.region == "eu"`.
 ///
 /// Variables are `value` (the JSON: whole numbers are `int`, or `uint` beyond its range, others `double`, and what none of
 /// them holds can be compared only), `key` (a
 /// string or null), `headers` (a map of strings), `partition`, `offset` and `timestamp` (milliseconds since 1970 UTC).
 /// The standard functions and macros of CEL are there, without `matches` and those of times and durations.
+///
+/// Comparisons of fields with constants and what joins them are compiled, and read the stored JSON as it is; everything else
+/// is left to an interpreter. Both agree on every record whose JSON is valid, as that of every stored record is.
 pub struct Filter {
     source: String,
-    root: IdedExpr,
-    uses: Uses,
+    /// `None` where the interpreter does it all.
+    plan: Option<Plan>,
+    paths: Paths,
+    /// The whole expression, also for a record that the plan cannot read.
+    whole: Interpreted,
 }
 
 impl std::fmt::Debug for Filter {
@@ -68,11 +66,18 @@ impl Filter {
         let text = source.to_owned();
         let parser = thread::Builder::new().name("forebay-filter".into()).stack_size(PARSER_STACK_BYTES);
         let parser = parser
-            .spawn(move || parse(&text))
+            .spawn(move || parse(text))
             .map_err(|error| Error::new(ErrorKind::Saturated, format!("the filter cannot be parsed now: {error}")))?;
         // A panic is a defect of the parser; the expression is what set it off.
-        let (root, uses) = parser.join().unwrap_or_else(|_| Err(invalid("cannot be parsed")))?;
-        Ok(Self { source: source.to_owned(), root, uses })
+        parser.join().unwrap_or_else(|_| Err(invalid("cannot be parsed")))
+    }
+
+    /// Leaves the whole expression to the interpreter: the reference that tests and benchmarks hold the compiled plan to.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn uncompiled(self) -> Self {
+        let Self { source, whole, .. } = self;
+        Self { source, plan: None, paths: Paths::default(), whole }
     }
 
     /// Returns the expression.
@@ -81,56 +86,57 @@ impl Filter {
         &self.source
     }
 
-    /// Returns whether the record is chosen: the expression is true for it. One that fails (a field is missing, types
-    /// do not fit, more than [`super::meter::MAX_STEPS`] steps of loops) or is not a boolean does not choose it.
+    /// Returns whether no part is left to the interpreter: then a record costs as little as reading it.
     #[must_use]
-    pub fn matches(&self, partition: PartitionId, offset: Offset, record: &Record<'_>) -> bool {
-        // A panic would be a defect of the interpreter; its reader goes on with the next record.
-        catch_unwind(AssertUnwindSafe(|| self.evaluate(partition, offset, record))).unwrap_or(false)
+    pub fn is_compiled(&self) -> bool {
+        self.plan.as_ref().is_some_and(Plan::is_compiled)
     }
 
-    fn evaluate(&self, partition: PartitionId, offset: Offset, record: &Record<'_>) -> bool {
-        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
-        bind(&mut context, &self.uses, partition, offset, record);
-        meter::start();
-        let result = Value::resolve_val(&self.root, &context);
-        let matched = result.is_ok_and(|value| value.downcast_ref::<CelBool>().is_some_and(|is| *is.inner()));
-        matched && !meter::is_exhausted()
+    /// Returns whether the record is chosen: the expression is true for it. One that fails does not choose it.
+    #[must_use]
+    #[inline]
+    pub fn matches(&self, partition: PartitionId, offset: Offset, record: &Record<'_>) -> bool {
+        self.evaluate(partition, offset, record).is_match()
+    }
+
+    /// Returns whether the expression is true or false for the record, or why it is neither: a field is missing, types do
+    /// not fit, its loops take more than [`super::MAX_STEPS`] steps, or it is not a boolean.
+    #[must_use]
+    pub fn evaluate(&self, partition: PartitionId, offset: Offset, record: &Record<'_>) -> Evaluation<'_> {
+        let mut view = RecordView::new(&self.paths, (partition, offset), record);
+        let evaluation = match self.plan.as_ref().map(|plan| plan.evaluate(&mut view)) {
+            Some(Ok(evaluation)) => evaluation,
+            Some(Err(Unreadable)) | None => self.whole.evaluate(&mut view),
+        };
+        // The result of loops that were cut short is of no use, even where an operator absorbed the error.
+        if view.is_exhausted() {
+            return Evaluation::Failed(Failure::new(&self.whole, Cause::OutOfSteps));
+        }
+        evaluation
     }
 }
 
-fn parse(source: &str) -> Result<(IdedExpr, Uses)> {
+fn parse(source: String) -> Result<Filter> {
     let parser = ENVIRONMENT.parser().enable_optional_syntax(false);
-    let (mut root, positions) = parser.parse_with_source_info(source).map_err(|errors| {
+    let (root, positions) = parser.parse_with_source_info(&source).map_err(|errors| {
         let Some(first) = errors.errors.first() else { return invalid("cannot be parsed") };
         let what = first.msg.lines().next().unwrap_or_default();
-        place(first.pos, what)
+        let at_least_1 = |place: isize| usize::try_from(place).unwrap_or(1).max(1);
+        let (line, column) = first.pos;
+        refused(Position { line: at_least_1(line), column: at_least_1(column) }, what)
     })?;
-    let uses = check(&root).map_err(|refusal| place(position(&positions, &refusal), &refusal.what))?;
-    check_truth(&root).map_err(|refusal| place(position(&positions, &refusal), &refusal.what))?;
-    compare::install(&mut root);
-    meter::install(&mut root);
-    Ok((root, uses))
+    let refuse = |refusal: Refusal| refused(Position::of(&positions, refusal.node, refusal.before), &refusal.what);
+    check(&root).map_err(refuse)?;
+    check_truth(&root).map_err(refuse)?;
+    let mut compiler = Compiler { paths: Paths::default(), positions: &positions };
+    let plan = Some(compiler.condition(&root).map_err(refuse)?).filter(|plan| !matches!(plan, Plan::Interpreted(_)));
+    let whole = compiler.interpreted(&root).map_err(refuse)?;
+    let paths = compiler.paths;
+    Ok(Filter { source, plan, paths, whole })
 }
 
-/// Line and column of what is refused, both from 1.
-fn position(positions: &SourceInfo, refusal: &Refusal) -> (isize, isize) {
-    let start =
-        positions.offset_for(refusal.node).map_or(0, |(start, _)| start as usize).saturating_sub(refusal.before);
-    // The parser counts bytes.
-    let before = positions.source.get(..start).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before.chars().rev().take_while(|character| *character != '\n').count() + 1;
-    (line.cast_signed(), column.cast_signed())
-}
-
-fn place((line, column): (isize, isize), what: &str) -> Error {
-    let column = column.max(1);
-    if line > 1 {
-        invalid(format!("line {line}, column {column}: {what}"))
-    } else {
-        invalid(format!("column {column}: {what}"))
-    }
+fn refused(position: Position, what: &str) -> Error {
+    invalid(format!("{position}: {what}"))
 }
 
 fn invalid(what: impl std::fmt::Display) -> Error {
@@ -148,7 +154,8 @@ fn check_brackets(source: &str) -> Result<()> {
             _ => {}
         }
         if depth > MAX_BRACKETS {
-            return Err(place((1, (index + 1).cast_signed()), &format!("more than {MAX_BRACKETS} brackets deep")));
+            let what = format!("more than {MAX_BRACKETS} brackets deep");
+            return Err(refused(Position { line: 1, column: index + 1 }, &what));
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! Walking stored JSON: only what is asked for is looked at, and a number is handed over as it was written. What was
-//! stored need not be JSON at all when a program appended it: then there is `None`.
+//! Walking stored JSON for the interpreter: only what is asked for is looked at, and a number is handed over as it was
+//! written. What is not JSON gives `None`.
 
 use std::borrow::Cow;
 
@@ -66,12 +66,12 @@ impl<'v> Json<'v> {
     }
 
     /// Takes a number, as it was written.
-    pub(super) fn number(&mut self) -> Option<&'v str> {
+    pub(super) fn number(&mut self) -> Option<&'v [u8]> {
         let belongs = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
         let length = self.rest.iter().position(|byte| !belongs(byte)).unwrap_or(self.rest.len());
         let (number, rest) = self.rest.split_at(length);
         self.rest = rest;
-        std::str::from_utf8(number).ok()
+        Some(number)
     }
 
     /// Takes a text, with its escapes resolved.

@@ -1,7 +1,12 @@
 //! Predicates: what they choose, what they refuse, and that no expression hangs or ends the process.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+mod differential;
+mod failures;
+mod generate;
 mod numbers;
+#[path = "../common/random.rs"]
+mod random;
 
 use std::time::{Duration, Instant};
 

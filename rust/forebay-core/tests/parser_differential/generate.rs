@@ -1,24 +1,8 @@
 //! Bodies from a seed: drain bodies and other JSON, with oddities that are still JSON, and then some of them broken.
 
-use forebay_core::load;
 use forebay_core::record::MAX_KEY_BYTES;
 
-/// The choices that a body is made of.
-struct Random(load::Random);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.0.below(bound as u64)).unwrap()
-    }
-
-    fn one_in(&mut self, bound: usize) -> bool {
-        self.below(bound) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-}
+use crate::random::Random;
 
 const NUMBERS: &[&str] = &[
     "0",
@@ -130,7 +114,7 @@ const INTERESTING: &[u8] = b"\"\\{}[]:,0-+.eEtfnu \n\t\r\x00\x1f\x7f\x80\xc3\xef
 
 /// The body that belongs to `seed`.
 pub fn body(seed: u64) -> Vec<u8> {
-    let mut writer = Writer { random: Random(load::Random::new(seed)), out: Vec::new(), spaced: false, odd: false };
+    let mut writer = Writer { random: Random::new(seed), out: Vec::new(), spaced: false, odd: false };
     writer.spaced = writer.random.one_in(3);
     writer.odd = writer.random.one_in(3);
     match writer.random.below(8) {

@@ -6,6 +6,8 @@
 
 mod generate;
 mod oracle;
+#[path = "../common/random.rs"]
+mod random;
 
 use forebay_core::ingest::{OnInvalid, Parsed, parse_drain};
 use forebay_core::json::{minify, validate};
