@@ -64,13 +64,18 @@ class CheckpointFile:
         if checkpoint == self.last:
             return
         made = self._path.with_name(f"{self._path.name}.new")
-        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, msgspec.json.encode(checkpoint))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        # The file object writes all or raises, where os.write may take a part: on a disk that is nearly full it does.
+        with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(checkpoint))
+            file.flush()
+            os.fsync(file.fileno())
         made.replace(self._path)
+        # The new name is on the disk only with its directory.
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
         self.last = checkpoint
 
     def close(self) -> None:
