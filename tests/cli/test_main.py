@@ -61,9 +61,33 @@ def test_read_from_to(directory: Path) -> None:
 def test_inspect_shows_offsets_records_and_bytes(directory: Path) -> None:
     ended = run("inspect", "--data-dir", directory)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "orders: 2501 records" in ended.stdout
-    assert "partition 0: offsets 0 to 2500, 2500 records" in ended.stdout
-    assert "durability: " in ended.stdout
+    assert "orders: 2,501 records; 0 segments of 0 bytes (0 before compression); " in ended.stdout
+    assert "partition 0: 2,500 records, offsets 0 to 2499; the next offset is 2500" in ended.stdout
+    assert "partition 1: 1 record, offset 0; the next offset is 1" in ended.stdout
+
+
+def test_inspect_shows_nothing_of_itself_for_a_stopped_log(directory: Path) -> None:
+    state = run("inspect", "--data-dir", directory).stdout.partition("state:\n")[2].splitlines()
+    assert [line.split(":")[0].strip() for line in state] == ["damages", "free_disk_bytes"]
+    assert state[0] == "  damages: none"
+
+
+def test_inspect_prints_the_same_as_json(directory: Path) -> None:
+    ended = run("inspect", "--data-dir", directory, "--json")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    found = json.loads(ended.stdout)
+    orders = next(stream for stream in found["streams"] if stream["name"] == "orders")
+    assert [row["endOffset"] for row in orders["partitionDetails"]] == [2500, 1]
+    assert found["state"]["damages"] == []
+
+
+def test_read_the_last_of_each_partition(directory: Path) -> None:
+    arguments = ("read", "orders", "--data-dir", directory)
+    found = lines(run(*arguments, "--last", 2))
+    assert [(line["partition"], line["offset"]) for line in found] == [(0, 2498), (0, 2499), (1, 0)]
+    assert lines(run(*arguments, "--last", 0)) == []
+    both = run(*arguments, "--last", 1, "--from", 1, "--partition", 0)
+    assert (both.returncode, "--from or --last" in both.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +131,9 @@ def test_a_live_directory_is_refused_and_its_url_reads_the_same(server: Start) -
         assert (refused.returncode, "--url" in refused.stderr) == (1, True)
     live = run("read", "logs", FOREBAY_URL=running.url)
     assert len(lines(live)) == 20
-    assert "logs: 20 records" in run("inspect", "--url", running.url).stdout
+    live_state = run("inspect", "--url", running.url).stdout
+    assert "logs: 20 records" in live_state
+    assert live_state.endswith("state:\n  durability: fsync\n  ready: yes\n")
     missing = run("read", "nothing", "--url", running.url)
     assert (missing.returncode, "stream_not_found" in missing.stderr) == (1, True)
     assert running.terminate() == 0

@@ -44,7 +44,7 @@ def test_a_server_that_does_not_start_is_a_finding(tmp_path: Path) -> None:
     report = run(Plan(tmp_path, 1, 1, settings={"ring_bytes": 1}))
     assert not report.passed
     assert "ended with status 2" in report.findings[0]
-    assert "FAILED: 1 findings" in report.lines()
+    assert "FAILED: 1 finding" in report.lines()
 
 
 def test_a_finding_is_exit_status_1_and_leaves_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,5 +55,5 @@ def test_a_finding_is_exit_status_1_and_leaves_the_data(tmp_path: Path, monkeypa
     ended = CliRunner().invoke(forebay, ["torture", "--cycles", "1", "--dir", str(tmp_path)])
     assert ended.exit_code == 1
     assert "it leaks" in ended.output
-    assert "FAILED: 1 findings" in ended.output
+    assert "FAILED: 1 finding" in ended.output
     assert (tmp_path / "data").is_dir()

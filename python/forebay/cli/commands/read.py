@@ -9,6 +9,7 @@ import click
 from forebay.cli.commands.source import PAGE_RECORDS, Source, source
 from forebay.cli.notices import notice
 from forebay.cli.options import place_options
+from forebay.cli.wording import counted, offsets
 from forebay.errors import InvalidOffset, InvalidRequest, StreamNotFound
 
 
@@ -31,12 +32,14 @@ class Start(click.ParamType[int | None]):
 @click.command()
 @click.argument("stream")
 @click.option("--from", "start", type=Start(), default="earliest", show_default=True, help="Where to begin.")
+@click.option("--last", type=click.IntRange(min=0), help="Begin so many offsets before the end of each partition.")
 @click.option("--partition", type=click.IntRange(min=0), help="Only this partition.  [default: all, one by one]")
 @click.option("--max", "limit", type=click.IntRange(min=0), help="At most so many records.")
 @place_options
 def read(
     stream: str,
     start: int | None,
+    last: int | None,
     partition: int | None,
     limit: int | None,
     data_dir: str,
@@ -45,19 +48,25 @@ def read(
 ) -> None:
     """Print records of STREAM as NDJSON: {"partition","offset","timestamp","key","value"}.
 
-    Reads up to what was committed when it began. Damaged records are left out; standard error says where, and the
-    status at the end is 1.
+    Reads up to what was committed when it began. Standard error says where offsets have no record that can be read,
+    since it is damaged, or since a repair: the status at the end is then 1.
     """
+    if last is not None and start is not None:
+        raise click.UsageError("give --from or --last, not both")
     with source(data_dir, url, token) as opened:
         rows = _partitions(opened, stream, partition)
         if start is not None and len(rows) > 1:
             raise click.UsageError(f"stream {stream!r} has {len(rows)} partitions; an offset needs --partition")
         left, lost = limit, 0
         for number, first, end in rows:
-            left, missing = _print(opened, stream, number, first if start is None else start, end, left)
+            begin = first if last is None else max(first, end - last)
+            left, missing = _print(opened, stream, number, begin if start is None else start, end, left)
             lost += missing
     if lost:
-        raise click.ClickException(f"{lost} records are damaged and were left out; 'forebay verify' says which")
+        raise click.ClickException(
+            f"{counted(lost, 'offset')} without a record: damaged, lost to a repair, or never used; "
+            "'forebay verify' on the stopped server's directory says which"
+        )
 
 
 def _partitions(opened: Source, stream: str, partition: int | None) -> list[tuple[int, int, int]]:
@@ -76,7 +85,8 @@ def _partitions(opened: Source, stream: str, partition: int | None) -> list[tupl
 def _print(
     opened: Source, stream: str, partition: int, offset: int, end: int, left: int | None
 ) -> tuple[int | None, int]:
-    """Prints one partition; returns how many more records are wanted, None when all are, and how many were left out."""
+    """Prints one partition; returns how many more records are wanted, None when all are, and how many offsets had
+    none."""
     out = sys.stdout.buffer
     missing = 0
     if offset > end:
@@ -87,8 +97,8 @@ def _print(
         out.write(lines)
         if lost:
             missing += lost
-            place = f"offsets {offset} to {following - 1} of partition {partition}"
-            notice(f"{lost} damaged records are left out among {place}")
+            gone = "1 offset has no record" if lost == 1 else f"{lost:,} offsets have no record"
+            notice(f"partition {partition}: {gone} that can be read, among {offsets(offset, following)}")
         if following <= offset:
             break
         if left is not None:

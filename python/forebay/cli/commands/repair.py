@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from forebay import _forebay
-from forebay.cli.commands.damages import say_findings, say_offsets
+from forebay.cli.commands.damages import say_findings, say_offsets, total
 from forebay.cli.exit_status import FAILED, INTERRUPTED
 from forebay.cli.notices import notice
 from forebay.cli.options import data_dir_option
 from forebay.cli.progress import checking
+from forebay.cli.wording import counted
 from forebay.reports import RepairReport
 
 
@@ -31,7 +32,7 @@ def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
     if not planned["findings"]:
         click.echo(f"{data_dir}: nothing is damaged, nothing to do")
         return
-    click.echo(f"{data_dir}: {len(planned['findings'])} findings")
+    click.echo(f"{data_dir}: {counted(len(planned['findings']), 'finding')}")
     say_findings(planned["findings"])
     click.echo("what a repair does:" if dry_run or not yes else "repairing:")
     _say(planned)
@@ -42,8 +43,11 @@ def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
         raise click.exceptions.Exit(INTERRUPTED)
     with checking() as progress:
         done = _forebay.repair(data_dir, True, progress)
-    lost = sum(of["end"] - of["start"] for of in done["lost"])
-    click.echo(f"repaired: {lost:,} records are gone, {_aside(done):,} bytes are in {data_dir}/{done['quarantine']}")
+    lost, unused = (counted(total(done[kind]), "offset") for kind in ("lost", "skipped"))
+    click.echo(
+        f"repaired: {lost} lost, {unused} never to be used, "
+        f"{counted(_aside(done), 'byte')} copied to {data_dir}/{done['quarantine']}"
+    )
     click.echo(f"described in {data_dir}/{done['quarantine']}.json; keep that file, so that the gaps stay known")
 
 
@@ -52,17 +56,17 @@ def _aside(report: RepairReport) -> int:
 
 
 def _say(report: RepairReport) -> None:
-    click.echo(f"  {len(report['items'])} pieces, {_aside(report):,} bytes, are copied to the quarantine")
+    pieces, aside = counted(len(report["items"]), "piece"), counted(_aside(report), "byte")
+    click.echo(f"  copied to the quarantine: {pieces}, {aside}")
     if report["salvaged_records"]:
-        click.echo(f"  {report['salvaged_records']:,} sound records of the journal are sealed")
+        click.echo(f"  sealed: {counted(report['salvaged_records'], 'sound record')} of the journal")
     for note in report["notes"]:
         click.echo(f"  {note}")
     if report["lost"]:
         click.echo("  lost:")
         say_offsets(report["lost"], indent="    ")
     else:
-        click.echo("  no record is lost")
+        click.echo("  no record is known to be lost")
     if report["skipped"]:
-        click.echo("  never used, since records that are gone without a trace may have had them:")
-        for of in report["skipped"]:
-            click.echo(f"    stream {of['stream']}, partition {of['partition']}: offsets {of['start']} to {of['end']}")
+        click.echo("  never to be used, since records that are gone without a trace may have had them:")
+        say_offsets(report["skipped"], indent="    ")

@@ -29,12 +29,32 @@ TIMEOUT_SECONDS = 30.0
 TOKEN_REFUSED = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN})
 
 
+OPENED_READ_ONLY = "opened read-only"
+"""The engine's reason where nothing but its caller keeps the log from taking writes."""
+
+_WHY_READ_ONLY = frozenset({"mode", "reason"})
+
+_OF_A_PROCESS = _WHY_READ_ONLY | {
+    "durability",
+    "workers",
+    "ring_used_bytes",
+    "ring_limit_bytes",
+    "seal_backlog_files",
+    "commit_queue",
+    "sealer_stuck",
+    "troubles",
+    "clock_doubt",
+    "clock_problem",
+}
+"""What a stopped log has not: for a directory these are figures of the command that looks, not of the server."""
+
+
 class Source(Protocol):
     def streams(self) -> list[dict[str, Any]]:
         """Every stream's metadata, as `GET /api/v1/streams` shows it."""
 
     def page(self, stream: str, partition: int, offset: int, limit: int) -> tuple[bytes, int, int]:
-        """At most `limit` records as NDJSON, the offset after them, and how many damaged ones were left out."""
+        """At most `limit` records as NDJSON, the offset after them, and how many offsets between had no record."""
 
     def status(self) -> dict[str, Any]: ...
 
@@ -53,7 +73,9 @@ class Directory:
         return records.ndjson(), records.next_offset, records.records_lost
 
     def status(self) -> dict[str, Any]:
-        return self._log.stats()
+        found = self._log.stats()
+        hidden = _OF_A_PROCESS if found["reason"] == OPENED_READ_ONLY else _OF_A_PROCESS - _WHY_READ_ONLY
+        return {name: value for name, value in found.items() if name not in hidden}
 
 
 class Server:
@@ -82,8 +104,9 @@ class Server:
     def status(self) -> dict[str, Any]:
         status, body, _ = self._request("/readyz")
         found: dict[str, Any] = json.loads(body)
-        found["ready"] = status == http.HTTPStatus.OK
-        return found
+        # What it says of its readiness, by the name that a person looks for.
+        found.pop("status", None)
+        return {"ready": status == http.HTTPStatus.OK, **found}
 
     def close(self) -> None:
         self._connection.close()

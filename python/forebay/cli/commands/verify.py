@@ -13,6 +13,7 @@ from forebay.cli.exit_status import DONE, FAILED, WRONG_USAGE
 from forebay.cli.notices import notice
 from forebay.cli.options import data_dir_option
 from forebay.cli.progress import checking
+from forebay.cli.wording import counted
 from forebay.errors import ForebayError
 from forebay.reports import VerifyReport
 
@@ -45,18 +46,19 @@ def verify(data_dir: str, as_json: bool) -> None:
 
 def _say(data_dir: str, report: VerifyReport) -> None:
     click.echo(
-        f"{data_dir}: {report['files']} files, {report['bytes']:,} bytes; {report['records']:,} records in "
-        f"{report['partitions']} partitions of {report['streams']} streams"
+        f"{data_dir}: {counted(report['files'], 'file')}, {counted(report['bytes'], 'byte')}; "
+        f"{counted(report['records'], 'record')} in {counted(report['partitions'], 'partition')} of "
+        f"{counted(report['streams'], 'stream')}"
     )
-    if report["orphans"]:
-        click.echo(f"{len(report['orphans'])} segments that nothing refers to; the next start removes them")
+    if orphans := len(report["orphans"]):
+        click.echo(f"{counted(orphans, 'segment')} that nothing refers to, to be removed at the next start")
     if report["quarantined"]:
-        click.echo("known to be gone since an earlier repair:")
+        click.echo("offsets without a record since an earlier repair; their records are lost, or they were never used:")
         say_offsets(report["quarantined"])
     if report["clean"]:
         click.echo("clean: nothing is damaged")
         return
-    click.echo(f"damaged: {len(report['findings'])} findings")
+    click.echo(f"damaged: {counted(len(report['findings']), 'finding')}")
     say_findings(report["findings"])
     click.echo("`forebay repair` quarantines what is damaged and makes the rest usable; to see what it would do first:")
     click.echo(f"  forebay repair --dry-run --data-dir {data_dir}")

@@ -76,7 +76,9 @@ class Audit:
             if start < known.start:
                 self.find(f"partition {number} starts at {start}, after it had started at {known.start}")
             if start > known.end:
-                self.find(f"offsets {known.end} to {start} of partition {number} were deleted before they were read")
+                self.find(
+                    f"offsets {known.end} to {start - 1} of partition {number} were deleted before they were read"
+                )
                 self.expired += start - known.start
                 known.places = array("Q")
                 known.start = start

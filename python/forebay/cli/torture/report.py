@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from forebay.cli.wording import counted
+
 POWER_LOSS = (
     "A killed process leaves what it wrote to the operating system, so this says nothing about fsync: whether the disk "
     "keeps what it was told to keep shows only on a machine whose power is cut."
@@ -53,5 +55,5 @@ class TortureReport:
             lines.append("PASSED: every acknowledged event was there once, no batch was there in part")
         else:
             lines += [f"FINDING: {finding}" for finding in self.findings]
-            lines.append(f"FAILED: {len(self.findings)} findings")
+            lines.append(f"FAILED: {counted(len(self.findings), 'finding')}")
         return [*lines, POWER_LOSS]
