@@ -35,7 +35,9 @@ FAILURES = [
     (("bench", NOWHERE, "--duration", "0.1"), 1, "no connection to 127.0.0.1:1"),
     (("bench", "https://127.0.0.1:1"), 2, "must begin with http://"),
     (("torture", "--dir", "/dev/null"), 2, "--dir"),
-    (("serve", "--port", "70000"), 2, "port from the command line is 70000, outside of 0 to 65535"),
+    (("serve", "--port", "70000"), 2, "port from the command line is 70000, outside of 0 to 65,535"),
+    (("serve", "--durability", "none"), 2, "'none' is not one of 'fsync', 'interval', 'memory'"),
+    (("serve", "--log-level", "loud"), 2, "'loud' is not one of 'debug', 'info', 'warning', 'error'"),
     (("serve", "--config", "missing.toml"), 2, "cannot read missing.toml: "),
 ]
 

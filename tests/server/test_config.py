@@ -19,7 +19,7 @@ def test_nothing_given_is_the_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "nearest"), [("prot", "'port'"), ("ring_byte", "'ring_bytes'"), ("zzzzz", "known are ")]
+    ("name", "nearest"), [("prot", "'port'"), ("ring_byte", "'ring_bytes'"), ("zzzzz", "docs/configuration.md")]
 )
 def test_an_unknown_key_is_refused_with_the_nearest_name(tmp_path: Path, name: str, nearest: str) -> None:
     file = tmp_path / "forebay.toml"
@@ -28,6 +28,23 @@ def test_an_unknown_key_is_refused_with_the_nearest_name(tmp_path: Path, name: s
         load(file)
     assert repr(name) in str(refused.value)
     assert nearest in str(refused.value)
+    assert len(str(refused.value)) < 300
+
+
+def test_settings_stand_under_no_heading(tmp_path: Path) -> None:
+    file = tmp_path / "forebay.toml"
+    file.write_text("[server]\nport = 1\n")
+    with pytest.raises(ConfigError, match=r"has a table \[server\]; settings stand at the top level"):
+        load(file)
+
+
+def test_a_range_is_said_in_full_and_sizes_in_their_units() -> None:
+    with pytest.raises(ConfigError, match=r"is 5, outside of 8,388,608 to 1,099,511,627,776 \(8 MiB to 1 TiB\)$"):
+        load(flags={"ring_bytes": 5})
+    with pytest.raises(ConfigError, match=r"outside of 0\.1 to 3,600,000$"):
+        load(flags={"health_commit_p99_warning_ms": 0.0})
+    with pytest.raises(ConfigError, match=r"outside of 256 to 1,073,741,824 \(256 bytes to 1 GiB\)$"):
+        load(flags={"max_record_bytes": 1})
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_name() -> None:

@@ -14,6 +14,9 @@ Durability = Literal["fsync", "interval", "memory"]
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
+BYTE_UNITS = (("EiB", 1 << 60), ("PiB", 1 << 50), ("TiB", 1 << 40), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
+"""Units that sizes are shown in, the largest first."""
+
 WEEK_MS = 7 * 24 * 3600 * 1000
 MAX_RETENTION_MS = 100 * 365 * 24 * 3600 * 1000
 """A hundred years, as in the engine."""
@@ -187,10 +190,13 @@ def kinds(options: type[EngineOptions]) -> dict[str, Any]:
     return get_type_hints(options)
 
 
+ALL_OPTIONS = "docs/configuration.md and 'forebay serve --help' list them all"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error about an unknown name: the name that was probably meant, or all names."""
+    """The end of an error about an unknown name: the name that was probably meant, or where all of them are."""
     close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}" if close else f"; known are {', '.join(sorted(known))}"
+    return f"; did you mean {close[0]!r}" if close else f"; {ALL_OPTIONS}"
 
 
 def converted(name: str, kind: Any, value: object, source: str, *, strict: bool) -> object:
@@ -222,7 +228,25 @@ def check_ranges(options: EngineOptions, ranges: Mapping[str, tuple[float, float
     for name, (low, high) in ranges.items():
         value = getattr(options, name)
         if not low <= value <= high:
-            raise ConfigError(f"{name}{sources.get(name, '')} is {value}, outside of {low:g} to {high:g}")
+            given = f"{name}{sources.get(name, '')} is {value}"
+            raise ConfigError(f"{given}, outside of {_figure(low)} to {_figure(high)}{_sizes(name, low, high)}")
+
+
+def _figure(value: float) -> str:
+    """Every digit, so that it can be written as it stands, with commas."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+
+
+def _sizes(name: str, low: float, high: float) -> str:
+    """The range once more in the units that people think in, for a size."""
+    return f" ({_size(low)} to {_size(high)})" if name.endswith("_bytes") else ""
+
+
+def _size(value: float) -> str:
+    for name, unit in BYTE_UNITS:
+        if value >= unit and value % unit == 0:
+            return f"{value // unit:,.0f} {name}"
+    return f"{value:,.0f} bytes"
 
 
 def check_options(options: Mapping[str, object]) -> dict[str, object]:

@@ -191,7 +191,9 @@ def _from_file(file: Path) -> dict[str, object]:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not TOML: {error}") from None
-    for name in values:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            raise ConfigError(f"{file} has a table [{name}]; settings stand at the top level, under no heading")
         if name not in _KINDS:
             raise ConfigError(f"unknown setting {name!r} in {file}{nearest(name, _KINDS)}")
     return values

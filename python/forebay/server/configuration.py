@@ -9,21 +9,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args, get_origin
 
-from forebay.embedded.options import ENGINE_OPTIONS, GIB, KIB, MIB, Option, table
+from forebay.embedded.options import BYTE_UNITS, ENGINE_OPTIONS, Option, table
 from forebay.server.config import ENV_PREFIX, Settings
 
 FLAGS = ("data_dir", "host", "port", "no_auth", "insecure", "durability", "log", "log_level")
 """Settings that are flags of `forebay serve` as well."""
 
 LARGER_UNITS = {
-    "bytes": (
-        ("EiB", 1 << 60),
-        ("PiB", 1 << 50),
-        ("TiB", 1 << 40),
-        ("GiB", GIB),
-        ("MiB", MIB),
-        ("KiB", KIB),
-    ),
+    "bytes": BYTE_UNITS,
     "ms": (("days", 24 * 3600 * 1000),),
 }
 """Units that large numbers are shown in."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import click
 
+from forebay.embedded.options import Durability
 from forebay.server import config
 from forebay.server.configuration import help_text, overview
 
@@ -15,14 +17,14 @@ from forebay.server.configuration import help_text, overview
     epilog=f"\b\nEvery setting, its default and its range (docs/configuration.md says what each does):\n{overview()}"
 )
 @click.option("--config", "file", type=click.Path(path_type=Path), envvar="FOREBAY_CONFIG", help="A TOML file.")
-@click.option("--data-dir", help=help_text("data_dir"))
+@click.option("--data-dir", type=click.Path(file_okay=False), help=help_text("data_dir"))
 @click.option("--host", help=help_text("host"))
 @click.option("--port", type=int, help=help_text("port"))
 @click.option("--no-auth", is_flag=True, default=None, help=help_text("no_auth"))
 @click.option("--insecure", is_flag=True, default=None, help=help_text("insecure"))
-@click.option("--durability", help=help_text("durability"))
+@click.option("--durability", type=click.Choice(get_args(Durability)), help=help_text("durability"))
 @click.option("--log", help=help_text("log"))
-@click.option("--log-level", help=help_text("log_level"))
+@click.option("--log-level", type=click.Choice(get_args(config.LogLevel)), help=help_text("log_level"))
 def serve(file: Path | None, **flags: object) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C.
 

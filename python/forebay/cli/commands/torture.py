@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from forebay.cli.exit_status import FAILED
 from forebay.cli.notices import notice
 from forebay.cli.progress import Progress
+from forebay.embedded.options import Durability
 
 
 @click.command()
@@ -23,7 +25,7 @@ from forebay.cli.progress import Progress
     help="A directory on the disk to be tried; empty, or created.",
 )
 @click.option("--senders", type=click.IntRange(1, 64), default=4, show_default=True, help="Connections that send.")
-@click.option("--durability", type=click.Choice(["fsync", "interval", "memory"]), default="fsync", show_default=True)
+@click.option("--durability", type=click.Choice(get_args(Durability)), default="fsync", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), help="Of what is sent and when is killed.  [default: random]")
 @click.option("--keep", is_flag=True, help="Leave the data and the server's log there, also when it passed.")
 def torture(directory: Path, cycles: int, senders: int, durability: str, seed: int | None, keep: bool) -> None:
@@ -37,7 +39,7 @@ def torture(directory: Path, cycles: int, senders: int, durability: str, seed: i
     killed process leaves what it wrote to the operating system, and only power loss shows whether the disk keeps what
     it was told to keep.
 
-    Exit status: 0 passed; 1 a promise was broken, and the data is left in DIR; 2 wrong usage.
+    Exit status: 0 passed; 1 a promise was broken, and the data is left in DIR; 2 wrong usage; 130 interrupted.
     """
     # Imported here, as by `serve`: the other commands need not wait for it.
     from forebay.cli.torture import Plan, run
