@@ -77,6 +77,29 @@ def test_refusals_are_counted_by_status(shared_server: RunningServer) -> None:
     ended = run("bench", shared_server.url + "/v1/nothing", "--duration", 0.2, "--warmup", 0)
     assert ended.returncode == 1, "nothing was acknowledged"
     assert "404: " in ended.stdout
+    assert ended.stderr.startswith("forebay: nothing was acknowledged; ")
+    assert "/v1/nothing answered 404 to " in ended.stderr
+
+
+def test_a_fetch_counts_requests_not_events(shared_server: RunningServer) -> None:
+    ended = run(
+        "bench", shared_server.url + "/health", "--content", "fetch", "--duration", 0.2, "--warmup", 0, "--json"
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    report = json.loads(ended.stdout)
+    assert (report["batch"], report["acknowledged_events"]) == (1, report["acknowledged_requests"])
+
+
+def test_contents_for_no_fixed_path_need_the_whole_url() -> None:
+    for content, path in (
+        ("publish", "/api/v1/streams/NAME/events"),
+        ("publish-batch", "/api/v1/streams/NAME/events/batch"),
+        ("fetch", "/api/v1/streams/NAME/records"),
+    ):
+        ended = run("bench", "http://127.0.0.1:1", "--content", content)
+        assert (ended.returncode, f"such as http://127.0.0.1:1{path};" in ended.stderr) == (2, True), ended.stderr
+    batched = run("bench", "http://127.0.0.1:1/health", "--content", "fetch", "--batch", 5)
+    assert (batched.returncode, "--batch counts events" in batched.stderr) == (2, True)
 
 
 def test_an_interrupt_ends_the_load_with_a_report(shared_server: RunningServer) -> None:

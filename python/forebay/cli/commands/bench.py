@@ -15,6 +15,7 @@ from forebay.cli.exit_status import DONE, FAILED, INTERRUPTED
 from forebay.cli.notices import notice, token_hint
 from forebay.cli.options import DEFAULT_URL, token_option
 from forebay.cli.progress import Progress
+from forebay.cli.wording import counted
 from forebay.errors import InvalidRequest
 
 DEFAULT_BATCH = 100
@@ -22,8 +23,13 @@ DEFAULT_BATCH = 100
 _PATHS = {row.name: row.path for row in _forebay.ingest_routes() if row.stream is not None}
 """Where a content goes when the URL names no path."""
 
-_SINGLE = frozenset(row.name for row in _forebay.ingest_routes() if row.max_events == 1)
-"""Contents of which a request holds one event."""
+_WHOLE_URLS = {row.name: row.path.format(name="NAME") for row in _forebay.ingest_routes() if row.stream is None} | {
+    "fetch": "/api/v1/streams/NAME/records"
+}
+"""An example of the path that the URL of other contents must name."""
+
+_SINGLE = frozenset(row.name for row in _forebay.ingest_routes() if row.max_events == 1) | {"fetch"}
+"""Contents of which a request holds one event, or none."""
 
 
 class Latency(msgspec.Struct):
@@ -65,7 +71,9 @@ class Report(msgspec.Struct):
     type=click.Choice(["drain", "publish-batch", "publish", "event", "event-batch", "track", "fetch"]),
     default="drain",
     show_default=True,
-    help="What is sent: log events, events for a stream, for the events or the analytics API, or a GET of the URL.",
+    help="What is sent: log events, events for a stream, for the events or the analytics API, or a GET of the URL. "
+    "publish needs the URL of …/api/v1/streams/NAME/events, publish-batch that of …/events/batch, and fetch that of "
+    "what is fetched; the others know their path.",
 )
 @click.option("--rate", type=float, help="Events a second, whatever the server does.  [default: as fast as it answers]")
 @click.option("--batch", type=int, help="Events in a request.  [default: 100, or 1 where a request is of one event]")
@@ -101,7 +109,13 @@ def bench(
     content = str(load["content"])
     given_batch = load["batch"]
     batch = (1 if content in _SINGLE else DEFAULT_BATCH) if given_batch is None else given_batch
-    path = "" if urlsplit(url).path.strip("/") else _PATHS.get(content, _PATHS["drain"])
+    if content == "fetch" and batch != 1:
+        raise click.UsageError("--batch counts events, and --content fetch sends none")
+    has_path = bool(urlsplit(url).path.strip("/"))
+    if not has_path and content in _WHOLE_URLS:
+        whole = url.rstrip("/") + _WHOLE_URLS[content]
+        raise click.UsageError(f"--content {content} needs the whole URL, such as {whole}")
+    path = "" if has_path else _PATHS[content]
     options: dict[str, object] = {**load, "batch": batch, "url": url.rstrip("/") + path if path else url}
     try:
         with Progress() as progress:
@@ -117,9 +131,18 @@ def bench(
     if refused := [status for status in ("401", "403") if report.statuses.get(status)]:
         role = "read" if content == "fetch" else "ingest"
         notice(f"the server answered {refused[0]}; {token_hint(role)}")
+    elif not interrupted and not report.acknowledged_requests:
+        notice(f"nothing was acknowledged; {_reason(report, url)}")
     if interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(DONE if report.acknowledged_requests else FAILED)
+
+
+def _reason(report: Report, url: str) -> str:
+    if not report.statuses:
+        return f"{url} answered no request"
+    status, count = max(report.statuses.items(), key=lambda row: row[1])
+    return f"{url} answered {status} to {counted(count, 'request')}: one by curl -i shows why"
 
 
 def _header(text: str) -> tuple[str, str]:
