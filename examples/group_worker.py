@@ -55,6 +55,8 @@ def work_once(stream: str, group: str, member: str) -> int:
 
 
 def main() -> None:
+    if len(sys.argv) not in (4, 5):
+        sys.exit(__doc__)
     stream, group, member = sys.argv[1:4]
     left = float(sys.argv[4]) if len(sys.argv) > 4 else float("inf")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
@@ -66,8 +68,7 @@ def main() -> None:
                 # 409: the lease ended meanwhile, and another member has the partitions; the next poll takes part anew.
                 # 429 and 503: not now.
                 if error.code not in (409, 429, 503):
-                    print(error.read().decode(), file=sys.stderr)
-                    raise
+                    sys.exit(error.read().decode())
                 time.sleep(float(error.headers.get("Retry-After") or 1))
             except OSError as error:
                 print(f"no answer: {error}", file=sys.stderr)

@@ -66,6 +66,8 @@ def follow(stream: str, filter_: str | None) -> Iterator[dict[str, str]]:
 
 
 def main() -> None:
+    if len(sys.argv) not in (2, 3) or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
     stream, filter_ = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
     try:
         for message in follow(stream, filter_):

@@ -67,6 +67,19 @@ def test_every_example_is_listed_and_tested() -> None:
         assert f'"{program}"' in tested
 
 
+@pytest.mark.parametrize(
+    "words", [("group_worker.py",), ("live_tail.py",), ("embedded_log.py",), ("embedded_log.py", "--help")]
+)
+def test_without_its_arguments_a_program_says_which(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(*words), cwd=tmp_path, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"python examples/{words[0]} " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
 def test_lines_are_sent(server: RunningServer, tmp_path: Path) -> None:
     before = server.totals().get("logs", 0)
     text = "".join(f"line {number}\n" for number in range(1200))
