@@ -49,12 +49,13 @@ class Records(Sequence[Any]):
 
     @property
     def gaps(self) -> list[tuple[int, int]]:
-        """Ranges of damaged records that were left out: the first offset, and the offset after the last."""
+        """Ranges of offsets without a record, which is damaged, or lost or never there since a repair: the first
+        offset, and the offset after the last."""
         return self._batch.gaps
 
     @property
     def records_lost(self) -> int:
-        """The number of damaged records that were left out. `next_offset` is behind them."""
+        """The number of offsets in `gaps`. `next_offset` is behind them."""
         return sum(to - start for start, to in self._batch.gaps)
 
     @property

@@ -26,14 +26,14 @@ def family_of(path: str) -> Family:
 
 
 class DrainError(msgspec.Struct, frozen=True):
-    """An error of the drain, of analytics, or of a path of no other family."""
+    """An error of every other route: the drain, analytics, `/metrics`, `/ws`, `/readyz` and the pages."""
 
     error: str
     code: str
 
 
 class EventsError(msgspec.Struct, frozen=True):
-    """An error of the events API."""
+    """An error of the routes below `/api`: events, health, metrics, load tests and the rest."""
 
     success: Literal[False]
     error: str
@@ -49,7 +49,7 @@ class StreamsProblem(msgspec.Struct, frozen=True):
 
 
 class StreamsError(msgspec.Struct, frozen=True):
-    """An error of the streams, consumers and processors APIs."""
+    """An error of the routes below `/api/v1`: streams and consumers."""
 
     error: StreamsProblem
 

@@ -39,7 +39,8 @@ HEADERS: Mapping[str, JsonObject] = {
         "schema": {"type": "integer", "minimum": 0},
     },
     "Forebay-Records-Lost": {
-        "description": "Number of damaged records left out of this page; the next page begins behind them.",
+        "description": "Number of offsets of this page without a record: it is damaged, or lost or never there since "
+        "a repair. The next page begins behind them.",
         "schema": {"type": "integer", "minimum": 0},
     },
     "Location": {
@@ -86,7 +87,7 @@ A durable event-ingestion engine.
 
 A token is sent as `Authorization: Bearer <token>` or as `Authorization: <token>`; the roles that a route asks for stand
 beside its security scheme, and none implies another. Refusals have the envelope of the API family, by the longest
-prefix of the path: `/api/v1/platform`, `/api/v1`, `/api`, everything else. Unknown query parameters, and values out of
+prefix of the path: `/api/v1`, `/api`, everything else. Unknown query parameters, and values out of
 range, are refused. Every `GET` may be asked as `HEAD`."""
 
 
@@ -147,7 +148,7 @@ def segments(route: Route) -> dict[str, str]:
 def _schemas(table: list[Route]) -> tuple[dict[int, JsonObject], JsonObject]:
     """The schema of every type in the table, by the type's `id()` since not every type can be hashed, and the
     components that the schemas refer to."""
-    shapes: list[Any] = list(ENVELOPES.values())
+    shapes: list[Any] = list(dict.fromkeys(ENVELOPES[route.family] for route in table))
     for route in table:
         shapes += [shape for shape in (route.shape, *(reply.shape for reply in route.responses.values())) if shape]
     found, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")

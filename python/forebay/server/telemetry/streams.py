@@ -26,7 +26,11 @@ class StreamCollector(Collector):
     their counters are left out, since the sum would fall when one of the streams is deleted."""
 
     _GAUGES = (
-        ("forebay_stream_records", "Records that can be read, by stream.", _records),
+        (
+            "forebay_stream_records",
+            "Offsets from the first kept record to the end, by stream; a repair may leave some without a record.",
+            _records,
+        ),
         ("forebay_stream_stored_bytes", "Bytes of sealed segments on the disk, by stream.", lambda of: of.stored_bytes),
         ("forebay_stream_ring_bytes", "Bytes in memory that are not sealed yet, by stream.", lambda of: of.ring_bytes),
     )

@@ -97,8 +97,9 @@ class LostRecords(msgspec.Struct, rename={"start": "from"}):
 class ConsumedPositions(msgspec.Struct, rename="camel", omit_defaults=True):
     """The next positions to read. `nextOffset` belongs to the partition of the last event; `nextOffsets` and `lags`
     have every partition of the reader. A lag is the number of records from the next offset on. `recordsLost` counts
-    damaged records that were left out before the next offsets, and `gaps` names them. `unreadable` has the partitions
-    whose next record cannot be read now, with the reason; their next offsets stay before that record."""
+    offsets before the next ones whose record is damaged, or lost or never there since a repair, and `gaps` names them.
+    `unreadable` has the partitions whose next record cannot be read now, with the reason; their next offsets stay
+    before that record."""
 
     consumer_group: str
     lag: Count

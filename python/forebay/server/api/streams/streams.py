@@ -121,8 +121,8 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 RECORDS = (
     "One line of JSON for each record: `partition`, `offset`, `timestamp` (microseconds since 1970 UTC), `key` "
-    "and `value`. With a token that is limited to projects, only their records. `Forebay-Records-Lost` counts damaged "
-    "records that are left out of the page."
+    "and `value`. With a token that is limited to projects, only their records. `Forebay-Records-Lost` counts the "
+    "page's offsets without a record: it is damaged, or lost or never there since a repair."
 )
 
 
