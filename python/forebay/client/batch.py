@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from forebay.client.spool.files import BatchFile
 
 
+class EventsLost(Exception):
+    """The file of a batch is gone or damaged: trying again brings nothing back."""
+
+
 class Batch:
     """Events of one endpoint, in the order they came. A batch is open while events are added; when it is closed it gets
     its key, and its events stay as they are.
@@ -44,13 +48,21 @@ class Batch:
         return self.left if self.key else self.count
 
     def read(self) -> list[bytes]:
-        """Returns its events. Raises OSError when they are in the spool and it cannot be read."""
+        """Returns its events.
+
+        Raises:
+            EventsLost: they are in the spool only, which has not all of them any more.
+            OSError: the spool cannot be read now.
+        """
         if self.events is not None:
             return self.events
         assert self.file is not None  # noqa: S101
-        events = self.file.read()
+        try:
+            events = self.file.read()
+        except FileNotFoundError:
+            raise EventsLost(f"somebody removed the file {self.file.path}") from None
         if len(events) < self.count:
-            raise OSError(f"{self.count} events were written, {len(events)} can be read")
+            raise EventsLost(f"{self.count} events were written, {len(events)} can be read")
         return events[: self.count]
 
     def parts(self) -> list[tuple[int, int]]:

@@ -122,6 +122,10 @@ class Store:
     def search(self) -> None:
         """Looks soon for what other processes left."""
 
+    def keep_damaged(self, batch: Batch) -> str:
+        """Keeps the file of a batch that is damaged from its removal. Returns where it is; empty for nowhere."""
+        return ""
+
     def stop(self) -> None:
         """Ends what `start` began."""
 
@@ -171,6 +175,8 @@ class Queue:
         self._open: dict[Batch, None] = {}
         self._ready: deque[Batch] = deque()
         self._recovered: deque[Batch] = deque()
+        self._aside: deque[tuple[float, Batch]] = deque()
+        """Those that are tried again, with the times of that."""
         self.stalled = False
         """A wait for room was in vain and nothing has been settled since: one caller waits for a dead server, the
         others do not wait as well."""
@@ -380,11 +386,15 @@ class Queue:
                     self._take_late()
                 now = time.monotonic()
                 due = self._close_due(now)
+                if self._aside:
+                    due = min(due, self._aside[0][0])
+                    if due <= now:
+                        return self._aside.popleft()[1]
                 if self._recovered:
                     return self._recovered.popleft()
                 if self._ready:
                     return self._ready.popleft()
-                if self.closed or now >= deadline:
+                if now >= deadline or (self.closed and not self._aside):
                     return None
                 self._work.wait(max(0.0, min(due, deadline) - now))
 
@@ -399,6 +409,11 @@ class Queue:
             else:
                 due = min(due, at)
         return due
+
+    def put_aside(self, batch: Batch, seconds: float) -> None:
+        """Takes a batch back that cannot be sent now. Others are sent meanwhile."""
+        with self.lock:
+            self._aside.append((time.monotonic() + seconds, batch))
 
     @property
     def waits(self) -> int:

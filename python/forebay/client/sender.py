@@ -7,9 +7,9 @@ import math
 import threading
 import time
 
-from forebay.client.batch import Batch
+from forebay.client.batch import Batch, EventsLost
 from forebay.client.endpoint import Endpoint
-from forebay.client.losses import Losses
+from forebay.client.losses import REPEAT_SECONDS, Losses
 from forebay.client.own_thread import as_own_thread, log_unsent, start_thread
 from forebay.client.queue import IDLE_SECONDS, Queue
 from forebay.client.rejection import Rejection, Rejections
@@ -21,6 +21,9 @@ logger = logging.getLogger("forebay.client")
 
 WAITING_BATCHES = 2
 """One more connection is worth its thread when more than these wait after a delivery."""
+
+READ_AGAIN_SECONDS = 1.0
+"""The interval at which a spool's file is tried that cannot be read, as when the process has no descriptor left."""
 
 BUFFER_SECONDS = 0.05
 """The interval at which row buffers are emptied whose callers wait for their iterators."""
@@ -56,6 +59,8 @@ class Senders:
         self._not_before = 0.0
         self._hurried = 0
         self._failing = False
+        self._unreadable_due = 0.0
+        """When it is said next that the spool cannot be read."""
         self.running = 0
         self.batches = 0
         self.retries = 0
@@ -170,13 +175,13 @@ class Senders:
             return  # all of it was settled before something else went wrong
         try:
             events = batch.read()
+        except EventsLost as error:
+            # Of one that is over the spool is given up, and may have been sent and removed by another process.
+            if not self._is_over:
+                self._lose(batch, str(error))
+            return
         except OSError as error:
-            if self._is_over:
-                return  # its spool is given up, and may have been sent and removed by another process
-            name, left = batch.endpoint.name, batch.left
-            self._reject([Rejection(name, None, f"the spool cannot be read: {error}", left)])
-            for start, end in batch.parts():
-                self._queue.settle(batch, start, end, end - start)
+            self._put_aside(batch, error)
             return
         self._queue.store.sync(batch)
         endpoint, parts = batch.endpoint, batch.parts()
@@ -198,6 +203,23 @@ class Senders:
             log_unsent(logger.info, "the server at %s takes events again", self._target.url)
         if self._queue.waits > WAITING_BATCHES and self.running < self._max:
             self._add(self.running)
+
+    def _put_aside(self, batch: Batch, error: OSError) -> None:
+        """Leaves a batch that cannot be read where it is, and the sender to the others."""
+        self._queue.put_aside(batch, READ_AGAIN_SECONDS)
+        self.last_error = f"the spool cannot be read: {error}"
+        if time.monotonic() >= self._unreadable_due:
+            self._unreadable_due = time.monotonic() + REPEAT_SECONDS
+            log_unsent(logger.warning, "%s", f"{self.last_error}; what is in it waits")
+
+    def _lose(self, batch: Batch, why: str) -> None:
+        reason = f"the spool has lost them: {why}"
+        if kept := self._queue.store.keep_damaged(batch):
+            reason += f"; what is left of their file is {kept}"
+        left = batch.left
+        self._reject([Rejection(batch.endpoint.name, None, reason, left)], unkept="only their number is kept")
+        for start, end in batch.parts():
+            self._queue.settle(batch, start, end, end - start)
 
     def _split(self, batch: Batch, start: int, events: list[bytes], result: BatchResult) -> None:
         """Refuses what is refused for sure, and leaves the rest in parts."""
@@ -239,7 +261,7 @@ class Senders:
     def reject_untried(self, rejection: Rejection) -> None:
         self._reject([rejection])
 
-    def _reject(self, refused: list[Rejection], *, of_token: bool = False) -> None:
+    def _reject(self, refused: list[Rejection], *, of_token: bool = False, unkept: str = "") -> None:
         self._losses.notice()
         if not refused:
             return
@@ -247,7 +269,7 @@ class Senders:
         if failure := self._rejections.keep(refused):
             self.last_error = failure
             log_unsent(logger.error, "%s", failure)
-        count, unkept = sum(one.count for one in refused), self._rejections.unkept
+        count, unkept = sum(one.count for one in refused), unkept or self._rejections.unkept
         self._losses.refused(count, refused[-1].reason, of_token=of_token, unkept=unkept)
 
     def _retried(self, why: str) -> None:

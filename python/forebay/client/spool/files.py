@@ -253,14 +253,17 @@ class LockedDirectory:
             del self.settled[0]
 
     def close(self) -> None:
-        """Gives it up to whoever locks it, or removes it when nothing is left."""
+        """Gives it up to whoever locks it, or removes it when nothing is left. Raises OSError, and has given it up."""
         if self._lock < 0:
             return
-        if not any(path.name != LOCK for path in self.path.iterdir()):
-            (self.path / LOCK).unlink()
-            self.path.rmdir()
-        fcntl.flock(self._lock, fcntl.LOCK_UN)
-        self.forget()
+        try:
+            if not any(path.name != LOCK for path in self.path.iterdir()):
+                (self.path / LOCK).unlink()
+                self.path.rmdir()
+        finally:
+            # Or nobody would have it before the end of this process.
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            self.forget()
 
     def forget(self) -> None:
         """Closes the lock in the child of a fork: it belongs to the open file, which is its parent's as well, and

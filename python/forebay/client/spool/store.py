@@ -202,6 +202,19 @@ class SpoolStore(Store):
         except OSError as error:
             self._failed("a directory of the spool cannot be given up", error)
 
+    def keep_damaged(self, batch: Batch) -> str:
+        path = _file(batch).path
+        kept = self._corrupt(path)
+        try:
+            path.rename(kept)
+        except OSError:
+            return ""
+        return str(kept)
+
+    def _corrupt(self, path: Path) -> Path:
+        """Returns where the damage of a batch's file goes."""
+        return self._directory / f"{path.parent.name}-{path.stem}{CORRUPT}"
+
     # What others left
 
     def start(self, queue: Queue) -> None:
@@ -259,7 +272,7 @@ class SpoolStore(Store):
                 batch, bad = recover(directory, path)
                 if bad:
                     damaged += len(bad)
-                    _put_aside(self._directory / f"{directory.path.name}-{path.stem}{CORRUPT}", bad)
+                    _put_aside(self._corrupt(path), bad)
                 if batch is not None and batch.left > 0:
                     batches.append(batch)
                 else:
