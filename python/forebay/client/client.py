@@ -132,13 +132,8 @@ class Client:
         _check("block_seconds", block_seconds, 0, 3600)
         _check("exit_seconds", exit_seconds, 0, 3600)
         _check_one_of("policy", policy, "block", "drop_newest", "drop_oldest")
-        _check_one_of("spool_fsync", spool_fsync, "interval", "always")
+        _check_named(project_id, spool, rejected_file, spool_fsync)
         _check_one_of("when_refused", when_refused, "return", "raise")
-        if spool is None and spool_fsync == "always":
-            raise ValueError("spool_fsync is 'always', but there is no spool to sync; name one")
-        for name, value in (("project_id", project_id), ("spool", spool), ("rejected_file", rejected_file)):
-            if value is not None and not os.fspath(value):
-                raise ValueError(f"{name} is empty; leave it out, or name one")
         self.exit_seconds = exit_seconds
         service = service or Path(sys.argv[0] if sys.argv else "").stem or "python"
         self._encoder = Encoder(project_id, service, event_bytes)
@@ -334,6 +329,21 @@ def check_many(events: object) -> None:
     """
     if isinstance(events, str | bytes | Mapping):
         raise TypeError(f"log_many takes many events, not one {type(events).__name__}; put it into a list")
+
+
+def _check_named(
+    project_id: str,
+    spool: str | os.PathLike[str] | None,
+    rejected_file: str | os.PathLike[str] | None,
+    spool_fsync: str,
+) -> None:
+    """Refuses what is named by an empty text, and a sync of a spool that is not there."""
+    for name, value in (("project_id", project_id), ("spool", spool), ("rejected_file", rejected_file)):
+        if value is not None and not os.fspath(value):
+            raise ValueError(f"{name} is empty; leave it out, or name one")
+    _check_one_of("spool_fsync", spool_fsync, "interval", "always")
+    if spool is None and spool_fsync == "always":
+        raise ValueError("spool_fsync is 'always', but there is no spool to sync; name one")
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
