@@ -39,7 +39,7 @@ def test_secrets_differ(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a/b", "é", "a\n"])
 def test_names_are_narrow(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InvalidRequest, match="token cannot be made"):
+    with pytest.raises(InvalidRequest, match="token cannot be made: name: must be 1 to 64 of A-Z a-z 0-9"):
         TokenStore(tmp_path).create(name, ["read"])
     assert list(tmp_path.iterdir()) == []
 

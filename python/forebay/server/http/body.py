@@ -14,6 +14,9 @@ from forebay import errors
 MAX_BODY_BYTES = 64 * 1024
 """The longest of these bodies, which hold names and numbers and no events."""
 
+MUST_BE = "must_be"
+"""The key in the `extra` of a field with a pattern under which stands, for people, what the field has to be."""
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -41,7 +44,7 @@ def read(body: bytes, shape: type[T]) -> T:
     try:
         return decode(body, shape)
     except msgspec.ValidationError as error:
-        raise errors.InvalidRequest(_refusal(str(error), shape)) from None
+        raise errors.InvalidRequest(refusal(str(error), shape)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.Malformed(f"the body is not valid JSON: {_detail(str(error))}") from None
 
@@ -88,30 +91,60 @@ _PLACE = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 _OUT_OF_RANGE = re.compile(r"Expected `int` [<>]=? -?\d+")
 
 
-def _refusal(text: str, shape: type[msgspec.Struct]) -> str:
-    """The message of msgspec behind the field's path, with names as they were sent."""
+def refusal(text: str, shape: type[msgspec.Struct]) -> str:
+    """The message of msgspec behind the field's path, with names as they were sent, and with what is allowed."""
     found = _PLACE.fullmatch(text)
     what, place = (found[1], found[2]) if found else (text, "")
+    kinds = _kinds(shape, place)
     if _OUT_OF_RANGE.fullmatch(what):
-        what = _range(shape, place) or what
+        what = _range(kinds) or what
+    elif what.startswith("Invalid enum value "):
+        what = f"{what}, {_words(kinds)}"
+    elif what.startswith("Object contains unknown field "):
+        what = f"{what}; it may have {_names(kinds)}"
+    elif what.startswith("Expected `str` matching regex "):
+        what = _pattern(kinds) or what
     return f"{place}: {_detail(what)}" if place else _detail(what)
 
 
-def _range(shape: type[msgspec.Struct], place: str) -> str | None:
-    """Both bounds of a whole number that is out of range; msgspec names only the one that it broke."""
+def _kinds(shape: type[msgspec.Struct], place: str) -> list[msgspec.inspect.Type]:
+    """The types that a value at the place may have."""
     kinds: list[msgspec.inspect.Type] = [msgspec.inspect.type_info(shape)]
-    for name in re.findall(r"\w+", place):
+    for name in re.findall(r"[A-Za-z_]\w*", place):
         fields = [field for kind in kinds for field in getattr(kind, "fields", ()) if field.encode_name == name]
         kinds = [kind for field in fields for kind in _members(field.type)]
+    return kinds
+
+
+def _range(kinds: list[msgspec.inspect.Type]) -> str | None:
+    """Both bounds of a whole number that is out of range; msgspec names only the one that it broke."""
     for kind in kinds:
         if isinstance(kind, msgspec.inspect.IntType) and kind.ge is not None and kind.le is not None:
             return f"must be a whole number from {kind.ge} to {kind.le}"
     return None
 
 
+def _words(kinds: list[msgspec.inspect.Type]) -> str:
+    words = [word for kind in kinds if isinstance(kind, msgspec.inspect.LiteralType) for word in kind.values]
+    return f"must be one of {', '.join(map(str, words))}"
+
+
+def _names(kinds: list[msgspec.inspect.Type]) -> str:
+    return ", ".join(field.encode_name for kind in kinds for field in getattr(kind, "fields", ()))
+
+
+def _pattern(kinds: list[msgspec.inspect.Type]) -> str | None:
+    """What the field's `extra` says for people of its pattern."""
+    for kind in kinds:
+        if isinstance(kind, msgspec.inspect.Metadata) and kind.extra is not None and MUST_BE in kind.extra:
+            return f"must be {kind.extra[MUST_BE]}"
+    return None
+
+
 def _members(kind: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type]:
-    """The types that a value may have, or the items of a list."""
+    """The types that a value may have, or the items of a list; what is said of a type comes before it."""
     if isinstance(kind, msgspec.inspect.Metadata):
+        yield kind
         yield from _members(kind.type)
     elif isinstance(kind, msgspec.inspect.UnionType):
         for member in kind.types:

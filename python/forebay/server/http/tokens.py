@@ -22,6 +22,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from forebay.errors import InvalidRequest, NotFound, StorageUnavailable
+from forebay.server.http.body import MUST_BE, refusal
 
 RoleName = Literal["ingest", "read", "ops"]
 ALL_ROLES: tuple[RoleName, ...] = ("ingest", "read", "ops")
@@ -46,7 +47,9 @@ MAX_PROJECTS = 1_000
 MAX_QUOTA = 1 << 50
 """The engine's limit of a rate and of a burst."""
 
-Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
+Name = Annotated[
+    str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z", extra={MUST_BE: "1 to 64 of A-Z a-z 0-9 . _ -"})
+]
 QuotaNumber = Annotated[int, msgspec.Meta(ge=1, le=MAX_QUOTA)]
 Project = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 
@@ -252,4 +255,4 @@ def _row(
     try:
         return msgspec.convert(row, Token)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"the token cannot be made: {error}") from None
+        raise InvalidRequest(f"the token cannot be made: {refusal(str(error), Token)}") from None

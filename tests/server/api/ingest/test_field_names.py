@@ -156,7 +156,12 @@ def test_every_query_parameter_is_named_as_it_was_sent(shared_server: RunningSer
         ({"retentionMs": -2}, "config.retentionMs: must be a whole number from -1 to "),
         ({"maxMessageBytes": 1 << 24 | 1}, "config.maxMessageBytes: must be a whole number from 1 to 16777216"),
         ({"quota": {"events": {"perSecond": 0, "burst": 1}}}, "config.quota.events.perSecond: must be a whole number"),
-        ({"cleanup": 1}, "config: object contains unknown field `cleanup`"),
+        ({"cleanup": 1}, "config: object contains unknown field `cleanup`; it may have retentionMs, retentionBytes, "),
+        ({"quota": {"rate": 1}}, "config.quota: object contains unknown field `rate`; it may have events, bytes"),
+        (
+            {"compressionType": "brotli"},
+            "config.compressionType: invalid enum value 'brotli', must be one of gzip, lz4, none, snappy, zstd",
+        ),
     ],
 )
 def test_a_streams_choices_are_named(shared_server: RunningServer, config: JsonObject, detail: str) -> None:
@@ -169,3 +174,10 @@ def test_a_streams_choices_are_named(shared_server: RunningServer, config: JsonO
             answer = client.request(method, path, content=json.dumps(body))
             assert answer.status_code == 400
             assert detail in answer.json()["error"]["detail"]
+
+
+def test_a_stream_s_name_is_refused_with_the_characters_it_may_have(shared_server: RunningServer) -> None:
+    with shared_server.client() as client:
+        answer = client.post("/api/v1/streams", json={"name": "a b"})
+        assert answer.status_code == 400
+        assert answer.json()["error"]["detail"] == "name: must be 1 to 249 of A-Z a-z 0-9 . _ -"

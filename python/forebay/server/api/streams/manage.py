@@ -10,8 +10,17 @@ import msgspec
 
 from forebay import errors
 from forebay.embedded.options import MAX_PARTITIONS, MAX_RETENTION_BYTES, MAX_RETENTION_MS
-from forebay.server.api.streams.streams import NAME, SECONDS, StreamMetadata, StreamQuota, describe, known_name, rfc3339
-from forebay.server.http.body import MAX_BODY_BYTES, read
+from forebay.server.api.streams.streams import (
+    MAX_NAME,
+    NAME,
+    SECONDS,
+    StreamMetadata,
+    StreamQuota,
+    describe,
+    known_name,
+    rfc3339,
+)
+from forebay.server.http.body import MAX_BODY_BYTES, MUST_BE, read
 from forebay.server.http.request import shown
 from forebay.server.http.response import Response, json_response
 from forebay.server.http.response_spec import ResponseSpec
@@ -106,6 +115,7 @@ class NewStream(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
         msgspec.Meta(
             pattern=f"^(?:{NAME.pattern})$",
             description="Names that the engine uses itself are refused.",
+            extra={MUST_BE: f"1 to {MAX_NAME} of A-Z a-z 0-9 . _ -"},
             extra_json_schema={"not": {"enum": [".", ".."]}},
         ),
     ]
