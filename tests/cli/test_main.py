@@ -111,9 +111,10 @@ def test_mistakes_are_one_line_and_a_status(
 
 def test_places_that_are_not_there(tmp_path: Path) -> None:
     missing = run("read", "logs", "--data-dir", tmp_path / "missing")
-    assert (missing.returncode, "there is no data directory" in missing.stderr) == (1, True)
+    assert (missing.returncode, "there is no data directory" in missing.stderr) == (2, True)
     unreachable = run("read", "logs", "--url", "http://127.0.0.1:1")
-    assert (unreachable.returncode, "cannot reach http://127.0.0.1:1" in unreachable.stderr) == (1, True)
+    assert unreachable.returncode == 1
+    assert unreachable.stderr == "forebay: cannot reach http://127.0.0.1:1: Connection refused\n"
     assert run("read", "logs", "--url", "ftp://x").returncode == 2
 
 
@@ -129,6 +130,7 @@ def test_a_live_directory_is_refused_and_its_url_reads_the_same(server: Start) -
     for command in (["read", "logs"], ["inspect"]):
         refused = run(*command, "--data-dir", running.data_dir)
         assert (refused.returncode, "--url" in refused.stderr) == (1, True)
+        assert "stop it first" not in refused.stderr
     live = run("read", "logs", FOREBAY_URL=running.url)
     assert len(lines(live)) == 20
     live_state = run("inspect", "--url", running.url).stdout

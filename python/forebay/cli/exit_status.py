@@ -10,4 +10,4 @@ WRONG_USAGE = 2
 """Nothing was done: an argument or a setting is wrong. Of `verify` also: it could not be checked."""
 
 INTERRUPTED = 130
-"""Ended by ^C, or a question was answered with no: 128 and the number of SIGINT, as shells count."""
+"""Ended by ^C, or a question was answered with no, or not at all: 128 and the number of SIGINT, as shells count."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -29,6 +30,12 @@ def data_dir_option(what: str) -> Callable[[Command], Command]:
         is_eager=True,
         help=what,
     )
+
+
+def check_data_dir(data_dir: str) -> None:
+    """Raises the error of a wrong argument when there is no such directory: nothing was done."""
+    if not os.path.isdir(data_dir):
+        raise click.UsageError(f"there is no data directory {data_dir!r}", click.get_current_context(silent=True))
 
 
 def url_option(what: str) -> Callable[[Command], Command]:

@@ -216,6 +216,8 @@ def test_a_refusal_of_the_whole_ends_the_run_and_names_what_is_missing(step: Ste
 
 def test_patience_ends() -> None:
     ended = send("-", "--url", "http://127.0.0.1:1", "--patience", 0.5, text=lines(1)[0])
+    assert ended.stderr.startswith(b"forebay: trying again at http://127.0.0.1:1: no answer: Connection refused\n")
+    assert ended.stderr.count(b"trying again") == 1
     assert ended.returncode == 1
     assert b"given up after" in ended.stderr
     assert b"not stored: lines 1," in ended.stderr

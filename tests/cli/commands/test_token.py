@@ -72,7 +72,7 @@ def test_places_that_are_not_there(tmp_path: Path) -> None:
         empty = run("token", *command, "--data-dir", tmp_path)
         assert (empty.returncode, "no token was made here yet" in empty.stderr) == (1, True)
     missing = run("token", "list", "--data-dir", tmp_path / "missing")
-    assert (missing.returncode, "there is no data directory" in missing.stderr) == (1, True)
+    assert (missing.returncode, "there is no data directory" in missing.stderr) == (2, True)
 
 
 def test_a_running_server_takes_changes_in(server: Start) -> None:

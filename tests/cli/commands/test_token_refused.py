@@ -43,3 +43,5 @@ def test_a_command_names_the_option_and_fails(
     assert ADVICE in ended.stderr
     assert ("403" if how == "without the role" else "401") in ended.stderr or "unauthorized" in ended.stderr
     assert ended.stderr.count(ADVICE) == 1
+    if command in ("read", "inspect"):
+        assert "Authorization: " not in ended.stderr

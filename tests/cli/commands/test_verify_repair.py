@@ -103,6 +103,8 @@ def test_a_question_comes_before_a_repair(directory: Path) -> None:
     refused = run("repair", "--data-dir", directory, text="n\n")
     assert refused.returncode == 130
     assert not (directory / "quarantine").exists()
+    unanswered = run("repair", "--data-dir", directory, text="")
+    assert (unanswered.returncode, "no answer, nothing was changed; use --yes" in unanswered.stderr) == (130, True)
     agreed = run("repair", "--data-dir", directory, text="y\n")
     assert (agreed.returncode, run("verify", "--data-dir", directory).returncode) == (0, 0)
 

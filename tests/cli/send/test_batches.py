@@ -50,6 +50,12 @@ def test_what_cannot_be_an_event_is_named(text: bytes) -> None:
     assert (found.line.text, bool(found.reason)) == (text, True)
 
 
+def test_what_an_event_lacks_is_told_as_the_server_tells_it() -> None:
+    (found,) = read(b"{}")
+    assert isinstance(found, Rejection)
+    assert found.reason == "project_id: missing"
+
+
 def test_two_values_on_a_line_do_not_break_out_of_the_array() -> None:
     one = json.dumps(event()).encode()
     assert all(isinstance(found, Rejection) for found in read(one + b"]} " + one))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from forebay import _forebay
 from forebay.cli.commands.damages import say_findings, say_offsets, total
 from forebay.cli.exit_status import FAILED, INTERRUPTED
 from forebay.cli.notices import notice
-from forebay.cli.options import data_dir_option
+from forebay.cli.options import check_data_dir, data_dir_option
 from forebay.cli.progress import checking
 from forebay.cli.wording import counted
 from forebay.reports import RepairReport
@@ -25,8 +27,9 @@ def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
     interrupt and to run again.
 
     Exit status: 0 repaired, or nothing to do; 1 it failed, or --dry-run found something to repair; 2 wrong usage;
-    130 the question was answered with no.
+    130 the question was answered with no, or not at all.
     """
+    check_data_dir(data_dir)
     with checking() as progress:
         planned = _forebay.repair(data_dir, False, progress)
     if not planned["findings"]:
@@ -38,8 +41,7 @@ def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
     _say(planned)
     if dry_run:
         raise click.exceptions.Exit(FAILED)
-    if not yes and not click.confirm("Do it?"):
-        notice("nothing was changed")
+    if not yes and not _is_confirmed():
         raise click.exceptions.Exit(INTERRUPTED)
     with checking() as progress:
         done = _forebay.repair(data_dir, True, progress)
@@ -49,6 +51,20 @@ def repair(data_dir: str, dry_run: bool, yes: bool) -> None:
         f"{counted(_aside(done), 'byte')} copied to {data_dir}/{done['quarantine']}"
     )
     click.echo(f"described in {data_dir}/{done['quarantine']}.json; keep that file, so that the gaps stay known")
+
+
+def _is_confirmed() -> bool:
+    try:
+        confirmed = click.confirm("Do it?")
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo()
+        notice("no answer, nothing was changed; use --yes where there is nobody to ask")
+        return False
+    if not confirmed:
+        notice("nothing was changed")
+    return confirmed
 
 
 def _aside(report: RepairReport) -> int:

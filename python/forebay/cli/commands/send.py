@@ -103,7 +103,7 @@ def send_file(file: IO[bytes], target: Target, rejections: Rejections, connectio
     )
     started = time.monotonic()
     with rejections, Progress() as progress:
-        outcome = sending.run(_shown(progress, file))
+        outcome = sending.run(_shown(progress, file, target))
     seconds = time.monotonic() - started
     rate = outcome.acknowledged / seconds if seconds else 0.0
     click.echo(
@@ -121,11 +121,18 @@ def send_file(file: IO[bytes], target: Target, rejections: Rejections, connectio
     return DONE if outcome.complete else FAILED
 
 
-def _shown(progress: Progress, source: IO[bytes]) -> Callable[[Outcome], None]:
+def _shown(progress: Progress, source: IO[bytes], target: Target) -> Callable[[Outcome], None]:
+    """Shows how far it is, on a terminal; elsewhere it says why the first batch is tried again, since nobody would
+    know for minutes what a command waits for that may wait."""
+    told = progress.is_shown
     size = os.fstat(source.fileno()).st_size if source.seekable() else 0
     started = time.monotonic()
 
     def show(outcome: Outcome) -> None:
+        nonlocal told
+        if outcome.retries and not told:
+            told = True
+            notice(f"trying again at {target.url}: {outcome.last_retry}")
         seconds = time.monotonic() - started
         rate = outcome.acknowledged / seconds if seconds else 0.0
         parts = [f"{outcome.acknowledged:,} events", f"{rate:,.0f}/s"]
@@ -134,7 +141,7 @@ def _shown(progress: Progress, source: IO[bytes]) -> Callable[[Outcome], None]:
         if outcome.rejected:
             parts.append(f"{outcome.rejected:,} rejected")
         if outcome.retries:
-            parts.append(f"{outcome.retries:,} retries ({outcome.last_retry[:40]})")
+            parts.append(f"{outcome.retries:,} retries ({target.url}: {outcome.last_retry})")
         progress.show("  ".join(parts))
 
     return show

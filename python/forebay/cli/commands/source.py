@@ -6,7 +6,6 @@ import contextlib
 import http
 import http.client
 import json
-import os
 from collections.abc import Iterator
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -16,7 +15,8 @@ import msgspec
 
 from forebay import errors
 from forebay.cli.notices import token_hint
-from forebay.cli.options import DEFAULT_DATA_DIR
+from forebay.cli.options import DEFAULT_DATA_DIR, check_data_dir
+from forebay.client.transport import why_none
 from forebay.embedded.log import Log
 from forebay.embedded.log import open as open_log
 from forebay.server.api.streams.streams import MAX_PAGE_BYTES, describe
@@ -126,7 +126,7 @@ class Server:
                 self._connection.close()
                 return self._exchange(path)
         except (OSError, http.client.HTTPException) as error:
-            raise click.ClickException(f"cannot reach {self._url}: {error}") from None
+            raise click.ClickException(f"cannot reach {self._url}: {why_none(error)}") from None
 
     def _exchange(self, path: str) -> tuple[int, bytes, http.client.HTTPMessage]:
         self._connection.request("GET", self._path + path, headers=self._headers)
@@ -138,8 +138,11 @@ def _refusal(status: int, body: bytes) -> Exception:
     try:
         error = json.loads(body)["error"]
         if isinstance(error, dict):
-            hint = f"; {token_hint('read')}" if status in TOKEN_REFUSED else ""
-            return errors.from_kind(error["code"], f"{error['detail']}{hint}")
+            detail = error["detail"]
+            if status in TOKEN_REFUSED:
+                # What the server says of headers is of no use to who has a command.
+                detail = f"{detail.partition('; send it as')[0]}; {token_hint('read')}"
+            return errors.from_kind(error["code"], detail)
     except (ValueError, KeyError, TypeError):
         pass
     return click.ClickException(f"the server answered {status}: {body[:200].decode(errors='replace')}")
@@ -154,13 +157,12 @@ def source(data_dir: str | None, url: str | None, token: str | None) -> Iterator
             yield server
         return
     directory = data_dir or DEFAULT_DATA_DIR
-    if not os.path.isdir(directory):
-        raise click.ClickException(f"there is no data directory {directory!r}")
+    check_data_dir(directory)
     try:
         log = open_log(directory, read_only=True)
-    except errors.DirectoryLocked as error:
+    except errors.DirectoryLocked:
         raise errors.DirectoryLocked(
-            f"{error.detail}; a server is running on {directory!r}: read from it with --url http://host:port"
+            f"the data directory {directory!r} belongs to a running server; read from it with --url http://host:port"
         ) from None
     with log:
         yield Directory(log)

@@ -4,13 +4,12 @@ takes changes in within two seconds."""
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 
 import click
 from click.shell_completion import CompletionItem
 
-from forebay.cli.options import DEFAULT_DATA_DIR, data_dir_option
+from forebay.cli.options import DEFAULT_DATA_DIR, check_data_dir, data_dir_option
 from forebay.errors import ForebayError, StorageUnavailable
 from forebay.server.http.tokens import ALL_ROLES, MAX_QUOTA, Quota, Rate, RoleName, TokenStore, way_back
 
@@ -113,8 +112,7 @@ def revoke(name: str, force: bool, data_dir: str) -> None:
 
 @contextlib.contextmanager
 def _store(data_dir: str) -> Iterator[TokenStore]:
-    if not os.path.isdir(data_dir):
-        raise click.ClickException(f"there is no data directory {data_dir!r}")
+    check_data_dir(data_dir)
     store = TokenStore(data_dir)
     try:
         yield store

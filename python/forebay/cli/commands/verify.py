@@ -11,7 +11,7 @@ from forebay import _forebay
 from forebay.cli.commands.damages import say_findings, say_offsets
 from forebay.cli.exit_status import DONE, FAILED, WRONG_USAGE
 from forebay.cli.notices import notice
-from forebay.cli.options import data_dir_option
+from forebay.cli.options import check_data_dir, data_dir_option
 from forebay.cli.progress import checking
 from forebay.cli.wording import counted
 from forebay.errors import ForebayError
@@ -31,6 +31,7 @@ def verify(data_dir: str, as_json: bool) -> None:
 
     Exit status: 0 nothing is damaged, 1 something is, 2 it could not be checked.
     """
+    check_data_dir(data_dir)
     try:
         with checking() as progress:
             report = _forebay.verify(data_dir, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ class _Event(msgspec.Struct):
     service: str
     message: str
 
+
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+"""Said as the server says it of an event."""
 
 _DECODER = msgspec.json.Decoder(_Event)
 
@@ -133,5 +137,7 @@ def _not_an_event(text: bytes) -> str:
     try:
         _DECODER.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        return str(error) or type(error).__name__
+        why = str(error) or type(error).__name__
+        missing = _MISSING.fullmatch(why)
+        return f"{missing[1]}: missing" if missing else why
     return ""

@@ -50,6 +50,7 @@ class FileFollower:
         self._sync = sync
         self._notice = notice
         self._quiet = quiet_seconds
+        self._url = target.url
         self._stop = threading.Event()
         self._delivery = Delivery(target, patience_seconds=patience_seconds, stop=self._stop, on_retry=self._retried)
         self._watch = PathWatch(path)
@@ -303,7 +304,7 @@ class FileFollower:
     def _retried(self, why: str) -> None:
         self.outcome.retries += 1
         if why != self.outcome.last_retry:
-            self._notice(f"trying again: {why}")
+            self._notice(f"trying again at {self._url}: {why}")
         self.outcome.last_retry = why
 
 
