@@ -130,7 +130,7 @@ def test_what_could_not_be_removed_is_removed_with_the_next_look(
             patch.setattr(BatchFile, "remove", fails)
             assert client.flush() == 0
             assert len(list(tmp_path.glob("*/*.batch"))) == 1
-        client.look_for_orphans()
+        client._look_for_orphans()
         wait_for("its removal", lambda: list(tmp_path.iterdir()) == [])
         assert client.stats().spool_bytes == 0
 

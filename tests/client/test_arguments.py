@@ -45,6 +45,12 @@ def test_a_url_with_a_route_is_refused(route: str) -> None:
         Client(URL + route)
 
 
+def test_help_shows_what_an_application_calls() -> None:
+    shown = {name for name in dir(Client) if not name.startswith("_")}
+    assert shown == {"log", "log_many", "track", "event", "publish", "stats", "flush", "close"}
+    assert {name for name in dir(AsyncClient) if not name.startswith("_")} == shown
+
+
 @pytest.mark.parametrize("one", ["abc", b"abc", {"message": "a"}])
 def test_one_event_is_not_taken_for_many(one: Any) -> None:
     client = Client(URL, exit_seconds=0)

@@ -74,7 +74,7 @@ def test_a_living_process_takes_over_what_a_killed_one_left(server: Start, tmp_p
         assert living.log("living") is True
         assert living.flush() == 0
         count = killed_run("http://127.0.0.1:1", spool, "dead", 0.1)
-        living.look_for_orphans()
+        living._look_for_orphans()
         wait_for("the adoption", lambda: living.stats().recovered >= count)
         assert living.flush(FLUSH_SECONDS) == 0
         assert living.stats().recovered in (count, count + 1)

@@ -269,7 +269,7 @@ class Client:
                 last_error=spool.last_error or senders.last_error,
             )
 
-    def look_for_orphans(self) -> None:
+    def _look_for_orphans(self) -> None:
         """Takes over, soon, what processes that are gone have left in the spool; it happens now and then anyway."""
         self._queue.store.search()
 
@@ -306,13 +306,13 @@ class Client:
 
     # Called around a fork: see fork.py
 
-    def before_fork(self) -> None:
+    def _before_fork(self) -> None:
         self._queue.lock.acquire()
 
-    def after_fork_in_parent(self) -> None:
+    def _after_fork_in_parent(self) -> None:
         self._queue.lock.release()
 
-    def reinit_after_fork(self) -> None:
+    def _reinit_after_fork(self) -> None:
         if not self._queue.is_here:
             self._senders.reinit_after_fork()
             self._losses.reinit_after_fork()

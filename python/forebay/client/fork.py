@@ -16,9 +16,9 @@ class ForkAware(Protocol):
 
     exit_seconds: float
 
-    def before_fork(self) -> None: ...
-    def after_fork_in_parent(self) -> None: ...
-    def reinit_after_fork(self) -> None: ...
+    def _before_fork(self) -> None: ...
+    def _after_fork_in_parent(self) -> None: ...
+    def _reinit_after_fork(self) -> None: ...
     def close(self, timeout: float | None = None) -> int: ...
 
 
@@ -49,20 +49,20 @@ def reinit(client: ForkAware) -> None:
     """Called in the child of a fork, as soon as that is noticed: by Python's hook, or by a call when there was none, as
     after a fork by an application server that is written in C."""
     with _reinit_locks.setdefault(os.getpid(), threading.RLock()):
-        client.reinit_after_fork()
+        client._reinit_after_fork()
 
 
 def _before() -> None:
     _register_with_multiprocessing()
     # In one order, or two threads that fork would each wait for a lock of the other's.
     for client in sorted(_open, key=id):
-        client.before_fork()
+        client._before_fork()
         _held.append(client)
 
 
 def _in_parent() -> None:
     while _held:
-        _held.pop().after_fork_in_parent()
+        _held.pop()._after_fork_in_parent()
 
 
 def _in_child() -> None:
