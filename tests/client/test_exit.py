@@ -97,3 +97,41 @@ client.log("left")
         # A minute is what the server asks for, ten seconds what an answer may take.
         assert time.monotonic() - before < 60
     assert len(list(tmp_path.glob("*/*.batch"))) == 1
+
+
+@pytest.mark.parametrize("before", ["nothing", "an event", "an event for a dead server", "no client"])
+@pytest.mark.parametrize("spooled", [False, True])
+def test_a_finalizer_that_logs_when_the_interpreter_ends_does_not_keep_it(
+    tmp_path: Path, spooled: bool, before: str
+) -> None:
+    """It comes after `atexit`, when a thread of before Python 3.12.1 that is started never runs."""
+    with scripted(accepted) as server:
+        ended = program(
+            """
+            import sys
+            from forebay.client import Client
+            url, before, directory = sys.argv[1:4]
+            options = {"spool": directory, "exit_seconds": 0.1} if sys.argv[4:] else {"exit_seconds": 0.1}
+
+            class Resource:
+                def __init__(self, client):
+                    self.client = client
+                def __del__(self, make=Client, url=url, options=options):
+                    client = self.client or make(url, **options)
+                    kept = client.log("late")
+                    print(kept, client.flush(0.5), client.close(0.5), client.stats().dropped)
+
+            resource = Resource(Client(url, **options) if before != "no client" else None)
+            if before.startswith("an event"):
+                resource.client.log("early")
+            """,
+            "http://127.0.0.1:1" if "dead" in before else server.url,
+            before,
+            tmp_path,
+            *["spool"][: int(spooled)],
+        )
+    assert ended.returncode == 0
+    if before == "no client":
+        assert ended.stdout.startswith("True 0 0 0"), "it sends by itself"
+    else:
+        assert ended.stdout.split()[::3] == ["False", "1"]

@@ -80,7 +80,7 @@ def test_what_cannot_be_read_at_the_end_is_left_to_the_next(tmp_path: Path, unre
 def test_what_the_spool_has_lost_is_rejected_and_not_said_to_be_kept(tmp_path: Path, said: Said, fault: str) -> None:
     with scripted(lambda _: None) as server:
         client = Client(server.url, spool=tmp_path, connections=1, queue_bytes=1, batch_events=2)
-        client.log_many("abcdef")
+        client.log_many([*"abcdef"])
         wait_for("the first try", lambda: len(server.seen) > 0)
         *_, last = sorted(tmp_path.glob("*/*.batch"))
         text = last.read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -35,6 +36,9 @@ def start_thread(target: Callable[..., None], *arguments: object, name: str) -> 
         with as_own_thread():
             target(*arguments)
 
+    if sys.is_finalizing():
+        # Before Python 3.12.1 `start` would wait for ever for a thread that never runs.
+        raise RuntimeError("the interpreter is ending")
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     return thread
