@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from client.proxy import Answer, accepted, scripted
+from client.spools import spool_store
 from client.test_losses import Said, said
 from client.test_spool import MIB, delivered, left_behind
 from client.test_storm import adds_up
 from forebay.client import Client, sender
-from forebay.client.spool.files import BatchFile, LockedDirectory
+from forebay.client.batch import Batch
+from forebay.client.endpoint import endpoint_of
+from forebay.client.spool.files import BatchFile, LockedDirectory, pack, recover
 from support.harness import wait_for
 
 __all__ = ["said"]
@@ -130,3 +135,182 @@ def test_a_directory_that_cannot_be_looked_through_is_given_up_all_the_same(
     taken = LockedDirectory.adopt(made.path)
     assert taken is not None
     taken.close()
+
+
+def noted(spool: Path, *notes: tuple[str, int, int]) -> Path:
+    """The file of a batch of 20 events that were sent in parts, as a killed process leaves it."""
+    store, batch = spool_store(spool), Batch(endpoint_of("track"), 0.0)
+    assert store.begin(batch)
+    assert store.append(batch, [b'{"user":{"id":"n%02d"}}' % number for number in range(20)], 0)
+    batch.count = batch.left = 20
+    store.seal(batch)
+    for kind, start, end in notes:
+        if kind == "cut":
+            store.cut(batch, {start})
+        else:
+            store.settle(batch, start, end)
+    assert batch.file is not None
+    store.close()
+    return batch.file.path
+
+
+def users(spool: Path) -> tuple[list[int], Client]:
+    with scripted(accepted) as server, Client(server.url, spool=spool, connections=1) as client:
+        assert client.flush() == 0
+        rows = [int(event["user"]["id"][1:]) for request in server.seen for event in json.loads(request.body)]
+    assert adds_up(client.stats())
+    assert client.stats().pending == 0
+    assert list(spool.glob("*/*.batch")) == []
+    return rows, client
+
+
+NOTES = (("cut", 10, 0), ("cut", 15, 0), ("settled", 0, 10))
+
+
+@pytest.mark.parametrize("damaged", [*range(20)])
+def test_damage_of_an_event_does_not_shift_what_is_settled(tmp_path: Path, damaged: int) -> None:
+    path = noted(tmp_path, *NOTES)
+    path.write_bytes(path.read_bytes().replace(b"n%02d" % damaged, b"n\xff%d" % (damaged % 10)))
+    assert users(tmp_path)[0] == [number for number in range(10, 20) if number != damaged]
+
+
+@pytest.mark.parametrize("notes", [(b"cut 10",), (b"cut 15",), (b"cut 10", b"cut 15"), (b"cut 10", b"cut 15", b"n19")])
+def test_a_damaged_cut_is_known_from_what_is_settled(tmp_path: Path, notes: tuple[bytes, ...]) -> None:
+    path = noted(tmp_path, *NOTES)
+    text = path.read_bytes()
+    for note in notes:
+        text = text.replace(note, b"\xff" + note[1:])
+    path.write_bytes(text)
+    rows, client = users(tmp_path)
+    assert rows == list(range(10, 19 if b"n19" in notes else 20))
+    assert client.stats().accepted == len(rows)
+
+
+@pytest.mark.parametrize("damage", ["a settled note", "two lines in one", "an end beyond", "another number"])
+def test_notes_that_do_not_tell_what_they_are_of_cost_no_event(tmp_path: Path, damage: str) -> None:
+    path = noted(tmp_path, *NOTES)
+    text = path.read_bytes()
+    if damage == "a settled note":
+        text = text.replace(b"settled 0", b"\xffettled 0")
+    elif damage == "two lines in one":
+        at = text.index(b"n03")
+        text = text[: (end := text.index(b"\n", at))] + b"_" + text[end + 1 :]
+    elif damage == "an end beyond":
+        text += pack(b"settled 15 30 20")
+    else:
+        text += pack(b"settled 10 15 19")
+    path.write_bytes(text)
+    gone = (3, 4) if damage == "two lines in one" else ()
+    assert users(tmp_path)[0] == [number for number in range(20) if number not in gone]
+
+
+def test_what_is_recovered_with_damage_and_left_again_keeps_its_account(tmp_path: Path) -> None:
+    """The notes of the second process count the events that it found."""
+    path = noted(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"n03", b"n\xff3"))
+    directory = LockedDirectory.adopt(path.parent)
+    assert directory is not None
+    batch, _ = recover(directory, path)
+    assert batch is not None
+    assert batch.file is not None
+    batch.file.note("cut", 9, batch.count)
+    batch.file.note("settled", 0, 9, batch.count)
+    directory.close()
+    assert users(tmp_path)[0] == list(range(10, 20))
+
+
+def test_a_directory_that_cannot_be_locked_does_not_hold_up_those_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        left_behind(tmp_path, name)
+    first, *_ = sorted(tmp_path.iterdir())
+    locked = LockedDirectory._locked.__func__  # type: ignore[attr-defined]
+
+    def locks(kind: type[LockedDirectory], path: Path, flags: int = 0) -> LockedDirectory | None:
+        if path == first:
+            raise PermissionError(errno.EACCES, "permission denied")
+        return locked(kind, path, flags)  # type: ignore[no-any-return]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LockedDirectory, "_locked", classmethod(locks))
+        rows, client = delivered(tmp_path)
+    assert rows == ["b", "c"]
+    assert first.name in client.stats().last_error
+    assert delivered(tmp_path)[0] == ["a"]
+
+
+def test_a_file_that_cannot_be_read_does_not_hold_up_its_neighbours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_behind(tmp_path, *"abcdef", batch_events=2)
+    first, *_ = sorted(tmp_path.glob("*/*.batch"))
+    read_bytes = Path.read_bytes
+
+    def fails(path: Path) -> bytes:
+        if path == first:
+            raise OSError(errno.EIO, "input/output error")
+        return read_bytes(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fails)
+        assert delivered(tmp_path)[0] == [*"cdef"]
+    assert delivered(tmp_path)[0] == [*"ab"]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_file_that_cannot_be_removed_does_not_keep_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    if not own:
+        left_behind(tmp_path, *"abcdef", batch_events=2)
+    unlink, stuck = Path.unlink, "00000001.batch"
+
+    def fails(path: Path, missing_ok: bool = False) -> None:
+        if path.name == stuck:
+            raise PermissionError(errno.EPERM, "operation not permitted")
+        unlink(path, missing_ok)
+
+    with scripted(accepted) as server, Client(server.url, spool=tmp_path, batch_events=2) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", fails)
+            if own:
+                client.log_many([*"abcdef"])
+            assert client.flush() == 0
+            assert [path.name for path in tmp_path.glob("*/*.batch")] == [stuck]
+            assert client.stats().spool_errors <= 2
+        client._queue.store.search()
+        wait_for("its removal", lambda: list(tmp_path.glob("*/*.batch")) == [])
+        assert client.stats().spool_bytes == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("removed", ["its directory", "the spool"])
+def test_a_spool_that_is_removed_under_a_client_is_made_anew(tmp_path: Path, removed: str) -> None:
+    spool = tmp_path / "spool"
+    with scripted(accepted) as server:
+        client = Client(server.url, spool=spool)
+        assert client.log("a")
+        assert client.flush() == 0
+        for path in [spool] if removed == "the spool" else list(spool.iterdir()):
+            shutil.rmtree(path)
+        assert [client.log(message) for message in "bcd"] == [True] * 3
+        assert len(list(spool.glob("*/*.batch"))) == 1
+        assert client.flush() == 0
+        assert client.close() == 0
+        assert (client.stats().delivered, client.stats().dropped, client.stats().spool_bytes) == (4, 0, 0)
+    assert list(spool.iterdir()) == []
+
+
+def test_what_waits_in_a_directory_that_is_removed_is_sent_from_memory(tmp_path: Path) -> None:
+    with scripted(lambda _: None) as server:
+        client = Client(server.url, spool=tmp_path, batch_events=2, connections=1)
+        client.log_many([*"abc"])
+        for path in list(tmp_path.iterdir()):
+            shutil.rmtree(path)
+        client.track("another batch")
+        server.answer = accepted
+        assert client.flush() == 0
+        assert client.stats().delivered == 4
+        assert client.close() == 0
+    assert list(tmp_path.iterdir()) == []

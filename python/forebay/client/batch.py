@@ -20,11 +20,12 @@ class Batch:
 
     `count` is the number of its events, `left` the number that are not settled. `events` is None when they are only in
     the spool. `cuts` are the indices at which the batch was split after a refusal, `settled` the ranges that are dealt
-    with. A part is sent under a key that follows from the batch's key and the part's range, so that whoever sends it
-    again, also after a crash, sends the same bytes under the same key.
+    with, `lost` the events among those that its file does not have any more. A part is sent under a key that follows
+    from the batch's key and the part's range, so that whoever sends it again, also after a crash, sends the same bytes
+    under the same key.
     """
 
-    __slots__ = ("count", "cuts", "endpoint", "events", "file", "key", "left", "opened", "settled", "size")
+    __slots__ = ("count", "cuts", "endpoint", "events", "file", "key", "left", "lost", "opened", "settled", "size")
 
     def __init__(self, endpoint: Endpoint, opened: float, file: BatchFile | None = None) -> None:
         self.endpoint = endpoint
@@ -37,6 +38,7 @@ class Batch:
         self.left = 0
         self.cuts: set[int] = set()
         self.settled: set[tuple[int, int]] = set()
+        self.lost: list[int] = []
 
     @property
     def is_recovered(self) -> bool:
@@ -61,6 +63,8 @@ class Batch:
             events = self.file.read()
         except FileNotFoundError:
             raise EventsLost(f"somebody removed the file {self.file.path}") from None
+        for at in self.lost:
+            events.insert(at, b"")
         if len(events) < self.count:
             raise EventsLost(f"{self.count} events were written, {len(events)} can be read")
         return events[: self.count]

@@ -4,10 +4,11 @@ Each line of a file begins with the CRC-32 of the rest, in hexadecimal:
 
     1a2b3c4d forebay-spool 2 drain    the first: the version of the format, and the endpoint
     5e6f7081 {"project_id":"org", …}  an event
-    92a3b4c5 cut 17                   the batch is sent in parts, split before event 17
-    d6e7f809 settled 0 17             events 0 to 16 are dealt with
+    92a3b4c5 cut 17 40                the batch of 40 is sent in parts, split before event 17
+    d6e7f809 settled 0 17 40          events 0 to 16 are dealt with
 
-Events are JSON objects of one line, so that the next whole line is found after damage.
+Events are JSON objects of one line, so that the next whole line is found after damage. The number of events in a note
+tells where those behind the damage were.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import fcntl
 import io
 import os
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 from forebay.client.batch import Batch
@@ -39,14 +41,17 @@ def pack(payload: bytes) -> bytes:
 
 def unpack(text: bytes) -> tuple[list[bytes], bytes]:
     """Returns the whole lines, and everything that is none."""
-    found, bad = [], []
+    lines = _lines(text)
+    return [payload for payload, _ in lines if payload is not None], b"".join(bad for _, bad in lines)
+
+
+def _lines(text: bytes) -> list[tuple[bytes | None, bytes]]:
+    """Returns what each line holds, or None and its bytes when it is damaged."""
+    found: list[tuple[bytes | None, bytes]] = []
     for line in io.BytesIO(text):
         payload = line[9:-1]
-        if line == pack(payload):
-            found.append(payload)
-        else:
-            bad.append(line)
-    return found, b"".join(bad)
+        found.append((payload, b"") if line == pack(payload) else (None, line))
+    return found
 
 
 class BatchFile:
@@ -140,8 +145,9 @@ def recover(directory: LockedDirectory, path: Path) -> tuple[Batch | None, bytes
         OSError: it cannot be read.
     """
     text = path.read_bytes()
-    lines, damaged = unpack(text)
-    family, version, name = (*(lines[0] if lines else b"").split(b" "), b"", b"")[:3]
+    lines = _lines(text)
+    damaged = b"".join(bad for _, bad in lines)
+    family, version, name = (*((lines[0][0] or b"") if lines else b"").split(b" "), b"", b"")[:3]
     if family != _FAMILY:
         # Without its first line nothing tells where a batch goes.
         return None, text
@@ -149,16 +155,54 @@ def recover(directory: LockedDirectory, path: Path) -> tuple[Batch | None, bytes
         raise ValueError(f"{path.name} is of version {version.decode()}, this reads {VERSION.decode()}")
     batch = Batch(endpoint_of(name.decode()), 0.0, BatchFile(directory, path, len(text)))
     batch.events, batch.key = None, key_of(path)
-    for payload in lines[1:]:
-        match payload.split(b" "):
-            case [b"cut", at]:
-                batch.cuts.add(int(at))
-            case [b"settled", start, end]:
-                batch.settled.add((int(start), int(end)))
-            case _:
-                batch.count += 1
-    batch.left = batch.count - sum(end - start for start, end in batch.settled)
+    _take_notes(batch, [payload for payload, _ in lines[1:]])
     return batch, damaged
+
+
+def _take_notes(batch: Batch, lines: list[bytes | None]) -> None:
+    """Finds which events of a batch are left. None of its lines is a damaged one. Where notes and events do not agree,
+    each event that is whole is left: better stored twice than never."""
+    events = [line for line in lines if line is not None and line.startswith(b"{")]
+    notes = [line.split(b" ") for line in lines if line is not None and not line.startswith(b"{")]
+    batch.count = batch.left = len(events)
+    slots = _slots(lines, events, notes)
+    if not notes or slots is None:
+        return
+    cuts, settled, count = {0, len(slots)}, set(), len(slots)
+    for kind, *numbers in notes:
+        start, end = int(numbers[0]), int(numbers[kind == b"settled"])
+        # The bounds of a settled part were cut, also when that note is damaged.
+        cuts |= {start, end}
+        if kind == b"settled":
+            settled.add((start, end))
+    parts = set(pairwise(sorted(cuts)))
+    if min(cuts) < 0 or max(cuts) > count or not settled <= parts:
+        return
+    batch.lost = [at for at, slot in enumerate(slots) if slot is None]
+    for start, end in parts - settled:
+        for at in (at for at in batch.lost if start <= at < end):
+            cuts |= {at, at + 1}
+            settled.add((at, at + 1))
+    batch.count, batch.cuts, batch.settled = count, cuts, settled
+    batch.left = count - sum(end - start for start, end in settled)
+
+
+def _slots(lines: list[bytes | None], events: list[bytes], notes: list[list[bytes]]) -> list[bytes | None] | None:
+    """Returns the events that the notes count, None for a damaged one; None when that is not known."""
+    counts = {words[-1] if len(words) == 3 + (words[0] == b"settled") else b"" for words in notes}
+    first = next((at for at, line in enumerate(lines) if line is not None and not line.startswith(b"{")), len(lines))
+    before = lines[:first]
+    if counts == {b""}:
+        # Of a release whose notes had no number.
+        return before if None not in before else None
+    if len(counts) != 1:
+        return None
+    count = int(counts.pop())
+    if len(events) == count:
+        return [*events]
+    if not any(before[count:]):
+        before = before[:count]  # damaged notes follow
+    return before if len(before) == count else None
 
 
 def key_of(path: Path) -> str:
@@ -248,18 +292,28 @@ class LockedDirectory:
         self._named = begun
 
     def remove_settled(self) -> None:
-        while self.settled:
-            self.settled[0].remove()
-            del self.settled[0]
+        left: list[BatchFile] = []
+        failure: OSError | None = None
+        for file in self.settled:
+            try:
+                file.remove()
+            except OSError as error:
+                failure = error
+                left.append(file)
+        # One that cannot be removed is no reason to leave the others.
+        self.settled = left
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
         """Gives it up to whoever locks it, or removes it when nothing is left. Raises OSError, and has given it up."""
         if self._lock < 0:
             return
         try:
-            if not any(path.name != LOCK for path in self.path.iterdir()):
-                (self.path / LOCK).unlink()
-                self.path.rmdir()
+            with contextlib.suppress(FileNotFoundError):  # somebody removed it
+                if not any(path.name != LOCK for path in self.path.iterdir()):
+                    (self.path / LOCK).unlink()
+                    self.path.rmdir()
         finally:
             # Or nobody would have it before the end of this process.
             fcntl.flock(self._lock, fcntl.LOCK_UN)

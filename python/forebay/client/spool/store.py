@@ -7,6 +7,7 @@ directory of a process that is gone is adopted by whoever looks next.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import uuid
@@ -89,9 +90,17 @@ class SpoolStore(Store):
     def begin(self, batch: Batch) -> bool:
         self._start_worker()
         try:
-            if self._own is None:
-                self._own = self._made()
-                self._directories[self._own] = None
+            if self._own is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    self._own.begin(batch)
+                    return True
+                # Somebody removed it, as who clears away old directories does.
+                self.stats.last_error = f"the spool's directory {self._own.path} was removed, another is made"
+                removed, self._own = self._own, None
+                self._remove_settled(removed)
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._own = self._made()
+            self._directories[self._own] = None
             self._own.begin(batch)
         except OSError as error:
             return self._failed("the spool cannot be written", error)
@@ -152,13 +161,13 @@ class SpoolStore(Store):
 
     def settle(self, batch: Batch, start: int, end: int) -> None:
         if batch.left:
-            self._note(batch, "settled", start, end)
+            self._note(batch, "settled", start, end, batch.count)
         else:
             self._remove(batch)
 
     def cut(self, batch: Batch, indices: Iterable[int]) -> None:
         for index in sorted(indices):
-            self._note(batch, "cut", index)
+            self._note(batch, "cut", index, batch.count)
 
     def _note(self, batch: Batch, *words: object) -> None:
         file = _file(batch)
@@ -177,8 +186,13 @@ class SpoolStore(Store):
         del directory.batches[batch]
         if batch.key and batch.events is not None:
             self._in_memory -= batch.size
-        directory.settled.append(file)
-        self._remove_settled(directory)
+        try:
+            file.remove()
+        except OSError as error:
+            # It is tried again with the next look at the spool, not with each file that follows.
+            directory.settled.append(file)
+            self._failed("a finished file cannot be removed", error)
+        self._give_up_finished(directory)
         if self._more and self._adopted * 2 <= ADOPTED_DIRECTORIES:
             self._worker.search_soon()
 
@@ -191,8 +205,10 @@ class SpoolStore(Store):
             directory.remove_settled()
         except OSError as error:
             self._failed("a finished file cannot be removed", error)
-            return
-        if directory.adopted and not directory.batches:
+        self._give_up_finished(directory)
+
+    def _give_up_finished(self, directory: LockedDirectory) -> None:
+        if directory is not self._own and not directory.batches and not directory.settled:
             self._give_up(directory)
 
     def _give_up(self, directory: LockedDirectory) -> None:
@@ -253,7 +269,13 @@ class SpoolStore(Store):
                     break
                 if self._worker.stopped:
                     return
-                if (found := LockedDirectory.adopt(path)) is not None:
+                try:
+                    found = LockedDirectory.adopt(path)
+                except OSError as error:
+                    # Another user's, maybe: those that follow are not.
+                    self._failed(f"{path.name} is left as it is", error)
+                    continue
+                if found is not None:
                     # Known from now on, so that the child of a fork closes it.
                     self._directories[found] = None
                     self._adopt(queue, found)
@@ -267,8 +289,8 @@ class SpoolStore(Store):
     def _adopt(self, queue: Queue, directory: LockedDirectory) -> None:
         batches: list[Batch] = []
         damaged = 0
-        try:
-            for path in sorted(directory.path.glob(f"*{SUFFIX}")):
+        for path in sorted(directory.path.glob(f"*{SUFFIX}")):
+            try:
                 batch, bad = recover(directory, path)
                 if bad:
                     damaged += len(bad)
@@ -277,10 +299,9 @@ class SpoolStore(Store):
                     batches.append(batch)
                 else:
                     path.unlink()
-        except (ValueError, OSError) as error:
-            self.stats.errors += 1
-            self.stats.last_error = f"{directory.path.name} is left as it is: {error}"
-            batches = []
+            except (ValueError, OSError) as error:
+                self.stats.errors += 1
+                self.stats.last_error = f"{directory.path.name}/{path.name} is left as it is: {error}"
         with queue.lock:
             self.stats.corrupt_bytes += damaged
             if damaged:
