@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from forebay.client.row_file import RowFile
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -73,12 +75,5 @@ class Rejections:
             else:
                 row["event"] = json.loads(rejection.event)
             rows.append(json.dumps(row).encode() + b"\n")
-        text = b"".join(rows)
-        # Appended in one write: several processes may have the same file.
-        with self._lock:
-            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            try:
-                while text:
-                    text = text[os.write(opened, text) :]
-            finally:
-                os.close(opened)
+        with self._lock, RowFile(path, 0o600) as file:
+            file.append(b"".join(rows))

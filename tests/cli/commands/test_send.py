@@ -243,8 +243,57 @@ def test_an_interrupt_accounts_for_every_line(tmp_path: Path) -> None:
     assert rows == list(range(1, len(rows) + 1))
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_it_is_told_and_what_was_rejected_is_kept(number: signal.Signals, tmp_path: Path) -> None:
+    rejected = tmp_path / "rejected"
+    with scripted() as server:
+        command = [sys.executable, "-m", "forebay", "send", "-", "--url", server.url, "--rejected", str(rejected)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=clean_environment()) as process:
+            assert process.stdin is not None
+            process.stdin.write(b"\n".join([b"bad", *lines(600)]) + b"\n")
+            process.stdin.flush()
+            wait_for("a batch to be sent", lambda: len(server.seen) >= 1)
+            wait_for("the bad line to be kept before the end", lambda: bool(rejected.read_bytes()))
+            process.send_signal(number)
+            assert process.wait(SEND_SECONDS) == 1
+            assert process.stdout is not None
+            assert process.stderr is not None
+            output, errors = process.stdout.read(), process.stderr.read()
+    assert output.startswith(b"acknowledged 500 events in 1 batches"), output
+    assert f"forebay: ended before the input did: ended by {number.name}\n".encode() in errors
+    assert json.loads(rejected.read_text().splitlines()[0])["line"] == 1
+
+
+def test_what_is_rejected_does_not_go_where_it_comes_from(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(b"bad\n")
+    for more in ((), ("--follow",)):
+        ended = send(path, "--rejected", path, *more)
+        assert (ended.returncode, path.read_bytes()) == (2, b"bad\n"), ended.stderr
+        assert b"is the same file as FILE" in ended.stderr
+    with path.open("rb") as file:
+        command = [sys.executable, "-m", "forebay", "send", "-", "--rejected", str(path)]
+        piped = subprocess.run(command, stdin=file, capture_output=True, timeout=SEND_SECONDS, check=False)
+    assert (piped.returncode, path.read_bytes()) == (2, b"bad\n"), piped.stderr
+
+
+def test_a_full_disk_for_what_is_rejected_is_told_with_the_lines() -> None:
+    with scripted() as server:
+        ended = send("-", "--url", server.url, "--rejected", "/dev/full", text=b"bad\n")
+    assert (ended.returncode, b"Traceback" in ended.stderr) == (1, False), ended.stderr
+    assert b"1 rejected" in ended.stdout
+    assert b"forebay: cannot write /dev/full: No space left on device\n" in ended.stderr
+    assert b"not stored: lines 1, and" in ended.stderr
+
+
 def test_wrong_usage() -> None:
-    for arguments in (("missing.ndjson",), ("-", "--url", "ftp://x"), ("-", "--connections", "0")):
+    for arguments in (
+        ("missing.ndjson",),
+        ("-", "--url", "ftp://x"),
+        ("-", "--connections", "0"),
+        ("-", "--patience", "nan"),
+    ):
         ended = send(*arguments)
         assert (ended.returncode, b"Traceback" in ended.stderr) == (2, False), ended.stderr
 

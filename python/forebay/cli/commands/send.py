@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import json
+import contextlib
+import math
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any
 
 import click
 
@@ -18,7 +18,7 @@ from forebay.cli.exit_status import DONE, FAILED, INTERRUPTED
 from forebay.cli.notices import notice
 from forebay.cli.options import token_option, url_option
 from forebay.cli.progress import Progress, bar
-from forebay.cli.send import FileFollower, FileSender, Line, Outcome, drain_of
+from forebay.cli.send import FileFollower, FileSender, Outcome, Rejections, drain_of, same_files
 from forebay.cli.send.checkpoint import SUFFIX, CheckpointFile
 from forebay.client.transport import Target
 
@@ -27,6 +27,16 @@ MAX_CONNECTIONS = 64
 
 PATIENCE_SECONDS = 300.0
 """A server that is upgraded is back by then. Who follows a file waits for ever: nobody looks."""
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds, or `inf`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
 
 
 @click.command()
@@ -42,7 +52,7 @@ PATIENCE_SECONDS = 300.0
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0),
     metavar="SECONDS",
     help="How long a batch is tried again when the server is saturated, failing or unreachable. [default: 300; with "
     "--follow without end]",
@@ -80,13 +90,15 @@ def send(
     except ValueError as error:
         raise click.UsageError(f"--url {error}") from None
     rejections = Rejections(rejected)
-    if follow:
-        if str(path) == "-":
-            raise click.UsageError("--follow needs a file with a name")
-        state_path = Path(state) if state else path.with_name(f"{path.name}{SUFFIX}")
-        sys.exit(follow_file(path, state_path, target, rejections, patience))
-    if state:
+    if follow and str(path) == "-":
+        raise click.UsageError("--follow needs a file with a name")
+    if state and not follow:
         raise click.UsageError("--state is for --follow")
+    state_path = Path(state) if state else path.with_name(f"{path.name}{SUFFIX}")
+    if same := same_files(path, rejected, state_path if follow else None):
+        raise click.UsageError(same)
+    if follow:
+        sys.exit(follow_file(path, state_path, target, rejections, patience))
     patience = PATIENCE_SECONDS if patience is None else patience
     try:
         file = click.open_file(str(path), "rb")
@@ -102,23 +114,52 @@ def send_file(file: IO[bytes], target: Target, rejections: Rejections, connectio
         file.fileno(), target, connections=connections, patience_seconds=patience, keep=rejections.keep
     )
     started = time.monotonic()
-    with rejections, Progress() as progress:
+    with rejections, _ended_by_signals(sending), Progress() as progress:
         outcome = sending.run(_shown(progress, file, target))
     seconds = time.monotonic() - started
     rate = outcome.acknowledged / seconds if seconds else 0.0
-    click.echo(
-        f"acknowledged {outcome.acknowledged:,} events in {outcome.batches:,} batches, {seconds:.1f} s, {rate:,.0f}/s; "
-        f"{outcome.rejected:,} rejected, {outcome.undelivered:,} read but not delivered, {outcome.retries:,} retries"
-    )
-    if rejections.path and (outcome.rejected or outcome.undelivered):
-        notice(f"those that are not stored are in {rejections.path}, with their reasons")
+    try:
+        click.echo(
+            f"acknowledged {outcome.acknowledged:,} events in {outcome.batches:,} batches, {seconds:.1f} s, "
+            f"{rate:,.0f}/s; {outcome.rejected:,} rejected, {outcome.undelivered:,} read but not delivered, "
+            f"{outcome.retries:,} retries"
+        )
+    finally:
+        _tell_what_is_missing(outcome, rejections)
+    if outcome.failure == "interrupted":
+        return INTERRUPTED
+    return DONE if outcome.complete and not rejections.failure else FAILED
+
+
+def _tell_what_is_missing(outcome: Outcome, rejections: Rejections) -> None:
+    if rejections.kept:
+        notice(f"{rejections.kept:,} that are not stored are in {rejections.path}, with their reasons")
+    if rejections.failure:
+        notice(rejections.failure)
     if outcome.failure:
         notice(f"ended before the input did: {outcome.failure}")
         missing = f"lines {rejections.missing}, and " if rejections.missing else ""
         notice(f"not stored: {missing}whatever comes after line {outcome.last_line}")
-    if outcome.failure == "interrupted":
-        return INTERRUPTED
-    return DONE if outcome.complete else FAILED
+
+
+@contextlib.contextmanager
+def _ended_by_signals(sending: FileSender) -> Iterator[None]:
+    """The first SIGTERM, or SIGHUP where it is not ignored, ends the run with an account of every line, as ^C does;
+    the second one ends the process."""
+
+    def end(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        sending.ask_to_stop(f"ended by {signal.Signals(number).name}")
+
+    found = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: handler for number, handler in found.items() if handler not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _shown(progress: Progress, source: IO[bytes], target: Target) -> Callable[[Outcome], None]:
@@ -174,7 +215,7 @@ def follow_file(path: Path, state: Path, target: Target, rejections: Rejections,
     except BlockingIOError:
         raise click.ClickException(f"another process follows with {state}") from None
     except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(rejections.failure or str(error)) from None
     click.echo(
         f"acknowledged {outcome.acknowledged:,} events in {outcome.batches:,} batches; {outcome.rejected:,} rejected, "
         f"{outcome.retries:,} retries"
@@ -184,63 +225,9 @@ def follow_file(path: Path, state: Path, target: Target, rejections: Rejections,
     if outcome.failure:
         notice(f"ended: {outcome.failure}; what is not stored is sent the next time")
         return FAILED
+    if rejections.failure:
+        notice(rejections.failure)
+        return FAILED
     if signal.SIGINT in ended:
         return INTERRUPTED
     return FAILED if outcome.rejected or outcome.lost_bytes or outcome.passed_over else DONE
-
-
-class Rejections:
-    """Where lines go that are not stored: the file, or, without one, a list of their numbers."""
-
-    def __init__(self, path: str | None) -> None:
-        self.path = path
-        self._file: BinaryIO | None = None
-        self._numbers: list[int] = []
-        self._unsynced = False
-
-    def __enter__(self) -> Rejections:
-        if self.path:
-            try:
-                self._file = Path(self.path).open("ab")
-            except OSError as error:
-                raise click.ClickException(f"cannot write {self.path}: {error.strerror}") from None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            try:
-                self.sync()
-            finally:
-                self._file.close()
-
-    def keep(self, line: Line, reason: str) -> bool:
-        """False when there is no file. Called by one thread at a time."""
-        if self._file is None:
-            self._numbers.append(line.number)
-            return False
-        row: dict[str, object] = {"line": line.number, "reason": reason}
-        try:
-            row["text"] = line.text.decode()
-        except UnicodeDecodeError:
-            row["base64"] = base64.b64encode(line.text).decode()
-        self._file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-        self._unsynced = True
-        return True
-
-    def sync(self) -> None:
-        """Writes what was kept to the disk. Raises OSError."""
-        if self._file is not None and self._unsynced:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._unsynced = False
-
-    @property
-    def missing(self) -> str:
-        """The line numbers as ranges: `3, 7-12`."""
-        ranges: list[list[int]] = []
-        for number in sorted(self._numbers):
-            if ranges and number == ranges[-1][1] + 1:
-                ranges[-1][1] = number
-            else:
-                ranges.append([number, number])
-        return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)

@@ -3,7 +3,9 @@
 from forebay.cli.send.batches import Batch, Line, Reader, Rejection
 from forebay.cli.send.delivery import Delivery, drain_of
 from forebay.cli.send.follow import FileFollower
+from forebay.cli.send.rejections import Rejections
 from forebay.cli.send.run import FileSender, Outcome
+from forebay.cli.send.same_files import same_files
 
 __all__ = [
     "Batch",
@@ -14,5 +16,7 @@ __all__ = [
     "Outcome",
     "Reader",
     "Rejection",
+    "Rejections",
     "drain_of",
+    "same_files",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -15,6 +16,12 @@ _COMPRESSED = _ROTATED + r"\.(?:gz|bz2|xz|zst|lz4|lzma|Z|zip)"
 def rotated(path: Path) -> list[Path]:
     """Files that were rotated away from the path, those last written to first. Compressed ones do not count."""
     return [other for _, other in sorted(_named(path, _ROTATED), reverse=True)]
+
+
+def is_rotated(path: Path, other: Path) -> bool:
+    """Tells whether `other` has the name of a file that was rotated away from the path."""
+    is_beside = os.path.realpath(path.parent) == os.path.realpath(other.parent)
+    return is_beside and _is_named(path, other, _ROTATED)
 
 
 def later(path: Path, since: int, until: int | None = None, known: Collection[int] = ()) -> Path | None:
@@ -39,10 +46,14 @@ def _between(found: list[tuple[int, Path]], since: int, until: int | None) -> li
     return [other for written, other in sorted(found) if written > since and (until is None or written < until)]
 
 
+def _is_named(path: Path, other: Path, behind: str) -> bool:
+    return other.name.startswith(path.name) and bool(re.fullmatch(behind, other.name[len(path.name) :]))
+
+
 def _named(path: Path, behind: str) -> list[tuple[int, Path]]:
     found = []
     for other in path.parent.iterdir():
-        if other.name.startswith(path.name) and re.fullmatch(behind, other.name[len(path.name) :]):
+        if _is_named(path, other, behind):
             try:
                 found.append((other.stat().st_mtime_ns, other))
             except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import signal
 import threading
@@ -53,8 +54,8 @@ class Outcome:
 
 
 class FileSender:
-    """Sends what the descriptor `source` holds to `target`. `keep` gets each line that is not stored; False from it
-    ends the run.
+    """Sends what the descriptor `source` holds to `target`. `keep` gets each line that is not stored; False or an
+    OSError from it ends the run.
 
     Each line up to `Outcome.last_line` is acknowledged or handed to `keep`; what comes after is still in the input.
     """
@@ -69,6 +70,7 @@ class FileSender:
         self._keep = keep
         self._queue: queue.Queue[Batch | None] = queue.Queue(connections * QUEUED_BATCHES_A_CONNECTION)
         self._stop = threading.Event()
+        self._asked = ""
         self._reader = Reader(Source(source, self._stop))
 
     def stop(self, why: str) -> None:
@@ -76,6 +78,10 @@ class FileSender:
         with self.outcome.lock:
             self.outcome.failure = self.outcome.failure or why
         self._stop.set()
+
+    def ask_to_stop(self, why: str) -> None:
+        """As `stop`, soon: may be called from a signal's handler, which must not wait for a lock."""
+        self._asked = self._asked or why
 
     def run(self, on_progress: Callable[[Outcome], None]) -> Outcome:
         """Returns when every line read is accounted for. Calls `on_progress` on the caller's thread."""
@@ -94,6 +100,8 @@ class FileSender:
                 # It may come anywhere from here on, in this look too.
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
                 under_way = any(worker.is_alive() for worker in workers)
+                if self._asked:
+                    self.stop(self._asked)
                 on_progress(self.outcome)
                 if under_way:
                     time.sleep(POLL_SECONDS)
@@ -129,6 +137,9 @@ class FileSender:
                     return
         except (OSError, ValueError) as error:
             self.stop(f"the input cannot be read: {error}")
+        except BaseException as error:
+            self._failed(error)
+            raise
         finally:
             for _ in range(self._connections):
                 self._put(None)
@@ -150,6 +161,10 @@ class FileSender:
         finally:
             delivery.close()
 
+    def _failed(self, error: BaseException) -> None:
+        """Ends the run for an error that nothing foresees: the other threads would wait for this one for ever."""
+        self.stop(f"{threading.current_thread().name} failed: {type(error).__name__}: {error}")
+
     def _next(self) -> Batch | None:
         while True:
             try:
@@ -170,6 +185,10 @@ class FileSender:
                 self.stop(str(failed))
                 self._give_up(lines, str(failed))
                 return
+            except BaseException as error:
+                self._failed(error)
+                self._give_up(lines, f"{type(error).__name__}: {error}")
+                raise
             for rejection in rejections:
                 self._reject(rejection.line, rejection.reason)
             with self.outcome.lock:
@@ -182,14 +201,20 @@ class FileSender:
         with self.outcome.lock:
             self.outcome.undelivered += len(lines)
             for line in lines:
-                self._keep(line, f"not delivered: {why}")
+                # One that cannot be kept is told by who keeps them, and the run ends anyway.
+                with contextlib.suppress(OSError):
+                    self._keep(line, f"not delivered: {why}")
 
     def _reject(self, line: Line, reason: str) -> None:
+        why = f"line {line.number} is not a valid event: {reason}"
         with self.outcome.lock:
             self.outcome.rejected += 1
-            wanted = self._keep(line, reason)
+            try:
+                wanted = self._keep(line, reason)
+            except OSError as error:
+                wanted, why = False, f"line {line.number} is rejected and cannot be put aside: {error.strerror}"
         if not wanted:
-            self.stop(f"line {line.number} is not a valid event: {reason}")
+            self.stop(why)
 
     def _retried(self, why: str) -> None:
         with self.outcome.lock:
