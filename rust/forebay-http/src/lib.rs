@@ -14,6 +14,7 @@ mod deadlines;
 mod exchange;
 mod front;
 mod head;
+mod leaving;
 mod limits;
 mod memory_budget;
 mod poller;

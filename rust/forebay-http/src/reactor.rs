@@ -7,6 +7,7 @@ use forebay_core::{Completer, CompletionId, Error, ErrorKind, Request};
 use crate::completion_queue::{ClientEvent, CompletionQueue};
 use crate::connection::{Connection, ConnectionAction, Shared};
 use crate::deadlines::Deadlines;
+use crate::leaving::Leaving;
 use crate::poller::{Events, Poller, Ready, Source};
 use crate::slab::Slab;
 use crate::socket::Socket;
@@ -30,6 +31,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 enum ClientState {
     Direct(Box<Connection>),
     Tunnel(Box<Tunnel>),
+    Leaving(Leaving),
 }
 
 /// The front's event loop; everything happens on its one thread.
@@ -127,15 +129,17 @@ impl Reactor {
                 match self.clients.get(slot) {
                     Some(ClientState::Direct(connection)) => connection.socket.note(event),
                     Some(ClientState::Tunnel(tunnel)) => tunnel.client.note(event),
-                    None => return,
+                    Some(ClientState::Leaving(_)) | None => return,
                 }
                 self.turn(slot, now);
             }
             Source::Backend(slot) => {
-                if let Some(ClientState::Tunnel(tunnel)) = self.clients.get(slot) {
-                    tunnel.backend.note(event);
-                    self.turn(slot, now);
+                match self.clients.get(slot) {
+                    Some(ClientState::Tunnel(tunnel)) => tunnel.backend.note(event),
+                    Some(ClientState::Leaving(leaving)) => leaving.backend.note(event),
+                    Some(ClientState::Direct(_)) | None => return,
                 }
+                self.turn(slot, now);
             }
         }
     }
@@ -202,7 +206,16 @@ impl Reactor {
                         TunnelAction::Wait => {}
                         TunnelAction::Again => self.again.push(slot),
                         TunnelAction::Close => self.close(slot),
+                        TunnelAction::Leave => self.leave(slot, now),
                         TunnelAction::Reset => self.reset(slot),
+                    }
+                    return;
+                }
+                ClientState::Leaving(leaving) => {
+                    match leaving.turn(&mut self.scratch) {
+                        Some(false) => {}
+                        Some(true) => self.again.push(slot),
+                        None => self.close(slot),
                     }
                     return;
                 }
@@ -279,6 +292,14 @@ impl Reactor {
         }
     }
 
+    /// Keeps the place of a client that is gone until the server behind has noticed.
+    fn leave(&mut self, slot: u32, now: Instant) {
+        let Some(ClientState::Tunnel(tunnel)) = self.clients.remove(slot) else { return };
+        // The slab gives out the slot that was just freed.
+        self.clients.insert(ClientState::Leaving(tunnel.leave(now)));
+        self.turn(slot, now);
+    }
+
     fn reset(&mut self, slot: u32) {
         if let Some(ClientState::Tunnel(tunnel)) = self.clients.remove(slot) {
             tunnel.client.reset();
@@ -321,6 +342,7 @@ impl Reactor {
                     self.close(slot)
                 }
             }
+            Some(ClientState::Leaving(leaving)) if leaving.is_over(now) => self.close(slot),
             Some(ClientState::Tunnel(tunnel)) if tunnel.is_past_linger(now) => self.close(slot),
             Some(ClientState::Tunnel(tunnel)) if crowded && tunnel.is_idle_in_a_crowd(now) => self.close(slot),
             Some(ClientState::Tunnel(tunnel)) if tunnel.may_end(now) => self.turn(slot, now),

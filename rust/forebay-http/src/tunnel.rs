@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use crate::control::{Order, Registration, Then};
 use crate::exchange::Exchange;
+use crate::leaving::Leaving;
 use crate::limits::{
     ANSWER_TIME, CROWDED_IDLE_TIME, HALF_CLOSED_QUIET_TIME, HALF_CLOSED_TIME, LINGER_TIME, QUIET_TIME,
 };
@@ -21,6 +22,8 @@ pub(crate) enum TunnelAction {
     Again,
     /// It has ended: both sockets are closed.
     Close,
+    /// The client is gone; the server behind is to notice.
+    Leave,
     /// It broke: both sockets are reset, so that both sides know.
     Reset,
 }
@@ -148,7 +151,7 @@ pub(crate) struct Tunnel {
     /// Further bytes of the server behind are read and dropped.
     muted: bool,
     registration: Registration,
-    _counted: Counted,
+    counted: Counted,
 }
 
 impl Tunnel {
@@ -176,8 +179,14 @@ impl Tunnel {
             insertions: VecDeque::new(),
             muted: false,
             registration,
-            _counted: counted,
+            counted,
         }
+    }
+
+    /// Closes the client's side for good. The rest goes on until the server behind has closed its own.
+    pub(crate) fn leave(self, now: Instant) -> Leaving {
+        self.client.reset();
+        Leaving::new(self.backend, self.counted, now)
     }
 
     /// Passes on as much as goes now.
@@ -190,7 +199,11 @@ impl Tunnel {
     fn pass_on(&mut self, scratch: &mut [u8], now: Instant) -> TunnelAction {
         // The answer goes first: a server that answered and closed has said why before a write to it fails.
         let (moved, read) = (self.down.moved, self.down.read);
-        let Ok(down) = self.answer(scratch) else { return TunnelAction::Reset };
+        let down = match self.answer(scratch) {
+            Ok(down) => down,
+            Err(Broken::Source) => return TunnelAction::Reset,
+            Err(Broken::Sink) => return TunnelAction::Leave,
+        };
         if self.down.read != read || self.down.moved != moved {
             self.answered = now;
         }
@@ -209,7 +222,7 @@ impl Tunnel {
         let up = match self.up.pump(&mut self.client, &mut self.backend, scratch, seen) {
             Ok(again) if self.up.ended && self.up.held => again || self.may_end(now),
             Ok(again) => again,
-            Err(Broken::Source) => return TunnelAction::Reset,
+            Err(Broken::Source) => return TunnelAction::Leave,
             Err(Broken::Sink) => {
                 // The server behind closed. Its answer is still passed on, and its end after that.
                 self.up.dead = true;

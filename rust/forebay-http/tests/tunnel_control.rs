@@ -130,3 +130,21 @@ fn a_client_that_does_not_read_is_known_and_can_be_cut_off() {
     assert!(ended.is_ok_and(|count| count as u64 <= sent + 19) || is_closed(&mut client));
     world.wait_for("no tunnel", || world.front().stats().tunnels == 0);
 }
+
+#[test]
+fn a_client_that_is_gone_counts_until_the_server_behind_has_noticed() {
+    let there = Tunnelled::new();
+    let Tunnelled { world, client, mut server, control } = there;
+    server.write_all(UPGRADED).unwrap();
+    world.wait_for("the client's part", || control.taken() == UPGRADED.len() as u64);
+    // What a client leaves unread resets its connection.
+    drop(client);
+    world.wait_for("its end", || control.has_ended());
+    assert_eq!(world.front().stats().tunnels, 1);
+    let mut rest = Vec::new();
+    server.read_to_end(&mut rest).unwrap();
+    assert_eq!(world.front().stats().tunnels, 1);
+    server.write_all(b"\x81\x01a").unwrap();
+    drop(server);
+    world.wait_for("the place to be free", || world.front().stats().tunnels == 0);
+}

@@ -59,6 +59,7 @@ class WebSocket:
         self._transport = transport
         self._tunnel = tunnel
         self._sending: Sending | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.open = True
         self.closing = False
 
@@ -110,16 +111,20 @@ class WebSocket:
             # Granian sends a close frame without a code, if the client takes one at all.
             self.end()
         elif self.sending:
-            loop.call_later(RETRY_SECONDS, self._send_close, frame, until)
+            self._timer = loop.call_later(RETRY_SECONDS, self._send_close, frame, until)
         else:
             self._tunnel.insert_last(frame)
-            loop.call_later(CLOSE_SECONDS, self.end)
+            self._timer = loop.call_later(CLOSE_SECONDS, self.end)
 
     def end(self) -> None:
         """Ends the connection, if it has not ended yet."""
         if not self.open:
             return
         self.open = False
+        if self._timer is not None:
+            # It would keep the connection, and so its place among those that there may be, until it is due.
+            self._timer.cancel()
+            self._timer = None
         self._protocol.close()
         if self.closing and self._tunnel is not None:
             # Ends a pending `receive`.

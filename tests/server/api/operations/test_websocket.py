@@ -11,6 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -227,6 +228,20 @@ def test_a_stop_ends_upgrades_that_are_under_way(server: Start) -> None:
         for one in raws:
             one.close()
         assert_nothing_was_under_way(running)
+
+
+def test_clients_that_come_and_go_stay_within_the_connections(server: Start) -> None:
+    """One that is gone holds its place until the gateway has noticed; each takes three descriptors."""
+    running = server(max_connections=16)
+    descriptors = Path(f"/proc/{running.pid}/fd")
+    before = most = len(list(descriptors.iterdir()))
+    for number in range(600):
+        Raw(running).close()
+        if number % 10 == 0:
+            most = max(most, len(list(descriptors.iterdir())))
+    assert most <= before + 3 * 16 + 8
+    wait_for("their ends", lambda: count(running) == 0)
+    wait_for("their descriptors", lambda: len(list(descriptors.iterdir())) <= before + 8)
 
 
 def assert_nothing_was_under_way(stopped: RunningServer) -> None:
