@@ -123,7 +123,10 @@ impl Engine {
         }
         let stream = self.catalog.named(named.unwrap_or_default())?;
         if stream.is_engine_made() {
-            let detail = format!("stream {:?} is the engine's own and cannot be published to", stream.name());
+            let name = stream.name();
+            let route = IngestRoute::of_stream(name);
+            let way = route.map(|row| format!("; send to {} {}", row.method, row.path)).unwrap_or_default();
+            let detail = format!("stream {name:?} is the engine's own and cannot be published to{way}");
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         Ok(stream)

@@ -209,6 +209,12 @@ impl IngestRoute {
         rows.find_map(|row| Some((row, row.path.matches(path)?)))
     }
 
+    /// The first route that takes events for a stream of the engine's own; `None` for one that only the engine fills.
+    #[must_use]
+    pub(crate) fn of_stream(stream: &str) -> Option<&'static Self> {
+        ROUTES.into_iter().find(|row| row.stream == Some(stream))
+    }
+
     /// The route by which a program's own records of a stream are read; `None` for a stream that takes any JSON.
     #[must_use]
     pub(crate) fn of_list(stream: &str) -> Option<(&'static Self, EventList)> {
