@@ -5,7 +5,6 @@ Exit status: 0 done; 1 the operation failed; 2 wrong usage or settings; 130 inte
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -22,6 +21,7 @@ from forebay.cli.commands.torture import torture
 from forebay.cli.commands.verify import verify
 from forebay.cli.exit_status import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from forebay.cli.notices import NAME, notice
+from forebay.cli.output import flush_output, give_output_up, occupy_closed_descriptors, output_failure
 from forebay.errors import ConfigError, ForebayError
 
 
@@ -31,10 +31,9 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             done = super().invoke(ctx)
-            sys.stdout.flush()
+            flush_output()
         except BrokenPipeError:
-            # Without this Python would report an error when it flushes on exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            give_output_up()
             return 0
         return done
 
@@ -68,6 +67,7 @@ forebay.add_command(bench)
 
 def main() -> None:
     """Runs the command and turns every failure into one line and an exit status."""
+    occupy_closed_descriptors()
     try:
         status = forebay.main(prog_name=NAME, standalone_mode=False) or DONE
     except (click.Abort, KeyboardInterrupt):
@@ -80,6 +80,9 @@ def main() -> None:
         status = _fail(str(error), WRONG_USAGE)
     except ForebayError as error:
         status = _fail(f"{error.name}: {error.detail}", FAILED)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        status = _fail(output_failure() or f"{place}{error.strerror or error}", FAILED)
     sys.exit(status)
 
 

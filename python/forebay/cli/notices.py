@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import click
 
 NAME = "forebay"
@@ -9,7 +12,12 @@ NAME = "forebay"
 
 
 def notice(text: str) -> None:
-    click.echo(f"{NAME}: {text}", err=True)
+    """Says it on standard error. Where that is full there is nowhere to say it, and the exit status is left."""
+    try:
+        click.echo(f"{NAME}: {text}", err=True)
+    except OSError:
+        # What is held of it would be tried again when Python exits, which would change the status.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def token_hint(role: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from forebay.cli.commands.source import PAGE_RECORDS, Source, source
 from forebay.cli.notices import notice
 from forebay.cli.options import place_options
+from forebay.cli.output import binary_output
 from forebay.cli.wording import counted, offsets
 from forebay.errors import InvalidOffset, InvalidRequest, StreamNotFound
 
@@ -87,7 +86,7 @@ def _print(
 ) -> tuple[int | None, int]:
     """Prints one partition; returns how many more records are wanted, None when all are, and how many offsets had
     none."""
-    out = sys.stdout.buffer
+    out = binary_output()
     missing = 0
     if offset > end:
         raise InvalidOffset(f"offset {offset} is beyond the end of partition {partition}, which is {end}")

@@ -12,6 +12,7 @@ from forebay.cli.commands.damages import say_findings, say_offsets
 from forebay.cli.exit_status import DONE, FAILED, WRONG_USAGE
 from forebay.cli.notices import notice
 from forebay.cli.options import check_data_dir, data_dir_option
+from forebay.cli.output import give_output_up, output_failure
 from forebay.cli.progress import checking
 from forebay.cli.wording import counted
 from forebay.errors import ForebayError
@@ -38,11 +39,20 @@ def verify(data_dir: str, as_json: bool) -> None:
     except ForebayError as error:
         notice(f"{error.name}: {error.detail}")
         sys.exit(NOT_CHECKED)
-    if as_json:
-        click.echo(json.dumps(report, indent=2))
-    else:
-        _say(data_dir, report)
-    sys.exit(CLEAN if report["clean"] else DAMAGED)
+    status = CLEAN if report["clean"] else DAMAGED
+    try:
+        if as_json:
+            click.echo(json.dumps(report, indent=2))
+        else:
+            _say(data_dir, report)
+    except BrokenPipeError:
+        # Who reads it has seen enough; the status is of the data all the same.
+        give_output_up()
+    except OSError as error:
+        notice(output_failure() or f"cannot write standard output: {error.strerror}")
+        # Not that of damage, which was not found.
+        status = status or NOT_CHECKED
+    sys.exit(status)
 
 
 def _say(data_dir: str, report: VerifyReport) -> None:
