@@ -13,7 +13,7 @@ import pytest
 from client.proxy import Answer, accepted, scripted
 from client.spools import spool_store
 from client.test_losses import Said, said
-from client.test_spool import MIB, delivered, left_behind
+from client.test_spool import MIB, NOBODY, delivered, left_behind
 from client.test_storm import adds_up
 from forebay.client import Client, sender
 from forebay.client.batch import Batch
@@ -314,3 +314,31 @@ def test_what_waits_in_a_directory_that_is_removed_is_sent_from_memory(tmp_path:
         assert client.stats().delivered == 4
         assert client.close() == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_drops_for_want_of_room_are_told_so_at_the_end(said: Said) -> None:
+    client = Client(NOBODY, queue_events=3, policy="drop_newest", exit_seconds=0)
+    for number in range(8):
+        client.log(str(number))
+    wait_for("the first", lambda: len(said.errors()) == 1)
+    for number in range(4):
+        client.log(str(number))
+    client.close(0)
+    client.log("late")
+    client.close(0)
+    first, further, left, closed = said.errors()
+    assert "no room" in first
+    assert further.endswith("dropped since then, 9 in all")
+    assert left.startswith("closed with 3 events")
+    assert closed.startswith("1 event handed over after the client was closed")
+
+
+def test_an_old_failure_of_the_spool_is_not_why_it_is_full(tmp_path: Path, said: Said) -> None:
+    client = Client(NOBODY, spool=tmp_path, spool_bytes=MIB, policy="drop_newest", exit_seconds=0)
+    client._queue.store.stats.errors = 1
+    client._queue.store.stats.last_error = "a finished file cannot be removed: operation not permitted"
+    while client.log("x" * 10_000):
+        pass
+    wait_for("the loss", lambda: len(said.errors()) == 1)
+    assert "no room" in said.errors()[0]
+    client.close()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forebay.client.own_thread import is_own_thread, log_unsent, start_thread
-from forebay.client.queue import Queue
+from forebay.client.queue import CLOSED, FULL, SPOOL, Queue
 
 logger = logging.getLogger("forebay.client")
 
@@ -19,9 +19,6 @@ REPEAT_SECONDS = 60.0
 
 TOKEN = "token"  # noqa: S105 - a kind of loss
 REJECTED = "rejected"
-FULL = "full"
-SPOOL = "spool"
-CLOSED = "closed"
 
 
 @dataclass(slots=True)
@@ -56,6 +53,7 @@ class Losses:
         self._lock = threading.RLock()
         self._losses: dict[str, Loss] = {}
         self._dropped = 0
+        self._drops = {FULL: 0, SPOOL: 0, CLOSED: 0}
         self._due = 0.0
         self._left = 0
 
@@ -110,16 +108,12 @@ class Losses:
         loss.reason, loss.unkept = reason, unkept
 
     def _count_dropped(self) -> None:
-        dropped, spool = self._queue.dropped, self._queue.store.stats
-        if dropped == self._dropped:
-            return
-        if self._queue.closed:
-            kind, reason = CLOSED, ""
-        elif spool.errors:
-            kind, reason = SPOOL, spool.last_error
-        else:
-            kind, reason = FULL, self._queue.limits.policy
-        self._add(kind, dropped - self._dropped, reason)
+        dropped, queue = self._queue.dropped, self._queue
+        reasons = {FULL: queue.limits.policy, SPOOL: queue.spool_failure, CLOSED: ""}
+        for kind, count in queue.drops.items():
+            if count > self._drops[kind]:
+                self._add(kind, count - self._drops[kind], reasons[kind])
+                self._drops[kind] = count
         self._dropped = dropped
 
     def _first(self, kind: str, loss: Loss) -> str:

@@ -26,6 +26,11 @@ MAX_EVENT_BYTES = 64 << 20
 
 Policy = Literal["block", "drop_newest", "drop_oldest"]
 
+FULL = "full"
+SPOOL = "spool"
+CLOSED = "closed"
+"""Why events are dropped: for want of room, since the spool cannot be written, or after `close`."""
+
 _getpid = os.getpid
 
 
@@ -170,6 +175,10 @@ class Queue:
         """A thread is inside `put`. Whoever holds the lock and finds this set interrupted itself."""
         self._late: deque[tuple[Endpoint, bytes]] = deque()
         self.accepted = self.delivered = self.rejected = self.dropped = self.recovered = 0
+        self.drops = {FULL: 0, SPOOL: 0, CLOSED: 0}
+        """Those that are dropped, by why."""
+        self.spool_failure = ""
+        """Why the last of them could not be kept in the spool."""
         self._live: dict[Batch, None] = {}
         """Every batch from its first event until the last one is settled."""
         self._open: dict[Batch, None] = {}
@@ -268,7 +277,8 @@ class Queue:
                 return admitted
             batch = endpoint.open or self._begin(endpoint)
         if batch is None or not self._append(batch, events, size):
-            return self._drop(count)
+            self.spool_failure = self.store.stats.last_error
+            return self._drop(count, SPOOL)
         batch.size += size
         batch.count += count
         self.accepted += count
@@ -291,7 +301,7 @@ class Queue:
         while self._late:
             endpoint, event = self._late.popleft()
             if self._put(endpoint, (event,), len(event) + self._overhead) is None:
-                self._drop(1)
+                self._drop(1, FULL)
 
     def _begin(self, endpoint: Endpoint) -> Batch | None:
         """Opens a batch. A sender that sleeps has to learn by when it is due, and looks when the lock is free."""
@@ -338,18 +348,19 @@ class Queue:
             if self.limits.policy == "block" and not self.stalled:
                 self._close_open()
                 return None
-        return self._drop(count)
+        return self._drop(count, CLOSED if self.closed else FULL)
 
-    def _drop(self, count: int) -> bool:
+    def _drop(self, count: int, why: str) -> bool:
         self.accepted += count
         self.dropped += count
+        self.drops[why] += count
         return False
 
     def give_up(self, *, in_vain: bool = True) -> bool:
         """Drops an event that `put` did not take for want of room; `in_vain` when that was waited for."""
         with self.lock:
             self.stalled |= in_vain
-            return self._drop(1)
+            return self._drop(1, FULL)
 
     def _refuse(self, endpoint: Endpoint, event: bytes) -> bool:
         why = f"the event has {len(event)} bytes, a client takes at most {MAX_EVENT_BYTES}"
@@ -368,6 +379,7 @@ class Queue:
             if batch is None or not dropped:
                 return False
             self.dropped += dropped
+            self.drops[FULL] += dropped
             if batch.key and not batch.left:
                 self._ready.popleft()
                 del self._live[batch]
