@@ -31,7 +31,7 @@ class RowFile:
         self._has_size = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         """A device or a pipe has none: what it took is gone."""
         with self._locked():
-            self._is_torn = self._has_size and _ends_in_a_line(path)
+            self._is_torn = self._has_size and _ends_in_half_a_line(path)
 
     def append(self, rows: bytes) -> None:
         """Returns when all of them are written, each with its line end."""
@@ -102,7 +102,7 @@ def _lock(descriptor: int) -> bool:
             return True
 
 
-def _ends_in_a_line(path: Path) -> bool:
+def _ends_in_half_a_line(path: Path) -> bool:
     """Tells whether the last line has no end; of what may not be read that is not known."""
     try:
         with path.open("rb") as file:
