@@ -86,6 +86,13 @@ fn without_a_member_nothing_is_committed_while_members_hold_the_group() {
 
 #[test]
 fn a_partition_changes_hands_only_between_commits() {
+    // The call that stalls may be one of the log's own, and the other member then comes before the commit.
+    assert!((0..20).any(|_| a_commit_goes_before_a_new_member()), "the commit never came first");
+}
+
+/// Lets a member take a partition over whose commit is on its way to the disk. Returns whether the commit was there
+/// first; if not, it is refused.
+fn a_commit_goes_before_a_new_member() -> bool {
     let (storage, engine) = with_stream(1);
     append(&engine, 0, 5);
     let now = Instant::now();
@@ -99,9 +106,15 @@ fn a_partition_changes_hands_only_between_commits() {
         let other = Consume { group: GROUP, ..plain(now) };
         assert_eq!(engine.groups().consume(&other).unwrap().count(), 5);
         storage.stall_syncs(false);
-        commit.join().unwrap().unwrap();
-        assert_eq!(places(&takes_over.join().unwrap()), [(0, 4)]);
-    });
+        let committed = commit.join().unwrap();
+        let taken = takes_over.join().unwrap();
+        let Err(refused) = committed else {
+            assert_eq!(places(&taken), [(0, 4)]);
+            return true;
+        };
+        assert_eq!((refused.kind(), places(&taken).first()), (ErrorKind::FencedMember, Some(&(0, 0))));
+        false
+    })
 }
 
 #[test]
