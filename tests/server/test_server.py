@@ -116,7 +116,7 @@ def test_a_second_server_on_the_port_is_refused(server: Start) -> None:
 
 def test_settings_that_are_wrong_end_with_status_2_and_one_line() -> None:
     for flags, environment, message in (
-        (("--durability", "none"), {}, "choose one of fsync, interval, memory"),
+        (("--durability", "none"), {}, "is not one of 'fsync', 'interval', 'memory'"),
         (("--host", "0.0.0.0", "--no-auth"), {}, "insecure"),
         (("--log", "kafka://x"), {}, "comes later"),
         (("--config", "missing.toml"), {}, "cannot read missing.toml"),
