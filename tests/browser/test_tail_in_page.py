@@ -108,7 +108,7 @@ def opened(page: Any, wire: Wire, token: str) -> None:
         "  return follow('/api/v1/streams/logs/tail', token, (data) => window.seen.push(data)); }",
         [example().strip(), token],
     )
-    page.wait_for_function("window.sources.length > 0")
+    wait_for("the source", lambda: page.evaluate("window.sources.length > 0"))
 
 
 def test_connections_are_lost_and_nothing_else(page: Any, running: RunningServer, wire: Wire) -> None:

@@ -160,9 +160,12 @@ fn a_marker_that_was_never_synced_is_not_damage_later() {
         let storage = Faulty::new(seed);
         let engine = common::open(&storage, &options()).unwrap();
         engine.create_stream("other", 2).unwrap();
-        // The spare file is made by now, and the next sync but one of a journal file is the marker's.
+        // The stream's own marker is synced by now, and the next sync but one of the file in use is the batch's marker's.
         common::until("the spare file", || storage.files().iter().filter(|(path, _)| is_journal(path)).count() == 2);
-        let fault = storage.inject(Fault::nth(Operation::Sync, 2).on("journal/").effect(Effect::Nothing));
+        common::wait_quiet(&storage, &engine);
+        let active = crate::directory::newest_written(&storage);
+        let fault = Fault::nth(Operation::Sync, 2).on(active.to_string_lossy()).effect(Effect::Nothing);
+        let fault = storage.inject(fault);
         engine.ingest(Request::new(&route::DRAIN, common::drain(&Mark::batch(0, 3, 40)))).unwrap();
         common::until("the marker's sync", || storage.hits(fault) > 0);
         let records = read_all(&engine).unwrap();
