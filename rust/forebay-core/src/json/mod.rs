@@ -5,6 +5,7 @@
 //!
 //! [`Scanner`] is for what comes in; [`PathSet`] finds fields of what was checked then.
 
+mod decimal;
 mod error;
 mod minify;
 mod number;
@@ -13,6 +14,7 @@ mod scanner;
 mod spans;
 mod string;
 
+pub(crate) use decimal::{Decimal, read_exponent};
 pub use error::{JsonError, JsonFault};
 pub use minify::minify;
 pub use path_set::{PathId, PathSet};

@@ -2,15 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::json::{JsonStr, Scanner, minify};
-
-use super::number::read_exponent;
+use crate::json::{Decimal, JsonStr, Scanner, minify};
 
 /// The longest key of a group, as JSON.
 pub const MAX_KEY_BYTES: usize = 4096;
-
-/// Integers of more digits are written with an exponent.
-const PLAIN_DIGITS: i64 = 21;
 
 /// The key is longer than [`MAX_KEY_BYTES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,55 +66,11 @@ fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(serde_json::to_string(&text).unwrap_or_default().as_bytes());
 }
 
-/// Appends 0.d₁d₂… × 10^exponent: plainly where it is not long, else with one digit before the point.
 fn write_number(text: &[u8], out: &mut Vec<u8>) {
-    let (negative, rest) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
-    let (mut digits, mut exponent, mut is_fraction) = (Vec::with_capacity(rest.len()), 0_i64, false);
-    for (index, byte) in rest.iter().enumerate() {
-        match byte {
-            b'.' => is_fraction = true,
-            b'0'..=b'9' => {
-                let is_leading_zero = *byte == b'0' && digits.is_empty();
-                exponent += i64::from(!is_fraction && !is_leading_zero) - i64::from(is_fraction && is_leading_zero);
-                if !is_leading_zero {
-                    digits.push(*byte);
-                }
-            }
-            _ => {
-                exponent = exponent.saturating_add(read_exponent(rest.get(index + 1..).unwrap_or_default()));
-                break;
-            }
-        }
-    }
-    while digits.last() == Some(&b'0') {
-        digits.pop();
-    }
-    if digits.is_empty() {
-        return out.push(b'0');
-    }
-    if negative {
-        out.push(b'-');
-    }
-    let count = digits.len() as i64;
-    if (1..=PLAIN_DIGITS).contains(&exponent) {
-        let whole = exponent.min(count) as usize;
-        out.extend_from_slice(&digits[..whole]);
-        out.extend(std::iter::repeat_n(b'0', (exponent - count).max(0) as usize));
-        if count > exponent {
-            out.push(b'.');
-            out.extend_from_slice(&digits[whole..]);
-        }
-    } else if (-5..=0).contains(&exponent) {
-        out.extend_from_slice(b"0.");
-        out.extend(std::iter::repeat_n(b'0', (-exponent) as usize));
-        out.extend_from_slice(&digits);
-    } else {
-        out.push(digits[0]);
-        if count > 1 {
-            out.push(b'.');
-            out.extend_from_slice(&digits[1..]);
-        }
-        out.extend_from_slice(format!("e{}", exponent - 1).as_bytes());
+    match std::str::from_utf8(text).ok().and_then(Decimal::parse) {
+        Some(number) => number.write(out),
+        // Stored JSON has none such.
+        None => out.extend_from_slice(text),
     }
 }
 

@@ -1,6 +1,7 @@
 use std::cmp::Ordering;
 
 use super::codec::Reader;
+use crate::json::read_exponent;
 
 /// Digits behind the decimal point that are added exactly.
 pub(super) const FRACTION_DIGITS: usize = 9;
@@ -111,7 +112,7 @@ fn exact_units(text: &[u8]) -> Option<i128> {
             b'0' => exponent += i64::from(!is_fraction),
             b'1'..=b'9' => return None,
             _ => {
-                exponent = exponent.saturating_add(read_exponent(tail));
+                exponent = exponent.saturating_add(read_exponent(tail)?);
                 break;
             }
         }
@@ -129,18 +130,6 @@ fn exact_units(text: &[u8]) -> Option<i128> {
         return None;
     };
     if units < EXACT_LIMIT { i128::try_from(units).ok() } else { None }
-}
-
-/// Reads what stands behind an `e`; far beyond every double where it is longer than an integer.
-pub(super) fn read_exponent(text: &[u8]) -> i64 {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
-    let size = digits.iter().fold(0_i64, |size, digit| size.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
-    let size = size.min(i64::MAX / 4);
-    if negative { -size } else { size }
 }
 
 fn exact_to_f64(units: i128) -> f64 {
