@@ -48,16 +48,10 @@ impl Compiler<'_> {
     }
 
     /// Takes a part that the interpreter evaluates.
-    ///
-    /// # Errors
-    /// Refuses what the bounds of the module refuse.
-    pub(super) fn interpreted(&self, node: &IdedExpr) -> Result<Interpreted, Refusal> {
-        let uses = check(node)?;
-        Ok(Interpreted::new(node.clone(), uses, Position::of_part(self.positions, node)))
-    }
-
     fn left_alone(&self, node: &IdedExpr) -> Result<Plan, Refusal> {
-        self.interpreted(node).map(|part| Plan::Interpreted(Box::new(part)))
+        let uses = check(node)?;
+        let part = Interpreted::new(node.clone(), uses, Position::of_part(self.positions, node));
+        Ok(Plan::Interpreted(Box::new(part)))
     }
 
     fn negated(&mut self, node: &IdedExpr, part: &IdedExpr) -> Result<Plan, Refusal> {

@@ -126,12 +126,13 @@ fn parse(source: String) -> Result<Filter> {
         refused(Position { line: at_least_1(line), column: at_least_1(column) }, what)
     })?;
     let refuse = |refusal: Refusal| refused(Position::of(&positions, refusal.node, refusal.before), &refusal.what);
-    check(&root).map_err(refuse)?;
+    let uses = check(&root).map_err(refuse)?;
     check_truth(&root).map_err(refuse)?;
     let mut compiler = Compiler { paths: Paths::default(), positions: &positions };
     let plan = Some(compiler.condition(&root).map_err(refuse)?).filter(|plan| !matches!(plan, Plan::Interpreted(_)));
-    let whole = compiler.interpreted(&root).map_err(refuse)?;
     let paths = compiler.paths;
+    let position = Position::of_part(&positions, &root);
+    let whole = Interpreted::new(root, uses, position);
     Ok(Filter { source, plan, paths, whole })
 }
 

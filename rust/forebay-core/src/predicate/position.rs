@@ -20,9 +20,7 @@ impl Position {
         let column = before.chars().rev().take_while(|character| *character != '\n').count() + 1;
         Self { line, column }
     }
-}
 
-impl Position {
     /// Returns where a part of an expression begins. The place of an operator is its sign, and of a call its bracket.
     pub(super) fn of_part(source: &SourceInfo, part: &IdedExpr) -> Self {
         let mut first = part;
