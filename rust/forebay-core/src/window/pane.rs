@@ -39,10 +39,7 @@ impl Pane {
     /// Adds a record. Returns how many cells could make nothing of their field.
     pub(super) fn add(&mut self, plan: &Aggregates, key: &[u8], sample: &Sample<'_>) -> u64 {
         let number = self.number_of(plan, key);
-        let cells = &mut self.cells[number * plan.cells()..(number + 1) * plan.cells()];
-        let before = heap_bytes(cells);
-        let skipped = plan.add(cells, sample);
-        self.heap_bytes = self.heap_bytes + heap_bytes(cells) - before;
+        let skipped = self.change(plan, number, |cells| plan.add(cells, sample));
         if !std::mem::replace(&mut self.rows[number].is_changed, true) {
             self.changed.push(number);
         }
@@ -53,12 +50,11 @@ impl Pane {
     pub(super) fn merge(&mut self, plan: &Aggregates, other: &Self) {
         for theirs in 0..other.keys.len() {
             let ours = self.number_of(plan, other.keys.get(theirs));
-            let cells = &mut self.cells[ours * plan.cells()..(ours + 1) * plan.cells()];
-            let before = heap_bytes(cells);
-            for (cell, other) in cells.iter_mut().zip(other.cells_of(plan, theirs)) {
-                cell.merge(other);
-            }
-            self.heap_bytes = self.heap_bytes + heap_bytes(cells) - before;
+            self.change(plan, ours, |cells| {
+                for (cell, other) in cells.iter_mut().zip(other.cells_of(plan, theirs)) {
+                    cell.merge(other);
+                }
+            });
         }
     }
 
@@ -91,9 +87,7 @@ impl Pane {
             let key = reader.bytes()?;
             let cells = plan.decode(&mut reader)?;
             let number = self.number_of(plan, key);
-            let kept = &mut self.cells[number * plan.cells()..(number + 1) * plan.cells()];
-            self.heap_bytes = self.heap_bytes + heap_bytes(&cells) - heap_bytes(kept);
-            kept.clone_from_slice(&cells);
+            self.change(plan, number, |kept| kept.clone_from_slice(&cells));
             self.note_row(number, before - reader.0.len());
         }
         self.written += chunk.len();
@@ -133,6 +127,15 @@ impl Pane {
             self.rows.push(Row::default());
         }
         number
+    }
+
+    /// Changes the cells of a key, and keeps count of their bytes.
+    fn change<T>(&mut self, plan: &Aggregates, number: usize, change: impl FnOnce(&mut [Cell]) -> T) -> T {
+        let cells = &mut self.cells[number * plan.cells()..(number + 1) * plan.cells()];
+        let before = heap_bytes(cells);
+        let result = change(cells);
+        self.heap_bytes = self.heap_bytes + heap_bytes(cells) - before;
+        result
     }
 
     fn write_row(&mut self, plan: &Aggregates, number: usize, out: &mut Vec<u8>) {

@@ -134,10 +134,18 @@ impl WindowSpec {
                 // Windows end at starts plus size; the first that holds the record ends behind it.
                 let first = time.plus(-size).floor(slide).plus(slide + size);
                 let open = watermark.plus(-size).floor(slide).plus(slide + size);
-                let last = time.floor(slide).plus(size);
+                let last = self.last_end(time);
                 let first_end = if watermark <= EventTime::MIN { first } else { first.max(open) };
                 (first_end <= last).then_some(Admission { time, first_end })
             }
+        }
+    }
+
+    /// Returns the milliseconds of a window, or of the gap behind a session's last record.
+    pub(super) fn size(self) -> i64 {
+        match self {
+            Self::Tumbling { size } | Self::Sliding { size, .. } => size,
+            Self::Session { gap } => gap,
         }
     }
 
@@ -165,8 +173,8 @@ impl WindowSpec {
     }
 
     /// Returns the end of the last window that a time is in.
-    pub(super) fn last_end(self, time: EventTime, size: i64) -> EventTime {
-        time.floor(self.slide()).plus(size)
+    pub(super) fn last_end(self, time: EventTime) -> EventTime {
+        time.floor(self.slide()).plus(self.size())
     }
 }
 
@@ -232,7 +240,7 @@ mod tests {
             let found = spec.admit(at(time), watermark.map_or(EventTime::MIN, at));
             prop_assert_eq!(found.map(|admission| admission.first_end.millis()), open.first().copied());
             if let Some(last) = open.last() {
-                prop_assert_eq!(spec.last_end(at(time), size).millis(), *last);
+                prop_assert_eq!(spec.last_end(at(time)).millis(), *last);
             }
         }
     }

@@ -155,7 +155,7 @@ impl Windows {
             return if self.sessions.is_due(until) { Closing::More } else { Closing::Done };
         }
         while let Some(mut window) = self.next_closing(watermark) {
-            let start = window.end.plus(-size(self.spec));
+            let start = window.end.plus(-self.spec.size());
             while left > 0
                 && let Some(number) = window.order.next()
             {
@@ -237,8 +237,8 @@ impl Windows {
     pub fn newest_end(&self) -> Option<EventTime> {
         match self.spec {
             WindowSpec::Session { gap } => self.sessions.newest_last().map(|last| last.plus(gap)),
-            WindowSpec::Tumbling { size } | WindowSpec::Sliding { size, .. } => {
-                self.panes.last_key_value().map(|(place, _)| self.spec.last_end(place.0, size))
+            WindowSpec::Tumbling { .. } | WindowSpec::Sliding { .. } => {
+                self.panes.last_key_value().map(|(place, _)| self.spec.last_end(place.0))
             }
         }
     }
@@ -268,15 +268,14 @@ impl Windows {
 
     /// Makes the window that ends at `end` of its panes, takes out those that are in no later one, and finds the next end.
     fn take_window(&mut self, end: EventTime) -> ClosingWindow {
-        let size = size(self.spec);
         let (mut pane, mut over, mut own_place, mut next) = (Pane::default(), Vec::new(), None, None::<EventTime>);
         if let WindowSpec::Tumbling { .. } = self.spec {
-            let place = StatePlace(end.plus(-size), end);
+            let place = StatePlace(end.plus(-self.spec.size()), end);
             pane = self.panes.remove(&place).unwrap_or_default();
             own_place = Some(place);
         }
         for (place, part) in &self.panes {
-            let last_end = self.spec.last_end(place.0, size);
+            let last_end = self.spec.last_end(place.0);
             if place.1 <= end && end <= last_end {
                 pane.merge(&self.plan, part);
             }
@@ -286,18 +285,11 @@ impl Windows {
             }
         }
         // Panes are in order, and so are the last windows that need them.
-        while self.panes.first_key_value().is_some_and(|(place, _)| self.spec.last_end(place.0, size) <= end) {
+        while self.panes.first_key_value().is_some_and(|(place, _)| self.spec.last_end(place.0) <= end) {
             over.extend(self.panes.pop_first());
         }
         self.next_end = next;
         let order = pane.sorted().into_iter();
         ClosingWindow { end, pane, order, over, own_place }
-    }
-}
-
-fn size(spec: WindowSpec) -> i64 {
-    match spec {
-        WindowSpec::Tumbling { size } | WindowSpec::Sliding { size, .. } => size,
-        WindowSpec::Session { gap } => gap,
     }
 }
