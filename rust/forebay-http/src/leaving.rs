@@ -1,13 +1,8 @@
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::limits::{LEAVING_TIME, TUNNEL_READS};
 use crate::socket::{Read, Socket};
 use crate::stats::Counted;
-
-/// The most reads before another connection gets its turn.
-const TURNS: usize = 16;
-
-/// How long the server behind may take to notice that a client is gone. It is longer than any of its requests lasts.
-const LEAVING_TIME: Duration = Duration::from_secs(90);
 
 /// The rest of a tunnel whose client is gone. The server behind may still hold the connection's descriptor and memory,
 /// as it does for a WebSocket that was granted and not yet looked at, so it counts as one until that server has closed
@@ -28,7 +23,7 @@ impl Leaving {
 
     /// Reads and drops what the server behind still sends. `None` when it has closed, else whether there may be more.
     pub(crate) fn turn(&mut self, scratch: &mut [u8]) -> Option<bool> {
-        for _ in 0..TURNS {
+        for _ in 0..TUNNEL_READS {
             if !self.backend.is_readable() {
                 return Some(false);
             }

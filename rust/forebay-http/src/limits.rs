@@ -28,6 +28,10 @@ pub(crate) const HALF_CLOSED_TIME: Duration = Duration::from_secs(150);
 pub(crate) const HALF_CLOSED_QUIET_TIME: Duration = Duration::from_secs(5);
 /// A client that has written nothing for this long is not in the middle of a refused body.
 pub(crate) const QUIET_TIME: Duration = Duration::from_millis(300);
+/// The most reads of one direction of a tunnel before another connection gets its turn.
+pub(crate) const TUNNEL_READS: usize = 16;
+/// How long the server behind may take to notice that a client is gone. It is longer than any of its requests lasts.
+pub(crate) const LEAVING_TIME: Duration = Duration::from_secs(90);
 /// The most bytes of one read before the head is known, and so the most that a connection holds beside the reserved
 /// bytes of its body. A body of a few hundred events comes with its head in one read.
 pub(crate) const MAX_READ_AHEAD: usize = 256 * 1024;

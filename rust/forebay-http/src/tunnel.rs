@@ -5,13 +5,10 @@ use crate::control::{Order, Registration, Then};
 use crate::exchange::Exchange;
 use crate::leaving::Leaving;
 use crate::limits::{
-    ANSWER_TIME, CROWDED_IDLE_TIME, HALF_CLOSED_QUIET_TIME, HALF_CLOSED_TIME, LINGER_TIME, QUIET_TIME,
+    ANSWER_TIME, CROWDED_IDLE_TIME, HALF_CLOSED_QUIET_TIME, HALF_CLOSED_TIME, LINGER_TIME, QUIET_TIME, TUNNEL_READS,
 };
 use crate::socket::{Read, Socket};
 use crate::stats::Counted;
-
-/// The most reads of one direction before another connection gets its turn.
-const TURNS: usize = 16;
 
 /// The next step of a tunnel after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +63,7 @@ impl Direction {
         scratch: &mut [u8],
         mut seen: impl FnMut(&[u8]),
     ) -> Pumped<bool> {
-        for _ in 0..TURNS {
+        for _ in 0..TUNNEL_READS {
             if !self.flush(to)? {
                 return Ok(false);
             }
@@ -262,7 +259,7 @@ impl Tunnel {
 
     /// Passes on what the server behind sends, with what is to be inserted; true when there may be more.
     fn answer(&mut self, scratch: &mut [u8]) -> Pumped<bool> {
-        for _ in 0..TURNS {
+        for _ in 0..TUNNEL_READS {
             if !self.down.flush(&mut self.client)? {
                 return Ok(false);
             }
