@@ -1,6 +1,11 @@
-//! The choices that generated inputs are made of, the same in every run.
+//! The choices that generated inputs are made of, the same in every run, and how many of them are asked for.
 
 use forebay_core::load;
+
+/// Returns the number in an environment variable.
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
+}
 
 pub struct Random(load::Random);
 

@@ -9,14 +9,11 @@ use forebay_core::record::Record;
 use forebay_core::{Evaluation, Filter, Offset, PartitionId, Timestamp};
 
 use crate::generate::Generator;
+use crate::random::setting;
 
 const DEFAULT_CASES: u64 = 1_500;
 const RECORDS: usize = 40;
 const PLACE: (PartitionId, Offset) = (PartitionId(1), Offset(1000));
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
-}
 
 /// How often each outcome was met: expressions that fail for every record would agree as well.
 #[derive(Debug, Default)]

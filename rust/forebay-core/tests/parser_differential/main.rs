@@ -13,12 +13,9 @@ use forebay_core::ingest::{OnInvalid, Parsed, parse_drain};
 use forebay_core::json::{minify, validate};
 use generate::body;
 use oracle::{Expected, MAX_RECORD_BYTES, expected_drain, is_acceptable_json};
+use random::setting;
 
 const DEFAULT_CASES: u64 = 400_000;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
-}
 
 /// How often each outcome was met: a generator that only makes garbage would agree with anything.
 #[derive(Debug, Default)]
