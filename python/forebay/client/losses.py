@@ -52,7 +52,6 @@ class Losses:
         # A signal handler may come in the middle, and hand over.
         self._lock = threading.RLock()
         self._losses: dict[str, Loss] = {}
-        self._dropped = 0
         self._drops = {FULL: 0, SPOOL: 0, CLOSED: 0}
         self._due = 0.0
         self._left = 0
@@ -66,7 +65,7 @@ class Losses:
 
     def notice(self) -> None:
         """Called by who hands over when an event was dropped, and by senders now and then."""
-        if self._queue.dropped != self._dropped and time.monotonic() >= self._due:
+        if self._queue.drops != self._drops and time.monotonic() >= self._due:
             self._due = time.monotonic() + REPEAT_SECONDS
             self._tell()
 
@@ -108,13 +107,12 @@ class Losses:
         loss.reason, loss.unkept = reason, unkept
 
     def _count_dropped(self) -> None:
-        dropped, queue = self._queue.dropped, self._queue
+        queue = self._queue
         reasons = {FULL: queue.limits.policy, SPOOL: queue.spool_failure, CLOSED: ""}
         for kind, count in queue.drops.items():
             if count > self._drops[kind]:
                 self._add(kind, count - self._drops[kind], reasons[kind])
                 self._drops[kind] = count
-        self._dropped = dropped
 
     def _first(self, kind: str, loss: Loss) -> str:
         if loss.unkept:

@@ -174,7 +174,7 @@ class Queue:
         self._busy = False
         """A thread is inside `put`. Whoever holds the lock and finds this set interrupted itself."""
         self._late: deque[tuple[Endpoint, bytes]] = deque()
-        self.accepted = self.delivered = self.rejected = self.dropped = self.recovered = 0
+        self.accepted = self.delivered = self.rejected = self.recovered = 0
         self.drops = {FULL: 0, SPOOL: 0, CLOSED: 0}
         """Those that are dropped, by why."""
         self.spool_failure = ""
@@ -352,7 +352,6 @@ class Queue:
 
     def _drop(self, count: int, why: str) -> bool:
         self.accepted += count
-        self.dropped += count
         self.drops[why] += count
         return False
 
@@ -378,7 +377,6 @@ class Queue:
             dropped = self.store.drop_oldest(batch) if batch is not None else 0
             if batch is None or not dropped:
                 return False
-            self.dropped += dropped
             self.drops[FULL] += dropped
             if batch.key and not batch.left:
                 self._ready.popleft()
@@ -421,6 +419,10 @@ class Queue:
             else:
                 due = min(due, at)
         return due
+
+    @property
+    def dropped(self) -> int:
+        return sum(self.drops.values())
 
     def put_aside(self, batch: Batch, seconds: float) -> None:
         """Takes a batch back that cannot be sent now. Others are sent meanwhile."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from forebay.client.spool.files import sync_directory
+
 SUFFIX = ".forebay"
 """Added to the followed file's name when no state file is named."""
 
@@ -71,11 +73,7 @@ class CheckpointFile:
             os.fsync(file.fileno())
         made.replace(self._path)
         # The new name is on the disk only with its directory.
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self._path.parent)
         self.last = checkpoint
 
     def close(self) -> None:

@@ -211,6 +211,15 @@ def key_of(path: Path) -> str:
     return f"{path.parent.name.rpartition('-')[2]}-{int(path.stem)}"
 
 
+def sync_directory(path: Path) -> None:
+    """Returns when the names in a directory are on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class LockedDirectory:
     """The batches of one process. Its methods raise OSError."""
 
@@ -284,11 +293,7 @@ class LockedDirectory:
         if self._named == begun:
             return
         for path in [self.path] if self._named else [self.path, self.path.parent]:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_directory(path)
         self._named = begun
 
     def remove_settled(self) -> None:
