@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
+
+from forebay.cli.output import lead_nowhere
 
 NAME = "forebay"
 """However it is started, `python -m forebay` too: in help, and in the variable that asks for shell completion."""
@@ -16,8 +17,8 @@ def notice(text: str) -> None:
     try:
         click.echo(f"{NAME}: {text}", err=True)
     except OSError:
-        # What is held of it would be tried again when Python exits, which would change the status.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        # Python would try the rest of it again when it exits, which would change the status.
+        lead_nowhere(sys.stderr)
 
 
 def token_hint(role: str) -> str:

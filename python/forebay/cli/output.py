@@ -1,11 +1,11 @@
-"""Standard output, when it is full, closed, or read no further."""
+"""Standard output and error, when they are full, closed, or read no further."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import click
 
@@ -30,7 +30,12 @@ def flush_output() -> None:
 def give_output_up() -> None:
     """Drops what cannot be written: Python would try again when it exits, and report that in its own way."""
     if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere(sys.stdout)
+
+
+def lead_nowhere(stream: TextIO) -> None:
+    """Lets a stream take everything from now on, and keep nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def output_failure() -> str:

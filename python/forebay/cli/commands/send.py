@@ -117,7 +117,7 @@ def send_file(file: IO[bytes], target: Target, rejections: Rejections, connectio
     with rejections, _ended_by_signals(sending), Progress() as progress:
         outcome = sending.run(_shown(progress, file, target))
     seconds = time.monotonic() - started
-    rate = outcome.acknowledged / seconds if seconds else 0.0
+    rate = _rate(outcome, seconds)
     try:
         click.echo(
             f"acknowledged {outcome.acknowledged:,} events in {outcome.batches:,} batches, {seconds:.1f} s, "
@@ -174,9 +174,7 @@ def _shown(progress: Progress, source: IO[bytes], target: Target) -> Callable[[O
         if outcome.retries and not told:
             told = True
             notice(f"trying again at {target.url}: {outcome.last_retry}")
-        seconds = time.monotonic() - started
-        rate = outcome.acknowledged / seconds if seconds else 0.0
-        parts = [f"{outcome.acknowledged:,} events", f"{rate:,.0f}/s"]
+        parts = [f"{outcome.acknowledged:,} events", f"{_rate(outcome, time.monotonic() - started):,.0f}/s"]
         if size:
             parts.insert(0, bar(outcome.done_bytes, size))
         if outcome.rejected:
@@ -186,6 +184,11 @@ def _shown(progress: Progress, source: IO[bytes], target: Target) -> Callable[[O
         progress.show("  ".join(parts))
 
     return show
+
+
+def _rate(outcome: Outcome, seconds: float) -> float:
+    """Acknowledged events a second."""
+    return outcome.acknowledged / seconds if seconds else 0.0
 
 
 def follow_file(path: Path, state: Path, target: Target, rejections: Rejections, patience: float | None) -> int:

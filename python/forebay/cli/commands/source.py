@@ -46,7 +46,7 @@ _OF_A_PROCESS = _WHY_READ_ONLY | {
     "clock_doubt",
     "clock_problem",
 }
-"""What a stopped log has not: for a directory these are figures of the command that looks, not of the server."""
+"""A stopped log has none of these: for a directory they are figures of the command that looks, not of the server."""
 
 
 class Source(Protocol):
@@ -104,7 +104,7 @@ class Server:
     def status(self) -> dict[str, Any]:
         status, body, _ = self._request("/readyz")
         found: dict[str, Any] = json.loads(body)
-        # What it says of its readiness, by the name that a person looks for.
+        # Its readiness is told once, by the name that a person looks for.
         found.pop("status", None)
         return {"ready": status == http.HTTPStatus.OK, **found}
 
@@ -140,7 +140,7 @@ def _refusal(status: int, body: bytes) -> Exception:
         if isinstance(error, dict):
             detail = error["detail"]
             if status in TOKEN_REFUSED:
-                # What the server says of headers is of no use to who has a command.
+                # The server's hint at headers is of no use to a person with a command.
                 detail = f"{detail.partition('; send it as')[0]}; {token_hint('read')}"
             return errors.from_kind(error["code"], detail)
     except (ValueError, KeyError, TypeError):

@@ -46,7 +46,7 @@ def verify(data_dir: str, as_json: bool) -> None:
         else:
             _say(data_dir, report)
     except BrokenPipeError:
-        # Who reads it has seen enough; the status is of the data all the same.
+        # The reader has seen enough; the status is of the data all the same.
         give_output_up()
     except OSError as error:
         notice(output_failure() or f"cannot write standard output: {error.strerror}")

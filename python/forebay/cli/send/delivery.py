@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 
+from forebay.cli.notices import token_hint
 from forebay.cli.send.batches import BATCH_EVENTS, DRAIN, Batch, Line, Rejection
 from forebay.client.results import FORBIDDEN, MALFORMED, TOO_LARGE, BatchResult, of_same_project, result_of
 from forebay.client.transport import DeliveryFailed, RetryingTransport, Target
@@ -77,7 +78,7 @@ class Delivery:
         if result.status == FORBIDDEN:
             alien = of_same_project([line.text for line in lines], index) or [index]
             return [Rejection(lines[at], why) for at in alien]
-        # What comes before it is good, what comes behind is not known.
+        # The lines before it are good, those behind it are not known.
         self._size = min(BATCH_EVENTS, 2 * (index + 1))
         return [Rejection(part.lines[index], why)]
 
@@ -100,12 +101,11 @@ def _owed_to(result: BatchResult, part: Batch) -> tuple[int | None, str]:
     status, why, index = result.status, result.reason, result.index
     if index is not None and index >= len(part.lines):
         raise DeliveryFailed(f"the server refuses an event that was not sent: {why}")
-    # What is no JSON to the server is told by its place in the body.
+    # The server tells of text that is no JSON by its place in the body.
     malformed = status == MALFORMED and result.is_drain_s
     if index is None and malformed and (place := re.search(r" at byte (\d+)$", why)) is not None:
         index, why = part.index_at(int(place[1])), why[: place.start()]
     # Whatever else answers 400 may mean the request and no event of it.
     if index is not None or malformed or status == TOO_LARGE:
         return index, why
-    hint = "; give a token with the role ingest by --token or FOREBAY_TOKEN"
-    raise DeliveryFailed(f"{result.whole}{hint if result.is_of_token else ''}")
+    raise DeliveryFailed(f"{result.whole}; {token_hint('ingest')}" if result.is_of_token else result.whole)

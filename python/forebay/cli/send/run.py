@@ -80,7 +80,7 @@ class FileSender:
         self._stop.set()
 
     def ask_to_stop(self, why: str) -> None:
-        """As `stop`, soon: may be called from a signal's handler, which must not wait for a lock."""
+        """Ends the run as `stop` does, soon: a signal's handler, which must not wait for a lock, may call it."""
         self._asked = self._asked or why
 
     def run(self, on_progress: Callable[[Outcome], None]) -> Outcome:
