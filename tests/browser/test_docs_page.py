@@ -54,9 +54,10 @@ def made(running: RunningServer, *roles: str) -> str:
 
 
 def entry(docs: Any, words: str) -> Any:
-    """The opened entry of a route."""
+    """The opened entry of a route, once it is filled: the browser says that it is open after the click's own event."""
     found = docs.locator(f'details[data-words^="{words}"]')
     found.locator("summary").click()
+    found.locator("form").wait_for()
     return found
 
 

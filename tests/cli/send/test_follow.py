@@ -365,6 +365,30 @@ def test_files_that_are_compressed_while_nothing_runs_are_named(between: list[st
     assert run.notices[0].endswith("log.2.gz")
 
 
+@pytest.mark.parametrize("sleeps", [False, True])
+def test_files_that_were_last_written_to_at_one_time_are_each_read_once(sleeps: bool, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    append(path, "log.4")
+    with scripted(accepted) as server:
+        with follow(path, server.url) as run:
+            arrived(server, 1)
+            wait_for("the checkpoint", lambda: run.checkpoints.last is not None and run.checkpoints.last.lines == 1)
+        path.rename(tmp_path / "log.4")
+        modified = (tmp_path / "log.4").stat().st_mtime_ns
+        for name in ("log.3", "log.2", "log.1", "log"):
+            append(tmp_path / name, name)
+            os.utime(tmp_path / name, ns=(modified, modified))
+        if sleeps:
+            # It ends in the middle of them, and goes on from what it has noted.
+            with follow(path, server.url):
+                arrived(server, 3)
+        with follow(path, server.url) as run:
+            arrived(server, 5)
+            wait_for("the last", lambda: run.checkpoints.last is not None and run.checkpoints.last.lines == 1)
+    assert sorted(stored(server)) == ["log", "log.1", "log.2", "log.3", "log.4"]
+    assert run.notices == []
+
+
 def test_what_was_followed_and_is_compressed_is_said_and_what_came_later_is_read(tmp_path: Path) -> None:
     path = tmp_path / "log"
     append(path, 0)

@@ -138,7 +138,7 @@ def test_a_mark_file_is_one_processs(tmp_path: Path) -> None:
     path = tmp_path / "state"
     checkpoints = CheckpointFile(path)
     assert checkpoints.last is None
-    checkpoint = Checkpoint(1, 2, "head", 4, 100, 3, 5, Pending(200, "key", (150,)))
+    checkpoint = Checkpoint(1, 2, "head", 4, 100, 3, 5, (6, 7), Pending(200, "key", (150,)))
     checkpoints.write(checkpoint)
     with pytest.raises(BlockingIOError):
         CheckpointFile(path)

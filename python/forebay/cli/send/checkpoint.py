@@ -23,6 +23,22 @@ class Pending(msgspec.Struct, frozen=True):
     """The ends of lines that are not in it, since the server refused them before."""
 
 
+class LastWrite(msgspec.Struct, frozen=True):
+    """When files were last written to. A file system's clock ticks in milliseconds: at the very time others may have
+    been written to as well, so files are told apart by their inodes there."""
+
+    time: int = 0
+    """In nanoseconds since 1970; none of the files was written to later."""
+    inodes: tuple[int, ...] = ()
+    """Those of them that were written to at that time."""
+
+    def and_of(self, inode: int, modified: int) -> LastWrite:
+        """The same with one more file."""
+        if modified < self.time or (inode in self.inodes and modified == self.time):
+            return self
+        return LastWrite(modified, (*self.inodes, inode) if modified == self.time else (inode,))
+
+
 class Checkpoint(msgspec.Struct, frozen=True):
     """`offset` bytes are done of the file that had this inode and began so."""
 
@@ -36,6 +52,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     """That end there."""
     modified: int = 0
     """Files that were rotated away and written to after this time, in nanoseconds, were not read."""
+    read_at_modified: tuple[int, ...] = ()
+    """Inodes of files that were written to at this very time and are read."""
     pending: Pending | None = None
 
 

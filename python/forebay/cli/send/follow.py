@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from forebay.cli.send.batches import Batch, Line, Reader, Rejection
-from forebay.cli.send.checkpoint import Checkpoint, CheckpointFile, Pending
+from forebay.cli.send.checkpoint import Checkpoint, CheckpointFile, LastWrite, Pending
 from forebay.cli.send.delivery import Delivery
 from forebay.cli.send.growing import NEVER, GrowingFile
 from forebay.cli.send.path_watch import PathWatch
@@ -59,8 +59,8 @@ class FileFollower:
         """Bytes and lines of the file that are accounted for."""
         self._pending: Pending | None = None
         """The batch that comes next, and may have arrived."""
-        self._modified = 0
-        """No file that was read was written to later."""
+        self._last_write = LastWrite()
+        """Of the files that are read to their end."""
         self._unreadable = ""
         """Why what the path leads to cannot be opened, as it was told."""
         self._by_name = False
@@ -100,7 +100,7 @@ class FileFollower:
             if self._is_readable() and not self._path.exists():
                 self._notice(f"{self._path} is not there yet, and is waited for")
             return
-        self._modified = checkpoint.modified
+        self._last_write = LastWrite(checkpoint.modified, checkpoint.read_at_modified)
         while not self._is_readable() and not self._stop.wait(POLL_SECONDS):
             pass
         # The file itself, or else a copy of it: it may have been copied and truncated.
@@ -199,7 +199,7 @@ class FileFollower:
             # Its last line may have no end.
             file.takes_rest = True
             return True
-        self._modified = max(self._modified, modified)
+        self._last_write = self._last_write.and_of(file.inode, modified)
         return self._to_next()
 
     def _to_next(self) -> bool:
@@ -212,12 +212,12 @@ class FileFollower:
         until = None if following is None else following.status.st_mtime_ns
         found = None
         if self._file is not None or self._by_name:
-            found = later(self._path, self._modified, until, self._watch.known)
+            found = later(self._path, self._last_write, until, self._watch.known)
         file = following if found is None else _opened(found)
         if file is None:
             return False
         if self._by_name or found is not None or file.after_gap:
-            self._pass_over(compressed(self._path, self._modified, file.status.st_mtime_ns))
+            self._pass_over(compressed(self._path, self._last_write.time, file.status.st_mtime_ns))
         self._by_name = found is not None
         if self._by_name:
             file.left_at = NEVER
@@ -239,7 +239,7 @@ class FileFollower:
     # FileSender
 
     def _checkpoint(self, file: GrowingFile) -> Checkpoint:
-        return file.checkpoint(self._done, self._lines, self._modified, self._pending)
+        return file.checkpoint(self._done, self._lines, self._last_write, self._pending)
 
     def _note(self, file: GrowingFile) -> None:
         self._sync()

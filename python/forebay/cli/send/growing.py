@@ -9,7 +9,7 @@ import stat
 import threading
 from pathlib import Path
 
-from forebay.cli.send.checkpoint import Checkpoint, Pending
+from forebay.cli.send.checkpoint import Checkpoint, LastWrite, Pending
 
 CHUNK_BYTES = 1 << 20
 HEAD_BYTES = 4096
@@ -90,11 +90,16 @@ class GrowingFile:
             elif not self.truncated:
                 self.seen, self._head = size, head
 
-    def checkpoint(self, offset: int, lines: int, modified: int = 0, pending: Pending | None = None) -> Checkpoint:
-        """`lines` come before `offset`; no file that was read before was written to after `modified`."""
-        head = self._head
-        modified = max(modified, self.status.st_mtime_ns)
-        return Checkpoint(self.device, self.inode, _digest(head), len(head), offset, lines, modified, pending)
+    def checkpoint(
+        self, offset: int, lines: int, before: LastWrite | None = None, pending: Pending | None = None
+    ) -> Checkpoint:
+        """`lines` come before `offset`; `before` is of the files that were read before this one."""
+        head, before, modified = self._head, before or LastWrite(), self.status.st_mtime_ns
+        if modified > before.time:
+            before = LastWrite(modified)
+        return Checkpoint(
+            self.device, self.inode, _digest(head), len(head), offset, lines, before.time, before.inodes, pending
+        )
 
     def was(self, checkpoint: Checkpoint) -> bool:
         """Tells whether the checkpoint is of this file, and as much of it is still there."""

@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from forebay.cli.send.checkpoint import LastWrite
+
 _ROTATED = r"[.-][0-9][0-9.T_-]*"
 """Matches what is put behind the name of a file that is rotated away: `.1`, `-20240531`, `.2024-05-31`."""
 
@@ -24,26 +26,27 @@ def is_rotated(path: Path, other: Path) -> bool:
     return is_beside and _is_named(path, other, _ROTATED)
 
 
-def later(path: Path, since: int, until: int | None = None, known: Collection[int] = ()) -> Path | None:
-    """The oldest file that was rotated away from the path, last written to after `since` and before `until`, in
-    nanoseconds. `known` are inodes that do not count."""
-    for other in _between(_named(path, _ROTATED), since, until):
+def later(path: Path, since: LastWrite, until: int | None = None, known: Collection[int] = ()) -> Path | None:
+    """The oldest file that was rotated away from the path after those of `since`, last written to no later than
+    `until`, in nanoseconds. `known` are inodes that do not count."""
+    for modified, other in sorted(_named(path, _ROTATED)):
+        if modified < since.time or (until is not None and modified > until):
+            continue
         try:
-            if other.stat().st_ino not in known:
-                return other
+            inode = other.stat().st_ino
         except FileNotFoundError:
             continue
+        if inode not in known and (modified > since.time or inode not in since.inodes):
+            return other
     return None
 
 
 def compressed(path: Path, since: int, until: int | None = None) -> list[Path]:
     """Compressed files that were rotated away from the path, last written to after `since` and before `until`, in
-    nanoseconds, in their order. Whoever compresses a file gives the result its time."""
-    return _between(_named(path, _COMPRESSED), since, until)
-
-
-def _between(found: list[tuple[int, Path]], since: int, until: int | None) -> list[Path]:
-    return [other for written, other in sorted(found) if written > since and (until is None or written < until)]
+    nanoseconds, in their order. Whoever compresses a file gives the result its time: one that has a time that is known
+    is taken for the compressed file of that time."""
+    found = sorted(_named(path, _COMPRESSED))
+    return [other for written, other in found if written > since and (until is None or written < until)]
 
 
 def _is_named(path: Path, other: Path, behind: str) -> bool:
