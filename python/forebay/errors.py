@@ -188,6 +188,18 @@ class StreamLimitReached(ForebayError):
     number = 1023
 
 
+class ProcessorAlreadyExists(ForebayError):
+    """A processor of that name exists already."""
+
+    number = 1024
+
+
+class ProcessorNotFound(ForebayError):
+    """No processor has that id or name."""
+
+    number = 1025
+
+
 def from_kind(number: int, detail: str, retry_after: float | None = None) -> ForebayError:
     """The exception for a row of the table. A row without a class gives `Internal`."""
     kind = _CLASSES.get(number)

@@ -80,6 +80,10 @@ error_table! {
     Conflict = 1022, "conflict", 409, true;
     /// There are as many streams or partitions as the limits allow.
     StreamLimitReached = 1023, "stream_limit_reached", 409, false;
+    /// A processor of that name exists already.
+    ProcessorAlreadyExists = 1024, "processor_already_exists", 409, false;
+    /// No processor has that id or name.
+    ProcessorNotFound = 1025, "processor_not_found", 404, false;
 }
 
 /// A failure: its row of the table, and what exactly went wrong, where, and what to do.

@@ -185,6 +185,8 @@ const fn streams_text(kind: ErrorKind) -> (&'static str, &'static str) {
         ErrorKind::StreamLimitReached => {
             ("STREAM_LIMIT_REACHED", "There are as many streams or partitions as the limits allow")
         }
+        ErrorKind::ProcessorAlreadyExists => ("PROCESSOR_ALREADY_EXISTS", "A processor of that name exists already"),
+        ErrorKind::ProcessorNotFound => ("PROCESSOR_NOT_FOUND", "The specified processor does not exist"),
         ErrorKind::Conflict => ("CONFLICT", "Another operation that excludes this one is under way"),
     }
 }

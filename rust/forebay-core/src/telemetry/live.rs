@@ -46,6 +46,8 @@ impl ErrorType {
             | ErrorKind::Saturated
             | ErrorKind::StreamAlreadyExists
             | ErrorKind::StreamLimitReached
+            | ErrorKind::ProcessorAlreadyExists
+            | ErrorKind::ProcessorNotFound
             | ErrorKind::Unauthorized
             | ErrorKind::Forbidden
             | ErrorKind::FencedMember
