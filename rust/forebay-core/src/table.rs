@@ -29,11 +29,17 @@ pub enum Table {
     Offsets,
     /// Idempotency key hash → receipt.
     Keys,
+    /// Stream processor → its definition and status.
+    Processors,
+    /// Stream processor → the next offset to read of each partition of its source, and what it has counted.
+    Positions,
+    /// (stream processor, part of its state) → aggregates of open windows.
+    WindowState,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 12] = [
         Table::Catalog,
         Table::Segments,
         Table::Starts,
@@ -43,6 +49,9 @@ impl Table {
         Table::Groups,
         Table::Offsets,
         Table::Keys,
+        Table::Processors,
+        Table::Positions,
+        Table::WindowState,
     ];
 
     /// Returns the table's number in files.
@@ -58,6 +67,9 @@ impl Table {
             Table::Groups => 7,
             Table::Offsets => 8,
             Table::Keys => 9,
+            Table::Processors => 10,
+            Table::Positions => 11,
+            Table::WindowState => 12,
         }
     }
 
@@ -214,6 +226,16 @@ impl Changes {
         self.rows.iter().map(|((table, key), value)| TableOp { table: *table, key: key.clone(), value: value.clone() })
     }
 
+    /// Removes every row of one table, and returns those that exist, in key order.
+    pub fn take(&mut self, table: Table) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + use<> {
+        let mut taken = self.rows.split_off(&(table, Vec::new()));
+        if let Some(next) = Table::ALL.into_iter().find(|other| *other > table) {
+            self.rows.append(&mut taken.split_off(&(next, Vec::new())));
+        }
+        self.bytes -= taken.iter().map(|(key, value)| charged(key, value.as_ref())).sum::<usize>();
+        taken.into_iter().filter_map(|((_, key), value)| Some((key, value?)))
+    }
+
     /// Returns the number of rows that changed.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -278,5 +300,35 @@ mod tests {
         later.apply(TableOp::delete(Table::Ends, *b"a"));
         changes.merge(later);
         assert_eq!(changes.bytes(), 2 * ROW_BYTES + 3);
+    }
+
+    #[test]
+    fn a_table_is_taken_out_alone_and_counts_no_more() {
+        for table in Table::ALL {
+            let mut changes = Changes::default();
+            for other in Table::ALL {
+                for key in [&b""[..], b"a", b"c"] {
+                    changes.apply(TableOp::put(other, key, [other.number()]));
+                }
+                changes.apply(TableOp::delete(other, *b"b"));
+            }
+            let (rows, bytes) = (changes.len(), changes.bytes());
+            let taken: Vec<_> = changes.take(table).collect();
+            let row = |key: &[u8]| (key.to_vec(), vec![table.number()]);
+            assert_eq!(taken, [row(b""), row(b"a"), row(b"c")], "{table:?}");
+            assert_eq!((changes.len(), changes.rows(table).count()), (rows - 4, 0));
+            let of_table = if table == Table::Idempotency { 0 } else { 4 * ROW_BYTES + 3 + 3 };
+            assert_eq!(changes.bytes(), bytes - of_table, "{table:?}");
+            assert_eq!(Table::ALL.iter().map(|other| changes.rows(*other).count()).sum::<usize>(), 33);
+            assert_eq!(changes.take(table).count(), 0);
+        }
+    }
+
+    /// State files are ordered by number, memory by the order of the declaration.
+    #[test]
+    fn tables_are_in_the_order_of_their_numbers() {
+        let numbers: Vec<u8> = Table::ALL.iter().map(|table| table.number()).collect();
+        assert_eq!(numbers, (1..=12).collect::<Vec<_>>());
+        assert!(Table::ALL.is_sorted());
     }
 }

@@ -1,5 +1,5 @@
-//! The format of version 1, as it is on the disk of whoever runs it: a directory written once and kept here, and the
-//! numbers that `docs/format.md` gives, byte by byte.
+//! The format, as it is on the disk of whoever runs it: directories written once, by each version of it, and kept here, and
+//! the numbers that `docs/format.md` gives, byte by byte.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -14,6 +14,7 @@ use forebay_core::admission::Budget;
 use forebay_core::clock::{CLOCK_FILE, LogClock};
 use forebay_core::ingest::route;
 use forebay_core::log::dedup::{Dedup, DedupLimits};
+use forebay_core::log::journal::{FrameHead, FrameKind, JournalFile, Life, PAGE_BYTES};
 use forebay_core::log::state::{KeyFiles, StateFiles};
 use forebay_core::status::Mode;
 use forebay_core::storage::faulty::Faulty;
@@ -30,26 +31,51 @@ const STREAMS: [(&str, Compression); 3] =
 /// journal alone.
 const BATCHES: u32 = 3;
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+/// A kept directory, and what is new in it.
+struct Kept {
+    name: &'static str,
+    journal: &'static [u8; 8],
+    state: &'static [u8; 8],
+    /// Tables that its state files have rows of.
+    tables: &'static [u8],
+    /// Rows of stream processors' state that its tables hold.
+    windows: &'static [&'static str],
+}
+
+const VERSIONS: [Kept; 2] = [
+    Kept { name: "v1", journal: b"FBJOURN1", state: b"FBSTATE1", tables: &[1, 2, 4], windows: &[] },
+    Kept {
+        name: "v2",
+        journal: b"FBJOURN2",
+        state: b"FBSTATE2",
+        tables: &[1, 2, 4, 6, 10, 11, 12],
+        windows: &["changed", "new", "old"],
+    },
+];
+const NEWEST: &Kept = &VERSIONS[1];
+
+impl Kept {
+    fn path(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(self.name)
+    }
+
+    /// Puts the directory onto a storage in memory.
+    fn load(&self) -> Faulty {
+        let storage = Faulty::new(1);
+        for directory in ["journal", "segments", "state"] {
+            for entry in fs::read_dir(self.path().join(directory)).unwrap().flatten() {
+                let path = Path::new(directory).join(entry.file_name());
+                storage.put(path, fs::read(entry.path()).unwrap());
+            }
+        }
+        storage
+    }
 }
 
 /// Nothing expires: the directory gets older than any retention.
 fn options() -> Options {
     let logs_retention = Retention { age: None, bytes: None };
     Options { workers: 1, logs_retention, ..common::small() }
-}
-
-/// Puts the kept directory onto a storage in memory.
-fn load() -> Faulty {
-    let storage = Faulty::new(1);
-    for directory in ["journal", "segments", "state"] {
-        for entry in fs::read_dir(golden().join(directory)).unwrap().flatten() {
-            let path = Path::new(directory).join(entry.file_name());
-            storage.put(path, fs::read(entry.path()).unwrap());
-        }
-    }
-    storage
 }
 
 fn only(storage: &Faulty, part: &str) -> Vec<Vec<u8>> {
@@ -98,34 +124,82 @@ fn assert_holds_everything(engine: &Engine) {
     }
 }
 
-#[test]
-fn the_directory_of_version_1_is_read_and_written_on() {
-    let storage = load();
-    let engine = common::open(&storage, &options()).unwrap();
-    assert_eq!((engine.report().damages, engine.report().mode), (Vec::new(), Mode::Running));
-    assert_holds_everything(&engine);
-    until("sealing", || engine.report().seal_backlog_files == 0);
-    assert_holds_everything(&engine);
-    let before = engine.stream_report(STREAMS[0].0).unwrap().partitions[0].2;
-    write_batch(&engine, 90);
-    drop(engine);
-    let engine = common::open(&storage, &options()).unwrap();
-    assert_eq!(engine.report().damages, []);
-    assert!(engine.stream_report(STREAMS[0].0).unwrap().partitions[0].2 > before, "it goes on where it was left");
+/// Rows of stream processors, of the base and of the journal; everything is sealed.
+fn assert_holds_rows(storage: &Faulty, kept: &Kept) {
+    let rows = StateFiles::load(storage).unwrap().rows;
+    let keys: Vec<_> = rows.rows(Table::WindowState).map(|(key, _)| std::str::from_utf8(key).unwrap()).collect();
+    assert_eq!(keys, kept.windows);
+    let position = (!kept.windows.is_empty()).then_some(&b"2"[..]);
+    assert_eq!(rows.get(Table::Positions, b"p"), position);
+    assert_eq!(rows.get(Table::WindowState, b"changed"), position);
+    assert_eq!(rows.rows(Table::Processors).count(), usize::from(position.is_some()));
 }
 
 #[test]
-fn the_directory_of_version_1_is_read_from_a_real_disk() {
-    let directory = tempfile::tempdir().unwrap();
-    let disk: Arc<dyn Storage> = Arc::new(Disk::new(directory.path()).unwrap());
-    for (path, _) in load().files() {
-        let target = directory.path().join(&path);
-        fs::create_dir_all(target.parent().unwrap()).unwrap();
-        fs::copy(golden().join(&path), target).unwrap();
+fn the_directory_of_every_version_is_read_and_written_on() {
+    for kept in &VERSIONS {
+        let storage = kept.load();
+        let engine = common::open(&storage, &options()).unwrap();
+        assert_eq!((engine.report().damages, engine.report().mode), (Vec::new(), Mode::Running));
+        assert_holds_everything(&engine);
+        until("sealing", || engine.report().seal_backlog_files == 0);
+        assert_holds_everything(&engine);
+        assert_holds_rows(&storage, kept);
+        let before = engine.stream_report(STREAMS[0].0).unwrap().partitions[0].2;
+        write_batch(&engine, 90);
+        drop(engine);
+        let engine = common::open(&storage, &options()).unwrap();
+        assert_eq!(engine.report().damages, []);
+        assert!(engine.stream_report(STREAMS[0].0).unwrap().partitions[0].2 > before, "it goes on where it was left");
+        until("sealing", || engine.report().seal_backlog_files == 0);
+        assert_holds_rows(&storage, kept);
+        let written = only(&storage, ".delta").pop().unwrap();
+        assert_eq!(&written[..8], NEWEST.state, "the newest version is written");
     }
-    let engine = Engine::open(disk, Options { access: Access::ReadOnly, ..options() }).unwrap();
-    assert_eq!(engine.report().damages, []);
-    assert_holds_everything(&engine);
+}
+
+#[test]
+fn the_directory_of_every_version_is_read_from_a_real_disk() {
+    for kept in &VERSIONS {
+        let directory = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Storage> = Arc::new(Disk::new(directory.path()).unwrap());
+        for (path, _) in kept.load().files() {
+            let target = directory.path().join(&path);
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::copy(kept.path().join(&path), target).unwrap();
+        }
+        let engine = Engine::open(disk, Options { access: Access::ReadOnly, ..options() }).unwrap();
+        assert_eq!(engine.report().damages, []);
+        assert_holds_everything(&engine);
+    }
+}
+
+#[test]
+fn what_a_later_version_wrote_is_left_as_it_is() {
+    for part in [".journal", ".delta"] {
+        let storage = NEWEST.load();
+        let path =
+            storage.files().into_iter().map(|(path, _)| path).rfind(|path| path.to_string_lossy().ends_with(part));
+        let (path, version) = (path.unwrap(), b'3');
+        let mut bytes = storage.contents(&path).unwrap();
+        // The checksums of both copies of a journal's header are right, and so is that of a state file.
+        for copy in if part == ".journal" { vec![0, 2048] } else { vec![0] } {
+            let crc = if part == ".journal" { copy + 32 } else { 44 };
+            bytes[copy + 7] = version;
+            let right = crc32c::crc32c(&bytes[copy..crc]).to_le_bytes();
+            bytes[crc..crc + 4].copy_from_slice(&right);
+        }
+        storage.put(&path, bytes);
+        let contents = || storage.files().into_iter().map(|(path, _)| (storage.contents(&path), path));
+        let before: Vec<_> = contents().collect();
+        let engine = common::open(&storage, &options()).unwrap();
+        assert_eq!(engine.report().mode, Mode::ReadOnly, "{part}");
+        assert_eq!(engine.report().damages[0].file, path.to_string_lossy());
+        drop(engine);
+        let changed = |path: &Path| !["LOCK", CLOCK_FILE].map(Path::new).contains(&path);
+        let after: Vec<_> = contents().filter(|(_, path)| changed(path)).collect();
+        assert_eq!(after, before);
+    }
 }
 
 fn long(bytes: &[u8], at: usize) -> u64 {
@@ -138,12 +212,16 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 
 #[test]
 fn journal_files_are_as_described() {
-    let storage = load();
+    VERSIONS.iter().for_each(check_journal);
+}
+
+fn check_journal(kept: &Kept) {
+    let storage = kept.load();
     let mut commits = 0;
     for (path, _) in storage.files().into_iter().filter(|(path, _)| path.starts_with("journal")) {
         let bytes = storage.contents(&path).unwrap();
         for copy in [0, 2048] {
-            assert_eq!(&bytes[copy..copy + 8], b"FBJOURN1");
+            assert_eq!(&bytes[copy..copy + 8], kept.journal);
             assert_eq!(path.to_string_lossy(), format!("journal/{:020}.journal", long(&bytes, copy + 8)));
             assert_eq!(long(&bytes, copy + 24), options().journal_file_bytes);
             assert_eq!(word(&bytes, copy + 32), crc32c::crc32c(&bytes[copy..copy + 32]));
@@ -187,7 +265,7 @@ fn record_count(mut records: &[u8]) -> u32 {
 #[test]
 fn segments_are_as_described() {
     let mut codecs: BTreeMap<u32, u32> = BTreeMap::new();
-    for bytes in only(&load(), ".segment") {
+    for bytes in VERSIONS.iter().flat_map(|kept| only(&kept.load(), ".segment")) {
         assert_eq!(&bytes[..8], b"FBSEGMT1");
         assert_eq!(word(&bytes, 28), crc32c::crc32c(&bytes[..28]));
         let footer = &bytes[bytes.len() - 48..];
@@ -220,13 +298,17 @@ fn segments_are_as_described() {
 
 #[test]
 fn state_files_are_as_described() {
-    let storage = load();
+    VERSIONS.iter().for_each(check_state);
+}
+
+fn check_state(kept: &Kept) {
+    let storage = kept.load();
     let (bases, deltas) = (only(&storage, ".base"), only(&storage, ".delta"));
     assert!(bases.len() == 1 && !deltas.is_empty());
     let mut tables = Vec::new();
     let mut builds_on = 0;
     for (bytes, is_base) in bases.iter().map(|b| (b, true)).chain(deltas.iter().map(|d| (d, false))) {
-        assert_eq!(&bytes[..8], b"FBSTATE1");
+        assert_eq!(&bytes[..8], kept.state);
         assert_eq!(word(bytes, 44), crc32c::crc32c(&bytes[..44]));
         assert_eq!(word(bytes, 40), crc32c::crc32c(&bytes[48..]));
         assert_eq!(long(bytes, 32), bytes.len() as u64 - 48);
@@ -243,7 +325,7 @@ fn state_files_are_as_described() {
     }
     tables.sort_unstable();
     tables.dedup();
-    assert_eq!(tables, [1, 2, 4], "catalog, segments, ends");
+    assert_eq!(tables, kept.tables);
 }
 
 /// Writes the kept directory anew. Only for a new version of the format, into a directory of its own:
@@ -260,23 +342,29 @@ fn write_the_directory() {
         let definition = StreamDefinition { id, compression, created_us: 0, ..new };
         catalog.apply(TableOp::put(Table::Catalog, name.as_bytes(), definition.encode()));
     }
+    catalog.apply(TableOp::put(Table::Processors, "p", "{}"));
+    catalog.apply(TableOp::put(Table::Positions, "p", "1"));
+    for window in ["changed", "gone", "old"] {
+        catalog.apply(TableOp::put(Table::WindowState, window, "1"));
+    }
     let machine: Arc<dyn Storage> = Arc::new(storage.clone());
     let clock = Arc::new(LogClock::open(&machine));
     let limits = DedupLimits { window: options().dedup_window, keys: 1000, durability: options().durability };
     let dedup = Dedup::new(limits, clock, Budget::new(1 << 20), KeyFiles::new(machine));
     let mut state = StateFiles::default().writer(dedup);
     state.write_delta(&storage, Generation(0), Sequence(0), &catalog).unwrap();
-    let next = |batch: Option<u32>| {
+    // So many deltas are merged.
+    for generation in 1..64 {
+        state.write_delta(&storage, Generation(generation), Sequence(0), &Changes::default()).unwrap();
+    }
+    state.merge_when_due(&storage).unwrap();
+    assert_eq!(only(&storage, ".base").len(), 1);
+    for batch in 0..BATCHES {
         let engine = common::open(&storage, &options()).unwrap();
         until("sealing", || engine.report().seal_backlog_files == 0);
-        batch.into_iter().for_each(|batch| write_batch(&engine, batch));
-    };
-    next(Some(0));
-    while only(&storage, ".base").is_empty() {
-        next(None);
+        write_batch(&engine, batch);
     }
-    next(Some(1));
-    next(Some(2));
+    write_step(&storage);
     for (path, _) in storage.files() {
         let mut bytes = storage.contents(&path).unwrap();
         if path.starts_with("journal") {
@@ -287,10 +375,35 @@ fn write_the_directory() {
             bytes.truncate(used.next_multiple_of(4096));
         }
         if !["LOCK", CLOCK_FILE].map(Path::new).contains(&path.as_path()) {
-            let target = golden().join(path);
+            let target = NEWEST.path().join(path);
             fs::create_dir_all(target.parent().unwrap()).unwrap();
             fs::write(target, bytes).unwrap();
         }
+    }
+}
+
+/// A commit of a stream processor, in a journal file of its own.
+fn write_step(storage: &Faulty) {
+    let journals = || storage.files().into_iter().map(|(path, _)| path).filter(|path| path.starts_with("journal"));
+    let generation = journals().filter_map(|path| storage.contents(path)).map(|bytes| long(&bytes, 8)).max().unwrap();
+    let sequence = journals().flat_map(|path| frames(storage, &path)).map(|frame| frame.sequence).max().unwrap();
+    let life = Life { generation: Generation(generation + 1), salt: 0x5eed };
+    let path = PathBuf::from(format!("journal/{:020}.journal", life.generation.0));
+    let file = JournalFile::begin(storage.create(&path).unwrap(), path, life, options().journal_file_bytes).unwrap();
+    let mut ops = Vec::new();
+    TableOp::put(Table::Positions, "p", "2").encode(&mut ops);
+    TableOp::put(Table::WindowState, "changed", "2").encode(&mut ops);
+    TableOp::delete(Table::WindowState, "gone").encode(&mut ops);
+    TableOp::put(Table::WindowState, "new", "2").encode(&mut ops);
+    let head = FrameHead { kind: FrameKind::Commit, ops, ..FrameHead::end(Sequence(sequence)) };
+    let head = FrameHead { sequence: Sequence(sequence + 1), ..head };
+    let mut position = PAGE_BYTES as u64;
+    for head in [head, FrameHead::end(Sequence(sequence + 1))] {
+        let mut bytes = Vec::new();
+        head.encode(life, &mut bytes);
+        bytes.resize(bytes.len().next_multiple_of(PAGE_BYTES), 0);
+        file.file.write_at(&bytes, position).unwrap();
+        position += bytes.len() as u64;
     }
 }
 

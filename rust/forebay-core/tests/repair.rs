@@ -6,9 +6,11 @@ mod world;
 
 use std::sync::Arc;
 
+use forebay_core::log::state::StateFiles;
 use forebay_core::status::Mode;
 use forebay_core::storage::Storage;
 use forebay_core::storage::faulty::{Fault, Faulty, Operation};
+use forebay_core::table::Table;
 use forebay_core::{Apply, ErrorKind, ReadProgress, repair, repair_with, verify, verify_with};
 use world::{World, records};
 
@@ -45,8 +47,12 @@ fn progress_counts_every_file_of_the_directory_once() {
 }
 
 #[test]
-fn the_kept_directory_of_version_1_is_clean() {
-    let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
+fn the_kept_directory_of_every_version_is_clean() {
+    ["v1", "v2"].into_iter().for_each(check_kept);
+}
+
+fn kept(version: &str) -> Faulty {
+    let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(version);
     let storage = Faulty::new(1);
     for directory in ["journal", "segments", "state"] {
         for entry in std::fs::read_dir(kept.join(directory)).unwrap().flatten() {
@@ -54,9 +60,31 @@ fn the_kept_directory_of_version_1_is_clean() {
             storage.put(path, std::fs::read(entry.path()).unwrap());
         }
     }
+    storage
+}
+
+fn check_kept(version: &str) {
+    let storage = kept(version);
     let report = verify(&shared(&storage)).unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
     assert!(report.records > 0);
+}
+
+#[test]
+fn rows_of_stream_processors_outlive_a_repair() {
+    let storage = kept("v2");
+    let damaged = storage.files().into_iter().find(|(path, _)| path.starts_with("journal")).unwrap().0;
+    assert!(storage.flip(&damaged, 4096 + 200, 1));
+    let report = repair(&shared(&storage), Apply::Yes).unwrap();
+    assert_eq!(report.findings[0].damage.file, damaged.to_string_lossy());
+    let state = StateFiles::load(&storage).unwrap();
+    let rows = |table| state.rows.rows(table).map(|(key, value)| [key, value]).collect::<Vec<_>>();
+    assert_eq!(rows(Table::Processors), [[&b"p"[..], b"{}"]]);
+    assert_eq!(rows(Table::Positions), [[&b"p"[..], b"2"]], "of the sound journal file");
+    assert_eq!(rows(Table::WindowState), [[&b"changed"[..], b"2"], [b"new", b"2"], [b"old", b"1"]]);
+    let only_base = storage.files().into_iter().filter(|(path, _)| path.starts_with("state")).collect::<Vec<_>>();
+    assert!(matches!(&only_base[..], [(path, _)] if path.extension().is_some_and(|of| of == "base")), "{only_base:?}");
+    assert!(verify(&shared(&storage)).unwrap().is_clean());
 }
 
 #[test]

@@ -259,8 +259,8 @@ impl<'a> Recovery<'a> {
                 }
             }
             (Table::Catalog | Table::Starts, None)
-            | (Table::Ends | Table::Idempotency | Table::Counters | Table::Groups | Table::Offsets | Table::Keys, _) => {
-            }
+            | (Table::Ends | Table::Counters | Table::Idempotency | Table::Keys, _)
+            | (Table::Groups | Table::Offsets | Table::Processors | Table::Positions | Table::WindowState, _) => {}
         }
     }
 

@@ -13,7 +13,9 @@ use crate::status::StageError;
 use crate::storage::{Storage, StorageFile, Synced, read_exact_at, remove_if_there};
 use crate::table::TableOp;
 
-const MAGIC: &[u8; 8] = b"FBSTATE1";
+const MAGIC: &[u8; 8] = b"FBSTATE2";
+/// What earlier versions wrote: the same but for the tables of stream processors, which they do not know.
+const OLDER_MAGIC: &[u8; 8] = b"FBSTATE1";
 const HEADER_BYTES: usize = 48;
 const UNFINISHED: &str = "state/unfinished";
 /// Bytes that are read or written at a time.
@@ -212,7 +214,7 @@ impl Cursor {
 }
 
 fn parse(header: &[u8], length: u64) -> Option<(Span, u32)> {
-    let sound = header.starts_with(MAGIC)
+    let sound = (header.starts_with(MAGIC) || header.starts_with(OLDER_MAGIC))
         && u32_at(header, 44)? == crc32c::crc32c(&header[..44])
         && u64_at(header, 32)?.checked_add(HEADER_BYTES as u64)? == length;
     sound.then_some(())?;

@@ -2,7 +2,7 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0..8 | magic `FBSTATE1` |
+//! | 0..8 | magic `FBSTATE2`; `FBSTATE1` of earlier versions is read |
 //! | 8..16 | generation: everything up to this journal file is included |
 //! | 16..24 | sequence of the last commit that is included |
 //! | 24..32 | sequence that the file builds on (0 for a base) |
