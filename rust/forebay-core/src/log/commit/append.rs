@@ -274,6 +274,15 @@ pub struct Chunk {
     pub times: Times,
 }
 
+/// The durability of an acknowledged append where the configured level is less than a sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stability {
+    /// That of the level: what a crash takes is read, computed or sent again.
+    OfLevel,
+    /// Stable at every level: a stream that exists, and a segment whose file is removed next, must not come back.
+    EveryLevel,
+}
+
 /// Everything that one request had accepted: committed whole or not at all.
 #[derive(Debug)]
 pub struct Append {
@@ -289,6 +298,8 @@ pub struct Append {
     pub deletes: Option<Arc<Stream>>,
     /// Which space of a journal file it may use.
     pub room: Room,
+    /// How durable it is once it is acknowledged.
+    pub stability: Stability,
     /// Bytes of the disk that it frees once it is committed.
     pub frees: u64,
     /// Events that were put on the stream of rejected ones.
@@ -300,18 +311,46 @@ pub struct Append {
 }
 
 impl Append {
-    /// Returns a change of tables alone.
+    /// Returns a change of tables alone, which is stable at every level.
     #[must_use]
     pub fn control(ops: Vec<TableOp>, reply: Reply) -> Self {
-        let (chunks, payload, held, deletes, admitted) = (Vec::new(), None, None, None, None);
-        Self { chunks, payload, ops, held, deletes, room: Room::Records, frees: 0, quarantined: 0, admitted, reply }
+        Self { ops, stability: Stability::EveryLevel, ..Self::empty(reply) }
     }
 
     /// Returns a request's records.
     #[must_use]
     pub fn records(batch: Encoded, reply: Reply, admitted: Instant) -> Self {
-        let Encoded { chunks, payload, partitions: _ } = batch;
-        Self { chunks, payload: Some(payload), admitted: Some(admitted), ..Self::control(Vec::new(), reply) }
+        Self { admitted: Some(admitted), ..Self::of_batch(Some(batch), reply) }
+    }
+
+    /// Returns a step of a stream processor: what it puts out, on any number of streams, and the changes of its position
+    /// and its state. A step without output is a checkpoint. It is as durable as records are, and may use their room
+    /// alone: after a crash it is computed again from the position that is there.
+    #[must_use]
+    #[allow(dead_code, reason = "stream processors are to come; until then tests alone take steps")]
+    pub fn step(batch: Option<Encoded>, ops: Vec<TableOp>, held: Hold, reply: Reply) -> Self {
+        Self { ops, held: Some(held), ..Self::of_batch(batch, reply) }
+    }
+
+    fn of_batch(batch: Option<Encoded>, reply: Reply) -> Self {
+        let Some(Encoded { chunks, payload, partitions: _ }) = batch else { return Self::empty(reply) };
+        Self { chunks, payload: Some(payload), ..Self::empty(reply) }
+    }
+
+    fn empty(reply: Reply) -> Self {
+        Self {
+            chunks: Vec::new(),
+            payload: None,
+            ops: Vec::new(),
+            held: None,
+            deletes: None,
+            room: Room::Records,
+            stability: Stability::OfLevel,
+            frees: 0,
+            quarantined: 0,
+            admitted: None,
+            reply,
+        }
     }
 
     /// Returns bytes of table operations, the row of an idempotency key included.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::clock::LogClock;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Sequence, Timestamp};
-use crate::log::commit::append::{Append, Chunk, Completer, Placed, Receipt};
+use crate::log::commit::append::{Append, Chunk, Completer, Placed, Receipt, Stability};
 use crate::log::commit::delay::CommitDelay;
 use crate::log::commit::level::Level;
 use crate::log::commit::queue::{CommitQueue, Taken};
@@ -253,7 +253,7 @@ impl Committer {
         let mut payload = Vec::new();
         let mut ops = Vec::new();
         let mut placed = Vec::with_capacity(batch.len());
-        let control = batch.iter().any(|append| append.payload.is_none());
+        let stable = batch.iter().any(|append| append.stability == Stability::EveryLevel);
         for append in batch.iter_mut() {
             let mut places = Vec::with_capacity(append.chunks.len());
             let bytes = append.payload.as_ref().map_or(&[][..], |payload| payload.bytes());
@@ -279,8 +279,7 @@ impl Committer {
         let head = FrameHead { kind: FrameKind::Commit, sequence, synced_through, append_time, rows, ops };
         let started = Instant::now();
         let written = self.journal.commit(head, &payload)?;
-        // A stream that exists, and a segment whose file is removed next, must not come back at any level.
-        if control && self.durability != Durability::Fsync {
+        if stable && self.durability != Durability::Fsync {
             let _synced = self.journal.sync()?;
         }
         let level = match self.durability {

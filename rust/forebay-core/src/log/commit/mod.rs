@@ -23,3 +23,6 @@ pub(crate) use queue::{CommitQueue, OPS_BYTES};
 pub(crate) use refused::Refused;
 pub use respond::{Respond, Responder};
 pub use waiter::Waiter;
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,7 @@ impl CommitQueue {
             Error::new(ErrorKind::Saturated, detail)
         })
     }
+
     /// Hands an append to the committer. After the close it is dropped, which answers it.
     pub fn push(&self, mut append: Append) {
         append.reply.begin_commit();
