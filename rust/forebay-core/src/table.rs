@@ -149,12 +149,37 @@ impl TableOp {
     /// one.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
+        let stored = Stored::at(bytes)?;
+        Some((stored.op(), stored.bytes()))
+    }
+}
+
+/// An encoded operation, borrowed from where it is stored: whoever is not interested in it copies nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stored<'a> {
+    pub(crate) table: Table,
+    key: &'a [u8],
+    value: &'a [u8],
+    is_put: bool,
+}
+
+impl<'a> Stored<'a> {
+    /// Returns the operation that `bytes` begin with; `None` when they do not begin with a whole one.
+    pub(crate) fn at(bytes: &'a [u8]) -> Option<Self> {
         let (&[table, kind, k0, k1, v0, v1, v2, v3], rest) = bytes.split_first_chunk::<OP_HEADER_BYTES>()?;
         let (key, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([k0, k1])))?;
         let (value, _) = rest.split_at_checked(u32::from_le_bytes([v0, v1, v2, v3]) as usize)?;
-        let used = OP_HEADER_BYTES + key.len() + value.len();
-        let value = (kind == 1).then(|| value.to_vec());
-        Some((Self { table: Table::from_number(table)?, key: key.to_vec(), value }, used))
+        Some(Self { table: Table::from_number(table)?, key, value, is_put: kind == 1 })
+    }
+
+    /// Returns how many bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        OP_HEADER_BYTES + self.key.len() + self.value.len()
+    }
+
+    pub(crate) fn op(&self) -> TableOp {
+        let value = self.is_put.then(|| self.value.to_vec());
+        TableOp { table: self.table, key: self.key.to_vec(), value }
     }
 }
 
@@ -223,7 +248,13 @@ impl Changes {
 
     /// Returns every change as an operation, in table and key order.
     pub fn ops(&self) -> impl Iterator<Item = TableOp> {
-        self.rows.iter().map(|((table, key), value)| TableOp { table: *table, key: key.clone(), value: value.clone() })
+        self.ops_of(|_| true)
+    }
+
+    /// Returns the changes of some tables as operations, in table and key order.
+    pub(crate) fn ops_of(&self, wanted: impl Fn(Table) -> bool) -> impl Iterator<Item = TableOp> {
+        let rows = self.rows.iter().filter(move |((table, _), _)| wanted(*table));
+        rows.map(|((table, key), value)| TableOp { table: *table, key: key.clone(), value: value.clone() })
     }
 
     /// Removes every row of one table, and returns those that exist, in key order.

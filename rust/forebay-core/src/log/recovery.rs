@@ -197,10 +197,11 @@ impl<'a> Recovery<'a> {
 
     fn take_in_tables(&mut self) {
         let rows = std::mem::take(&mut self.rows);
-        for op in rows.ops().filter(|op| op.table == Table::Catalog) {
+        for op in rows.ops_of(|table| table == Table::Catalog) {
             self.take_in(&op);
         }
-        for op in rows.ops().filter(|op| op.table != Table::Catalog) {
+        // Window state is most of what there is, and nothing here is made of it.
+        for op in rows.ops_of(|table| !matches!(table, Table::Catalog | Table::WindowState)) {
             self.take_in(&op);
         }
         for stream in self.catalog.all() {

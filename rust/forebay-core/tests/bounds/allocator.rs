@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 struct Counting;
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -19,7 +21,8 @@ fn taken(bytes: usize) -> usize {
 // SAFETY: all is the system allocator's own; counting changes nothing of it.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        IN_USE.fetch_add(taken(layout.size()), Ordering::Relaxed);
+        let more = taken(layout.size());
+        MOST.fetch_max(IN_USE.fetch_add(more, Ordering::Relaxed) + more, Ordering::Relaxed);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
@@ -29,6 +32,20 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: the caller's promise is passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
+}
+
+/// Begins to look for the most bytes in use.
+#[allow(dead_code, reason = "not every test that counts looks for it")]
+pub fn begin() {
+    let now = in_use();
+    BEGUN.store(now, Ordering::Relaxed);
+    MOST.store(now, Ordering::Relaxed);
+}
+
+/// The most bytes that were in use at once since it was begun, beyond those in use then.
+#[allow(dead_code, reason = "not every test that counts looks for it")]
+pub fn peak() -> usize {
+    MOST.load(Ordering::Relaxed) - BEGUN.load(Ordering::Relaxed)
 }
 
 /// Bytes in use now.

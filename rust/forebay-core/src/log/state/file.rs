@@ -11,7 +11,7 @@ use crate::bytes::{u32_at, u64_at};
 use crate::ids::{Generation, Sequence};
 use crate::status::StageError;
 use crate::storage::{Storage, StorageFile, Synced, read_exact_at, remove_if_there};
-use crate::table::TableOp;
+use crate::table::{Stored, Table, TableOp};
 
 const MAGIC: &[u8; 8] = b"FBSTATE2";
 /// What earlier versions wrote: the same but for the tables of stream processors, which they do not know.
@@ -192,10 +192,20 @@ impl Cursor {
     /// # Errors
     /// `InvalidData` for bytes that are none; else whatever the storage says.
     pub(super) fn next(&mut self) -> io::Result<Option<TableOp>> {
+        self.next_of(|_| true)
+    }
+
+    /// Returns the next operation on some tables; `None` at the end.
+    ///
+    /// # Errors
+    /// Fails as [`Cursor::next`] does.
+    pub(super) fn next_of(&mut self, wanted: impl Fn(Table) -> bool) -> io::Result<Option<TableOp>> {
         loop {
-            if let Some((op, bytes)) = self.piece.get(self.used..).and_then(TableOp::decode) {
-                self.used += bytes;
-                return Ok(Some(op));
+            while let Some(stored) = self.piece.get(self.used..).and_then(Stored::at) {
+                self.used += stored.bytes();
+                if wanted(stored.table) {
+                    return Ok(Some(stored.op()));
+                }
             }
             self.piece.drain(..self.used);
             self.used = 0;

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use file::{Reader, Span, Writer, settle};
 pub use key_files::KeyFiles;
 use key_files::KeyMarks;
+use merge::{Rows, merge};
 
 use crate::ids::{Generation, Sequence};
 use crate::log::dedup::Dedup;
@@ -94,12 +95,9 @@ impl StateFiles {
     /// # Errors
     /// When the directory itself cannot be read, or a file for want of descriptors or memory: that says nothing of it.
     pub fn load(storage: &dyn Storage) -> io::Result<Self> {
-        let mut keys = Vec::new();
-        let mut state = Self::load_apart(storage, &mut |op, _| keys.push(op))?;
-        for op in keys {
-            state.rows.apply(op);
-        }
-        Ok(state)
+        let mut rows = Changes::default();
+        let state = Self::walk(storage, &mut |op, _| rows.apply(op))?;
+        Ok(Self { rows, ..state })
     }
 
     /// Loads the files; rows of idempotency keys go to `keys` as they are read, with the generation of their file,
@@ -108,6 +106,17 @@ impl StateFiles {
     /// # Errors
     /// Fails as [`StateFiles::load`] does.
     pub fn load_apart(storage: &dyn Storage, keys: &mut dyn FnMut(TableOp, Generation)) -> io::Result<Self> {
+        let mut rows = Changes::default();
+        let mut each = |op: TableOp, generation| {
+            if op.table.is_of_keys() { keys(op, generation) } else { rows.apply(op) }
+        };
+        let state = Self::walk(storage, &mut each)?;
+        Ok(Self { rows, ..state })
+    }
+
+    /// Reads the files, and gives every operation to `each` as it is read, with the generation of its file; no row is
+    /// kept.
+    fn walk(storage: &dyn Storage, each: &mut dyn FnMut(TableOp, Generation)) -> io::Result<Self> {
         let mut state = Self::default();
         let entries = storage.list(Path::new(STATE_DIRECTORY))?;
         let named = |kind: StateFileKind| {
@@ -117,7 +126,7 @@ impl StateFiles {
             })
         };
         for (generation, bytes) in named(StateFileKind::Base).collect::<Vec<_>>().into_iter().rev() {
-            if state.take_in(storage, (StateFileKind::Base, generation), keys)? {
+            if state.take_in(storage, (StateFileKind::Base, generation), each)? {
                 state.base = Some((generation, bytes));
                 break;
             }
@@ -131,7 +140,7 @@ impl StateFiles {
         state.superseded =
             old_base.chain(old_delta.map(|(generation, _)| StateFileKind::Delta.path(generation))).collect();
         for (generation, bytes) in named(StateFileKind::Delta).filter(|(generation, _)| !based || *generation > from) {
-            state.take_in(storage, (StateFileKind::Delta, generation), keys)?;
+            state.take_in(storage, (StateFileKind::Delta, generation), each)?;
             state.deltas.push((generation, bytes));
         }
         Ok(state)
@@ -141,7 +150,7 @@ impl StateFiles {
         &mut self,
         storage: &dyn Storage,
         (kind, generation): (StateFileKind, Generation),
-        keys: &mut dyn FnMut(TableOp, Generation),
+        each: &mut dyn FnMut(TableOp, Generation),
     ) -> io::Result<bool> {
         let path = kind.path(generation);
         let file = path.to_string_lossy().into_owned();
@@ -163,10 +172,10 @@ impl StateFiles {
             damage(format!("a state file before this one is missing: it builds on commit {}", reader.span.builds_on));
         }
         (self.generation, self.sequence) = (reader.span.generation, reader.span.sequence);
-        let (rows, mut marks) = (&mut self.rows, KeyMarks::default());
+        let mut marks = KeyMarks::default();
         let read = reader.ops(|op, position| {
             marks.note(&op, position);
-            if op.table.is_of_keys() { keys(op, generation) } else { rows.apply(op) }
+            each(op, generation);
         });
         self.keys.push((kind, generation, marks));
         match read {
@@ -229,18 +238,20 @@ impl StateWriter {
         let due = delta_bytes >= base_bytes.max(MERGE_BYTES)
             || self.deltas.len() >= MERGE_FILES && delta_bytes >= base_bytes / 8
             || self.deltas.len() >= MAX_FILES;
-        if !due {
-            return Ok(());
-        }
-        let mut state = StateFiles::load_apart(storage, &mut |_, _| {})?;
+        if due { self.merge(storage) } else { Ok(()) }
+    }
+
+    /// Merges all files into a new base, row by row: there may be more rows than fit in memory.
+    fn merge(&mut self, storage: &dyn Storage) -> io::Result<()> {
+        let state = StateFiles::walk(storage, &mut |_, _| {})?;
         if let Some(damage) = state.damages.first() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {}", damage.file, damage.what)));
         }
         let mut writer = Writer::create(storage)?;
-        let files = state.keys.iter().map(|(kind, generation, marks)| (kind.path(*generation), marks.is_unordered()));
-        merge::merge(storage, files, |op| self.dedup.kept(&op).map_or(Ok(()), |op| writer.put(&op)))?;
-        state.rows.drop_deleted();
-        state.rows.ops().try_for_each(|op| writer.put(&op))?;
+        let files = || state.keys.iter().map(|(kind, number, marks)| (kind.path(*number), marks.is_unordered()));
+        merge(storage, Rows::Keys, files(), |op| self.dedup.kept(&op).map_or(Ok(()), |op| writer.put(&op)))?;
+        // There is nothing below a base that a delete would have to hide.
+        merge(storage, Rows::Others, files(), |op| if op.value.is_some() { writer.put(&op) } else { Ok(()) })?;
         let span = Span { generation: state.generation, sequence: state.sequence, builds_on: Sequence(0) };
         let (bytes, marks) = writer.finish(StateFileKind::Base, span)?;
         // The old files stand for the same until they are removed, so this may fail as anything before.
@@ -282,3 +293,6 @@ fn write(storage: &dyn Storage, kind: StateFileKind, span: Span, changes: &Chang
     changes.ops().try_for_each(|op| writer.put(&op))?;
     writer.finish(kind, span)
 }
+
+#[cfg(test)]
+mod tests;
