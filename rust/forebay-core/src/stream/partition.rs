@@ -167,20 +167,21 @@ impl Partition {
         drop(runs);
     }
 
-    /// Returns the ring's runs from `offset` on, as many as it takes for `max_records`; empty when the ring does not
-    /// hold `offset` (it may be sealed, or beyond the end).
-    pub(crate) fn runs_from(&self, offset: Offset, max_records: usize) -> Vec<Arc<Run>> {
+    /// Returns the ring's runs from `offset` on, about as many as it takes for so many records and bytes, at least one;
+    /// empty when the ring does not hold `offset` (it may be sealed, or beyond the end).
+    pub(crate) fn runs_from(&self, offset: Offset, max_records: usize, max_bytes: usize) -> Vec<Arc<Run>> {
         let ring = self.ring.lock();
         if ring.front().is_none_or(|run| offset < run.base) {
             return Vec::new();
         }
         let first = ring.partition_point(|run| run.end() <= offset);
-        let mut records = 0_usize;
+        let (mut records, mut bytes) = (0_usize, 0_usize);
         let mut runs = Vec::new();
         for run in ring.range(first..) {
-            if records >= max_records {
+            if records >= max_records || bytes > max_bytes {
                 break;
             }
+            bytes += run.range.len();
             records += (run.end().0 - offset.0.max(run.base.0)) as usize;
             runs.push(Arc::clone(run));
         }

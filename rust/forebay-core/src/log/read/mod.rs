@@ -1,9 +1,14 @@
 //! Reads records back: from memory, or from segments.
 
 mod reader;
+mod reading;
 mod record_batch;
 mod seek;
+mod visit;
 
 pub use reader::Limits;
 pub(crate) use reader::Reader;
 pub use record_batch::{Gap, RecordBatch};
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::reading::{Reading, Stretch, Taker};
 use super::record_batch::RecordBatch;
+use super::visit::{Visit, Visited, Visitor};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId};
 use crate::log::Strictness;
@@ -57,6 +59,34 @@ impl Reader {
         offset: Offset,
         limits: Limits,
     ) -> Result<RecordBatch> {
+        let mut reading = Reading::new(partition, offset, limits, RecordBatch::new(partition, offset));
+        self.read(stream, &mut reading)?;
+        Ok(RecordBatch::of(reading))
+    }
+
+    /// Gives each record from `offset` on to `each`, as [`Reader::fetch`] would return it, from where it is stored: the
+    /// ring's batches are held, and a block is decompressed once.
+    ///
+    /// # Errors
+    /// Fails as [`Reader::fetch`] does; then `each` was given nothing.
+    #[allow(dead_code, reason = "stream processors are to come; until then tests alone visit")]
+    pub(crate) fn visit(
+        &self,
+        stream: &Stream,
+        partition: PartitionId,
+        from: Offset,
+        limits: Limits,
+        each: &mut dyn FnMut(Visited<'_>),
+    ) -> Result<Visit> {
+        let mut reading = Reading::new(partition, from, limits, Visitor(each));
+        self.read(stream, &mut reading)?;
+        let (records, bytes) = (reading.records(), reading.bytes());
+        let (_, next_offset, gaps) = reading.finish();
+        Ok(Visit { next_offset, gaps, records, bytes })
+    }
+
+    fn read<T: Taker>(&self, stream: &Stream, reading: &mut Reading<T>) -> Result<()> {
+        let (partition, offset) = (reading.partition(), reading.next_offset());
         let Some(log) = stream.partition(partition) else {
             let detail = format!("stream {:?} has no partition {partition}", stream.name());
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
@@ -65,90 +95,97 @@ impl Reader {
         if offset < start || offset > committed {
             return Err(outside(stream, partition, offset, (start, committed)));
         }
-        let mut batch = RecordBatch::new(partition, offset);
-        if limits.records == 0 {
-            return Ok(batch);
+        if reading.records_left() == 0 {
+            return Ok(());
         }
-        while batch.next_offset() < committed && !batch.is_full(limits, 0) {
-            let before = batch.next_offset();
-            match self.read_on(stream, log, &mut batch, limits) {
-                Ok(()) if batch.next_offset() > before => {}
+        while reading.next_offset() < committed && !reading.is_full(0) {
+            let before = reading.next_offset();
+            match self.read_on(stream, log, reading) {
+                Ok(()) if reading.next_offset() > before => {}
                 Ok(()) => break,
                 // The records before it are given; the next read begins here, and fails if it still has to.
-                Err(_) if batch.next_offset() > offset => break,
+                Err(_) if reading.next_offset() > offset => break,
                 Err(error) => return Err(error),
             }
-        }
-        Ok(batch)
-    }
-
-    /// Reads what comes next from where it is: the ring, or one segment. Does not move on when the batch is full.
-    fn read_on(&self, stream: &Stream, log: &Partition, batch: &mut RecordBatch, limits: Limits) -> Result<()> {
-        let before = batch.next_offset();
-        let runs = log.runs_from(before, limits.records - batch.len());
-        if runs.is_empty() {
-            self.read_sealed(stream, log, batch, limits)?;
-        }
-        for run in runs {
-            leave_out(stream, log, batch, run.base)?;
-            batch.take_in(run.base, run.records, run.bytes(), limits);
-            if batch.next_offset() < run.end() {
-                // Full. The next run's base would be taken for a hole's end, and what is left of this one skipped.
-                break;
-            }
-        }
-        if batch.next_offset() == before && batch.is_empty() {
-            // Nothing holds this offset: it was damaged away, and it goes on behind the hole.
-            let end = log.ring_start().filter(|start| *start > before).unwrap_or(log.committed());
-            leave_out(stream, log, batch, end)?;
         }
         Ok(())
     }
 
-    fn read_sealed(&self, stream: &Stream, log: &Partition, batch: &mut RecordBatch, limits: Limits) -> Result<()> {
-        let Some((part, reader)) = self.segment_at(stream, log, batch)? else { return Ok(()) };
-        for row in reader.rows_from(stream.id(), batch.partition(), batch.next_offset()) {
-            if batch.is_full(limits, 0) {
+    /// Reads what comes next from where it is: the ring, or one segment. Does not move on when a limit is reached.
+    fn read_on<T: Taker>(&self, stream: &Stream, log: &Partition, reading: &mut Reading<T>) -> Result<()> {
+        let before = reading.next_offset();
+        let runs = log.runs_from(before, reading.records_left(), reading.bytes_left());
+        if runs.is_empty() {
+            self.read_sealed(stream, log, reading)?;
+        }
+        for run in runs {
+            leave_out(stream, log, reading, run.base)?;
+            let (base, records, append_time) = (run.base, run.records, run.append_time);
+            reading.take_in(Stretch { base, records, append_time, bytes: run.bytes() });
+            if reading.next_offset() < run.end() {
+                // Full. The next run's base would be taken for a hole's end, and what is left of this one skipped.
+                break;
+            }
+        }
+        if reading.next_offset() == before && reading.records() == 0 {
+            // Nothing holds this offset: it was damaged away, and it goes on behind the hole.
+            let end = log.ring_start().filter(|start| *start > before).unwrap_or(log.committed());
+            leave_out(stream, log, reading, end)?;
+        }
+        Ok(())
+    }
+
+    fn read_sealed<T: Taker>(&self, stream: &Stream, log: &Partition, reading: &mut Reading<T>) -> Result<()> {
+        let Some((part, reader)) = self.segment_at(stream, log, reading)? else { return Ok(()) };
+        for row in reader.rows_from(stream.id(), reading.partition(), reading.next_offset()) {
+            if reading.is_full(0) {
                 return Ok(());
             }
             match reader.read(row) {
                 Ok(records) => {
-                    leave_out(stream, log, batch, row.base)?;
-                    if !batch.take_in(row.base, row.records, &records, limits) {
+                    leave_out(stream, log, reading, row.base)?;
+                    let (base, append_time) = (row.base, row.newest_append);
+                    if !reading.take_in(Stretch { base, records: row.records, append_time, bytes: &records }) {
                         let range = Some((row.position, row.file_bytes()));
                         self.report(part.name, range, stream, "a block holds fewer records than it says");
-                        leave_out(stream, log, batch, row.end())?;
+                        leave_out(stream, log, reading, row.end())?;
                     }
-                    if batch.next_offset() < row.end() {
+                    if reading.next_offset() < row.end() {
                         return Ok(());
                     }
                 }
                 Err(SegmentError::Damaged(DamagedRange { position, bytes, what })) => {
                     self.report(part.name, Some((position, bytes)), stream, what);
-                    leave_out(stream, log, batch, row.end())?;
+                    leave_out(stream, log, reading, row.end())?;
                 }
-                Err(SegmentError::Io(error)) => return Err(self.unreadable(part.name, stream, batch, &error)),
+                Err(SegmentError::Io(error)) => return Err(self.unreadable(part.name, stream, reading, &error)),
             }
         }
         // Blocks that the index no longer names are gone with it.
-        if !batch.is_full(limits, 0) {
-            leave_out(stream, log, batch, part_end(&part, batch.partition()))?;
+        if !reading.is_full(0) {
+            leave_out(stream, log, reading, part_end(&part, reading.partition()))?;
         }
         Ok(())
     }
 
     /// The segment that holds what comes next; `None` when there is none, or its file is missing, which is skipped.
-    fn segment_at(&self, stream: &Stream, log: &Partition, batch: &mut RecordBatch) -> Result<Option<OpenSegment>> {
-        let Some((part, opened)) = self.find(stream, batch.partition(), batch.next_offset()) else { return Ok(None) };
+    fn segment_at<T: Taker>(
+        &self,
+        stream: &Stream,
+        log: &Partition,
+        reading: &mut Reading<T>,
+    ) -> Result<Option<OpenSegment>> {
+        let found = self.find(stream, reading.partition(), reading.next_offset());
+        let Some((part, opened)) = found else { return Ok(None) };
         match opened {
             Ok(reader) => Ok(Some((part, reader))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                check_kept(stream, log, batch)?;
+                check_kept(stream, log, reading)?;
                 self.report(part.name, None, stream, "the file is missing");
-                leave_out(stream, log, batch, part_end(&part, batch.partition()))?;
+                leave_out(stream, log, reading, part_end(&part, reading.partition()))?;
                 Ok(None)
             }
-            Err(error) => Err(self.unreadable(part.name, stream, batch, &error)),
+            Err(error) => Err(self.unreadable(part.name, stream, reading, &error)),
         }
     }
 
@@ -175,9 +212,15 @@ impl Reader {
     }
 
     /// The error of a read that may succeed later: nothing is known to be lost.
-    fn unreadable(&self, name: SegmentName, stream: &Stream, batch: &RecordBatch, error: &io::Error) -> Error {
+    fn unreadable<T: Taker>(
+        &self,
+        name: SegmentName,
+        stream: &Stream,
+        reading: &Reading<T>,
+        error: &io::Error,
+    ) -> Error {
         self.counters.failed_reads.increment();
-        let (file, offset, partition) = (name.path(), batch.next_offset(), batch.partition());
+        let (file, offset, partition) = (name.path(), reading.next_offset(), reading.partition());
         let detail = format!(
             "segment {} cannot be read at offset {offset} of partition {partition} of stream {:?} ({error}); nothing is \
              skipped: the same read may succeed later",
@@ -235,22 +278,22 @@ type OpenSegment = (Arc<SegmentPart>, Arc<SegmentReader>);
 /// Goes on at `to`: nothing holds what comes before it. Retention may have deleted that since the read looked at the
 /// start, so that the look-up found a later part; this is asked again here, whatever led here, as retention moves the start
 /// before it forgets a part.
-fn leave_out(stream: &Stream, log: &Partition, batch: &mut RecordBatch, to: Offset) -> Result<()> {
-    if to > batch.next_offset() {
-        check_kept(stream, log, batch)?;
-        batch.skip_to(to);
+fn leave_out<T: Taker>(stream: &Stream, log: &Partition, reading: &mut Reading<T>, to: Offset) -> Result<()> {
+    if to > reading.next_offset() {
+        check_kept(stream, log, reading)?;
+        reading.skip_to(to);
     }
     Ok(())
 }
 
 /// Refuses when what comes next was deleted since the read began: that is no damage.
-fn check_kept(stream: &Stream, log: &Partition, batch: &RecordBatch) -> Result<()> {
+fn check_kept<T: Taker>(stream: &Stream, log: &Partition, reading: &Reading<T>) -> Result<()> {
     if stream.is_deleted() {
         return Err(Error::new(ErrorKind::StreamNotFound, format!("stream {:?} was deleted", stream.name())));
     }
     let (start, committed) = (log.start(), log.committed());
-    if batch.next_offset() < start {
-        return Err(outside(stream, batch.partition(), batch.next_offset(), (start, committed)));
+    if reading.next_offset() < start {
+        return Err(outside(stream, reading.partition(), reading.next_offset(), (start, committed)));
     }
     Ok(())
 }
@@ -317,13 +360,14 @@ mod tests {
         seal(&engine, 7, 10);
         let stream = engine.catalog.named(STREAM).unwrap();
         let log = stream.partition(ONE).unwrap();
-        let mut batch = RecordBatch::new(ONE, Offset(3));
+        let mut reading = Reading::new(ONE, Offset(3), LIMITS, RecordBatch::default());
         let oldest = stream.part_at(ONE, Offset(0)).unwrap();
         log.advance_start(part_end(&oldest, ONE));
         stream.remove_part(oldest.name);
-        let error = engine.reader.read_on(&stream, log, &mut batch, LIMITS).unwrap_err();
+        let error = engine.reader.read_on(&stream, log, &mut reading).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOffset, "{error}");
-        assert_eq!((batch.gaps(), batch.next_offset()), (&[][..], Offset(3)));
+        let (_, next_offset, gaps) = reading.finish();
+        assert_eq!((gaps, next_offset), (Vec::new(), Offset(3)));
         // Between two parts of one read, too, the records before are given.
         let read = engine.reader.fetch(&stream, ONE, Offset(20), LIMITS).unwrap();
         assert_eq!((read.len(), read.gaps()), (7, &[][..]));

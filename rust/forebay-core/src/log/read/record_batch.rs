@@ -1,6 +1,7 @@
 //! Records of one partition as a read returns them, and where there were none to return.
 
-use super::reader::Limits;
+use super::reading::{Reading, Taker};
+use super::visit::Visited;
 use crate::ids::{Offset, PartitionId};
 use crate::record::{Record, Records, decode};
 
@@ -135,45 +136,21 @@ impl RecordBatch {
         *self = kept;
     }
 
-    /// Goes on at `to`: nothing can be read before it.
-    pub(crate) fn skip_to(&mut self, to: Offset) {
-        if to <= self.next_offset {
-            return;
-        }
-        match self.gaps.last_mut() {
-            Some(gap) if gap.to == self.next_offset => gap.to = to,
-            Some(_) | None => self.gaps.push(Gap { partition: self.partition, from: self.next_offset, to }),
-        }
-        self.next_offset = to;
+    /// Returns the batch of a read that is over.
+    pub(super) fn of(reading: Reading<Self>) -> Self {
+        let (batch, next_offset, gaps) = reading.finish();
+        Self { next_offset, gaps, ..batch }
+    }
+}
+
+impl Taker for RecordBatch {
+    fn take(&mut self, Visited { offset, record, .. }: Visited<'_>, at: usize) {
+        self.offsets.push(offset.0.cast_signed());
+        self.timestamps.push(record.timestamp.0);
+        self.starts.push(self.bytes.len() + at);
     }
 
-    /// Takes records in whose first has offset `base`, from `next_offset` on, until a limit is reached. `false` when
-    /// the bytes end before `records` are walked.
-    pub(crate) fn take_in(&mut self, base: Offset, records: u32, bytes: &[u8], limits: Limits) -> bool {
-        let mut offset = base.0;
-        let (mut walked, mut from) = (0, None);
-        let mut full = false;
-        for (record, stored) in Records::new(bytes) {
-            if offset >= self.next_offset.0 {
-                let from = *from.get_or_insert(walked);
-                full = self.is_full(limits, walked - from + stored.len());
-                if full {
-                    break;
-                }
-                self.offsets.push(offset.cast_signed());
-                self.timestamps.push(record.timestamp.0);
-                self.starts.push(self.bytes.len() + walked - from);
-                self.next_offset = Offset(offset + 1);
-            }
-            walked += stored.len();
-            offset += 1;
-        }
-        self.bytes.extend_from_slice(&bytes[from.unwrap_or(walked)..walked]);
-        full || offset == base.plus(records.into()).0
-    }
-
-    pub(crate) fn is_full(&self, limits: Limits, more: usize) -> bool {
-        // The first record is always taken: a reader with a small limit has to get on.
-        !self.is_empty() && (self.len() >= limits.records || self.bytes.len() + more > limits.bytes)
+    fn take_bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 }

@@ -30,7 +30,7 @@ impl Reader {
         let committed = log.committed();
         let mut offset = log.start();
         while offset < committed {
-            let runs = log.runs_from(offset, RUNS_AT_ONCE);
+            let runs = log.runs_from(offset, RUNS_AT_ONCE, usize::MAX);
             for run in &runs {
                 if run.times.max >= time
                     && let Some(found) = first_since(run.base, run.bytes(), offset, time)
