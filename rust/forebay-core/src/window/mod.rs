@@ -7,6 +7,7 @@
 //! results of those that the global watermark has passed, in order of (end, key).
 
 mod aggregate;
+mod chunk_log;
 mod codec;
 mod key;
 mod key_table;
@@ -14,11 +15,14 @@ mod number;
 mod pane;
 mod session;
 mod spec;
+mod state;
 mod watermark;
 mod windows;
 
 pub use aggregate::{Aggregate, Aggregates, Aggregation, DISTINCT_ERROR, MAX_KEPT_VALUE_BYTES, QUANTILE_ERROR, Sample};
+pub use chunk_log::MAX_CHUNK_BYTES;
 pub use key::{KeyTooLong, MAX_KEY_BYTES, group_key, key_text};
 pub use spec::{Admission, EventTime, MAX_PANES, MAX_WINDOW_MILLIS, WindowSpec};
+pub use state::{GivenUpTo, StateChange, StatePlace};
 pub use watermark::{WatermarkOptions, Watermarks};
-pub use windows::{Closing, GivenUpTo, StateChange, StatePlace, WindowResult, Windows};
+pub use windows::{Closing, WindowResult, Windows};

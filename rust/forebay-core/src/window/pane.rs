@@ -1,6 +1,12 @@
+use std::ops::Range;
+
 use super::aggregate::{Aggregates, Cell, Sample};
+use super::chunk_log::{ChunkChange, ChunkHeader, ChunkLog, RowPlace};
 use super::codec::{Reader, put_bytes};
 use super::key_table::KeyTable;
+
+/// What the length of a key takes at most.
+const LENGTH_BYTES: usize = 3;
 
 /// The cells of every key in one part of time.
 #[derive(Clone, Debug, Default)]
@@ -11,43 +17,41 @@ pub(super) struct Pane {
     /// By key's number, how its row stands.
     rows: Vec<Row>,
     /// The keys whose rows are to be written.
-    changed: Vec<usize>,
+    changed: Vec<u32>,
+    /// What these rows take at most.
+    changed_bytes: usize,
+    log: ChunkLog<u32>,
     /// Bytes that cells take beside their own.
     heap_bytes: usize,
-    /// Bytes of all rows that were written.
-    written: usize,
-    /// Those of the newest of each key.
-    live: usize,
+    /// Records.
+    events: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
-    length: u32,
+    place: RowPlace,
     is_changed: bool,
-}
-
-/// What is to be written of a pane's rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Chunk {
-    /// The rows of some keys: they count instead of earlier ones.
-    Some(Vec<u8>),
-    /// The rows of all keys.
-    All(Vec<u8>),
 }
 
 impl Pane {
     /// Adds a record. Returns how many cells could make nothing of their field.
     pub(super) fn add(&mut self, plan: &Aggregates, key: &[u8], sample: &Sample<'_>) -> u64 {
         let number = self.number_of(plan, key);
+        let before = self.heap_bytes;
         let skipped = self.change(plan, number, |cells| plan.add(cells, sample));
-        if !std::mem::replace(&mut self.rows[number].is_changed, true) {
-            self.changed.push(number);
+        self.events += 1;
+        if std::mem::replace(&mut self.rows[number].is_changed, true) {
+            self.changed_bytes = self.changed_bytes + self.heap_bytes - before;
+        } else {
+            self.changed.push(number as u32);
+            self.changed_bytes += row_bound(key, self.cells_of(plan, number));
         }
         skipped
     }
 
     /// Adds all that another one has. A window that closes is made in this way, and is not written.
     pub(super) fn merge(&mut self, plan: &Aggregates, other: &Self) {
+        self.events += other.events;
         for theirs in 0..other.keys.len() {
             let ours = self.number_of(plan, other.keys.get(theirs));
             self.change(plan, ours, |cells| {
@@ -58,45 +62,59 @@ impl Pane {
         }
     }
 
-    /// Returns what has changed since the last time: a pane whose rows are mostly old ones is written anew.
-    pub(super) fn take_chunk(&mut self, plan: &Aggregates) -> Option<Chunk> {
+    /// Gives what has changed in the chunks since the last time, and removes at most `removes` of them.
+    pub(super) fn changes(&mut self, plan: &Aggregates, removes: &mut usize, write: &mut dyn FnMut(ChunkChange)) {
         if self.changed.is_empty() {
-            return None;
+            return;
         }
-        let mut chunk = Vec::new();
-        for number in std::mem::take(&mut self.changed) {
-            self.write_row(plan, number, &mut chunk);
+        let mut writer = self.log.writer(ChunkHeader { events: self.events }, write);
+        let (keys, cells) = (&self.keys, &self.cells);
+        let encode = |number: u32, out: &mut Vec<u8>| {
+            put_bytes(out, keys.get(number as usize));
+            cells[cells_at(plan, number as usize)].iter().for_each(|cell| cell.encode(out));
+        };
+        for number in self.changed.drain(..) {
+            let row = &mut self.rows[number as usize];
+            row.place = writer.add(number, row.place, |out| encode(number, out));
+            row.is_changed = false;
         }
-        self.written += chunk.len();
-        if self.written <= 2 * self.live {
-            return Some(Chunk::Some(chunk));
+        while let Some((number, chunk)) = writer.next_old(removes) {
+            let row = &mut self.rows[number as usize];
+            if row.place.is_in(chunk) {
+                row.place = writer.add(number, row.place, |out| encode(number, out));
+            }
         }
-        chunk.clear();
-        for number in 0..self.keys.len() {
-            self.write_row(plan, number, &mut chunk);
-        }
-        self.written = chunk.len();
-        Some(Chunk::All(chunk))
+        writer.finish();
+        self.changed_bytes = 0;
     }
 
-    /// Takes up rows that were written; `None` when they are damaged.
-    pub(super) fn restore(&mut self, plan: &Aggregates, chunk: &[u8]) -> Option<()> {
+    /// Returns what [`Pane::changes`] would write at most now.
+    pub(super) fn unwritten(&self) -> usize {
+        self.log.with_cleaning(self.changed_bytes)
+    }
+
+    /// Takes up a chunk that was written; `None` when it is damaged.
+    pub(super) fn restore(&mut self, plan: &Aggregates, chunk_number: u32, chunk: &[u8]) -> Option<()> {
         let mut reader = Reader(chunk);
+        self.events = ChunkHeader::read(&mut reader)?.events;
+        let mut rows = 0;
         while !reader.is_empty() {
             let before = reader.0.len();
             let key = reader.bytes()?;
             let cells = plan.decode(&mut reader)?;
             let number = self.number_of(plan, key);
             self.change(plan, number, |kept| kept.clone_from_slice(&cells));
-            self.note_row(number, before - reader.0.len());
+            let (row, length) = (&mut self.rows[number], before - reader.0.len());
+            row.place = self.log.restore_row(u64::from(chunk_number), number as u32, row.place, length);
+            rows += 1;
         }
-        self.written += chunk.len();
-        Some(())
+        self.log.restored(u64::from(chunk_number), chunk.len(), rows)
     }
 
-    /// Returns whether rows of it were written.
-    pub(super) fn has_rows(&self) -> bool {
-        self.written > 0
+    /// Returns the numbers of the chunks that were written. They end before 2³²: that many steps are not made in the
+    /// time of a window.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = u32> {
+        self.log.numbers().map(|number| number as u32)
     }
 
     /// Returns the numbers of the keys in the order of their texts.
@@ -109,13 +127,14 @@ impl Pane {
     }
 
     pub(super) fn cells_of(&self, plan: &Aggregates, number: usize) -> &[Cell] {
-        &self.cells[number * plan.cells()..(number + 1) * plan.cells()]
+        &self.cells[cells_at(plan, number)]
     }
 
     /// Returns the memory that it takes.
     pub(super) fn bytes(&self) -> usize {
-        let rows = self.rows.capacity() * size_of::<Row>() + self.changed.capacity() * size_of::<usize>();
-        self.keys.heap_bytes() + self.cells.capacity() * size_of::<Cell>() + rows + self.heap_bytes
+        let rows = self.rows.capacity() * size_of::<Row>() + self.changed.capacity() * size_of::<u32>();
+        let cells = self.cells.capacity() * size_of::<Cell>() + self.heap_bytes;
+        self.keys.heap_bytes() + cells + rows + self.log.heap_bytes()
     }
 
     fn number_of(&mut self, plan: &Aggregates, key: &[u8]) -> usize {
@@ -131,27 +150,21 @@ impl Pane {
 
     /// Changes the cells of a key, and keeps count of their bytes.
     fn change<T>(&mut self, plan: &Aggregates, number: usize, change: impl FnOnce(&mut [Cell]) -> T) -> T {
-        let cells = &mut self.cells[number * plan.cells()..(number + 1) * plan.cells()];
+        let cells = &mut self.cells[cells_at(plan, number)];
         let before = heap_bytes(cells);
         let result = change(cells);
         self.heap_bytes = self.heap_bytes + heap_bytes(cells) - before;
         result
     }
+}
 
-    fn write_row(&mut self, plan: &Aggregates, number: usize, out: &mut Vec<u8>) {
-        let before = out.len();
-        put_bytes(out, self.keys.get(number));
-        for cell in self.cells_of(plan, number) {
-            cell.encode(out);
-        }
-        self.note_row(number, out.len() - before);
-    }
+fn cells_at(plan: &Aggregates, number: usize) -> Range<usize> {
+    number * plan.cells()..(number + 1) * plan.cells()
+}
 
-    fn note_row(&mut self, number: usize, length: usize) {
-        let row = &mut self.rows[number];
-        self.live = self.live + length - row.length as usize;
-        *row = Row { length: u32::try_from(length).unwrap_or(u32::MAX), is_changed: false };
-    }
+/// Returns what the row of a key takes at most: no cell is longer on the disk than in memory.
+fn row_bound(key: &[u8], cells: &[Cell]) -> usize {
+    LENGTH_BYTES + key.len() + size_of_val(cells) + heap_bytes(cells)
 }
 
 fn heap_bytes(cells: &[Cell]) -> usize {

@@ -2,47 +2,122 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::aggregate::{Aggregates, Cell, Sample};
+use super::chunk_log::{ChunkChange, ChunkHeader, ChunkLog, RowPlace};
 use super::codec::{Reader, put, put_bytes, put_signed};
-use super::pane::Chunk;
 use super::spec::EventTime;
 
 /// The bytes of a session beside its key and its cells: its entry, and its places in the two indexes.
 const SESSION_OVERHEAD: usize = 128;
 
-/// Rows of fewer bytes are not written anew, however many of them are old.
-const LEAST_REWRITTEN_BYTES: usize = 4096;
+/// What a row takes at most beside its key and its sessions: two lengths.
+const ROW_BYTES: usize = 5;
+
+/// What a session takes at most in a row beside its cells: two times of 54 bits, and a count.
+const SESSION_ROW_BYTES: usize = 21;
 
 /// The records of one key that are less than a gap apart.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) first: EventTime,
     pub(super) last: EventTime,
+    /// Records.
+    pub(super) events: u64,
     pub(super) cells: Vec<Cell>,
 }
 
 impl Session {
+    fn of_record(plan: &Aggregates, sample: &Sample<'_>) -> (Self, u64) {
+        let mut cells = Vec::with_capacity(plan.cells());
+        plan.begin(&mut cells);
+        let skipped = plan.add(&mut cells, sample);
+        (Self { first: sample.time, last: sample.time, events: 1, cells }, skipped)
+    }
+
     fn is_reached(&self, time: EventTime, gap: i64) -> bool {
         time.since(self.last) < gap && self.first.since(time) < gap
     }
 
+    fn merge(&mut self, other: &Self) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.events += other.events;
+        self.cells.iter_mut().zip(&other.cells).for_each(|(cell, other)| cell.merge(other));
+    }
+
+    fn cells_bytes(&self) -> usize {
+        self.cells.iter().map(|cell| size_of::<Cell>() + cell.heap_bytes()).sum()
+    }
+
+    /// Returns the memory that it takes.
     fn bytes(&self, key: &[u8]) -> usize {
-        let cells: usize = self.cells.iter().map(|cell| size_of::<Cell>() + cell.heap_bytes()).sum();
-        SESSION_OVERHEAD + key.len() + cells
+        SESSION_OVERHEAD + key.len() + self.cells_bytes()
+    }
+
+    /// Returns what it takes at most in a row: no cell is longer on the disk than in memory.
+    fn row_bound(&self) -> usize {
+        SESSION_ROW_BYTES + self.cells_bytes()
+    }
+}
+
+/// The sessions of one key.
+#[derive(Clone, Debug, Default)]
+struct KeySessions {
+    /// At least a gap apart, and in order.
+    sessions: Vec<Session>,
+    /// What they take at most in a row.
+    bound: usize,
+    row: RowPlace,
+    /// Whether the row is to be written.
+    is_changed: bool,
+}
+
+impl KeySessions {
+    fn row_bound(&self, key: &[u8]) -> usize {
+        ROW_BYTES + key.len() + self.bound
+    }
+
+    /// Returns the part that it has of what is to be written.
+    fn changed_bytes(&self, key: &[u8]) -> usize {
+        if self.is_changed { self.row_bound(key) } else { 0 }
+    }
+
+    fn write(&self, key: &[u8], out: &mut Vec<u8>) {
+        put_bytes(out, key);
+        put(out, self.sessions.len() as u64);
+        for session in &self.sessions {
+            put_signed(out, session.first.millis());
+            put(out, session.last.since(session.first).unsigned_abs());
+            put(out, session.events);
+            session.cells.iter().for_each(|cell| cell.encode(out));
+        }
+    }
+
+    fn read(plan: &Aggregates, reader: &mut Reader<'_>) -> Option<Vec<Session>> {
+        let sessions = (0..reader.count(3)?).map(|_| {
+            let first = EventTime::of_bound(reader.signed()?)?;
+            let last = first.plus(i64::try_from(reader.number()?).ok()?);
+            Some(Session { first, last, events: reader.number()?, cells: plan.decode(reader)? })
+        });
+        sessions.collect()
     }
 }
 
 /// The open sessions of a shard's keys.
+///
+/// The row of a key has all of its sessions. One that says that there are none is of use only while an older chunk has
+/// another row of the key: as chunks are cleaned in their order, it is not written again when its own is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sessions {
-    /// Those of one key are at least a gap apart, and in order.
-    by_key: HashMap<Arc<[u8]>, Vec<Session>>,
+    /// A key without sessions stays until its row says so.
+    by_key: HashMap<Arc<[u8]>, KeySessions>,
     /// Their last records' times with their keys: the order in which they close.
     by_end: BTreeSet<(EventTime, Arc<[u8]>)>,
     /// The keys whose rows are to be written.
-    changed: BTreeSet<Arc<[u8]>>,
-    /// Bytes of all rows that were written.
-    written: usize,
-    pub(super) bytes: usize,
+    changed: Vec<Arc<[u8]>>,
+    /// What these rows take at most.
+    changed_bytes: usize,
+    log: ChunkLog<Arc<[u8]>>,
+    session_bytes: usize,
 }
 
 impl Sessions {
@@ -50,24 +125,27 @@ impl Sessions {
     /// nothing of their field.
     pub(super) fn add(&mut self, plan: &Aggregates, gap: i64, key: &[u8], sample: &Sample<'_>) -> u64 {
         let key: Arc<[u8]> = self.by_key.get_key_value(key).map_or_else(|| key.into(), |(key, _)| Arc::clone(key));
-        let sessions = self.by_key.entry(Arc::clone(&key)).or_default();
-        let mut joined = Session { first: sample.time, last: sample.time, cells: Vec::with_capacity(plan.cells()) };
-        plan.begin(&mut joined.cells);
-        let skipped = plan.add(&mut joined.cells, sample);
+        let (mut joined, skipped) = Session::of_record(plan, sample);
+        let entry = self.by_key.entry(Arc::clone(&key)).or_default();
+        let bound = entry.changed_bytes(&key);
+        let sessions = &mut entry.sessions;
         let begin = sessions.iter().position(|session| session.is_reached(sample.time, gap));
         let begin = begin.unwrap_or_else(|| sessions.partition_point(|session| session.last < sample.time));
         let count = sessions[begin..].iter().take_while(|session| session.is_reached(sample.time, gap)).count();
         for session in sessions.drain(begin..begin + count) {
-            self.bytes -= session.bytes(&key);
+            entry.bound -= session.row_bound();
+            self.session_bytes -= session.bytes(&key);
             self.by_end.remove(&(session.last, Arc::clone(&key)));
-            joined.first = joined.first.min(session.first);
-            joined.last = joined.last.max(session.last);
-            joined.cells.iter_mut().zip(&session.cells).for_each(|(cell, other)| cell.merge(other));
+            joined.merge(&session);
         }
-        self.bytes += joined.bytes(&key);
+        entry.bound += joined.row_bound();
+        self.session_bytes += joined.bytes(&key);
         self.by_end.insert((joined.last, Arc::clone(&key)));
         sessions.insert(begin, joined);
-        self.changed.insert(key);
+        self.changed_bytes = self.changed_bytes + entry.row_bound(&key) - bound;
+        if !std::mem::replace(&mut entry.is_changed, true) {
+            self.changed.push(key);
+        }
         skipped
     }
 
@@ -77,62 +155,91 @@ impl Sessions {
             return None;
         }
         let (last, key) = self.by_end.pop_first()?;
-        let sessions = self.by_key.get_mut(&key)?;
-        let at = sessions.iter().position(|session| session.last == last)?;
-        let session = sessions.remove(at);
-        if sessions.is_empty() {
+        let entry = self.by_key.get_mut(&key)?;
+        let bound = entry.changed_bytes(&key);
+        let at = entry.sessions.iter().position(|session| session.last == last)?;
+        let session = entry.sessions.remove(at);
+        entry.bound -= session.row_bound();
+        self.session_bytes -= session.bytes(&key);
+        if entry.sessions.is_empty() && !entry.row.is_written() {
+            // Nobody has heard of it.
+            self.changed_bytes -= bound;
             self.by_key.remove(&key);
+            return Some((key, session));
         }
-        self.bytes -= session.bytes(&key);
-        self.changed.insert(Arc::clone(&key));
+        self.changed_bytes = self.changed_bytes + entry.row_bound(&key) - bound;
+        if !std::mem::replace(&mut entry.is_changed, true) {
+            self.changed.push(Arc::clone(&key));
+        }
         Some((key, session))
     }
 
-    /// Returns what has changed since the last time: the rows of keys with all of their sessions, which may be none.
-    pub(super) fn take_chunk(&mut self) -> Option<Chunk> {
+    /// Gives what has changed in the chunks since the last time, and removes at most `removes` of them.
+    pub(super) fn changes(&mut self, removes: &mut usize, write: &mut dyn FnMut(ChunkChange)) {
         if self.changed.is_empty() {
-            return None;
+            return;
         }
-        let mut chunk = Vec::new();
-        for key in std::mem::take(&mut self.changed) {
-            write_row(&key, self.by_key.get(&key).map_or(&[], Vec::as_slice), &mut chunk);
+        self.changed_bytes = 0;
+        if self.by_end.is_empty() && self.log.len() <= *removes {
+            *removes -= self.log.len();
+            self.log.clear(write);
+            self.by_key.clear();
+            self.changed.clear();
+            return;
         }
-        self.written += chunk.len();
-        if self.written <= 2 * self.bytes.max(LEAST_REWRITTEN_BYTES) {
-            return Some(Chunk::Some(chunk));
+        let mut writer = self.log.writer(ChunkHeader::default(), write);
+        for key in self.changed.drain(..) {
+            // A key may be there twice, when its first sessions have gone without a row.
+            let Some(entry) = self.by_key.get_mut(&key).filter(|entry| entry.is_changed) else { continue };
+            entry.row = writer.add(Arc::clone(&key), entry.row, |out| entry.write(&key, out));
+            entry.is_changed = false;
+            if entry.sessions.is_empty() {
+                writer.forget(entry.row);
+                self.by_key.remove(&key);
+            }
         }
-        chunk.clear();
-        for (key, sessions) in &self.by_key {
-            write_row(key, sessions, &mut chunk);
+        while let Some((key, chunk)) = writer.next_old(removes) {
+            if let Some(entry) = self.by_key.get_mut(&key).filter(|entry| entry.row.is_in(chunk)) {
+                entry.row = writer.add(Arc::clone(&key), entry.row, |out| entry.write(&key, out));
+            }
         }
-        self.written = chunk.len();
-        Some(Chunk::All(chunk))
+        writer.finish();
     }
 
-    /// Takes up rows that were written; `None` when they are damaged.
-    pub(super) fn restore(&mut self, plan: &Aggregates, chunk: &[u8]) -> Option<()> {
+    /// Returns what [`Sessions::changes`] would write at most now.
+    pub(super) fn unwritten(&self) -> usize {
+        self.log.with_cleaning(self.changed_bytes)
+    }
+
+    /// Takes up a chunk that was written; `None` when it is damaged.
+    pub(super) fn restore(&mut self, plan: &Aggregates, chunk_number: u64, chunk: &[u8]) -> Option<()> {
         let mut reader = Reader(chunk);
+        ChunkHeader::read(&mut reader)?;
+        let mut rows = 0;
         while !reader.is_empty() {
+            let before = reader.0.len();
             let key: Arc<[u8]> = reader.bytes()?.into();
-            for session in self.by_key.remove(&key).unwrap_or_default() {
-                self.bytes -= session.bytes(&key);
+            let sessions = KeySessions::read(plan, &mut reader)?;
+            let old = self.by_key.remove(&key).unwrap_or_default();
+            for session in &old.sessions {
+                self.session_bytes -= session.bytes(&key);
                 self.by_end.remove(&(session.last, Arc::clone(&key)));
             }
-            let mut sessions = Vec::new();
-            for _ in 0..reader.count(2)? {
-                let first = EventTime::of_bound(reader.signed()?)?;
-                let last = first.plus(i64::try_from(reader.number()?).ok()?);
-                let session = Session { first, last, cells: plan.decode(&mut reader)? };
-                self.bytes += session.bytes(&key);
-                self.by_end.insert((last, Arc::clone(&key)));
-                sessions.push(session);
+            let length = before - reader.0.len();
+            let row = self.log.restore_row(chunk_number, Arc::clone(&key), old.row, length);
+            rows += 1;
+            if sessions.is_empty() {
+                self.log.forget(row);
+                continue;
             }
-            if !sessions.is_empty() {
-                self.by_key.insert(key, sessions);
+            for session in &sessions {
+                self.session_bytes += session.bytes(&key);
+                self.by_end.insert((session.last, Arc::clone(&key)));
             }
+            let bound = sessions.iter().map(Session::row_bound).sum();
+            self.by_key.insert(key, KeySessions { sessions, bound, row, is_changed: false });
         }
-        self.written += chunk.len();
-        Some(())
+        self.log.restored(chunk_number, chunk.len(), rows)
     }
 
     pub(super) fn newest_last(&self) -> Option<EventTime> {
@@ -142,14 +249,9 @@ impl Sessions {
     pub(super) fn is_due(&self, until: EventTime) -> bool {
         self.by_end.first().is_some_and(|(last, _)| *last <= until)
     }
-}
 
-fn write_row(key: &[u8], sessions: &[Session], out: &mut Vec<u8>) {
-    put_bytes(out, key);
-    put(out, sessions.len() as u64);
-    for session in sessions {
-        put_signed(out, session.first.millis());
-        put(out, session.last.since(session.first).unsigned_abs());
-        session.cells.iter().for_each(|cell| cell.encode(out));
+    /// Returns the memory that they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.session_bytes + self.log.heap_bytes()
     }
 }

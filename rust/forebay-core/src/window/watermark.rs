@@ -1,8 +1,7 @@
 use std::time::Duration;
 
-use super::codec::{Reader, put_signed};
+use super::codec::{Reader, put, put_signed};
 use super::spec::EventTime;
-use crate::error::{Error, ErrorKind, Result};
 
 /// How far watermarks stay behind, and when a partition holds nothing back any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,29 +92,29 @@ impl Watermarks {
         self.partitions.iter().all(|partition| partition.is_idle && now.saturating_sub(partition.active) >= span)
     }
 
-    /// Appends what a restart needs. A partition that is idle is behind nothing that was closed without it.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends what a restart needs, as [`Watermarks::restore`] reads it. A partition that is idle is behind nothing that
+    /// was closed without it; how long it had no record is not kept.
+    pub fn write(&self, out: &mut Vec<u8>) {
         put_signed(out, self.global.millis());
+        put(out, self.partitions.len() as u64);
         for partition in &self.partitions {
             let own = if partition.is_idle { partition.own.max(self.global) } else { partition.own };
             put_signed(out, own.millis());
         }
     }
 
-    /// Takes up what [`Watermarks::encode`] has written. Partitions that were not there then are new ones.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Internal`]: the bytes are damaged.
-    pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
+    /// Takes up what [`Watermarks::write`] has written; `None` for other bytes. Partitions that were not there then are
+    /// new ones. None is idle: that counts anew.
+    #[must_use]
+    pub fn restore(&mut self, bytes: &[u8]) -> Option<()> {
         let mut reader = Reader(bytes);
-        let mut next = || reader.signed().and_then(EventTime::of_bound);
-        let damaged = || Error::new(ErrorKind::Internal, "the watermarks of a processor are damaged");
-        self.global = next().ok_or_else(damaged)?;
-        for partition in &mut self.partitions {
-            let Some(own) = next() else { break };
-            partition.own = own;
+        self.global = EventTime::of_bound(reader.signed()?)?;
+        let count = reader.count(1)?;
+        for index in 0..count {
+            let own = EventTime::of_bound(reader.signed()?)?;
+            self.partitions.get_mut(index)?.own = own;
         }
-        if reader.is_empty() { Ok(()) } else { Err(damaged()) }
+        reader.is_empty().then_some(())
     }
 
     /// Moves the global watermark on to `time`: for the windows of a source that has gone quiet.
@@ -197,5 +196,29 @@ mod tests {
         assert_eq!(marks.global(), at(60));
         marks.advance(at(10));
         assert_eq!(marks.judge(0, second(12)), at(60));
+    }
+
+    #[test]
+    fn a_restart_keeps_them_and_counts_idle_times_anew() {
+        let (mut marks, mut bytes) = (Watermarks::new(2, OPTIONS, second(0)), Vec::new());
+        marks.judge(0, second(9));
+        marks.observe(0, at(50), at(0));
+        marks.rest(second(10), |_| true);
+        assert_eq!(marks.global(), at(45));
+        marks.write(&mut bytes);
+        let mut restored = Watermarks::new(3, OPTIONS, second(100));
+        assert_eq!(restored.restore(&bytes), Some(()));
+        assert_eq!(restored.global(), at(45), "it never goes back, not even for a new partition");
+        assert_eq!(restored.judge(0, second(101)), at(45));
+        assert_eq!(restored.judge(1, second(101)), at(45), "it was idle when 45 was closed");
+        assert_eq!(restored.judge(2, second(101)), EventTime::MIN);
+        restored.rest(second(109), |_| true);
+        assert!(!restored.are_idle_for(second(0), second(109)), "the process has not waited yet");
+        for cut in 0..bytes.len() {
+            assert_eq!(Watermarks::new(3, OPTIONS, second(0)).restore(&bytes[..cut]), None);
+        }
+        assert_eq!(Watermarks::new(1, OPTIONS, second(0)).restore(&bytes), None, "a partition went away");
+        bytes.push(0);
+        assert_eq!(Watermarks::new(3, OPTIONS, second(0)).restore(&bytes), None);
     }
 }

@@ -2,9 +2,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::aggregate::{Aggregates, Cell, Sample};
-use super::pane::{Chunk, Pane};
+use super::chunk_log::ChunkChange;
+use super::pane::Pane;
 use super::session::Sessions;
 use super::spec::{Admission, EventTime, WindowSpec};
+use super::state::{GivenUpTo, StateChange, StatePlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::time::format_millis;
@@ -46,38 +48,25 @@ impl WindowResult<'_> {
     }
 }
 
+fn state_change(change: ChunkChange, place: impl Fn(u64) -> (StatePlace, u32)) -> StateChange {
+    match change {
+        ChunkChange::Put(number, chunk) => {
+            let (place, number) = place(number);
+            StateChange::Put { place, number, chunk }
+        }
+        ChunkChange::Remove(number) => {
+            let (place, number) = place(number);
+            StateChange::Remove { place, number }
+        }
+    }
+}
+
 fn micros(time: EventTime) -> Timestamp {
     Timestamp(time.millis().saturating_mul(1000))
 }
 
-/// Where a part of a shard's state is kept: rows that are written later count instead of earlier ones of the same key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct StatePlace(EventTime, EventTime);
-
-impl StatePlace {
-    /// The place of all sessions.
-    const SESSIONS: Self = Self(EventTime::MIN, EventTime::MIN);
-}
-
-/// A step from the state that was written last to the present one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StateChange {
-    /// Adds a chunk behind those of the place.
-    Append(StatePlace, Vec<u8>),
-    /// Puts a chunk in the place of all of them.
-    Replace(StatePlace, Vec<u8>),
-    /// Drops them.
-    Remove(StatePlace),
-}
-
-/// How far a shard's results are given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GivenUpTo {
-    /// The end of the last window of which all are.
-    closed: Option<EventTime>,
-    /// The end of the window of which some are, and the last of their keys.
-    within: Option<(EventTime, Box<[u8]>)>,
-}
+/// The most chunks that one step removes, so that the step is bounded when a window of many small ones is over.
+const MAX_REMOVES: usize = 4096;
 
 /// A window whose results are given, as far as it goes, in the order of their keys.
 #[derive(Clone, Debug)]
@@ -105,8 +94,10 @@ pub struct Windows {
     next_end: Option<EventTime>,
     closing: Option<ClosingWindow>,
     given: GivenUpTo,
-    /// Places whose rows are still to be dropped.
-    dropped: Vec<StatePlace>,
+    /// Chunks that are still to be removed. After a restart they are known by their windows, which are over.
+    dropped: Vec<(StatePlace, u32)>,
+    /// What the panes would write at most.
+    unwritten: usize,
     skipped: u64,
 }
 
@@ -123,6 +114,7 @@ impl Windows {
             closing: None,
             given: GivenUpTo::default(),
             dropped: Vec::new(),
+            unwritten: 0,
             skipped: 0,
         }
     }
@@ -134,7 +126,10 @@ impl Windows {
             return;
         }
         let place = StatePlace(self.spec.pane_of(admission.time), admission.first_end);
-        self.skipped += self.panes.entry(place).or_default().add(&self.plan, key, sample);
+        let pane = self.panes.entry(place).or_default();
+        let before = pane.unwritten();
+        self.skipped += pane.add(&self.plan, key, sample);
+        self.unwritten = self.unwritten + pane.unwritten() - before;
         self.next_end = Some(self.next_end.map_or(admission.first_end, |end| end.min(admission.first_end)));
     }
 
@@ -172,29 +167,38 @@ impl Windows {
             }
             self.given = GivenUpTo { closed: Some(window.end), within: None };
             let own = window.own_place.map(|place| (place, window.pane));
-            let over = window.over.into_iter().chain(own).filter(|(_, pane)| pane.has_rows());
-            self.dropped.extend(over.map(|(place, _)| place));
+            for (place, pane) in window.over.into_iter().chain(own) {
+                self.unwritten -= pane.unwritten();
+                self.dropped.extend(pane.chunks().map(|number| (place, number)));
+            }
         }
         Closing::Done
     }
 
     /// Gives what has changed in the state since the last time. It is to be written together with the results that were
-    /// given, with [`Windows::given`] and with the source's offsets: then nothing is lost or given twice.
+    /// given, with [`Windows::given`] and with the source's offsets: then nothing is lost or given twice. What is given
+    /// takes at most about twice as much as what has changed.
     pub fn changes(&mut self, mut write: impl FnMut(StateChange)) {
-        self.dropped.drain(..).for_each(|place| write(StateChange::Remove(place)));
-        let mut write = |place, chunk| match chunk {
-            Some(Chunk::Some(rows)) => write(StateChange::Append(place, rows)),
-            Some(Chunk::All(rows)) => write(StateChange::Replace(place, rows)),
-            None => {}
-        };
-        if let Some(window) = &mut self.closing {
-            if let Some(place) = window.own_place {
-                write(place, window.pane.take_chunk(&self.plan));
-            }
-            window.over.iter_mut().for_each(|(place, pane)| write(*place, pane.take_chunk(&self.plan)));
+        let dropped = self.dropped.split_off(self.dropped.len().saturating_sub(MAX_REMOVES));
+        let mut removes = MAX_REMOVES - dropped.len();
+        dropped.into_iter().for_each(|(place, number)| write(StateChange::Remove { place, number }));
+        let over = self.closing.iter_mut().flat_map(|window| {
+            let own = window.own_place.map(|place| (place, &mut window.pane));
+            window.over.iter_mut().map(|(place, pane)| (*place, pane)).chain(own)
+        });
+        for (place, pane) in over.chain(self.panes.iter_mut().map(|(place, pane)| (*place, pane))) {
+            let of_pane = |number| (place, number as u32);
+            pane.changes(&self.plan, &mut removes, &mut |change| write(state_change(change, of_pane)));
         }
-        self.panes.iter_mut().for_each(|(place, pane)| write(*place, pane.take_chunk(&self.plan)));
-        write(StatePlace::SESSIONS, self.sessions.take_chunk());
+        let sessions = &mut self.sessions;
+        sessions.changes(&mut removes, &mut |change| write(state_change(change, StatePlace::of_sessions)));
+        self.unwritten = 0;
+    }
+
+    /// Returns what [`Windows::changes`] would write now: not less, and not much more.
+    #[must_use]
+    pub fn unwritten_bytes(&self) -> usize {
+        self.unwritten + self.sessions.unwritten()
     }
 
     /// Returns how far the results are given.
@@ -203,22 +207,32 @@ impl Windows {
         &self.given
     }
 
-    /// Takes up what was written: the chunks of every place in their order, and how far the results were given.
+    /// Takes up what was written: the chunks of every place, in the order of the places and of their numbers, and how far
+    /// the results were given.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`]: a chunk is damaged.
-    pub fn restore<'a>(
+    /// [`ErrorKind::Internal`]: a chunk is damaged, of a later release, or not in its order.
+    pub fn restore(
         &mut self,
-        chunks: impl Iterator<Item = (StatePlace, &'a [u8])>,
+        chunks: impl Iterator<Item = (StatePlace, u32, impl AsRef<[u8]>)>,
         given: GivenUpTo,
     ) -> Result<()> {
-        for (place, chunk) in chunks {
-            let restored = if place == StatePlace::SESSIONS {
-                self.sessions.restore(&self.plan, chunk)
+        for (place, number, chunk) in chunks {
+            let restored = if let WindowSpec::Session { .. } = self.spec {
+                let number = place.number_of_sessions(number);
+                number.and_then(|number| self.sessions.restore(&self.plan, number, chunk.as_ref()))
             } else {
-                self.panes.entry(place).or_default().restore(&self.plan, chunk)
+                self.panes.entry(place).or_default().restore(&self.plan, number, chunk.as_ref())
             };
-            restored.ok_or_else(|| Error::new(ErrorKind::Internal, "the state of a window is damaged"))?;
+            restored.ok_or_else(|| {
+                let detail =
+                    format!("the state of a window is damaged, or of a later release: chunk {number} of {place:?}");
+                Error::new(ErrorKind::Internal, detail)
+            })?;
+        }
+        if let Some(closed) = given.closed {
+            let over = self.take_panes_until(closed);
+            self.dropped = over.iter().flat_map(|(place, pane)| pane.chunks().map(|number| (*place, number))).collect();
         }
         let reached = given.closed.map_or(EventTime::MIN, |closed| closed.plus(self.spec.slide()));
         self.next_end = self.panes.keys().map(|place| reached.max(place.1)).min();
@@ -252,9 +266,11 @@ impl Windows {
     /// Returns the memory that the windows take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let closing =
-            self.closing.as_ref().map_or(0, |window| window.pane.bytes() + window.order.len() * size_of::<usize>());
-        self.panes.values().map(Pane::bytes).sum::<usize>() + self.sessions.bytes + closing
+        let closing = self.closing.as_ref().map_or(0, |window| {
+            let over = window.over.iter().map(|(_, pane)| pane.bytes()).sum::<usize>();
+            window.pane.bytes() + window.order.len() * size_of::<usize>() + over
+        });
+        self.panes.values().map(Pane::bytes).sum::<usize>() + self.sessions.bytes() + closing
     }
 
     /// Takes the window whose results are not all given yet, or else the next one that is due.
@@ -268,7 +284,7 @@ impl Windows {
 
     /// Makes the window that ends at `end` of its panes, takes out those that are in no later one, and finds the next end.
     fn take_window(&mut self, end: EventTime) -> ClosingWindow {
-        let (mut pane, mut over, mut own_place, mut next) = (Pane::default(), Vec::new(), None, None::<EventTime>);
+        let (mut pane, mut own_place, mut next) = (Pane::default(), None, None::<EventTime>);
         if let WindowSpec::Tumbling { .. } = self.spec {
             let place = StatePlace(end.plus(-self.spec.size()), end);
             pane = self.panes.remove(&place).unwrap_or_default();
@@ -284,12 +300,19 @@ impl Windows {
                 next = Some(next.map_or(later, |next| next.min(later)));
             }
         }
+        let over = self.take_panes_until(end);
+        self.next_end = next;
+        let order = pane.sorted().into_iter();
+        ClosingWindow { end, pane, order, over, own_place }
+    }
+
+    /// Takes out the panes that are in no window that ends after `end`.
+    fn take_panes_until(&mut self, end: EventTime) -> Vec<(StatePlace, Pane)> {
+        let mut over = Vec::new();
         // Panes are in order, and so are the last windows that need them.
         while self.panes.first_key_value().is_some_and(|(place, _)| self.spec.last_end(place.0) <= end) {
             over.extend(self.panes.pop_first());
         }
-        self.next_end = next;
-        let order = pane.sorted().into_iter();
-        ClosingWindow { end, pane, order, over, own_place }
+        over
     }
 }
