@@ -65,3 +65,8 @@ def test_no_path_of_a_machine(path: Path) -> None:
     # In pieces, so that this file does not find itself.
     for prefix in ("/ro" + "ot/", "/ho" + "me/", "/Us" + "ers/", "/wo" + "rk/", "/tm" + "p/"):
         assert prefix not in path.read_text(errors="replace"), f"{name_of(path)} names {prefix}"
+
+
+@pytest.mark.parametrize("path", TEXT + PYTHON, ids=name_of)
+def test_no_merge_was_left_half_done(path: Path) -> None:
+    assert not re.search(r"^(<{7}|>{7}) ", path.read_text(errors="replace"), re.MULTILINE)
