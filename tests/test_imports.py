@@ -89,6 +89,7 @@ STOREYS = [
     "engine",
     "load_test",
     "ingest",
+    "processor",
     "consumer",
     "output",
     "log",

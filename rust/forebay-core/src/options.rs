@@ -34,6 +34,11 @@ pub(crate) const MAX_STREAMS: u64 = 100_000;
 /// Beside what it holds, a partition takes up to [`crate::stream::PARTITION_BYTES`]: 630 MB for so many.
 pub(crate) const MAX_ALL_PARTITIONS: u64 = 1_000_000;
 
+/// Half of it holds the windows of ten thousand keys.
+pub(crate) const MIN_PROCESSOR_STATE_BYTES: u64 = 1024 * 1024;
+/// A terabyte: more than a process gets.
+pub(crate) const MAX_PROCESSOR_STATE_BYTES: u64 = 1 << 40;
+
 /// The promise of an acknowledgement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -127,6 +132,9 @@ pub struct Options {
     pub max_streams: usize,
     /// Partitions of all those streams together.
     pub max_partitions: usize,
+    /// Memory of the open windows of all stream processors; one of them gets at most half. At the bound a processor pauses,
+    /// and goes on without loss once the bound is raised.
+    pub processor_state_bytes: u64,
     /// Largest (decompressed) request body.
     pub max_body_bytes: usize,
     /// Largest value of one record.
@@ -162,6 +170,7 @@ impl Default for Options {
             max_streams: 10_000,
             // 6 MB of memory that no budget covers, and state files that are merged within a second.
             max_partitions: 10_000,
+            processor_state_bytes: 256 * 1024 * 1024,
             max_body_bytes: 16 * 1024 * 1024,
             max_record_bytes: 1024 * 1024,
             access: Access::ReadWrite,
@@ -188,6 +197,8 @@ impl Options {
         check_range("max_idempotency_keys", keys, MIN_IDEMPOTENCY_KEYS, MAX_IDEMPOTENCY_KEYS)?;
         check_range("max_streams", self.max_streams as u64, 1, MAX_STREAMS)?;
         check_range("max_partitions", self.max_partitions as u64, 1, MAX_ALL_PARTITIONS)?;
+        let state = self.processor_state_bytes;
+        check_range("processor_state_bytes", state, MIN_PROCESSOR_STATE_BYTES, MAX_PROCESSOR_STATE_BYTES)?;
         check_range("sync_interval_ms", millis(self.sync_interval), 1, 60_000)?;
         check_range("commit_gather_us", micros(self.commit_gather), 0, 100_000)?;
         check_range("journal_file_age_ms", millis(self.journal_file_age), 100, 24 * 3_600_000)?;

@@ -27,6 +27,7 @@ use crate::log::commit::{
 use crate::log::read::{Limits, Reader, RecordBatch};
 use crate::log::retention::Retention;
 use crate::options::Options;
+use crate::processor::Processors;
 use crate::record::{Event, MAX_HEADER_BYTES, MAX_KEY_BYTES};
 use crate::status::{Mode, Status};
 use crate::storage::{DirectoryLock, Storage};
@@ -51,6 +52,7 @@ pub struct Engine {
     pub(crate) reader: Arc<Reader>,
     pub(crate) retention: Arc<Retention>,
     pub(crate) groups: Arc<Groups>,
+    pub(crate) processors: Arc<Processors>,
     pub(crate) threads: Threads,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) accepting: AtomicBool,
@@ -98,6 +100,7 @@ impl Engine {
             engine.threads.keep_making(&engine.builtins, &engine.status).map_err(start::no_thread)?;
         }
         engine.threads.begin();
+        engine.processors.begin().map_err(start::no_thread)?;
         Ok(engine)
     }
 
@@ -314,6 +317,12 @@ impl Engine {
     #[must_use]
     pub fn groups(&self) -> &Groups {
         &self.groups
+    }
+
+    /// Returns the stream processors.
+    #[must_use]
+    pub fn processors(&self) -> &Arc<Processors> {
+        &self.processors
     }
 
     /// Returns every stream, by name.

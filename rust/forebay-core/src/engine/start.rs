@@ -30,6 +30,7 @@ use crate::log::segment::{Merger, SealQueue, Sealer};
 use crate::log::state::{KeyFiles, STATE_DIRECTORY, StateFiles};
 use crate::log::{Recovered, Recovery, StreamAdmin};
 use crate::options::{Access, Options};
+use crate::processor::{Environment, Processors};
 use crate::status::{Mode, Status};
 use crate::storage::{Storage, locked};
 use crate::stream::SEGMENT_DIRECTORY;
@@ -81,6 +82,7 @@ impl Threads {
     pub(crate) fn stop(&self, engine: &Engine) {
         engine.history.stop();
         engine.builtins.close();
+        engine.processors.stop();
         self.workers.stop();
         engine.commits.close();
         self.committer.lock().take().into_iter().for_each(join);
@@ -124,9 +126,11 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     );
     let (dedup, access) = (&parts.parser.dedup, options.access);
     let recovery = Recovery::new(&storage, &parts.catalog, &parts.ring, &parts.status, dedup, access, state);
-    let recovered = recovery.replay(files, &mut sealer, &spares).map_err(unusable)?;
+    let mut recovered = recovery.replay(files, &mut sealer, &spares).map_err(unusable)?;
     parts.clock.seen(recovered.newest_append);
     parts.groups.restore(&recovered.rows);
+    let processors = Arc::new(Processors::new(parts.environment(&options)));
+    processors.restore(&mut recovered.rows);
     let threads = parts.start(&options, recovered, sealer, spares).map_err(unusable)?;
     Ok(Engine {
         builtins: Arc::new(Builtins::new(Arc::clone(&parts.streams), &options)),
@@ -144,6 +148,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         reader: parts.reader,
         retention: parts.retention,
         groups: parts.groups,
+        processors,
         threads,
         storage: Arc::clone(&storage),
         accepting: AtomicBool::new(true),
@@ -227,6 +232,21 @@ impl Parts {
             parser: Arc::new(parser),
             sealing,
             retention: Arc::new(retention),
+        }
+    }
+
+    fn environment(&self, options: &Options) -> Environment {
+        Environment {
+            catalog: Arc::clone(&self.catalog),
+            streams: Arc::clone(&self.streams),
+            commits: Arc::clone(&self.commits),
+            reader: Arc::clone(&self.reader),
+            ring: Arc::clone(&self.ring),
+            status: Arc::clone(&self.status),
+            clock: Arc::clone(&self.clock),
+            max_batch_bytes: options.max_batch_bytes(),
+            max_record_bytes: options.max_record_bytes,
+            state_bytes: options.processor_state_bytes,
         }
     }
 

@@ -18,6 +18,12 @@ use crate::admission::{Budget, Quota};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Offset, PartitionId, StreamId};
 
+/// Returns the partition of a key among so many.
+pub(crate) fn partition_of(key: &[u8], partitions: u32) -> u32 {
+    // The remainder is below the number of partitions, which is a u32.
+    u32::try_from(xxh3_64(key) % u64::from(partitions.max(1))).unwrap_or(0)
+}
+
 /// A named set of partitions.
 #[derive(Debug)]
 pub struct Stream {
@@ -147,9 +153,7 @@ impl Stream {
     /// Returns the partition of a key: XXH3-64 of the key, modulo the number of partitions.
     #[must_use]
     pub fn partition_of(&self, key: &[u8]) -> PartitionId {
-        let partitions = self.partitions.len() as u64;
-        // The remainder is below the number of partitions, which is a u32.
-        PartitionId(u32::try_from(xxh3_64(key) % partitions).unwrap_or(0))
+        PartitionId(partition_of(key, u32::try_from(self.partitions.len()).unwrap_or(1)))
     }
 
     /// Returns the partition for a batch's records without a key: the next one in turn.

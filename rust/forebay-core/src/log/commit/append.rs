@@ -327,7 +327,6 @@ impl Append {
     /// and its state. A step without output is a checkpoint. It is as durable as records are, and may use their room
     /// alone: after a crash it is computed again from the position that is there.
     #[must_use]
-    #[allow(dead_code, reason = "stream processors are to come; until then tests alone take steps")]
     pub fn step(batch: Option<Encoded>, ops: Vec<TableOp>, held: Hold, reply: Reply) -> Self {
         Self { ops, held: Some(held), ..Self::of_batch(batch, reply) }
     }

@@ -9,6 +9,7 @@ mod visit;
 pub use reader::Limits;
 pub(crate) use reader::Reader;
 pub use record_batch::{Gap, RecordBatch};
+pub(crate) use visit::Visited;
 
 #[cfg(test)]
 mod tests;

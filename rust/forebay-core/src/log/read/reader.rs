@@ -69,7 +69,6 @@ impl Reader {
     ///
     /// # Errors
     /// Fails as [`Reader::fetch`] does; then `each` was given nothing.
-    #[allow(dead_code, reason = "stream processors are to come; until then tests alone visit")]
     pub(crate) fn visit(
         &self,
         stream: &Stream,

@@ -1,0 +1,214 @@
+//! A definition that is compiled: what is done with each record, without a name being looked up again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::definition::{Operation, ProcessorDefinition, Window};
+use super::fields::malformed;
+use crate::error::{Error, Result};
+use crate::ids::Timestamp;
+use crate::json::{JsonStr, PathId, PathSet, Spans};
+use crate::predicate::Filter;
+use crate::time::parse_timestamp;
+use crate::window::{Aggregate, Aggregates, Aggregation, EventTime, WatermarkOptions, WindowSpec};
+
+/// The windows of a plan.
+#[derive(Clone, Debug)]
+pub(super) struct WindowPlan {
+    pub(super) spec: WindowSpec,
+    pub(super) aggregates: Arc<Aggregates>,
+    group_by: Vec<PathId>,
+    fields: Vec<PathId>,
+}
+
+/// What a processor does with a record.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The predicates with the indices of their operations.
+    pub(super) filters: Vec<(usize, Filter)>,
+    /// `None`: records are copied.
+    pub(super) window: Option<WindowPlan>,
+    pub(super) watermarks: WatermarkOptions,
+    /// Where the event time is; `None` for the record's own.
+    time: Option<PathId>,
+    paths: PathSet,
+}
+
+impl Plan {
+    /// Compiles a definition.
+    ///
+    /// # Errors
+    /// `Malformed` naming the operation.
+    pub(super) fn new(definition: &ProcessorDefinition) -> Result<Self> {
+        let mut paths = PathSet::default();
+        let config = &definition.config;
+        let time = config.timestamp_field.as_ref().map(|path| paths.add(path.split('.')));
+        let (mut filters, mut spec, mut window) = (Vec::new(), None, None);
+        for (index, operation) in definition.operations.iter().enumerate() {
+            let at = |error: &Error, field: &str| malformed(&format!("operations[{index}]{field}: {}", error.detail()));
+            let order = |what: &str| malformed(&format!("operations[{index}]: {what}"));
+            if window.is_some() {
+                return Err(order("nothing comes behind an aggregate; let another processor read its sink"));
+            }
+            match operation {
+                Operation::Filter { predicate } if spec.is_none() => {
+                    let filter = Filter::new(predicate).map_err(|error| at(&error, ".predicate"))?;
+                    filters.push((index, filter));
+                }
+                Operation::Window(of) if spec.is_none() => {
+                    spec = Some(window_spec(*of).map_err(|error| at(&error, ""))?);
+                }
+                Operation::Filter { .. } | Operation::Window(_) => {
+                    return Err(order("what comes behind a window is its aggregate"));
+                }
+                Operation::Aggregate { aggregations, group_by } => {
+                    let Some(spec) = spec else {
+                        return Err(order("an aggregate needs a window before it"));
+                    };
+                    let aggregates: Vec<_> = aggregations
+                        .all()
+                        .iter()
+                        .map(|one| {
+                            let Some(aggregation) = Aggregation::of_name(&one.aggregation) else {
+                                return Err(order(&format!("there is no aggregation {:?}", one.aggregation)));
+                            };
+                            Ok(Aggregate { aggregation, field: one.field.clone() })
+                        })
+                        .collect::<Result<_>>()?;
+                    let aggregates = Aggregates::new(&aggregates).map_err(|error| at(&error, ""))?;
+                    let group_by = group_by.paths().iter().map(|path| paths.add(path.split('.'))).collect();
+                    let fields = aggregates.fields().iter().map(|path| paths.add(path.split('.'))).collect();
+                    window = Some(WindowPlan { spec, aggregates: Arc::new(aggregates), group_by, fields });
+                }
+            }
+        }
+        if spec.is_some() && window.is_none() {
+            return Err(malformed("operations: a window needs an aggregate behind it"));
+        }
+        let watermarks = WatermarkOptions {
+            allowed_lateness: config.allowed_lateness,
+            max_future: Some(config.max_future).filter(|ahead| *ahead > 0),
+            idle_timeout: millis(config.idle_timeout),
+        };
+        Ok(Self { filters, window, watermarks, time, paths })
+    }
+
+    /// Finds what is needed of a value; false when it is no JSON, as of no stored record is.
+    pub(super) fn find(&self, value: &[u8], spans: &mut Spans) -> bool {
+        self.paths.find(value, spans)
+    }
+
+    /// Returns whether the event time is in the value.
+    pub(super) fn has_time_field(&self) -> bool {
+        self.time.is_some()
+    }
+
+    /// Returns the event time of a record; `None` when it has none that can be read.
+    pub(super) fn time_of(&self, value: &[u8], timestamp: Timestamp, spans: &Spans) -> Option<EventTime> {
+        match self.time {
+            None => EventTime::new(timestamp.millis()),
+            Some(path) => event_time(spans.get(value, path)?),
+        }
+    }
+}
+
+impl WindowPlan {
+    /// Puts the values that a record is grouped by in the place of what is in `out`.
+    pub(super) fn group<'v>(&self, value: &'v [u8], spans: &Spans, out: &mut Vec<Option<&'v [u8]>>) {
+        out.clear();
+        out.extend(self.group_by.iter().map(|path| spans.get(value, *path)));
+    }
+
+    /// Puts the values of the aggregated fields in the place of what is in `out`.
+    pub(super) fn values<'v>(&self, value: &'v [u8], spans: &Spans, out: &mut Vec<Option<&'v [u8]>>) {
+        out.clear();
+        out.extend(self.fields.iter().map(|path| spans.get(value, *path)));
+    }
+}
+
+fn window_spec(window: Window) -> Result<WindowSpec> {
+    match window {
+        Window::Tumbling { duration } => WindowSpec::tumbling(duration),
+        Window::Sliding { duration, slide } => WindowSpec::sliding(duration, slide),
+        Window::Session { gap } => WindowSpec::session(gap),
+    }
+}
+
+/// Reads an event time: milliseconds since 1970, rounded down, or a time as the drain takes it.
+fn event_time(json: &[u8]) -> Option<EventTime> {
+    if json.first() == Some(&b'"') {
+        let text = JsonStr::of_value(json).unescape();
+        return EventTime::new(parse_timestamp(&text).ok()?.millis());
+    }
+    let text = std::str::from_utf8(json).ok()?;
+    let whole = text.parse::<i64>().ok();
+    let floored = || text.parse::<f64>().ok().filter(|number| number.abs() < 9e15).map(|number| number.floor() as i64);
+    EventTime::new(whole.or_else(floored)?)
+}
+
+/// Returns so many milliseconds, which are not negative.
+pub(super) fn millis(count: i64) -> Duration {
+    Duration::from_millis(u64::try_from(count).unwrap_or(0))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects")]
+mod tests {
+    use super::*;
+
+    fn plan(operations: &str) -> Result<Plan> {
+        let json = format!(r#"{{"name":"p","source":"s","sink":"t","operations":{operations}}}"#);
+        Plan::new(&ProcessorDefinition::parse(json.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn orders_that_make_no_sense_are_refused_with_their_place() {
+        const FILTER: &str = r#"{"type":"filter","predicate":"value.a > 1"}"#;
+        const WINDOW: &str = r#"{"type":"window","windowType":"tumbling","duration":10}"#;
+        const COUNT: &str = r#"{"type":"aggregate","aggregation":"count"}"#;
+        assert!(plan(&format!("[{FILTER},{FILTER},{WINDOW},{COUNT}]")).is_ok());
+        assert!(plan(&format!("[{FILTER}]")).is_ok());
+        for (operations, wanted) in [
+            (format!("[{COUNT}]"), "operations[0]: an aggregate needs a window"),
+            (format!("[{WINDOW}]"), "operations: a window needs an aggregate"),
+            (format!("[{WINDOW},{FILTER},{COUNT}]"), "operations[1]: what comes behind a window"),
+            (format!("[{WINDOW},{COUNT},{FILTER}]"), "operations[2]: nothing comes behind an aggregate"),
+            (r#"[{"type":"filter","predicate":"value.a >"}]"#.to_owned(), "operations[0].predicate: filter: line 1"),
+            (
+                format!(r#"[{WINDOW},{{"type":"aggregate","aggregation":"median"}}]"#),
+                "operations[1]: there is no aggregation \"median\"",
+            ),
+            (
+                format!(r#"[{WINDOW},{{"type":"aggregate","aggregation":"sum"}}]"#),
+                "operations[1]: sum: field is missing",
+            ),
+            (
+                r#"[{"type":"window","windowType":"sliding","duration":10,"slide":11}]"#.to_owned(),
+                "operations[0]: slide: 11 is more",
+            ),
+        ] {
+            let error = plan(&operations).unwrap_err();
+            assert!(error.detail().starts_with(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn times_are_milliseconds_or_texts() {
+        for (json, wanted) in [
+            ("1500", Some(1500)),
+            ("1500.0", Some(1500)),
+            ("-1.5", Some(-2)),
+            ("1e3", Some(1000)),
+            ("\"1970-01-01T00:00:01.5Z\"", Some(1500)),
+            ("\"1970-01-01 00:00:01\"", Some(1000)),
+            ("\"\\u0031970-01-01\"", Some(0)),
+            ("\"yesterday\"", None),
+            ("true", None),
+            ("null", None),
+            ("1e300", None),
+            ("[1]", None),
+        ] {
+            assert_eq!(event_time(json.as_bytes()).map(EventTime::millis), wanted, "{json}");
+        }
+    }
+}

@@ -1,0 +1,500 @@
+//! One processor's work: reading its source, its open windows, and the step that stores what came of it.
+//!
+//! A step is one append: results, the changes of the window state and the position, all of them or none. What is read
+//! before a step is committed is read again after a crash, and gives the same results, byte for byte.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::arrivals::Arrivals;
+use super::environment::Environment;
+use super::failures::Failures;
+use super::outputs::{Destination, Outputs};
+use super::plan::Plan;
+use super::rows::{ChunkKey, PositionRow, ProcessorId};
+use super::step::{Sinks, Step};
+use super::totals::Totals;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Offset, PartitionId, Timestamp};
+use crate::json::Spans;
+use crate::log::read::{Limits, Visited};
+use crate::predicate::Evaluation;
+use crate::record::Record;
+use crate::stream::Stream;
+use crate::table::TableOp;
+use crate::window::{
+    Admission, Closing, EventTime, GivenUpTo, Sample, StateChange, Watermarks, WindowResult, Windows, group_key,
+    key_text,
+};
+
+/// What one turn reads, so that others have theirs; and the output, and the changes of the state, with which a step is
+/// written. Where a commit is smaller than four times as much, it is a quarter of one: a step and the turn that fills it
+/// have to fit in.
+const STEP_BYTES: usize = 1024 * 1024;
+const TURN_RECORDS: usize = 16 * 1024;
+/// The time that a turn reads.
+const TURN_TIME: Duration = Duration::from_millis(20);
+/// Results wait so long for others to share a commit, as long as there is more to read.
+const GATHER: Duration = Duration::from_millis(20);
+/// Results that are given at once, between two looks at what they take.
+const RESULTS_AT_ONCE: usize = 8;
+/// The longest time between two looks at idle partitions while windows are open.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
+
+/// The times that a turn sees.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// Since the engine's start; never goes back.
+    pub(super) uptime: Duration,
+    /// The wall clock.
+    pub(super) wall: EventTime,
+}
+
+/// What comes after a turn.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// There is more to do now.
+    Again,
+    /// Nothing before a record comes, or so much time has passed.
+    Wait(Option<Duration>),
+}
+
+/// The mutable part of a processor. Whoever holds it is the only one who reads for it or writes its rows.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) id: ProcessorId,
+    pub(super) plan: Plan,
+    pub(super) source: Arc<Stream>,
+    pub(super) sinks: Sinks,
+    /// The partitions of the sink, as many as it had when the processor was made.
+    partitions: u32,
+    step_bytes: usize,
+    checkpoint_interval: Duration,
+    idle_close: Option<Duration>,
+    /// The next offset of each partition that is read.
+    pub(super) next: Vec<Offset>,
+    watermarks: Watermarks,
+    /// The windows of each shard of the keys; none where records are copied.
+    pub(super) shards: Vec<Windows>,
+    /// The chunks of the state that are stored.
+    pub(super) chunks: BTreeSet<ChunkKey>,
+    pub(super) totals: Totals,
+    pub(super) outputs: Outputs,
+    /// When the records came that were read since somebody asked.
+    pub(super) arrivals: Arrivals,
+    /// What a preview counts beside the totals.
+    pub(super) failures: Option<Failures>,
+    /// What is to be stored before anything else is read.
+    step: Option<Step>,
+    /// Something was read since the last step.
+    is_changed: bool,
+    /// When the last step was written, and the oldest result came that is not written.
+    last_step: Duration,
+    oldest_output: Option<Duration>,
+    /// What the windows of an earlier life skipped is in the totals already.
+    skipped: u64,
+}
+
+impl Task {
+    /// Returns the work of a processor that begins, or goes on, at these offsets.
+    pub(super) fn new(
+        id: ProcessorId,
+        (plan, config): (Plan, &super::definition::Config),
+        (source, sinks, shards): (Arc<Stream>, Sinks, u32),
+        next: Vec<Offset>,
+        (max_batch_bytes, uptime): (usize, Duration),
+    ) -> Self {
+        let watermarks = Watermarks::new(source.partitions().len(), plan.watermarks, uptime);
+        let windows = plan.window.as_ref().map(|window| Windows::new(window.spec, Arc::clone(&window.aggregates)));
+        let windows = windows.map_or_else(Vec::new, |windows| vec![windows; shards as usize]);
+        Self {
+            id,
+            plan,
+            source,
+            sinks,
+            partitions: shards,
+            step_bytes: STEP_BYTES.min(max_batch_bytes / 4),
+            checkpoint_interval: super::plan::millis(config.checkpoint_interval),
+            idle_close: Some(config.idle_close).filter(|millis| *millis > 0).map(super::plan::millis),
+            next,
+            watermarks,
+            shards: windows,
+            chunks: BTreeSet::new(),
+            totals: Totals::default(),
+            outputs: Outputs::default(),
+            arrivals: Arrivals::default(),
+            failures: None,
+            step: None,
+            is_changed: false,
+            last_step: uptime,
+            oldest_output: None,
+            skipped: 0,
+        }
+    }
+
+    /// Takes up what was stored.
+    ///
+    /// # Errors
+    /// `Internal`: a row is damaged, or of a later release.
+    pub(super) fn restore(&mut self, position: PositionRow, chunks: Vec<(ChunkKey, Vec<u8>)>) -> Result<()> {
+        // Partitions are never taken away.
+        self.next.splice(..position.next.len().min(self.next.len()), position.next);
+        let damaged = || Error::new(ErrorKind::Internal, "its watermarks cannot be read");
+        self.watermarks.restore(&position.watermarks).ok_or_else(damaged)?;
+        self.totals = position.totals;
+        let mut chunks = chunks.into_iter().peekable();
+        let mut given = position.given.into_iter();
+        for (windows, shard) in self.shards.iter_mut().zip(0..) {
+            let of_shard = std::iter::from_fn(|| chunks.next_if(|(key, _)| key.shard == shard));
+            let stored = &mut self.chunks;
+            let rows = of_shard.map(|(key, chunk)| {
+                stored.insert(key);
+                (key.place, key.number, chunk)
+            });
+            windows.restore(rows, given.next().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Returns the position as it is to be stored.
+    pub(super) fn position(&self) -> PositionRow {
+        let mut watermarks = Vec::new();
+        self.watermarks.write(&mut watermarks);
+        let given = self.shards.iter().map(|windows| windows.given().clone()).collect::<Vec<GivenUpTo>>();
+        PositionRow { next: self.next.clone(), watermarks, given, totals: self.totals }
+    }
+
+    /// Returns the memory that the windows take.
+    pub(super) fn state_bytes(&self) -> usize {
+        self.shards.iter().map(Windows::bytes).sum()
+    }
+
+    /// Reads a part of what is there, closes the windows that are due, and stores a step when it is time to.
+    ///
+    /// # Errors
+    /// `Saturated`, `StorageUnavailable` and others for which the same turn may succeed later; `StreamNotFound` when the
+    /// source or a sink is gone. Nothing is lost: the step is tried again by the next turn.
+    pub(super) fn turn(&mut self, environment: &Environment, moment: Moment) -> Result<Next> {
+        self.commit(environment, moment)?;
+        self.read(environment, moment)?;
+        let closing = self.close(moment);
+        if self.is_due(closing, moment) {
+            self.prepare();
+            self.commit(environment, moment)?;
+        }
+        if closing == Closing::More || !self.is_caught_up() {
+            return Ok(Next::Again);
+        }
+        Ok(Next::Wait(self.wait(moment)))
+    }
+
+    /// Stores what was read since the last step, so that it is not read again.
+    pub(super) fn checkpoint(&mut self, environment: &Environment, moment: Moment) -> Result<()> {
+        self.commit(environment, moment)?;
+        if self.is_changed {
+            self.prepare();
+            self.commit(environment, moment)?;
+        }
+        Ok(())
+    }
+
+    /// No further record comes: every window is due.
+    pub(super) fn end(&mut self) {
+        self.watermarks.advance(EventTime::MAX);
+    }
+
+    /// Returns the keys of the rows that its windows have.
+    pub(super) fn chunk_keys(&self) -> Vec<ChunkKey> {
+        self.chunks.iter().copied().collect()
+    }
+
+    /// Returns whether all that was read is stored.
+    pub(super) fn is_stored(&self) -> bool {
+        self.step.is_none() && !self.is_changed
+    }
+
+    fn is_caught_up(&self) -> bool {
+        self.source.partitions().iter().zip(&self.next).all(|(log, next)| *next >= log.committed())
+    }
+
+    pub(super) fn read(&mut self, environment: &Environment, moment: Moment) -> Result<()> {
+        let deadline = Instant::now() + TURN_TIME;
+        let ends: Vec<_> = self.source.partitions().iter().map(|log| log.committed()).collect();
+        let behind: Vec<_> = (0..self.next.len()).filter(|index| self.next[*index] < ends[*index]).collect();
+        let parts = behind.len().max(1);
+        let limits = Limits { records: TURN_RECORDS.div_ceil(parts), bytes: self.step_bytes / parts };
+        for index in behind {
+            self.read_partition(environment, moment, index, limits)?;
+            // Partitions that wait are read by the next turn; the first of them may be another one then.
+            if self.outputs.bytes() >= self.step_bytes || self.unwritten_bytes() >= self.step_bytes {
+                break;
+            }
+            if Instant::now() > deadline {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_partition(
+        &mut self,
+        environment: &Environment,
+        moment: Moment,
+        index: usize,
+        limits: Limits,
+    ) -> Result<()> {
+        let partition = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
+        let source = Arc::clone(&self.source);
+        let from = self.next[index];
+        let mut spans = Spans::default();
+        let mut take = |visited: Visited<'_>| {
+            self.arrivals.add(visited.append_time);
+            self.take(moment, (partition, visited.offset), &visited.record, &mut spans);
+        };
+        let visit = match environment.reader.visit(&source, partition, from, limits, &mut take) {
+            Ok(visit) => visit,
+            Err(error) if error.kind() == ErrorKind::InvalidOffset => {
+                let start = source.partition(partition).map_or(from, |log| log.start());
+                if start <= from {
+                    return Err(error);
+                }
+                // Retention never waits for who reads.
+                self.lose(index, start);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        self.totals.records_lost += visit.gaps.iter().map(|gap| gap.to.0 - gap.from.0).sum::<u64>();
+        self.is_changed |= visit.next_offset > from;
+        self.next[index] = visit.next_offset;
+        Ok(())
+    }
+
+    fn lose(&mut self, index: usize, start: Offset) {
+        self.totals.records_lost += start.0 - self.next[index].0;
+        self.next[index] = start;
+        self.is_changed = true;
+    }
+
+    /// Takes in one record of the source.
+    fn take(&mut self, moment: Moment, place: (PartitionId, Offset), record: &Record<'_>, spans: &mut Spans) {
+        self.totals.events_processed += 1;
+        let is_timed = self.plan.has_time_field();
+        if is_timed && !self.plan.find(record.value, spans) {
+            return self.reject(place, record, "timestampField", "the value cannot be read");
+        }
+        let Some(time) = self.plan.time_of(record.value, record.timestamp, spans) else {
+            let why = "the value has no time there that can be read, in milliseconds or as RFC 3339 has it";
+            return self.reject(place, record, "timestampField", why);
+        };
+        let partition = place.0.0 as usize;
+        // The watermark goes by every record, chosen or not, and moves only behind it.
+        let watermark = self.watermarks.judge(partition, moment.uptime);
+        if self.is_chosen(place, record) {
+            self.admit(place, record, (time, watermark), is_timed, spans);
+        }
+        if !self.watermarks.observe(partition, time, moment.wall) {
+            self.totals.future_events += 1;
+        }
+    }
+
+    fn is_chosen(&mut self, (partition, offset): (PartitionId, Offset), record: &Record<'_>) -> bool {
+        for (operation, filter) in &self.plan.filters {
+            match filter.evaluate(partition, offset, record) {
+                Evaluation::Match => {}
+                Evaluation::NoMatch => return false,
+                Evaluation::Failed(failure) => {
+                    self.totals.filter_failures += 1;
+                    if let Some(failures) = &mut self.failures {
+                        failures.note(&format!("operations[{operation}]"), &failure.to_string());
+                    }
+                    return false;
+                }
+            }
+        }
+        if let Some(failures) = &mut self.failures {
+            failures.chosen += 1;
+        }
+        true
+    }
+
+    fn admit(
+        &mut self,
+        place: (PartitionId, Offset),
+        record: &Record<'_>,
+        (time, watermark): (EventTime, EventTime),
+        is_found: bool,
+        spans: &mut Spans,
+    ) {
+        let Some(window) = &self.plan.window else {
+            let target = self.partition_like(place.0, record.key);
+            let key = (record.key, record.headers);
+            self.outputs
+                .push(Destination::Sink, (target, record.timestamp), key, |out| out.extend_from_slice(record.value));
+            return;
+        };
+        let Some(admission) = window.spec.admit(time, watermark) else {
+            self.totals.late_events += 1;
+            if self.sinks.late.is_some() {
+                let target = self.partition_like(place.0, record.key);
+                let key = (record.key, record.headers);
+                let value = |out: &mut Vec<u8>| out.extend_from_slice(record.value);
+                self.outputs.push(Destination::Late, (target, record.timestamp), key, value);
+            }
+            return;
+        };
+        if !is_found && !self.plan.find(record.value, spans) {
+            return self.reject(place, record, "aggregate", "the value cannot be read");
+        }
+        self.aggregate(place, record, admission, time, spans);
+    }
+
+    /// Returns the partition for a copy of a record: the same one where both streams have as many, so that what is
+    /// together stays together, and in its order.
+    fn partition_like(&self, partition: PartitionId, key: Option<&[u8]>) -> u32 {
+        match key {
+            _ if self.partitions as usize == self.next.len() => partition.0,
+            Some(key) => crate::stream::partition_of(key, self.partitions),
+            None => partition.0 % self.partitions.max(1),
+        }
+    }
+
+    fn aggregate(
+        &mut self,
+        place: (PartitionId, Offset),
+        record: &Record<'_>,
+        admission: Admission,
+        time: EventTime,
+        spans: &Spans,
+    ) {
+        let Some(window) = &self.plan.window else { return };
+        let (mut groups, mut values, mut key) = (Vec::new(), Vec::new(), Vec::new());
+        window.group(record.value, spans, &mut groups);
+        window.values(record.value, spans, &mut values);
+        if group_key(&groups, &mut key).is_err() {
+            let why = format!("the group's key has more than {} bytes", crate::window::MAX_KEY_BYTES);
+            return self.reject(place, record, "aggregate", &why);
+        }
+        // The shard of a key is the partition that its results go to: there they stand in order, whoever computes them.
+        let shard = crate::stream::partition_of(&key_text(&key), self.partitions) as usize;
+        let sample = Sample { time, partition: place.0.0, offset: place.1.0, values: &values };
+        if let Some(windows) = self.shards.get_mut(shard) {
+            windows.add(admission, &key, &sample);
+        }
+    }
+
+    /// Puts a record aside that cannot be processed: as it came, with what is wrong in its headers.
+    fn reject(&mut self, place: (PartitionId, Offset), record: &Record<'_>, operation: &str, error: &str) {
+        self.totals.dead_letters += 1;
+        if let Some(failures) = &mut self.failures {
+            failures.note(operation, error);
+        }
+        let headers = super::dead_letter::headers(record.headers, self.source.name(), place, (operation, error));
+        let key = (record.key, &headers[..]);
+        let value = |out: &mut Vec<u8>| out.extend_from_slice(record.value);
+        self.outputs.push(Destination::DeadLetter, (0, record.timestamp), key, value);
+    }
+
+    /// Gives the results of the windows that the watermark has passed, as far as a step has room for them.
+    pub(super) fn close(&mut self, moment: Moment) -> Closing {
+        let (partitions, next) = (self.source.partitions(), &self.next);
+        self.watermarks
+            .rest(moment.uptime, |index| partitions.get(index).is_none_or(|log| next[index] >= log.committed()));
+        if let Some(quiet) = self.idle_close.filter(|quiet| self.watermarks.are_idle_for(*quiet, moment.uptime))
+            && let Some(newest) = self.shards.iter().filter_map(Windows::newest_end).max()
+        {
+            let _quiet = quiet;
+            self.watermarks.advance(newest);
+        }
+        let watermark = self.watermarks.global();
+        let (outputs, most) = (&mut self.outputs, self.step_bytes);
+        for (windows, shard) in self.shards.iter_mut().zip(0..) {
+            while outputs.bytes() < most {
+                let closing = windows.close(watermark, RESULTS_AT_ONCE, |result| give(outputs, shard, &result));
+                if closing == Closing::Done {
+                    break;
+                }
+            }
+            if outputs.bytes() >= most {
+                return Closing::More;
+            }
+        }
+        Closing::Done
+    }
+
+    fn unwritten_bytes(&self) -> usize {
+        self.shards.iter().map(Windows::unwritten_bytes).sum()
+    }
+
+    fn is_due(&mut self, closing: Closing, moment: Moment) -> bool {
+        if !self.outputs.is_empty() {
+            let oldest = *self.oldest_output.get_or_insert(moment.uptime);
+            let is_full = closing == Closing::More || self.outputs.bytes() >= self.step_bytes;
+            if is_full || self.is_caught_up() || moment.uptime.saturating_sub(oldest) >= GATHER {
+                return true;
+            }
+        }
+        let interval = moment.uptime.saturating_sub(self.last_step) >= self.checkpoint_interval;
+        self.unwritten_bytes() >= self.step_bytes || (self.is_changed && interval)
+    }
+
+    /// Makes a step of what has come since the last one.
+    fn prepare(&mut self) {
+        let id = self.id;
+        let mut ops: Vec<TableOp> = Vec::new();
+        for (windows, shard) in self.shards.iter_mut().zip(0..) {
+            let chunks = &mut self.chunks;
+            windows.changes(|change| match change {
+                StateChange::Put { place, number, chunk } => {
+                    let key = ChunkKey { shard, place, number };
+                    chunks.insert(key);
+                    ops.push(key.put(id, chunk));
+                }
+                StateChange::Remove { place, number } => {
+                    let key = ChunkKey { shard, place, number };
+                    // A chunk that was never stored has no row.
+                    if chunks.remove(&key) {
+                        ops.push(key.delete(id));
+                    }
+                }
+            });
+        }
+        let skipped: u64 = self.shards.iter().map(Windows::skipped).sum();
+        self.totals.skipped += skipped - std::mem::replace(&mut self.skipped, skipped);
+        self.totals.results += self.outputs.count(Destination::Sink);
+        ops.push(self.position().put(id));
+        self.step = Some(Step { outputs: std::mem::take(&mut self.outputs), ops });
+        self.oldest_output = None;
+        self.is_changed = false;
+    }
+
+    /// Stores the step that is ready, if there is one.
+    fn commit(&mut self, environment: &Environment, moment: Moment) -> Result<()> {
+        let Some(step) = &self.step else { return Ok(()) };
+        step.commit(environment, &mut self.sinks)?;
+        if let Some(mut step) = self.step.take() {
+            // Its memory serves the next one.
+            step.outputs.clear();
+            self.outputs = step.outputs;
+        }
+        self.last_step = moment.uptime;
+        Ok(())
+    }
+
+    /// Returns how long to wait at most, when all is read that there is.
+    fn wait(&self, moment: Moment) -> Option<Duration> {
+        let checkpoint =
+            self.is_changed.then(|| (self.last_step + self.checkpoint_interval).saturating_sub(moment.uptime));
+        let is_open = self.shards.iter().any(|windows| windows.newest_end().is_some());
+        let idle = is_open.then(|| self.plan.watermarks.idle_timeout.min(IDLE_LOOK));
+        [checkpoint, idle].into_iter().flatten().min()
+    }
+}
+
+/// Writes a result: its time is the last millisecond of its window, so that windows of windows take it for their own.
+fn give(outputs: &mut Outputs, shard: u32, result: &WindowResult<'_>) {
+    let timestamp = Timestamp((result.end.millis() - 1).saturating_mul(1000));
+    let key = key_text(result.key);
+    outputs.push(Destination::Sink, (shard, timestamp), (Some(&key), b""), |out| result.write(out));
+}

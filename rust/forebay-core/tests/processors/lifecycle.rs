@@ -1,0 +1,113 @@
+//! Making, pausing, resuming, deleting, and what a restart finds.
+
+use forebay_core::ErrorKind;
+use forebay_core::storage::faulty::Faulty;
+
+use crate::reference;
+use crate::world::*;
+
+#[test]
+fn what_cannot_be_made_is_refused_by_name() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    let refused = |json: &[u8]| engine.processors().create(json).unwrap_err();
+    let missing = String::from_utf8(definition("p", COPY, "{}")).unwrap().replace(SOURCE, "nothing");
+    assert_eq!(refused(missing.as_bytes()).kind(), ErrorKind::StreamNotFound);
+    assert_eq!(refused(b"{}").kind(), ErrorKind::Malformed);
+    create(&engine, &definition("p", COPY, "{}"));
+    assert_eq!(refused(&definition("p", COPY, "{}")).kind(), ErrorKind::ProcessorAlreadyExists);
+    let back = br#"{"name":"back","source":"alerts","sink":"transactions","operations":[{"type":"filter","predicate":"true"}]}"#;
+    assert!(refused(back).detail().contains("back, p"), "{}", refused(back));
+    assert_eq!(engine.processors().description("q").unwrap_err().kind(), ErrorKind::ProcessorNotFound);
+}
+
+#[test]
+fn a_paused_processor_reads_nothing_and_goes_on_where_it_was() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    let id = create(&engine, &definition("p", COUNT, BY_RECORDS))["processorId"].as_str().unwrap().to_owned();
+    send(&engine, &[Event::new(0, 1, 5000, 10), Event::new(1, 1, 5000, 20)]);
+    wait_caught_up(&engine, "p");
+    engine.processors().pause(&id).unwrap();
+    send(&engine, &[Event::new(0, 1, 5000, 30), Event::last(0), Event::last(1)]);
+    drop(engine);
+    let engine = open(&storage);
+    assert_eq!(
+        (&description(&engine, &id)["status"], &metrics(&engine, &id)["metrics"]["lag"]),
+        (&"paused".into(), &3.into())
+    );
+    engine.processors().resume(&id).unwrap();
+    wait_caught_up(&engine, &id);
+    assert_eq!(reference::given(&read(&engine, SINK)), reference::counts(&stored(&engine), PARTITIONS));
+    assert_eq!(reference::given(&read(&engine, SINK)).values().sum::<u64>(), 3);
+}
+
+#[test]
+fn what_is_deleted_is_gone_and_its_name_is_free() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    let id = create(&engine, &definition("p", COUNT, BY_RECORDS))["processorId"].clone();
+    send(&engine, &[Event::new(0, 1, 5000, 10), Event::new(1, 1, 5000, 20)]);
+    wait_caught_up(&engine, "p");
+    engine.processors().delete("p").unwrap();
+    assert_eq!(engine.processors().delete("p").unwrap_err().kind(), ErrorKind::ProcessorNotFound);
+    drop(engine);
+    let engine = open(&storage);
+    assert_eq!(engine.processors().descriptions(), b"[]");
+    let again = create(&engine, &definition("p", COUNT, BY_RECORDS));
+    assert_ne!(again["processorId"], id, "numbers are never given twice");
+    send(&engine, &[Event::last(0), Event::last(1)]);
+    wait_caught_up(&engine, "p");
+    assert_eq!(reference::given(&read(&engine, SINK)).values().sum::<u64>(), 2, "nothing of the first one counts");
+}
+
+#[test]
+fn without_its_sink_it_fails_and_goes_on_when_there_is_one() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    create(&engine, &definition("p", COUNT, BY_RECORDS));
+    send(&engine, &[Event::new(0, 1, 5000, 10), Event::new(1, 1, 5000, 20)]);
+    wait_caught_up(&engine, "p");
+    engine.delete_stream(SINK).unwrap();
+    send(&engine, &[Event::last(0), Event::last(1)]);
+    wait(&engine, "p", "failure", |metrics| metrics["status"] == "failed");
+    assert!(description(&engine, "p")["reason"].as_str().unwrap().contains(SINK));
+    assert_eq!(engine.processors().resume("p").unwrap_err().kind(), ErrorKind::Conflict);
+    drop(engine);
+    let engine = open(&storage);
+    assert_eq!(description(&engine, "p")["status"], "failed");
+    engine.create_stream(SINK, 3).unwrap();
+    engine.processors().resume("p").unwrap();
+    wait_caught_up(&engine, "p");
+    assert_eq!(reference::given(&read(&engine, SINK)), reference::counts(&stored(&engine), PARTITIONS));
+}
+
+#[test]
+fn without_its_source_it_fails_for_good() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    create(&engine, &definition("p", COUNT, BY_RECORDS));
+    engine.delete_stream(SOURCE).unwrap();
+    wait(&engine, "p", "failure", |metrics| metrics["status"] == "failed");
+    // A stream of the same name is another one.
+    engine.create_stream(SOURCE, PARTITIONS).unwrap();
+    assert_eq!(engine.processors().resume("p").unwrap_err().kind(), ErrorKind::Conflict);
+    drop(engine);
+    let engine = open(&storage);
+    assert_eq!(description(&engine, "p")["status"], "failed");
+    assert_eq!(engine.processors().resume("p").unwrap_err().kind(), ErrorKind::Conflict);
+    engine.processors().delete("p").unwrap();
+}
+
+#[test]
+fn it_begins_behind_what_there_is_unless_told_otherwise() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    send(&engine, &[Event::new(0, 1, 5000, 10)]);
+    let latest = String::from_utf8(definition("p", COPY, "{}")).unwrap().replace("earliest", "latest");
+    create(&engine, latest.as_bytes());
+    send(&engine, &[Event::new(0, 2, 5000, 20)]);
+    wait_caught_up(&engine, "p");
+    let sink = read(&engine, SINK);
+    assert_eq!(sink.iter().map(|read| read.millis).collect::<Vec<_>>(), [20]);
+}

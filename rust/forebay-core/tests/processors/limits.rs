@@ -1,0 +1,102 @@
+//! Memory, disks and numbers that end.
+
+use forebay_core::Options;
+use forebay_core::storage::faulty::Faulty;
+
+use crate::common;
+use crate::reference;
+use crate::world::*;
+
+#[test]
+fn at_the_bound_of_its_state_it_pauses_and_goes_on_without_loss() {
+    let storage = Faulty::new(1);
+    let little = Options { processor_state_bytes: 1 << 20, ..options() };
+    let engine = common::open(&storage, &little).unwrap();
+    engine.create_stream(SOURCE, PARTITIONS).unwrap();
+    create(&engine, &definition("p", COUNT, BY_RECORDS));
+    let mut user = 0;
+    while description(&engine, "p")["status"] == "running" {
+        let events: Vec<_> = (0..500).map(|number| Event::new(0, user + number, 5000, 10)).collect();
+        user += 500;
+        assert!(user < 100_000, "there is no bound");
+        send(&engine, &events);
+    }
+    let description = description(&engine, "p");
+    assert_eq!(description["status"], "paused");
+    assert!(description["reason"].as_str().unwrap().contains("processor_state_bytes"));
+    assert_eq!(engine.processors().resume("p").unwrap_err().kind(), forebay_core::ErrorKind::Conflict);
+    drop(engine);
+    let engine = open(&storage);
+    engine.processors().resume("p").unwrap();
+    send(&engine, &[Event::last(0), Event::last(1)]);
+    // They are more than one step takes.
+    wait(&engine, "p", "every result", |metrics| metrics["metrics"]["results"] == user);
+    assert_eq!(reference::given(&read(&engine, SINK)).len(), user as usize);
+}
+
+#[test]
+fn a_full_disk_is_waited_for() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    create(&engine, &definition("p", COUNT, BY_RECORDS));
+    let used: u64 = storage.files().iter().map(|(_, bytes)| bytes).sum();
+    storage.set_capacity(Some(used));
+    let mut sent = 0;
+    let filled = loop {
+        let events: Vec<_> =
+            (0..50).map(|number| Event::new(number % 2, sent + number, 5000, i64::from(sent))).collect();
+        if try_send(&engine, &events).is_err() {
+            break sent;
+        }
+        sent += 50;
+        assert!(sent < 1_000_000, "the disk is never full");
+    };
+    assert!(filled > 0);
+    storage.set_capacity(None);
+    common::until("writing", || try_send(&engine, &[Event::last(0), Event::last(1)]).is_ok());
+    wait_caught_up(&engine, "p");
+    assert_eq!(reference::given(&read(&engine, SINK)), reference::counts(&stored(&engine), PARTITIONS));
+}
+
+#[test]
+fn hundreds_read_one_stream() {
+    const COUNT_OF_PROCESSORS: usize = 300;
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    for number in 0..COUNT_OF_PROCESSORS {
+        create(&engine, &definition(&format!("p{number}"), COUNT, BY_RECORDS));
+    }
+    let stream = engine.stream_report(SOURCE).unwrap();
+    assert_eq!(stream.partitions.len(), PARTITIONS as usize);
+    send(&engine, &[Event::new(0, 1, 5000, 10), Event::new(1, 1, 5000, 20), Event::last(0), Event::last(1)]);
+    for number in 0..COUNT_OF_PROCESSORS {
+        wait_caught_up(&engine, &format!("p{number}"));
+    }
+    let sink = read(&engine, SINK);
+    assert_eq!(sink.len(), COUNT_OF_PROCESSORS);
+    assert!(sink.iter().all(|read| read.value.ends_with(r#""key":"u1","count":2}"#)));
+}
+
+#[test]
+fn what_retention_has_deleted_is_said() {
+    let storage = Faulty::new(1);
+    let engine = common::open(&storage, &common::sealing_soon()).unwrap();
+    engine.create_stream(SOURCE, PARTITIONS).unwrap();
+    create(&engine, &definition("p", COPY, "{}"));
+    engine.processors().pause("p").unwrap();
+    let events: Vec<_> = (0..100).map(|number| Event::new(0, number, 5000, 10)).collect();
+    send(&engine, &events);
+    common::wait_sealed(&engine);
+    let shorter = forebay_core::StreamChange { retention_bytes: Some(1), ..Default::default() };
+    engine.alter_stream(SOURCE, shorter).unwrap();
+    send(&engine, &[Event::new(0, 1000, 5000, 20)]);
+    common::wait_sealed(&engine);
+    common::until("retention", || engine.stream_report(SOURCE).unwrap().partitions[0].1.0 > 0);
+    let start = engine.stream_report(SOURCE).unwrap().partitions[0].1.0;
+    engine.processors().resume("p").unwrap();
+    wait_caught_up(&engine, "p");
+    let found = metrics(&engine, "p");
+    let lost = found["metrics"]["recordsLost"].as_u64().unwrap();
+    assert!(lost >= start, "{lost} of {start}: {found}");
+    assert_eq!(read(&engine, SINK).len() as u64 + lost, 101);
+}
