@@ -63,6 +63,7 @@ class LogOptions(TypedDict, total=False):
     max_idempotency_keys: int
     max_streams: int
     max_partitions: int
+    processor_state_bytes: int
     max_body_bytes: int
     max_record_bytes: int
 

@@ -129,6 +129,15 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         int,
         number(1, 1_000_000, "", "Partitions of all these streams together, up to 640 bytes of memory each."),
     ] = 10_000
+    processor_state_bytes: Annotated[
+        int,
+        number(
+            1 * MIB,
+            1024 * GIB,
+            "bytes",
+            "Memory of the open windows of all processors, of which one gets at most half. At the bound it pauses.",
+        ),
+    ] = 256 * MIB
     max_body_bytes: Annotated[
         int, number(1 * KIB, 1 * GIB, "bytes", "Largest body of a request, also after decompression. Beyond it: 413.")
     ] = 16 * MIB

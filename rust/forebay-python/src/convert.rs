@@ -60,6 +60,7 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
         "max_idempotency_keys" => options.max_idempotency_keys = value.extract()?,
         "max_streams" => options.max_streams = value.extract()?,
         "max_partitions" => options.max_partitions = value.extract()?,
+        "processor_state_bytes" => options.processor_state_bytes = value.extract()?,
         "dedup_window_seconds" => options.dedup_window = Duration::from_secs(value.extract()?),
         "max_body_bytes" => options.max_body_bytes = value.extract()?,
         "max_record_bytes" => options.max_record_bytes = value.extract()?,

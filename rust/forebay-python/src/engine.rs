@@ -11,7 +11,7 @@ use forebay_core::{
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::batch::RecordBatch;
 use crate::completion::{Completions, Futures, deliver};
@@ -20,6 +20,7 @@ use crate::convert::{self, RecordTuple, record};
 use crate::error::raise;
 use crate::maintenance::damage_row;
 use crate::metrics;
+use crate::processor;
 use crate::queue_stats::QueueStats;
 use crate::rate_limiter::RateLimiter;
 use crate::route::IngestRoute;
@@ -311,6 +312,43 @@ impl Engine {
 
     fn leave_group(&self, py: Python<'_>, group: &str, member: &str) -> PyResult<()> {
         py.detach(|| self.core.groups().leave(group, member)).map_err(|error| raise(py, &error))
+    }
+
+    fn create_processor<'py>(&self, py: Python<'py>, definition: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || self.core.processors().create(definition))
+    }
+
+    fn processors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || Ok(self.core.processors().descriptions()))
+    }
+
+    fn processor<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || self.core.processors().description(name))
+    }
+
+    fn processor_metrics<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || self.core.processors().metrics(name))
+    }
+
+    fn pause_processor<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || self.core.processors().pause(name))
+    }
+
+    fn resume_processor<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || self.core.processors().resume(name))
+    }
+
+    fn delete_processor(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        py.detach(|| self.core.processors().delete(name)).map_err(|error| raise(py, &error))
+    }
+
+    fn preview_processor<'py>(
+        &self,
+        py: Python<'py>,
+        definition: &[u8],
+        records: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || self.core.processors().preview(definition, records))
     }
 
     fn close(&self, py: Python<'_>) {

@@ -16,6 +16,7 @@ mod load;
 mod load_test;
 mod maintenance;
 mod metrics;
+mod processor;
 mod queue_stats;
 mod rate_limiter;
 mod route;
@@ -50,6 +51,7 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(load::run_load, module)?)?;
     module.add_function(wrap_pyfunction!(maintenance::verify, module)?)?;
     module.add_function(wrap_pyfunction!(maintenance::repair, module)?)?;
+    module.add_function(wrap_pyfunction!(processor::processor_definition, module)?)?;
     module.add_function(wrap_pyfunction!(front::refusal, module)?)?;
     module.add_function(wrap_pyfunction!(front::family_of, module)?)?;
     module.add_function(wrap_pyfunction!(front::family_row, module)?)?;
