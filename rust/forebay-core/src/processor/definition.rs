@@ -357,9 +357,11 @@ fn group_by(fields: &mut Fields) -> Result<GroupBy> {
         None => GroupBy::None,
         Some(Value::String(path)) => GroupBy::One(path),
         Some(Value::Array(list)) if (1..=MAX_AGGREGATIONS).contains(&list.len()) => {
-            let text = |value| match value {
-                Value::String(path) => Ok(path),
-                _ => Err(fields.refuse("groupBy", "must be a path, or a list of paths")),
+            let text = |value| {
+                let Value::String(path) = value else {
+                    return Err(fields.refuse("groupBy", "must be a path, or a list of paths"));
+                };
+                Ok(path)
             };
             GroupBy::Several(list.into_iter().map(text).collect::<Result<_>>()?)
         }
@@ -421,7 +423,9 @@ mod tests {
         );
         let definition = ProcessorDefinition::parse(json.as_bytes()).unwrap();
         assert_eq!(ProcessorDefinition::parse(&definition.to_json()).unwrap(), definition);
-        let Operation::Aggregate { aggregations, group_by } = &definition.operations[2] else { panic!() };
+        let Some(Operation::Aggregate { aggregations, group_by }) = definition.operations.last() else {
+            unreachable!("an aggregate is the last operation");
+        };
         assert_eq!((aggregations.all().len(), group_by.paths()), (2, &["a".to_owned(), "b".to_owned()][..]));
     }
 

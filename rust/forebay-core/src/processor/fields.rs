@@ -15,10 +15,10 @@ impl Fields {
     /// # Errors
     /// `Malformed`: the value is no object.
     pub(super) fn new(place: &str, value: Value) -> Result<Self> {
-        match value {
-            Value::Object(left) => Ok(Self { place: place.to_owned(), left }),
-            _ => Err(malformed(&format!("{}: must be an object", place.trim_end_matches('.')))),
-        }
+        let Value::Object(left) = value else {
+            return Err(malformed(&format!("{}: must be an object", place.trim_end_matches('.'))));
+        };
+        Ok(Self { place: place.to_owned(), left })
     }
 
     /// Returns an error about a field.

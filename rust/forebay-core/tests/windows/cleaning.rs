@@ -150,7 +150,7 @@ proptest! {
                 let any = random(&mut seed);
                 let key = match load.keys {
                     Keys::All => any % load.count,
-                    Keys::Few if any % 100 == 0 => random(&mut seed) % load.count,
+                    Keys::Few if any.is_multiple_of(100) => random(&mut seed) % load.count,
                     Keys::Few => any % load.count.div_ceil(100),
                     Keys::InTurn => offset % load.count,
                     Keys::One => 0,

@@ -7,11 +7,14 @@ use forebay_core::window::{
 
 use crate::case::{Case, at, plan};
 
+/// The rows of one shard: by place and number, as a table keeps them.
+type Chunks = BTreeMap<([u8; 16], u32), Vec<u8>>;
+
 /// Everything that a commit holds.
 #[derive(Clone, Default)]
 struct Stored {
-    /// By shard, as a table keeps them.
-    chunks: Vec<BTreeMap<([u8; 16], u32), Vec<u8>>>,
+    /// By shard.
+    chunks: Vec<Chunks>,
     given: Vec<Vec<u8>>,
     marks: Vec<u8>,
     read: Vec<usize>,

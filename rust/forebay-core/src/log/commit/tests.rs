@@ -98,7 +98,9 @@ fn stored(engine: &Engine, sink: &str) -> Vec<u64> {
 /// Opens what is left, and compares its records with its rows, which the start has sealed. Returns how many steps are
 /// there.
 fn check(storage: &Faulty, options: &Options, acknowledged: u64, what: &str) -> u64 {
-    let engine = open(storage, options).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let opened = open(storage, options);
+    assert!(opened.is_ok(), "{what}: {opened:?}");
+    let engine = opened.unwrap();
     assert_eq!((engine.report().damages, engine.report().mode), (Vec::new(), Mode::Running), "{what}");
     until("sealing", || engine.report().seal_backlog_files == 0);
     let mut rows = StateFiles::load(storage).unwrap().rows;
