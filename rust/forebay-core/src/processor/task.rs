@@ -411,7 +411,8 @@ impl Task {
         let (outputs, most) = (&mut self.outputs, self.step_bytes);
         for (windows, shard) in self.shards.iter_mut().zip(0..) {
             while outputs.bytes() < most {
-                let closing = windows.close(watermark, RESULTS_AT_ONCE, |result| give(outputs, shard, &result));
+                let give = |result: WindowResult<'_>| give(outputs, shard, &result);
+                let closing = windows.close(watermark, RESULTS_AT_ONCE, give, |_| ());
                 if closing == Closing::Done {
                     break;
                 }
@@ -496,5 +497,5 @@ impl Task {
 fn give(outputs: &mut Outputs, shard: u32, result: &WindowResult<'_>) {
     let timestamp = Timestamp((result.end.millis() - 1).saturating_mul(1000));
     let key = key_text(result.key);
-    outputs.push(Destination::Sink, (shard, timestamp), (Some(&key), b""), |out| result.write(out));
+    outputs.push(Destination::Sink, (shard, timestamp), (Some(&key), b""), |out| result.write(false, out));
 }

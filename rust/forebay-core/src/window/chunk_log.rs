@@ -29,17 +29,19 @@ pub(super) enum ChunkChange {
 pub(super) struct ChunkHeader {
     /// Records in the pane.
     pub(super) events: u64,
+    /// Whether some of what has changed in its rows, or in others', was not yet given early.
+    pub(super) has_updates: bool,
 }
 
 impl ChunkHeader {
     fn write(self, out: &mut Vec<u8>) {
-        out.push(FORMAT);
+        out.extend_from_slice(&[FORMAT, u8::from(self.has_updates)]);
         put(out, self.events);
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let [FORMAT] = reader.array()? else { return None };
-        Some(Self { events: reader.number()? })
+        let [FORMAT, has_updates @ 0..=1] = reader.array()? else { return None };
+        Some(Self { events: reader.number()?, has_updates: has_updates == 1 })
     }
 }
 

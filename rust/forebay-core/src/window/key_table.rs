@@ -27,20 +27,34 @@ impl KeyTable {
             self.grow();
         }
         let hash = xxh3_64(key);
-        let mask = self.slots.len() - 1;
-        let mut slot = hash as usize & mask;
-        while self.slots[slot] != 0 {
-            let number = self.slots[slot] as usize - 1;
-            if self.entries[number].hash == hash && self.get(number) == key {
-                return (number, false);
-            }
-            slot = (slot + 1) & mask;
-        }
+        let slot = match self.look_up(hash, key) {
+            Ok(number) => return (number, false),
+            Err(slot) => slot,
+        };
         let number = self.entries.len();
         self.slots[slot] = u32::try_from(number + 1).unwrap_or(u32::MAX);
         self.entries.push(Entry { hash, start: self.bytes.len(), length: key.len() as u32 });
         self.bytes.extend_from_slice(key);
         (number, true)
+    }
+
+    /// Returns the key's number; `None` when it is not there.
+    pub(super) fn find(&self, key: &[u8]) -> Option<usize> {
+        if self.slots.is_empty() { None } else { self.look_up(xxh3_64(key), key).ok() }
+    }
+
+    /// Returns the key's number, or else the slot that it would have.
+    fn look_up(&self, hash: u64, key: &[u8]) -> Result<usize, usize> {
+        let mask = self.slots.len() - 1;
+        let mut slot = hash as usize & mask;
+        while self.slots[slot] != 0 {
+            let number = self.slots[slot] as usize - 1;
+            if self.entries[number].hash == hash && self.get(number) == key {
+                return Ok(number);
+            }
+            slot = (slot + 1) & mask;
+        }
+        Err(slot)
     }
 
     pub(super) fn get(&self, number: usize) -> &[u8] {
@@ -89,6 +103,7 @@ mod tests {
         fn it_is_a_map(keys in prop::collection::vec(prop::collection::vec(0_u8..4, 0..6), 0..400)) {
             let (mut table, mut model) = (KeyTable::default(), HashMap::new());
             for key in &keys {
+                prop_assert_eq!(table.find(key), model.get(key).copied());
                 let next = model.len();
                 let wanted = *model.entry(key.clone()).or_insert(next);
                 prop_assert_eq!(table.add(key), (wanted, wanted == next));

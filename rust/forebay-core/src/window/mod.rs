@@ -8,21 +8,27 @@
 
 mod aggregate;
 mod chunk_log;
+mod closing;
 mod codec;
+mod incomplete;
 mod key;
 mod key_table;
 mod number;
 mod pane;
+mod result;
 mod session;
 mod spec;
 mod state;
+mod updates;
 mod watermark;
 mod windows;
 
 pub use aggregate::{Aggregate, Aggregates, Aggregation, DISTINCT_ERROR, MAX_KEPT_VALUE_BYTES, QUANTILE_ERROR, Sample};
 pub use chunk_log::MAX_CHUNK_BYTES;
+pub use closing::Closing;
 pub use key::{KeyTooLong, MAX_KEY_BYTES, group_key, key_text};
+pub use result::{WindowCount, WindowResult};
 pub use spec::{Admission, EventTime, MAX_PANES, MAX_WINDOW_MILLIS, WindowSpec};
 pub use state::{GivenUpTo, StateChange, StatePlace};
 pub use watermark::{WatermarkOptions, Watermarks};
-pub use windows::{Closing, WindowResult, Windows};
+pub use windows::Windows;

@@ -21,6 +21,8 @@ pub(super) struct Pane {
     /// What these rows take at most.
     changed_bytes: usize,
     log: ChunkLog<u32>,
+    /// The keys whose results are to be given early.
+    updated: Vec<u32>,
     /// Bytes that cells take beside their own.
     heap_bytes: usize,
     /// Records.
@@ -31,11 +33,13 @@ pub(super) struct Pane {
 struct Row {
     place: RowPlace,
     is_changed: bool,
+    is_updated: bool,
 }
 
 impl Pane {
-    /// Adds a record. Returns how many cells could make nothing of their field.
-    pub(super) fn add(&mut self, plan: &Aggregates, key: &[u8], sample: &Sample<'_>) -> u64 {
+    /// Adds a record, and takes note of its key when early results are given. Returns how many cells could make nothing
+    /// of their field.
+    pub(super) fn add(&mut self, plan: &Aggregates, key: &[u8], sample: &Sample<'_>, is_update: bool) -> u64 {
         let number = self.number_of(plan, key);
         let before = self.heap_bytes;
         let skipped = self.change(plan, number, |cells| plan.add(cells, sample));
@@ -45,6 +49,9 @@ impl Pane {
         } else {
             self.changed.push(number as u32);
             self.changed_bytes += row_bound(key, self.cells_of(plan, number));
+        }
+        if is_update {
+            self.note_update(number);
         }
         skipped
     }
@@ -62,12 +69,32 @@ impl Pane {
         }
     }
 
-    /// Gives what has changed in the chunks since the last time, and removes at most `removes` of them.
-    pub(super) fn changes(&mut self, plan: &Aggregates, removes: &mut usize, write: &mut dyn FnMut(ChunkChange)) {
+    /// Returns whether there are keys whose results are to be given early.
+    pub(super) fn has_updates(&self) -> bool {
+        !self.updated.is_empty()
+    }
+
+    /// Takes these keys' numbers out.
+    pub(super) fn take_updates(&mut self) -> Vec<u32> {
+        let updated = std::mem::take(&mut self.updated);
+        updated.iter().for_each(|number| self.rows[*number as usize].is_updated = false);
+        updated
+    }
+
+    /// Gives what has changed in the chunks since the last time, and removes at most `removes` of them. Some of the keys
+    /// `are_updated` when they are part of a round of early results.
+    pub(super) fn changes(
+        &mut self,
+        plan: &Aggregates,
+        are_updated: bool,
+        removes: &mut usize,
+        write: &mut dyn FnMut(ChunkChange),
+    ) {
         if self.changed.is_empty() {
             return;
         }
-        let mut writer = self.log.writer(ChunkHeader { events: self.events }, write);
+        let header = ChunkHeader { events: self.events, has_updates: are_updated || self.has_updates() };
+        let mut writer = self.log.writer(header, write);
         let (keys, cells) = (&self.keys, &self.cells);
         let encode = |number: u32, out: &mut Vec<u8>| {
             put_bytes(out, keys.get(number as usize));
@@ -93,10 +120,18 @@ impl Pane {
         self.log.with_cleaning(self.changed_bytes)
     }
 
-    /// Takes up a chunk that was written; `None` when it is damaged.
-    pub(super) fn restore(&mut self, plan: &Aggregates, chunk_number: u32, chunk: &[u8]) -> Option<()> {
+    /// Takes up a chunk that was written; `None` when it is damaged. When early results are given, all of its keys are
+    /// noted if some of them were: one may come twice, and none is lost.
+    pub(super) fn restore(
+        &mut self,
+        plan: &Aggregates,
+        chunk_number: u32,
+        chunk: &[u8],
+        gives_updates: bool,
+    ) -> Option<()> {
         let mut reader = Reader(chunk);
-        self.events = ChunkHeader::read(&mut reader)?.events;
+        let header = ChunkHeader::read(&mut reader)?;
+        self.events = header.events;
         let mut rows = 0;
         while !reader.is_empty() {
             let before = reader.0.len();
@@ -106,6 +141,9 @@ impl Pane {
             self.change(plan, number, |kept| kept.clone_from_slice(&cells));
             let (row, length) = (&mut self.rows[number], before - reader.0.len());
             row.place = self.log.restore_row(u64::from(chunk_number), number as u32, row.place, length);
+            if header.has_updates && gives_updates {
+                self.note_update(number);
+            }
             rows += 1;
         }
         self.log.restored(u64::from(chunk_number), chunk.len(), rows)
@@ -122,6 +160,16 @@ impl Pane {
         self.keys.sorted()
     }
 
+    /// Returns how many records it has.
+    pub(super) fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Returns the cells of a key; `None` when it has no record here.
+    pub(super) fn find(&self, plan: &Aggregates, key: &[u8]) -> Option<&[Cell]> {
+        Some(self.cells_of(plan, self.keys.find(key)?))
+    }
+
     pub(super) fn key(&self, number: usize) -> &[u8] {
         self.keys.get(number)
     }
@@ -132,9 +180,16 @@ impl Pane {
 
     /// Returns the memory that it takes.
     pub(super) fn bytes(&self) -> usize {
-        let rows = self.rows.capacity() * size_of::<Row>() + self.changed.capacity() * size_of::<u32>();
+        let noted = self.changed.capacity() + self.updated.capacity();
+        let rows = self.rows.capacity() * size_of::<Row>() + noted * size_of::<u32>();
         let cells = self.cells.capacity() * size_of::<Cell>() + self.heap_bytes;
         self.keys.heap_bytes() + cells + rows + self.log.heap_bytes()
+    }
+
+    fn note_update(&mut self, number: usize) {
+        if !std::mem::replace(&mut self.rows[number].is_updated, true) {
+            self.updated.push(number as u32);
+        }
     }
 
     fn number_of(&mut self, plan: &Aggregates, key: &[u8]) -> usize {

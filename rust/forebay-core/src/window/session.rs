@@ -117,13 +117,15 @@ pub(super) struct Sessions {
     /// What these rows take at most.
     changed_bytes: usize,
     log: ChunkLog<Arc<[u8]>>,
+    /// Those of `by_end` whose results are to be given early.
+    updated: BTreeSet<(EventTime, Arc<[u8]>)>,
     session_bytes: usize,
 }
 
 impl Sessions {
-    /// Adds a record: it joins the sessions that it reaches, which are one from then on. Returns how many cells could make
-    /// nothing of their field.
-    pub(super) fn add(&mut self, plan: &Aggregates, gap: i64, key: &[u8], sample: &Sample<'_>) -> u64 {
+    /// Adds a record: it joins the sessions that it reaches, which are one from then on, and one that has an early result
+    /// to give if `is_update`. Returns how many cells could make nothing of their field.
+    pub(super) fn add(&mut self, plan: &Aggregates, gap: i64, key: &[u8], sample: &Sample<'_>, is_update: bool) -> u64 {
         let key: Arc<[u8]> = self.by_key.get_key_value(key).map_or_else(|| key.into(), |(key, _)| Arc::clone(key));
         let (mut joined, skipped) = Session::of_record(plan, sample);
         let entry = self.by_key.entry(Arc::clone(&key)).or_default();
@@ -135,12 +137,17 @@ impl Sessions {
         for session in sessions.drain(begin..begin + count) {
             entry.bound -= session.row_bound();
             self.session_bytes -= session.bytes(&key);
-            self.by_end.remove(&(session.last, Arc::clone(&key)));
+            let place = (session.last, Arc::clone(&key));
+            self.by_end.remove(&place);
+            self.updated.remove(&place);
             joined.merge(&session);
         }
         entry.bound += joined.row_bound();
         self.session_bytes += joined.bytes(&key);
         self.by_end.insert((joined.last, Arc::clone(&key)));
+        if is_update {
+            self.updated.insert((joined.last, Arc::clone(&key)));
+        }
         sessions.insert(begin, joined);
         self.changed_bytes = self.changed_bytes + entry.row_bound(&key) - bound;
         if !std::mem::replace(&mut entry.is_changed, true) {
@@ -154,7 +161,9 @@ impl Sessions {
         if self.by_end.first()?.0 > until {
             return None;
         }
-        let (last, key) = self.by_end.pop_first()?;
+        let place = self.by_end.pop_first()?;
+        self.updated.remove(&place);
+        let (last, key) = place;
         let entry = self.by_key.get_mut(&key)?;
         let bound = entry.changed_bytes(&key);
         let at = entry.sessions.iter().position(|session| session.last == last)?;
@@ -174,12 +183,39 @@ impl Sessions {
         Some((key, session))
     }
 
+    /// Takes note that the early result is given of the session that ends first of those that have one, and returns it.
+    pub(super) fn next_update(&mut self) -> Option<(Arc<[u8]>, &Session)> {
+        let (last, key) = self.updated.pop_first()?;
+        let session = self.find(&key, last)?;
+        Some((key, session))
+    }
+
+    /// Returns whether a session has an early result to give.
+    pub(super) fn has_updates(&self) -> bool {
+        !self.updated.is_empty()
+    }
+
+    /// Forgets all early results.
+    pub(super) fn drop_updates(&mut self) {
+        self.updated.clear();
+    }
+
+    /// Returns the sessions, the one that ends last first.
+    pub(super) fn newest(&self) -> impl Iterator<Item = &Session> {
+        self.by_end.iter().rev().filter_map(|(last, key)| self.find(key, *last))
+    }
+
+    fn find(&self, key: &[u8], last: EventTime) -> Option<&Session> {
+        self.by_key.get(key)?.sessions.iter().find(|session| session.last == last)
+    }
+
     /// Gives what has changed in the chunks since the last time, and removes at most `removes` of them.
     pub(super) fn changes(&mut self, removes: &mut usize, write: &mut dyn FnMut(ChunkChange)) {
         if self.changed.is_empty() {
             return;
         }
         self.changed_bytes = 0;
+        let header = ChunkHeader { events: 0, has_updates: self.has_updates() };
         if self.by_end.is_empty() && self.log.len() <= *removes {
             *removes -= self.log.len();
             self.log.clear(write);
@@ -187,7 +223,7 @@ impl Sessions {
             self.changed.clear();
             return;
         }
-        let mut writer = self.log.writer(ChunkHeader::default(), write);
+        let mut writer = self.log.writer(header, write);
         for key in self.changed.drain(..) {
             // A key may be there twice, when its first sessions have gone without a row.
             let Some(entry) = self.by_key.get_mut(&key).filter(|entry| entry.is_changed) else { continue };
@@ -211,10 +247,17 @@ impl Sessions {
         self.log.with_cleaning(self.changed_bytes)
     }
 
-    /// Takes up a chunk that was written; `None` when it is damaged.
-    pub(super) fn restore(&mut self, plan: &Aggregates, chunk_number: u64, chunk: &[u8]) -> Option<()> {
+    /// Takes up a chunk that was written; `None` when it is damaged. When early results are given, all of its sessions
+    /// are noted if some of them were: one may come twice, and none is lost.
+    pub(super) fn restore(
+        &mut self,
+        plan: &Aggregates,
+        chunk_number: u64,
+        chunk: &[u8],
+        gives_updates: bool,
+    ) -> Option<()> {
         let mut reader = Reader(chunk);
-        ChunkHeader::read(&mut reader)?;
+        let are_updated = ChunkHeader::read(&mut reader)?.has_updates && gives_updates;
         let mut rows = 0;
         while !reader.is_empty() {
             let before = reader.0.len();
@@ -223,7 +266,9 @@ impl Sessions {
             let old = self.by_key.remove(&key).unwrap_or_default();
             for session in &old.sessions {
                 self.session_bytes -= session.bytes(&key);
-                self.by_end.remove(&(session.last, Arc::clone(&key)));
+                let place = (session.last, Arc::clone(&key));
+                self.by_end.remove(&place);
+                self.updated.remove(&place);
             }
             let length = before - reader.0.len();
             let row = self.log.restore_row(chunk_number, Arc::clone(&key), old.row, length);
@@ -235,6 +280,9 @@ impl Sessions {
             for session in &sessions {
                 self.session_bytes += session.bytes(&key);
                 self.by_end.insert((session.last, Arc::clone(&key)));
+                if are_updated {
+                    self.updated.insert((session.last, Arc::clone(&key)));
+                }
             }
             let bound = sessions.iter().map(Session::row_bound).sum();
             self.by_key.insert(key, KeySessions { sessions, bound, row, is_changed: false });

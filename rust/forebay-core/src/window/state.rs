@@ -1,5 +1,6 @@
 use super::codec::{Reader, put_bytes, put_signed};
-use super::spec::EventTime;
+use super::incomplete::IncompleteSpans;
+use super::spec::{EventTime, WindowSpec};
 
 /// Where a part of a shard's state is kept: a number of chunks, of which the later ones count instead of the earlier ones
 /// of the same keys.
@@ -34,6 +35,11 @@ impl StatePlace {
         let time = |ordered: u64| EventTime::of_bound(ordered as i64 ^ i64::MIN);
         Some(Self(time((both >> 64) as u64)?, time(both as u64)?))
     }
+
+    /// Returns whether the pane of that place is in the window that ends at `end`.
+    pub(super) fn is_in(self, spec: WindowSpec, end: EventTime) -> bool {
+        self.1 <= end && end <= spec.last_end(self.0)
+    }
 }
 
 /// A step from the state that was written last to the present one.
@@ -64,6 +70,8 @@ pub struct GivenUpTo {
     pub(super) closed: Option<EventTime>,
     /// The end of the window of which some are, and the last of their keys.
     pub(super) within: Option<(EventTime, Box<[u8]>)>,
+    /// What the results that follow have to say.
+    pub(super) incomplete: IncompleteSpans,
 }
 
 impl GivenUpTo {
@@ -77,6 +85,7 @@ impl GivenUpTo {
             put_signed(out, end.millis());
             put_bytes(out, key);
         }
+        self.incomplete.write(out);
     }
 
     /// Reads what [`GivenUpTo::write`] has written; `None` for other bytes.
@@ -91,6 +100,7 @@ impl GivenUpTo {
         if flags & 2 != 0 {
             given.within = Some((EventTime::of_bound(reader.signed()?)?, reader.bytes()?.into()));
         }
+        given.incomplete = IncompleteSpans::read(&mut reader)?;
         reader.is_empty().then_some(given)
     }
 }
@@ -119,10 +129,13 @@ mod tests {
         fn what_is_given_comes_back(
             closed in prop::option::of(time()),
             within in prop::option::of((time(), prop::collection::vec(any::<u8>(), 0..20))),
+            spans in prop::collection::vec((time(), time()), 0..3),
             cut in any::<prop::sample::Index>()
         ) {
             let within = within.map(|(end, key)| (end, key.into_boxed_slice()));
-            let (given, mut bytes) = (GivenUpTo { closed, within }, Vec::new());
+            let mut incomplete = IncompleteSpans::default();
+            spans.iter().for_each(|(from, to)| incomplete.add(*from, *to));
+            let (given, mut bytes) = (GivenUpTo { closed, within, incomplete }, Vec::new());
             given.write(&mut bytes);
             prop_assert_eq!(GivenUpTo::read(&bytes), Some(given));
             prop_assert_eq!(GivenUpTo::read(&bytes[..cut.index(bytes.len())]), None);

@@ -3,83 +3,17 @@ use std::sync::Arc;
 
 use super::aggregate::{Aggregates, Cell, Sample};
 use super::chunk_log::ChunkChange;
+use super::closing::{Closing, ClosingWindow};
 use super::pane::Pane;
-use super::session::Sessions;
+use super::result::{WindowCount, WindowResult};
+use super::session::{Session, Sessions};
 use super::spec::{Admission, EventTime, WindowSpec};
 use super::state::{GivenUpTo, StateChange, StatePlace};
+use super::updates::UpdateRound;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::Timestamp;
-use crate::time::format_millis;
-
-/// Whether all windows that are due are closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closing {
-    /// They are.
-    Done,
-    /// There are further results: close again.
-    More,
-}
-
-/// The result of one window and key.
-#[derive(Clone, Copy, Debug)]
-pub struct WindowResult<'a> {
-    /// The window's first millisecond; a session's first record.
-    pub start: EventTime,
-    /// The millisecond behind it.
-    pub end: EventTime,
-    /// The group's key, as JSON.
-    pub key: &'a [u8],
-    plan: &'a Aggregates,
-    cells: &'a [Cell],
-}
-
-impl WindowResult<'_> {
-    /// Appends it as a JSON object: `{"windowStart":…,"windowEnd":…,"key":…,"count":…}`.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(br#"{"windowStart":""#);
-        out.extend_from_slice(format_millis(micros(self.start)).as_bytes());
-        out.extend_from_slice(br#"","windowEnd":""#);
-        out.extend_from_slice(format_millis(micros(self.end)).as_bytes());
-        out.extend_from_slice(br#"","key":"#);
-        out.extend_from_slice(self.key);
-        out.push(b',');
-        self.plan.write(self.cells, out);
-        out.push(b'}');
-    }
-}
-
-fn state_change(change: ChunkChange, place: impl Fn(u64) -> (StatePlace, u32)) -> StateChange {
-    match change {
-        ChunkChange::Put(number, chunk) => {
-            let (place, number) = place(number);
-            StateChange::Put { place, number, chunk }
-        }
-        ChunkChange::Remove(number) => {
-            let (place, number) = place(number);
-            StateChange::Remove { place, number }
-        }
-    }
-}
-
-fn micros(time: EventTime) -> Timestamp {
-    Timestamp(time.millis().saturating_mul(1000))
-}
 
 /// The most chunks that one step removes, so that the step is bounded when a window of many small ones is over.
 const MAX_REMOVES: usize = 4096;
-
-/// A window whose results are given, as far as it goes, in the order of their keys.
-#[derive(Clone, Debug)]
-struct ClosingWindow {
-    end: EventTime,
-    pane: Pane,
-    order: std::vec::IntoIter<usize>,
-    /// The panes that no later window needs, but for the one that is the window. Their rows are kept until all results
-    /// are given.
-    over: Vec<(StatePlace, Pane)>,
-    /// The place of the pane that is the window.
-    own_place: Option<StatePlace>,
-}
 
 /// The open windows of one shard of the keys.
 #[derive(Clone, Debug)]
@@ -93,6 +27,9 @@ pub struct Windows {
     /// The end of the next window that closes.
     next_end: Option<EventTime>,
     closing: Option<ClosingWindow>,
+    gives_updates: bool,
+    /// The early results that are not all given yet.
+    round: Option<UpdateRound>,
     given: GivenUpTo,
     /// Chunks that are still to be removed. After a restart they are known by their windows, which are over.
     dropped: Vec<(StatePlace, u32)>,
@@ -112,6 +49,8 @@ impl Windows {
             sessions: Sessions::default(),
             next_end: None,
             closing: None,
+            gives_updates: false,
+            round: None,
             given: GivenUpTo::default(),
             dropped: Vec::new(),
             unwritten: 0,
@@ -122,20 +61,27 @@ impl Windows {
     /// Adds a record that its partition's watermark has admitted.
     pub fn add(&mut self, admission: Admission, key: &[u8], sample: &Sample<'_>) {
         if let WindowSpec::Session { gap } = self.spec {
-            self.skipped += self.sessions.add(&self.plan, gap, key, sample);
+            self.skipped += self.sessions.add(&self.plan, gap, key, sample, self.gives_updates);
             return;
         }
         let place = StatePlace(self.spec.pane_of(admission.time), admission.first_end);
         let pane = self.panes.entry(place).or_default();
         let before = pane.unwritten();
-        self.skipped += pane.add(&self.plan, key, sample);
+        self.skipped += pane.add(&self.plan, key, sample, self.gives_updates);
         self.unwritten = self.unwritten + pane.unwritten() - before;
         self.next_end = Some(self.next_end.map_or(admission.first_end, |end| end.min(admission.first_end)));
     }
 
     /// Gives the results of the windows that the global watermark has passed, at most `at_most` of them, in order of
-    /// (end, key). Records that are added meanwhile are in none of these windows.
-    pub fn close(&mut self, watermark: EventTime, at_most: usize, mut give: impl FnMut(WindowResult<'_>)) -> Closing {
+    /// (end, key), and says of each window that is `finished` with them how many records it had. Records that are added
+    /// meanwhile are in none of these windows.
+    pub fn close(
+        &mut self,
+        watermark: EventTime,
+        at_most: usize,
+        mut give: impl FnMut(WindowResult<'_>),
+        mut finished: impl FnMut(WindowCount),
+    ) -> Closing {
         let mut left = at_most;
         if let WindowSpec::Session { gap } = self.spec {
             // A gap later than their ends: who is not late may still come between two of them.
@@ -144,8 +90,8 @@ impl Windows {
                 && let Some((key, session)) = self.sessions.take(until)
             {
                 left -= 1;
-                let (start, end) = (session.first, session.last.plus(gap));
-                give(WindowResult { start, end, key: &key, plan: &self.plan, cells: &session.cells });
+                give(self.result(session.first, session.last.plus(gap), &key, &session.cells, true));
+                finished(session_count(&session, gap));
             }
             return if self.sessions.is_due(until) { Closing::More } else { Closing::Done };
         }
@@ -156,7 +102,7 @@ impl Windows {
             {
                 left -= 1;
                 let (key, cells) = (window.pane.key(number), window.pane.cells_of(&self.plan, number));
-                give(WindowResult { start, end: window.end, key, plan: &self.plan, cells });
+                give(self.result(start, window.end, key, cells, true));
                 if left == 0 && window.order.len() > 0 {
                     self.given.within = Some((window.end, key.into()));
                 }
@@ -165,14 +111,87 @@ impl Windows {
                 self.closing = Some(window);
                 return Closing::More;
             }
-            self.given = GivenUpTo { closed: Some(window.end), within: None };
-            let own = window.own_place.map(|place| (place, window.pane));
-            for (place, pane) in window.over.into_iter().chain(own) {
-                self.unwritten -= pane.unwritten();
-                self.dropped.extend(pane.chunks().map(|number| (place, number)));
-            }
+            finished(window.count(self.spec));
+            self.finish(window);
         }
         Closing::Done
+    }
+
+    /// Says whether [`Windows::updates`] is used: what has changed is noted from then on. To be said before
+    /// [`Windows::restore`], so that what had changed is known again.
+    pub fn give_updates(&mut self, gives_updates: bool) {
+        self.gives_updates = gives_updates;
+        if !gives_updates {
+            self.round = None;
+            self.sessions.drop_updates();
+            self.panes.values_mut().for_each(|pane| drop(pane.take_updates()));
+        }
+    }
+
+    /// Gives the present results of open windows that have changed since they were given last, at most `at_most` of them,
+    /// in order of (end, key), and closes none; [`Closing::More`] says that there may be further ones. What changes
+    /// between two such calls may be given once more than it has changed, and so may what was given last before a
+    /// restart. Windows whose final results are being given are not open.
+    pub fn updates(&mut self, at_most: usize, mut give: impl FnMut(WindowResult<'_>)) -> Closing {
+        let mut left = at_most;
+        if let WindowSpec::Session { gap } = self.spec {
+            while left > 0
+                && let Some((key, session)) = self.sessions.next_update()
+            {
+                left -= 1;
+                let (start, end) = (session.first, session.last.plus(gap));
+                let is_incomplete = self.given.incomplete.overlap(start, end);
+                let (plan, cells) = (&*self.plan, &session.cells[..]);
+                give(WindowResult { start, end, key: &key, is_incomplete, is_final: false, plan, cells });
+            }
+            return if self.sessions.has_updates() { Closing::More } else { Closing::Done };
+        }
+        let Some(mut round) = self.round.take().or_else(|| UpdateRound::begin(&mut self.panes)) else {
+            return Closing::Done;
+        };
+        let (open, mut cells) = (self.next_end.unwrap_or(EventTime::MAX), Vec::new());
+        while left > 0 {
+            let Some((end, key)) = round.next(self.spec, &self.panes, open) else {
+                let has_further = self.panes.values().any(Pane::has_updates);
+                return if has_further { Closing::More } else { Closing::Done };
+            };
+            left -= 1;
+            self.present(end, key, &mut cells);
+            give(self.result(end.plus(-self.spec.size()), end, key, &cells, false));
+        }
+        self.round = Some(round);
+        Closing::More
+    }
+
+    /// Takes note that records whose event times are in `[from, to)` are missing: the results of windows that reach into
+    /// that span, and that are not given yet, say so.
+    pub fn mark_incomplete(&mut self, from: EventTime, to: EventTime) {
+        self.given.incomplete.add(from, to);
+    }
+
+    /// Returns how many records the newest open windows have, `at_most` of them, the newest first. Each session is a
+    /// window of its own.
+    #[must_use]
+    pub fn recent(&self, at_most: usize) -> Vec<WindowCount> {
+        if let WindowSpec::Session { gap } = self.spec {
+            return self.sessions.newest().take(at_most).map(|session| session_count(session, gap)).collect();
+        }
+        let (mut counts, mut until) = (Vec::new(), EventTime::MAX);
+        let open = self.next_end.unwrap_or(EventTime::MAX);
+        while counts.len() < at_most {
+            let ends = self.panes.keys().filter_map(|place| {
+                let end = self.spec.last_end(place.0).min(until);
+                (end >= place.1.max(open)).then_some(end)
+            });
+            let Some(end) = ends.max() else { break };
+            let panes = self.panes.iter().filter(|(place, _)| place.is_in(self.spec, end));
+            let events = panes.map(|(_, pane)| pane.events()).sum();
+            counts.push(WindowCount { start: end.plus(-self.spec.size()), end, events });
+            until = end.plus(-self.spec.slide());
+        }
+        counts.extend(self.closing.iter().map(|window| window.count(self.spec)));
+        counts.truncate(at_most);
+        counts
     }
 
     /// Gives what has changed in the state since the last time. It is to be written together with the results that were
@@ -182,13 +201,11 @@ impl Windows {
         let dropped = self.dropped.split_off(self.dropped.len().saturating_sub(MAX_REMOVES));
         let mut removes = MAX_REMOVES - dropped.len();
         dropped.into_iter().for_each(|(place, number)| write(StateChange::Remove { place, number }));
-        let over = self.closing.iter_mut().flat_map(|window| {
-            let own = window.own_place.map(|place| (place, &mut window.pane));
-            window.over.iter_mut().map(|(place, pane)| (*place, pane)).chain(own)
-        });
-        for (place, pane) in over.chain(self.panes.iter_mut().map(|(place, pane)| (*place, pane))) {
+        let closing = self.closing.iter_mut().flat_map(ClosingWindow::panes_mut);
+        for (place, pane) in closing.chain(self.panes.iter_mut().map(|(place, pane)| (*place, pane))) {
+            let are_updated = self.round.as_ref().is_some_and(|round| round.has(place));
             let of_pane = |number| (place, number as u32);
-            pane.changes(&self.plan, &mut removes, &mut |change| write(state_change(change, of_pane)));
+            pane.changes(&self.plan, are_updated, &mut removes, &mut |change| write(state_change(change, of_pane)));
         }
         let sessions = &mut self.sessions;
         sessions.changes(&mut removes, &mut |change| write(state_change(change, StatePlace::of_sessions)));
@@ -220,9 +237,9 @@ impl Windows {
         for (place, number, chunk) in chunks {
             let restored = if let WindowSpec::Session { .. } = self.spec {
                 let number = place.number_of_sessions(number);
-                number.and_then(|number| self.sessions.restore(&self.plan, number, chunk.as_ref()))
+                number.and_then(|number| self.sessions.restore(&self.plan, number, chunk.as_ref(), self.gives_updates))
             } else {
-                self.panes.entry(place).or_default().restore(&self.plan, number, chunk.as_ref())
+                self.panes.entry(place).or_default().restore(&self.plan, number, chunk.as_ref(), self.gives_updates)
             };
             restored.ok_or_else(|| {
                 let detail =
@@ -266,11 +283,42 @@ impl Windows {
     /// Returns the memory that the windows take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let closing = self.closing.as_ref().map_or(0, |window| {
-            let over = window.over.iter().map(|(_, pane)| pane.bytes()).sum::<usize>();
-            window.pane.bytes() + window.order.len() * size_of::<usize>() + over
-        });
-        self.panes.values().map(Pane::bytes).sum::<usize>() + self.sessions.bytes() + closing
+        let closing = self.closing.as_ref().map_or(0, ClosingWindow::bytes);
+        let round = self.round.as_ref().map_or(0, UpdateRound::bytes);
+        self.panes.values().map(Pane::bytes).sum::<usize>() + self.sessions.bytes() + closing + round
+    }
+
+    fn result<'a>(
+        &'a self,
+        start: EventTime,
+        end: EventTime,
+        key: &'a [u8],
+        cells: &'a [Cell],
+        is_final: bool,
+    ) -> WindowResult<'a> {
+        let is_incomplete = self.given.incomplete.overlap(start, end);
+        WindowResult { start, end, key, is_incomplete, is_final, plan: &self.plan, cells }
+    }
+
+    /// Makes the cells of a key as they are now in the open window that ends at `end`.
+    fn present(&self, end: EventTime, key: &[u8], cells: &mut Vec<Cell>) {
+        cells.clear();
+        self.plan.begin(cells);
+        let panes = self.panes.iter().filter(|(place, _)| place.is_in(self.spec, end));
+        for other in panes.filter_map(|(_, pane)| pane.find(&self.plan, key)) {
+            cells.iter_mut().zip(other).for_each(|(cell, other)| cell.merge(other));
+        }
+    }
+
+    /// Takes note that all results of a window are given.
+    fn finish(&mut self, window: ClosingWindow) {
+        self.given.closed = Some(window.end);
+        self.given.within = None;
+        self.given.incomplete.forget_before(window.end.plus(self.spec.slide()).plus(-self.spec.size()));
+        for (place, pane) in window.into_panes() {
+            self.unwritten -= pane.unwritten();
+            self.dropped.extend(pane.chunks().map(|number| (place, number)));
+        }
     }
 
     /// Takes the window whose results are not all given yet, or else the next one that is due.
@@ -292,7 +340,7 @@ impl Windows {
         }
         for (place, part) in &self.panes {
             let last_end = self.spec.last_end(place.0);
-            if place.1 <= end && end <= last_end {
+            if place.is_in(self.spec, end) {
                 pane.merge(&self.plan, part);
             }
             if last_end > end {
@@ -314,5 +362,22 @@ impl Windows {
             over.extend(self.panes.pop_first());
         }
         over
+    }
+}
+
+fn session_count(session: &Session, gap: i64) -> WindowCount {
+    WindowCount { start: session.first, end: session.last.plus(gap), events: session.events }
+}
+
+fn state_change(change: ChunkChange, place: impl Fn(u64) -> (StatePlace, u32)) -> StateChange {
+    match change {
+        ChunkChange::Put(number, chunk) => {
+            let (place, number) = place(number);
+            StateChange::Put { place, number, chunk }
+        }
+        ChunkChange::Remove(number) => {
+            let (place, number) = place(number);
+            StateChange::Remove { place, number }
+        }
     }
 }

@@ -22,8 +22,10 @@ pub struct Case {
     /// The most results of a call.
     pub at_most: usize,
     pub shards: usize,
-    /// After each step: 0 is a crash, 1 and 2 are commits.
+    /// After each step: 0 is a crash, 1 and 2 are commits, 3 gives some early results and 4 all of them.
     pub faults: Vec<u8>,
+    /// Spans of which records are missing.
+    pub missing: Vec<(i64, i64)>,
 }
 
 pub fn at(millis: i64) -> EventTime {
@@ -75,9 +77,9 @@ pub fn case() -> impl Strategy<Value = Case> {
     (
         (spec(), prop_oneof![Just(0_i64), 0_i64..20], prop::collection::vec(events(), 1..4)),
         (prop::collection::vec(0_usize..60, 1..40), 1_usize..20, 1_usize..6, 1_usize..5),
-        prop::collection::vec(0_u8..8, 0..200),
+        (prop::collection::vec(0_u8..8, 0..200), prop::collection::vec((-120_i64..200, 1_i64..20), 0..3)),
     )
-        .prop_map(|((spec, lateness, partitions), (turns, batch, at_most, shards), faults)| Case {
+        .prop_map(|((spec, lateness, partitions), (turns, batch, at_most, shards), (faults, missing))| Case {
             spec,
             lateness,
             partitions,
@@ -86,5 +88,6 @@ pub fn case() -> impl Strategy<Value = Case> {
             at_most,
             shards,
             faults,
+            missing: missing.into_iter().map(|(from, length)| (from, from + length)).collect(),
         })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use forebay_core::window::{
     Aggregate, Aggregates, Aggregation, Closing, EventTime, GivenUpTo, MAX_CHUNK_BYTES, Sample, StateChange,
-    StatePlace, WindowSpec, Windows,
+    StatePlace, WindowResult, WindowSpec, Windows,
 };
 use proptest::prelude::*;
 
@@ -101,11 +101,12 @@ fn add(windows: &mut Windows, spec: WindowSpec, time: i64, key: u64, offset: u64
 
 fn close_all(windows: &mut Windows) -> Vec<String> {
     let mut results = Vec::new();
-    let closing = windows.close(at(1 << 50), usize::MAX, |result| {
+    let write = |result: WindowResult<'_>| {
         let mut text = Vec::new();
-        result.write(&mut text);
+        result.write(false, &mut text);
         results.push(String::from_utf8(text).unwrap());
-    });
+    };
+    let closing = windows.close(at(1 << 50), usize::MAX, write, |_| ());
     assert_eq!(closing, Closing::Done);
     results
 }
@@ -158,7 +159,7 @@ proptest! {
                 [&mut disk.windows, &mut twin].into_iter().for_each(|one| add(one, spec, time, key, offset));
             }
             for one in [&mut disk.windows, &mut twin] {
-                prop_assert_eq!(one.close(at(time - 200), usize::MAX, |_| ()), Closing::Done);
+                prop_assert_eq!(one.close(at(time - 200), usize::MAX, |_| (), |_| ()), Closing::Done);
             }
             let expected = disk.windows.unwritten_bytes();
             disk.write();
@@ -233,7 +234,7 @@ fn a_step_removes_a_bounded_number_of_chunks_and_a_restart_knows_the_others() {
     }
     assert!(disk.chunks.len() > 6000);
     add(&mut disk.windows, spec, 1000, 7, 2);
-    assert_eq!(disk.windows.close(at(1000), usize::MAX, |_| ()), Closing::Done);
+    assert_eq!(disk.windows.close(at(1000), usize::MAX, |_| (), |_| ()), Closing::Done);
     let before = disk.chunks.len();
     disk.write();
     assert_eq!(before - disk.chunks.len(), 4095, "4096 less the one of the next window");
@@ -283,7 +284,7 @@ fn chunks_that_are_damaged_or_not_in_order_are_refused() {
         assert!(refuses(chunks.iter().rev().cloned().collect()), "the older row would count");
         let (place, number, chunk) = chunks[0].clone();
         for cut in 1..chunk.len() - 1 {
-            let is_whole = cut == 2;
+            let is_whole = cut == 3;
             assert_eq!(refuses(vec![(place, number, chunk[..cut].to_vec())]), !is_whole, "{cut} of {chunk:?}");
         }
         let later = [&[2], &chunk[1..]].concat();
