@@ -73,7 +73,9 @@ def numbers(text: str, what: str) -> tuple[int, int]:
 
 def test_every_kind_of_user_runs_and_what_is_acknowledged_is_read_back(server: Start) -> None:
     running = server(auth=True)
-    with swarm(running, "-u", 12, "-r", 12, "-t", "4s", token=running.first_token()) as process:
+    with swarm(running, "-u", 12, "-r", 12, token=running.first_token()) as process:
+        wait_for("something of every kind", lambda: has_every_kind(running), SECONDS)
+        process.send_signal(signal.SIGTERM)
         status, text = ended(process)
     assert status == 0, text
     for what in ("logs", "events", "analytics", "locust-[0-9a-f]+", "group locust-[0-9a-f]+"):
@@ -83,11 +85,25 @@ def test_every_kind_of_user_runs_and_what_is_acknowledged_is_read_back(server: S
         assert re.search(rf"{re.escape(name)} +\d+ +0\(0.00%\)", text), (name, text)
     # A second run on the same streams looks at its own records alone; the first one's stream is gone.
     assert [name for name in streams(running) if name.startswith("locust-")] == []
-    with swarm(running, "-u", 2, "-t", "5s", "Drains", "SingleEvents", token=running.first_token()) as process:
+    before = stored(running, "logs")
+    with swarm(running, "-u", 2, "Drains", "SingleEvents", token=running.first_token()) as process:
+        wait_for("records of the second run", lambda: stored(running, "logs") > before, SECONDS)
+        process.send_signal(signal.SIGTERM)
         status, text = ended(process)
     assert status == 0, text
     acknowledged, found = numbers(text, "logs")
     assert found - acknowledged <= 100, text
+
+
+def has_every_kind(server: RunningServer) -> bool:
+    """Tells whether each kind of user has stored, and the consumers have committed."""
+    totals = server.totals()
+    own = [name for name in totals if name.startswith("locust-")]
+    with server.client() as client:
+        groups = client.get("/api/v1/consumers").raise_for_status().text
+        names = re.findall(r'"(locust-[0-9a-f]+)"', groups)
+        committed = any(client.get(f"/api/v1/consumers/{name}").raise_for_status().json()["offsets"] for name in names)
+    return {"logs", "events", "analytics"} <= set(totals) and bool(own) and committed
 
 
 def streams(server: RunningServer) -> list[str]:

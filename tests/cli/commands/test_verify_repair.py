@@ -1,6 +1,7 @@
 """`forebay verify` and `forebay repair` on directories that a real server left."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,3 +121,18 @@ def test_what_cannot_be_checked_is_not_called_damaged(tmp_path: Path, server: St
     for command, status in (("verify", 2), ("repair", 1)):
         live = run(command, "--data-dir", running.data_dir)
         assert (live.returncode, "directory_locked" in live.stderr) == (status, True), live
+
+
+def test_a_directory_on_a_file_system_that_is_mounted_read_only_is_read(directory: Path) -> None:
+    mounted = subprocess.run(["mount", "--bind", directory, directory], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"a mount is not allowed here: {mounted.stderr.decode().strip()}")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", directory], check=True)
+        ended = run("verify", "--data-dir", directory)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert run("read", "logs", "--data-dir", directory).stdout.count("\n") == 20
+        refused = run("repair", "--apply", "--data-dir", directory)
+        assert (refused.returncode, "Read-only file system" in refused.stderr) == (1, True)
+    finally:
+        subprocess.run(["umount", directory], check=True)

@@ -45,7 +45,12 @@ DISK_BYTES = RETENTION_BYTES + LIFE_BYTES + RING_BYTES + 8 * JOURNAL_FILE_BYTES
 """The largest data directory at rest: kept records, those since the last deletion, and the journal with its spare
 files. More is a leak."""
 
+LEAST_BYTES = LIFE_BYTES // 2
+"""The most bytes that a life waits to send before its end, however slow the machine is: else nothing would ever be
+deleted, and a kill would find nothing under way."""
+
 LOAD_SECONDS = 1.5
+SLOW_LOAD_SECONDS = 60.0
 STOPPING_SECONDS = 0.05
 REST_SECONDS = 20.0
 SENDERS = 4
@@ -178,8 +183,12 @@ class _Cycle:
     def _load(self) -> Load:
         load = Load(self.victim.url, self.ledger, self.composers, self.plan.durability)
         load.start()
-        deadline = time.monotonic() + self.random.uniform(0, LOAD_SECONDS)
-        while time.monotonic() < deadline and load.sent_bytes < LIFE_BYTES and not load.findings:
+        started, least = time.monotonic(), self.random.uniform(0, LEAST_BYTES)
+        seconds = self.random.uniform(0, LOAD_SECONDS)
+        while load.sent_bytes < LIFE_BYTES and not load.findings:
+            passed = time.monotonic() - started
+            if (passed >= seconds and load.sent_bytes >= least) or passed >= SLOW_LOAD_SECONDS:
+                break
             time.sleep(0.002)
         # From here on a broken connection is not a finding.
         load.ending.set()

@@ -107,7 +107,11 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         let detail = format!("data directory {} cannot be used: {error}", root.display());
         Error::new(ErrorKind::StorageUnavailable, detail)
     };
-    let lock = storage.lock().map_err(unusable)?.ok_or_else(|| locked(storage.as_ref()))?;
+    let locked_for = match options.access {
+        Access::ReadWrite => storage.lock(),
+        Access::ReadOnly => storage.lock_to_read(),
+    };
+    let lock = locked_for.map_err(unusable)?.ok_or_else(|| locked(storage.as_ref()))?;
     let parts = Parts::new(&storage, &options);
     let (state, files) = parts.find(&storage, &options).map_err(unusable)?;
     let spares = JournalPreallocator::new(

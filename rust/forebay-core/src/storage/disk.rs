@@ -132,16 +132,13 @@ impl Storage for Disk {
     }
 
     fn lock(&self) -> io::Result<Option<Box<dyn DirectoryLock>>> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.root.join("LOCK"))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                let inode = inode(&file)?;
-                HELD.lock().push(inode);
-                Ok(Some(Box::new(DiskLock { inode, _file: file })))
-            }
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+        lock(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.root.join("LOCK"))?)
+    }
+
+    fn lock_to_read(&self) -> io::Result<Option<Box<dyn DirectoryLock>>> {
+        match self.lock() {
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => lock(File::open(self.root.join("LOCK"))?),
+            locked => locked,
         }
     }
 
@@ -153,6 +150,19 @@ impl Storage for Disk {
     fn free_bytes(&self) -> io::Result<u64> {
         let stats = statvfs(&self.root)?;
         Ok(stats.f_bavail.saturating_mul(stats.f_frsize))
+    }
+}
+
+/// Locks the file of a data directory, without waiting; `None` when another process has done it.
+fn lock(file: File) -> io::Result<Option<Box<dyn DirectoryLock>>> {
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {
+            let inode = inode(&file)?;
+            HELD.lock().push(inode);
+            Ok(Some(Box::new(DiskLock { inode, _file: file })))
+        }
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -119,6 +119,14 @@ pub trait Storage: Send + Sync + Debug {
     /// Whatever the operating system says.
     fn lock(&self) -> io::Result<Option<Box<dyn DirectoryLock>>>;
 
+    /// Takes the same lock for somebody who only reads: also where the file system is mounted read-only.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    fn lock_to_read(&self) -> io::Result<Option<Box<dyn DirectoryLock>>> {
+        self.lock()
+    }
+
     /// Returns whether this very process holds the lock, by another handle.
     fn is_locked_here(&self) -> bool {
         false

@@ -234,7 +234,8 @@ impl Rebuild {
                     part.spans = spans;
                     self.put_part(stream, &part);
                     self.adopted.insert(name);
-                    self.notes.push(format!("{} is named by the tables again", name.path().display()));
+                    let of = format!("{} of the stream {:?}", name.path().display(), definition.name);
+                    self.notes.push(format!("{of} is named by the tables again"));
                 }
             }
         }

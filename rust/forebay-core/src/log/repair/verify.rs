@@ -81,13 +81,21 @@ pub fn verify(storage: &Arc<dyn Storage>) -> Result<VerifyReport> {
 /// # Errors
 /// Fails as [`verify`] does.
 pub fn verify_with(storage: &Arc<dyn Storage>, progress: &ReadProgress) -> Result<VerifyReport> {
-    let _lock = lock(storage)?;
+    let _lock = locked_by(storage, storage.lock_to_read())?;
     let survey = Survey::of(storage.as_ref(), progress).map_err(|error| unusable(storage, &error))?;
     Ok(VerifyReport::of(&survey))
 }
 
+/// Locks a directory that is to be changed.
 pub(crate) fn lock(storage: &Arc<dyn Storage>) -> Result<Box<dyn DirectoryLock>> {
-    storage.lock().map_err(|error| unusable(storage, &error))?.ok_or_else(|| locked(storage.as_ref()))
+    locked_by(storage, storage.lock())
+}
+
+fn locked_by(
+    storage: &Arc<dyn Storage>,
+    lock: io::Result<Option<Box<dyn DirectoryLock>>>,
+) -> Result<Box<dyn DirectoryLock>> {
+    lock.map_err(|error| unusable(storage, &error))?.ok_or_else(|| locked(storage.as_ref()))
 }
 
 pub(crate) fn unusable(storage: &Arc<dyn Storage>, error: &io::Error) -> Error {
