@@ -137,7 +137,9 @@ impl Storage for Disk {
 
     fn lock_to_read(&self) -> io::Result<Option<Box<dyn DirectoryLock>>> {
         match self.lock() {
-            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => lock(File::open(self.root.join("LOCK"))?),
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                lock(File::open(self.root.join("LOCK"))?)
+            }
             locked => locked,
         }
     }

@@ -219,7 +219,7 @@ impl Rebuild {
             let Some(segment) = survey.segments.get(&name) else { continue };
             for (stream, mut part) in parts(name, &segment.sound) {
                 let Some(definition) = self.definitions.get(&stream) else { continue };
-                let partitions = definition.partitions;
+                let (partitions, stream_name) = (definition.partitions, definition.name.clone());
                 let mut spans = Vec::new();
                 for (partition, base, records) in part.spans.iter().filter(|(of, ..)| of.0 < partitions) {
                     let key = (stream, *partition);
@@ -234,7 +234,7 @@ impl Rebuild {
                     part.spans = spans;
                     self.put_part(stream, &part);
                     self.adopted.insert(name);
-                    let of = format!("{} of the stream {:?}", name.path().display(), definition.name);
+                    let of = format!("{} of the stream {stream_name:?}", name.path().display());
                     self.notes.push(format!("{of} is named by the tables again"));
                 }
             }
