@@ -160,6 +160,17 @@ impl GroupBy {
     }
 }
 
+/// The results that a processor gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Emit {
+    /// One of each window and key, once the window is closed.
+    #[default]
+    Final,
+    /// Those of open windows that have changed as well, each second.
+    Update,
+}
+
 /// Settings of a processor, in milliseconds where they are times.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -176,6 +187,8 @@ pub struct Config {
     pub max_future: i64,
     /// The time of quiet in all partitions after which open windows are closed; 0 for never.
     pub idle_close: i64,
+    /// Which results are given.
+    pub emit: Emit,
     /// The stream that late records go to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late_sink: Option<String>,
@@ -193,6 +206,7 @@ impl Default for Config {
             idle_timeout: 10_000,
             max_future: 300_000,
             idle_close: 0,
+            emit: Emit::Final,
             late_sink: None,
             timestamp_field: None,
         }
@@ -254,11 +268,11 @@ impl ProcessorDefinition {
 impl Config {
     fn parse(mut fields: Fields) -> Result<Self> {
         let default = Self::default();
-        if let Some(emit) = fields.text("emit")?.filter(|emit| emit != "final") {
-            return Err(
-                fields.refuse("emit", format_args!("{emit:?} is not built yet; leave it out, or say \"final\""))
-            );
-        }
+        let emit = match fields.text("emit")?.as_deref() {
+            None | Some("final") => Emit::Final,
+            Some("update") => Emit::Update,
+            Some(other) => return Err(fields.refuse("emit", format_args!("{other:?} is not final or update"))),
+        };
         let mut millis = |field, least, most, default| Ok(fields.number(field, least, most)?.unwrap_or(default));
         let config = Self {
             parallelism: millis("parallelism", 1, MAX_PARALLELISM, default.parallelism)?,
@@ -267,6 +281,7 @@ impl Config {
             idle_timeout: millis("idleTimeout", 10, 24 * HOUR, default.idle_timeout)?,
             max_future: millis("maxFuture", 0, MAX_WINDOW_MILLIS, default.max_future)?,
             idle_close: millis("idleClose", 0, 24 * 365 * HOUR, default.idle_close)?,
+            emit,
             late_sink: None,
             timestamp_field: None,
         };

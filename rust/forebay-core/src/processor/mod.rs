@@ -12,6 +12,7 @@ mod environment;
 mod failures;
 mod fields;
 mod lifecycle;
+mod newest_windows;
 mod outputs;
 mod plan;
 mod pool;
@@ -29,7 +30,7 @@ mod totals;
 
 pub use dead_letter::{DEAD_LETTER_AGE, DEAD_LETTER_BYTES};
 pub use definition::{
-    AggregationOf, Aggregations, Config, GroupBy, MAX_AGGREGATIONS, MAX_DEFINITION_BYTES, MAX_OPERATIONS,
+    AggregationOf, Aggregations, Config, Emit, GroupBy, MAX_AGGREGATIONS, MAX_DEFINITION_BYTES, MAX_OPERATIONS,
     MAX_PARALLELISM, MAX_PATH_BYTES, Operation, ProcessorDefinition, StartOffset, Window,
 };
 pub(crate) use environment::Environment;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::definition::ProcessorDefinition;
+use super::newest_windows::SeenWindow;
 use super::rate::Rate;
 use super::rows::{ChunkKey, ProcessorId, ProcessorRow};
 use super::status::{ProcessorStatus, Stored};
@@ -35,7 +36,13 @@ pub(super) struct Seen {
     /// Why the last turn could not store its step.
     pub(super) blocked_by: Option<String>,
     pub(super) rate: Rate,
+    /// The newest windows, and when they were looked at.
+    pub(super) windows: Vec<SeenWindow>,
+    windows_at: Option<Duration>,
 }
+
+/// Looking at windows takes a moment: it is not done at each turn of a processor that is busy.
+const WINDOWS_EACH: Duration = Duration::from_millis(200);
 
 /// One processor. What never changes is here; what a turn changes is in its [`Task`].
 #[derive(Debug)]
@@ -119,6 +126,9 @@ impl Processor {
         let before = std::mem::replace(&mut seen.state_bytes, state_bytes);
         let Some(task) = task else { return (before, 0) };
         seen.blocked_by = blocked_by;
+        if seen.windows_at.is_none_or(|at| uptime >= at + WINDOWS_EACH) || task.is_caught_up() {
+            (seen.windows, seen.windows_at) = (task.newest_windows(), Some(uptime));
+        }
         if task.is_stored() {
             let before = std::mem::replace(&mut seen.totals, task.totals);
             seen.rate.add(uptime, &before, &task.totals);

@@ -2,10 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::newest_windows::SeenWindow;
 use super::processor::Processor;
 use super::processors::Processors;
 use crate::error::Result;
+use crate::ids::Timestamp;
 use crate::time::format_millis;
+use crate::window::EventTime;
 
 impl Processors {
     /// Returns the description of one processor.
@@ -53,6 +56,7 @@ impl Processors {
                 "results": totals.results,
                 "stateBytes": seen.state_bytes,
             },
+            "windows": seen.windows.iter().map(window).collect::<Vec<_>>(),
         })))
     }
 
@@ -86,6 +90,16 @@ impl Processors {
         };
         source.partitions().iter().zip(next).map(behind).sum()
     }
+}
+
+fn window(window: &SeenWindow) -> Value {
+    let time = |time: EventTime| format_millis(Timestamp(time.millis().saturating_mul(1000)));
+    json!({
+        "windowStart": time(window.start),
+        "windowEnd": time(window.end),
+        "eventsCount": window.events,
+        "final": window.is_final,
+    })
 }
 
 fn to_vec(value: &Value) -> Vec<u8> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::newest_windows::NewestWindows;
 use super::status::Stored;
 use super::totals::Totals;
 use crate::error::{Error, ErrorKind, Result};
@@ -71,6 +72,8 @@ pub(super) struct PositionRow {
     /// How far the results of each shard are given.
     pub(super) given: Vec<GivenUpTo>,
     pub(super) totals: Totals,
+    /// The newest windows that are closed.
+    pub(super) newest: NewestWindows,
 }
 
 /// The format of the row; what a later release adds gets another number.
@@ -89,6 +92,7 @@ impl PositionRow {
             put_bytes(&mut value, &bytes);
         }
         self.totals.encode(&mut value);
+        self.newest.encode(&mut value);
         TableOp::put(Table::Positions, id.0.to_be_bytes(), value)
     }
 
@@ -110,7 +114,7 @@ impl PositionRow {
         for _ in 0..take_count(rest)? {
             given.push(GivenUpTo::read(take_bytes(rest)?)?);
         }
-        Some(Self { next, watermarks, given, totals: Totals::decode(rest)? })
+        Some(Self { next, watermarks, given, totals: Totals::decode(rest)?, newest: NewestWindows::decode(rest)? })
     }
 }
 

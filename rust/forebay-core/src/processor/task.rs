@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::arrivals::Arrivals;
+use super::definition::Emit;
 use super::environment::Environment;
 use super::failures::Failures;
+use super::newest_windows::{MAX_WINDOWS, NewestWindows, SeenWindow};
 use super::outputs::{Destination, Outputs};
 use super::plan::Plan;
 use super::rows::{ChunkKey, PositionRow, ProcessorId};
@@ -41,6 +43,9 @@ const GATHER: Duration = Duration::from_millis(20);
 const RESULTS_AT_ONCE: usize = 8;
 /// The longest time between two looks at idle partitions while windows are open.
 const IDLE_LOOK: Duration = Duration::from_secs(1);
+
+/// The time between two rounds of early results.
+const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The times that a turn sees.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +92,14 @@ pub(super) struct Task {
     pub(super) failures: Option<Failures>,
     /// What is to be stored before anything else is read.
     step: Option<Step>,
+    emit: Emit,
+    /// When early results are given next, and whether all that has changed was given.
+    next_update: Duration,
+    is_updated: bool,
+    /// The newest windows that are closed.
+    newest: NewestWindows,
+    /// By partition, whether its first record that is read comes behind others.
+    is_cut: Vec<bool>,
     /// Something was read since the last step.
     is_changed: bool,
     /// When the last step was written, and the oldest result came that is not written.
@@ -107,7 +120,9 @@ impl Task {
     ) -> Self {
         let watermarks = Watermarks::new(source.partitions().len(), plan.watermarks, uptime);
         let windows = plan.window.as_ref().map(|window| Windows::new(window.spec, Arc::clone(&window.aggregates)));
-        let windows = windows.map_or_else(Vec::new, |windows| vec![windows; shards as usize]);
+        let mut windows = windows.map_or_else(Vec::new, |windows| vec![windows; shards as usize]);
+        windows.iter_mut().for_each(|windows| windows.give_updates(config.emit == Emit::Update));
+        let is_cut = next.iter().map(|offset| offset.0 > 0).collect();
         Self {
             id,
             plan,
@@ -126,6 +141,11 @@ impl Task {
             arrivals: Arrivals::default(),
             failures: None,
             step: None,
+            emit: config.emit,
+            next_update: uptime + UPDATE_INTERVAL,
+            is_updated: true,
+            newest: NewestWindows::default(),
+            is_cut,
             is_changed: false,
             last_step: uptime,
             oldest_output: None,
@@ -143,6 +163,10 @@ impl Task {
         let damaged = || Error::new(ErrorKind::Internal, "its watermarks cannot be read");
         self.watermarks.restore(&position.watermarks).ok_or_else(damaged)?;
         self.totals = position.totals;
+        self.newest = position.newest;
+        // Nothing was read of a partition without a watermark.
+        let is_cut = |(index, offset): (usize, &Offset)| offset.0 > 0 && self.watermarks.of(index) == EventTime::MIN;
+        self.is_cut = self.next.iter().enumerate().map(is_cut).collect();
         let mut chunks = chunks.into_iter().peekable();
         let mut given = position.given.into_iter();
         for (windows, shard) in self.shards.iter_mut().zip(0..) {
@@ -162,7 +186,7 @@ impl Task {
         let mut watermarks = Vec::new();
         self.watermarks.write(&mut watermarks);
         let given = self.shards.iter().map(|windows| windows.given().clone()).collect::<Vec<GivenUpTo>>();
-        PositionRow { next: self.next.clone(), watermarks, given, totals: self.totals }
+        PositionRow { next: self.next.clone(), watermarks, given, totals: self.totals, newest: self.newest.clone() }
     }
 
     /// Returns the memory that the windows take.
@@ -178,7 +202,10 @@ impl Task {
     pub(super) fn turn(&mut self, environment: &Environment, moment: Moment) -> Result<Next> {
         self.commit(environment, moment)?;
         self.read(environment, moment)?;
-        let closing = self.close(moment);
+        let closing = match self.close(moment) {
+            Closing::Done => self.update(moment),
+            Closing::More => Closing::More,
+        };
         if self.is_due(closing, moment) {
             self.prepare();
             self.commit(environment, moment)?;
@@ -214,7 +241,7 @@ impl Task {
         self.step.is_none() && !self.is_changed
     }
 
-    fn is_caught_up(&self) -> bool {
+    pub(super) fn is_caught_up(&self) -> bool {
         self.source.partitions().iter().zip(&self.next).all(|(log, next)| *next >= log.committed())
     }
 
@@ -260,21 +287,34 @@ impl Task {
                     return Err(error);
                 }
                 // Retention never waits for who reads.
-                self.lose(index, start);
+                self.lose(index, start, moment);
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
         self.totals.records_lost += visit.gaps.iter().map(|gap| gap.to.0 - gap.from.0).sum::<u64>();
-        self.is_changed |= visit.next_offset > from;
+        if visit.next_offset > from {
+            self.is_changed = true;
+            self.is_updated = false;
+        }
+        if !visit.gaps.is_empty() {
+            self.mark_incomplete(index, moment);
+        }
         self.next[index] = visit.next_offset;
         Ok(())
     }
 
-    fn lose(&mut self, index: usize, start: Offset) {
+    fn lose(&mut self, index: usize, start: Offset, moment: Moment) {
+        self.mark_incomplete(index, moment);
         self.totals.records_lost += start.0 - self.next[index].0;
         self.next[index] = start;
         self.is_changed = true;
+    }
+
+    /// Records of a partition are missing. Their times are not known: they were not late, and not of the future.
+    fn mark_incomplete(&mut self, index: usize, moment: Moment) {
+        let from = self.watermarks.of(index);
+        self.shards.iter_mut().for_each(|windows| windows.mark_incomplete(from, moment.wall));
     }
 
     /// Takes in one record of the source.
@@ -291,6 +331,10 @@ impl Task {
         let partition = place.0.0 as usize;
         // The watermark goes by every record, chosen or not, and moves only behind it.
         let watermark = self.watermarks.judge(partition, moment.uptime);
+        if self.is_cut.get_mut(partition).is_some_and(std::mem::take) {
+            // What came before it was not read: windows that begin earlier lack it.
+            self.shards.iter_mut().for_each(|windows| windows.mark_incomplete(EventTime::MIN, time));
+        }
         if self.is_chosen(place, record) {
             self.admit(place, record, (time, watermark), is_timed, spans);
         }
@@ -408,11 +452,12 @@ impl Task {
             self.watermarks.advance(newest);
         }
         let watermark = self.watermarks.global();
-        let (outputs, most) = (&mut self.outputs, self.step_bytes);
+        let says_final = self.says_final();
+        let (outputs, newest, most) = (&mut self.outputs, &mut self.newest, self.step_bytes);
         for (windows, shard) in self.shards.iter_mut().zip(0..) {
             while outputs.bytes() < most {
-                let give = |result: WindowResult<'_>| give(outputs, shard, &result);
-                let closing = windows.close(watermark, RESULTS_AT_ONCE, give, |_| ());
+                let give = |result: WindowResult<'_>| give(outputs, (shard, says_final), &result);
+                let closing = windows.close(watermark, RESULTS_AT_ONCE, give, |count| newest.add(&count));
                 if closing == Closing::Done {
                     break;
                 }
@@ -422,6 +467,48 @@ impl Task {
             }
         }
         Closing::Done
+    }
+
+    fn says_final(&self) -> bool {
+        self.emit == Emit::Update
+    }
+
+    /// Gives the results of open windows that have changed, each second, as far as a step has room for them.
+    fn update(&mut self, moment: Moment) -> Closing {
+        if self.emit == Emit::Final || moment.uptime < self.next_update {
+            return Closing::Done;
+        }
+        let (outputs, most) = (&mut self.outputs, self.step_bytes);
+        for (windows, shard) in self.shards.iter_mut().zip(0..) {
+            while outputs.bytes() < most {
+                let give = |result: WindowResult<'_>| give(outputs, (shard, true), &result);
+                if windows.updates(RESULTS_AT_ONCE, give) == Closing::Done {
+                    break;
+                }
+            }
+            if outputs.bytes() >= most {
+                return Closing::More;
+            }
+        }
+        self.next_update = moment.uptime + UPDATE_INTERVAL;
+        self.is_updated = true;
+        Closing::Done
+    }
+
+    /// Returns the newest windows, those that are open included, the newest first.
+    pub(super) fn newest_windows(&self) -> Vec<SeenWindow> {
+        let mut open = NewestWindows::default();
+        self.shards.iter().flat_map(|windows| windows.recent(MAX_WINDOWS)).for_each(|count| open.add(&count));
+        let seen = |is_final| {
+            move |(start, end, events)| {
+                Some(SeenWindow { start: EventTime::new(start)?, end: EventTime::new(end)?, events, is_final })
+            }
+        };
+        let mut all: Vec<_> =
+            open.iter().filter_map(seen(false)).chain(self.newest.iter().filter_map(seen(true))).collect();
+        all.sort_by_key(|window| std::cmp::Reverse((window.end, window.start)));
+        all.truncate(MAX_WINDOWS);
+        all
     }
 
     fn unwritten_bytes(&self) -> usize {
@@ -487,15 +574,17 @@ impl Task {
     fn wait(&self, moment: Moment) -> Option<Duration> {
         let checkpoint =
             self.is_changed.then(|| (self.last_step + self.checkpoint_interval).saturating_sub(moment.uptime));
+        let update =
+            (self.emit == Emit::Update && !self.is_updated).then(|| self.next_update.saturating_sub(moment.uptime));
         let is_open = self.shards.iter().any(|windows| windows.newest_end().is_some());
         let idle = is_open.then(|| self.plan.watermarks.idle_timeout.min(IDLE_LOOK));
-        [checkpoint, idle].into_iter().flatten().min()
+        [checkpoint, idle, update].into_iter().flatten().min()
     }
 }
 
 /// Writes a result: its time is the last millisecond of its window, so that windows of windows take it for their own.
-fn give(outputs: &mut Outputs, shard: u32, result: &WindowResult<'_>) {
+fn give(outputs: &mut Outputs, (shard, says_final): (u32, bool), result: &WindowResult<'_>) {
     let timestamp = Timestamp((result.end.millis() - 1).saturating_mul(1000));
     let key = key_text(result.key);
-    outputs.push(Destination::Sink, (shard, timestamp), (Some(&key), b""), |out| result.write(false, out));
+    outputs.push(Destination::Sink, (shard, timestamp), (Some(&key), b""), |out| result.write(says_final, out));
 }

@@ -86,6 +86,12 @@ impl Watermarks {
         self.global
     }
 
+    /// Returns the watermark of a partition; [`EventTime::MIN`] before its first record.
+    #[must_use]
+    pub fn of(&self, partition: usize) -> EventTime {
+        self.partitions.get(partition).map_or(EventTime::MIN, |partition| partition.own)
+    }
+
     /// Returns whether every partition is idle since `span` before `now`, or longer.
     #[must_use]
     pub fn are_idle_for(&self, span: Duration, now: Duration) -> bool {

@@ -111,3 +111,19 @@ fn it_begins_behind_what_there_is_unless_told_otherwise() {
     let sink = read(&engine, SINK);
     assert_eq!(sink.iter().map(|read| read.millis).collect::<Vec<_>>(), [20]);
 }
+
+#[test]
+fn a_window_that_began_before_it_says_so() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    send(&engine, &[Event::new(0, 1, 5000, 10)]);
+    let latest = String::from_utf8(definition("p", COUNT, BY_RECORDS)).unwrap().replace("earliest", "latest");
+    create(&engine, latest.as_bytes());
+    drop(engine);
+    let engine = open(&storage);
+    send(&engine, &[Event::new(0, 1, 5000, 20), Event::new(0, 1, 5000, 120), Event::last(0), Event::last(1)]);
+    wait_caught_up(&engine, "p");
+    let values: Vec<_> = read(&engine, SINK).into_iter().map(|read| read.value).collect();
+    assert!(values[0].ends_with(r#""count":1,"incomplete":true}"#), "{values:?}");
+    assert!(values[1].ends_with(r#""count":1}"#), "{values:?}");
+}

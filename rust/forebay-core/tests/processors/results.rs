@@ -3,6 +3,7 @@
 use forebay_core::storage::faulty::Faulty;
 use forebay_core::{NewRecord, PartitionId, Timestamp};
 
+use crate::common;
 use crate::reference;
 use crate::world::*;
 
@@ -144,4 +145,42 @@ fn one_processor_reads_what_another_writes() {
         .map(|read| serde_json::from_str::<serde_json::Value>(&read.value).unwrap()["sum"].as_u64().unwrap())
         .collect();
     assert_eq!(sums.first(), Some(&100), "{sums:?}");
+}
+
+#[test]
+fn metrics_show_the_newest_windows_also_after_a_restart() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    create(&engine, &definition("p", COUNT, BY_RECORDS));
+    let events: Vec<_> = (0..60).map(|number| Event::new(number % 2, number, 5000, i64::from(number) * 50)).collect();
+    send(&engine, &events);
+    wait_caught_up(&engine, "p");
+    let windows = |engine: &forebay_core::Engine| metrics(engine, "p")["windows"].as_array().unwrap().clone();
+    let shown = windows(&engine);
+    assert_eq!(shown.len(), 20);
+    assert_eq!((&shown[0]["windowEnd"], &shown[0]["eventsCount"]), (&"1970-01-01T00:00:03.000Z".into(), &2.into()));
+    assert_eq!((&shown[0]["final"], &shown[19]["final"]), (&false.into(), &true.into()));
+    assert!(shown.windows(2).all(|pair| pair[0]["windowEnd"].as_str() > pair[1]["windowEnd"].as_str()));
+    drop(engine);
+    let engine = open(&storage);
+    assert_eq!(windows(&engine), shown);
+}
+
+#[test]
+fn early_results_come_before_one_final_one() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    let config = r#"{"checkpointInterval":10,"emit":"update","idleTimeout":3600000}"#;
+    create(&engine, &definition("p", COUNT, config));
+    let values = || read(&engine, SINK).into_iter().map(|read| read.value).collect::<Vec<_>>();
+    let early = |count: u32| format!(r#""key":"u1","count":{count},"final":false}}"#);
+    for count in 1..=2 {
+        send(&engine, &[Event::new(0, 1, 5000, 10)]);
+        common::until("an early result", || values().last().is_some_and(|value| value.ends_with(&early(count))));
+    }
+    send(&engine, &[Event::new(0, 1, 5000, 10), Event::last(0), Event::last(1)]);
+    common::until("the final result", || {
+        values().last().is_some_and(|value| value.ends_with(r#""count":3,"final":true}"#))
+    });
+    assert_eq!(values().iter().filter(|value| value.ends_with(r#""final":true}"#)).count(), 1);
 }
