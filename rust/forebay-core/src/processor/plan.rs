@@ -173,7 +173,7 @@ mod tests {
             (format!("[{WINDOW}]"), "operations: a window needs an aggregate"),
             (format!("[{WINDOW},{FILTER},{COUNT}]"), "operations[1]: what comes behind a window"),
             (format!("[{WINDOW},{COUNT},{FILTER}]"), "operations[2]: nothing comes behind an aggregate"),
-            (r#"[{"type":"filter","predicate":"value.a >"}]"#.to_owned(), "operations[0].predicate: filter: line 1"),
+            (r#"[{"type":"filter","predicate":"value.a >"}]"#.to_owned(), "operations[0].predicate: filter: column 10"),
             (
                 format!(r#"[{WINDOW},{{"type":"aggregate","aggregation":"median"}}]"#),
                 "operations[1]: there is no aggregation \"median\"",

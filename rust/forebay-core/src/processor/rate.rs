@@ -95,7 +95,7 @@ mod tests {
         }
         let now = Duration::from_millis(199_500);
         assert_eq!(rate.throughput(now), 50.0);
-        assert_eq!(rate.error_rate(now), 5.0 / (59.0 * 50.0));
+        assert_eq!(rate.error_rate(now), 6.0 / (59.0 * 50.0));
         rate.waited(now, (1, Duration::from_millis(30)));
         rate.waited(now + Duration::from_secs(2), (1, Duration::from_millis(10)));
         assert_eq!(rate.latency(now + Duration::from_secs(2)), Duration::from_millis(20));
