@@ -16,18 +16,19 @@ MAY_IMPORT = {
     "reports": set(),
     # The client is of use where the engine is not, and is copied into other programs.
     "client": set(),
-    "embedded": {"_forebay", "errors"},
-    "server": {"_forebay", "errors", "reports", "embedded"},
-    "cli": {"_forebay", "errors", "reports", "embedded", "server", "client"},
+    "processors": {"errors"},
+    "embedded": {"_forebay", "errors", "processors"},
+    "server": {"_forebay", "errors", "reports", "processors", "embedded"},
+    "cli": {"_forebay", "errors", "reports", "processors", "embedded", "server", "client"},
     # The doors: what a program imports, pytest loads and `python -m` runs.
-    "__init__": {"_forebay", "errors", "embedded"},
+    "__init__": {"_forebay", "errors", "processors", "embedded"},
     "testing": {"errors", "embedded", "server"},
     "__main__": {"cli"},
 }
 """The imports that each module or package of the first level may have beside itself, also for type checkers alone."""
 
 SERVER_FLOORS = [
-    {"config", "telemetry", "load_test"},
+    {"config", "telemetry", "load_test", "processors"},
     {"configuration", "logs", "open_files", "process"},
     {"http"},
     {"broadcast"},

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from forebay.embedded.log import Log, LogOptions, Record, StreamOptions, open
     from forebay.embedded.records import Records
     from forebay.errors import ForebayError
+    from forebay.processors.pipeline import Pipeline, pipeline
 
     __version__: str
 
@@ -20,6 +21,7 @@ __all__ = [
     "Log",
     "LogOptions",
     "Message",
+    "Pipeline",
     "Receipt",
     "Record",
     "Records",
@@ -27,6 +29,7 @@ __all__ = [
     "StreamOptions",
     "__version__",
     "open",
+    "pipeline",
 ]
 
 _HOMES = {
@@ -35,12 +38,14 @@ _HOMES = {
     "Log": "forebay.embedded.log",
     "LogOptions": "forebay.embedded.log",
     "Message": "forebay.embedded.consumer",
+    "Pipeline": "forebay.processors.pipeline",
     "Receipt": "forebay._forebay",
     "Record": "forebay.embedded.log",
     "Records": "forebay.embedded.records",
     "StreamDescription": "forebay._forebay",
     "StreamOptions": "forebay.embedded.log",
     "open": "forebay.embedded.log",
+    "pipeline": "forebay.processors.pipeline",
 }
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "family_row",
     "ingest_routes",
     "keep_heap",
+    "processor_definition",
     "refusal",
     "repair",
     "run_load",
@@ -122,6 +123,22 @@ class Engine:
         """Deletes a stream and everything in it. Waits for the commit."""
     def stream(self, name: str) -> StreamDescription: ...
     def streams(self) -> list[StreamDescription]: ...
+    def create_processor(self, definition: bytes) -> bytes:
+        """Creates a processor of a JSON definition, durably, and returns its description as JSON. Raises `Malformed`
+        naming the operation, `ProcessorAlreadyExists`, `StreamNotFound` for its source, `Saturated`."""
+    def processors(self) -> bytes:
+        """The descriptions of all processors by name, as a JSON array."""
+    def processor(self, name: str) -> bytes:
+        """The description of the processor with that id or name. Raises `ProcessorNotFound`, as those below."""
+    def processor_metrics(self, name: str) -> bytes: ...
+    def pause_processor(self, name: str) -> bytes:
+        """Returns the description. Waits for the commit."""
+    def resume_processor(self, name: str) -> bytes:
+        """Returns the description. Waits for the commit. Raises `Conflict` when what it failed for is still so."""
+    def delete_processor(self, name: str) -> None:
+        """Waits for the commit."""
+    def preview_processor(self, definition: bytes, records: int) -> bytes:
+        """What the processor would make of the source's newest records, as JSON. Writes nothing."""
     def consume(
         self,
         group: str,
@@ -491,6 +508,9 @@ class RecordBatch:
         after the other, and a bitmap of what is there, None when all are."""
     def ndjson(self, projects: Projects | None = None) -> bytes:
         """A line of JSON a record; with `projects` only those whose key is one of them."""
+
+def processor_definition(definition: bytes) -> bytes:
+    """The definition of a stream processor with every default in it, as JSON. Raises `Malformed` naming the place."""
 
 def refusal(
     family: str, number: int, detail: str, retry_after: float | None

@@ -15,6 +15,7 @@ import msgspec
 from forebay._forebay import Engine, GroupDescription, Receipt, StreamDescription
 from forebay.embedded.consumer import Consumer
 from forebay.embedded.options import Durability, check_options
+from forebay.embedded.processors import Processors
 from forebay.embedded.records import Records
 from forebay.embedded.times import TimeUnit, microseconds
 from forebay.errors import Closed, InvalidRequest, StreamAlreadyExists
@@ -310,6 +311,11 @@ class Log:
             ConsumerGroupNotFound
         """
         self._engine.delete_group(group)
+
+    @property
+    def processors(self) -> Processors:
+        """The stream processors: `create`, `list`, `pause` and more; see `Processors`."""
+        return Processors(lambda: self._engine)
 
     def stats(self) -> dict[str, object]:
         """The engine's status: durability, readiness, ring, backlog and more, by name."""

@@ -1,0 +1,194 @@
+"""A processor's definition as JSON, and what the engine says about processors. The engine writes and checks all of it:
+these shapes read it in Python, and describe it in `/openapi.json`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+# The bounds are the engine's, which checks them.
+HOUR = 3_600_000
+TEN_YEARS = 10 * 366 * 24 * HOUR
+Length = Annotated[int, msgspec.Meta(ge=1, le=TEN_YEARS, description="Milliseconds.")]
+Span = Annotated[int, msgspec.Meta(ge=0, le=TEN_YEARS, description="Milliseconds.")]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Path = Annotated[str, msgspec.Meta(min_length=1, description="A path within the value: `userId`, `user.id`.")]
+Status = Literal["running", "paused", "failed", "deleting"]
+AggregationName = Literal["count", "sum", "avg", "min", "max", "count_distinct", "p50", "p95", "p99", "first", "last"]
+
+
+class FilterOperation(msgspec.Struct, tag_field="type", tag="filter", forbid_unknown_fields=True):
+    """Keeps the records for which a predicate in CEL is true."""
+
+    predicate: Annotated[Text, msgspec.Meta(examples=["value.amount > 1000"])]
+
+
+class MapOperation(msgspec.Struct, tag_field="type", tag="map", forbid_unknown_fields=True):
+    """Replaces each value by what a registered function makes of it."""
+
+    function: Annotated[Text, msgspec.Meta(examples=["enrichWithUserData"])]
+
+
+class WindowOperation(msgspec.Struct, rename="camel", tag_field="type", tag="window", forbid_unknown_fields=True):
+    """Cuts event time into windows: `tumbling` of a `duration`, `sliding` of a `duration` that begin every `slide`, or
+    a `session` of each key, which ends with a `gap`."""
+
+    window_type: Literal["tumbling", "sliding", "session"]
+    duration: Length | None = None
+    slide: Length | None = None
+    gap: Length | None = None
+
+
+class Aggregation(msgspec.Struct, forbid_unknown_fields=True):
+    """One aggregation; all but `count` need the path of a field."""
+
+    aggregation: AggregationName
+    field: Path | None = None
+
+
+class AggregateOperation(msgspec.Struct, rename="camel", tag_field="type", tag="aggregate", forbid_unknown_fields=True):
+    """One result for each window and key: of one `aggregation`, or of several `aggregations`."""
+
+    aggregation: AggregationName | None = None
+    field: Path | None = None
+    aggregations: list[Aggregation] | None = None
+    group_by: Path | list[Path] | None = None
+
+
+class ProcessorConfig(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """Settings of a processor; a missing one has its default. `maxFuture` and `idleClose` are off with 0."""
+
+    parallelism: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=64)] | None,
+        msgspec.Meta(description="Partitions that are worked on at once: 1 unless given."),
+    ] = None
+    checkpoint_interval: Annotated[int, msgspec.Meta(ge=10, le=HOUR, description="Milliseconds.")] | None = None
+    allowed_lateness: Span | None = None
+    idle_timeout: Annotated[int, msgspec.Meta(ge=10, le=24 * HOUR, description="Milliseconds.")] | None = None
+    max_future: Span | None = None
+    idle_close: Annotated[int, msgspec.Meta(ge=0, le=365 * 24 * HOUR, description="Milliseconds.")] | None = None
+    late_sink: Text | None = None
+    timestamp_field: Path | None = None
+    emit: Literal["final", "update"] | None = None
+
+
+Operation = FilterOperation | MapOperation | WindowOperation | AggregateOperation
+
+
+_OPERATIONS = [
+    {"type": "filter", "predicate": "value.amount > 1000"},
+    {"type": "window", "windowType": "tumbling", "duration": 300000},
+    {"type": "aggregate", "aggregation": "count", "groupBy": "userId"},
+]
+
+
+class ProcessorDefinition(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """A stream processor. Errors name the operation: `operations[1].predicate: …`."""
+
+    name: Annotated[Text, msgspec.Meta(description="Unique.", examples=["fraud-detection"])]
+    source: Annotated[Text, msgspec.Meta(description="The stream to read.", examples=["transactions"])]
+    operations: Annotated[list[Operation], msgspec.Meta(min_length=1, examples=[_OPERATIONS])]
+    sink: Annotated[Text, msgspec.Meta(description="The stream for results.", examples=["fraud-alerts"])]
+    offset: Literal["latest", "earliest"] | None = None
+    config: Annotated[
+        ProcessorConfig | None, msgspec.Meta(examples=[{"parallelism": 4, "checkpointInterval": 60000}])
+    ] = None
+
+
+class ProcessorTotals(msgspec.Struct, rename="camel"):
+    """Source records that were processed since the processor was created, those of a second now, and how many wait."""
+
+    events_processed: Count
+    throughput: float
+    lag: Count
+
+
+class ProcessorDescription(msgspec.Struct, rename="camel"):
+    """A processor: its definition with every default, and how it is. `reason` says why it does not run, `blockedBy` why
+    it cannot write now."""
+
+    processor_id: str
+    name: str
+    source: str
+    sink: str
+    operations: list[dict[str, Any]]
+    config: dict[str, Any]
+    offset: str
+    status: Status
+    reason: str | None
+    blocked_by: str | None
+    created_at: str
+    metrics: ProcessorTotals
+
+
+class ProcessorFigures(msgspec.Struct, rename="camel"):
+    """What a processor has counted since it was created; restarts and crashes count nothing twice.
+
+    `avgLatency` is in milliseconds, `errorRate` a share of the last minute's records. `skipped` counts values that an
+    aggregation could make nothing of, `recordsLost` records that were deleted or damaged before they were read.
+    """
+
+    events_processed: Count
+    throughput: float
+    avg_latency: float | None
+    lag: Count
+    error_rate: float
+    late_events: Count
+    future_events: Count
+    filter_failures: Count
+    skipped: Count
+    dead_letters: Count
+    records_lost: Count
+    results: Count
+    state_bytes: Count
+
+
+class ProcessorWindow(msgspec.Struct, rename="camel"):
+    """One window: `final` once its results are written."""
+
+    window_start: str
+    window_end: str
+    events_count: Count
+    final: bool
+
+
+class ProcessorMetrics(msgspec.Struct, rename="camel"):
+    """A processor's figures, and its twenty newest windows, the newest first."""
+
+    processor_id: str
+    name: str
+    status: Status
+    reason: str | None
+    blocked_by: str | None
+    metrics: ProcessorFigures
+    windows: list[ProcessorWindow]
+
+
+class PreviewResult(msgspec.Struct):
+    """One record as the processor would write it. `timestamp` is its event time, RFC 3339 in UTC."""
+
+    key: str | None
+    timestamp: str
+    value: Any
+
+
+class PreviewFailure(msgspec.Struct):
+    """What failed, where (`operations[0]`), and for how many records."""
+
+    operation: str
+    error: str
+    count: Count
+
+
+class Preview(msgspec.Struct, rename="camel"):
+    """What a processor would make of the newest records of its source; nothing is written. `matched` counts records
+    that all filters take. `moreResults`: there are more than a thousand, and the others are left out."""
+
+    records_read: Count
+    matched: Count
+    results: list[PreviewResult]
+    more_results: bool
+    late: Count
+    failures: list[PreviewFailure]
