@@ -82,6 +82,15 @@ include-name = "POST /api/v1/streams/{name}/events/batch"
 parameters = {"path.name" = "wide"}
 phases.coverage.enabled = false
 
+# Which operations may follow each other, the language of predicates, and what there is a stream of, no schema tells.
+[[operations]]
+include-name = "POST /api/v1/processors"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "409", "429", "5xx"]
+
+[[operations]]
+include-name = "POST /api/v1/processors/preview"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "409", "429", "5xx"]
+
 # Partitions and offsets again, in a body.
 [[operations]]
 include-name = "POST /api/v1/consumers/{group}/commit"

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,42 @@ def test_settings_stand_under_no_heading(tmp_path: Path) -> None:
     file = tmp_path / "forebay.toml"
     file.write_text("[server]\nport = 1\n")
     with pytest.raises(ConfigError, match=r"has a table \[server\]; settings stand at the top level"):
+        load(file)
+
+
+ONE = {"name": "p", "source": "s", "sink": "t", "operations": [{"type": "filter", "predicate": "value.a > 1"}]}
+
+TABLES = """
+port = 1
+
+[[processors]]
+name = "p"
+source = "s"
+sink = "t"
+operations = [{ type = "filter", predicate = "value.a > 1" }]
+
+[[processors]]
+name = "q"
+"""
+
+
+def test_processors_are_tables_of_the_file_and_json_in_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "forebay.toml"
+    file.write_text(TABLES)
+    assert load(file).processors == (ONE, {"name": "q"})
+    assert load(file, {"FOREBAY_PROCESSORS": json.dumps([ONE])}).processors == (ONE,)
+    for wrong in ("p", "{}", "[1]", "[{]"):
+        with pytest.raises(
+            ConfigError, match="^processors from the environment is .*, which is not a list of tables, or"
+        ):
+            load(environment={"FOREBAY_PROCESSORS": wrong})
+    file.write_text("[processors]\nname = 'p'\n")
+    with pytest.raises(
+        ConfigError, match=r"has a table \[processors\]; .*, under no heading; write \[\[processors\]\]$"
+    ):
+        load(file)
+    file.write_text("processors = 1\n")
+    with pytest.raises(ConfigError, match="processors from .* is 1, which is not a list of tables"):
         load(file)
 
 

@@ -191,7 +191,16 @@ def ranges(options: type[EngineOptions]) -> dict[str, tuple[float, float]]:
 
 ENGINE_RANGES = ranges(EngineOptions)
 
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+Tables = tuple[dict[str, Any], ...]
+"""The kind of an option that is a list of tables, as `[[name]]` in TOML. As text it is JSON."""
+
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    Tables: "a list of tables, or a JSON array of objects",
+}
 
 
 def kinds(options: type[EngineOptions]) -> dict[str, Any]:
@@ -223,8 +232,10 @@ def converted(name: str, kind: Any, value: object, source: str, *, strict: bool)
             raise ConfigError(f"{name}{source} is {value!r}; choose one of {', '.join(choices)}")
         return value
     try:
+        if kind == Tables and isinstance(value, str) and not strict:
+            return msgspec.json.decode(value, type=Tables)
         return msgspec.convert(value, kind, strict=strict)
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:
         raise ConfigError(f"{name}{source} is {value!r}, which is not {_KINDS[kind]}") from None
 
 

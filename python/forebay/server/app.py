@@ -32,6 +32,7 @@ from forebay.server.http.streaming import Streaming
 from forebay.server.http.tickets import TICKET, Tickets, ticket_in
 from forebay.server.http.websocket import refuse
 from forebay.server.load_test import LoadTest
+from forebay.server.processors import ConfiguredProcessors
 
 log = structlog.get_logger("forebay.app")
 
@@ -61,9 +62,15 @@ class App:
         self.stopping = asyncio.Event()
         self.polls = LongPolls(engine, self.stopping)
         self.live = LiveMetrics(engine, lambda: self.health.status)
+        self.processors = ConfiguredProcessors(engine, settings.processors)
         self.health = Health(
             CheckContext(
-                engine, settings, self.memory_budget, lambda: figures(self.live.current()), self.stopping.is_set
+                engine,
+                settings,
+                self.memory_budget,
+                lambda: figures(self.live.current()),
+                self.stopping.is_set,
+                self.processors.problems,
             )
         )
         self.load_test = LoadTest(engine)
@@ -242,6 +249,10 @@ class App:
         """Reads changed tokens until the server stops."""
         await self._repeat(self._refresh_tokens)
 
+    async def processor_loop(self) -> None:
+        """Creates processors of the configuration that could not be created at the start, until the server stops."""
+        await self._repeat(self._create_processors)
+
     async def _repeat(self, look: Callable[[], Awaitable[None]]) -> None:
         while not self.stopping.is_set():
             try:
@@ -254,6 +265,10 @@ class App:
 
     async def _watch(self) -> None:
         self.live.watch()
+
+    async def _create_processors(self) -> None:
+        if not self.processors.is_complete:
+            await self.blocking(self.processors.create)
 
     async def _refresh_tokens(self) -> None:
         # On a thread, since a disk that hangs must not stop the event loop.

@@ -14,6 +14,7 @@ from forebay.embedded.options import (
     KIB,
     MIB,
     EngineOptions,
+    Tables,
     check_ranges,
     choice,
     converted,
@@ -138,6 +139,12 @@ class Settings(EngineOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
     health_free_disk_critical_bytes: Annotated[
         int, number(0, 1 << 60, "bytes", "Free disk below which `system_resources` is critical. 0: never.")
     ] = 128 * MIB
+    processors: Annotated[
+        Tables,
+        choice(
+            "Stream processors, as `POST /api/v1/processors` takes them: created at the start when none has the name."
+        ),
+    ] = ()
     log_level: Annotated[LogLevel, choice("Least level of the server's own log.")] = "info"
     log_format: Annotated[
         LogFormat, choice("Form of the server's own log. `auto`: `console` on a terminal, `json` elsewhere.")
@@ -193,7 +200,8 @@ def _from_file(file: Path) -> dict[str, object]:
         raise ConfigError(f"{file} is not TOML: {error}") from None
     for name, value in values.items():
         if isinstance(value, dict):
-            raise ConfigError(f"{file} has a table [{name}]; settings stand at the top level, under no heading")
+            meant = f"; write [[{name}]]" if _KINDS.get(name) == Tables else ""
+            raise ConfigError(f"{file} has a table [{name}]; settings stand at the top level, under no heading{meant}")
         if name not in _KINDS:
             raise ConfigError(f"unknown setting {name!r} in {file}{nearest(name, _KINDS)}")
     return values

@@ -74,6 +74,7 @@ async def _run(settings: Settings, engine: Engine, guarded: Authenticator, liste
     loop = asyncio.get_running_loop()
     app = App(engine, settings, guarded)
     await app.blocking(engine.keep_history)
+    await app.blocking(app.processors.start)
     stop = asyncio.Event()
     # The loop's own handlers would not do: closing the loop resets the signals to ending the process, and a second
     # signal would then interrupt the last commit, or make the exit status that of a killed process.
@@ -82,6 +83,7 @@ async def _run(settings: Settings, engine: Engine, guarded: Authenticator, liste
     loop.add_reader(engine.completion_fd(), engine.drain_completions)
     app.spawn(app.refresh_loop())
     app.spawn(app.token_refresh_loop())
+    app.spawn(app.processor_loop())
     app.spawn(app.health.run(app.stopping))
     host, port = listener.getsockname()[:2]
     behind = listen(LOOPBACK, 0)

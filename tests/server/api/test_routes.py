@@ -2,6 +2,7 @@
 
 import re
 
+from forebay.server.api.processors import MAX_DEFINITION_BYTES
 from forebay.server.api.streams.consumers import MAX_COMMIT_BYTES
 from forebay.server.config import Settings
 from forebay.server.http.body import MAX_BODY_BYTES
@@ -19,6 +20,7 @@ SMALL_BODIES = {
     ("POST", "/api/load-test"),
     ("POST", "/api/scale"),
 }
+DEFINITIONS = {("POST", "/api/v1/processors"), ("POST", "/api/v1/processors/preview")}
 COMMIT = "/api/v1/consumers/{group}/commit"
 
 
@@ -46,6 +48,7 @@ def test_every_role_is_that_of_its_kind(table: list[Route]) -> None:
 def test_only_some_take_a_body_and_within_the_limit(table: list[Route]) -> None:
     limits = dict.fromkeys(INGEST, Settings().max_body_bytes) | dict.fromkeys(SMALL_BODIES, MAX_BODY_BYTES)
     limits["POST", COMMIT] = MAX_COMMIT_BYTES
+    limits |= dict.fromkeys(DEFINITIONS, MAX_DEFINITION_BYTES)
     for route in table:
         assert route.body_limit == limits.get((route.method, route.path), 0), route.path
 

@@ -90,8 +90,16 @@ class World:
     clock: Clock = field(default_factory=Clock)
     memory_budget: MemoryBudget = field(default_factory=lambda: MemoryBudget(100 * MIB))
     stopping: bool = False
+    processor_problems: list[str] = field(default_factory=list)
 
     @property
     def context(self) -> CheckContext:
         engine = cast("Any", self.engine)
-        return CheckContext(engine, self.settings, self.memory_budget, lambda: self.figures, lambda: self.stopping)
+        return CheckContext(
+            engine,
+            self.settings,
+            self.memory_budget,
+            lambda: self.figures,
+            lambda: self.stopping,
+            lambda: self.processor_problems,
+        )

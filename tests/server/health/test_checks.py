@@ -76,6 +76,16 @@ def test_processing_misses_workers(tmp_path: Path) -> None:
     assert (found.level, found.message) == (Level.CRITICAL, "0 of 4 workers are alive")
 
 
+def test_processing_names_the_first_problems_of_processors(tmp_path: Path) -> None:
+    there = world(tmp_path)
+    there.processor_problems = ["the processor 'a' has failed"]
+    found = Checks(there)("event_processing")
+    assert (found.level, found.message) == (Level.WARNING, "the processor 'a' has failed")
+    there.processor_problems = ["a", "b", "c", "d", "e"]
+    found = Checks(there)("event_processing")
+    assert (found.message, found.metadata["processorProblems"]) == ("a; b; c; and 2 more", 5)
+
+
 def test_storage_leaves_nothing_behind(tmp_path: Path) -> None:
     there = world(tmp_path)
     found = Checks(there)("log_storage")

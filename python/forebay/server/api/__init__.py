@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from forebay.server.api import processors
 from forebay.server.api.ingest import routes as ingest
 from forebay.server.api.operations import (
     clock,
@@ -33,6 +34,7 @@ def routes(services: Services) -> list[Route]:
         *consume.routes(services),
         *consumers.routes(services),
         *tail.routes(services),
+        *processors.routes(services),
         *ticket.routes(services),
         *load_test.routes(services),
         *scale.routes(services),

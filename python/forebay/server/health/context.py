@@ -50,10 +50,11 @@ def figures(metrics: Metrics) -> Figures:
 @dataclass(slots=True, frozen=True)
 class CheckContext:
     """The inputs of all checks. `figures` is called on the event loop, once a round; the checks use the rest in their
-    threads."""
+    threads. `processor_problems` says what is wrong with stream processors, one sentence each."""
 
     engine: Engine
     settings: Settings
     memory_budget: Budget
     figures: Callable[[], Figures]
     stopping: Callable[[], bool]
+    processor_problems: Callable[[], list[str]]

@@ -1,4 +1,4 @@
-"""The check `event_processing`: whether the worker threads are alive and keep up."""
+"""The check `event_processing`: whether the worker threads are alive and keep up, and the stream processors run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from forebay.server.health.check_result import CheckResult, Level
 from forebay.server.health.context import CheckContext
 
 _TASKS = "/proc/self/task"
+
+SHOWN_PROBLEMS = 3
+"""The most problems of stream processors in the message."""
 
 WORKER_NAME = "forebay-worker-0"[:15]
 """A thread's name as the kernel keeps it (`pthread_setname_np`: 15 characters)."""
@@ -36,6 +39,11 @@ class EventProcessing:
         if alive is not None and alive < workers and status["mode"] not in ("read_only", "closed"):
             level = Level.WARNING if alive else Level.CRITICAL
             result.add(level, f"{alive} of {workers} workers are alive")
+        problems = self._context.processor_problems()
+        if problems:
+            more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+            result.metadata["processorProblems"] = len(problems)
+            result.add(Level.WARNING, "; ".join(problems[:SHOWN_PROBLEMS]) + more)
         result.compare(
             waited,
             settings.health_decode_wait_warning_ms,

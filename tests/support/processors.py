@@ -1,0 +1,72 @@
+"""A processor for tests, and the events that it reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from support.harness import RunningServer, wait_for
+
+SOURCE = "transactions"
+
+FRAUD: dict[str, Any] = {
+    "name": "fraud-detection",
+    "source": SOURCE,
+    "operations": [
+        {"type": "filter", "predicate": "value.amount > 1000"},
+        {"type": "window", "windowType": "tumbling", "duration": 300000},
+        {"type": "aggregate", "aggregation": "count", "groupBy": "userId"},
+    ],
+    "sink": "fraud-alerts",
+    "config": {"parallelism": 4, "checkpointInterval": 60000},
+}
+"""The documented one, without its function."""
+
+ALERTS = [
+    ("a", {"windowStart": "2025-01-15T10:00:00.000Z", "windowEnd": "2025-01-15T10:05:00.000Z", "key": "a", "count": 2}),
+    ("b", {"windowStart": "2025-01-15T10:00:00.000Z", "windowEnd": "2025-01-15T10:05:00.000Z", "key": "b", "count": 1}),
+]
+"""The keys and values of the alerts for `EVENTS`."""
+
+
+def transaction(user: str, amount: object, time: str) -> dict[str, Any]:
+    return {"value": {"userId": user, "amount": amount}, "timestamp": f"2025-01-15T{time}Z"}
+
+
+EVENTS = [
+    transaction("b", 1500, "10:00:01"),
+    transaction("a", 2000, "10:00:00"),
+    transaction("a", 999, "10:01:00"),
+    transaction("a", "much", "10:02:00"),
+    transaction("a", 1000.5, "10:04:59.999"),
+    # It begins the next window, and so ends the one before it.
+    transaction("c", 5000, "10:05:00"),
+]
+
+
+def publish(server: RunningServer, *events: dict[str, Any], stream: str = SOURCE) -> None:
+    with server.client() as client:
+        client.post(f"/api/v1/streams/{stream}/events/batch", json={"events": events}).raise_for_status()
+
+
+def create_source(server: RunningServer, partitions: int = 1) -> None:
+    with server.client() as client:
+        client.post("/api/v1/streams", json={"name": SOURCE, "partitions": partitions}).raise_for_status()
+
+
+def processed(server: RunningServer, name: str, records: int) -> dict[str, Any]:
+    """The metrics of a processor once it has processed so many records."""
+    shown: dict[str, Any] = {}
+
+    def is_done() -> bool:
+        with server.client() as client:
+            shown.update(client.get(f"/api/v1/processors/{name}/metrics").raise_for_status().json())
+        return bool(shown["metrics"]["eventsProcessed"] == records)
+
+    wait_for(f"{records} records that {name} has processed", is_done)
+    return shown
+
+
+def results(server: RunningServer, stream: str, count: int) -> list[tuple[str | None, Any]]:
+    """Key and value of each record of a sink, once there are `count`."""
+    wait_for(f"{count} results", lambda: len(server.stored(stream)) >= count)
+    return [(row["key"], row["value"]) for row in server.stored(stream)]
