@@ -44,6 +44,13 @@ FAILURES = [
         "there is no data directory 'missing'; see 'forebay token list --help'",
     ),
     (("token", "create", "--name", "a", "--role", "none"), 2, "invalid value for '--role': "),
+    (
+        ("processors", "create", "missing.json"),
+        2,
+        "invalid value for 'FILE': 'missing.json': No such file or directory; see ",
+    ),
+    (("processors", "list", "--url", NOWHERE), 1, f"cannot reach {NOWHERE}: "),
+    (("processors", "pause", "p", "--url", "ftp://x"), 2, "--url is 'ftp://x', which is not http://host:port; see "),
     (("send", "missing.ndjson"), 2, "cannot read missing.ndjson: "),
     (("bench", NOWHERE, "--duration", "0.1"), 1, "no connection to 127.0.0.1:1"),
     (("bench", "https://127.0.0.1:1"), 2, "must begin with http://"),
@@ -65,7 +72,7 @@ def test_a_failure_is_one_line_and_a_status(arguments: tuple[str, ...], status: 
 
 
 def test_a_group_without_a_command_shows_its_help() -> None:
-    for arguments in ((), ("token",)):
+    for arguments in ((), ("token",), ("processors",)):
         ended = run(*arguments)
         assert (ended.returncode, ended.stdout) == (2, "")
         assert "Commands:" in ended.stderr

@@ -12,6 +12,7 @@ import click
 from forebay import __version__
 from forebay.cli.commands.bench import bench
 from forebay.cli.commands.inspect import inspect
+from forebay.cli.commands.processors import processors
 from forebay.cli.commands.read import read
 from forebay.cli.commands.repair import repair
 from forebay.cli.commands.send import send
@@ -56,6 +57,7 @@ def forebay() -> None:
 
 forebay.add_command(serve)
 forebay.add_command(inspect)
+forebay.add_command(processors)
 forebay.add_command(read)
 forebay.add_command(token)
 forebay.add_command(torture)

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import http
-import http.client
 import json
 from collections.abc import Iterator
 from typing import Any, Protocol
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
-import click
 import msgspec
 
 from forebay import errors
-from forebay.cli.notices import token_hint
+from forebay.cli.api import Api
 from forebay.cli.options import DEFAULT_DATA_DIR, check_data_dir
-from forebay.client.transport import why_none
 from forebay.embedded.log import Log
 from forebay.embedded.log import open as open_log
 from forebay.server.api.streams.streams import MAX_PAGE_BYTES, describe
 
 PAGE_RECORDS = 1_000
 """Records asked for at once. A page is at most `MAX_PAGE_BYTES`, whatever the records' size."""
-
-TIMEOUT_SECONDS = 30.0
-
-TOKEN_REFUSED = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN})
-
 
 OPENED_READ_ONLY = "opened read-only"
 """The engine's reason where nothing but its caller keeps the log from taking writes."""
@@ -81,80 +73,33 @@ class Directory:
 class Server:
     """A running server."""
 
-    def __init__(self, url: str, token: str | None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise click.UsageError(f"--url is {url!r}, which is not http://host:port")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._url = url
-        self._path = parts.path.rstrip("/")
-        self._connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
-        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+    def __init__(self, api: Api) -> None:
+        self._api = api
 
     def streams(self) -> list[dict[str, Any]]:
-        body, _ = self._get("/api/v1/streams")
+        body, _ = self._api.get("/api/v1/streams")
         listing: list[dict[str, Any]] = json.loads(body)["streams"]
         return listing
 
     def page(self, stream: str, partition: int, offset: int, limit: int) -> tuple[bytes, int, int]:
         query = urlencode({"partition": partition, "offset": offset, "limit": limit})
-        body, headers = self._get(f"/api/v1/streams/{quote(stream, safe='')}/records?{query}")
+        body, headers = self._api.get(f"/api/v1/streams/{quote(stream, safe='')}/records?{query}")
         return body, int(headers["forebay-next-offset"]), int(headers["forebay-records-lost"])
 
     def status(self) -> dict[str, Any]:
-        status, body, _ = self._request("/readyz")
+        status, body, _ = self._api.request("GET", "/readyz")
         found: dict[str, Any] = json.loads(body)
         # Its readiness is told once, by the name that a person looks for.
         found.pop("status", None)
         return {"ready": status == http.HTTPStatus.OK, **found}
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def _get(self, path: str) -> tuple[bytes, http.client.HTTPMessage]:
-        status, body, headers = self._request(path)
-        if status != http.HTTPStatus.OK:
-            raise _refusal(status, body)
-        return body, headers
-
-    def _request(self, path: str) -> tuple[int, bytes, http.client.HTTPMessage]:
-        try:
-            try:
-                return self._exchange(path)
-            except (ConnectionResetError, BrokenPipeError):
-                # A server closes a connection that is idle for seconds, as when this writes to a pager.
-                self._connection.close()
-                return self._exchange(path)
-        except (OSError, http.client.HTTPException) as error:
-            raise click.ClickException(f"cannot reach {self._url}: {why_none(error)}") from None
-
-    def _exchange(self, path: str) -> tuple[int, bytes, http.client.HTTPMessage]:
-        self._connection.request("GET", self._path + path, headers=self._headers)
-        answer = self._connection.getresponse()
-        return answer.status, answer.read(), answer.headers
-
-
-def _refusal(status: int, body: bytes) -> Exception:
-    try:
-        error = json.loads(body)["error"]
-        if isinstance(error, dict):
-            detail = error["detail"]
-            if status in TOKEN_REFUSED:
-                # The server's hint at headers is of no use to a person with a command.
-                detail = f"{detail.partition('; send it as')[0]}; {token_hint('read')}"
-            return errors.from_kind(error["code"], detail)
-    except (ValueError, KeyError, TypeError):
-        pass
-    return click.ClickException(f"the server answered {status}: {body[:200].decode(errors='replace')}")
 
 
 @contextlib.contextmanager
 def source(data_dir: str | None, url: str | None, token: str | None) -> Iterator[Source]:
     """The server at `url`, or, when that is None, the directory `data_dir`."""
     if url:
-        server = Server(url, token)
-        with contextlib.closing(server):
-            yield server
+        with contextlib.closing(Api(url, token)) as api:
+            yield Server(api)
         return
     directory = data_dir or DEFAULT_DATA_DIR
     check_data_dir(directory)

@@ -1,0 +1,168 @@
+"""`forebay processors`: list, create, preview, pause, resume, delete. Asks a running server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tomllib
+from typing import BinaryIO
+from urllib.parse import quote
+
+import click
+import msgspec
+from click.shell_completion import CompletionItem
+
+from forebay.cli.api import Api
+from forebay.cli.notices import notice
+from forebay.cli.options import DEFAULT_URL, Command, token_option, url_option
+from forebay.cli.wording import counted
+from forebay.errors import ForebayError
+from forebay.processors.shapes import Preview, ProcessorDescription
+from forebay.processors.summary import steps
+
+PATH = "/api/v1/processors"
+
+COMPLETION_SECONDS = 1.0
+"""The longest time that a shell waits for names when TAB is pressed."""
+
+
+class Processors(msgspec.Struct):
+    """The answer of `GET /api/v1/processors`."""
+
+    processors: list[ProcessorDescription]
+
+
+@click.group()
+def processors() -> None:
+    """Stream processors of a running server, by name or id.
+
+    FILE is a definition in JSON or TOML, the body of POST /api/v1/processors; - is standard input.
+    """
+
+
+def _server(command: Command) -> Command:
+    return url_option("The server, http://host:port.")(token_option("The server's token.")(command))
+
+
+def _names(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """For the shell's completion, which a server that does not answer must not disturb."""
+    with contextlib.suppress(click.ClickException, ForebayError):
+        url, token = ctx.params.get("url") or DEFAULT_URL, ctx.params.get("token")
+        with contextlib.closing(Api(url, token, COMPLETION_SECONDS)) as api:
+            return [CompletionItem(each.name) for each in _all(api) if each.name.startswith(begun)]
+    return []
+
+
+def _named(command: Command) -> Command:
+    return click.argument("name", shell_complete=_names)(_server(command))
+
+
+@processors.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
+@_server
+def listing(as_json: bool, url: str, token: str | None) -> None:
+    """Show every processor with its status, its figures and what it does."""
+    with _asked(url, token) as api:
+        body, _ = api.get(PATH)
+    if as_json:
+        click.echo(json.dumps(json.loads(body), indent=2))
+        return
+    for each in msgspec.json.decode(body, type=Processors).processors:
+        processed = counted(each.metrics.events_processed, "record")
+        click.echo(f"{each.name}: {each.status}; {processed} processed, {each.metrics.lag:,} waiting; {_id(each)}")
+        click.echo(f"  {' | '.join(steps(msgspec.to_builtins(each)))}")
+        for why in filter(None, (each.reason, each.blocked_by)):
+            click.echo(f"  {why}")
+
+
+@processors.command()
+@click.argument("file", type=click.File("rb"))
+@_server
+def create(file: BinaryIO, url: str, token: str | None) -> None:
+    """Create the processor that FILE defines. It runs from then on."""
+    definition = _definition(file)
+    with _asked(url, token) as api:
+        made = msgspec.json.decode(api.change("POST", PATH, definition), type=ProcessorDescription)
+    click.echo(f"created {made.name}, {_id(made)}: {made.status}")
+
+
+@processors.command()
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "--records", type=click.IntRange(min=1), default=1000, show_default=True, help="So many of the newest records."
+)
+@_server
+def preview(file: BinaryIO, records: int, url: str, token: str | None) -> None:
+    """Print what the processor that FILE defines would make of the newest records of its source.
+
+    Results are NDJSON: {"key","timestamp","value"}. Standard error says how many records were read, matched and failed.
+    Nothing is created or written.
+    """
+    definition = _definition(file)
+    with _asked(url, token) as api:
+        body = api.change("POST", f"{PATH}/preview?records={records}", definition)
+    found = msgspec.json.decode(body, type=Preview)
+    for result in found.results:
+        click.echo(msgspec.json.encode(result))
+    notice(
+        f"{counted(found.records_read, 'record')} read, {found.matched:,} matched, {found.late:,} late; "
+        f"{counted(len(found.results), 'result')}{', and more that are left out' * found.more_results}"
+    )
+    for failure in found.failures:
+        notice(f"{failure.operation}: {counted(failure.count, 'record')} failed: {failure.error}")
+
+
+@processors.command()
+@_named
+def pause(name: str, url: str, token: str | None) -> None:
+    """Let the processor NAME stand where it is, until it is resumed."""
+    _change(url, token, "POST", name, "/pause")
+    click.echo(f"paused {name}")
+
+
+@processors.command()
+@_named
+def resume(name: str, url: str, token: str | None) -> None:
+    """Let the processor NAME go on where it stands."""
+    _change(url, token, "POST", name, "/resume")
+    click.echo(f"resumed {name}")
+
+
+@processors.command()
+@_named
+def delete(name: str, url: str, token: str | None) -> None:
+    """Delete the processor NAME with its open windows. Its sink stays, with all that is in it."""
+    _change(url, token, "DELETE", name)
+    click.echo(f"deleted {name}")
+
+
+def _change(url: str, token: str | None, method: str, name: str, action: str = "") -> None:
+    with _asked(url, token) as api:
+        api.change(method, f"{PATH}/{quote(name, safe='')}{action}")
+
+
+def _asked(url: str, token: str | None) -> contextlib.closing[Api]:
+    return contextlib.closing(Api(url, token))
+
+
+def _all(api: Api) -> list[ProcessorDescription]:
+    body, _ = api.get(PATH)
+    return msgspec.json.decode(body, type=Processors).processors
+
+
+def _id(each: ProcessorDescription) -> str:
+    return f"id {each.processor_id}"
+
+
+def _definition(file: BinaryIO) -> bytes:
+    """The file as JSON. No TOML document begins with a brace."""
+    text = file.read()
+    if text.lstrip()[:1] == b"{":
+        # The server says what is wrong with it, as with any body.
+        return text
+    try:
+        return msgspec.json.encode(tomllib.loads(text.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(
+            f"{file.name} is neither JSON nor TOML: {error}", click.get_current_context(silent=True)
+        ) from None
