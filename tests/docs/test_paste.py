@@ -1,4 +1,5 @@
-"""README.md and docs/quickstart.md, pasted as they stand into an interactive bash and zsh on a terminal of its own.
+"""README.md, docs/quickstart.md and docs/processors.md, pasted as they stand into an interactive bash and zsh on a
+terminal of its own.
 
 A document's blocks marked `sh` go into a shell in one paste, in their order, while a server runs in the same directory.
 The block `make serve` is what starts it: what `make` builds before is left out, since the tests run on what is built,
@@ -21,6 +22,7 @@ from typing import Any
 import httpx
 import pytest
 
+from forebay.server.config import load
 from forebay.server.process import clean_environment
 from support.harness import COMMAND_SECONDS, wait_for
 from support.terminal import SHELLS, Shell, executable, require_shell
@@ -28,6 +30,7 @@ from support.terminal import SHELLS, Shell, executable, require_shell
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RECIPE = re.compile(r"^serve:.*\n((?:\t.*\n)+)", re.MULTILINE)
+PROGRAM = re.compile(r"^```python\n(.*?)^```\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVE = "make serve\n"
 DONE = "everything was pasted"
 
@@ -118,6 +121,40 @@ def test_the_readme(place: Path, shell: str) -> None:
         # Again, as somebody does who comes back to the page, on a terminal that does not mark pastes.
         assert "{'id': 1}" in pasted(place, port, shell, "README.md", marked=False)
         assert totals(place, port) == {"logs": 4, "events": 2}
+
+
+def test_the_processors(place: Path, shell: str) -> None:
+    port = free_port()
+    with served(place, port):
+        shown = pasted(place, port, shell, "docs/processors.md")
+        assert totals(place, port) == {"transactions": 5, "fraud-alerts": 2}
+        assert asked(place, port, "/api/v1/processors") == {"processors": []}
+    [results] = [block for language, block in blocks("docs/processors.md") if language == ""]
+    for line in results.splitlines():
+        assert line in shown
+    assert '"error"' not in shown
+    assert "5 records read, 5 matched, 0 late; 3 results" in shown
+
+
+def test_the_processors_in_python(tmp_path: Path) -> None:
+    [(program, output)] = PROGRAM.findall((ROOT / "docs/processors.md").read_text())
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, output, "")
+
+
+def test_the_processors_of_the_configuration(tmp_path: Path) -> None:
+    [table] = [block for language, block in blocks("docs/processors.md") if language == "toml"]
+    (tmp_path / "forebay.toml").write_text(table)
+    [written] = re.findall(r"<<'EOF'\n(\{.*?\})\nEOF", (ROOT / "docs/processors.md").read_text(), re.DOTALL)
+    assert load(tmp_path / "forebay.toml").processors == (json.loads(written),)
 
 
 def test_a_command_that_fails_is_noticed(place: Path, shell: str) -> None:
