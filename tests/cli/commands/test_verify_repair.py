@@ -132,7 +132,7 @@ def test_a_directory_on_a_file_system_that_is_mounted_read_only_is_read(director
         ended = run("verify", "--data-dir", directory)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert run("read", "logs", "--data-dir", directory).stdout.count("\n") == 20
-        refused = run("repair", "--apply", "--data-dir", directory)
+        refused = run("repair", "--yes", "--data-dir", directory)
         assert (refused.returncode, "Read-only file system" in refused.stderr) == (1, True)
     finally:
         subprocess.run(["umount", directory], check=True)
