@@ -13,6 +13,7 @@ import forebay
 from forebay import errors
 from forebay.processors.shapes import AggregationName
 from support.harness import wait_for
+from support.processors import CONFIG, EVERY_SETTING
 
 COUNT = (
     forebay.pipeline("count", source="orders")
@@ -125,31 +126,8 @@ def test_the_engine_knows_every_aggregation_that_is_documented(log: forebay.Log,
 
 
 def test_the_engine_knows_every_setting(log: forebay.Log) -> None:
-    second = timedelta(seconds=1)
-    made = log.processors.create(
-        COUNT.late_to("late").config(
-            parallelism=2,
-            checkpoint_interval=second,
-            allowed_lateness=2 * second,
-            idle_timeout=3 * second,
-            max_future=0 * second,
-            idle_close=5 * second,
-            timestamp_field="at",
-            emit="update",
-        )
-    )
-    wanted = {
-        "parallelism": 2,
-        "checkpointInterval": 1000,
-        "allowedLateness": 2000,
-        "idleTimeout": 3000,
-        "maxFuture": 0,
-        "idleClose": 5000,
-        "timestampField": "at",
-        "lateSink": "late",
-        "emit": "update",
-    }
-    assert {name: made.config[name] for name in wanted} == wanted
+    made = log.processors.create(COUNT.late_to("late").config(**EVERY_SETTING))
+    assert {name: made.config[name] for name in CONFIG} == CONFIG
 
 
 def test_a_closed_log_has_no_processors(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from forebay.errors import InvalidRequest
 from forebay.processors.pipeline import Pipeline, pipeline
 from forebay.processors.shapes import ProcessorDefinition
+from support.processors import CONFIG, EVERY_SETTING
 
 BEGUN = pipeline("p", source="s")
 UNTYPED: Any = BEGUN
@@ -96,28 +97,8 @@ def test_each_operation(made: Pipeline, operation: dict[str, Any]) -> None:
 
 
 def test_every_setting_has_its_field() -> None:
-    second = timedelta(seconds=1)
-    made = BEGUN.config(
-        parallelism=2,
-        checkpoint_interval=second,
-        allowed_lateness=2 * second,
-        idle_timeout=3 * second,
-        max_future=0 * second,
-        idle_close=5 * second,
-        timestamp_field="at",
-        emit="update",
-    ).late_to("late")
-    assert made.definition()["config"] == {
-        "parallelism": 2,
-        "checkpointInterval": 1_000,
-        "allowedLateness": 2_000,
-        "idleTimeout": 3_000,
-        "maxFuture": 0,
-        "idleClose": 5_000,
-        "timestampField": "at",
-        "emit": "update",
-        "lateSink": "late",
-    }
+    made = BEGUN.config(**EVERY_SETTING).late_to("late")
+    assert made.definition()["config"] == CONFIG
     # What is not named stays.
     assert made.config(parallelism=3).definition()["config"] == made.definition()["config"] | {"parallelism": 3}
 

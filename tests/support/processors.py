@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from support.harness import RunningServer, wait_for
@@ -20,6 +21,31 @@ FRAUD: dict[str, Any] = {
     "config": {"parallelism": 4, "checkpointInterval": 60000},
 }
 """The documented one, without its function."""
+
+EVERY_SETTING: dict[str, Any] = {
+    "parallelism": 2,
+    "checkpoint_interval": timedelta(seconds=1),
+    "allowed_lateness": timedelta(seconds=2),
+    "idle_timeout": timedelta(seconds=3),
+    "max_future": timedelta(0),
+    "idle_close": timedelta(seconds=5),
+    "timestamp_field": "at",
+    "emit": "update",
+}
+"""What `Pipeline.config` takes, with none of the defaults."""
+
+CONFIG: dict[str, Any] = {
+    "parallelism": 2,
+    "checkpointInterval": 1_000,
+    "allowedLateness": 2_000,
+    "idleTimeout": 3_000,
+    "maxFuture": 0,
+    "idleClose": 5_000,
+    "timestampField": "at",
+    "emit": "update",
+    "lateSink": "late",
+}
+"""The same in a definition, with late records on `late`."""
 
 ALERTS = [
     ("a", {"windowStart": "2025-01-15T10:00:00.000Z", "windowEnd": "2025-01-15T10:05:00.000Z", "key": "a", "count": 2}),
@@ -44,13 +70,11 @@ EVENTS = [
 
 
 def publish(server: RunningServer, *events: dict[str, Any], stream: str = SOURCE) -> None:
-    with server.client() as client:
-        client.post(f"/api/v1/streams/{stream}/events/batch", json={"events": events}).raise_for_status()
+    server.post(f"/api/v1/streams/{stream}/events/batch", {"events": events}).raise_for_status()
 
 
 def create_source(server: RunningServer, partitions: int = 1) -> None:
-    with server.client() as client:
-        client.post("/api/v1/streams", json={"name": SOURCE, "partitions": partitions}).raise_for_status()
+    server.post("/api/v1/streams", {"name": SOURCE, "partitions": partitions}).raise_for_status()
 
 
 def processed(server: RunningServer, name: str, records: int) -> dict[str, Any]:

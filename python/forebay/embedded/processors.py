@@ -48,7 +48,7 @@ class Processors:
         return msgspec.json.decode(self._engine().processors(), type=Descriptions)
 
     def metrics(self, name: str) -> ProcessorMetrics:
-        """What a processor has counted, and its newest windows.
+        """Returns what a processor has counted, and its newest windows.
 
         Raises:
             ProcessorNotFound
@@ -85,8 +85,8 @@ class Processors:
         self._engine().delete_processor(name)
 
     def preview(self, pipeline: Pipeline | Mapping[str, Any], *, records: int = DEFAULT_PREVIEW_RECORDS) -> Preview:
-        """What a processor would make of the newest `records` of its source. Creates and writes nothing; windows that
-        are open at the end count as closed.
+        """Returns what a processor would make of the newest `records` of its source. Creates and writes nothing;
+        windows that are open at the end count as closed.
 
         Raises:
             Malformed: the definition is wrong; the message names the operation.

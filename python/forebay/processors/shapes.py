@@ -124,7 +124,7 @@ class ProcessorDescription(msgspec.Struct, rename="camel"):
 
 
 class ProcessorFigures(msgspec.Struct, rename="camel"):
-    """What a processor has counted since it was created; restarts and crashes count nothing twice.
+    """A processor's counts since it was created; restarts and crashes count nothing twice.
 
     `avgLatency` is in milliseconds, `errorRate` a share of the last minute's records. `skipped` counts values that an
     aggregation could make nothing of, `recordsLost` records that were deleted or damaged before they were read.
@@ -175,7 +175,7 @@ class PreviewResult(msgspec.Struct):
 
 
 class PreviewFailure(msgspec.Struct):
-    """What failed, where (`operations[0]`), and for how many records."""
+    """A failure: what it was, where (`operations[0]`), and of how many records."""
 
     operation: str
     error: str
@@ -183,8 +183,8 @@ class PreviewFailure(msgspec.Struct):
 
 
 class Preview(msgspec.Struct, rename="camel"):
-    """What a processor would make of the newest records of its source; nothing is written. `matched` counts records
-    that all filters take. `moreResults`: there are more than a thousand, and the others are left out."""
+    """The results that a processor would give of the newest records of its source; nothing is written. `matched`
+    counts records that all filters take. `moreResults`: there are more than a thousand, and the others are left out."""
 
     records_read: Count
     matched: Count

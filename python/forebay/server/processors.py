@@ -72,8 +72,8 @@ class ConfiguredProcessors:
             del self._missing[name]
 
     def problems(self) -> list[str]:
-        """What is wrong with processors, one sentence each: those of the configuration that are not there or differ
-        from it, and all that do not run although nobody paused them."""
+        """Returns what is wrong with processors, a sentence each: those of the configuration that are not there or
+        differ from it, and all that do not run although nobody paused them."""
         found = [
             f"the processor {name!r} of the configuration is not created yet: {error.detail}"
             for name, error in list(self._missing.items())

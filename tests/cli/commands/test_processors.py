@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,12 +26,10 @@ config = { parallelism = 4, checkpointInterval = 60_000 }
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    server = RunningServer(tmp_path_factory.mktemp("server") / "data", auth=True).start()
-    create_source(server)
-    publish(server, *EVENTS)
-    yield server
-    server.stop()
+def running(authenticated_server: RunningServer) -> RunningServer:
+    create_source(authenticated_server)
+    publish(authenticated_server, *EVENTS)
+    return authenticated_server
 
 
 @pytest.fixture

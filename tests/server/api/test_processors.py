@@ -11,7 +11,7 @@ import pytest
 
 from forebay.processors.shapes import Preview, ProcessorDescription, ProcessorMetrics
 from forebay.server.http.tokens import TokenStore
-from support.harness import RunningServer, wait_for
+from support.harness import RunningServer, serving, wait_for
 from support.processors import ALERTS, EVENTS, FRAUD, SOURCE, create_source, processed, publish, results
 
 pytestmark = pytest.mark.slow
@@ -167,39 +167,35 @@ def test_names_are_unique_and_what_is_missing_is_said(server: RunningServer) -> 
         client.delete(f"{PROCESSORS}/fraud-detection").raise_for_status()
 
 
-def test_roles_and_projects(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> None:
-    guarded = RunningServer(tmp_path_factory.mktemp("guarded") / "data", auth=True)
-    guarded.start()
-    try:
-        create_source(guarded)
-        store = TokenStore(guarded.data_dir)
-        tokens = {
-            "reader": store.create("reader", ["read"]),
-            "limited": store.create("limited", ["ops", "read"], ["org-xyz"]),
-        }
-        headers = {name: {"authorization": f"Bearer {secret}"} for name, secret in tokens.items()}
-        with guarded.client() as client:
-            wait_for("the tokens", lambda: client.get(PROCESSORS, headers=headers["limited"]).status_code == 200)
-            assert client.get(PROCESSORS, headers={"authorization": "Bearer no"}).status_code == 401
-            assert client.get(PROCESSORS, headers=headers["reader"]).json() == {"processors": []}
-            client.post(PROCESSORS, json=FRAUD).raise_for_status()
-            for who in headers:
-                for method, path in (
-                    ("POST", ""),
-                    ("POST", "/preview"),
-                    ("POST", "/fraud-detection/pause"),
-                    ("POST", "/fraud-detection/resume"),
-                    ("DELETE", "/fraud-detection"),
-                ):
-                    body = FRAUD if path in ("", "/preview") else None
-                    answer = client.request(method, PROCESSORS + path, json=body, headers=headers[who])
-                    assert answer.status_code == 403, (who, method, path)
-            assert client.get(f"{PROCESSORS}/fraud-detection").json()["status"] == "running"
-    finally:
-        guarded.stop()
+def test_roles_and_projects(authenticated_server: RunningServer) -> None:
+    guarded = authenticated_server
+    create_source(guarded)
+    store = TokenStore(guarded.data_dir)
+    tokens = {
+        "reader": store.create("reader", ["read"]),
+        "limited": store.create("limited", ["ops", "read"], ["org-xyz"]),
+    }
+    headers = {name: {"authorization": f"Bearer {secret}"} for name, secret in tokens.items()}
+    with guarded.client() as client:
+        wait_for("the tokens", lambda: client.get(PROCESSORS, headers=headers["limited"]).status_code == 200)
+        assert client.get(PROCESSORS, headers={"authorization": "Bearer no"}).status_code == 401
+        assert client.get(PROCESSORS, headers=headers["reader"]).json() == {"processors": []}
+        client.post(PROCESSORS, json=FRAUD).raise_for_status()
+        for who in headers:
+            for method, path in (
+                ("POST", ""),
+                ("POST", "/preview"),
+                ("POST", "/fraud-detection/pause"),
+                ("POST", "/fraud-detection/resume"),
+                ("DELETE", "/fraud-detection"),
+            ):
+                body = FRAUD if path in ("", "/preview") else None
+                answer = client.request(method, PROCESSORS + path, json=body, headers=headers[who])
+                assert answer.status_code == 403, (who, method, path)
+        assert client.get(f"{PROCESSORS}/fraud-detection").json()["status"] == "running"
 
 
-def test_a_processor_of_the_configuration(server: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_processor_of_the_configuration(tmp_path_factory: pytest.TempPathFactory) -> None:
     place = tmp_path_factory.mktemp("configured")
     file = place / "forebay.toml"
     file.write_text(
@@ -215,9 +211,7 @@ operations = [
 ]
 """
     )
-    running = RunningServer(place / "data", "--config", str(file), health_interval_seconds=0.2)
-    try:
-        running.start()
+    with serving(place / "data", "--config", str(file), health_interval_seconds=0.2) as running:
         with running.client() as client:
             health = client.get("/api/health").json()
             [check] = [check for check in health["checks"] if check["name"] == "event_processing"]
@@ -237,5 +231,3 @@ operations = [
             [check] = [check for check in health["checks"] if check["name"] == "event_processing"]
             assert "'fraud-detection' goes on as it was created" in check["message"]
         assert any("goes on as it was created" in line["event"] for line in running.log_lines())
-    finally:
-        running.stop()

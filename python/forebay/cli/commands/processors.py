@@ -16,20 +16,16 @@ from forebay.cli.api import Api
 from forebay.cli.notices import notice
 from forebay.cli.options import DEFAULT_URL, Command, token_option, url_option
 from forebay.cli.wording import counted
+from forebay.embedded.processors import DEFAULT_PREVIEW_RECORDS
 from forebay.errors import ForebayError
 from forebay.processors.shapes import Preview, ProcessorDescription
 from forebay.processors.summary import steps
+from forebay.server.api.processors import ProcessorList
 
 PATH = "/api/v1/processors"
 
 COMPLETION_SECONDS = 1.0
 """The longest time that a shell waits for names when TAB is pressed."""
-
-
-class Processors(msgspec.Struct):
-    """The answer of `GET /api/v1/processors`."""
-
-    processors: list[ProcessorDescription]
 
 
 @click.group()
@@ -49,7 +45,9 @@ def _names(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[
     with contextlib.suppress(click.ClickException, ForebayError):
         url, token = ctx.params.get("url") or DEFAULT_URL, ctx.params.get("token")
         with contextlib.closing(Api(url, token, COMPLETION_SECONDS)) as api:
-            return [CompletionItem(each.name) for each in _all(api) if each.name.startswith(begun)]
+            body, _ = api.get(PATH)
+            everyone = msgspec.json.decode(body, type=ProcessorList).processors
+            return [CompletionItem(each.name) for each in everyone if each.name.startswith(begun)]
     return []
 
 
@@ -67,7 +65,7 @@ def listing(as_json: bool, url: str, token: str | None) -> None:
     if as_json:
         click.echo(json.dumps(json.loads(body), indent=2))
         return
-    for each in msgspec.json.decode(body, type=Processors).processors:
+    for each in msgspec.json.decode(body, type=ProcessorList).processors:
         processed = counted(each.metrics.events_processed, "record")
         click.echo(f"{each.name}: {each.status}; {processed} processed, {each.metrics.lag:,} waiting; {_id(each)}")
         click.echo(f"  {' | '.join(steps(msgspec.to_builtins(each)))}")
@@ -89,7 +87,11 @@ def create(file: BinaryIO, url: str, token: str | None) -> None:
 @processors.command()
 @click.argument("file", type=click.File("rb"))
 @click.option(
-    "--records", type=click.IntRange(min=1), default=1000, show_default=True, help="So many of the newest records."
+    "--records",
+    type=click.IntRange(min=1),
+    default=DEFAULT_PREVIEW_RECORDS,
+    show_default=True,
+    help="So many of the newest records.",
 )
 @_server
 def preview(file: BinaryIO, records: int, url: str, token: str | None) -> None:
@@ -143,11 +145,6 @@ def _change(url: str, token: str | None, method: str, name: str, action: str = "
 
 def _asked(url: str, token: str | None) -> contextlib.closing[Api]:
     return contextlib.closing(Api(url, token))
-
-
-def _all(api: Api) -> list[ProcessorDescription]:
-    body, _ = api.get(PATH)
-    return msgspec.json.decode(body, type=Processors).processors
 
 
 def _id(each: ProcessorDescription) -> str:

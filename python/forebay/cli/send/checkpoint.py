@@ -33,7 +33,7 @@ class LastWrite(msgspec.Struct, frozen=True):
     """Those of them that were written to at that time."""
 
     def and_of(self, inode: int, modified: int) -> LastWrite:
-        """The same with one more file."""
+        """Returns the same with one more file."""
         if modified < self.time or (inode in self.inodes and modified == self.time):
             return self
         return LastWrite(modified, (*self.inodes, inode) if modified == self.time else (inode,))

@@ -60,7 +60,7 @@ class FileFollower:
         self._pending: Pending | None = None
         """The batch that comes next, and may have arrived."""
         self._last_write = LastWrite()
-        """Of the files that are read to their end."""
+        """It is of the files that are read to their end."""
         self._unreadable = ""
         """Why what the path leads to cannot be opened, as it was told."""
         self._by_name = False

@@ -17,7 +17,7 @@ _COMPRESSED = _ROTATED + r"\.(?:gz|bz2|xz|zst|lz4|lzma|Z|zip)"
 
 def rotated(path: Path) -> list[Path]:
     """Files that were rotated away from the path, those last written to first. Compressed ones do not count."""
-    return [other for _, other in sorted(_named(path, _ROTATED), reverse=True)]
+    return [other for _, other, _ in sorted(_named(path, _ROTATED), reverse=True)]
 
 
 def is_rotated(path: Path, other: Path) -> bool:
@@ -29,14 +29,9 @@ def is_rotated(path: Path, other: Path) -> bool:
 def later(path: Path, since: LastWrite, until: int | None = None, known: Collection[int] = ()) -> Path | None:
     """The oldest file that was rotated away from the path after those of `since`, last written to no later than
     `until`, in nanoseconds. `known` are inodes that do not count."""
-    for modified, other in sorted(_named(path, _ROTATED)):
-        if modified < since.time or (until is not None and modified > until):
-            continue
-        try:
-            inode = other.stat().st_ino
-        except FileNotFoundError:
-            continue
-        if inode not in known and (modified > since.time or inode not in since.inodes):
+    for modified, other, inode in sorted(_named(path, _ROTATED)):
+        is_after = modified > since.time or (modified == since.time and inode not in since.inodes)
+        if is_after and inode not in known and (until is None or modified <= until):
             return other
     return None
 
@@ -46,19 +41,21 @@ def compressed(path: Path, since: int, until: int | None = None) -> list[Path]:
     nanoseconds, in their order. Whoever compresses a file gives the result its time: one that has a time that is known
     is taken for the compressed file of that time."""
     found = sorted(_named(path, _COMPRESSED))
-    return [other for written, other in found if written > since and (until is None or written < until)]
+    return [other for written, other, _ in found if written > since and (until is None or written < until)]
 
 
 def _is_named(path: Path, other: Path, behind: str) -> bool:
     return other.name.startswith(path.name) and bool(re.fullmatch(behind, other.name[len(path.name) :]))
 
 
-def _named(path: Path, behind: str) -> list[tuple[int, Path]]:
+def _named(path: Path, behind: str) -> list[tuple[int, Path, int]]:
+    """Files with such names: when each was last written to, where it is, and its inode."""
     found = []
     for other in path.parent.iterdir():
         if _is_named(path, other, behind):
             try:
-                found.append((other.stat().st_mtime_ns, other))
+                status = other.stat()
             except FileNotFoundError:
                 continue
+            found.append((status.st_mtime_ns, other, status.st_ino))
     return found

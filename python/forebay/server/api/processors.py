@@ -3,14 +3,14 @@ the answers."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from forebay import errors
+from forebay.embedded.processors import DEFAULT_PREVIEW_RECORDS
 from forebay.processors.shapes import Preview, ProcessorDefinition, ProcessorDescription, ProcessorMetrics
-from forebay.server.api.streams.streams import rfc3339
+from forebay.server.api.streams.streams import rfc3339_now
 from forebay.server.http.parameters import Parameters, whole
 from forebay.server.http.response import Response, json_response
 from forebay.server.http.response_spec import ResponseSpec
@@ -28,7 +28,9 @@ MAX_PREVIEW_RECORDS = 100_000
 
 PROCESSOR = {"id": "The processor's id or its name."}
 
-RECORDS = whole("records", 1000, 1, MAX_PREVIEW_RECORDS, "How many of the newest records of the source are read.")
+RECORDS = whole(
+    "records", DEFAULT_PREVIEW_RECORDS, 1, MAX_PREVIEW_RECORDS, "How many of the newest records of the source are read."
+)
 
 _NO_CHANGES = "so it changes no processors"
 _NO_PREVIEWS = "so it previews no processors"
@@ -47,13 +49,6 @@ class DeletedProcessor(msgspec.Struct, rename="camel"):
     processor_id: str
     name: str
     deleted_at: str
-
-
-class _Known(msgspec.Struct, rename="camel"):
-    """The part of a description that the answer to its deletion has."""
-
-    processor_id: str
-    name: str
 
 
 def routes(services: Services) -> list[Route]:
@@ -154,16 +149,15 @@ def _changing(services: Services) -> list[Route]:
         request.principal.check_all_projects(_NO_CHANGES)
         return Response(200, await services.blocking(engine.resume_processor, request.bound["id"]))
 
-    def deleted(name: str) -> _Known:
-        known = msgspec.json.decode(engine.processor(name), type=_Known)
+    def deleted(name: str) -> ProcessorDescription:
+        known = msgspec.json.decode(engine.processor(name), type=ProcessorDescription)
         engine.delete_processor(known.processor_id)
         return known
 
     async def delete(request: Request) -> Response:
         request.principal.check_all_projects(_NO_CHANGES)
         known = await services.blocking(deleted, request.bound["id"])
-        at = rfc3339(time.time_ns() // 1000)
-        return json_response(200, DeletedProcessor("deleted", known.processor_id, known.name, at))
+        return json_response(200, DeletedProcessor("deleted", known.processor_id, known.name, rfc3339_now()))
 
     refusals = (errors.ProcessorNotFound, errors.Conflict, errors.Saturated, errors.StorageUnavailable)
     return [

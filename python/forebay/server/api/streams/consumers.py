@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from forebay import errors
 from forebay.server.api.streams.consume import NO_GROUPS
-from forebay.server.api.streams.streams import MAX_OFFSET, MAX_PARTITION, rfc3339
+from forebay.server.api.streams.streams import MAX_OFFSET, MAX_PARTITION, rfc3339, rfc3339_now
 from forebay.server.http.body import decode
 from forebay.server.http.response import Response, json_response
 from forebay.server.http.response_spec import ResponseSpec
@@ -248,7 +247,7 @@ def _group_routes(services: Services) -> list[Route]:
         group = request.bound["group"]
         await services.blocking(services.engine.delete_group, group)
         services.polls.rebalanced(group)
-        deleted = rfc3339(time.time_ns() // 1000)
+        deleted = rfc3339_now()
         return json_response(200, DeletedGroup("deleted", group, deleted))
 
     return [

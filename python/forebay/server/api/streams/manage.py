@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
@@ -18,7 +17,7 @@ from forebay.server.api.streams.streams import (
     StreamQuota,
     describe,
     known_name,
-    rfc3339,
+    rfc3339_now,
 )
 from forebay.server.http.body import MAX_BODY_BYTES, MUST_BE, read
 from forebay.server.http.request import shown
@@ -186,7 +185,7 @@ def routes(services: Services) -> list[Route]:
         request.principal.check_all_projects(NO_CHANGES)
         name = known_name(request.bound["name"])
         await services.blocking(engine.delete_stream, name)
-        return json_response(200, Deleted("deleted", name, rfc3339(time.time_ns() // 1000)))
+        return json_response(200, Deleted("deleted", name, rfc3339_now()))
 
     return [
         Route(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -146,6 +147,11 @@ def check_readable(principal: Principal, name: str) -> None:
 def rfc3339(micros: int) -> str:
     """A time in microseconds since 1970 UTC as RFC 3339 with milliseconds."""
     return (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def rfc3339_now() -> str:
+    """The time by the wall clock, as `rfc3339` has it."""
+    return rfc3339(time.time_ns() // 1000)
 
 
 def duration(seconds: int) -> str:
