@@ -100,7 +100,7 @@ impl Engine {
             engine.threads.keep_making(&engine.builtins, &engine.status).map_err(start::no_thread)?;
         }
         engine.threads.begin();
-        engine.processors.begin().map_err(start::no_thread)?;
+        engine.processors.begin()?;
         Ok(engine)
     }
 

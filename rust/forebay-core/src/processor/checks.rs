@@ -1,14 +1,11 @@
 //! What is checked of a definition beside its own words.
 
 use std::collections::HashMap;
-use std::io;
 
 use super::definition::ProcessorDefinition;
 use super::fields::malformed;
-use super::rows::{ProcessorId, ProcessorRow};
-use super::status::Stored;
-use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{StreamId, Timestamp};
+use super::rows::ProcessorId;
+use crate::error::{Error, Result};
 use crate::status::Damage;
 use crate::stream::is_reserved;
 
@@ -55,28 +52,10 @@ fn cycle(ways: &HashMap<&str, Vec<(&str, &str)>>, from: &str) -> Option<String> 
     None
 }
 
-/// Returns the row of a new processor.
-pub(super) fn row(
-    definition: &ProcessorDefinition,
-    source: StreamId,
-    shards: u32,
-    created: Timestamp,
-    status: Stored,
-) -> Result<ProcessorRow> {
-    let json = String::from_utf8_lossy(&definition.to_json()).into_owned();
-    let definition = serde_json::value::RawValue::from_string(json)
-        .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-    Ok(ProcessorRow { definition, source: source.0, shards, created_us: created.0, status })
-}
-
 /// A processor's row that cannot be read: the processor does not run, and the row stays.
 pub(super) fn unreadable(id: ProcessorId, error: &Error) -> Damage {
     let what = format!("the row of the processor {id} cannot be read: {}", error.detail());
     Damage { file: "state".to_owned(), range: None, stream: None, what }
-}
-
-pub(super) fn no_thread(error: io::Error) -> Error {
-    Error::new(ErrorKind::StorageUnavailable, format!("a thread of the processors cannot be started: {error}"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::definition::{Operation, ProcessorDefinition, Window};
+use super::definition::{AggregationOf, Aggregations, GroupBy, Operation, ProcessorDefinition, Window};
 use super::fields::malformed;
 use crate::error::{Error, Result};
 use crate::ids::Timestamp;
@@ -17,8 +17,9 @@ use crate::window::{Aggregate, Aggregates, Aggregation, EventTime, WatermarkOpti
 pub(super) struct WindowPlan {
     pub(super) spec: WindowSpec,
     pub(super) aggregates: Arc<Aggregates>,
-    group_by: Vec<PathId>,
-    fields: Vec<PathId>,
+    /// The paths that records are grouped by, as many as `groups`, and then those of the fields that are aggregated.
+    paths: Vec<PathId>,
+    pub(super) groups: usize,
 }
 
 /// What a processor does with a record.
@@ -62,23 +63,9 @@ impl Plan {
                     return Err(order("what comes behind a window is its aggregate"));
                 }
                 Operation::Aggregate { aggregations, group_by } => {
-                    let Some(spec) = spec else {
-                        return Err(order("an aggregate needs a window before it"));
-                    };
-                    let aggregates: Vec<_> = aggregations
-                        .all()
-                        .iter()
-                        .map(|one| {
-                            let Some(aggregation) = Aggregation::of_name(&one.aggregation) else {
-                                return Err(order(&format!("there is no aggregation {:?}", one.aggregation)));
-                            };
-                            Ok(Aggregate { aggregation, field: one.field.clone() })
-                        })
-                        .collect::<Result<_>>()?;
-                    let aggregates = Aggregates::new(&aggregates).map_err(|error| at(&error, ""))?;
-                    let group_by = group_by.paths().iter().map(|path| paths.add(path.split('.'))).collect();
-                    let fields = aggregates.fields().iter().map(|path| paths.add(path.split('.'))).collect();
-                    window = Some(WindowPlan { spec, aggregates: Arc::new(aggregates), group_by, fields });
+                    let spec = spec.ok_or_else(|| order("an aggregate needs a window before it"))?;
+                    let aggregates = aggregates(aggregations).map_err(|error| at(&error, ""))?;
+                    window = Some(WindowPlan::new(spec, aggregates, group_by, &mut paths));
                 }
             }
         }
@@ -113,17 +100,25 @@ impl Plan {
 }
 
 impl WindowPlan {
-    /// Puts the values that a record is grouped by in the place of what is in `out`.
-    pub(super) fn group<'v>(&self, value: &'v [u8], spans: &Spans, out: &mut Vec<Option<&'v [u8]>>) {
-        out.clear();
-        out.extend(self.group_by.iter().map(|path| spans.get(value, *path)));
+    fn new(spec: WindowSpec, aggregates: Aggregates, group_by: &GroupBy, paths: &mut PathSet) -> Self {
+        let all = group_by.paths().iter().chain(aggregates.fields());
+        let all = all.map(|path| paths.add(path.split('.'))).collect();
+        Self { spec, aggregates: Arc::new(aggregates), paths: all, groups: group_by.paths().len() }
     }
 
-    /// Puts the values of the aggregated fields in the place of what is in `out`.
-    pub(super) fn values<'v>(&self, value: &'v [u8], spans: &Spans, out: &mut Vec<Option<&'v [u8]>>) {
-        out.clear();
-        out.extend(self.fields.iter().map(|path| spans.get(value, *path)));
+    /// Returns the values that a record is grouped by, as many as `groups`, and then those of the aggregated fields.
+    pub(super) fn find<'v>(&self, value: &'v [u8], spans: &Spans) -> Vec<Option<&'v [u8]>> {
+        self.paths.iter().map(|path| spans.get(value, *path)).collect()
     }
+}
+
+fn aggregates(aggregations: &Aggregations) -> Result<Aggregates> {
+    let one = |of: &AggregationOf| {
+        let unknown = || malformed(&format!("there is no aggregation {:?}", of.aggregation));
+        let aggregation = Aggregation::of_name(&of.aggregation).ok_or_else(unknown)?;
+        Ok(Aggregate { aggregation, field: of.field.clone() })
+    };
+    Aggregates::new(&aggregations.all().iter().map(one).collect::<Result<Vec<_>>>()?)
 }
 
 fn window_spec(window: Window) -> Result<WindowSpec> {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::processor::{Processor, Scheduled};
+use super::processor::Processor;
 use super::source_watch::SourceWatch;
 
 /// What a thread of the pool has to do.
@@ -59,17 +59,10 @@ impl Ord for Timer {
 impl Pool {
     /// Gives the processor a turn, behind those who wait.
     pub(super) fn schedule(&self, processor: &Arc<Processor>) {
-        let mut scheduled = processor.scheduled.lock();
-        match *scheduled {
-            Scheduled::Idle => *scheduled = Scheduled::Queued,
-            Scheduled::Running => {
-                *scheduled = Scheduled::RunningAgain;
-                return;
-            }
-            Scheduled::Queued | Scheduled::RunningAgain => return,
+        let is_new = processor.scheduled.lock().wake();
+        if is_new {
+            self.push(Work::Turn(Arc::clone(processor)));
         }
-        drop(scheduled);
-        self.push(Work::Turn(Arc::clone(processor)));
     }
 
     /// Has a thread wake the readers of a source: the committer, which calls this, does no more than that.
@@ -117,15 +110,9 @@ impl Pool {
                     *set = None;
                 }
                 drop(set);
-                let mut scheduled = processor.scheduled.lock();
-                match *scheduled {
-                    Scheduled::Idle => {
-                        *scheduled = Scheduled::Queued;
-                        drop(scheduled);
-                        state.queue.push_back(Work::Turn(processor));
-                    }
-                    Scheduled::Running => *scheduled = Scheduled::RunningAgain,
-                    Scheduled::Queued | Scheduled::RunningAgain => {}
+                let is_new = processor.scheduled.lock().wake();
+                if is_new {
+                    state.queue.push_back(Work::Turn(processor));
                 }
             }
             if let Some(work) = state.queue.pop_front() {

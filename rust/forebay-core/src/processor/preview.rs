@@ -1,19 +1,17 @@
 //! What a processor would make of the newest records of its source: nothing is written.
 
-use serde_json::{Value, json, value::RawValue};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::definition::ProcessorDefinition;
-use super::failures::Failures;
-use super::outputs::Destination;
+use super::failures::{Failure, Failures};
+use super::outputs::{Destination, Outputs};
 use super::plan::Plan;
 use super::processors::Processors;
 use super::rows::ProcessorId;
-use super::step::{Sinks, Target};
 use super::task::Task;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Offset;
-use crate::options::Retention;
-use crate::stream::StreamDefinition;
 use crate::time::format_millis;
 use crate::window::Closing;
 
@@ -43,59 +41,67 @@ impl Processors {
             Offset(end.0.saturating_sub(share).max(start.0))
         };
         let next = source.partitions().iter().map(begin).collect();
-        let unused = StreamDefinition::new("preview", 1, Retention::default(), self.environment.max_record_bytes);
-        let late = definition.config.late_sink.as_deref().map(Target::new);
-        let sinks = Sinks { sink: Target::new(&definition.sink), late, dead_letter: (unused, None) };
-        let mut task = Task::new(
-            ProcessorId(0),
-            (plan, &definition.config),
-            (source, sinks, 1),
-            next,
-            (self.environment.max_batch_bytes, self.uptime()),
-        );
+        // It never commits: its number and its sinks are of no meaning.
+        let mut task = self.task(ProcessorId(0), (&definition, plan), (source, 1), next);
         task.failures = Some(Failures::default());
         self.run_preview(&mut task)
     }
 
     fn run_preview(&self, task: &mut Task) -> Result<Vec<u8>> {
         let moment = self.moment();
-        let (mut results, mut more) = (Vec::new(), false);
-        let mut take = |task: &mut Task| {
-            for event in task.outputs.events(Destination::Sink).1 {
-                if results.len() == MAX_PREVIEW_RESULTS {
-                    more = true;
-                    break;
-                }
-                // What a record or a result has for a value is JSON.
-                let value = RawValue::from_string(String::from_utf8_lossy(&event.value).into_owned()).ok();
-                let key = event.key.map(|key| String::from_utf8_lossy(&key).into_owned());
-                results.push((key, format_millis(event.timestamp), value));
-            }
-            task.outputs.clear();
-        };
+        let mut preview = Preview::default();
         let ends: Vec<Offset> = task.source.partitions().iter().map(|log| log.committed()).collect();
         while task.next.iter().zip(&ends).any(|(next, end)| next < end) {
             task.read(&self.environment, moment)?;
-            take(task);
+            preview.take(&mut task.outputs);
         }
         task.end();
         while task.close(moment) == Closing::More {
-            take(task);
+            preview.take(&mut task.outputs);
         }
-        take(task);
-        let rows: Vec<Value> = results
-            .iter()
-            .map(|(key, timestamp, value)| json!({"key": key, "timestamp": timestamp, "value": value}))
-            .collect();
+        preview.take(&mut task.outputs);
         let failures = task.failures.take().unwrap_or_default();
-        let answer = json!({
-            "recordsRead": task.totals.events_processed,
-            "matched": failures.chosen,
-            "results": rows,
-            "moreResults": more,
-            "late": task.totals.late_events,
-            "failures": failures.to_json(),
-        });
-        Ok(serde_json::to_vec(&answer).unwrap_or_default())
+        let (records_read, late) = (task.totals.events_processed, task.totals.late_events);
+        let preview = Preview { records_read, matched: failures.chosen, late, failures: failures.all(), ..preview };
+        // Texts, numbers and JSON always serialise.
+        Ok(serde_json::to_vec(&preview).unwrap_or_default())
+    }
+}
+
+/// One record as it would be written; its value as it stands, which a tree of values would round or refuse.
+#[derive(Debug, Serialize)]
+struct PreviewResult {
+    key: Option<String>,
+    timestamp: String,
+    value: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Preview {
+    records_read: u64,
+    matched: u64,
+    results: Vec<PreviewResult>,
+    more_results: bool,
+    late: u64,
+    failures: Vec<Failure>,
+}
+
+impl Preview {
+    fn take(&mut self, outputs: &mut Outputs) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        for event in outputs.events(Destination::Sink).1 {
+            if self.results.len() == MAX_PREVIEW_RESULTS {
+                self.more_results = true;
+                break;
+            }
+            self.results.push(PreviewResult {
+                key: event.key.as_deref().map(text),
+                timestamp: format_millis(event.timestamp),
+                // What a record or a result has for a value is JSON.
+                value: RawValue::from_string(text(&event.value)).ok(),
+            });
+        }
+        outputs.clear();
     }
 }

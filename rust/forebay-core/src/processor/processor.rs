@@ -26,6 +26,22 @@ pub(super) enum Scheduled {
     RunningAgain,
 }
 
+impl Scheduled {
+    /// Takes note that there is something to do. Returns whether the processor is to be put among those who wait for a
+    /// thread: it is neither there nor with one.
+    pub(super) fn wake(&mut self) -> bool {
+        match self {
+            Self::Idle => {
+                *self = Self::Queued;
+                return true;
+            }
+            Self::Running => *self = Self::RunningAgain,
+            Self::Queued | Self::RunningAgain => {}
+        }
+        false
+    }
+}
+
 /// What a report shows, as it was after the last turn: whoever asks never waits for a disk.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
@@ -113,10 +129,7 @@ impl Processor {
 
     /// Returns its row with another status.
     pub(super) fn row(&self, status: Stored) -> ProcessorRow {
-        let json = String::from_utf8_lossy(&self.definition.to_json()).into_owned();
-        // What serde has written is JSON.
-        let definition = serde_json::value::RawValue::from_string(json).unwrap_or_default();
-        ProcessorRow { definition, source: self.source.0, shards: self.shards, created_us: self.created.0, status }
+        ProcessorRow::new(&self.definition, self.source, self.shards, self.created, status)
     }
 
     /// Takes note of how the task stands, for reports. Returns what its windows took before, and what they take now.

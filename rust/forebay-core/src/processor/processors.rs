@@ -1,7 +1,6 @@
 //! Every processor, and the threads that they share.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -34,14 +33,14 @@ pub const MAX_PROCESSORS: usize = 10_000;
 const MAX_THREADS: usize = 16;
 /// How long a step that could not be stored waits before it is tried again.
 const RETRY: Duration = Duration::from_millis(100);
-/// The same after it was refused for ten seconds.
+/// The same where it is not for want of room, which comes back soon.
 const LATER_RETRY: Duration = Duration::from_secs(1);
 
 /// Every processor.
 #[derive(Debug)]
 pub struct Processors {
     pub(super) environment: Environment,
-    /// Held while a processor is made, changed or deleted: look-up, commit and change are one step.
+    /// Held while a processor is made: look-up, commit and entry are one step.
     changing: Mutex<()>,
     pub(super) by_id: RwLock<BTreeMap<ProcessorId, Arc<Processor>>>,
     sources: Mutex<HashMap<StreamId, Arc<SourceWatch>>>,
@@ -111,10 +110,16 @@ impl Processors {
         let mut row: ProcessorRow = serde_json::from_slice(row).map_err(unreadable)?;
         let definition = ProcessorDefinition::parse(row.definition.get().as_bytes())?;
         let keys: Vec<ChunkKey> = chunks.iter().map(|(key, _)| *key).collect();
-        let plan = Plan::new(&definition);
-        let made = plan.and_then(|plan| self.task(id, (&definition, plan), &row, &[])).and_then(|mut task| {
+        let made = Plan::new(&definition).and_then(|plan| {
+            let Some(source) = self.environment.catalog.by_id(row.source()) else {
+                let detail = format!("its source {:?} was deleted", definition.source);
+                return Err(Error::new(ErrorKind::StreamNotFound, detail));
+            };
             let gone = || Error::new(ErrorKind::Internal, "the row of its position is gone");
-            task.restore(PositionRow::decode(&position.ok_or_else(gone)?)?, chunks)?;
+            let position = PositionRow::decode(&position.ok_or_else(gone)?)?;
+            let begin = vec![Offset(0); source.partitions().len()];
+            let mut task = self.task(id, (&definition, plan), (source, row.shards), begin);
+            task.restore(position, chunks)?;
             Ok(task)
         });
         if let (Err(error), true) = (&made, row.status.is != ProcessorStatus::Deleting) {
@@ -126,8 +131,8 @@ impl Processors {
     /// Starts the threads, if there is a processor to run, and gives each its first turn.
     ///
     /// # Errors
-    /// The operating system starts no thread.
-    pub(crate) fn begin(self: &Arc<Self>) -> io::Result<()> {
+    /// `StorageUnavailable`: the operating system starts no thread.
+    pub(crate) fn begin(self: &Arc<Self>) -> Result<()> {
         let all = self.all();
         if all.is_empty() || self.environment.status.refuse_write().is_err() {
             return Ok(());
@@ -144,7 +149,7 @@ impl Processors {
         Ok(())
     }
 
-    fn start_threads(self: &Arc<Self>) -> io::Result<()> {
+    fn start_threads(self: &Arc<Self>) -> Result<()> {
         let mut threads = self.threads.lock();
         let wanted = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         while threads.len() < wanted {
@@ -152,7 +157,10 @@ impl Processors {
             match spawn("processors", guard, move || own.work()) {
                 Ok(thread) => threads.push(thread),
                 // One is enough.
-                Err(error) if threads.is_empty() => return Err(error),
+                Err(error) if threads.is_empty() => {
+                    let detail = format!("a thread of the processors cannot be started: {error}");
+                    return Err(Error::new(ErrorKind::StorageUnavailable, detail));
+                }
                 Err(_) => break,
             }
         }
@@ -186,7 +194,7 @@ impl Processors {
     /// `ProcessorNotFound`.
     pub(super) fn find(&self, id: &str) -> Result<Arc<Processor>> {
         let by_id = self.by_id.read();
-        let found = by_id.values().find(|processor| processor.id.to_string() == id);
+        let found = ProcessorId::parse(id).and_then(|id| by_id.get(&id));
         let found = found.or_else(|| by_id.values().find(|processor| processor.name() == id));
         found.cloned().ok_or_else(|| Error::new(ErrorKind::ProcessorNotFound, format!("there is no processor {id:?}")))
     }
@@ -233,15 +241,15 @@ impl Processors {
         };
         let next: Vec<Offset> = source.partitions().iter().map(start).collect();
         let running = Stored::new(ProcessorStatus::Running, None);
-        let row = checks::row(&definition, source.id(), shards, self.environment.clock.wall(), running)?;
-        let task = self.task(id, (&definition, plan), &row, &next)?;
+        let row = ProcessorRow::new(&definition, source.id(), shards, self.environment.clock.wall(), running);
+        let task = self.task(id, (&definition, plan), (source, shards), next);
         let next_id = TableOp::put(Table::Counters, NEXT_PROCESSOR, (id.0 + 1).to_le_bytes());
         let ops = vec![row.put(id), task.position().put(id), next_id];
         self.environment.commits.change_if_room(ops)?;
         self.next_id.store(id.0 + 1, Ordering::Relaxed);
         let processor = Processor::new(id, definition, &row, Some(task), Vec::new());
         self.by_id.write().insert(id, Arc::clone(&processor));
-        self.start_threads().map_err(checks::no_thread)?;
+        self.start_threads()?;
         self.run(&processor);
         Ok(self.describe(&processor))
     }
@@ -253,18 +261,14 @@ impl Processors {
         self.environment.streams.ensure(StreamDefinition::new(name, partitions, Retention::default(), limit))
     }
 
-    fn task(
+    /// Returns the work of a processor that begins at these offsets.
+    pub(super) fn task(
         &self,
         id: ProcessorId,
         (definition, plan): (&ProcessorDefinition, Plan),
-        row: &ProcessorRow,
-        next: &[Offset],
-    ) -> Result<Task> {
-        let catalog = &self.environment.catalog;
-        let Some(source) = catalog.by_id(row.source()) else {
-            let detail = format!("its source {:?} was deleted", definition.source);
-            return Err(Error::new(ErrorKind::StreamNotFound, detail));
-        };
+        (source, shards): (Arc<Stream>, u32),
+        next: Vec<Offset>,
+    ) -> Task {
         let name = format!("{}{DEAD_LETTER_SUFFIX}", definition.name);
         let dead_letters = StreamDefinition::new(&name, 1, dead_letter::retention(), self.environment.max_record_bytes);
         let sinks = Sinks {
@@ -272,15 +276,8 @@ impl Processors {
             late: definition.config.late_sink.as_deref().map(Target::new),
             dead_letter: (dead_letters, None),
         };
-        let mut begins = vec![Offset(0); source.partitions().len()];
-        begins.iter_mut().zip(next).for_each(|(begin, next)| *begin = *next);
-        Ok(Task::new(
-            id,
-            (plan, &definition.config),
-            (source, sinks, row.shards),
-            begins,
-            (self.environment.max_batch_bytes, self.uptime()),
-        ))
+        let bounds = (self.environment.max_batch_bytes, self.uptime());
+        Task::new(id, (plan, &definition.config), (source, sinks, shards), next, bounds)
     }
 
     /// Gives a processor its turns from now on.

@@ -1,12 +1,14 @@
 //! A processor's rows: its definition and status, its position, and the chunks of its windows.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
+use super::definition::ProcessorDefinition;
 use super::newest_windows::NewestWindows;
 use super::status::Stored;
 use super::totals::Totals;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Offset, StreamId};
+use crate::ids::{Offset, StreamId, Timestamp};
 use crate::table::{Table, TableOp};
 use crate::window::{GivenUpTo, StatePlace};
 
@@ -16,6 +18,14 @@ pub(super) const NEXT_PROCESSOR: &[u8] = b"next_processor";
 /// A processor's number: never given twice in a data directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessorId(pub u32);
+
+impl ProcessorId {
+    /// Reads an id as it is shown; `None` for any other text.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let id = Self(text.strip_prefix("proc_")?.parse().ok()?);
+        (id.to_string() == text).then_some(id)
+    }
+}
 
 impl std::fmt::Display for ProcessorId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -27,7 +37,7 @@ impl std::fmt::Display for ProcessorId {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ProcessorRow {
     /// The definition, as it reads with every default in it.
-    pub(super) definition: Box<serde_json::value::RawValue>,
+    pub(super) definition: Box<RawValue>,
     /// The source's identity: a stream that is made under its name later is another one.
     pub(super) source: u32,
     /// The number of shards of the keys, which is that of the sink's partitions when the processor was made.
@@ -39,6 +49,18 @@ pub(super) struct ProcessorRow {
 }
 
 impl ProcessorRow {
+    pub(super) fn new(
+        definition: &ProcessorDefinition,
+        source: StreamId,
+        shards: u32,
+        created: Timestamp,
+        status: Stored,
+    ) -> Self {
+        // Texts and numbers always serialise.
+        let definition = to_raw_value(definition).unwrap_or_default();
+        Self { definition, source: source.0, shards, created_us: created.0, status }
+    }
+
     pub(super) fn put(&self, id: ProcessorId) -> TableOp {
         // Texts and numbers always serialise.
         TableOp::put(Table::Processors, id.0.to_be_bytes(), serde_json::to_vec(self).unwrap_or_default())

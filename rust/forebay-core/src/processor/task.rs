@@ -253,11 +253,9 @@ impl Task {
         let limits = Limits { records: TURN_RECORDS.div_ceil(parts), bytes: self.step_bytes / parts };
         for index in behind {
             self.read_partition(environment, moment, index, limits)?;
-            // Partitions that wait are read by the next turn; the first of them may be another one then.
-            if self.outputs.bytes() >= self.step_bytes || self.unwritten_bytes() >= self.step_bytes {
-                break;
-            }
-            if Instant::now() > deadline {
+            // Partitions that wait are read by a later turn.
+            let is_full = self.outputs.bytes() >= self.step_bytes || self.unwritten_bytes() >= self.step_bytes;
+            if is_full || Instant::now() > deadline {
                 break;
             }
         }
@@ -372,19 +370,12 @@ impl Task {
         spans: &mut Spans,
     ) {
         let Some(window) = &self.plan.window else {
-            let target = self.partition_like(place.0, record.key);
-            let key = (record.key, record.headers);
-            self.outputs
-                .push(Destination::Sink, (target, record.timestamp), key, |out| out.extend_from_slice(record.value));
-            return;
+            return self.copy(Destination::Sink, place.0, record);
         };
         let Some(admission) = window.spec.admit(time, watermark) else {
             self.totals.late_events += 1;
             if self.sinks.late.is_some() {
-                let target = self.partition_like(place.0, record.key);
-                let key = (record.key, record.headers);
-                let value = |out: &mut Vec<u8>| out.extend_from_slice(record.value);
-                self.outputs.push(Destination::Late, (target, record.timestamp), key, value);
+                self.copy(Destination::Late, place.0, record);
             }
             return;
         };
@@ -394,14 +385,16 @@ impl Task {
         self.aggregate(place, record, admission, time, spans);
     }
 
-    /// Returns the partition for a copy of a record: the same one where both streams have as many, so that what is
-    /// together stays together, and in its order.
-    fn partition_like(&self, partition: PartitionId, key: Option<&[u8]>) -> u32 {
-        match key {
+    /// Passes a record on as it is: to the same partition where both streams have as many, so that what is together
+    /// stays together, and in its order.
+    fn copy(&mut self, to: Destination, partition: PartitionId, record: &Record<'_>) {
+        let target = match record.key {
             _ if self.partitions as usize == self.next.len() => partition.0,
             Some(key) => crate::stream::partition_of(key, self.partitions),
             None => partition.0 % self.partitions.max(1),
-        }
+        };
+        let value = |out: &mut Vec<u8>| out.extend_from_slice(record.value);
+        self.outputs.push(to, (target, record.timestamp), (record.key, record.headers), value);
     }
 
     fn aggregate(
@@ -413,16 +406,15 @@ impl Task {
         spans: &Spans,
     ) {
         let Some(window) = &self.plan.window else { return };
-        let (mut groups, mut values, mut key) = (Vec::new(), Vec::new(), Vec::new());
-        window.group(record.value, spans, &mut groups);
-        window.values(record.value, spans, &mut values);
-        if group_key(&groups, &mut key).is_err() {
+        let found = window.find(record.value, spans);
+        let ((groups, values), mut key) = (found.split_at(window.groups), Vec::new());
+        if group_key(groups, &mut key).is_err() {
             let why = format!("the group's key has more than {} bytes", crate::window::MAX_KEY_BYTES);
             return self.reject(place, record, "aggregate", &why);
         }
         // The shard of a key is the partition that its results go to: there they stand in order, whoever computes them.
         let shard = crate::stream::partition_of(&key_text(&key), self.partitions) as usize;
-        let sample = Sample { time, partition: place.0.0, offset: place.1.0, values: &values };
+        let sample = Sample { time, partition: place.0.0, offset: place.1.0, values };
         if let Some(windows) = self.shards.get_mut(shard) {
             windows.add(admission, &key, &sample);
         }
@@ -445,32 +437,15 @@ impl Task {
         let (partitions, next) = (self.source.partitions(), &self.next);
         self.watermarks
             .rest(moment.uptime, |index| partitions.get(index).is_none_or(|log| next[index] >= log.committed()));
-        if let Some(quiet) = self.idle_close.filter(|quiet| self.watermarks.are_idle_for(*quiet, moment.uptime))
+        if self.idle_close.is_some_and(|quiet| self.watermarks.are_idle_for(quiet, moment.uptime))
             && let Some(newest) = self.shards.iter().filter_map(Windows::newest_end).max()
         {
-            let _quiet = quiet;
             self.watermarks.advance(newest);
         }
-        let watermark = self.watermarks.global();
-        let says_final = self.says_final();
-        let (outputs, newest, most) = (&mut self.outputs, &mut self.newest, self.step_bytes);
-        for (windows, shard) in self.shards.iter_mut().zip(0..) {
-            while outputs.bytes() < most {
-                let give = |result: WindowResult<'_>| give(outputs, (shard, says_final), &result);
-                let closing = windows.close(watermark, RESULTS_AT_ONCE, give, |count| newest.add(&count));
-                if closing == Closing::Done {
-                    break;
-                }
-            }
-            if outputs.bytes() >= most {
-                return Closing::More;
-            }
-        }
-        Closing::Done
-    }
-
-    fn says_final(&self) -> bool {
-        self.emit == Emit::Update
+        let (watermark, says_final, newest) = (self.watermarks.global(), self.emit == Emit::Update, &mut self.newest);
+        fill(&mut self.outputs, self.step_bytes, &mut self.shards, says_final, |windows, give| {
+            windows.close(watermark, RESULTS_AT_ONCE, give, |count| newest.add(&count))
+        })
     }
 
     /// Gives the results of open windows that have changed, each second, as far as a step has room for them.
@@ -478,21 +453,14 @@ impl Task {
         if self.emit == Emit::Final || moment.uptime < self.next_update {
             return Closing::Done;
         }
-        let (outputs, most) = (&mut self.outputs, self.step_bytes);
-        for (windows, shard) in self.shards.iter_mut().zip(0..) {
-            while outputs.bytes() < most {
-                let give = |result: WindowResult<'_>| give(outputs, (shard, true), &result);
-                if windows.updates(RESULTS_AT_ONCE, give) == Closing::Done {
-                    break;
-                }
-            }
-            if outputs.bytes() >= most {
-                return Closing::More;
-            }
+        let given = fill(&mut self.outputs, self.step_bytes, &mut self.shards, true, |windows, give| {
+            windows.updates(RESULTS_AT_ONCE, give)
+        });
+        if given == Closing::Done {
+            self.next_update = moment.uptime + UPDATE_INTERVAL;
+            self.is_updated = true;
         }
-        self.next_update = moment.uptime + UPDATE_INTERVAL;
-        self.is_updated = true;
-        Closing::Done
+        given
     }
 
     /// Returns the newest windows, those that are open included, the newest first.
@@ -580,6 +548,27 @@ impl Task {
         let idle = is_open.then(|| self.plan.watermarks.idle_timeout.min(IDLE_LOOK));
         [checkpoint, idle, update].into_iter().flatten().min()
     }
+}
+
+/// Has shard after shard give its results, as far as a step has room for them.
+fn fill(
+    outputs: &mut Outputs,
+    most: usize,
+    shards: &mut [Windows],
+    says_final: bool,
+    mut some: impl FnMut(&mut Windows, &mut dyn FnMut(WindowResult<'_>)) -> Closing,
+) -> Closing {
+    for (windows, shard) in shards.iter_mut().zip(0..) {
+        while outputs.bytes() < most {
+            if some(windows, &mut |result| give(outputs, (shard, says_final), &result)) == Closing::Done {
+                break;
+            }
+        }
+        if outputs.bytes() >= most {
+            return Closing::More;
+        }
+    }
+    Closing::Done
 }
 
 /// Writes a result: its time is the last millisecond of its window, so that windows of windows take it for their own.

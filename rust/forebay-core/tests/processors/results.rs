@@ -184,3 +184,17 @@ fn early_results_come_before_one_final_one() {
     });
     assert_eq!(values().iter().filter(|value| value.ends_with(r#""final":true}"#)).count(), 1);
 }
+
+#[test]
+fn a_preview_shows_values_as_they_stand() {
+    const VALUE: &str = r#"{"large":9007199254740993,"most":18446744073709551616,"huge":1e400,"twice":1,"twice":2}"#;
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    let record = NewRecord { key: None, value: VALUE.into(), headers: Vec::new(), timestamp: Some(Timestamp(0)) };
+    engine.append(SOURCE, &[record], Some(PartitionId(1))).unwrap();
+    let all = definition("p", r#"[{"type":"filter","predicate":"value.twice == 2"}]"#, "{}");
+    let shown = String::from_utf8(engine.processors().preview(&all, 10).unwrap()).unwrap();
+    let wanted =
+        r#"{"recordsRead":1,"matched":1,"results":[{"key":null,"timestamp":"1970-01-01T00:00:00.000Z","value":"#;
+    assert_eq!(shown, format!(r#"{wanted}{VALUE}}}],"moreResults":false,"late":0,"failures":[]}}"#));
+}
