@@ -158,7 +158,7 @@ impl TableOp {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stored<'a> {
     pub(crate) table: Table,
-    key: &'a [u8],
+    pub(crate) key: &'a [u8],
     value: &'a [u8],
     is_put: bool,
 }

@@ -183,11 +183,10 @@ impl Sessions {
         Some((key, session))
     }
 
-    /// Takes note that the early result is given of the session that ends first of those that have one, and returns it.
-    pub(super) fn next_update(&mut self) -> Option<(Arc<[u8]>, &Session)> {
-        let (last, key) = self.updated.pop_first()?;
-        let session = self.find(&key, last)?;
-        Some((key, session))
+    /// Takes note that the early result is given of the session that ends first of those that have one. Returns the time
+    /// of its last record, and its key.
+    pub(super) fn next_update(&mut self) -> Option<(EventTime, Arc<[u8]>)> {
+        self.updated.pop_first()
     }
 
     /// Returns whether a session has an early result to give.
@@ -205,7 +204,7 @@ impl Sessions {
         self.by_end.iter().rev().filter_map(|(last, key)| self.find(key, *last))
     }
 
-    fn find(&self, key: &[u8], last: EventTime) -> Option<&Session> {
+    pub(super) fn find(&self, key: &[u8], last: EventTime) -> Option<&Session> {
         self.by_key.get(key)?.sessions.iter().find(|session| session.last == last)
     }
 

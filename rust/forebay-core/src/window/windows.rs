@@ -136,13 +136,11 @@ impl Windows {
         let mut left = at_most;
         if let WindowSpec::Session { gap } = self.spec {
             while left > 0
-                && let Some((key, session)) = self.sessions.next_update()
+                && let Some((last, key)) = self.sessions.next_update()
+                && let Some(session) = self.sessions.find(&key, last)
             {
                 left -= 1;
-                let (start, end) = (session.first, session.last.plus(gap));
-                let is_incomplete = self.given.incomplete.overlap(start, end);
-                let (plan, cells) = (&*self.plan, &session.cells[..]);
-                give(WindowResult { start, end, key: &key, is_incomplete, is_final: false, plan, cells });
+                give(self.result(session.first, last.plus(gap), &key, &session.cells, false));
             }
             return if self.sessions.has_updates() { Closing::More } else { Closing::Done };
         }

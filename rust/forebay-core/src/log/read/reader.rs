@@ -313,11 +313,9 @@ pub(crate) fn part_end(part: &SegmentPart, partition: PartitionId) -> Offset {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test says what it expects")]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
-    use crate::options::{MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options};
-    use crate::storage::faulty::{Fault, Faulty, Operation};
+    use crate::log::read::tests::{open, wait_sealed};
+    use crate::storage::faulty::{Fault, Operation};
     use crate::{Engine, NewRecord};
 
     const STREAM: &str = "s";
@@ -329,26 +327,7 @@ mod tests {
         let value = format!("{:?}", "x".repeat(bytes)).into_bytes();
         let record = NewRecord { key: None, value, headers: Vec::new(), timestamp: None };
         engine.append(STREAM, &vec![record; records], Some(ONE)).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while engine.report().seal_backlog_files > 0 || engine.stream_report(STREAM).unwrap().ring_bytes > 0 {
-            assert!(Instant::now() < deadline, "nothing is sealed");
-            std::thread::yield_now();
-        }
-    }
-
-    /// A log that merges nothing, as it has no room for that.
-    fn open() -> (Faulty, Engine) {
-        let storage = Faulty::new(1);
-        storage.set_capacity(Some(128 << 20));
-        let options = Options {
-            ring_bytes: MIN_RING_BYTES,
-            journal_file_bytes: MIN_JOURNAL_FILE_BYTES,
-            journal_file_age: Duration::from_millis(100),
-            ..Options::default()
-        };
-        let engine = Engine::open(Arc::new(storage.clone()), options).unwrap();
-        engine.create_stream(STREAM, 1).unwrap();
-        (storage, engine)
+        wait_sealed(engine);
     }
 
     /// Retention deletes the oldest part after the reader has looked at the start, and before it looks for the part.

@@ -18,8 +18,8 @@ const STREAM: &str = "s";
 const ONE: PartitionId = PartitionId(0);
 const ALL: Limits = Limits { records: usize::MAX, bytes: usize::MAX };
 
-/// A log that merges nothing, as it has no room for that.
-fn open() -> (Faulty, Engine, Arc<Stream>) {
+/// A log with a stream that merges nothing, as it has no room for that.
+pub(super) fn open() -> (Faulty, Engine) {
     let storage = Faulty::new(1);
     storage.set_capacity(Some(128 << 20));
     let options = Options {
@@ -30,6 +30,12 @@ fn open() -> (Faulty, Engine, Arc<Stream>) {
     };
     let engine = Engine::open(Arc::new(storage.clone()), options).unwrap();
     engine.create_stream(STREAM, 1).unwrap();
+    (storage, engine)
+}
+
+/// The same with blocks that are compressed.
+fn open_compressed() -> (Faulty, Engine, Arc<Stream>) {
+    let (storage, engine) = open();
     let compressed = StreamChange { compression: Some(Compression::Lz4), ..StreamChange::default() };
     engine.alter_stream(STREAM, compressed).unwrap();
     let stream = engine.catalog.named(STREAM).unwrap();
@@ -46,7 +52,7 @@ fn append(engine: &Engine, records: usize, bytes: usize) {
     engine.append(STREAM, &(0..records).map(record).collect::<Vec<_>>(), Some(ONE)).unwrap();
 }
 
-fn wait_sealed(engine: &Engine) {
+pub(super) fn wait_sealed(engine: &Engine) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while engine.report().seal_backlog_files > 0 || engine.stream_report(STREAM).unwrap().ring_bytes > 0 {
         assert!(Instant::now() < deadline, "nothing is sealed");
@@ -87,7 +93,7 @@ fn check_everywhere(engine: &Engine, stream: &Stream) -> Visit {
 
 #[test]
 fn a_visit_gives_what_a_fetch_returns() {
-    let (storage, engine, stream) = open();
+    let (storage, engine, stream) = open_compressed();
     append(&engine, 90, 10);
     append(&engine, 40, 9000);
     assert_eq!(check_everywhere(&engine, &stream).records, 130, "of the ring");
@@ -111,7 +117,7 @@ fn a_visit_gives_what_a_fetch_returns() {
 
 #[test]
 fn a_visit_that_fails_gives_nothing_and_one_that_fails_later_what_was_before() {
-    let (storage, engine, stream) = open();
+    let (storage, engine, stream) = open_compressed();
     append(&engine, 400, 1000);
     wait_sealed(&engine);
     let mut given = 0;
@@ -128,7 +134,7 @@ fn a_visit_that_fails_gives_nothing_and_one_that_fails_later_what_was_before() {
 
 #[test]
 fn the_ring_is_visited_where_it_stands() {
-    let (_storage, engine, stream) = open();
+    let (_storage, engine, stream) = open_compressed();
     append(&engine, 5, 10);
     let runs = stream.partition(ONE).unwrap().runs_from(Offset(0), usize::MAX, usize::MAX);
     let held = runs[0].bytes().as_ptr_range();

@@ -55,7 +55,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn put(&mut self, op: &TableOp) -> io::Result<()> {
-        self.marks.note(op, self.written + self.piece.len() as u64);
+        self.marks.note(op.table, &op.key, self.written + self.piece.len() as u64);
         op.encode(&mut self.piece);
         if self.piece.len() < PIECE_BYTES {
             return Ok(());
@@ -144,14 +144,14 @@ impl Reader {
 
     /// Gives every operation and its position to `each`, in the order in which they were written. Returns whether the body
     /// is of nothing else.
-    pub(super) fn ops(&self, mut each: impl FnMut(TableOp, u64)) -> io::Result<bool> {
+    pub(super) fn ops(&self, mut each: impl FnMut(Stored<'_>, u64)) -> io::Result<bool> {
         let mut position = 0;
         let left = self.pieces(|piece| {
             let mut used = 0;
-            while let Some((op, bytes)) = TableOp::decode(&piece[used..]) {
-                each(op, position);
-                used += bytes;
-                position += bytes as u64;
+            while let Some(stored) = Stored::at(&piece[used..]) {
+                each(stored, position);
+                used += stored.bytes();
+                position += stored.bytes() as u64;
             }
             used
         })?;
@@ -187,18 +187,10 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Returns the next operation; `None` at the end.
-    ///
-    /// # Errors
-    /// `InvalidData` for bytes that are none; else whatever the storage says.
-    pub(super) fn next(&mut self) -> io::Result<Option<TableOp>> {
-        self.next_of(|_| true)
-    }
-
     /// Returns the next operation on some tables; `None` at the end.
     ///
     /// # Errors
-    /// Fails as [`Cursor::next`] does.
+    /// `InvalidData` for bytes that are no operation; else whatever the storage says.
     pub(super) fn next_of(&mut self, wanted: impl Fn(Table) -> bool) -> io::Result<Option<TableOp>> {
         loop {
             while let Some(stored) = self.piece.get(self.used..).and_then(Stored::at) {

@@ -32,10 +32,10 @@ pub(super) struct KeyMarks {
 }
 
 impl KeyMarks {
-    /// Takes in the next operation of the file, which stands at `position` of its body.
-    pub(super) fn note(&mut self, op: &TableOp, position: u64) {
-        self.unordered |= op.table == Table::Idempotency;
-        let (Table::Keys, Some(key)) = (op.table, op.key.first_chunk()) else { return };
+    /// Takes in the next operation of the file, on that row and at `position` of its body.
+    pub(super) fn note(&mut self, table: Table, key: &[u8], position: u64) {
+        self.unordered |= table == Table::Idempotency;
+        let (Table::Keys, Some(key)) = (table, key.first_chunk()) else { return };
         self.unordered |= self.last.is_some_and(|last| last >= *key);
         self.last = Some(*key);
         if self.marks.last().is_none_or(|(_, at)| position - at >= MARK_BYTES) {
@@ -114,10 +114,7 @@ impl KeyFiles {
         let path = file.kind.path(file.generation);
         let mut cursor = Reader::walk(self.storage.as_ref(), &path, file.marks.before(key))?;
         let mut found = None;
-        while let Some(op) = cursor.next()? {
-            if !op.table.is_of_keys() {
-                continue;
-            }
+        while let Some(op) = cursor.next_of(Table::is_of_keys)? {
             if op.key == key {
                 found = Some(op);
             } else if file.marks.unordered || op.key.as_slice() < key {

@@ -30,7 +30,7 @@ use crate::ids::{Generation, Sequence};
 use crate::log::dedup::Dedup;
 use crate::status::{Damage, StageError, StorageFailure};
 use crate::storage::{Storage, remove_if_there};
-use crate::table::{Changes, TableOp};
+use crate::table::{Changes, Stored, TableOp};
 
 /// The directory of state files.
 pub const STATE_DIRECTORY: &str = "state";
@@ -96,7 +96,7 @@ impl StateFiles {
     /// When the directory itself cannot be read, or a file for want of descriptors or memory: that says nothing of it.
     pub fn load(storage: &dyn Storage) -> io::Result<Self> {
         let mut rows = Changes::default();
-        let state = Self::walk(storage, &mut |op, _| rows.apply(op))?;
+        let state = Self::walk(storage, &mut |stored, _| rows.apply(stored.op()))?;
         Ok(Self { rows, ..state })
     }
 
@@ -107,8 +107,8 @@ impl StateFiles {
     /// Fails as [`StateFiles::load`] does.
     pub fn load_apart(storage: &dyn Storage, keys: &mut dyn FnMut(TableOp, Generation)) -> io::Result<Self> {
         let mut rows = Changes::default();
-        let mut each = |op: TableOp, generation| {
-            if op.table.is_of_keys() { keys(op, generation) } else { rows.apply(op) }
+        let mut each = |stored: Stored<'_>, generation| {
+            if stored.table.is_of_keys() { keys(stored.op(), generation) } else { rows.apply(stored.op()) }
         };
         let state = Self::walk(storage, &mut each)?;
         Ok(Self { rows, ..state })
@@ -116,7 +116,7 @@ impl StateFiles {
 
     /// Reads the files, and gives every operation to `each` as it is read, with the generation of its file; no row is
     /// kept.
-    fn walk(storage: &dyn Storage, each: &mut dyn FnMut(TableOp, Generation)) -> io::Result<Self> {
+    fn walk(storage: &dyn Storage, each: &mut dyn FnMut(Stored<'_>, Generation)) -> io::Result<Self> {
         let mut state = Self::default();
         let entries = storage.list(Path::new(STATE_DIRECTORY))?;
         let named = |kind: StateFileKind| {
@@ -150,7 +150,7 @@ impl StateFiles {
         &mut self,
         storage: &dyn Storage,
         (kind, generation): (StateFileKind, Generation),
-        each: &mut dyn FnMut(TableOp, Generation),
+        each: &mut dyn FnMut(Stored<'_>, Generation),
     ) -> io::Result<bool> {
         let path = kind.path(generation);
         let file = path.to_string_lossy().into_owned();
@@ -173,9 +173,9 @@ impl StateFiles {
         }
         (self.generation, self.sequence) = (reader.span.generation, reader.span.sequence);
         let mut marks = KeyMarks::default();
-        let read = reader.ops(|op, position| {
-            marks.note(&op, position);
-            each(op, generation);
+        let read = reader.ops(|stored, position| {
+            marks.note(stored.table, stored.key, position);
+            each(stored, generation);
         });
         self.keys.push((kind, generation, marks));
         match read {
