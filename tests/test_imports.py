@@ -103,6 +103,7 @@ STOREYS = [
     "clock",
     # The ground.
     "storage",
+    "function",
     "thread",
     "status",
     "window",

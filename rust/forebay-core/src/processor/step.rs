@@ -50,6 +50,14 @@ pub(super) struct Sinks {
 }
 
 impl Sinks {
+    /// Returns the largest value that a record may have which a function has made: as large as the sink takes where it
+    /// `is_copied` there. A sink that is missing is met by the step.
+    pub(super) fn largest_value(&mut self, environment: &Environment, is_copied: bool) -> usize {
+        let sink = is_copied.then(|| self.sink.stream(environment).ok()).flatten();
+        let limit = sink.and_then(|sink| usize::try_from(sink.definition().max_record_bytes).ok());
+        limit.unwrap_or(environment.max_record_bytes)
+    }
+
     fn stream(&mut self, environment: &Environment, to: Destination) -> Result<Option<Arc<Stream>>> {
         Ok(match to {
             Destination::Sink => Some(self.sink.stream(environment)?),

@@ -11,9 +11,10 @@ use super::arrivals::Arrivals;
 use super::definition::Emit;
 use super::environment::Environment;
 use super::failures::Failures;
+use super::mapping::Mapping;
 use super::newest_windows::{MAX_WINDOWS, NewestWindows, SeenWindow};
 use super::outputs::{Destination, Outputs};
-use super::plan::Plan;
+use super::plan::{Plan, passes};
 use super::rows::{ChunkKey, PositionRow, ProcessorId};
 use super::step::{Sinks, Step};
 use super::totals::Totals;
@@ -21,7 +22,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Timestamp};
 use crate::json::Spans;
 use crate::log::read::{Limits, Visited};
-use crate::predicate::Evaluation;
 use crate::record::Record;
 use crate::stream::Stream;
 use crate::table::TableOp;
@@ -63,6 +63,15 @@ pub(super) enum Next {
     Again,
     /// Nothing before a record comes, or so much time has passed.
     Wait(Option<Duration>),
+    /// A function has a batch, and wakes the processor.
+    Called,
+}
+
+/// Why a record cannot be processed, and by what.
+#[derive(Debug)]
+pub(super) struct Rejection {
+    pub(super) operation: &'static str,
+    pub(super) why: String,
 }
 
 /// The mutable part of a processor. Whoever holds it is the only one who reads for it or writes its rows.
@@ -74,12 +83,12 @@ pub(super) struct Task {
     pub(super) sinks: Sinks,
     /// The partitions of the sink, as many as it had when the processor was made.
     partitions: u32,
-    step_bytes: usize,
+    pub(super) step_bytes: usize,
     checkpoint_interval: Duration,
     idle_close: Option<Duration>,
     /// The next offset of each partition that is read.
     pub(super) next: Vec<Offset>,
-    watermarks: Watermarks,
+    pub(super) watermarks: Watermarks,
     /// The windows of each shard of the keys; none where records are copied.
     pub(super) shards: Vec<Windows>,
     /// The chunks of the state that are stored.
@@ -90,6 +99,8 @@ pub(super) struct Task {
     pub(super) arrivals: Arrivals,
     /// What a preview counts beside the totals.
     pub(super) failures: Option<Failures>,
+    /// Records that functions have.
+    pub(super) mapping: Mapping,
     /// What is to be stored before anything else is read.
     step: Option<Step>,
     emit: Emit,
@@ -99,9 +110,9 @@ pub(super) struct Task {
     /// The newest windows that are closed.
     newest: NewestWindows,
     /// By partition, whether its first record that is read comes behind others.
-    is_cut: Vec<bool>,
+    pub(super) is_cut: Vec<bool>,
     /// Something was read since the last step.
-    is_changed: bool,
+    pub(super) is_changed: bool,
     /// When the last step was written, and the oldest result came that is not written.
     last_step: Duration,
     oldest_output: Option<Duration>,
@@ -140,6 +151,7 @@ impl Task {
             outputs: Outputs::default(),
             arrivals: Arrivals::default(),
             failures: None,
+            mapping: Mapping::default(),
             step: None,
             emit: config.emit,
             next_update: uptime + UPDATE_INTERVAL,
@@ -189,9 +201,9 @@ impl Task {
         PositionRow { next: self.next.clone(), watermarks, given, totals: self.totals, newest: self.newest.clone() }
     }
 
-    /// Returns the memory that the windows take.
+    /// Returns the memory that the windows, and the tables of joins, take.
     pub(super) fn state_bytes(&self) -> usize {
-        self.shards.iter().map(Windows::bytes).sum()
+        self.shards.iter().map(Windows::bytes).sum::<usize>() + self.mapping.state_bytes()
     }
 
     /// Reads a part of what is there, closes the windows that are due, and stores a step when it is time to.
@@ -201,7 +213,11 @@ impl Task {
     /// source or a sink is gone. Nothing is lost: the step is tried again by the next turn.
     pub(super) fn turn(&mut self, environment: &Environment, moment: Moment) -> Result<Next> {
         self.commit(environment, moment)?;
-        self.read(environment, moment)?;
+        if self.plan.maps.is_empty() {
+            self.read(environment, moment)?;
+        } else if let Some(next) = self.turn_mapping(environment, moment)? {
+            return Ok(next);
+        }
         let closing = match self.close(moment) {
             Closing::Done => self.update(moment),
             Closing::More => Closing::More,
@@ -218,6 +234,7 @@ impl Task {
 
     /// Stores what was read since the last step, so that it is not read again.
     pub(super) fn checkpoint(&mut self, environment: &Environment, moment: Moment) -> Result<()> {
+        self.abandon();
         self.commit(environment, moment)?;
         if self.is_changed {
             self.prepare();
@@ -250,12 +267,13 @@ impl Task {
         let ends: Vec<_> = self.source.partitions().iter().map(|log| log.committed()).collect();
         let behind: Vec<_> = (0..self.next.len()).filter(|index| self.next[*index] < ends[*index]).collect();
         let parts = behind.len().max(1);
-        let limits = Limits { records: TURN_RECORDS.div_ceil(parts), bytes: self.step_bytes / parts };
+        let records = if self.plan.maps.is_empty() { TURN_RECORDS } else { self.mapping.records() };
+        let limits = Limits { records: records.div_ceil(parts), bytes: self.step_bytes / parts };
         for index in behind {
             self.read_partition(environment, moment, index, limits)?;
             // Partitions that wait are read by a later turn.
             let is_full = self.outputs.bytes() >= self.step_bytes || self.unwritten_bytes() >= self.step_bytes;
-            if is_full || Instant::now() > deadline {
+            if is_full || self.mapping.is_full() || Instant::now() > deadline {
                 break;
             }
         }
@@ -334,55 +352,56 @@ impl Task {
             self.shards.iter_mut().for_each(|windows| windows.mark_incomplete(EventTime::MIN, time));
         }
         if self.is_chosen(place, record) {
-            self.admit(place, record, (time, watermark), is_timed, spans);
+            if !self.plan.maps.is_empty() {
+                self.mapping.batch.push(place, record, (time, watermark));
+            } else if let Err(rejection) = self.admit(place, record, (time, watermark), is_timed, spans) {
+                self.reject(place, record, rejection.operation, &rejection.why);
+            }
         }
         if !self.watermarks.observe(partition, time, moment.wall) {
             self.totals.future_events += 1;
         }
     }
 
-    fn is_chosen(&mut self, (partition, offset): (PartitionId, Offset), record: &Record<'_>) -> bool {
-        for (operation, filter) in &self.plan.filters {
-            match filter.evaluate(partition, offset, record) {
-                Evaluation::Match => {}
-                Evaluation::NoMatch => return false,
-                Evaluation::Failed(failure) => {
-                    self.totals.filter_failures += 1;
-                    if let Some(failures) = &mut self.failures {
-                        failures.note(&format!("operations[{operation}]"), &failure.to_string());
-                    }
-                    return false;
-                }
-            }
-        }
-        if let Some(failures) = &mut self.failures {
+    fn is_chosen(&mut self, place: (PartitionId, Offset), record: &Record<'_>) -> bool {
+        let is_chosen = passes(&self.plan.filters, (&mut self.totals, self.failures.as_mut()), place, record);
+        if let (true, Some(failures)) = (is_chosen, &mut self.failures) {
             failures.chosen += 1;
         }
-        true
+        is_chosen
     }
 
-    fn admit(
+    /// Has a record counted in its windows, or copied where there are none.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub(super) fn admit(
         &mut self,
         place: (PartitionId, Offset),
         record: &Record<'_>,
         (time, watermark): (EventTime, EventTime),
         is_found: bool,
         spans: &mut Spans,
-    ) {
+    ) -> std::result::Result<(), Rejection> {
         let Some(window) = &self.plan.window else {
-            return self.copy(Destination::Sink, place.0, record);
+            self.copy(Destination::Sink, place.0, record);
+            return Ok(());
         };
         let Some(admission) = window.spec.admit(time, watermark) else {
             self.totals.late_events += 1;
             if self.sinks.late.is_some() {
                 self.copy(Destination::Late, place.0, record);
             }
-            return;
+            return Ok(());
         };
+        let reject = |why: &str| Err(Rejection { operation: "aggregate", why: why.to_owned() });
         if !is_found && !self.plan.find(record.value, spans) {
-            return self.reject(place, record, "aggregate", "the value cannot be read");
+            return reject("the value cannot be read");
         }
-        self.aggregate(place, record, admission, time, spans);
+        if !self.aggregate(place, record, admission, time, spans) {
+            return reject(&format!("the group's key has more than {} bytes", crate::window::MAX_KEY_BYTES));
+        }
+        Ok(())
     }
 
     /// Passes a record on as it is: to the same partition where both streams have as many, so that what is together
@@ -397,6 +416,7 @@ impl Task {
         self.outputs.push(to, (target, record.timestamp), (record.key, record.headers), value);
     }
 
+    /// Returns false when the key of its group is too large.
     fn aggregate(
         &mut self,
         place: (PartitionId, Offset),
@@ -404,13 +424,12 @@ impl Task {
         admission: Admission,
         time: EventTime,
         spans: &Spans,
-    ) {
-        let Some(window) = &self.plan.window else { return };
+    ) -> bool {
+        let Some(window) = &self.plan.window else { return true };
         let found = window.find(record.value, spans);
         let ((groups, values), mut key) = (found.split_at(window.groups), Vec::new());
         if group_key(groups, &mut key).is_err() {
-            let why = format!("the group's key has more than {} bytes", crate::window::MAX_KEY_BYTES);
-            return self.reject(place, record, "aggregate", &why);
+            return false;
         }
         // The shard of a key is the partition that its results go to: there they stand in order, whoever computes them.
         let shard = crate::stream::partition_of(&key_text(&key), self.partitions) as usize;
@@ -418,10 +437,11 @@ impl Task {
         if let Some(windows) = self.shards.get_mut(shard) {
             windows.add(admission, &key, &sample);
         }
+        true
     }
 
     /// Puts a record aside that cannot be processed: as it came, with what is wrong in its headers.
-    fn reject(&mut self, place: (PartitionId, Offset), record: &Record<'_>, operation: &str, error: &str) {
+    pub(super) fn reject(&mut self, place: (PartitionId, Offset), record: &Record<'_>, operation: &str, error: &str) {
         self.totals.dead_letters += 1;
         if let Some(failures) = &mut self.failures {
             failures.note(operation, error);

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
+mod functions;
 mod lifecycle;
 mod limits;
 mod reference;
