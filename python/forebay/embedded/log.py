@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from forebay.embedded.processors import Processors
 from forebay.embedded.records import Records
 from forebay.embedded.times import TimeUnit, microseconds
 from forebay.errors import Closed, InvalidRequest, StreamAlreadyExists
+from forebay.finite import has_non_finite
 
 if TYPE_CHECKING:
     import numpy
@@ -104,24 +104,11 @@ def _json(value: object) -> bytes:
     try:
         text = msgspec.json.encode(value)
         # msgspec would write NaN and infinities as null, since JSON does not have them.
-        if b"null" in text and _has_non_finite(msgspec.to_builtins(value)):
+        if b"null" in text and has_non_finite(value):
             raise ValueError("NaN and infinities are no JSON numbers; send None or a text instead")
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidRequest(f"the value or a header cannot be written as JSON: {error}") from None
     return text
-
-
-def _has_non_finite(value: object) -> bool:
-    rest = [value]
-    while rest:
-        value = rest.pop()
-        if isinstance(value, float) and not math.isfinite(value):
-            return True
-        if isinstance(value, dict):
-            rest.extend(value.values())
-        elif isinstance(value, list | tuple):
-            rest.extend(value)
-    return False
 
 
 class Log:
