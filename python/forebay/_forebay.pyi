@@ -143,7 +143,7 @@ class Engine:
         """Waits for a call of a function of the option `function_names`, and returns its ticket and its body. None when
         there was none in that time. Raises `Closed`, also when the engine is closed meanwhile."""
     def answer_function_call(self, ticket: int, body: bytes) -> None:
-        """Answers a call that was taken. Raises `Closed`."""
+        """Answers a call that was taken. An answer that nobody waits for any more is ignored."""
     def consume(
         self,
         group: str,
