@@ -331,6 +331,36 @@ impl Engine {
         processor::answer(py, || self.core.processors().metrics(name))
     }
 
+    fn processor_dead_letters<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        offset: u64,
+        limit: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || self.core.processors().dead_letters(name, Offset(offset), limit))
+    }
+
+    #[pyo3(signature = (name, through=None))]
+    fn replay_dead_letters<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        through: Option<u64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || self.core.processors().replay_dead_letters(name, through.map(Offset)))
+    }
+
+    #[pyo3(signature = (name, through=None))]
+    fn drop_dead_letters<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        through: Option<u64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || self.core.processors().drop_dead_letters(name, through.map(Offset)))
+    }
+
     fn take_function_call<'py>(
         &self,
         py: Python<'py>,

@@ -11,6 +11,7 @@ use super::join_table::{JOIN, JoinTable};
 use super::map_batch::{MapBatch, Mapped};
 use super::outputs::{OutputMark, PLACED_BYTES};
 use super::plan::{MapStage, passes};
+use super::rows::Letters;
 use super::task::{Moment, Next, Rejection, Task};
 use super::totals::Totals;
 use crate::error::{Error, ErrorKind, Result};
@@ -52,6 +53,7 @@ struct Before {
     totals: Totals,
     is_cut: Vec<bool>,
     is_changed: bool,
+    letters: Letters,
     outputs: OutputMark,
 }
 
@@ -181,6 +183,7 @@ impl Task {
             self.outputs.truncate(before.outputs);
             (self.next, self.watermarks) = (before.next, before.watermarks);
             (self.totals, self.is_cut, self.is_changed) = (before.totals, before.is_cut, before.is_changed);
+            self.letters = before.letters;
         }
     }
 
@@ -191,6 +194,7 @@ impl Task {
             totals: self.totals,
             is_cut: self.is_cut.clone(),
             is_changed: self.is_changed,
+            letters: self.letters,
             outputs: self.outputs.mark(),
         }
     }

@@ -12,10 +12,11 @@ use super::definition::{ProcessorDefinition, StartOffset};
 use super::environment::Environment;
 use super::fields::malformed;
 use super::join_table::JOIN;
+use super::letters::letters_of;
 use super::plan::Plan;
 use super::pool::{Pool, Work};
 use super::processor::{Processor, Scheduled};
-use super::rows::{ChunkKey, NEXT_PROCESSOR, PositionRow, ProcessorId, ProcessorRow, id_of};
+use super::rows::{ChunkKey, Letters, NEXT_PROCESSOR, PositionRow, ProcessorId, ProcessorRow, id_of};
 use super::source_watch::SourceWatch;
 use super::status::{ProcessorStatus, Stored};
 use super::step::{Sinks, Target};
@@ -249,7 +250,10 @@ impl Processors {
         let next: Vec<Offset> = source.partitions().iter().map(start).collect();
         let running = Stored::new(ProcessorStatus::Running, None);
         let row = ProcessorRow::new(&definition, source.id(), shards, self.environment.clock.wall(), running);
-        let task = self.task(id, (&definition, plan), (source, shards), next);
+        let mut task = self.task(id, (&definition, plan), (source, shards), next);
+        // Those of an earlier processor of that name are not its own.
+        let letters = letters_of(&self.environment, &definition.name).map_or(Offset(0), |(_, _, end)| end);
+        task.letters = Letters { next: letters, until: letters };
         let next_id = TableOp::put(Table::Counters, NEXT_PROCESSOR, (id.0 + 1).to_le_bytes());
         let ops = vec![row.put(id), task.position().put(id), next_id];
         self.environment.commits.change_if_room(ops)?;

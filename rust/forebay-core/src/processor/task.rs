@@ -15,7 +15,7 @@ use super::mapping::Mapping;
 use super::newest_windows::{MAX_WINDOWS, NewestWindows, SeenWindow};
 use super::outputs::{Destination, Outputs};
 use super::plan::{Plan, passes};
-use super::rows::{ChunkKey, PositionRow, ProcessorId};
+use super::rows::{ChunkKey, Letters, PositionRow, ProcessorId};
 use super::step::{Sinks, Step};
 use super::totals::Totals;
 use crate::error::{Error, ErrorKind, Result};
@@ -34,7 +34,7 @@ use crate::window::{
 /// written. Where a commit is smaller than four times as much, it is a quarter of one: a step and the turn that fills it
 /// have to fit in.
 const STEP_BYTES: usize = 1024 * 1024;
-const TURN_RECORDS: usize = 16 * 1024;
+pub(super) const TURN_RECORDS: usize = 16 * 1024;
 /// The time that a turn reads.
 const TURN_TIME: Duration = Duration::from_millis(20);
 /// Results wait so long for others to share a commit, as long as there is more to read.
@@ -99,6 +99,8 @@ pub(super) struct Task {
     pub(super) arrivals: Arrivals,
     /// What a preview counts beside the totals.
     pub(super) failures: Option<Failures>,
+    /// The dead letters that are replayed.
+    pub(super) letters: Letters,
     /// Records that functions have.
     pub(super) mapping: Mapping,
     /// What is to be stored before anything else is read.
@@ -106,7 +108,7 @@ pub(super) struct Task {
     emit: Emit,
     /// When early results are given next, and whether all that has changed was given.
     next_update: Duration,
-    is_updated: bool,
+    pub(super) is_updated: bool,
     /// The newest windows that are closed.
     newest: NewestWindows,
     /// By partition, whether its first record that is read comes behind others.
@@ -151,6 +153,7 @@ impl Task {
             outputs: Outputs::default(),
             arrivals: Arrivals::default(),
             failures: None,
+            letters: Letters::default(),
             mapping: Mapping::default(),
             step: None,
             emit: config.emit,
@@ -176,6 +179,7 @@ impl Task {
         self.watermarks.restore(&position.watermarks).ok_or_else(damaged)?;
         self.totals = position.totals;
         self.newest = position.newest;
+        self.letters = position.letters;
         // Nothing was read of a partition without a watermark.
         let is_cut = |(index, offset): (usize, &Offset)| offset.0 > 0 && self.watermarks.of(index) == EventTime::MIN;
         self.is_cut = self.next.iter().enumerate().map(is_cut).collect();
@@ -198,7 +202,8 @@ impl Task {
         let mut watermarks = Vec::new();
         self.watermarks.write(&mut watermarks);
         let given = self.shards.iter().map(|windows| windows.given().clone()).collect::<Vec<GivenUpTo>>();
-        PositionRow { next: self.next.clone(), watermarks, given, totals: self.totals, newest: self.newest.clone() }
+        let (next, newest) = (self.next.clone(), self.newest.clone());
+        PositionRow { next, watermarks, given, totals: self.totals, newest, letters: self.letters }
     }
 
     /// Returns the memory that the windows, and the tables of joins, take.
@@ -259,10 +264,14 @@ impl Task {
     }
 
     pub(super) fn is_caught_up(&self) -> bool {
-        self.source.partitions().iter().zip(&self.next).all(|(log, next)| *next >= log.committed())
+        self.letters.due().is_none()
+            && self.source.partitions().iter().zip(&self.next).all(|(log, next)| *next >= log.committed())
     }
 
     pub(super) fn read(&mut self, environment: &Environment, moment: Moment) -> Result<()> {
+        if let Some(letters) = self.letters.due() {
+            return self.replay(environment, letters);
+        }
         let deadline = Instant::now() + TURN_TIME;
         let ends: Vec<_> = self.source.partitions().iter().map(|log| log.committed()).collect();
         let behind: Vec<_> = (0..self.next.len()).filter(|index| self.next[*index] < ends[*index]).collect();
@@ -336,14 +345,7 @@ impl Task {
     /// Takes in one record of the source.
     fn take(&mut self, moment: Moment, place: (PartitionId, Offset), record: &Record<'_>, spans: &mut Spans) {
         self.totals.events_processed += 1;
-        let is_timed = self.plan.has_time_field();
-        if is_timed && !self.plan.find(record.value, spans) {
-            return self.reject(place, record, "timestampField", "the value cannot be read");
-        }
-        let Some(time) = self.plan.time_of(record.value, record.timestamp, spans) else {
-            let why = "the value has no time there that can be read, in milliseconds or as RFC 3339 has it";
-            return self.reject(place, record, "timestampField", why);
-        };
+        let Some((time, is_timed)) = self.time_of(place, record, spans) else { return };
         let partition = place.0.0 as usize;
         // The watermark goes by every record, chosen or not, and moves only behind it.
         let watermark = self.watermarks.judge(partition, moment.uptime);
@@ -351,15 +353,48 @@ impl Task {
             // What came before it was not read: windows that begin earlier lack it.
             self.shards.iter_mut().for_each(|windows| windows.mark_incomplete(EventTime::MIN, time));
         }
-        if self.is_chosen(place, record) {
-            if !self.plan.maps.is_empty() {
-                self.mapping.batch.push(place, record, (time, watermark));
-            } else if let Err(rejection) = self.admit(place, record, (time, watermark), is_timed, spans) {
-                self.reject(place, record, rejection.operation, &rejection.why);
-            }
-        }
+        self.process(place, record, (time, watermark), is_timed, spans);
         if !self.watermarks.observe(partition, time, moment.wall) {
             self.totals.future_events += 1;
+        }
+    }
+
+    /// Returns the event time of a record, and whether its paths were looked for. One without a time is put aside.
+    pub(super) fn time_of(
+        &mut self,
+        place: (PartitionId, Offset),
+        record: &Record<'_>,
+        spans: &mut Spans,
+    ) -> Option<(EventTime, bool)> {
+        let is_timed = self.plan.has_time_field();
+        if is_timed && !self.plan.find(record.value, spans) {
+            self.reject(place, record, "timestampField", "the value cannot be read");
+            return None;
+        }
+        let time = self.plan.time_of(record.value, record.timestamp, spans);
+        if time.is_none() {
+            let why = "the value has no time there that can be read, in milliseconds or as RFC 3339 has it";
+            self.reject(place, record, "timestampField", why);
+        }
+        Some((time?, is_timed))
+    }
+
+    /// Has a record go the way of the operations.
+    pub(super) fn process(
+        &mut self,
+        place: (PartitionId, Offset),
+        record: &Record<'_>,
+        times: (EventTime, EventTime),
+        is_found: bool,
+        spans: &mut Spans,
+    ) {
+        if !self.is_chosen(place, record) {
+            return;
+        }
+        if !self.plan.maps.is_empty() {
+            self.mapping.batch.push(place, record, times);
+        } else if let Err(Rejection { operation, why }) = self.admit(place, record, times, is_found, spans) {
+            self.reject(place, record, operation, &why);
         }
     }
 

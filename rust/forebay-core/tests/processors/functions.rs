@@ -333,3 +333,54 @@ fn users_are_joined_by_the_newest_row_of_their_key() {
     wait_caught_up(&engine, "p");
     assert_eq!(read(&engine, SINK).len(), 14, "the table is read again");
 }
+
+/// Fails for each record until it is told otherwise.
+static MENDED: AtomicBool = AtomicBool::new(false);
+
+fn mended_later(_name: &str, value: &Value) -> Result<Value, String> {
+    if MENDED.load(Ordering::Relaxed) { Ok(value.clone()) } else { Err("not yet".to_owned()) }
+}
+
+#[test]
+fn dead_letters_are_replayed_once_whenever_the_machine_dies() {
+    let operations = r#"[{"type":"map","function":"odd"}]"#;
+    for power_loss in [false, true] {
+        for changes in (0..).step_by(2) {
+            MENDED.store(false, Ordering::Relaxed);
+            let storage = Faulty::new(changes);
+            let engine = begin_with(&storage, mended_later);
+            create(&engine, &definition("p", operations, r#"{"checkpointInterval":10}"#));
+            send(&engine, &events(30));
+            wait(&engine, "p", "letters", |metrics| metrics["metrics"]["deadLetters"] == 30);
+            MENDED.store(true, Ordering::Relaxed);
+            storage.halt_after(changes);
+            engine.processors().replay_dead_letters("p", Some(forebay_core::Offset(19))).unwrap();
+            let whole = wait_for_results(&engine, 20);
+            storage.halt();
+            let left = if power_loss { storage.crash() } else { storage.kill() };
+            drop(engine);
+            let engine = open_with(&left, mended_later);
+            engine.processors().replay_dead_letters("p", None).unwrap();
+            assert!(wait_for_results(&engine, 30), "after {changes} changes, {power_loss}");
+            let mut found: Vec<_> = made(&engine).iter().map(|(_, millis, _)| *millis).collect();
+            found.sort_unstable();
+            assert_eq!(found, (0..30).collect::<Vec<_>>(), "after {changes} changes, {power_loss}");
+            if whole {
+                break;
+            }
+        }
+    }
+}
+
+/// Waits until the sink has so many records; false when the storage has halted before.
+fn wait_for_results(engine: &Engine, count: usize) -> bool {
+    let deadline = std::time::Instant::now() + common::PATIENCE;
+    while read(engine, SINK).len() < count {
+        if !metrics(engine, "p")["blockedBy"].is_null() {
+            return false;
+        }
+        assert!(std::time::Instant::now() < deadline, "{count} results did not come: {}", metrics(engine, "p"));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
+}

@@ -6,6 +6,7 @@
 mod common;
 mod crashes;
 mod functions;
+mod letters;
 mod lifecycle;
 mod limits;
 mod reference;
