@@ -45,7 +45,7 @@ def sleeps(values):
 
 @forebay.function("starts")
 def starts(values):
-    process = subprocess.Popen(["sleep", "3600"])
+    process = subprocess.Popen(["sleep", "3600"], close_fds=False)
     return [process.pid for _ in values]
 
 @forebay.function("much", fields=("size",))
@@ -110,7 +110,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     cwd=tmp_path,
-                    env=clean_environment(),
+                    # As a server is started, whose Python buffers what is printed.
+                    env={name: text for name, text in clean_environment().items() if name != "PYTHONUNBUFFERED"},
                 )
             )
             started.callback(process.kill)
@@ -264,6 +265,15 @@ def test_functions_of_entry_points(start: Start, tmp_path: Path) -> None:
     # A module that is named wins.
     assert both.call("double", [1]) == ([], [2])
     assert both.call("half", [1]) == ([], [0.5])
+    (tmp_path / "package/others.py").write_text((tmp_path / "package/functions.py").read_text())
+    others = "others=package.others"
+    assert refused(start(installed=(all_of_them, others))).startswith(
+        "two functions have the name 'double': double of the entry point 'all' of forebay.functions, package.functions "
+        "and double of the entry point 'others' of forebay.functions, package.others; rename one"
+    )
+    # And settles which one of two packages it is.
+    (tmp_path / "chosen.py").write_text("from package.others import double, half")
+    assert start("chosen", installed=(all_of_them, others)).hello()["functions"] == ["double", "half"]
     missing = refused(start(installed=("one=package.functions:third",)))
     assert missing.startswith(
         "the entry point 'one' of forebay.functions, package.functions:third: there is no 'third'"
