@@ -105,7 +105,7 @@ def test_the_engine_gets_a_command_for_functions_and_none_where_there_are_none()
     assert (options["function_command"], options["function_names"], "functions" in options) == ([], [], False)
     options = load(flags={"functions": ("scoring",), "function_worker_bytes": 1 << 30}).engine_options()
     assert options["function_command"] == [
-        *(sys.executable, "-m", "forebay.processors.worker", "--memory", str(1 << 30)),
+        *(sys.executable, "-m", "forebay.processors.worker", "--memory", str(2 << 30)),
         "scoring",
     ]
 

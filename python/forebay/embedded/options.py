@@ -160,7 +160,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             64 * MIB,
             1 << 40,
             "bytes",
-            "Memory of one such process. An allocation beyond it fails; one that has more after a call is replaced.",
+            "Memory of one such process: one that has more after a call is replaced. Allocations beyond twice as much fail.",
         ),
     ] = 1 * GIB
     function_timeout_ms: Annotated[
@@ -183,7 +183,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def engine_options(self) -> dict[str, object]:
         """The options as the engine takes them, which knows no modules, but a command for processes."""
         options = {name: getattr(self, name) for name in ENGINE_OPTIONS if name != "functions"}
-        options["function_command"] = command(self.functions, self.function_worker_bytes)
+        options["function_command"] = command(self.functions, 2 * self.function_worker_bytes)
         options["function_names"] = []
         # A record comes in a body, so a smaller body limit is a smaller record limit.
         options["max_record_bytes"] = min(self.max_record_bytes, self.max_body_bytes)

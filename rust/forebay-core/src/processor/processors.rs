@@ -278,7 +278,8 @@ impl Processors {
     pub(super) fn check_functions(&self, plan: &Plan) -> Result<()> {
         for map in plan.maps.iter().filter(|map| *map.function != *JOIN) {
             self.environment.functions.check(&map.function).map_err(|error| match error.kind() {
-                ErrorKind::NotFound => {
+                // A module that cannot be imported is as good as none.
+                ErrorKind::NotFound | ErrorKind::StorageUnavailable => {
                     malformed(&format!("operations[{}].function: {}", map.operation, error.detail()))
                 }
                 _ => error,
