@@ -7,6 +7,7 @@
 
 mod decimal;
 mod error;
+mod lookup;
 mod minify;
 mod number;
 mod path_set;
@@ -16,6 +17,7 @@ mod string;
 
 pub(crate) use decimal::{Decimal, read_exponent};
 pub use error::{JsonError, JsonFault};
+pub use lookup::Lookup;
 pub use minify::minify;
 pub use path_set::{PathId, PathSet};
 pub use scanner::{MAX_DEPTH, Scanner, validate};

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::definition::{AggregationOf, Aggregations, GroupBy, Operation, ProcessorDefinition, Window};
 use super::fields::malformed;
 use crate::error::{Error, Result};
-use crate::ids::Timestamp;
-use crate::json::{JsonStr, PathId, PathSet, Spans};
-use crate::predicate::Filter;
+use crate::ids::{Offset, PartitionId, Timestamp};
+use crate::json::{JsonStr, Lookup, PathId, PathSet};
+use crate::predicate::{Evaluation, Filter};
+use crate::record::Record;
 use crate::time::parse_timestamp;
 use crate::window::{Aggregate, Aggregates, Aggregation, EventTime, WatermarkOptions, WindowSpec};
 
@@ -32,6 +33,7 @@ pub(super) struct Plan {
     pub(super) watermarks: WatermarkOptions,
     /// Where the event time is; `None` for the record's own.
     time: Option<PathId>,
+    /// The paths of the time and of the filters, which every record is walked for, and then those of the windows.
     paths: PathSet,
 }
 
@@ -53,11 +55,12 @@ impl Plan {
             }
             match operation {
                 Operation::Filter { predicate } if spec.is_none() => {
-                    let filter = Filter::new(predicate).map_err(|error| at(&error, ".predicate"))?;
+                    let filter = Filter::among(predicate, &mut paths).map_err(|error| at(&error, ".predicate"))?;
                     filters.push((index, filter));
                 }
                 Operation::Window(of) if spec.is_none() => {
                     spec = Some(window_spec(*of).map_err(|error| at(&error, ""))?);
+                    paths.end_first();
                 }
                 Operation::Filter { .. } | Operation::Window(_) => {
                     return Err(order("what comes behind a window is its aggregate"));
@@ -80,9 +83,25 @@ impl Plan {
         Ok(Self { filters, window, watermarks, time, paths })
     }
 
-    /// Finds what is needed of a value; false when it is no JSON, as of no stored record is.
-    pub(super) fn find(&self, value: &[u8], spans: &mut Spans) -> bool {
-        self.paths.find(value, spans)
+    /// Finds what is needed of a value to judge the record; false when it is no JSON, as of no stored record is.
+    pub(super) fn find_first(&self, value: &[u8], found: &mut Lookup) -> bool {
+        found.find_first(&self.paths, value)
+    }
+
+    /// Finds all that is needed of a value, also for the windows.
+    pub(super) fn find_all(&self, value: &[u8], found: &mut Lookup) -> bool {
+        found.find_all(&self.paths, value)
+    }
+
+    /// Evaluates a filter of this plan.
+    pub(super) fn evaluate<'f>(
+        &self,
+        filter: &'f Filter,
+        place: (PartitionId, Offset),
+        record: &Record<'_>,
+        found: &mut Lookup,
+    ) -> Evaluation<'f> {
+        filter.evaluate_found(place, record, (&self.paths, found))
     }
 
     /// Returns whether the event time is in the value.
@@ -91,10 +110,10 @@ impl Plan {
     }
 
     /// Returns the event time of a record; `None` when it has none that can be read.
-    pub(super) fn time_of(&self, value: &[u8], timestamp: Timestamp, spans: &Spans) -> Option<EventTime> {
+    pub(super) fn time_of(&self, value: &[u8], timestamp: Timestamp, found: &Lookup) -> Option<EventTime> {
         match self.time {
             None => EventTime::new(timestamp.millis()),
-            Some(path) => event_time(spans.get(value, path)?),
+            Some(path) => event_time(found.get(value, path)?),
         }
     }
 }
@@ -107,8 +126,8 @@ impl WindowPlan {
     }
 
     /// Returns the values that a record is grouped by, as many as `groups`, and then those of the aggregated fields.
-    pub(super) fn find<'v>(&self, value: &'v [u8], spans: &Spans) -> Vec<Option<&'v [u8]>> {
-        self.paths.iter().map(|path| spans.get(value, *path)).collect()
+    pub(super) fn find<'v>(&self, value: &'v [u8], found: &Lookup) -> Vec<Option<&'v [u8]>> {
+        self.paths.iter().map(|path| found.get(value, *path)).collect()
     }
 }
 

@@ -19,7 +19,7 @@ use super::step::{Sinks, Step};
 use super::totals::Totals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Timestamp};
-use crate::json::Spans;
+use crate::json::Lookup;
 use crate::log::read::{Limits, Visited};
 use crate::predicate::Evaluation;
 use crate::record::Record;
@@ -272,10 +272,10 @@ impl Task {
         let partition = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
         let source = Arc::clone(&self.source);
         let from = self.next[index];
-        let mut spans = Spans::default();
+        let mut found = Lookup::default();
         let mut take = |visited: Visited<'_>| {
             self.arrivals.add(visited.append_time);
-            self.take(moment, (partition, visited.offset), &visited.record, &mut spans);
+            self.take(moment, (partition, visited.offset), &visited.record, &mut found);
         };
         let visit = match environment.reader.visit(&source, partition, from, limits, &mut take) {
             Ok(visit) => visit,
@@ -316,13 +316,13 @@ impl Task {
     }
 
     /// Takes in one record of the source.
-    fn take(&mut self, moment: Moment, place: (PartitionId, Offset), record: &Record<'_>, spans: &mut Spans) {
+    fn take(&mut self, moment: Moment, place: (PartitionId, Offset), record: &Record<'_>, found: &mut Lookup) {
         self.totals.events_processed += 1;
-        let is_timed = self.plan.has_time_field();
-        if is_timed && !self.plan.find(record.value, spans) {
+        found.begin();
+        if self.plan.has_time_field() && !self.plan.find_first(record.value, found) {
             return self.reject(place, record, "timestampField", "the value cannot be read");
         }
-        let Some(time) = self.plan.time_of(record.value, record.timestamp, spans) else {
+        let Some(time) = self.plan.time_of(record.value, record.timestamp, found) else {
             let why = "the value has no time there that can be read, in milliseconds or as RFC 3339 has it";
             return self.reject(place, record, "timestampField", why);
         };
@@ -333,17 +333,17 @@ impl Task {
             // What came before it was not read: windows that begin earlier lack it.
             self.shards.iter_mut().for_each(|windows| windows.mark_incomplete(EventTime::MIN, time));
         }
-        if self.is_chosen(place, record) {
-            self.admit(place, record, (time, watermark), is_timed, spans);
+        if self.is_chosen(place, record, found) {
+            self.admit(place, record, (time, watermark), found);
         }
         if !self.watermarks.observe(partition, time, moment.wall) {
             self.totals.future_events += 1;
         }
     }
 
-    fn is_chosen(&mut self, (partition, offset): (PartitionId, Offset), record: &Record<'_>) -> bool {
+    fn is_chosen(&mut self, place: (PartitionId, Offset), record: &Record<'_>, found: &mut Lookup) -> bool {
         for (operation, filter) in &self.plan.filters {
-            match filter.evaluate(partition, offset, record) {
+            match self.plan.evaluate(filter, place, record, found) {
                 Evaluation::Match => {}
                 Evaluation::NoMatch => return false,
                 Evaluation::Failed(failure) => {
@@ -366,8 +366,7 @@ impl Task {
         place: (PartitionId, Offset),
         record: &Record<'_>,
         (time, watermark): (EventTime, EventTime),
-        is_found: bool,
-        spans: &mut Spans,
+        found: &mut Lookup,
     ) {
         let Some(window) = &self.plan.window else {
             return self.copy(Destination::Sink, place.0, record);
@@ -379,10 +378,10 @@ impl Task {
             }
             return;
         };
-        if !is_found && !self.plan.find(record.value, spans) {
+        if !self.plan.find_all(record.value, found) {
             return self.reject(place, record, "aggregate", "the value cannot be read");
         }
-        self.aggregate(place, record, admission, time, spans);
+        self.aggregate(place, record, admission, time, found);
     }
 
     /// Passes a record on as it is: to the same partition where both streams have as many, so that what is together
@@ -403,10 +402,10 @@ impl Task {
         record: &Record<'_>,
         admission: Admission,
         time: EventTime,
-        spans: &Spans,
+        found: &Lookup,
     ) {
         let Some(window) = &self.plan.window else { return };
-        let found = window.find(record.value, spans);
+        let found = window.find(record.value, found);
         let ((groups, values), mut key) = (found.split_at(window.groups), Vec::new());
         if group_key(groups, &mut key).is_err() {
             let why = format!("the group's key has more than {} bytes", crate::window::MAX_KEY_BYTES);
