@@ -20,7 +20,7 @@ pub(super) struct WindowPlan {
     pub(super) aggregates: Arc<Aggregates>,
     /// The paths that records are grouped by, as many as `groups`, and then those of the fields that are aggregated.
     paths: Vec<PathId>,
-    pub(super) groups: usize,
+    groups: usize,
 }
 
 /// What a processor does with a record.
@@ -126,9 +126,31 @@ impl WindowPlan {
     }
 
     /// Returns the values that a record is grouped by, as many as `groups`, and then those of the aggregated fields.
-    pub(super) fn find<'v>(&self, value: &'v [u8], found: &Lookup) -> Vec<Option<&'v [u8]>> {
-        self.paths.iter().map(|path| found.get(value, *path)).collect()
+    pub(super) fn find<'v>(&self, value: &'v [u8], found: &Lookup) -> Values<'v> {
+        let mut values = Values::default();
+        let all = self.paths.iter().map(|path| found.get(value, *path));
+        if self.paths.len() <= FEW_VALUES {
+            values.few.iter_mut().zip(all).for_each(|(room, value)| *room = value);
+        } else {
+            values.many.extend(all);
+        }
+        values
     }
+
+    /// Returns the values of the groups, and those of the fields.
+    pub(super) fn split<'a, 'v>(&self, values: &'a Values<'v>) -> (&'a [Option<&'v [u8]>], &'a [Option<&'v [u8]>]) {
+        values.few.get(..self.paths.len()).unwrap_or(&values.many).split_at(self.groups)
+    }
+}
+
+/// Values that need no allocation: those of a usual window.
+const FEW_VALUES: usize = 6;
+
+/// What windows need of one record.
+#[derive(Debug, Default)]
+pub(super) struct Values<'v> {
+    few: [Option<&'v [u8]>; FEW_VALUES],
+    many: Vec<Option<&'v [u8]>>,
 }
 
 fn aggregates(aggregations: &Aggregations) -> Result<Aggregates> {

@@ -86,6 +86,8 @@ pub(super) struct Task {
     pub(super) chunks: BTreeSet<ChunkKey>,
     pub(super) totals: Totals,
     pub(super) outputs: Outputs,
+    /// The key of the record's group: its memory serves all records.
+    key: Vec<u8>,
     /// When the records came that were read since somebody asked.
     pub(super) arrivals: Arrivals,
     /// What a preview counts beside the totals.
@@ -138,6 +140,7 @@ impl Task {
             chunks: BTreeSet::new(),
             totals: Totals::default(),
             outputs: Outputs::default(),
+            key: Vec::new(),
             arrivals: Arrivals::default(),
             failures: None,
             step: None,
@@ -406,16 +409,20 @@ impl Task {
     ) {
         let Some(window) = &self.plan.window else { return };
         let found = window.find(record.value, found);
-        let ((groups, values), mut key) = (found.split_at(window.groups), Vec::new());
-        if group_key(groups, &mut key).is_err() {
+        let (groups, values) = window.split(&found);
+        self.key.clear();
+        if group_key(groups, &mut self.key).is_err() {
             let why = format!("the group's key has more than {} bytes", crate::window::MAX_KEY_BYTES);
             return self.reject(place, record, "aggregate", &why);
         }
         // The shard of a key is the partition that its results go to: there they stand in order, whoever computes them.
-        let shard = crate::stream::partition_of(&key_text(&key), self.partitions) as usize;
+        let shard = match self.partitions {
+            1 => 0,
+            partitions => crate::stream::partition_of(&key_text(&self.key), partitions) as usize,
+        };
         let sample = Sample { time, partition: place.0.0, offset: place.1.0, values };
         if let Some(windows) = self.shards.get_mut(shard) {
-            windows.add(admission, &key, &sample);
+            windows.add(admission, &self.key, &sample);
         }
     }
 
