@@ -8,6 +8,7 @@
 mod decimal;
 mod elements;
 mod error;
+mod lookup;
 mod minify;
 mod number;
 mod path_set;
@@ -18,6 +19,7 @@ mod string;
 pub(crate) use decimal::{Decimal, read_exponent};
 pub use elements::elements;
 pub use error::{JsonError, JsonFault};
+pub use lookup::Lookup;
 pub use minify::minify;
 pub use path_set::{PathId, PathSet};
 pub use scanner::{MAX_DEPTH, Scanner, validate};

@@ -34,8 +34,10 @@ impl PathId {
 pub struct PathSet {
     /// The outermost value first.
     nodes: Vec<Node>,
-    /// The names of the outermost object in their quotation marks.
+    /// The names of the outermost object in their quotation marks, in the order of its members in `nodes`.
     quoted: Vec<Finder<'static>>,
+    /// How many of these [`PathSet::find_first`] looks for; `None`: all.
+    first: Option<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -62,7 +64,7 @@ fn length_bit(length: usize) -> u64 {
 
 impl Default for PathSet {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()], quoted: Vec::new() }
+        Self { nodes: vec![Node::default()], quoted: Vec::new(), first: None }
     }
 }
 
@@ -87,13 +89,44 @@ impl PathSet {
         PathId(next)
     }
 
+    /// Takes the paths that are there now for those that [`PathSet::find_first`] finds.
+    pub fn end_first(&mut self) {
+        self.first = Some(self.quoted.len());
+    }
+
     /// Finds the values of all paths. Where a name comes twice in an object, the last one counts, and what an earlier one
     /// held is forgotten. Returns false when the text is not JSON, as far as that was seen, or deeper than
     /// [`MAX_DEPTH`]; the spans mean nothing then.
     #[must_use]
     pub fn find(&self, json: &[u8], spans: &mut Spans) -> bool {
-        let spans = spans.reset(self.nodes.len());
-        Walk { paths: self, json, spans, may_search: true }.text().is_some()
+        self.walk(json, spans, self.quoted.len())
+    }
+
+    /// Finds the values of the paths that were there at [`PathSet::end_first`], as [`PathSet::find`] does, and of others
+    /// those that lie on the way: who needs the rest of few texts only does not walk through it in the others.
+    #[must_use]
+    pub fn find_first(&self, json: &[u8], spans: &mut Spans) -> bool {
+        self.walk(json, spans, self.first.unwrap_or(self.quoted.len()))
+    }
+
+    /// Goes on where [`PathSet::find_first`] stopped in the same text: what is in `spans` then is as after
+    /// [`PathSet::find`].
+    #[must_use]
+    pub fn find_rest(&self, json: &[u8], spans: &mut Spans) -> bool {
+        let Some(stopped) = spans.take_stop() else { return true };
+        let (_, spans) = spans.parts();
+        Walk { paths: self, json, spans, wanted: self.quoted.len(), may_search: true, stopped: None }
+            .rest(stopped)
+            .is_some()
+    }
+
+    fn walk(&self, json: &[u8], spans: &mut Spans, wanted: usize) -> bool {
+        spans.reset(self.nodes.len());
+        let (stop, spans) = spans.parts();
+        let mut walk = Walk { paths: self, json, spans, wanted, may_search: true, stopped: None };
+        let is_found = walk.text().is_some();
+        *stop = walk.stopped;
+        is_found
     }
 }
 
@@ -101,8 +134,12 @@ struct Walk<'w> {
     paths: &'w PathSet,
     json: &'w [u8],
     spans: &'w mut [Span],
+    /// How many names of the outermost object are looked for.
+    wanted: usize,
     /// The rest of the text has not been searched yet. Once must do: a hostile text would have it searched at every name.
     may_search: bool,
+    /// Where the walk ended, as all that is wanted was found: at the comma behind a member of the outermost object.
+    stopped: Option<usize>,
 }
 
 /// Each step takes the index where it begins and returns the one behind it, or `None` when it meets what is not JSON.
@@ -110,6 +147,16 @@ impl Walk<'_> {
     fn text(&mut self) -> Option<()> {
         let start = end_of_space(self.json, 0);
         let end = self.value(PathId::ROOT.0, start)?;
+        (end_of_space(self.json, end) == self.json.len()).then_some(())
+    }
+
+    /// Reads the rest of the outermost object from the comma on at which a walk has stopped. What was looked for by then
+    /// does not come again.
+    fn rest(&mut self, comma: usize) -> Option<()> {
+        if self.is_complete(comma) {
+            return Some(());
+        }
+        let end = self.members(PathId::ROOT.0, end_of_space(self.json, comma + 1))?;
         (end_of_space(self.json, end) == self.json.len()).then_some(())
     }
 
@@ -127,12 +174,15 @@ impl Walk<'_> {
     }
 
     fn object(&mut self, node: usize, start: usize) -> Option<usize> {
-        let paths = self.paths;
+        let at = end_of_space(self.json, start + 1);
+        if self.json.get(at) == Some(&b'}') { Some(at + 1) } else { self.members(node, at) }
+    }
+
+    /// Reads the members of an object, the first of which begins at `start`, up to its end.
+    #[inline]
+    fn members(&mut self, node: usize, start: usize) -> Option<usize> {
+        let (paths, mut at) = (self.paths, start);
         let names = paths.nodes.get(node)?;
-        let mut at = end_of_space(self.json, start + 1);
-        if self.json.get(at) == Some(&b'}') {
-            return Some(at + 1);
-        }
         loop {
             let (name, behind) = quoted(self.json, at)?;
             at = end_of_space(self.json, behind);
@@ -151,6 +201,7 @@ impl Walk<'_> {
             at = end_of_space(self.json, at);
             match *self.json.get(at)? {
                 b',' if child.is_some() && node == PathId::ROOT.0 && self.is_complete(at) => {
+                    self.stopped = Some(at);
                     return Some(self.json.trim_ascii_end().len());
                 }
                 b',' => at = end_of_space(self.json, at + 1),
@@ -179,17 +230,18 @@ impl Walk<'_> {
         }
     }
 
-    /// Returns whether every name of the outermost object was met, and none of them comes once more from `at` on: then
-    /// what follows changes nothing. A name is repeated there only if it is written as it is, or with an escape.
+    /// Returns whether every name that is looked for was met, and none of them comes once more from `at` on: then what
+    /// follows changes nothing. A name is repeated there only if it is written as it is, or with an escape.
     #[inline]
     fn is_complete(&mut self, at: usize) -> bool {
         let rest = self.json.get(at..).unwrap_or_default();
-        let names = &self.paths.quoted;
+        let names = self.paths.quoted.get(..self.wanted).unwrap_or_default();
         if !self.may_search || names.len() > MAX_SEARCHED_NAMES || rest.len() < MIN_SEARCHED_BYTES {
             return false;
         }
         let members = self.paths.nodes.first().map(|root| root.children.as_slice()).unwrap_or_default();
-        if !members.iter().all(|(_, child)| self.spans.get(*child).is_some_and(|span| span.is_found())) {
+        let mut wanted = members.iter().take(self.wanted);
+        if !wanted.all(|(_, child)| self.spans.get(*child).is_some_and(|span| span.is_found())) {
             return false;
         }
         self.may_search = false;

@@ -32,20 +32,35 @@ pub struct Spans {
     few: [Span; FEW],
     many: Vec<Span>,
     count: usize,
+    /// Where a walk ended before the text did.
+    stop: Option<usize>,
 }
 
 impl Spans {
     /// Forgets everything, and makes room for this many paths.
     #[inline(always)]
-    pub(super) fn reset(&mut self, count: usize) -> &mut [Span] {
-        self.count = count;
-        if let Some(few) = self.few.get_mut(..count) {
-            few.fill(Span::default());
-            return few;
+    pub(super) fn reset(&mut self, count: usize) {
+        (self.count, self.stop) = (count, None);
+        match self.few.get_mut(..count) {
+            Some(few) => few.fill(Span::default()),
+            None => {
+                self.many.clear();
+                self.many.resize(count, Span::default());
+            }
         }
-        self.many.clear();
-        self.many.resize(count, Span::default());
-        &mut self.many
+    }
+
+    /// Returns where the walk ended before the text did, and the spans by path.
+    #[inline(always)]
+    pub(super) fn parts(&mut self) -> (&mut Option<usize>, &mut [Span]) {
+        let few = self.few.get_mut(..self.count);
+        (&mut self.stop, few.unwrap_or(&mut self.many))
+    }
+
+    /// Returns where the walk ended before the text did, and forgets it.
+    #[inline(always)]
+    pub(super) fn take_stop(&mut self) -> Option<usize> {
+        self.stop.take()
     }
 
     /// Returns the value of a path without white space around it; `None` when the text has none. `json` is the text that

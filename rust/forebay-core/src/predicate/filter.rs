@@ -13,6 +13,7 @@ use super::truth::check_truth;
 use super::view::{Paths, RecordView, Unreadable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId};
+use crate::json::{Lookup, PathSet};
 use crate::record::Record;
 
 /// Longest expression: it is parsed on every request that carries one.
@@ -56,6 +57,21 @@ impl Filter {
     /// `InvalidRequest` that names the column, counted in characters from 1: a syntax error, an unknown variable or
     /// function, what can never be true or false, or one of the bounds of this module.
     pub fn new(source: &str) -> Result<Self> {
+        Self::compile(source, PathSet::default())
+    }
+
+    /// Compiles an expression as one of several that look at the same records: its paths into the value are added to
+    /// those of the others, and [`Filter::evaluate_found`] finds all of them in one walk.
+    ///
+    /// # Errors
+    /// As [`Filter::new`].
+    pub(crate) fn among(source: &str, paths: &mut PathSet) -> Result<Self> {
+        let filter = Self::compile(source, paths.clone())?;
+        paths.clone_from(&filter.paths.value);
+        Ok(filter)
+    }
+
+    fn compile(source: &str, paths: PathSet) -> Result<Self> {
         if source.trim().is_empty() {
             return Err(invalid("is empty"));
         }
@@ -66,7 +82,7 @@ impl Filter {
         let text = source.to_owned();
         let parser = thread::Builder::new().name("forebay-filter".into()).stack_size(PARSER_STACK_BYTES);
         let parser = parser
-            .spawn(move || parse(text))
+            .spawn(move || parse(text, paths))
             .map_err(|error| Error::new(ErrorKind::Saturated, format!("the filter cannot be parsed now: {error}")))?;
         // A panic is a defect of the parser; the expression is what set it off.
         parser.join().unwrap_or_else(|_| Err(invalid("cannot be parsed")))
@@ -103,7 +119,20 @@ impl Filter {
     /// not fit, its loops take more than [`super::MAX_STEPS`] steps, or it is not a boolean.
     #[must_use]
     pub fn evaluate(&self, partition: PartitionId, offset: Offset, record: &Record<'_>) -> Evaluation<'_> {
-        let mut view = RecordView::new(&self.paths, (partition, offset), record);
+        self.evaluate_found((partition, offset), record, (&self.paths.value, &mut Lookup::default()))
+    }
+
+    /// Evaluates the expression as [`Filter::evaluate`] does. `value` has the paths of all filters that were made
+    /// [`Filter::among`] them, and what was found of them in the record's value so far; among the first ones of the set are
+    /// those of this filter.
+    #[inline]
+    pub(crate) fn evaluate_found<'f>(
+        &'f self,
+        place: (PartitionId, Offset),
+        record: &Record<'_>,
+        value: (&PathSet, &mut Lookup),
+    ) -> Evaluation<'f> {
+        let mut view = RecordView::new(value, &self.paths.headers, place, record);
         let evaluation = match self.plan.as_ref().map(|plan| plan.evaluate(&mut view)) {
             Some(Ok(evaluation)) => evaluation,
             Some(Err(Unreadable)) | None => self.whole.evaluate(&mut view),
@@ -116,7 +145,7 @@ impl Filter {
     }
 }
 
-fn parse(source: String) -> Result<Filter> {
+fn parse(source: String, value: PathSet) -> Result<Filter> {
     let parser = ENVIRONMENT.parser().enable_optional_syntax(false);
     let (root, positions) = parser.parse_with_source_info(&source).map_err(|errors| {
         let Some(first) = errors.errors.first() else { return invalid("cannot be parsed") };
@@ -128,7 +157,8 @@ fn parse(source: String) -> Result<Filter> {
     let refuse = |refusal: Refusal| refused(Position::of(&positions, refusal.node, refusal.before), &refusal.what);
     let uses = check(&root).map_err(refuse)?;
     check_truth(&root).map_err(refuse)?;
-    let mut compiler = Compiler { paths: Paths::default(), positions: &positions };
+    let paths = Paths { value, headers: PathSet::default() };
+    let mut compiler = Compiler { paths, positions: &positions };
     let plan = Some(compiler.condition(&root).map_err(refuse)?).filter(|plan| !matches!(plan, Plan::Interpreted(_)));
     let paths = compiler.paths;
     let position = Position::of_part(&positions, &root);

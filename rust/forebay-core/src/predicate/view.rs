@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::meter;
 use crate::ids::{Offset, PartitionId};
-use crate::json::{PathId, PathSet, Spans};
+use crate::json::{Lookup, PathId, PathSet};
 use crate::record::Record;
 
 /// The paths that a plan looks at.
@@ -18,49 +18,38 @@ pub(super) struct Paths {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
-/// The places of the paths of one text, which is walked when the first of them is asked for.
-#[derive(Debug, Default)]
-struct Lookup {
-    walked: Option<bool>,
-    spans: Spans,
-}
-
-impl Lookup {
-    #[inline]
-    fn get<'r>(&mut self, paths: &PathSet, json: &'r [u8], path: PathId) -> Result<Option<&'r [u8]>, Unreadable> {
-        let walked = match self.walked {
-            Some(walked) => walked,
-            None => *self.walked.insert(paths.find(json, &mut self.spans)),
-        };
-        if walked { Ok(self.spans.get(json, path)) } else { Err(Unreadable) }
-    }
-}
-
 /// A record, and what was found in it so far.
 #[derive(Debug)]
 pub(super) struct RecordView<'p, 'r> {
     pub(super) record: &'p Record<'r>,
     pub(super) place: (PartitionId, Offset),
-    paths: &'p Paths,
-    value: Lookup,
-    headers: Lookup,
+    /// The paths into the value, and what was found of them.
+    value: (&'p PathSet, &'p mut Lookup),
+    headers: (&'p PathSet, Lookup),
     metered: bool,
 }
 
 impl<'p, 'r> RecordView<'p, 'r> {
-    pub(super) fn new(paths: &'p Paths, place: (PartitionId, Offset), record: &'p Record<'r>) -> Self {
-        Self { record, place, paths, value: Lookup::default(), headers: Lookup::default(), metered: false }
+    pub(super) fn new(
+        value: (&'p PathSet, &'p mut Lookup),
+        headers: &'p PathSet,
+        place: (PartitionId, Offset),
+        record: &'p Record<'r>,
+    ) -> Self {
+        Self { record, place, value, headers: (headers, Lookup::default()), metered: false }
     }
 
     /// Returns the value of a path into the record's value.
     #[inline]
     pub(super) fn value(&mut self, path: PathId) -> Result<Option<&'r [u8]>, Unreadable> {
-        self.value.get(&self.paths.value, self.record.value, path)
+        let (paths, lookup) = &mut self.value;
+        get(paths, lookup, self.record.value, path)
     }
 
     /// Returns the value of a path into the headers.
     pub(super) fn header(&mut self, path: PathId) -> Result<Option<&'r [u8]>, Unreadable> {
-        self.headers.get(&self.paths.headers, headers(self.record), path)
+        let (paths, lookup) = &mut self.headers;
+        get(paths, lookup, headers(self.record), path)
     }
 
     /// Returns the key, if there is one; what of it is not UTF-8 shows as U+FFFD, as everywhere.
@@ -92,6 +81,11 @@ impl<'p, 'r> RecordView<'p, 'r> {
     pub(super) fn is_exhausted(&self) -> bool {
         self.metered && meter::is_exhausted()
     }
+}
+
+#[inline]
+fn get<'r>(paths: &PathSet, lookup: &mut Lookup, json: &'r [u8], path: PathId) -> Result<Option<&'r [u8]>, Unreadable> {
+    if lookup.find_first(paths, json) { Ok(lookup.get(json, path)) } else { Err(Unreadable) }
 }
 
 /// Returns the headers as the JSON object that they stand for.

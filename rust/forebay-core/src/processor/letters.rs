@@ -14,7 +14,7 @@ use super::status::ProcessorStatus;
 use super::task::{TURN_RECORDS, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId};
-use crate::json::Spans;
+use crate::json::Lookup;
 use crate::log::read::{Limits, Visited};
 use crate::record::Record;
 use crate::stream::{DEAD_LETTER_SUFFIX, Stream};
@@ -192,10 +192,10 @@ impl Task {
         let left = usize::try_from(letters.until.0 - from.0).unwrap_or(usize::MAX);
         let most = if self.plan.maps.is_empty() { TURN_RECORDS } else { self.mapping.records() };
         let limits = Limits { records: most.min(left), bytes: self.step_bytes };
-        let mut spans = Spans::default();
+        let mut found = Lookup::default();
         let mut next = letters.until;
         if left > 0 {
-            let mut take = |visited: Visited<'_>| self.take_letter(&visited, &mut spans);
+            let mut take = |visited: Visited<'_>| self.take_letter(&visited, &mut found);
             next =
                 environment.reader.visit(&stream, PARTITION, from, limits, &mut take)?.next_offset.min(letters.until);
         }
@@ -206,13 +206,13 @@ impl Task {
     }
 
     /// Takes in a dead letter as what it was before: a record of the source that comes now.
-    fn take_letter(&mut self, visited: &Visited<'_>, spans: &mut Spans) {
+    fn take_letter(&mut self, visited: &Visited<'_>, found: &mut Lookup) {
         let Some(letter) = DeadLetter::read(visited.record.headers) else { return };
         let record = Record { headers: &letter.own, ..visited.record };
         let place = (letter.partition, letter.offset);
-        let Some((time, is_timed)) = self.time_of(place, &record, spans) else { return };
+        let Some(time) = self.time_of(place, &record, found) else { return };
         // It moves no watermark, and keeps no partition awake.
         let watermark = self.watermarks.of(letter.partition.0 as usize);
-        self.process(place, &record, (time, watermark), is_timed, spans);
+        self.process(place, &record, (time, watermark), found);
     }
 }

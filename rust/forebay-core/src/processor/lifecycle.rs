@@ -27,6 +27,7 @@ impl Processors {
                     // What cannot be stored now is kept, and stored when it goes on.
                     let _unstored = task.checkpoint(&self.environment, self.moment());
                 }
+                self.note(&processor, &task, None, self.moment());
                 self.change_status(&processor, Stored::new(ProcessorStatus::Paused, None))?;
             }
             ProcessorStatus::Failed | ProcessorStatus::Deleting => {

@@ -17,7 +17,7 @@ use super::totals::Totals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::function::{Answer, Call, FunctionResult, Waker};
 use crate::ids::Offset;
-use crate::json::Spans;
+use crate::json::Lookup;
 use crate::window::Watermarks;
 
 /// Source records of a batch: the first batches are small, and grow as long as the function is quick.
@@ -180,7 +180,7 @@ impl Task {
         self.mapping.pending = None;
         self.mapping.batch.clear();
         if let Some(before) = self.mapping.before.take() {
-            self.outputs.truncate(before.outputs);
+            self.outputs.truncate(&before.outputs);
             (self.next, self.watermarks) = (before.next, before.watermarks);
             (self.totals, self.is_cut, self.is_changed) = (before.totals, before.is_cut, before.is_changed);
             self.letters = before.letters;
@@ -252,7 +252,7 @@ impl Task {
             return Ok(());
         }
         let limit = self.sinks.largest_value(environment, self.plan.window.is_none());
-        let mut spans = Spans::default();
+        let mut found = Lookup::default();
         for (mapped, result) in batch.iter().zip(answer.results()) {
             let taken = match result {
                 FunctionResult::Failed(why) => Err(why.to_owned()),
@@ -265,7 +265,7 @@ impl Task {
                         Err(format!("its results have {total} bytes: one record may become {room}"))
                     } else {
                         values.iter().for_each(|value| {
-                            self.go_on(stage, (&batch, mapped), answer.value(value), &mut spans);
+                            self.go_on(stage, (&batch, mapped), answer.value(value), &mut found);
                         });
                         Ok(())
                     }
@@ -279,16 +279,19 @@ impl Task {
     }
 
     /// Has a value that a map has made pass what comes behind.
-    fn go_on(&mut self, stage: usize, (batch, mapped): (&MapBatch, &Mapped), value: &[u8], spans: &mut Spans) {
+    fn go_on(&mut self, stage: usize, (batch, mapped): (&MapBatch, &Mapped), value: &[u8], found: &mut Lookup) {
         let record = batch.record(mapped, value);
         let Some(map) = self.plan.maps.get(stage) else { return };
-        if !passes(&map.filters, (&mut self.totals, self.failures.as_mut()), mapped.place, &record) {
+        let (partition, offset) = mapped.place;
+        let counts = (&mut self.totals, self.failures.as_mut());
+        if !passes(&map.filters, counts, |filter| filter.evaluate(partition, offset, &record)) {
             return;
         }
         if stage + 1 < self.plan.maps.len() {
             return self.mapping.batch.push_next(batch, mapped, value);
         }
-        if let Err(Rejection { operation, why }) = self.admit(mapped.place, &record, mapped.times, false, spans) {
+        found.begin();
+        if let Err(Rejection { operation, why }) = self.admit(mapped.place, &record, mapped.times, found) {
             let original = batch.record(mapped, batch.original(mapped));
             self.reject(mapped.place, &original, operation, &why);
         }

@@ -1,10 +1,8 @@
-//! Records that a step writes, before they are encoded.
+//! Records that a step writes, encoded as they are stored.
 
-use std::borrow::Cow;
-use std::ops::Range;
-
-use crate::ids::{PartitionId, Timestamp};
-use crate::record::Event;
+use crate::ids::Timestamp;
+use crate::record::{RECORD_HEADER_BYTES, Record, Records, encode_record};
+use crate::stream::Times;
 
 /// The stream that a record goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,32 +15,56 @@ pub(super) enum Destination {
     DeadLetter,
 }
 
-/// What a record takes beside its bytes.
-pub(super) const PLACED_BYTES: usize = size_of::<Placed>();
-
-/// A place among the records, up to which they can be kept.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OutputMark {
-    bytes: usize,
-    records: usize,
+impl Destination {
+    pub(super) const ALL: [Self; 3] = [Self::Sink, Self::Late, Self::DeadLetter];
 }
 
+/// The most memory that is kept for the records of the next step: the shares of many partitions change from step to step.
+const MAX_KEPT_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a record takes beside its key, its headers and its value.
+pub(super) const PLACED_BYTES: usize = RECORD_HEADER_BYTES;
+
+/// A place among the records, up to which they can be kept: the bytes, the records and the times of each lane.
 #[derive(Clone, Debug)]
-struct Placed {
-    to: Destination,
-    /// The partition, or a number that chooses one where the stream has another count of them.
-    partition: u32,
-    timestamp: Timestamp,
-    key: Option<Range<usize>>,
-    headers: Range<usize>,
-    value: Range<usize>,
+pub(super) struct OutputMark([Vec<(usize, u32, Times)>; Destination::ALL.len()]);
+
+/// Records of one partition in the order in which they are written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lane {
+    pub(super) bytes: Vec<u8>,
+    pub(super) records: u32,
+    pub(super) times: Times,
 }
 
-/// Records in the order in which they are written, with their bytes in one allocation.
+impl Lane {
+    /// Adds a record that is encoded.
+    pub(super) fn push_stored(&mut self, timestamp: Timestamp, stored: &[u8]) {
+        self.bytes.extend_from_slice(stored);
+        self.count(timestamp);
+    }
+
+    /// Returns the records, each also as it is stored.
+    pub(super) fn records(&self) -> Records<'_> {
+        Records::new(&self.bytes)
+    }
+
+    fn count(&mut self, timestamp: Timestamp) {
+        self.records += 1;
+        self.times.take_in(timestamp);
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        (self.records, self.times) = (0, Times::default());
+    }
+}
+
+/// Records by destination and partition, or a number that chooses a partition where the stream has fewer of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outputs {
-    bytes: Vec<u8>,
-    records: Vec<Placed>,
+    lanes: [Vec<Lane>; Destination::ALL.len()],
+    bytes: usize,
 }
 
 impl Outputs {
@@ -54,62 +76,66 @@ impl Outputs {
         (key, headers): (Option<&[u8]>, &[u8]),
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        let bytes = &mut self.bytes;
-        let mut add = |part: &[u8]| {
-            let start = bytes.len();
-            bytes.extend_from_slice(part);
-            start..bytes.len()
-        };
-        let (key, headers) = (key.map(&mut add), add(headers));
-        let start = bytes.len();
-        write(bytes);
-        let value = start..bytes.len();
-        self.records.push(Placed { to, partition, timestamp, key, headers, value });
+        let (lanes, partition) = (&mut self.lanes[to as usize], partition as usize);
+        if lanes.len() <= partition {
+            lanes.resize_with(partition + 1, Lane::default);
+        }
+        let lane = &mut lanes[partition];
+        let before = lane.bytes.len();
+        encode_record((timestamp, key, headers), write, &mut lane.bytes);
+        lane.count(timestamp);
+        self.bytes += lane.bytes.len() - before;
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.bytes == 0
     }
 
-    /// Returns the memory that the records take.
+    /// Returns the bytes that the records take.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.len() + self.records.len() * PLACED_BYTES
+        self.bytes
     }
 
-    /// Returns the records of one destination, each with the partition that it was given.
-    pub(super) fn events(&self, to: Destination) -> (Vec<PartitionId>, Vec<Event<'_>>) {
-        let of = self.records.iter().filter(|record| record.to == to);
-        of.map(|record| (PartitionId(record.partition), self.event(record))).unzip()
+    /// Returns the records of one destination by partition.
+    pub(super) fn lanes(&self, to: Destination) -> &[Lane] {
+        &self.lanes[to as usize]
+    }
+
+    /// Returns the records of one destination, partition by partition.
+    pub(super) fn records(&self, to: Destination) -> impl Iterator<Item = Record<'_>> {
+        self.lanes(to).iter().flat_map(Lane::records).map(|(record, _)| record)
     }
 
     /// Returns how many records go there.
     pub(super) fn count(&self, to: Destination) -> u64 {
-        self.records.iter().filter(|record| record.to == to).count() as u64
+        self.lanes(to).iter().map(|lane| u64::from(lane.records)).sum()
     }
 
     /// Returns the place behind the last record.
     pub(super) fn mark(&self) -> OutputMark {
-        OutputMark { bytes: self.bytes.len(), records: self.records.len() }
+        let place = |lane: &Lane| (lane.bytes.len(), lane.records, lane.times);
+        OutputMark(self.lanes.each_ref().map(|lanes| lanes.iter().map(place).collect()))
     }
 
     /// Forgets the records behind a place.
-    pub(super) fn truncate(&mut self, mark: OutputMark) {
-        self.bytes.truncate(mark.bytes);
-        self.records.truncate(mark.records);
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.records.clear();
-    }
-
-    fn event(&self, record: &Placed) -> Event<'_> {
-        let part = |range: &Range<usize>| Cow::Borrowed(self.bytes.get(range.clone()).unwrap_or_default());
-        Event {
-            value: part(&record.value),
-            key: record.key.as_ref().map(part),
-            headers: part(&record.headers),
-            timestamp: record.timestamp,
+    pub(super) fn truncate(&mut self, mark: &OutputMark) {
+        for (lanes, places) in self.lanes.iter_mut().zip(&mark.0) {
+            for (index, lane) in lanes.iter_mut().enumerate() {
+                let (bytes, records, times) = places.get(index).copied().unwrap_or_default();
+                lane.bytes.truncate(bytes);
+                (lane.records, lane.times) = (records, times);
+            }
         }
+        self.bytes = self.lanes.iter().flatten().map(|lane| lane.bytes.len()).sum();
+    }
+
+    /// Forgets the records; their memory serves others.
+    pub(super) fn clear(&mut self) {
+        let lanes = || self.lanes.iter().flatten();
+        if lanes().map(|lane| lane.bytes.capacity()).sum::<usize>() > MAX_KEPT_BYTES {
+            *self = Self::default();
+        }
+        self.lanes.iter_mut().flatten().for_each(Lane::clear);
+        self.bytes = 0;
     }
 }

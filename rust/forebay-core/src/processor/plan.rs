@@ -9,7 +9,7 @@ use super::fields::malformed;
 use super::totals::Totals;
 use crate::error::{Error, Result};
 use crate::ids::{Offset, PartitionId, Timestamp};
-use crate::json::{JsonStr, PathId, PathSet, Spans};
+use crate::json::{JsonStr, Lookup, PathId, PathSet};
 use crate::predicate::{Evaluation, Filter};
 use crate::record::Record;
 use crate::time::parse_timestamp;
@@ -22,7 +22,7 @@ pub(super) struct WindowPlan {
     pub(super) aggregates: Arc<Aggregates>,
     /// The paths that records are grouped by, as many as `groups`, and then those of the fields that are aggregated.
     paths: Vec<PathId>,
-    pub(super) groups: usize,
+    groups: usize,
 }
 
 /// A function, and the predicates behind it.
@@ -31,6 +31,7 @@ pub(super) struct MapStage {
     /// The index of its operation.
     pub(super) operation: usize,
     pub(super) function: Arc<str>,
+    /// They walk what the function has made by themselves.
     pub(super) filters: Vec<(usize, Filter)>,
 }
 
@@ -46,6 +47,7 @@ pub(super) struct Plan {
     pub(super) watermarks: WatermarkOptions,
     /// Where the event time is; `None` for the record's own.
     time: Option<PathId>,
+    /// The paths of the time and of the filters, which every record is walked for, and then those of the windows.
     paths: PathSet,
 }
 
@@ -68,7 +70,11 @@ impl Plan {
             }
             match operation {
                 Operation::Filter { predicate } if spec.is_none() => {
-                    let filter = Filter::new(predicate).map_err(|error| at(&error, ".predicate"))?;
+                    let made = match maps.last() {
+                        None => Filter::among(predicate, &mut paths),
+                        Some(_) => Filter::new(predicate),
+                    };
+                    let filter = made.map_err(|error| at(&error, ".predicate"))?;
                     maps.last_mut().map_or(&mut filters, |map| &mut map.filters).push((index, filter));
                 }
                 Operation::Map { function } if spec.is_none() => {
@@ -76,6 +82,7 @@ impl Plan {
                 }
                 Operation::Window(of) if spec.is_none() => {
                     spec = Some(window_spec(*of).map_err(|error| at(&error, ""))?);
+                    paths.end_first();
                 }
                 Operation::Filter { .. } | Operation::Map { .. } | Operation::Window(_) => {
                     return Err(order("what comes behind a window is its aggregate"));
@@ -98,9 +105,25 @@ impl Plan {
         Ok(Self { filters, maps, window, watermarks, time, paths })
     }
 
-    /// Finds what is needed of a value; false when it is no JSON, as of no stored record is.
-    pub(super) fn find(&self, value: &[u8], spans: &mut Spans) -> bool {
-        self.paths.find(value, spans)
+    /// Finds what is needed of a value to judge the record; false when it is no JSON, as of no stored record is.
+    pub(super) fn find_first(&self, value: &[u8], found: &mut Lookup) -> bool {
+        found.find_first(&self.paths, value)
+    }
+
+    /// Finds all that is needed of a value, also for the windows.
+    pub(super) fn find_all(&self, value: &[u8], found: &mut Lookup) -> bool {
+        found.find_all(&self.paths, value)
+    }
+
+    /// Evaluates a filter of this plan.
+    pub(super) fn evaluate<'f>(
+        &self,
+        filter: &'f Filter,
+        place: (PartitionId, Offset),
+        record: &Record<'_>,
+        found: &mut Lookup,
+    ) -> Evaluation<'f> {
+        filter.evaluate_found(place, record, (&self.paths, found))
     }
 
     /// Returns whether the event time is in the value.
@@ -109,10 +132,10 @@ impl Plan {
     }
 
     /// Returns the event time of a record; `None` when it has none that can be read.
-    pub(super) fn time_of(&self, value: &[u8], timestamp: Timestamp, spans: &Spans) -> Option<EventTime> {
+    pub(super) fn time_of(&self, value: &[u8], timestamp: Timestamp, found: &Lookup) -> Option<EventTime> {
         match self.time {
             None => EventTime::new(timestamp.millis()),
-            Some(path) => event_time(spans.get(value, path)?),
+            Some(path) => event_time(found.get(value, path)?),
         }
     }
 }
@@ -125,19 +148,40 @@ impl WindowPlan {
     }
 
     /// Returns the values that a record is grouped by, as many as `groups`, and then those of the aggregated fields.
-    pub(super) fn find<'v>(&self, value: &'v [u8], spans: &Spans) -> Vec<Option<&'v [u8]>> {
-        self.paths.iter().map(|path| spans.get(value, *path)).collect()
+    pub(super) fn find<'v>(&self, value: &'v [u8], found: &Lookup) -> Values<'v> {
+        let mut values = Values::default();
+        let all = self.paths.iter().map(|path| found.get(value, *path));
+        if self.paths.len() <= FEW_VALUES {
+            values.few.iter_mut().zip(all).for_each(|(room, value)| *room = value);
+        } else {
+            values.many.extend(all);
+        }
+        values
+    }
+
+    /// Returns the values of the groups, and those of the fields.
+    pub(super) fn split<'a, 'v>(&self, values: &'a Values<'v>) -> (&'a [Option<&'v [u8]>], &'a [Option<&'v [u8]>]) {
+        values.few.get(..self.paths.len()).unwrap_or(&values.many).split_at(self.groups)
     }
 }
 
+/// Values that need no allocation: those of a usual window.
+const FEW_VALUES: usize = 6;
+
+/// What windows need of one record.
+#[derive(Debug, Default)]
+pub(super) struct Values<'v> {
+    few: [Option<&'v [u8]>; FEW_VALUES],
+    many: Vec<Option<&'v [u8]>>,
+}
+
 /// Returns whether all predicates are true for a record; counts it when one of them fails.
-pub(super) fn passes(
-    filters: &[(usize, Filter)],
+pub(super) fn passes<'f>(
+    filters: &'f [(usize, Filter)],
     (totals, mut failures): (&mut Totals, Option<&mut Failures>),
-    (partition, offset): (PartitionId, Offset),
-    record: &Record<'_>,
+    mut evaluate: impl FnMut(&'f Filter) -> Evaluation<'f>,
 ) -> bool {
-    filters.iter().all(|(operation, filter)| match filter.evaluate(partition, offset, record) {
+    filters.iter().all(|(operation, filter)| match evaluate(filter) {
         Evaluation::Match => true,
         Evaluation::NoMatch => false,
         Evaluation::Failed(failure) => {

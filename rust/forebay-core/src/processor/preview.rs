@@ -91,16 +91,16 @@ struct Preview {
 impl Preview {
     fn take(&mut self, outputs: &mut Outputs) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        for event in outputs.events(Destination::Sink).1 {
+        for record in outputs.records(Destination::Sink) {
             if self.results.len() == MAX_PREVIEW_RESULTS {
                 self.more_results = true;
                 break;
             }
             self.results.push(PreviewResult {
-                key: event.key.as_deref().map(text),
-                timestamp: format_millis(event.timestamp),
+                key: record.key.map(text),
+                timestamp: format_millis(record.timestamp),
                 // What a record or a result has for a value is JSON.
-                value: RawValue::from_string(text(&event.value)).ok(),
+                value: RawValue::from_string(text(record.value)).ok(),
             });
         }
         outputs.clear();

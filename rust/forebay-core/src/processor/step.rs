@@ -1,15 +1,15 @@
 //! One append: what a processor has made of the records that it read, and how far it has read.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::environment::Environment;
 use super::letters::letters_of;
-use super::outputs::{Destination, Outputs};
+use super::outputs::{Destination, Lane, Outputs};
 use crate::admission::{Cost, Permit, Rate, Reservation};
 use crate::error::Result;
 use crate::ids::{Offset, PartitionId};
-use crate::log::commit::{self, Append, BATCH_OVERHEAD_BYTES, Encoded, Placement, Waiter, encode};
-use crate::record::{Event, encoded_bytes};
+use crate::log::commit::{Append, BATCH_OVERHEAD_BYTES, Encoded, EncodedRun, Waiter, gather};
 use crate::stream::{DEAD_LETTER_SUFFIX, Stream, StreamDefinition};
 use crate::table::TableOp;
 
@@ -90,15 +90,46 @@ pub(super) struct Step {
 /// The records of one destination.
 struct Part<'o> {
     stream: Arc<Stream>,
-    partitions: Vec<PartitionId>,
-    events: Vec<Event<'o>>,
+    lanes: Vec<(PartitionId, Cow<'o, Lane>)>,
 }
 
-impl Part<'_> {
-    fn destination(&self) -> commit::Destination<'_, '_> {
-        let Self { stream, partitions, events } = self;
-        commit::Destination { stream, placement: Placement::Each(partitions), events }
+impl<'o> Part<'o> {
+    fn new(stream: Arc<Stream>, lanes: &'o [Lane]) -> Self {
+        let lanes = if lanes.len() <= stream.partitions().len() {
+            lanes.iter().map(Cow::Borrowed).collect()
+        } else {
+            distributed(&stream, lanes).into_iter().map(Cow::Owned).collect::<Vec<_>>()
+        };
+        let lanes = (0..).map(PartitionId).zip(lanes).filter(|(_, lane)| lane.records > 0).collect();
+        Self { stream, lanes }
     }
+
+    fn bytes(&self) -> usize {
+        self.lanes.iter().map(|(_, lane)| lane.bytes.len()).sum()
+    }
+
+    fn runs(&self) -> impl Iterator<Item = EncodedRun<'_>> {
+        self.lanes.iter().map(|(partition, lane)| EncodedRun {
+            stream: &self.stream,
+            partition: *partition,
+            records: lane.records,
+            times: lane.times,
+            bytes: &lane.bytes,
+        })
+    }
+}
+
+/// Made anew with fewer partitions, a stream has each key in one of them none the less.
+fn distributed(stream: &Stream, lanes: &[Lane]) -> Vec<Lane> {
+    let count = stream.partitions().len();
+    let mut placed = vec![Lane::default(); count];
+    for (index, lane) in lanes.iter().enumerate() {
+        for (record, stored) in lane.records() {
+            let by_key = || record.key.map_or(index % count, |key| stream.partition_of(key).0 as usize);
+            placed[if index < count { index } else { by_key() }].push_stored(record.timestamp, stored);
+        }
+    }
+    placed
 }
 
 impl Step {
@@ -121,19 +152,12 @@ impl Step {
 
     fn parts(&self, environment: &Environment, sinks: &mut Sinks) -> Result<Vec<Part<'_>>> {
         let mut parts = Vec::new();
-        for to in [Destination::Sink, Destination::Late, Destination::DeadLetter] {
-            let (mut partitions, events) = self.outputs.events(to);
-            if events.is_empty() {
-                continue;
+        for to in Destination::ALL {
+            if self.outputs.count(to) > 0
+                && let Some(stream) = sinks.stream(environment, to)?
+            {
+                parts.push(Part::new(stream, self.outputs.lanes(to)));
             }
-            let Some(stream) = sinks.stream(environment, to)? else { continue };
-            let count = u32::try_from(stream.partitions().len()).unwrap_or(1);
-            // Made anew with fewer partitions, the stream has each key in one of them none the less.
-            for (partition, event) in partitions.iter_mut().zip(&events).filter(|(partition, _)| partition.0 >= count) {
-                *partition =
-                    event.key.as_ref().map_or(PartitionId(partition.0 % count), |key| stream.partition_of(key));
-            }
-            parts.push(Part { stream, partitions, events });
         }
         Ok(parts)
     }
@@ -141,11 +165,11 @@ impl Step {
     /// Charges the records to the quotas of their streams.
     fn reserve<'p>(&self, parts: &'p [Part<'_>]) -> Result<Vec<Reservation<'p>>> {
         let charge = |part: &'p Part<'_>| {
-            let bytes = part.events.iter().map(|event| encoded_bytes(event) as u64).sum();
+            let (events, bytes) = (part.runs().map(|run| u64::from(run.records)).sum(), part.bytes() as u64);
             // A step that is larger than all that the quota lets through at once takes all of it, or it would wait for ever.
             let rates = part.stream.quota().rates();
             let most = |rate: Option<Rate>, cost: u64| rate.map_or(cost, |rate| cost.min(rate.burst()));
-            let cost = Cost { events: most(rates.events, part.events.len() as u64), bytes: most(rates.bytes, bytes) };
+            let cost = Cost { events: most(rates.events, events), bytes: most(rates.bytes, bytes) };
             Reservation::acquire(None, part.stream.quota(), part.stream.name(), cost)
         };
         parts.iter().map(charge).collect()
@@ -154,9 +178,9 @@ impl Step {
 
 fn batch(environment: &Environment, parts: &[Part<'_>]) -> Result<Option<Encoded>> {
     let Some(first) = parts.first() else { return Ok(None) };
-    let bytes: usize = parts.iter().flat_map(|part| &part.events).map(encoded_bytes).sum();
+    let bytes: usize = parts.iter().map(Part::bytes).sum();
     let share = first.stream.share();
     let permit = Permit::reserve(&environment.ring, share, None, (bytes + BATCH_OVERHEAD_BYTES) as u64)?;
-    let destinations: Vec<_> = parts.iter().map(Part::destination).collect();
-    encode(&destinations, environment.max_batch_bytes, permit).map(Some)
+    let runs: Vec<_> = parts.iter().flat_map(Part::runs).collect();
+    gather(&runs, environment.max_batch_bytes, permit).map(Some)
 }

@@ -20,7 +20,7 @@ use super::step::{Sinks, Step};
 use super::totals::Totals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Timestamp};
-use crate::json::Spans;
+use crate::json::Lookup;
 use crate::log::read::{Limits, Visited};
 use crate::record::Record;
 use crate::stream::Stream;
@@ -95,6 +95,8 @@ pub(super) struct Task {
     pub(super) chunks: BTreeSet<ChunkKey>,
     pub(super) totals: Totals,
     pub(super) outputs: Outputs,
+    /// The key of the record's group: its memory serves all records.
+    key: Vec<u8>,
     /// When the records came that were read since somebody asked.
     pub(super) arrivals: Arrivals,
     /// What a preview counts beside the totals.
@@ -151,6 +153,7 @@ impl Task {
             chunks: BTreeSet::new(),
             totals: Totals::default(),
             outputs: Outputs::default(),
+            key: Vec::new(),
             arrivals: Arrivals::default(),
             failures: None,
             letters: Letters::default(),
@@ -299,10 +302,10 @@ impl Task {
         let partition = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
         let source = Arc::clone(&self.source);
         let from = self.next[index];
-        let mut spans = Spans::default();
+        let mut found = Lookup::default();
         let mut take = |visited: Visited<'_>| {
             self.arrivals.add(visited.append_time);
-            self.take(moment, (partition, visited.offset), &visited.record, &mut spans);
+            self.take(moment, (partition, visited.offset), &visited.record, &mut found);
         };
         let visit = match environment.reader.visit(&source, partition, from, limits, &mut take) {
             Ok(visit) => visit,
@@ -343,9 +346,9 @@ impl Task {
     }
 
     /// Takes in one record of the source.
-    fn take(&mut self, moment: Moment, place: (PartitionId, Offset), record: &Record<'_>, spans: &mut Spans) {
+    fn take(&mut self, moment: Moment, place: (PartitionId, Offset), record: &Record<'_>, found: &mut Lookup) {
         self.totals.events_processed += 1;
-        let Some((time, is_timed)) = self.time_of(place, record, spans) else { return };
+        let Some(time) = self.time_of(place, record, found) else { return };
         let partition = place.0.0 as usize;
         // The watermark goes by every record, chosen or not, and moves only behind it.
         let watermark = self.watermarks.judge(partition, moment.uptime);
@@ -353,30 +356,30 @@ impl Task {
             // What came before it was not read: windows that begin earlier lack it.
             self.shards.iter_mut().for_each(|windows| windows.mark_incomplete(EventTime::MIN, time));
         }
-        self.process(place, record, (time, watermark), is_timed, spans);
+        self.process(place, record, (time, watermark), found);
         if !self.watermarks.observe(partition, time, moment.wall) {
             self.totals.future_events += 1;
         }
     }
 
-    /// Returns the event time of a record, and whether its paths were looked for. One without a time is put aside.
+    /// Returns the event time of a record. One without a time is put aside.
     pub(super) fn time_of(
         &mut self,
         place: (PartitionId, Offset),
         record: &Record<'_>,
-        spans: &mut Spans,
-    ) -> Option<(EventTime, bool)> {
-        let is_timed = self.plan.has_time_field();
-        if is_timed && !self.plan.find(record.value, spans) {
+        found: &mut Lookup,
+    ) -> Option<EventTime> {
+        found.begin();
+        if self.plan.has_time_field() && !self.plan.find_first(record.value, found) {
             self.reject(place, record, "timestampField", "the value cannot be read");
             return None;
         }
-        let time = self.plan.time_of(record.value, record.timestamp, spans);
+        let time = self.plan.time_of(record.value, record.timestamp, found);
         if time.is_none() {
             let why = "the value has no time there that can be read, in milliseconds or as RFC 3339 has it";
             self.reject(place, record, "timestampField", why);
         }
-        Some((time?, is_timed))
+        time
     }
 
     /// Has a record go the way of the operations.
@@ -385,21 +388,22 @@ impl Task {
         place: (PartitionId, Offset),
         record: &Record<'_>,
         times: (EventTime, EventTime),
-        is_found: bool,
-        spans: &mut Spans,
+        found: &mut Lookup,
     ) {
-        if !self.is_chosen(place, record) {
+        if !self.is_chosen(place, record, found) {
             return;
         }
         if !self.plan.maps.is_empty() {
             self.mapping.batch.push(place, record, times);
-        } else if let Err(Rejection { operation, why }) = self.admit(place, record, times, is_found, spans) {
+        } else if let Err(Rejection { operation, why }) = self.admit(place, record, times, found) {
             self.reject(place, record, operation, &why);
         }
     }
 
-    fn is_chosen(&mut self, place: (PartitionId, Offset), record: &Record<'_>) -> bool {
-        let is_chosen = passes(&self.plan.filters, (&mut self.totals, self.failures.as_mut()), place, record);
+    fn is_chosen(&mut self, place: (PartitionId, Offset), record: &Record<'_>, found: &mut Lookup) -> bool {
+        let plan = &self.plan;
+        let counts = (&mut self.totals, self.failures.as_mut());
+        let is_chosen = passes(&plan.filters, counts, |filter| plan.evaluate(filter, place, record, found));
         if let (true, Some(failures)) = (is_chosen, &mut self.failures) {
             failures.chosen += 1;
         }
@@ -415,8 +419,7 @@ impl Task {
         place: (PartitionId, Offset),
         record: &Record<'_>,
         (time, watermark): (EventTime, EventTime),
-        is_found: bool,
-        spans: &mut Spans,
+        found: &mut Lookup,
     ) -> std::result::Result<(), Rejection> {
         let Some(window) = &self.plan.window else {
             self.copy(Destination::Sink, place.0, record);
@@ -430,10 +433,10 @@ impl Task {
             return Ok(());
         };
         let reject = |why: &str| Err(Rejection { operation: "aggregate", why: why.to_owned() });
-        if !is_found && !self.plan.find(record.value, spans) {
+        if !self.plan.find_all(record.value, found) {
             return reject("the value cannot be read");
         }
-        if !self.aggregate(place, record, admission, time, spans) {
+        if !self.aggregate(place, record, admission, time, found) {
             return reject(&format!("the group's key has more than {} bytes", crate::window::MAX_KEY_BYTES));
         }
         Ok(())
@@ -458,19 +461,23 @@ impl Task {
         record: &Record<'_>,
         admission: Admission,
         time: EventTime,
-        spans: &Spans,
+        found: &Lookup,
     ) -> bool {
         let Some(window) = &self.plan.window else { return true };
-        let found = window.find(record.value, spans);
-        let ((groups, values), mut key) = (found.split_at(window.groups), Vec::new());
-        if group_key(groups, &mut key).is_err() {
+        let found = window.find(record.value, found);
+        let (groups, values) = window.split(&found);
+        self.key.clear();
+        if group_key(groups, &mut self.key).is_err() {
             return false;
         }
         // The shard of a key is the partition that its results go to: there they stand in order, whoever computes them.
-        let shard = crate::stream::partition_of(&key_text(&key), self.partitions) as usize;
+        let shard = match self.partitions {
+            1 => 0,
+            partitions => crate::stream::partition_of(&key_text(&self.key), partitions) as usize,
+        };
         let sample = Sample { time, partition: place.0.0, offset: place.1.0, values };
         if let Some(windows) = self.shards.get_mut(shard) {
-            windows.add(admission, &key, &sample);
+            windows.add(admission, &self.key, &sample);
         }
         true
     }

@@ -5,4 +5,4 @@ pub(crate) mod record;
 
 pub use event::{Event, MAX_KEY_BYTES};
 pub use record::Record;
-pub(crate) use record::{MAX_HEADER_BYTES, RECORD_HEADER_BYTES, Records, decode, encoded_bytes};
+pub(crate) use record::{MAX_HEADER_BYTES, RECORD_HEADER_BYTES, Records, decode, encode_record, encoded_bytes};

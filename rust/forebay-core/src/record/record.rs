@@ -40,15 +40,41 @@ pub(crate) fn encoded_bytes(event: &Event<'_>) -> usize {
 /// Appends the event as a record. The caller has checked the lengths against the limits above.
 pub(crate) fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
     let key = event.key.as_deref();
-    // The limits are far below what the fields hold; saturation would be caught by the decoder's bounds check.
-    out.extend_from_slice(&u32::try_from(event.value.len()).unwrap_or(u32::MAX).to_le_bytes());
-    let key_length = key.map_or(NO_KEY, |key| u16::try_from(key.len()).unwrap_or(NO_KEY - 1));
-    out.extend_from_slice(&key_length.to_le_bytes());
-    out.extend_from_slice(&u16::try_from(event.headers.len()).unwrap_or(u16::MAX).to_le_bytes());
-    out.extend_from_slice(&event.timestamp.0.to_le_bytes());
+    out.extend_from_slice(&header(event.value.len(), key, &event.headers, event.timestamp));
     out.extend_from_slice(key.unwrap_or_default());
     out.extend_from_slice(&event.headers);
     out.extend_from_slice(&event.value);
+}
+
+/// Appends a record of these parts whose value `write` appends.
+pub(crate) fn encode_record(
+    (timestamp, key, headers): (Timestamp, Option<&[u8]>, &[u8]),
+    write: impl FnOnce(&mut Vec<u8>),
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    out.extend_from_slice(&header(0, key, headers, timestamp));
+    out.extend_from_slice(key.unwrap_or_default());
+    out.extend_from_slice(headers);
+    let value = out.len();
+    write(out);
+    let length = out.len() - value;
+    if let Some(at) = out.get_mut(start..).and_then(|record| record.first_chunk_mut()) {
+        *at = value_length(length);
+    }
+}
+
+fn header(value: usize, key: Option<&[u8]>, headers: &[u8], timestamp: Timestamp) -> [u8; RECORD_HEADER_BYTES] {
+    // The limits are far below what the fields hold; saturation would be caught by the decoder's bounds check.
+    let [v0, v1, v2, v3] = value_length(value);
+    let [k0, k1] = key.map_or(NO_KEY, |key| u16::try_from(key.len()).unwrap_or(NO_KEY - 1)).to_le_bytes();
+    let [h0, h1] = u16::try_from(headers.len()).unwrap_or(u16::MAX).to_le_bytes();
+    let [t0, t1, t2, t3, t4, t5, t6, t7] = timestamp.0.to_le_bytes();
+    [v0, v1, v2, v3, k0, k1, h0, h1, t0, t1, t2, t3, t4, t5, t6, t7]
+}
+
+fn value_length(value: usize) -> [u8; 4] {
+    u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes()
 }
 
 /// Returns the record at the start of `bytes`, and how many bytes it takes; `None` when `bytes` does not hold it whole.
@@ -123,6 +149,9 @@ mod tests {
             let before = bytes.len();
             encode(&event, &mut bytes);
             assert_eq!(bytes.len() - before, encoded_bytes(&event));
+            let mut written = b"before".to_vec();
+            encode_record((event.timestamp, *key, headers), |out| out.extend_from_slice(value), &mut written);
+            assert_eq!(&written[6..], &bytes[before..]);
         }
         let read: Vec<_> = Records::new(&bytes).map(|(record, _)| record).collect();
         assert_eq!(read.len(), events.len());

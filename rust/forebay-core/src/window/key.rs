@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Decimal, JsonStr, Scanner, minify};
+use crate::json::{Decimal, JsonStr, minify};
 
 /// The longest key of a group, as JSON.
 pub const MAX_KEY_BYTES: usize = 4096;
+
+/// The most digits of a number that is not taken apart: all that an integer of 64 bits has, and fewer than are written
+/// with an exponent.
+const MAX_PLAIN_DIGITS: usize = 20;
 
 /// The key is longer than [`MAX_KEY_BYTES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,25 +43,34 @@ pub fn group_key(values: &[Option<&[u8]>], out: &mut Vec<u8>) -> Result<(), KeyT
 /// Returns a group's key as a record's key has it: a text without its quotation marks, all else as JSON.
 #[must_use]
 pub fn key_text(key: &[u8]) -> Cow<'_, [u8]> {
-    string(key).map_or(Cow::Borrowed(key), |text| text.unescape())
+    if key.first() == Some(&b'"') { JsonStr::of_value(key).unescape() } else { Cow::Borrowed(key) }
 }
 
 /// Appends a value in the text that all that are equal to it have: strings with the fewest escapes, numbers by value;
 /// arrays and objects as they stand, without spaces.
 pub(super) fn write_canonical(json: &[u8], out: &mut Vec<u8>) {
     match json.first() {
-        Some(b'"') => match string(json) {
-            Some(text) if text.is_escaped() => write_string(&text.unescape(), out),
-            _ => out.extend_from_slice(json),
-        },
+        Some(b'"') => {
+            let text = JsonStr::of_value(json);
+            if text.is_escaped() {
+                write_string(&text.unescape(), out);
+            } else {
+                out.extend_from_slice(json);
+            }
+        }
+        Some(b'-' | b'0'..=b'9') if is_plain_whole(json) => out.extend_from_slice(json),
         Some(b'-' | b'0'..=b'9') => write_number(json, out),
         Some(b'[' | b'{') => minify(json, out),
         _ => out.extend_from_slice(json),
     }
 }
 
-fn string(json: &[u8]) -> Option<JsonStr<'_>> {
-    Scanner::new(json).ok()?.read_string().ok()
+/// Returns whether it is a number as most identifiers are, and as all that are equal to it are written.
+fn is_plain_whole(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    digits.len() <= MAX_PLAIN_DIGITS
+        && digits.first().is_some_and(|first| *first != b'0')
+        && digits.iter().all(u8::is_ascii_digit)
 }
 
 fn write_string(text: &[u8], out: &mut Vec<u8>) {
@@ -102,6 +115,8 @@ mod tests {
             (&["9007199254740993", "9007199254740993.0"], "9007199254740993"),
             (&["1e21", "1000000000000000000000e0"], "1e21"),
             (&["123e20", "1.23e22"], "1.23e22"),
+            (&["12345678901234567890", "1.234567890123456789e19"], "12345678901234567890"),
+            (&["-1200", "-1.2e3"], "-1200"),
             (&["100000000000000000000"], "100000000000000000000"),
             (&["true"], "true"),
             (&["[1, 2.0]"], "[1,2.0]"),

@@ -1,4 +1,4 @@
-use forebay_core::json::{PathId, PathSet, Spans, validate};
+use forebay_core::json::{Lookup, PathId, PathSet, Spans, validate};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -138,6 +138,53 @@ fn what_is_seen_not_to_be_json_is_given_up() {
     }
 }
 
+/// What is looked for first is judged by the whole text, and what is looked for then by what comes behind it as well.
+#[test]
+fn a_walk_in_two_parts_finds_what_one_walk_does() {
+    let padding = "p".repeat(100);
+    let (mut set, mut found) = (PathSet::default(), Lookup::default());
+    let (a, ab) = (set.add(["a"]), set.add(["a", "b"]));
+    set.end_first();
+    let (ac, d) = (set.add(["a", "c"]), set.add(["d"]));
+    for (json, first, rest) in [
+        (format!(r#"{{"a":{{"b":1,"c":2}},"x":"{padding}","d":3}}"#), "1", "1 2 3"),
+        (format!(r#"{{"d":3,"a":{{"b":1,"c":2}},"x":"{padding}"}}"#), "1", "1 2 3"),
+        (format!(r#"{{"d":3,"a":{{"b":1}},"x":"{padding}","d":4}}"#), "1", "1 - 4"),
+        (format!(r#"{{"d":3,"a":{{"b":1}},"x":"{padding}","a":{{"c":2}}}}"#), "-", "- 2 3"),
+        (format!(r#"{{"d":3,"a":{{"b":1}},"x":"{padding}","\u0064":4}}"#), "1", "1 - 4"),
+        (format!(r#"{{"a":{{"b":1}},"x":"{padding}","d":4,"d":{{"d":5}},"x":"{padding}"}} "#), "1", "1 - {\"d\":5}"),
+        (format!(r#"{{"a":{{"b":1}},"x":"{padding}"}}"#), "1", "1 - -"),
+        (r#"{"a":{"b":1},"d":2}"#.to_owned(), "1", "1 - 2"),
+        ("7".to_owned(), "-", "- - -"),
+    ] {
+        found.begin();
+        let text = |found: &Lookup, paths: &[PathId]| {
+            paths
+                .iter()
+                .map(|path| found.get(json.as_bytes(), *path).map(|text| std::str::from_utf8(text).unwrap()))
+                .collect::<Vec<_>>()
+                .map_text()
+        };
+        for _ in 0..2 {
+            assert!(found.find_first(&set, json.as_bytes()));
+            assert_eq!(text(&found, &[ab]), first, "{json}");
+        }
+        for _ in 0..2 {
+            assert!(found.find_all(&set, json.as_bytes()));
+            assert!(found.find_first(&set, json.as_bytes()));
+            assert_eq!(text(&found, &[ab, ac, d]), rest, "{json}");
+        }
+        let at_once = text(&found, &[PathId::ROOT, a, ab, ac, d]);
+        found.begin();
+        assert!(found.find_all(&set, json.as_bytes()));
+        assert_eq!(text(&found, &[PathId::ROOT, a, ab, ac, d]), at_once, "{json}");
+    }
+    for broken in ["{\"a\":1,\"d\":2", "{"] {
+        found.begin();
+        assert!(!found.find_first(&set, broken.as_bytes()) && !found.find_all(&set, broken.as_bytes()));
+    }
+}
+
 /// Spans serve many texts, and sets of any size.
 #[test]
 fn spans_can_be_used_again() {
@@ -183,6 +230,34 @@ proptest! {
             let wanted = path.iter().try_fold(&tree, |value, name| value.as_object()?.get(*name));
             let found = found.map(|text| serde_json::from_str::<Value>(text).unwrap());
             prop_assert_eq!(found.as_ref(), wanted, "{:?} of {}", path, json);
+        }
+    }
+
+    #[test]
+    fn two_parts_agree_with_one(json in json(), padded in any::<bool>(), first in 0_usize..5) {
+        let padding = format!(",\"x\":\"{}\"}}", "p".repeat(60));
+        let json = match json.strip_suffix('}') {
+            Some(object) if padded && object.trim_end() != "{" => format!("{object}{padding}"),
+            _ => json,
+        };
+        let paths: [&[&str]; 5] = [&["a"], &["b"], &["a", "b"], &["c\""], &["ab", "b"]];
+        let (mut set, mut lookup) = (PathSet::default(), Lookup::default());
+        let mut ids = Vec::new();
+        for (index, path) in paths.iter().enumerate() {
+            if index == first {
+                set.end_first();
+            }
+            ids.push(set.add(path.iter().copied()));
+        }
+        let wanted = find(&json, &paths);
+        let text = |bytes| std::str::from_utf8(bytes).unwrap();
+        prop_assert!(lookup.find_first(&set, json.as_bytes()));
+        for (id, wanted) in ids.iter().zip(&wanted).take(first) {
+            prop_assert_eq!(lookup.get(json.as_bytes(), *id).map(text), *wanted, "{}", json);
+        }
+        prop_assert!(lookup.find_all(&set, json.as_bytes()));
+        for (id, wanted) in ids.iter().zip(&wanted) {
+            prop_assert_eq!(lookup.get(json.as_bytes(), *id).map(text), *wanted, "{}", json);
         }
     }
 }

@@ -38,10 +38,7 @@ pub(crate) struct Destination<'a, 'e> {
 /// `PayloadTooLarge` when the batch can never fit, `Saturated` when it does not fit now.
 pub(crate) fn encode(destinations: &[Destination<'_, '_>], max_bytes: usize, mut permit: Permit) -> Result<Encoded> {
     let total: usize = destinations.iter().flat_map(|to| to.events).map(record::encoded_bytes).sum();
-    if total > max_bytes {
-        let detail = format!("the batch takes {total} bytes in the log, more than the {max_bytes} of one commit");
-        return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
-    }
+    check_size(total, max_bytes)?;
     let grouped: Vec<Grouped> = destinations.iter().map(Grouped::new).collect();
     let runs = grouped.iter().map(|grouped| grouped.runs).sum();
     permit.resize((total + batch_bytes(runs)) as u64)?;
@@ -55,12 +52,60 @@ pub(crate) fn encode(destinations: &[Destination<'_, '_>], max_bytes: usize, mut
     Ok(Encoded { chunks, partitions, payload: Arc::new(Payload::new(bytes, permit)) })
 }
 
-/// The output of [`encode`].
+/// Records of one partition that are encoded already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EncodedRun<'a> {
+    /// The stream.
+    pub stream: &'a Arc<Stream>,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The number of records.
+    pub records: u32,
+    /// Their times.
+    pub times: Times,
+    /// The records.
+    pub bytes: &'a [u8],
+}
+
+/// Puts runs of encoded records into one payload, in their order.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn gather(runs: &[EncodedRun<'_>], max_bytes: usize, mut permit: Permit) -> Result<Encoded> {
+    let total: usize = runs.iter().map(|run| run.bytes.len()).sum();
+    check_size(total, max_bytes)?;
+    permit.resize((total + batch_bytes(runs.len())) as u64)?;
+    let mut bytes = Vec::with_capacity(total);
+    let mut chunks = Vec::with_capacity(runs.len());
+    for run in runs {
+        let from = bytes.len();
+        bytes.extend_from_slice(run.bytes);
+        chunks.push(Chunk {
+            stream: Arc::clone(run.stream),
+            partition: run.partition,
+            records: run.records,
+            range: from..bytes.len(),
+            crc: crc32c::crc32c(run.bytes),
+            times: run.times,
+        });
+    }
+    Ok(Encoded { chunks, partitions: Vec::new(), payload: Arc::new(Payload::new(bytes, permit)) })
+}
+
+fn check_size(total: usize, max_bytes: usize) -> Result<()> {
+    if total > max_bytes {
+        let detail = format!("the batch takes {total} bytes in the log, more than the {max_bytes} of one commit");
+        return Err(Error::new(ErrorKind::PayloadTooLarge, detail));
+    }
+    Ok(())
+}
+
+/// The output of [`encode`] and [`gather`].
 #[derive(Debug)]
 pub struct Encoded {
     /// The runs of records.
     pub chunks: Vec<Chunk>,
-    /// The partition of each event, in the order of the request.
+    /// The partition of each event, in the order of the request; none of records that were gathered.
     pub partitions: Vec<PartitionId>,
     /// Their bytes.
     pub payload: Arc<Payload>,

@@ -16,7 +16,7 @@ pub(crate) use append::Append;
 pub use append::{Completer, Placed, Receipt, Reply};
 pub(crate) use committer::{Committer, Wiring};
 pub use counted_request::CountedRequest;
-pub(crate) use encode::{Destination, Encoded, Placement, encode};
+pub(crate) use encode::{Destination, Encoded, EncodedRun, Placement, encode, gather};
 pub(crate) use footprint::{BATCH_OVERHEAD_BYTES, batch_bytes};
 pub use level::Level;
 pub(crate) use queue::{CommitQueue, OPS_BYTES};
