@@ -13,7 +13,7 @@ GROUP = "readers"
 
 
 def busy_server(directory: Path) -> RunningServer:
-    """A server with a token, streams, a consumer group, and requests of every outcome behind it."""
+    """A server with a token, streams, a consumer group, a processor, and requests of every outcome behind it."""
     server = RunningServer(directory / "data", auth=True).start()
     with server.client() as client:
         for key in ("one", "one"):
@@ -23,6 +23,13 @@ def busy_server(directory: Path) -> RunningServer:
         assert client.post("/api/events", json=one).status_code == 200
         assert client.post("/api/events/batch", json=[one, {"type": 1}]).status_code == 200
         assert client.post("/v1/drain", content=b"{").status_code == 400
+        definition = {
+            "name": "large",
+            "source": "events",
+            "operations": [{"type": "filter", "predicate": "value.data.size > 5"}],
+            "sink": "large-events",
+        }
+        assert client.post("/api/v1/processors", json=definition).status_code == 201
         reader: dict[str, str | int] = {"consumerGroup": GROUP, "autoCommit": "true", "limit": 1}
         consumed = client.get("/api/v1/streams/logs/events", params=reader)
         assert consumed.status_code == 200, consumed.text

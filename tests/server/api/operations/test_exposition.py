@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from forebay._forebay import error_table
 from forebay.server.api.operations.metrics import MAX_TOKEN_LABELS
-from forebay.server.telemetry import MAX_GROUP_LABELS, MAX_STREAM_LABELS
+from forebay.server.telemetry import MAX_GROUP_LABELS, MAX_PROCESSOR_LABELS, MAX_STREAM_LABELS
 from support.exposition import busy_server, scrape
 from support.harness import RunningServer, batch
 
@@ -28,7 +28,9 @@ BOUNDS = {
     "mode": 6,
     "outcome": 3,
     "patchlevel": 1,
+    "processor": MAX_PROCESSOR_LABELS + 1,
     "served_by": 2,
+    "status": 4,
     "stream": MAX_STREAM_LABELS + 1,
     "token": MAX_TOKEN_LABELS + 1,
     "version": 1,
@@ -42,6 +44,7 @@ COUNTED = (
     "files",
     "info",
     "mode",
+    "processors",
     "records",
     "requests",
     "websockets",
@@ -158,6 +161,13 @@ def test_gauges_say_what_is(server: RunningServer) -> None:
     assert values(families["forebay_stream_records"], "")[("logs",)] == 2
     assert values(families["forebay_stream_appended_records_total"])[("logs",)] == 2
     assert sum(values(families["forebay_group_lag_records"], "").values()) < 2
+    assert values(families["forebay_processors"], "") == {
+        ("running",): 1,
+        ("paused",): 0,
+        ("failed",): 0,
+        ("deleting",): 0,
+    }
+    assert values(families["forebay_processor_lag_records"], "").keys() == {("large",)}
 
 
 def test_histograms_are_cumulative(server: RunningServer) -> None:

@@ -16,7 +16,14 @@ from prometheus_client.utils import floatToGoString
 from forebay.server.http.response import Response
 from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
-from forebay.server.telemetry import OTHERS, BuildCollector, DiskCollector, GroupCollector, StreamCollector
+from forebay.server.telemetry import (
+    OTHERS,
+    BuildCollector,
+    DiskCollector,
+    GroupCollector,
+    ProcessorCollector,
+    StreamCollector,
+)
 
 if TYPE_CHECKING:
     from forebay._forebay import Engine
@@ -123,6 +130,7 @@ def routes(services: Services) -> list[Route]:
     registry.register(EngineCollector(services.engine))
     registry.register(StreamCollector(services.engine))
     registry.register(GroupCollector(services.engine))
+    registry.register(ProcessorCollector(services.engine))
     registry.register(RequestCollector(services))
     registry.register(TokenCollector(services.authenticator))
 
