@@ -131,6 +131,13 @@ class Engine:
     def processor(self, name: str) -> bytes:
         """The description of the processor with that id or name. Raises `ProcessorNotFound`, as those below."""
     def processor_metrics(self, name: str) -> bytes: ...
+    def processor_dead_letters(self, name: str, offset: int, limit: int) -> bytes:
+        """The dead letters from an offset on that are neither replayed nor dropped, at most `limit`, as JSON. Raises
+        `InvalidRequest` when `limit` is not 1 to 1,000."""
+    def replay_dead_letters(self, name: str, through: int | None = None) -> bytes:
+        """Returns `{"replaying":n}`, before they are. Raises `Conflict` when the processor does not run."""
+    def drop_dead_letters(self, name: str, through: int | None = None) -> bytes:
+        """Returns `{"dropped":n}`. Waits for the commit. Raises `Conflict` when the processor cannot be read."""
     def pause_processor(self, name: str) -> bytes:
         """Returns the description. Waits for the commit."""
     def resume_processor(self, name: str) -> bytes:

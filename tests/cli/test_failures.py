@@ -51,6 +51,10 @@ FAILURES = [
     ),
     (("processors", "list", "--url", NOWHERE), 1, f"cannot reach {NOWHERE}: "),
     (("processors", "pause", "p", "--url", "ftp://x"), 2, "--url is 'ftp://x', which is not http://host:port; see "),
+    (("dead-letter", "list", "p", "--url", NOWHERE), 1, f"cannot reach {NOWHERE}: "),
+    (("dead-letter", "list", "p", "--limit", "0"), 2, "invalid value for '--limit': 0 is not in the range x>=1; see "),
+    (("dead-letter", "replay", "p", "--through", "x"), 2, "invalid value for '--through': 'x' is not a valid integer"),
+    (("dead-letter", "drop"), 2, "missing argument 'NAME'; see 'forebay dead-letter drop --help'"),
     (("send", "missing.ndjson"), 2, "cannot read missing.ndjson: "),
     (("bench", NOWHERE, "--duration", "0.1"), 1, "no connection to 127.0.0.1:1"),
     (("bench", "https://127.0.0.1:1"), 2, "must begin with http://"),
@@ -72,7 +76,7 @@ def test_a_failure_is_one_line_and_a_status(arguments: tuple[str, ...], status: 
 
 
 def test_a_group_without_a_command_shows_its_help() -> None:
-    for arguments in ((), ("token",), ("processors",)):
+    for arguments in ((), ("token",), ("processors",), ("dead-letter",)):
         ended = run(*arguments)
         assert (ended.returncode, ended.stdout) == (2, "")
         assert "Commands:" in ended.stderr
@@ -84,7 +88,7 @@ def test_help_calls_it_by_its_name() -> None:
 
 def rows() -> dict[str, str]:
     text = (ROOT / "docs/operations.md").read_text()
-    found = re.findall(r"^\| `forebay (\w+)[^|]*\| [^|]* \| ([^|]*) \|$", text, re.MULTILINE)
+    found = re.findall(r"^\| `forebay ([\w-]+)[^|]*\| [^|]* \| ([^|]*) \|$", text, re.MULTILINE)
     return dict(found)
 
 

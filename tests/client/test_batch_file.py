@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from client.spools import spool_store
 from forebay.client.batch import Batch
 from forebay.client.endpoint import endpoint_of
-from forebay.client.spool.files import LINE_BYTES, LockedDirectory, pack, recover, unpack
+from forebay.client.spool.files import LINE_BYTES, BatchFile, LockedDirectory, pack, recover, unpack
 
 payloads = st.lists(st.text(max_size=60).map(lambda text: json.dumps(text).encode()), max_size=12)
 
@@ -91,3 +92,29 @@ def test_a_file_of_another_version_is_told_from_a_damaged_one(tmp_path: Path, fi
             recover(directory, path)
     else:
         assert recover(directory, path) == (None, path.read_bytes())
+
+
+def test_a_descriptor_is_closed_once_also_when_a_signal_handler_raises_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(Exception):
+        pass
+
+    close = os.close
+
+    def broken_off(descriptor: int) -> None:
+        close(descriptor)
+        raise Broken
+
+    directory = LockedDirectory.create(tmp_path / "1-a")
+    assert directory is not None
+    file = BatchFile.create(directory, tmp_path / "1-a" / "00000001.batch", "drain")
+    for broken in (file.close, directory.forget):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "close", broken_off)
+            with pytest.raises(Broken):
+                broken()
+        # Its number is another file's by now.
+        with open(tmp_path / "other", "wb") as other:
+            broken()
+            os.fstat(other.fileno())

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import httpx
+import msgspec
+
 from support.harness import RunningServer, wait_for
 
 SOURCE = "transactions"
@@ -94,3 +97,15 @@ def results(server: RunningServer, stream: str, count: int) -> list[tuple[str | 
     """Key and value of each record of a sink, once there are `count`."""
     wait_for(f"{count} results", lambda: len(server.stored(stream)) >= count)
     return [(row["key"], row["value"]) for row in server.stored(stream)]
+
+
+def check(shape: Any, body: Any) -> None:
+    """The shape of `/openapi.json` is exactly what the engine writes."""
+    assert set(body) == {field.encode_name for field in msgspec.structs.fields(shape)}
+    msgspec.convert(body, shape)
+
+
+def refused(response: httpx.Response) -> tuple[int, int, str]:
+    """Status, code and detail of an answer that is an error."""
+    error = response.json()["error"]
+    return response.status_code, error["code"], error["detail"]

@@ -7,14 +7,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from forebay.embedded.decoding import decode
 from forebay.errors import InvalidRequest, ProcessorNotFound
 from forebay.processors.pipeline import Pipeline
-from forebay.processors.shapes import Preview, ProcessorDescription, ProcessorMetrics
+from forebay.processors.shapes import (
+    DeadLetters,
+    DroppedDeadLetters,
+    Preview,
+    ProcessorDescription,
+    ProcessorMetrics,
+    Replay,
+)
 
 if TYPE_CHECKING:
     from forebay._forebay import Engine
 
 DEFAULT_PREVIEW_RECORDS = 1_000
+DEFAULT_DEAD_LETTERS = 100
+
+_MAX_OFFSET = (1 << 63) - 1
 
 S = TypeVar("S", bound=msgspec.Struct)
 Descriptions = list[ProcessorDescription]
@@ -84,6 +95,42 @@ class Processors:
         """
         self._engine().delete_processor(name)
 
+    def dead_letters(self, name: str, *, offset: int = 0, limit: int = DEFAULT_DEAD_LETTERS) -> DeadLetters:
+        """Returns the dead letters of a processor that are neither replayed nor dropped, the oldest first: at most
+        `limit` from `offset` on, of at most about 4 MiB.
+
+        Raises:
+            ProcessorNotFound
+            InvalidRequest: `limit` is not 1 to 1,000, or `offset` is none.
+            Malformed: Python cannot hold a value; the bytes are in the stream of dead letters.
+        """
+        answer = self._engine().processor_dead_letters(name, _offset("offset", offset), _offset("limit", limit))
+        # What could not be processed may well be what only this decodes: a number beyond float64.
+        return msgspec.convert(decode(answer), DeadLetters)
+
+    def replay(self, name: str, *, through: int | None = None) -> int:
+        """Has a processor try its dead letters again, those up to and with the offset `through`, or all that there are
+        now, and returns how many. Returns before they are tried; one that fails again is a new dead letter.
+
+        Raises:
+            ProcessorNotFound
+            InvalidRequest: `through` is no offset.
+            Conflict: the processor does not run.
+        """
+        return _read(self._engine().replay_dead_letters(name, _through(through)), Replay).replaying
+
+    def drop_dead_letters(self, name: str, *, through: int | None = None) -> int:
+        """Lets dead letters be, durably, those up to and with the offset `through`, or all that there are now, and
+        returns how many. The stream keeps them for as long as it keeps any.
+
+        Raises:
+            ProcessorNotFound
+            InvalidRequest: `through` is no offset.
+            Conflict: the processor cannot be read.
+            StorageUnavailable: the log takes no writes now.
+        """
+        return _read(self._engine().drop_dead_letters(name, _through(through)), DroppedDeadLetters).dropped
+
     def preview(self, pipeline: Pipeline | Mapping[str, Any], *, records: int = DEFAULT_PREVIEW_RECORDS) -> Preview:
         """Returns what a processor would make of the newest `records` of its source. Creates and writes nothing;
         windows that are open at the end count as closed.
@@ -119,6 +166,17 @@ class Processors:
 
 def _read(answer: bytes, shape: type[S]) -> S:
     return msgspec.json.decode(answer, type=shape)
+
+
+def _through(offset: int | None) -> int | None:
+    return None if offset is None else _offset("through", offset)
+
+
+def _offset(name: str, number: int) -> int:
+    """The number, which the engine takes as an unsigned one."""
+    if not 0 <= number <= _MAX_OFFSET:
+        raise InvalidRequest(f"{name} is {number}, which is not 0 to {_MAX_OFFSET}")
+    return number
 
 
 def _written(pipeline: Pipeline | Mapping[str, Any]) -> bytes:

@@ -109,7 +109,7 @@ class ProcessorTotals(msgspec.Struct, rename="camel"):
 
 class ProcessorDescription(msgspec.Struct, rename="camel"):
     """A processor: its definition with every default, and how it is. `reason` says why it does not run, `blockedBy` why
-    it cannot write now."""
+    it cannot write now, `degraded` the last failure of a function within the last minute."""
 
     processor_id: str
     name: str
@@ -121,6 +121,7 @@ class ProcessorDescription(msgspec.Struct, rename="camel"):
     status: Status
     reason: str | None
     blocked_by: str | None
+    degraded: str | None
     created_at: str
     metrics: ProcessorTotals
 
@@ -157,15 +158,57 @@ class ProcessorWindow(msgspec.Struct, rename="camel"):
 
 
 class ProcessorMetrics(msgspec.Struct, rename="camel"):
-    """A processor's figures, and its twenty newest windows, the newest first."""
+    """A processor's figures, and its twenty newest windows, the newest first. `reason`, `blockedBy` and `degraded` are
+    those of its description."""
 
     processor_id: str
     name: str
     status: Status
     reason: str | None
     blocked_by: str | None
+    degraded: str | None
     metrics: ProcessorFigures
     windows: list[ProcessorWindow]
+
+
+class DeadLetter(msgspec.Struct, rename="camel"):
+    """A record that could not be processed, and why: the `error` of an `operation` (`operations[0]`, or
+    `timestampField`). `offset` is its own among the dead letters; `sourcePartition` and `sourceOffset` are where the
+    record stands in `source`. Key, value and timestamp are the record's. Times are RFC 3339 in UTC."""
+
+    offset: Count
+    failed_at: str
+    error: str
+    operation: str
+    source: str
+    source_partition: Count
+    source_offset: Count
+    timestamp: str
+    key: str | None
+    value: Any
+
+
+class DeadLetters(msgspec.Struct, rename="camel"):
+    """Dead letters that are neither replayed nor dropped, the oldest first. `stream` has them, `waiting` counts all of
+    them, `replaying` those that are being replayed now. A list goes on at `nextOffset`, which is null at the end."""
+
+    stream: str
+    waiting: Count
+    replaying: Count
+    dead_letters: list[DeadLetter]
+    next_offset: Count | None
+
+
+class Replay(msgspec.Struct):
+    """How many dead letters the processor tries again."""
+
+    replaying: Count
+
+
+class DroppedDeadLetters(msgspec.Struct):
+    """How many dead letters are neither listed nor replayed any more."""
+
+    dropped: Count
 
 
 class PreviewResult(msgspec.Struct):

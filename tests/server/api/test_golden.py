@@ -102,6 +102,11 @@ EXCHANGES: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
     "processor_metrics_missing": ("GET", "/api/v1/processors/golden/metrics", b"", {}),
     "processor_pause_missing": ("POST", "/api/v1/processors/golden/pause", b"", {}),
     "processor_delete_missing": ("DELETE", "/api/v1/processors/golden", b"", {}),
+    "dead_letters_missing": ("GET", "/api/v1/processors/golden/dead-letters", b"", {}),
+    "dead_letters_limit": ("GET", "/api/v1/processors/golden/dead-letters?limit=1001", b"", {}),
+    "dead_letters_replay_missing": ("POST", "/api/v1/processors/golden/dead-letters/replay", b"", {}),
+    "dead_letters_replay_through": ("POST", "/api/v1/processors/golden/dead-letters/replay?through=-1", b"", {}),
+    "dead_letters_drop_missing": ("DELETE", "/api/v1/processors/golden/dead-letters?through=7", b"", {}),
     "processor_malformed": (
         "POST",
         "/api/v1/processors",

@@ -6,24 +6,17 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
 import pytest
 
 from forebay.processors.shapes import Preview, ProcessorDescription, ProcessorMetrics
 from forebay.server.http.tokens import TokenStore
 from support.harness import RunningServer, serving, wait_for
-from support.processors import ALERTS, EVENTS, FRAUD, SOURCE, create_source, processed, publish, results
+from support.processors import ALERTS, EVENTS, FRAUD, SOURCE, check, create_source, processed, publish, refused, results
 
 pytestmark = pytest.mark.slow
 
 Start = Callable[..., RunningServer]
 PROCESSORS = "/api/v1/processors"
-
-
-def check(shape: Any, body: Any) -> None:
-    """The shape of `/openapi.json` is exactly what the engine writes."""
-    assert set(body) == {field.encode_name for field in msgspec.structs.fields(shape)}
-    msgspec.convert(body, shape)
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +31,6 @@ def _no_processors_are_left(server: RunningServer) -> Iterator[None]:
     with server.client() as client:
         for each in client.get(PROCESSORS).json()["processors"]:
             client.delete(f"{PROCESSORS}/{each['processorId']}").raise_for_status()
-
-
-def refused(response: Any) -> tuple[int, int, str]:
-    error = response.json()["error"]
-    return response.status_code, error["code"], error["detail"]
 
 
 def test_the_life_of_a_processor(server: RunningServer) -> None:

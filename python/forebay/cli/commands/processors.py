@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import tomllib
 from typing import BinaryIO
-from urllib.parse import quote
 
 import click
 import msgspec
-from click.shell_completion import CompletionItem
 
-from forebay.cli.api import Api
+from forebay.cli.commands.processor_requests import PATH, asked, named, path_of, server_options
 from forebay.cli.notices import notice
-from forebay.cli.options import DEFAULT_URL, Command, token_option, url_option
-from forebay.cli.wording import counted
+from forebay.cli.wording import begun, counted
 from forebay.embedded.processors import DEFAULT_PREVIEW_RECORDS
-from forebay.errors import ForebayError
 from forebay.processors.shapes import Preview, ProcessorDescription
 from forebay.processors.summary import steps
 from forebay.server.api.processors import ProcessorList
-
-PATH = "/api/v1/processors"
-
-COMPLETION_SECONDS = 1.0
-"""The longest time that a shell waits for names when TAB is pressed."""
 
 
 @click.group()
@@ -36,31 +26,12 @@ def processors() -> None:
     """
 
 
-def _server(command: Command) -> Command:
-    return url_option("The server, http://host:port.")(token_option("The server's token.")(command))
-
-
-def _names(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """For the shell's completion, which a server that does not answer must not disturb."""
-    with contextlib.suppress(click.ClickException, ForebayError):
-        url, token = ctx.params.get("url") or DEFAULT_URL, ctx.params.get("token")
-        with contextlib.closing(Api(url, token, COMPLETION_SECONDS)) as api:
-            body, _ = api.get(PATH)
-            everyone = msgspec.json.decode(body, type=ProcessorList).processors
-            return [CompletionItem(each.name) for each in everyone if each.name.startswith(begun)]
-    return []
-
-
-def _named(command: Command) -> Command:
-    return click.argument("name", shell_complete=_names)(_server(command))
-
-
 @processors.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
-@_server
+@server_options
 def listing(as_json: bool, url: str, token: str | None) -> None:
     """Show every processor with its status, its figures and what it does."""
-    with _asked(url, token) as api:
+    with asked(url, token) as api:
         body, _ = api.get(PATH)
     if as_json:
         click.echo(json.dumps(json.loads(body), indent=2))
@@ -71,15 +42,17 @@ def listing(as_json: bool, url: str, token: str | None) -> None:
         click.echo(f"  {' | '.join(steps(msgspec.to_builtins(each)))}")
         for why in filter(None, (each.reason, each.blocked_by)):
             click.echo(f"  {why}")
+        if each.degraded is not None:
+            click.echo(f"  a function failed within the last minute: {begun(each.degraded)}")
 
 
 @processors.command()
 @click.argument("file", type=click.File("rb"))
-@_server
+@server_options
 def create(file: BinaryIO, url: str, token: str | None) -> None:
     """Create the processor that FILE defines. It runs from then on."""
     definition = _definition(file)
-    with _asked(url, token) as api:
+    with asked(url, token) as api:
         made = msgspec.json.decode(api.change("POST", PATH, definition), type=ProcessorDescription)
     click.echo(f"created {made.name}, {_id(made)}: {made.status}")
 
@@ -93,7 +66,7 @@ def create(file: BinaryIO, url: str, token: str | None) -> None:
     show_default=True,
     help="So many of the newest records.",
 )
-@_server
+@server_options
 def preview(file: BinaryIO, records: int, url: str, token: str | None) -> None:
     """Print what the processor that FILE defines would make of the newest records of its source.
 
@@ -101,7 +74,7 @@ def preview(file: BinaryIO, records: int, url: str, token: str | None) -> None:
     Nothing is created or written.
     """
     definition = _definition(file)
-    with _asked(url, token) as api:
+    with asked(url, token) as api:
         body = api.change("POST", f"{PATH}/preview?records={records}", definition)
     found = msgspec.json.decode(body, type=Preview)
     for result in found.results:
@@ -115,7 +88,7 @@ def preview(file: BinaryIO, records: int, url: str, token: str | None) -> None:
 
 
 @processors.command()
-@_named
+@named
 def pause(name: str, url: str, token: str | None) -> None:
     """Let the processor NAME stand where it is, until it is resumed."""
     _change(url, token, "POST", name, "/pause")
@@ -123,7 +96,7 @@ def pause(name: str, url: str, token: str | None) -> None:
 
 
 @processors.command()
-@_named
+@named
 def resume(name: str, url: str, token: str | None) -> None:
     """Let the processor NAME go on where it stands."""
     _change(url, token, "POST", name, "/resume")
@@ -131,7 +104,7 @@ def resume(name: str, url: str, token: str | None) -> None:
 
 
 @processors.command()
-@_named
+@named
 def delete(name: str, url: str, token: str | None) -> None:
     """Delete the processor NAME with its open windows. Its sink stays, with all that is in it."""
     _change(url, token, "DELETE", name)
@@ -139,12 +112,8 @@ def delete(name: str, url: str, token: str | None) -> None:
 
 
 def _change(url: str, token: str | None, method: str, name: str, action: str = "") -> None:
-    with _asked(url, token) as api:
-        api.change(method, f"{PATH}/{quote(name, safe='')}{action}")
-
-
-def _asked(url: str, token: str | None) -> contextlib.closing[Api]:
-    return contextlib.closing(Api(url, token))
+    with asked(url, token) as api:
+        api.change(method, f"{path_of(name)}{action}")
 
 
 def _id(each: ProcessorDescription) -> str:

@@ -126,9 +126,11 @@ class BatchFile:
         return [payload for payload in unpack(self.path.read_bytes())[0] if payload.startswith(b"{")]
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
+        # Forgotten first: a signal handler that raises in between would have it closed twice, and by then it may be
+        # another file's.
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def remove(self) -> None:
         """Raises OSError."""
@@ -330,6 +332,7 @@ class LockedDirectory:
         for batch in self.batches:
             if batch.file is not None:
                 batch.file.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-        self._lock = -1
+        # Forgotten first, as a batch's descriptor is.
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)

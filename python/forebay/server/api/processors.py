@@ -1,5 +1,5 @@
-"""Stream processors: created, previewed, shown, paused, deleted. The engine reads the definitions and writes most of
-the answers."""
+"""Stream processors: created, previewed, shown, paused, deleted, and their dead letters. The engine reads the
+definitions and writes most of the answers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from forebay import errors
-from forebay.embedded.processors import DEFAULT_PREVIEW_RECORDS
-from forebay.processors.shapes import Preview, ProcessorDefinition, ProcessorDescription, ProcessorMetrics
-from forebay.server.api.streams.streams import rfc3339_now
+from forebay.embedded.processors import DEFAULT_DEAD_LETTERS, DEFAULT_PREVIEW_RECORDS
+from forebay.processors.shapes import (
+    DeadLetters,
+    DroppedDeadLetters,
+    Preview,
+    ProcessorDefinition,
+    ProcessorDescription,
+    ProcessorMetrics,
+    Replay,
+)
+from forebay.server.api.streams.streams import MAX_OFFSET, rfc3339_now
 from forebay.server.http.parameters import Parameters, whole
 from forebay.server.http.response import Response, json_response
 from forebay.server.http.response_spec import ResponseSpec
@@ -26,11 +34,19 @@ MAX_DEFINITION_BYTES = 256 * 1024
 MAX_PREVIEW_RECORDS = 100_000
 """The most records of a preview, which holds its results in memory; the engine enforces it."""
 
+MAX_DEAD_LETTERS = 1_000
+"""The most dead letters of one answer; the engine enforces it."""
+
 PROCESSOR = {"id": "The processor's id or its name."}
 
 RECORDS = whole(
     "records", DEFAULT_PREVIEW_RECORDS, 1, MAX_PREVIEW_RECORDS, "How many of the newest records of the source are read."
 )
+OFFSET = whole("offset", 0, 0, MAX_OFFSET, "The first offset of the list; `nextOffset` of an answer goes on with it.")
+LIMIT = whole(
+    "limit", DEFAULT_DEAD_LETTERS, 1, MAX_DEAD_LETTERS, "The most dead letters of an answer, which also ends at 4 MiB."
+)
+THROUGH = whole("through", None, 0, MAX_OFFSET, "The last offset that is meant; all that there are now by default.")
 
 _NO_CHANGES = "so it changes no processors"
 _NO_PREVIEWS = "so it previews no processors"
@@ -52,7 +68,7 @@ class DeletedProcessor(msgspec.Struct, rename="camel"):
 
 
 def routes(services: Services) -> list[Route]:
-    return [*_reading(services), *_defining(services), *_changing(services)]
+    return [*_reading(services), *_defining(services), *_changing(services), *_dead_letters(services)]
 
 
 def _reading(services: Services) -> list[Route]:
@@ -189,6 +205,60 @@ def _changing(services: Services) -> list[Route]:
             summary="Deletes a stream processor and its open windows; its sink stays.",
             responses={200: ResponseSpec(DeletedProcessor, "The processor is deleted.")},
             errors=(errors.ProcessorNotFound, errors.Saturated, errors.StorageUnavailable),
+            segments=PROCESSOR,
+        ),
+    ]
+
+
+def _dead_letters(services: Services) -> list[Route]:
+    engine = services.engine
+
+    async def listing(request: Request) -> Response:
+        name, offset, limit = request.bound["id"], request.value(OFFSET), request.value(LIMIT)
+        return Response(200, await services.blocking(engine.processor_dead_letters, name, offset, limit))
+
+    async def replay(request: Request) -> Response:
+        request.principal.check_all_projects(_NO_CHANGES)
+        name, through = request.bound["id"], request.value(THROUGH)
+        return Response(202, await services.blocking(engine.replay_dead_letters, name, through))
+
+    async def drop(request: Request) -> Response:
+        request.principal.check_all_projects(_NO_CHANGES)
+        name, through = request.bound["id"], request.value(THROUGH)
+        return Response(200, await services.blocking(engine.drop_dead_letters, name, through))
+
+    return [
+        Route(
+            "GET",
+            "/api/v1/processors/{id}/dead-letters",
+            listing,
+            Role.READ,
+            parameters=Parameters(OFFSET, LIMIT),
+            summary="Records that a stream processor could not process, and that are neither replayed nor dropped.",
+            responses={200: ResponseSpec(DeadLetters, "The oldest from the offset on.")},
+            errors=(errors.ProcessorNotFound, errors.StorageUnavailable),
+            segments=PROCESSOR,
+        ),
+        Route(
+            "POST",
+            "/api/v1/processors/{id}/dead-letters/replay",
+            replay,
+            Role.OPS,
+            parameters=Parameters(THROUGH),
+            summary="Has a stream processor try its dead letters again, as records that come now.",
+            responses={202: ResponseSpec(Replay, "They are tried from now on; one that fails again is a new one.")},
+            errors=(errors.ProcessorNotFound, errors.Conflict),
+            segments=PROCESSOR,
+        ),
+        Route(
+            "DELETE",
+            "/api/v1/processors/{id}/dead-letters",
+            drop,
+            Role.OPS,
+            parameters=Parameters(THROUGH),
+            summary="Lets dead letters of a stream processor be. Their stream keeps them for as long as it keeps any.",
+            responses={200: ResponseSpec(DroppedDeadLetters, "They are neither listed nor replayed any more.")},
+            errors=(errors.ProcessorNotFound, errors.Conflict, errors.Saturated, errors.StorageUnavailable),
             segments=PROCESSOR,
         ),
     ]
