@@ -160,7 +160,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             64 * MIB,
             1 << 40,
             "bytes",
-            "Memory of one such process: one that has more after a call is replaced. Allocations beyond twice as much fail.",
+            "Memory of one such process, which is replaced when it has more after a call; allocations beyond twice "
+            "that fail.",
         ),
     ] = 1 * GIB
     function_timeout_ms: Annotated[

@@ -140,7 +140,7 @@ class Processors:
             StreamNotFound: there is no such source.
             InvalidRequest: `records` is out of range.
         """
-        return _read(self._engine().preview_processor(_written(pipeline), records), Preview)
+        return _read(self._engine().preview_processor(_written(pipeline), _offset("records", records)), Preview)
 
     def __getitem__(self, name: str) -> ProcessorDescription:
         """The processor of that name or id.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, get_args
 
 import msgspec
@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from forebay.errors import ProcessorNotFound
-from forebay.processors.shapes import ProcessorDescription, ProcessorMetrics, Status
+from forebay.processors.shapes import ProcessorDescription, ProcessorFigures, ProcessorMetrics, Status
 from forebay.server.telemetry.labels import OTHERS
 
 if TYPE_CHECKING:
@@ -19,13 +19,21 @@ if TYPE_CHECKING:
 MAX_PROCESSOR_LABELS = 100
 """The most processors with series of their own, eight each. They are the oldest ones, so that one keeps its series."""
 
-COUNTERS = (
+COUNTERS: tuple[tuple[str, str, Callable[[ProcessorFigures], int]], ...] = (
     ("events", "Records of the source that were processed", lambda figures: figures.events_processed),
     ("results", "Records written to the sink", lambda figures: figures.results),
     ("late_events", "Records that were late for every window", lambda figures: figures.late_events),
-    ("filter_failures", "Records for which a predicate was neither true nor false", lambda f: f.filter_failures),
+    (
+        "filter_failures",
+        "Records for which a predicate was neither true nor false",
+        lambda figures: figures.filter_failures,
+    ),
     ("dead_letters", "Records that could not be processed", lambda figures: figures.dead_letters),
-    ("records_lost", "Records that were deleted or damaged before they were read", lambda f: f.records_lost),
+    (
+        "records_lost",
+        "Records that were deleted or damaged before they were read",
+        lambda figures: figures.records_lost,
+    ),
 )
 
 
