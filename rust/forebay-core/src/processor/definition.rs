@@ -218,18 +218,59 @@ impl Default for Config {
     }
 }
 
+/// The processor whose place a new one takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Succession {
+    /// Its id or its name.
+    pub(super) from: String,
+    pub(super) state: State,
+}
+
+/// What becomes of open windows when a definition changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// They are taken over.
+    Keep,
+    /// They are forgotten, without results.
+    Discard,
+}
+
 impl ProcessorDefinition {
     /// Reads a definition.
     ///
     /// # Errors
     /// `Malformed` that names the place: `operations[1].predicate: …`.
     pub fn parse(json: &[u8]) -> Result<Self> {
-        if json.len() > MAX_DEFINITION_BYTES {
-            return Err(malformed(&format!("the definition has more than {MAX_DEFINITION_BYTES} bytes")));
+        let mut fields = fields_of(json)?;
+        let definition = Self::read(&mut fields)?;
+        fields.end()?;
+        Ok(definition)
+    }
+
+    /// Reads the definition of a processor that is to be made, and which one it takes the place of.
+    ///
+    /// # Errors
+    /// As [`ProcessorDefinition::parse`].
+    pub(super) fn parse_new(json: &[u8]) -> Result<(Self, Option<Succession>)> {
+        let mut fields = fields_of(json)?;
+        let from = fields.text("from")?;
+        let state = match fields.text("state")?.as_deref() {
+            None | Some("keep") => State::Keep,
+            Some("discard") => State::Discard,
+            Some(other) => return Err(fields.refuse("state", format_args!("{other:?} is not keep or discard"))),
+        };
+        if from.is_none() && state == State::Discard {
+            return Err(fields.refuse("state", "goes with from, the processor whose state it is"));
         }
-        crate::json::validate(json).map_err(|error| malformed(&error.to_string()))?;
-        let value = serde_json::from_slice(json).map_err(|error| malformed(&error.to_string()))?;
-        let mut fields = Fields::new("", value)?;
+        if from.is_some() && fields.has("offset") {
+            return Err(fields.refuse("offset", "does not go with from: it goes on where that processor stands"));
+        }
+        let definition = Self::read(&mut fields)?;
+        fields.end()?;
+        Ok((definition, from.map(|from| Succession { from, state })))
+    }
+
+    fn read(fields: &mut Fields) -> Result<Self> {
         let name = fields.required_text("name")?;
         check_name("name", &name).map_err(|error| malformed(error.detail()))?;
         if name.len() > MAX_NAME_BYTES {
@@ -238,7 +279,7 @@ impl ProcessorDefinition {
         let source = fields.required_text("source")?;
         let sink = fields.required_text("sink")?;
         check_name("sink", &sink).map_err(|error| malformed(error.detail()))?;
-        let operations = operations(&mut fields)?;
+        let operations = operations(fields)?;
         let offset = match fields.text("offset")?.as_deref() {
             None | Some("latest") => StartOffset::Latest,
             Some("earliest") => StartOffset::Earliest,
@@ -248,7 +289,6 @@ impl ProcessorDefinition {
             None => Config::default(),
             Some(value) => Config::parse(Fields::new("config.", value)?)?,
         };
-        fields.end()?;
         Ok(Self { name, source, operations, sink, offset, config })
     }
 
@@ -301,6 +341,16 @@ impl Config {
         fields.end()?;
         Ok(Self { late_sink, timestamp_field, ..config })
     }
+}
+
+/// Returns the fields of a definition.
+fn fields_of(json: &[u8]) -> Result<Fields> {
+    if json.len() > MAX_DEFINITION_BYTES {
+        return Err(malformed(&format!("the definition has more than {MAX_DEFINITION_BYTES} bytes")));
+    }
+    crate::json::validate(json).map_err(|error| malformed(&error.to_string()))?;
+    let value = serde_json::from_slice(json).map_err(|error| malformed(&error.to_string()))?;
+    Fields::new("", value)
 }
 
 fn operations(fields: &mut Fields) -> Result<Vec<Operation>> {

@@ -36,6 +36,10 @@ impl Fields {
         self.left.remove(field).filter(|value| !value.is_null())
     }
 
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.left.get(field).is_some_and(|value| !value.is_null())
+    }
+
     pub(super) fn text(&mut self, field: &str) -> Result<Option<String>> {
         match self.take(field) {
             None => Ok(None),

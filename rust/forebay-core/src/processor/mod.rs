@@ -29,6 +29,7 @@ mod rows;
 mod source_watch;
 mod status;
 mod step;
+mod succession;
 mod task;
 mod totals;
 

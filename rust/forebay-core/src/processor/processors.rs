@@ -215,33 +215,30 @@ impl Processors {
         Moment { uptime: self.uptime(), wall }
     }
 
-    /// Makes a processor, which runs when this returns: its definition and where it begins are durable.
+    /// Makes a processor, which runs when this returns: its definition and where it begins are durable. With `from` it
+    /// takes the place of another, and goes on where that one stands.
     ///
     /// # Errors
     /// `Malformed` naming what is wrong with the definition; `StreamNotFound` for its source; `ProcessorAlreadyExists`;
+    /// with `from`, `ProcessorNotFound`, and `Conflict` when it cannot take over the state;
     /// `Saturated` when there are [`MAX_PROCESSORS`]; and why nothing can be written.
     pub fn create(self: &Arc<Self>, definition: &[u8]) -> Result<Vec<u8>> {
-        let definition = ProcessorDefinition::parse(definition)?;
+        let (definition, succession) = ProcessorDefinition::parse_new(definition)?;
         let plan = Plan::new(&definition)?;
         self.check_functions(&plan)?;
         let _one_at_a_time = self.changing.lock();
         self.environment.status.refuse_write()?;
-        let others = self.all();
-        if others.iter().any(|other| other.name() == definition.name) {
-            let detail = format!("there is a processor {:?} already", definition.name);
-            return Err(Error::new(ErrorKind::ProcessorAlreadyExists, detail));
-        }
-        if others.len() >= MAX_PROCESSORS {
-            let detail = format!("there are {MAX_PROCESSORS} processors, which is the limit; delete some");
-            return Err(Error::new(ErrorKind::Saturated, detail));
-        }
-        checks::check_streams(&definition, others.iter().map(|other| &other.definition))?;
-        let source = self.environment.catalog.named(&definition.source)?;
-        let sink = self.ensure(&definition.sink, &source)?;
-        if let Some(late) = &definition.config.late_sink {
-            self.ensure(late, &source)?;
-        }
-        let shards = u32::try_from(sink.partitions().len()).unwrap_or(1);
+        let processor = match succession {
+            None => self.begin_anew(definition, plan)?,
+            Some(succession) => self.succeed(&succession, definition, plan)?,
+        };
+        self.start_threads()?;
+        self.run(&processor);
+        Ok(self.describe(&processor))
+    }
+
+    fn begin_anew(&self, definition: ProcessorDefinition, plan: Plan) -> Result<Arc<Processor>> {
+        let (source, shards) = self.streams_for(&definition, &self.all())?;
         let id = ProcessorId(self.next_id.load(Ordering::Relaxed));
         let start = |log: &crate::stream::Partition| match definition.offset {
             StartOffset::Latest => log.committed(),
@@ -251,18 +248,44 @@ impl Processors {
         let running = Stored::new(ProcessorStatus::Running, None);
         let row = ProcessorRow::new(&definition, source.id(), shards, self.environment.clock.wall(), running);
         let mut task = self.task(id, (&definition, plan), (source, shards), next);
-        // Those of an earlier processor of that name are not its own.
-        let letters = letters_of(&self.environment, &definition.name).map_or(Offset(0), |(_, _, end)| end);
-        task.letters = Letters { next: letters, until: letters };
+        task.letters = self.no_letters(&definition);
         let next_id = TableOp::put(Table::Counters, NEXT_PROCESSOR, (id.0 + 1).to_le_bytes());
         let ops = vec![row.put(id), task.position().put(id), next_id];
         self.environment.commits.change_if_room(ops)?;
         self.next_id.store(id.0 + 1, Ordering::Relaxed);
         let processor = Processor::new(id, definition, &row, Some(task), Vec::new());
         self.by_id.write().insert(id, Arc::clone(&processor));
-        self.start_threads()?;
-        self.run(&processor);
-        Ok(self.describe(&processor))
+        Ok(processor)
+    }
+
+    /// Checks a new definition against the `others`, and returns its source and the partitions of its sink, which is made
+    /// when there is none.
+    pub(super) fn streams_for(
+        &self,
+        definition: &ProcessorDefinition,
+        others: &[Arc<Processor>],
+    ) -> Result<(Arc<Stream>, u32)> {
+        if others.iter().any(|other| other.name() == definition.name) {
+            let detail = format!("there is a processor {:?} already", definition.name);
+            return Err(Error::new(ErrorKind::ProcessorAlreadyExists, detail));
+        }
+        if others.len() >= MAX_PROCESSORS {
+            let detail = format!("there are {MAX_PROCESSORS} processors, which is the limit; delete some");
+            return Err(Error::new(ErrorKind::Saturated, detail));
+        }
+        checks::check_streams(definition, others.iter().map(|other| &other.definition))?;
+        let source = self.environment.catalog.named(&definition.source)?;
+        let sink = self.ensure(&definition.sink, &source)?;
+        if let Some(late) = &definition.config.late_sink {
+            self.ensure(late, &source)?;
+        }
+        Ok((source, u32::try_from(sink.partitions().len()).unwrap_or(1)))
+    }
+
+    /// Returns where the dead letters of a new processor begin: those of an earlier one of its name are not its own.
+    pub(super) fn no_letters(&self, definition: &ProcessorDefinition) -> Letters {
+        let end = letters_of(&self.environment, &definition.name).map_or(Offset(0), |(_, _, end)| end);
+        Letters { next: end, until: end }
     }
 
     /// Returns the calls of functions that run in this process, for whoever runs them.

@@ -200,6 +200,36 @@ impl Task {
         Ok(())
     }
 
+    /// Takes over all that another has: its windows are of the same kind.
+    pub(super) fn take_over(&mut self, other: &mut Self, emit: Emit) {
+        self.shards = std::mem::take(&mut other.shards);
+        self.shards.iter_mut().for_each(|windows| windows.give_updates(emit == Emit::Update));
+        self.chunks = std::mem::take(&mut other.chunks);
+        self.skipped = other.skipped;
+        self.stand_where(other);
+    }
+
+    /// Goes on where another stands, without its windows: those that have had records already say that they lack some.
+    pub(super) fn begin_behind(&mut self, other: &Self) {
+        self.stand_where(other);
+        let reached = (0..other.next.len()).map(|partition| other.watermarks.of(partition)).max();
+        if let Some(reached) = reached.filter(|reached| *reached > EventTime::MIN) {
+            let newest = reached.plus(other.plan.watermarks.allowed_lateness);
+            self.shards.iter_mut().for_each(|windows| windows.mark_incomplete(EventTime::MIN, newest));
+        }
+    }
+
+    fn stand_where(&mut self, other: &Self) {
+        self.next.clone_from(&other.next);
+        self.totals = other.totals;
+        self.newest.clone_from(&other.newest);
+        self.is_cut.clone_from(&other.is_cut);
+        let mut watermarks = Vec::new();
+        other.watermarks.write(&mut watermarks);
+        // What was just written can be read.
+        let _restored = self.watermarks.restore(&watermarks);
+    }
+
     /// Returns the position as it is to be stored.
     pub(super) fn position(&self) -> PositionRow {
         let mut watermarks = Vec::new();

@@ -32,7 +32,7 @@ impl EventTime {
     }
 
     /// Returns the time that many milliseconds later.
-    pub(super) fn plus(self, millis: i64) -> Self {
+    pub(crate) fn plus(self, millis: i64) -> Self {
         Self(self.0.saturating_add(millis))
     }
 

@@ -127,3 +127,77 @@ fn a_window_that_began_before_it_says_so() {
     assert!(values[0].ends_with(r#""count":1,"incomplete":true}"#), "{values:?}");
     assert!(values[1].ends_with(r#""count":1}"#), "{values:?}");
 }
+
+/// A definition that takes the place of `p`.
+fn following(operations: &str, more: &str) -> Vec<u8> {
+    let definition = String::from_utf8(definition("next", operations, BY_RECORDS)).unwrap();
+    definition.replace(r#""offset":"earliest","#, &format!(r#""from":"p",{more}"#)).into_bytes()
+}
+
+#[test]
+fn one_that_follows_another_takes_over_its_windows_and_its_place() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    let id = create(&engine, &definition("p", COUNT, BY_RECORDS))["processorId"].clone();
+    send(&engine, &[Event::new(0, 1, 5000, 10), Event::new(1, 1, 5000, 20), Event::new(0, 2, 700, 30)]);
+    wait_caught_up(&engine, "p");
+    let made = create(&engine, &following(&COUNT.replace("1000", "500"), ""));
+    assert_eq!((&made["processorId"], &made["name"], &made["status"]), (&id, &"next".into(), &"running".into()));
+    assert_eq!(made["metrics"]["eventsProcessed"], 3);
+    assert_eq!(engine.processors().description("p").unwrap_err().kind(), ErrorKind::ProcessorNotFound);
+    drop(engine);
+    let engine = open(&storage);
+    send(&engine, &[Event::new(0, 2, 700, 40), Event::last(0), Event::last(1)]);
+    wait_caught_up(&engine, "next");
+    let counts: Vec<u64> = reference::given(&read(&engine, SINK)).into_values().collect();
+    assert_eq!(counts.iter().sum::<u64>(), 3, "two that p had counted, and one that only the next one takes");
+    assert!(!read(&engine, SINK).iter().any(|read| read.value.contains("incomplete")));
+}
+
+#[test]
+fn windows_of_another_kind_are_dropped_when_that_is_said() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    create(&engine, &definition("p", COUNT, BY_RECORDS));
+    send(&engine, &[Event::new(0, 1, 5000, 10), Event::new(1, 1, 5000, 20)]);
+    wait_caught_up(&engine, "p");
+    let wider = COUNT.replace(r#""duration":100"#, r#""duration":300"#);
+    let refused = engine.processors().create(&following(&wider, "")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert!(refused.detail().contains("the windows, aggregations or groups differ"), "{refused}");
+    assert_eq!(description(&engine, "p")["status"], "running");
+    create(&engine, &following(&wider, r#""state":"discard","#));
+    drop(engine);
+    let engine = open(&storage);
+    send(&engine, &[Event::new(0, 1, 5000, 30), Event::new(0, 1, 5000, 400), Event::last(0), Event::last(1)]);
+    wait_caught_up(&engine, "next");
+    let results: Vec<_> = read(&engine, SINK).into_iter().map(|read| read.value).collect();
+    assert_eq!(results.len(), 2, "{results:?}");
+    assert!(results[0].contains(r#""count":1,"incomplete":true"#), "{results:?}");
+    assert!(!results[1].contains("incomplete"), "{results:?}");
+}
+
+#[test]
+fn who_cannot_be_followed_goes_on() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    create(&engine, &definition("p", COUNT, BY_RECORDS));
+    create(&engine, &definition("q", COPY, "{}"));
+    let refused = |json: Vec<u8>| engine.processors().create(&json).unwrap_err();
+    let text = |json: Vec<u8>| String::from_utf8(json).unwrap();
+    let other = text(following(COUNT, "")).replace(r#""from":"p""#, r#""from":"nobody""#);
+    assert_eq!(refused(other.into_bytes()).kind(), ErrorKind::ProcessorNotFound);
+    let taken = text(following(COUNT, "")).replace(r#""name":"next""#, r#""name":"q""#);
+    assert_eq!(refused(taken.into_bytes()).kind(), ErrorKind::ProcessorAlreadyExists);
+    assert!(refused(following(COUNT, r#""offset":"latest","#)).detail().starts_with("offset: does not go with from"));
+    assert!(refused(following(COUNT, r#""state":"some","#)).detail().starts_with("state: \"some\" is not"));
+    engine.create_stream("elsewhere", 1).unwrap();
+    let elsewhere = text(following(COUNT, "")).replace(SOURCE, "elsewhere");
+    assert!(refused(elsewhere.into_bytes()).detail().contains("it reads another stream"));
+    send(&engine, &[Event::new(0, 1, 5000, 10), Event::last(0), Event::last(1)]);
+    wait_caught_up(&engine, "p");
+    // It may keep its name, and follow one that is paused.
+    engine.processors().pause("p").unwrap();
+    let same = text(following(COUNT, "")).replace(r#""name":"next""#, r#""name":"p""#);
+    assert_eq!(create(&engine, same.as_bytes())["status"], "running");
+}
