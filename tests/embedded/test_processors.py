@@ -95,6 +95,23 @@ def test_a_processor_is_found_paused_and_deleted(log: forebay.Log) -> None:
         log.processors["count"]
 
 
+def test_one_takes_the_place_of_another(log: forebay.Log) -> None:
+    made = log.processors.create(COUNT)
+    log.append("orders", ORDERS)
+    processed(log, len(ORDERS))
+    definition = COUNT.definition() | {"name": "larger"}
+    definition["operations"][0] = {"type": "filter", "predicate": "value.amount > 100"}
+    larger = log.processors.create(definition, replace="count")
+    assert (larger.processor_id, larger.metrics.events_processed) == (made.processor_id, len(ORDERS))
+    assert [each.name for each in log.processors] == ["larger"]
+    wider = forebay.pipeline("wider", source="orders").window.tumbling(hours=1).aggregate("count").sink("wide")
+    with pytest.raises(errors.Conflict, match="the windows, aggregations or groups differ"):
+        log.processors.create(wider, replace="larger")
+    assert log.processors.create(wider, replace="larger", state="discard").name == "wider"
+    with pytest.raises(errors.ProcessorNotFound):
+        log.processors.create(COUNT, replace="larger")
+
+
 def test_a_preview_shows_what_would_be(log: forebay.Log) -> None:
     log.append("orders", ORDERS)
     preview = log.processors.preview(COUNT)

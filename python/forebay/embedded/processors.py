@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -42,17 +42,30 @@ class Processors:
     def __init__(self, engine: Callable[[], Engine]) -> None:
         self._engine = engine
 
-    def create(self, pipeline: Pipeline | Mapping[str, Any]) -> ProcessorDescription:
+    def create(
+        self,
+        pipeline: Pipeline | Mapping[str, Any],
+        *,
+        replace: str | None = None,
+        state: Literal["keep", "discard"] | None = None,
+    ) -> ProcessorDescription:
         """Creates a processor, durably, which runs from then on. Takes a pipeline or a definition as JSON has it.
 
+        Args:
+            replace: a processor whose place it takes, with its id, its positions, its counts and its open windows.
+            state: `"discard"` drops the open windows of that one. Without it they have to be of the same kind.
+
         Raises:
+            ProcessorNotFound: there is none to take the place of.
+            Conflict: the open windows of the two differ, or their sources; the message says which.
             Malformed: the definition is wrong; the message names the operation.
             ProcessorAlreadyExists: a processor has the name.
             StreamNotFound: there is no such source.
             Saturated: there are as many processors as may be.
             StorageUnavailable: the log takes no writes now.
         """
-        return _read(self._engine().create_processor(_written(pipeline)), ProcessorDescription)
+        succession = {name: value for name, value in (("from", replace), ("state", state)) if value is not None}
+        return _read(self._engine().create_processor(_written(pipeline, succession)), ProcessorDescription)
 
     def list(self) -> Descriptions:
         """Every processor, by name."""
@@ -140,7 +153,7 @@ class Processors:
             StreamNotFound: there is no such source.
             InvalidRequest: `records` is out of range.
         """
-        return _read(self._engine().preview_processor(_written(pipeline), _offset("records", records)), Preview)
+        return _read(self._engine().preview_processor(_written(pipeline, {}), _offset("records", records)), Preview)
 
     def __getitem__(self, name: str) -> ProcessorDescription:
         """The processor of that name or id.
@@ -179,9 +192,9 @@ def _offset(name: str, number: int) -> int:
     return number
 
 
-def _written(pipeline: Pipeline | Mapping[str, Any]) -> bytes:
+def _written(pipeline: Pipeline | Mapping[str, Any], more: Mapping[str, str]) -> bytes:
     definition = pipeline.definition() if isinstance(pipeline, Pipeline) else pipeline
     try:
-        return msgspec.json.encode(definition)
+        return msgspec.json.encode({**definition, **more})
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidRequest(f"the definition cannot be written as JSON: {error}") from None

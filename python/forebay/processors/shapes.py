@@ -94,6 +94,19 @@ class ProcessorDefinition(msgspec.Struct, rename="camel", forbid_unknown_fields=
     operations: Annotated[list[Operation], msgspec.Meta(min_length=1, examples=[_OPERATIONS])]
     sink: Annotated[Text, msgspec.Meta(description="The stream for results.", examples=["fraud-alerts"])]
     offset: Literal["latest", "earliest"] | None = None
+    from_: Annotated[
+        Text | None,
+        msgspec.Meta(
+            description="The processor, by id or name, whose place this one takes: it is gone then, and this one has "
+            "its id, positions, counts and open windows. `offset` does not go with it."
+        ),
+    ] = msgspec.field(default=None, name="from")
+    state: Annotated[
+        Literal["keep", "discard"] | None,
+        msgspec.Meta(
+            description="With `from`: `discard` drops open windows, which has to be said when those of the two differ."
+        ),
+    ] = None
     config: Annotated[
         ProcessorConfig | None, msgspec.Meta(examples=[{"parallelism": 4, "checkpointInterval": 60000}])
     ] = None

@@ -197,7 +197,7 @@ pub struct Changes {
 /// Returns the memory that a row counts for. Idempotency keys come with records, whose permits cover them.
 fn charged((table, key): &(Table, Vec<u8>), value: Option<&Vec<u8>>) -> usize {
     let bytes = ROW_BYTES + key.len() + value.map_or(0, Vec::len);
-    if *table == Table::Idempotency { 0 } else { bytes }
+    if table.is_of_keys() { 0 } else { bytes }
 }
 
 impl Changes {
@@ -326,6 +326,7 @@ mod tests {
         changes.drop_deleted();
         assert_eq!((changes.len(), changes.bytes()), (2, 2 * (ROW_BYTES + 2)));
         changes.apply(TableOp::put(Table::Idempotency, *b"k", *b"receipt"));
+        changes.apply(TableOp::put(Table::Keys, *b"k", *b"receipt"));
         assert_eq!(changes.bytes(), 2 * (ROW_BYTES + 2), "records' permits cover keys");
         let mut later = Changes::default();
         later.apply(TableOp::delete(Table::Ends, *b"a"));

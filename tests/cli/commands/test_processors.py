@@ -71,6 +71,23 @@ def test_the_life_of_a_processor(running: RunningServer, environment: dict[str, 
     assert done("list", **environment) == ""
 
 
+def test_one_takes_the_place_of_another(environment: dict[str, str], file: Path, tmp_path: Path) -> None:
+    identity = done("create", file, **environment).split()[3].rstrip(":")
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**FRAUD, "name": "frauds"}).replace("300000", "60000"))
+    differs = run("processors", "create", other, "--from", "fraud-detection", **environment)
+    assert differs.returncode == 1
+    assert "the windows, aggregations or groups differ" in differs.stderr
+    made = done("create", other, "--from", identity, "--discard", **environment)
+    assert made == f"created frauds, id {identity}: running\n"
+    alone = run("processors", "create", other, "--discard", **environment)
+    assert alone.returncode == 2
+    assert "--discard goes with --from" in alone.stderr
+    broken = run("processors", "create", "-", "--from", "frauds", text="{", **environment)
+    assert broken.returncode == 2
+    done("delete", "frauds", **environment)
+
+
 def test_a_definition_may_be_toml_and_come_from_a_pipe(environment: dict[str, str]) -> None:
     assert done("create", "-", text=TABLE, **environment).startswith("created fraud-detection, ")
     done("delete", "fraud-detection", **environment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 import msgspec
@@ -48,10 +48,16 @@ def listing(as_json: bool, url: str, token: str | None) -> None:
 
 @processors.command()
 @click.argument("file", type=click.File("rb"))
+@click.option("--from", "replaced", metavar="NAME", help="Take the place of this one, with its open windows.")
+@click.option("--discard", is_flag=True, help="With --from: drop the open windows.")
 @server_options
-def create(file: BinaryIO, url: str, token: str | None) -> None:
-    """Create the processor that FILE defines. It runs from then on."""
-    definition = _definition(file)
+def create(file: BinaryIO, replaced: str | None, discard: bool, url: str, token: str | None) -> None:
+    """Create the processor that FILE defines. It runs from then on.
+
+    With --from it takes the place of another, and goes on where that one stands; their windows have to be of the same
+    kind, or be dropped.
+    """
+    definition = _following(_definition(file), replaced, discard)
     with asked(url, token) as api:
         made = msgspec.json.decode(api.change("POST", PATH, definition), type=ProcessorDescription)
     click.echo(f"created {made.name}, {_id(made)}: {made.status}")
@@ -118,6 +124,18 @@ def _change(url: str, token: str | None, method: str, name: str, action: str = "
 
 def _id(each: ProcessorDescription) -> str:
     return f"id {each.processor_id}"
+
+
+def _following(definition: bytes, replaced: str | None, discard: bool) -> bytes:
+    if replaced is None:
+        if discard:
+            raise click.UsageError("--discard goes with --from", click.get_current_context(silent=True))
+        return definition
+    try:
+        fields = msgspec.json.decode(definition, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"FILE is no definition: {error}", click.get_current_context(silent=True)) from None
+    return msgspec.json.encode(fields | {"from": replaced} | ({"state": "discard"} if discard else {}))
 
 
 def _definition(file: BinaryIO) -> bytes:

@@ -137,7 +137,13 @@ def _defining(services: Services) -> list[Route]:
             summary="Creates a stream processor, which runs from then on.",
             shape=ProcessorDefinition,
             responses={201: ResponseSpec(ProcessorDescription, "The processor runs; it is there after a crash, too.")},
-            errors=(errors.StreamNotFound, errors.ProcessorAlreadyExists, errors.StreamLimitReached),
+            errors=(
+                errors.StreamNotFound,
+                errors.ProcessorNotFound,
+                errors.ProcessorAlreadyExists,
+                errors.StreamLimitReached,
+                errors.Conflict,
+            ),
         ),
         Route(
             "POST",

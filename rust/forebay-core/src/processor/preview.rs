@@ -31,7 +31,8 @@ impl Processors {
             let detail = format!("records: must be 1 to {MAX_PREVIEW_RECORDS}");
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
-        let definition = ProcessorDefinition::parse(definition)?;
+        // What a change of a processor would make is seen before it is made.
+        let (definition, _succession) = ProcessorDefinition::parse_new(definition)?;
         let plan = Plan::new(&definition)?;
         self.check_functions(&plan)?;
         let source = self.environment.catalog.named(&definition.source)?;
