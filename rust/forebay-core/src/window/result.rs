@@ -1,7 +1,7 @@
 use super::aggregate::{Aggregates, Cell};
 use super::spec::EventTime;
 use crate::ids::Timestamp;
-use crate::time::format_millis;
+use crate::time::write_millis;
 
 /// The result of one window and key.
 #[derive(Clone, Copy, Debug)]
@@ -25,9 +25,9 @@ impl WindowResult<'_> {
     /// records are missing. Where results are also given early, each one `says_final` whether it is one of these.
     pub fn write(&self, says_final: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"windowStart":""#);
-        out.extend_from_slice(format_millis(micros(self.start)).as_bytes());
+        write_millis(micros(self.start), out);
         out.extend_from_slice(br#"","windowEnd":""#);
-        out.extend_from_slice(format_millis(micros(self.end)).as_bytes());
+        write_millis(micros(self.end), out);
         out.extend_from_slice(br#"","key":"#);
         out.extend_from_slice(self.key);
         out.push(b',');

@@ -119,8 +119,8 @@ pub struct Aggregates {
     fields: Vec<String>,
     /// The kind of each cell, and the index of its field.
     cells: Vec<(Kind, usize)>,
-    /// The name of each result, its function and the index of its cell.
-    outputs: Vec<(String, Aggregation, usize)>,
+    /// The name of each result as it is written, its function and the index of its cell.
+    outputs: Vec<(Box<[u8]>, Aggregation, usize)>,
 }
 
 /// One record, as aggregates see it.
@@ -143,7 +143,7 @@ impl Aggregates {
     /// [`ErrorKind::InvalidRequest`]: there is none, two have the same name, or one lacks its field or has one too many.
     pub fn new(aggregates: &[Aggregate]) -> Result<Self> {
         let (mut fields, mut cells) = (Vec::new(), Vec::new());
-        let mut outputs: Vec<(String, Aggregation, usize)> = Vec::new();
+        let mut outputs: Vec<(Box<[u8]>, Aggregation, usize)> = Vec::new();
         for Aggregate { aggregation, field } in aggregates {
             let name = aggregation.name();
             let output = match field {
@@ -154,12 +154,15 @@ impl Aggregates {
                 Some(field) if aggregates.len() > 1 => format!("{name}_{field}"),
                 _ => name.to_owned(),
             };
-            if outputs.iter().any(|(known, ..)| *known == output) {
+            // A text is always written.
+            let label =
+                format!("{}:", serde_json::to_string(&output).unwrap_or_default()).into_bytes().into_boxed_slice();
+            if outputs.iter().any(|(known, ..)| *known == label) {
                 return Err(invalid(format!("{output}: it is there twice")));
             }
             let field = field.as_ref().map_or(0, |field| index_of(&mut fields, field.clone()));
             let cell = index_of(&mut cells, (aggregation.kind(), field));
-            outputs.push((output, *aggregation, cell));
+            outputs.push((label, *aggregation, cell));
         }
         if outputs.is_empty() {
             return Err(invalid("aggregations: there is none".to_owned()));
@@ -230,13 +233,11 @@ impl Aggregates {
 
     /// Appends the results as members of a JSON object.
     pub(in super::super) fn write(&self, cells: &[Cell], out: &mut Vec<u8>) {
-        for (index, (name, aggregation, cell)) in self.outputs.iter().enumerate() {
+        for (index, (label, aggregation, cell)) in self.outputs.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }
-            // A text is always written.
-            out.extend_from_slice(serde_json::to_string(name).unwrap_or_default().as_bytes());
-            out.push(b':');
+            out.extend_from_slice(label);
             if let Some(cell) = cells.get(*cell) {
                 cell.write(*aggregation, out);
             }

@@ -87,7 +87,7 @@ impl Cell {
     /// Appends the result of an aggregation that reads this kind of cell as JSON; `null` where there was no value.
     pub(super) fn write(&self, aggregation: Aggregation, out: &mut Vec<u8>) {
         match self {
-            Self::Count(count) => out.extend_from_slice(count.to_string().as_bytes()),
+            Self::Count(count) => write_whole(*count, out),
             Self::Distinct(distinct) => out.extend_from_slice(distinct.count().to_string().as_bytes()),
             Self::Sum(sum) if sum.count == 0 => out.extend_from_slice(b"null"),
             Self::Sum(sum) if aggregation == Aggregation::Avg => sum.write_mean(out),
@@ -163,6 +163,19 @@ impl Kept {
         let place = (time, u32::try_from(reader.number()?).ok()?, reader.number()?);
         Some(Self { place, value: reader.bytes()?.into() })
     }
+}
+
+fn write_whole(number: u64, out: &mut Vec<u8>) {
+    let (mut digits, mut at, mut rest) = ([0; 20], 20, number);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 fn keep_number(found: &mut Option<Box<Number>>, number: Number, wanted: Ordering) {
