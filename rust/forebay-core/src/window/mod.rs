@@ -7,6 +7,7 @@
 //! results of those that the global watermark has passed, in order of (end, key).
 
 mod aggregate;
+mod blocks;
 mod chunk_log;
 mod closing;
 mod codec;

@@ -59,6 +59,12 @@ impl Pane {
     /// Adds all that another one has. A window that closes is made in this way, and is not written.
     pub(super) fn merge(&mut self, plan: &Aggregates, other: &Self) {
         self.events += other.events;
+        if self.rows.is_empty() {
+            (self.keys, self.cells) = (other.keys.clone(), other.cells.clone());
+            self.heap_bytes = heap_bytes(&self.cells);
+            self.rows.resize(other.rows.len(), Row::default());
+            return;
+        }
         for theirs in 0..other.keys.len() {
             let ours = self.number_of(plan, other.keys.get(theirs));
             self.change(plan, ours, |cells| {

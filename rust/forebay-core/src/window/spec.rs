@@ -42,7 +42,7 @@ impl EventTime {
     }
 
     /// Returns the last multiple of `millis` that is not later.
-    fn floor(self, millis: i64) -> Self {
+    pub(super) fn floor(self, millis: i64) -> Self {
         Self(self.0 - self.0.rem_euclid(millis))
     }
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::aggregate::{Aggregates, Cell, Sample};
+use super::blocks::Blocks;
 use super::chunk_log::ChunkChange;
 use super::closing::{Closing, ClosingWindow};
 use super::pane::Pane;
@@ -23,6 +24,8 @@ pub struct Windows {
     /// By the pane's start and the end of the first window that its records are in: a record that was late for the
     /// pane's first windows is not among those that were not.
     panes: BTreeMap<StatePlace, Pane>,
+    /// What windows of many panes have in common.
+    blocks: Option<Blocks>,
     sessions: Sessions,
     /// The end of the next window that closes.
     next_end: Option<EventTime>,
@@ -46,6 +49,7 @@ impl Windows {
             spec,
             plan,
             panes: BTreeMap::new(),
+            blocks: Blocks::new(spec),
             sessions: Sessions::default(),
             next_end: None,
             closing: None,
@@ -283,7 +287,8 @@ impl Windows {
     pub fn bytes(&self) -> usize {
         let closing = self.closing.as_ref().map_or(0, ClosingWindow::bytes);
         let round = self.round.as_ref().map_or(0, UpdateRound::bytes);
-        self.panes.values().map(Pane::bytes).sum::<usize>() + self.sessions.bytes() + closing + round
+        let blocks = self.blocks.as_ref().map_or(0, Blocks::bytes);
+        self.panes.values().map(Pane::bytes).sum::<usize>() + blocks + self.sessions.bytes() + closing + round
     }
 
     fn result<'a>(
@@ -336,9 +341,12 @@ impl Windows {
             pane = self.panes.remove(&place).unwrap_or_default();
             own_place = Some(place);
         }
+        if let Some(blocks) = &mut self.blocks {
+            blocks.merge(&self.plan, &self.panes, end, &mut pane);
+        }
         for (place, part) in &self.panes {
             let last_end = self.spec.last_end(place.0);
-            if place.is_in(self.spec, end) {
+            if place.is_in(self.spec, end) && !self.blocks.as_ref().is_some_and(|blocks| blocks.have(place.0)) {
                 pane.merge(&self.plan, part);
             }
             if last_end > end {
