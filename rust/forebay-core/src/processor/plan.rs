@@ -138,7 +138,7 @@ impl WindowPlan {
     }
 
     /// Returns the values of the groups, and those of the fields.
-    pub(super) fn split<'a, 'v>(&self, values: &'a Values<'v>) -> (&'a [Option<&'v [u8]>], &'a [Option<&'v [u8]>]) {
+    pub(super) fn split<'a, 'v>(&self, values: &'a Values<'v>) -> (&'a [Found<'v>], &'a [Found<'v>]) {
         values.few.get(..self.paths.len()).unwrap_or(&values.many).split_at(self.groups)
     }
 }
@@ -146,11 +146,14 @@ impl WindowPlan {
 /// Values that need no allocation: those of a usual window.
 const FEW_VALUES: usize = 6;
 
+/// The JSON at a path; `None` when there is none.
+type Found<'v> = Option<&'v [u8]>;
+
 /// What windows need of one record.
 #[derive(Debug, Default)]
 pub(super) struct Values<'v> {
-    few: [Option<&'v [u8]>; FEW_VALUES],
-    many: Vec<Option<&'v [u8]>>,
+    few: [Found<'v>; FEW_VALUES],
+    many: Vec<Found<'v>>,
 }
 
 fn aggregates(aggregations: &Aggregations) -> Result<Aggregates> {
