@@ -13,6 +13,10 @@ pub const DEAD_LETTER_BYTES: u64 = 1 << 30;
 /// The longest text of an error that is kept with a record.
 const MAX_ERROR_CHARACTERS: usize = 1024;
 
+/// What a dead letter has in its headers beside the text of its error: four numbers and names, with room to spare for the
+/// short text of an error that is none of a function's.
+pub(super) const MAX_ADDED_BYTES: usize = 768;
+
 /// Returns the retention of a stream of them.
 pub(super) fn retention() -> Retention {
     Retention { age: Some(DEAD_LETTER_AGE), bytes: Some(DEAD_LETTER_BYTES) }

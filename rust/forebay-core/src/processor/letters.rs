@@ -11,7 +11,7 @@ use super::processor::Processor;
 use super::processors::Processors;
 use super::rows::Letters;
 use super::status::ProcessorStatus;
-use super::task::{TURN_RECORDS, Task};
+use super::task::Task;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId};
 use crate::json::Lookup;
@@ -190,8 +190,7 @@ impl Task {
         };
         let from = letters.next.max(start).min(letters.until);
         let left = usize::try_from(letters.until.0 - from.0).unwrap_or(usize::MAX);
-        let most = if self.plan.maps.is_empty() { TURN_RECORDS } else { self.mapping.records() };
-        let limits = Limits { records: most.min(left), bytes: self.step_bytes };
+        let limits = Limits { records: self.turn_records().min(left), bytes: self.step_bytes };
         let mut found = Lookup::default();
         let mut next = letters.until;
         if left > 0 {

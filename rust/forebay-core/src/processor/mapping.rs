@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::dead_letter::MAX_ADDED_BYTES;
 use super::environment::Environment;
 use super::join_table::{JOIN, JoinTable};
 use super::map_batch::{MapBatch, Mapped};
@@ -310,11 +311,12 @@ impl Task {
 /// Returns the bytes of a step that the results take at most, with the keys and headers of their records.
 fn weight(batch: &MapBatch, answer: &Answer) -> usize {
     let each = |(mapped, result): (&Mapped, FunctionResult<'_>)| {
-        let copies = match result {
-            FunctionResult::Values(values) => values.len(),
-            FunctionResult::Failed(_) => 1,
-        };
-        copies * (PLACED_BYTES + batch.carried_bytes(mapped))
+        let carried = PLACED_BYTES + batch.carried_bytes(mapped);
+        match result {
+            FunctionResult::Values(values) => values.len() * carried,
+            // What is escaped in the text is twice as long.
+            FunctionResult::Failed(why) => carried + batch.original(mapped).len() + MAX_ADDED_BYTES + 2 * why.len(),
+        }
     };
     answer.bytes() + batch.iter().zip(answer.results()).map(each).sum::<usize>()
 }

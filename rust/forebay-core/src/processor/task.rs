@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::arrivals::Arrivals;
+use super::dead_letter::MAX_ADDED_BYTES;
 use super::definition::Emit;
 use super::environment::Environment;
 use super::failures::Failures;
@@ -34,7 +35,7 @@ use crate::window::{
 /// written. Where a commit is smaller than four times as much, it is a quarter of one: a step and the turn that fills it
 /// have to fit in.
 const STEP_BYTES: usize = 1024 * 1024;
-pub(super) const TURN_RECORDS: usize = 16 * 1024;
+const TURN_RECORDS: usize = 16 * 1024;
 /// The time that a turn reads.
 const TURN_TIME: Duration = Duration::from_millis(20);
 /// Results wait so long for others to share a commit, as long as there is more to read.
@@ -84,6 +85,9 @@ pub(super) struct Task {
     /// The partitions of the sink, as many as it had when the processor was made.
     partitions: u32,
     pub(super) step_bytes: usize,
+    /// Records of one turn: all of them may be dead letters, which are longer than what they were, and a step has to hold
+    /// them.
+    turn_records: usize,
     checkpoint_interval: Duration,
     idle_close: Option<Duration>,
     /// The next offset of each partition that is read.
@@ -145,6 +149,7 @@ impl Task {
             sinks,
             partitions: shards,
             step_bytes: STEP_BYTES.min(max_batch_bytes / 4),
+            turn_records: TURN_RECORDS.min(max_batch_bytes / 4 / MAX_ADDED_BYTES),
             checkpoint_interval: super::plan::millis(config.checkpoint_interval),
             idle_close: Some(config.idle_close).filter(|millis| *millis > 0).map(super::plan::millis),
             next,
@@ -309,8 +314,7 @@ impl Task {
         let ends: Vec<_> = self.source.partitions().iter().map(|log| log.committed()).collect();
         let behind: Vec<_> = (0..self.next.len()).filter(|index| self.next[*index] < ends[*index]).collect();
         let parts = behind.len().max(1);
-        let records = if self.plan.maps.is_empty() { TURN_RECORDS } else { self.mapping.records() };
-        let limits = Limits { records: records.div_ceil(parts), bytes: self.step_bytes / parts };
+        let limits = Limits { records: self.turn_records().div_ceil(parts), bytes: self.step_bytes / parts };
         for index in behind {
             self.read_partition(environment, moment, index, limits)?;
             // Partitions that wait are read by a later turn.
@@ -320,6 +324,13 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// Returns the records that are read at once.
+    pub(super) fn turn_records(&self) -> usize {
+        let most =
+            if self.plan.maps.is_empty() { self.turn_records } else { self.turn_records.min(self.mapping.records()) };
+        most.max(1)
     }
 
     fn read_partition(

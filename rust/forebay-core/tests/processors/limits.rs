@@ -1,7 +1,7 @@
 //! Memory, disks and numbers that end.
 
-use forebay_core::Options;
 use forebay_core::storage::faulty::Faulty;
+use forebay_core::{NewRecord, Options, PartitionId, Timestamp};
 
 use crate::common;
 use crate::reference;
@@ -99,4 +99,18 @@ fn what_retention_has_deleted_is_said() {
     let lost = found["metrics"]["recordsLost"].as_u64().unwrap();
     assert!(lost >= start, "{lost} of {start}: {found}");
     assert_eq!(read(&engine, SINK).len() as u64 + lost, 101);
+}
+
+#[test]
+fn a_turn_of_which_every_record_is_a_dead_letter_fits_a_commit() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    let tiny = NewRecord { key: None, value: b"1".to_vec(), headers: Vec::new(), timestamp: Some(Timestamp(0)) };
+    for _ in 0..10 {
+        engine.append(SOURCE, &vec![tiny.clone(); 2_000], Some(PartitionId(0))).unwrap();
+    }
+    create(&engine, &definition("p", COPY, r#"{"timestampField":"when"}"#));
+    wait_caught_up(&engine, "p");
+    assert_eq!(description(&engine, "p")["status"], "running");
+    assert_eq!(read(&engine, "p.dead-letter").len(), 20_000);
 }
