@@ -14,10 +14,11 @@ MAY_IMPORT = {
     "_forebay": {"reports"},
     "errors": {"_forebay"},
     "reports": set(),
+    "finite": set(),
     # The client is of use where the engine is not, and is copied into other programs.
     "client": set(),
-    "processors": {"errors"},
-    "embedded": {"_forebay", "errors", "processors"},
+    "processors": {"errors", "finite"},
+    "embedded": {"_forebay", "errors", "finite", "processors"},
     "server": {"_forebay", "errors", "reports", "processors", "embedded"},
     "cli": {"_forebay", "errors", "reports", "processors", "embedded", "server", "client"},
     # The doors: what a program imports, pytest loads and `python -m` runs.
@@ -103,6 +104,7 @@ STOREYS = [
     "clock",
     # The ground.
     "storage",
+    "function",
     "thread",
     "status",
     "window",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from forebay.embedded.log import Log, LogOptions, Record, StreamOptions, open
     from forebay.embedded.records import Records
     from forebay.errors import ForebayError
+    from forebay.processors.function import Function, function
     from forebay.processors.pipeline import Pipeline, pipeline
 
     __version__: str
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Consumer",
     "ForebayError",
+    "Function",
     "Log",
     "LogOptions",
     "Message",
@@ -28,6 +30,7 @@ __all__ = [
     "StreamDescription",
     "StreamOptions",
     "__version__",
+    "function",
     "open",
     "pipeline",
 ]
@@ -35,6 +38,7 @@ __all__ = [
 _HOMES = {
     "Consumer": "forebay.embedded.consumer",
     "ForebayError": "forebay.errors",
+    "Function": "forebay.processors.function",
     "Log": "forebay.embedded.log",
     "LogOptions": "forebay.embedded.log",
     "Message": "forebay.embedded.consumer",
@@ -44,6 +48,7 @@ _HOMES = {
     "Records": "forebay.embedded.records",
     "StreamDescription": "forebay._forebay",
     "StreamOptions": "forebay.embedded.log",
+    "function": "forebay.processors.function",
     "open": "forebay.embedded.log",
     "pipeline": "forebay.processors.pipeline",
 }

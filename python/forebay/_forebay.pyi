@@ -139,6 +139,11 @@ class Engine:
         """Waits for the commit."""
     def preview_processor(self, definition: bytes, records: int) -> bytes:
         """What the processor would make of the source's newest records, as JSON. Writes nothing."""
+    def take_function_call(self, timeout_ms: int) -> tuple[int, bytes] | None:
+        """Waits for a call of a function of the option `function_names`, and returns its ticket and its body. None when
+        there was none in that time. Raises `Closed`, also when the engine is closed meanwhile."""
+    def answer_function_call(self, ticket: int, body: bytes) -> None:
+        """Answers a call that was taken. An answer that nobody waits for any more is ignored."""
     def consume(
         self,
         group: str,

@@ -136,8 +136,11 @@ def test_the_processors(place: Path, shell: str) -> None:
     assert "5 records read, 5 matched, 0 late; 3 results" in shown
 
 
-def test_the_processors_in_python(tmp_path: Path) -> None:
-    [(program, output)] = PROGRAM.findall((ROOT / "docs/processors.md").read_text())
+PROGRAMS = PROGRAM.findall((ROOT / "docs/processors.md").read_text())
+
+
+@pytest.mark.parametrize(("program", "output"), PROGRAMS, ids=("pipeline", "function"))
+def test_the_processors_in_python(tmp_path: Path, program: str, output: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=tmp_path,
@@ -148,6 +151,23 @@ def test_the_processors_in_python(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, output, "")
+
+
+def test_the_functions_of_the_module(tmp_path: Path) -> None:
+    document = (ROOT / "docs/processors.md").read_text()
+    [module] = re.findall(r"cat > scoring.py <<'EOF'\n(.*?)^EOF$", document, re.DOTALL | re.MULTILINE)
+    (tmp_path / "scoring.py").write_text(module)
+    shown = "import scoring as m; f = m.score; print(f([f.fields(10, 'AT'), f.fields(250, 'AT')]))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", shown],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=True,
+    )
+    assert done.stdout == "[None, {'country': 'AT', 'risk': 0.25}]\n"
 
 
 def test_the_processors_of_the_configuration(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,40 @@ def test_processors_are_tables_of_the_file_and_json_in_the_environment(tmp_path:
     file.write_text("processors = 1\n")
     with pytest.raises(ConfigError, match="processors from .* is 1, which is not a list of tables"):
         load(file)
+
+
+def test_functions_are_a_list_of_the_file_and_have_commas_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "forebay.toml"
+    file.write_text('functions = ["scoring", "package.checks"]\n')
+    assert load(file).functions == ("scoring", "package.checks")
+    assert load(environment={"FOREBAY_FUNCTIONS": "scoring, package.checks,"}).functions == (
+        "scoring",
+        "package.checks",
+    )
+    assert load(environment={"FOREBAY_FUNCTIONS": ""}).functions == ()
+    assert load(flags={"functions": ("a", "b")}).functions == ("a", "b")
+    for wrong in ('"scoring"', "[1]", "1"):
+        file.write_text(f"functions = {wrong}\n")
+        with pytest.raises(
+            ConfigError, match="^functions from .*forebay.toml is .*, which is not a list of texts, or a "
+        ):
+            load(file)
+    for module in ("./scoring", "--memory", "a b", "", "a..b"):
+        file.write_text(f"functions = [{module!r}]\n")
+        with pytest.raises(
+            ConfigError, match="^functions from .*, which is no module as import takes it: scoring, pack"
+        ):
+            load(file)
+
+
+def test_the_engine_gets_a_command_for_functions_and_none_where_there_are_none() -> None:
+    options = Settings().engine_options()
+    assert (options["function_command"], options["function_names"], "functions" in options) == ([], [], False)
+    options = load(flags={"functions": ("scoring",), "function_worker_bytes": 1 << 30}).engine_options()
+    assert options["function_command"] == [
+        *(sys.executable, "-m", "forebay.processors.worker", "--memory", str(1 << 30)),
+        "scoring",
+    ]
 
 
 def test_a_range_is_said_in_full_and_sizes_in_their_units() -> None:

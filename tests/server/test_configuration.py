@@ -50,6 +50,8 @@ def test_the_help_names_every_setting_and_describes_every_flag() -> None:
         (65_535, "", "65,535"),
         (True, "", "true"),
         ("", "", "none"),
+        ((), "", "none"),
+        (("a", "b"), "", "a, b"),
     ],
 )
 def test_values_are_shown_as_people_write_them(value: object, unit: str, text: str) -> None:
@@ -62,3 +64,4 @@ def test_a_range_names_its_unit_once() -> None:
     assert by_name["ring_bytes"] == "8 MiB to 1 TiB"
     assert by_name["logs_retention_bytes"] == "0 to 1 PiB"
     assert by_name["durability"] == "fsync, interval, memory"
+    assert by_name["functions"] == "list of texts"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -13,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 import msgspec
 
 from forebay._forebay import Engine, GroupDescription, Receipt, StreamDescription
+from forebay.embedded import functions
 from forebay.embedded.consumer import Consumer
 from forebay.embedded.options import Durability, check_options
 from forebay.embedded.processors import Processors
 from forebay.embedded.records import Records
 from forebay.embedded.times import TimeUnit, microseconds
 from forebay.errors import Closed, InvalidRequest, StreamAlreadyExists
+from forebay.finite import has_non_finite
+from forebay.processors.function import Function
 
 if TYPE_CHECKING:
     import numpy
@@ -65,6 +67,12 @@ class LogOptions(TypedDict, total=False):
     max_streams: int
     max_partitions: int
     processor_state_bytes: int
+    functions: Sequence[str | Function]
+    """Names of modules, which are imported in the processes that run their functions, and functions themselves, which
+    run in a thread of this process."""
+    function_workers: int
+    function_worker_bytes: int
+    function_timeout_ms: int
     max_body_bytes: int
     max_record_bytes: int
 
@@ -104,24 +112,11 @@ def _json(value: object) -> bytes:
     try:
         text = msgspec.json.encode(value)
         # msgspec would write NaN and infinities as null, since JSON does not have them.
-        if b"null" in text and _has_non_finite(msgspec.to_builtins(value)):
+        if b"null" in text and has_non_finite(value):
             raise ValueError("NaN and infinities are no JSON numbers; send None or a text instead")
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidRequest(f"the value or a header cannot be written as JSON: {error}") from None
     return text
-
-
-def _has_non_finite(value: object) -> bool:
-    rest = [value]
-    while rest:
-        value = rest.pop()
-        if isinstance(value, float) and not math.isfinite(value):
-            return True
-        if isinstance(value, dict):
-            rest.extend(value.values())
-        elif isinstance(value, list | tuple):
-            rest.extend(value)
-    return False
 
 
 class Log:
@@ -346,12 +341,18 @@ def open(path: str | os.PathLike[str], *, read_only: bool = False, **options: Un
 
     Args:
         read_only: refuses writes and changes nothing in the directory.
-        options: the server's settings of the same names, e.g. `durability="interval"`, `ring_bytes=64 << 20`.
+        options: the server's settings of the same names, e.g. `durability="interval"`, `ring_bytes=64 << 20`. Of
+            `functions`, those that are given themselves win over those of modules.
 
     Raises:
         DirectoryLocked: the log is open already; the message says whether in this process or in another one.
         InvalidRequest: an option is unknown or out of range.
         StorageUnavailable: the directory cannot be read or written.
     """
-    checked = check_options(options)
-    return Log(Engine(os.fspath(path), {**checked, "read_only": read_only}))
+    modules, own = functions.parted(options.get("functions") or ())
+    checked = check_options({**options, "functions": modules})
+    engine = Engine(os.fspath(path), {**checked, "function_names": list(own), "read_only": read_only})
+    log = Log(engine)
+    if own:
+        functions.serve(engine, own, log)
+    return log

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, ge
 import msgspec
 
 from forebay.errors import ConfigError, InvalidRequest
+from forebay.processors.command import command
 
 Durability = Literal["fsync", "interval", "memory"]
 
@@ -22,6 +23,12 @@ MAX_RETENTION_MS = 100 * 365 * 24 * 3600 * 1000
 """A hundred years, as in the engine."""
 MAX_RETENTION_BYTES = 1 << 50
 """So that sums stay in 64 bits."""
+
+Texts = tuple[str, ...]
+"""The kind of an option that is a list of texts. As text it has commas between them."""
+
+Tables = tuple[dict[str, Any], ...]
+"""The kind of an option that is a list of tables, as `[[name]]` in TOML. As text it is JSON."""
 
 MAX_PARTITIONS = 1024
 """Of one stream, as in the engine."""
@@ -138,6 +145,34 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "Memory of the open windows of all processors, of which one gets at most half. At the bound it pauses.",
         ),
     ] = 256 * MIB
+    functions: Annotated[
+        Texts,
+        choice(
+            "Python modules with functions of stream processors, which are imported in the processes that run them."
+        ),
+    ] = ()
+    function_workers: Annotated[
+        int, number(0, 64, "", "Processes that run functions of stream processors. 0: one a core.")
+    ] = 0
+    function_worker_bytes: Annotated[
+        int,
+        number(
+            64 * MIB,
+            1 << 40,
+            "bytes",
+            "Memory of one such process. An allocation beyond it fails; one that has more after a call is replaced.",
+        ),
+    ] = 1 * GIB
+    function_timeout_ms: Annotated[
+        int,
+        number(
+            10,
+            3_600_000,
+            "ms",
+            "How long a function may take for a batch. Beyond it its process is killed, and each record of the batch "
+            "is tried alone, for a second at most.",
+        ),
+    ] = 30_000
     max_body_bytes: Annotated[
         int, number(1 * KIB, 1 * GIB, "bytes", "Largest body of a request, also after decompression. Beyond it: 413.")
     ] = 16 * MIB
@@ -146,8 +181,10 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 1 * MIB
 
     def engine_options(self) -> dict[str, object]:
-        """The options as the engine takes them."""
-        options = {name: getattr(self, name) for name in ENGINE_OPTIONS}
+        """The options as the engine takes them, which knows no modules, but a command for processes."""
+        options = {name: getattr(self, name) for name in ENGINE_OPTIONS if name != "functions"}
+        options["function_command"] = command(self.functions, self.function_worker_bytes)
+        options["function_names"] = []
         # A record comes in a body, so a smaller body limit is a smaller record limit.
         options["max_record_bytes"] = min(self.max_record_bytes, self.max_body_bytes)
         return options
@@ -160,7 +197,7 @@ class Option(NamedTuple):
     """One row of the table of options.
 
     Attributes:
-        kind: int, float, bool, str, or a Literal.
+        kind: int, float, bool, str, a Literal, `Texts` or `Tables`.
         range: smallest and largest value, both allowed; None where it is no number.
         unit: of a number; empty for a count.
     """
@@ -191,14 +228,12 @@ def ranges(options: type[EngineOptions]) -> dict[str, tuple[float, float]]:
 
 ENGINE_RANGES = ranges(EngineOptions)
 
-Tables = tuple[dict[str, Any], ...]
-"""The kind of an option that is a list of tables, as `[[name]]` in TOML. As text it is JSON."""
-
 _KINDS = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
     str: "a text",
+    Texts: "a list of texts, or a text with commas between them",
     Tables: "a list of tables, or a JSON array of objects",
 }
 
@@ -232,11 +267,31 @@ def converted(name: str, kind: Any, value: object, source: str, *, strict: bool)
             raise ConfigError(f"{name}{source} is {value!r}; choose one of {', '.join(choices)}")
         return value
     try:
-        if kind == Tables and isinstance(value, str) and not strict:
-            return msgspec.json.decode(value, type=Tables)
+        if isinstance(value, str) and not strict:
+            if kind == Tables:
+                return msgspec.json.decode(value, type=Tables)
+            if kind == Texts:
+                return texts(value)
         return msgspec.convert(value, kind, strict=strict)
     except msgspec.DecodeError:
         raise ConfigError(f"{name}{source} is {value!r}, which is not {_KINDS[kind]}") from None
+
+
+def texts(text: str) -> Texts:
+    """The texts between commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def check_modules(options: EngineOptions, sources: Mapping[str, str]) -> None:
+    """Checks that modules with functions have names of modules.
+
+    Raises:
+        ConfigError: one is something else, such as a file.
+    """
+    for module in options.functions:
+        if not all(part.isidentifier() for part in module.split(".")):
+            given = f"functions{sources.get('functions', '')} has {module!r}"
+            raise ConfigError(f"{given}, which is no module as import takes it: scoring, package.scoring")
 
 
 def check_ranges(options: EngineOptions, ranges: Mapping[str, tuple[float, float]], sources: Mapping[str, str]) -> None:
@@ -288,6 +343,7 @@ def check_options(options: Mapping[str, object]) -> dict[str, object]:
         }
         checked = EngineOptions(**given)
         check_ranges(checked, ENGINE_RANGES, {})
+        check_modules(checked, {})
     except ConfigError as error:
         raise InvalidRequest(str(error)) from None
     return checked.engine_options()

@@ -46,7 +46,8 @@ class Pipeline:
         return self._then({"type": "filter", "predicate": predicate})
 
     def map(self, function: str) -> Pipeline:
-        """Replaces each value by what the registered function of that name makes of it. This release has none yet."""
+        """Replaces each value by what the function of that name makes of it, which may also drop records or make
+        several of one: one made by `forebay.function`, or `enrichWithUserData`, which comes with the engine."""
         return self._then({"type": "map", "function": function})
 
     def aggregate(self, *aggregations: str | tuple[str, str], by: str | Sequence[str] | None = None) -> Pipeline:

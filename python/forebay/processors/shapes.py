@@ -26,7 +26,8 @@ class FilterOperation(msgspec.Struct, tag_field="type", tag="filter", forbid_unk
 
 
 class MapOperation(msgspec.Struct, tag_field="type", tag="map", forbid_unknown_fields=True):
-    """Replaces each value by what a registered function makes of it."""
+    """Replaces each value by what a function makes of it: one of the modules of the setting `functions`, or
+    `enrichWithUserData`, which puts the value of the key `value.userId` of the stream `users` at `value.user`."""
 
     function: Annotated[Text, msgspec.Meta(examples=["enrichWithUserData"])]
 
@@ -79,6 +80,7 @@ Operation = FilterOperation | MapOperation | WindowOperation | AggregateOperatio
 
 _OPERATIONS = [
     {"type": "filter", "predicate": "value.amount > 1000"},
+    {"type": "map", "function": "enrichWithUserData"},
     {"type": "window", "windowType": "tumbling", "duration": 300000},
     {"type": "aggregate", "aggregation": "count", "groupBy": "userId"},
 ]

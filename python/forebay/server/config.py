@@ -15,6 +15,7 @@ from forebay.embedded.options import (
     MIB,
     EngineOptions,
     Tables,
+    check_modules,
     check_ranges,
     choice,
     converted,
@@ -221,6 +222,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
 
 def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     check_ranges(settings, RANGES, sources)
+    check_modules(settings, sources)
     if settings.log != "embedded":
         if settings.log.startswith("kafka://"):
             raise ConfigError('log = "kafka://…" comes later; this release has the embedded log only')

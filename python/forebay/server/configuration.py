@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args, get_origin
 
-from forebay.embedded.options import BYTE_UNITS, ENGINE_OPTIONS, Option, Tables, table
+from forebay.embedded.options import BYTE_UNITS, ENGINE_OPTIONS, Option, Tables, Texts, table
 from forebay.server.config import ENV_PREFIX, Settings
 
-FLAGS = ("data_dir", "host", "port", "no_auth", "insecure", "durability", "log", "log_level")
+FLAGS = ("data_dir", "host", "port", "no_auth", "insecure", "durability", "functions", "log", "log_level")
 """Settings that are flags of `forebay serve` as well."""
 
 LARGER_UNITS = {
@@ -20,6 +20,8 @@ LARGER_UNITS = {
     "ms": (("days", 24 * 3600 * 1000),),
 }
 """Units that large numbers are shown in."""
+
+LISTS = {Texts: "list of texts", Tables: "list of tables"}
 
 GROUPED_FROM = 10_000
 """Numbers from this one on are shown with commas; 8080 is not."""
@@ -40,8 +42,9 @@ port = 8080
 logs_retention_ms = 2_592_000_000
 ```
 
-A list of tables, `[[processors]]`, stands at the end of the file, since in TOML what follows a table belongs to it; in
-the environment it is a JSON array.
+A list of texts is `functions = ["scoring", "checks.orders"]`, and `scoring,checks.orders` in the environment and as a
+flag. A list of tables, `[[processors]]`, stands at the end of the file, since in TOML what follows a table belongs to
+it; in the environment it is a JSON array.
 
 This page is made of the table in `python/forebay/embedded/options.py` and `python/forebay/server/config.py`, by
 `make docs`; a test holds it to them.
@@ -63,8 +66,10 @@ def shown(value: object, unit: str = "") -> str:
     """A value as people write it: `512 MiB`, `1,000 ms`, `true`."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str | tuple):
-        return str(value or "none")
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, str):
+        return value or "none"
     if not isinstance(value, int | float):
         raise TypeError(f"{value!r} is no value of a setting")
     for name, size in LARGER_UNITS.get(unit, ()):
@@ -83,8 +88,8 @@ def allowed(option: Option) -> str:
         return f"{low.partition(' ')[0] if same or low.startswith('0 ') else low} to {high}"
     if get_origin(option.kind) is Literal:
         return ", ".join(get_args(option.kind))
-    if option.kind == Tables:
-        return "list of tables"
+    if option.kind in LISTS:
+        return LISTS[option.kind]
     return "true, false" if option.kind is bool else "text"
 
 

@@ -63,7 +63,7 @@ class ServerProcess:
         self._flags = flags
         self._own_session = own_session
         self._environment = clean_environment()
-        self._environment |= {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
+        self._environment |= {f"{ENV_PREFIX}{name.upper()}": _text(value) for name, value in settings.items()}
         # This class reads the log, so its format is fixed.
         self._environment[f"{ENV_PREFIX}LOG_FORMAT"] = "json"
         self._process: subprocess.Popen[bytes] | None = None
@@ -161,3 +161,8 @@ class ServerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.wait(seconds)
         self.kill()
+
+
+def _text(value: object) -> str:
+    """A setting as the environment has it."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

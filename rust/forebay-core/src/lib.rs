@@ -11,6 +11,7 @@ pub mod consumer;
 mod duration;
 mod engine;
 mod error;
+pub mod function;
 mod history;
 mod ids;
 pub mod ingest;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::duration::{micros, millis};
 use crate::error::{Error, ErrorKind, Result};
+use crate::function::FunctionOptions;
 
 /// A request body up to this size is parsed on the caller's thread: a hand-over to a worker costs more than that.
 pub const INLINE_BODY_BYTES: usize = 4 * 1024;
@@ -135,6 +136,8 @@ pub struct Options {
     /// Memory of the open windows of all stream processors; one of them gets at most half. At the bound a processor pauses,
     /// and goes on without loss once the bound is raised.
     pub processor_state_bytes: u64,
+    /// The functions of users that processors may name.
+    pub functions: FunctionOptions,
     /// Largest (decompressed) request body.
     pub max_body_bytes: usize,
     /// Largest value of one record.
@@ -171,6 +174,7 @@ impl Default for Options {
             // 6 MB of memory that no budget covers, and state files that are merged within a second.
             max_partitions: 10_000,
             processor_state_bytes: 256 * 1024 * 1024,
+            functions: FunctionOptions::default(),
             max_body_bytes: 16 * 1024 * 1024,
             max_record_bytes: 1024 * 1024,
             access: Access::ReadWrite,
@@ -199,6 +203,7 @@ impl Options {
         check_range("max_partitions", self.max_partitions as u64, 1, MAX_ALL_PARTITIONS)?;
         let state = self.processor_state_bytes;
         check_range("processor_state_bytes", state, MIN_PROCESSOR_STATE_BYTES, MAX_PROCESSOR_STATE_BYTES)?;
+        self.functions.check()?;
         check_range("sync_interval_ms", millis(self.sync_interval), 1, 60_000)?;
         check_range("commit_gather_us", micros(self.commit_gather), 0, 100_000)?;
         check_range("journal_file_age_ms", millis(self.journal_file_age), 100, 24 * 3_600_000)?;

@@ -61,6 +61,15 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
         "max_streams" => options.max_streams = value.extract()?,
         "max_partitions" => options.max_partitions = value.extract()?,
         "processor_state_bytes" => options.processor_state_bytes = value.extract()?,
+        "function_command" => options.functions.command = value.extract()?,
+        // 0 keeps the default of one for each core.
+        "function_workers" => {
+            let workers = Some(value.extract()?).filter(|workers| *workers > 0);
+            options.functions.workers = workers.unwrap_or(options.functions.workers);
+        }
+        "function_worker_bytes" => options.functions.worker_bytes = value.extract()?,
+        "function_timeout_ms" => options.functions.timeout = millis(value)?,
+        "function_names" => options.functions.local = value.extract()?,
         "dedup_window_seconds" => options.dedup_window = Duration::from_secs(value.extract()?),
         "max_body_bytes" => options.max_body_bytes = value.extract()?,
         "max_record_bytes" => options.max_record_bytes = value.extract()?,

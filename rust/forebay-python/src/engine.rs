@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use forebay_core::function::CallTicket;
 use forebay_core::storage::Disk;
 use forebay_core::{
     AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, Limits, Offset, OnInvalid, PartitionId, Request,
@@ -328,6 +329,48 @@ impl Engine {
 
     fn processor_metrics<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyBytes>> {
         processor::answer(py, || self.core.processors().metrics(name))
+    }
+
+    fn processor_dead_letters<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        offset: u64,
+        limit: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || self.core.processors().dead_letters(name, Offset(offset), limit))
+    }
+
+    #[pyo3(signature = (name, through=None))]
+    fn replay_dead_letters<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        through: Option<u64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || self.core.processors().replay_dead_letters(name, through.map(Offset)))
+    }
+
+    #[pyo3(signature = (name, through=None))]
+    fn drop_dead_letters<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        through: Option<u64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        processor::answer(py, || self.core.processors().drop_dead_letters(name, through.map(Offset)))
+    }
+
+    fn take_function_call<'py>(
+        &self,
+        py: Python<'py>,
+        timeout_ms: u64,
+    ) -> PyResult<Option<(u64, Bound<'py, PyBytes>)>> {
+        processor::take_call(py, self.core.processors(), Duration::from_millis(timeout_ms))
+    }
+
+    fn answer_function_call(&self, py: Python<'_>, ticket: u64, body: &[u8]) {
+        py.detach(|| self.core.processors().local_calls().answer(CallTicket(ticket), body));
     }
 
     fn pause_processor<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyBytes>> {

@@ -8,7 +8,7 @@ from typing import get_args
 
 import click
 
-from forebay.embedded.options import Durability
+from forebay.embedded.options import Durability, texts
 from forebay.server import config
 from forebay.server.configuration import help_text, overview
 
@@ -23,6 +23,7 @@ from forebay.server.configuration import help_text, overview
 @click.option("--no-auth", is_flag=True, default=None, help=help_text("no_auth"))
 @click.option("--insecure", is_flag=True, default=None, help=help_text("insecure"))
 @click.option("--durability", type=click.Choice(get_args(Durability)), help=help_text("durability"))
+@click.option("--functions", callback=lambda _context, _option, text: text and texts(text), help=help_text("functions"))
 @click.option("--log", help=help_text("log"))
 @click.option("--log-level", type=click.Choice(get_args(config.LogLevel)), help=help_text("log_level"))
 def serve(file: Path | None, **flags: object) -> None:

@@ -16,6 +16,7 @@ use crate::admission::Budget;
 use crate::clock::LogClock;
 use crate::consumer::Groups;
 use crate::error::{Error, ErrorKind, Result};
+use crate::function::Functions;
 use crate::history::History;
 use crate::ids::Generation;
 use crate::ingest::events::IdSource;
@@ -245,6 +246,7 @@ impl Parts {
             streams: Arc::clone(&self.streams),
             commits: Arc::clone(&self.commits),
             reader: Arc::clone(&self.reader),
+            functions: Arc::new(Functions::new(options.functions.clone(), Arc::clone(&self.status))),
             ring: Arc::clone(&self.ring),
             status: Arc::clone(&self.status),
             clock: Arc::clone(&self.clock),

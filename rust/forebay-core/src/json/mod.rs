@@ -6,6 +6,7 @@
 //! [`Scanner`] is for what comes in; [`PathSet`] finds fields of what was checked then.
 
 mod decimal;
+mod elements;
 mod error;
 mod minify;
 mod number;
@@ -15,6 +16,7 @@ mod spans;
 mod string;
 
 pub(crate) use decimal::{Decimal, read_exponent};
+pub use elements::elements;
 pub use error::{JsonError, JsonFault};
 pub use minify::minify;
 pub use path_set::{PathId, PathSet};

@@ -198,7 +198,7 @@ impl Walk<'_> {
 }
 
 #[inline(always)]
-fn end_of_space(json: &[u8], start: usize) -> usize {
+pub(super) fn end_of_space(json: &[u8], start: usize) -> usize {
     let mut at = start;
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = json.get(at) {
         at += 1;
@@ -232,7 +232,7 @@ fn end_of_escaped(json: &[u8], special: usize) -> Option<usize> {
 }
 
 #[inline(always)]
-fn end_of_value(json: &[u8], start: usize) -> Option<usize> {
+pub(super) fn end_of_value(json: &[u8], start: usize) -> Option<usize> {
     match *json.get(start)? {
         b'"' => quoted(json, start).map(|(_, end)| end),
         b'{' | b'[' => end_of_container(json, start),

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use super::path_set::PathId;
 
 /// Spans that are kept without an allocation: the paths of a usual filter and what lies on the way to them.
@@ -51,8 +53,15 @@ impl Spans {
     #[must_use]
     #[inline(always)]
     pub fn get<'v>(&self, json: &'v [u8], path: PathId) -> Option<&'v [u8]> {
+        json.get(self.range(path)?)
+    }
+
+    /// Returns where the value of a path is; `None` when the text has none.
+    #[must_use]
+    #[inline(always)]
+    pub fn range(&self, path: PathId) -> Option<Range<usize>> {
         let spans = self.few.get(..self.count).unwrap_or(&self.many);
         let span = spans.get(path.index()).filter(|span| span.is_found())?;
-        json.get(span.start as usize..span.end as usize)
+        Some(span.start as usize..span.end as usize)
     }
 }

@@ -44,7 +44,49 @@ pub(super) fn headers(
     headers
 }
 
+/// What the headers of a dead letter say, and those that its record had.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct DeadLetter {
+    pub(super) own: Vec<u8>,
+    pub(super) error: String,
+    pub(super) operation: String,
+    pub(super) source: String,
+    pub(super) partition: PartitionId,
+    pub(super) offset: Offset,
+}
+
+impl DeadLetter {
+    /// Reads what [`headers`] has written; `None` for other headers.
+    pub(super) fn read(headers: &[u8]) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        struct Added {
+            #[serde(rename = "forebay-error")]
+            error: String,
+            #[serde(rename = "forebay-operation")]
+            operation: String,
+            #[serde(rename = "forebay-source")]
+            source: String,
+            #[serde(rename = "forebay-partition")]
+            partition: String,
+            #[serde(rename = "forebay-offset")]
+            offset: String,
+        }
+        // What is added stands behind the record's own, in which no quotation mark is without a backslash within a text.
+        let start = memchr::memmem::rfind(headers, b"\"forebay-error\":")?;
+        let (before, added) = headers.split_at_checked(start)?;
+        let added: Added = serde_json::from_slice(&[b"{", added].concat()).ok()?;
+        let own = match before.strip_suffix(b",") {
+            Some(inside) => [inside, b"}"].concat(),
+            None => Vec::new(),
+        };
+        let (partition, offset) = (added.partition.parse().ok()?, added.offset.parse().ok()?);
+        let (partition, offset) = (PartitionId(partition), Offset(offset));
+        Some(Self { own, error: added.error, operation: added.operation, source: added.source, partition, offset })
+    }
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects")]
 mod tests {
     use super::*;
 
@@ -55,9 +97,17 @@ mod tests {
         for (own, before) in [(&b""[..], "{"), (b"{}", "{"), (br#"{"a":"b"}"#, r#"{"a":"b","#)] {
             let made = headers(own, "s", place, ("timestampField", "no \"time\""));
             assert_eq!(String::from_utf8_lossy(&made), format!("{before}{wanted}"));
+            let letter = DeadLetter::read(&made).unwrap();
+            assert_eq!((letter.partition, letter.offset), place);
+            assert_eq!((&*letter.error, &*letter.operation, &*letter.source), ("no \"time\"", "timestampField", "s"));
+            assert_eq!(letter.own, if own.len() > 2 { own } else { b"" });
         }
         let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_HEADER_BYTES - 8)).into_bytes();
         let made = headers(&large, "s", place, ("o", &"é".repeat(5000)));
         assert!(made.len() < MAX_HEADER_BYTES && made.starts_with(br#"{"forebay-error""#));
+        assert!(DeadLetter::read(&made).unwrap().own.is_empty());
+        for other in [&b""[..], b"{}", br#"{"a":"b"}"#, br#"{"forebay-error":"x"}"#, br#"{"a":"\"forebay-error\":"}"#] {
+            assert_eq!(DeadLetter::read(other), None);
+        }
     }
 }

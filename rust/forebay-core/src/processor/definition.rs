@@ -62,6 +62,11 @@ pub enum Operation {
         /// The predicate: see [`crate::predicate::Filter`].
         predicate: String,
     },
+    /// Replaces each value by what a function makes of it: nothing, one value, or several.
+    Map {
+        /// The function's name.
+        function: String,
+    },
     /// Cuts time into windows.
     Window(Window),
     /// Computes what a window's records have in common.
@@ -312,12 +317,7 @@ fn operations(fields: &mut Fields) -> Result<Vec<Operation>> {
 fn operation(mut fields: Fields) -> Result<Operation> {
     let operation = match fields.required_text("type")?.as_str() {
         "filter" => Operation::Filter { predicate: fields.required_text("predicate")? },
-        "map" => {
-            let function = fields.required_text("function")?;
-            return Err(
-                fields.refuse("function", format_args!("there is no function {function:?}: this release runs none"))
-            );
-        }
+        "map" => Operation::Map { function: fields.required_text("function")? },
         "window" => Operation::Window(window(&mut fields)?),
         "aggregate" => {
             Operation::Aggregate { aggregations: aggregations(&mut fields)?, group_by: group_by(&mut fields)? }

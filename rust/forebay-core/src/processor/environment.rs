@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use crate::admission::Budget;
 use crate::clock::LogClock;
+use crate::function::Functions;
 use crate::log::StreamAdmin;
 use crate::log::commit::CommitQueue;
 use crate::log::read::Reader;
@@ -19,6 +20,8 @@ pub(crate) struct Environment {
     pub commits: Arc<CommitQueue>,
     /// The way of records back from there.
     pub reader: Arc<Reader>,
+    /// The functions that maps name.
+    pub functions: Arc<Functions>,
     /// The memory of records on their way.
     pub ring: Arc<Budget>,
     /// The log's state.

@@ -11,7 +11,11 @@ mod definition;
 mod environment;
 mod failures;
 mod fields;
+mod join_table;
+mod letters;
 mod lifecycle;
+mod map_batch;
+mod mapping;
 mod newest_windows;
 mod outputs;
 mod plan;
@@ -34,6 +38,7 @@ pub use definition::{
     MAX_PARALLELISM, MAX_PATH_BYTES, Operation, ProcessorDefinition, StartOffset, Window,
 };
 pub(crate) use environment::Environment;
+pub use letters::MAX_LISTED_LETTERS;
 pub use preview::{MAX_PREVIEW_RECORDS, MAX_PREVIEW_RESULTS};
 pub use processors::{MAX_PROCESSORS, Processors};
 pub use rows::ProcessorId;

@@ -17,6 +17,16 @@ pub(super) enum Destination {
     DeadLetter,
 }
 
+/// What a record takes beside its bytes.
+pub(super) const PLACED_BYTES: usize = size_of::<Placed>();
+
+/// A place among the records, up to which they can be kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OutputMark {
+    bytes: usize,
+    records: usize,
+}
+
 #[derive(Clone, Debug)]
 struct Placed {
     to: Destination,
@@ -63,7 +73,7 @@ impl Outputs {
 
     /// Returns the memory that the records take.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.len() + self.records.len() * size_of::<Placed>()
+        self.bytes.len() + self.records.len() * PLACED_BYTES
     }
 
     /// Returns the records of one destination, each with the partition that it was given.
@@ -75,6 +85,17 @@ impl Outputs {
     /// Returns how many records go there.
     pub(super) fn count(&self, to: Destination) -> u64 {
         self.records.iter().filter(|record| record.to == to).count() as u64
+    }
+
+    /// Returns the place behind the last record.
+    pub(super) fn mark(&self) -> OutputMark {
+        OutputMark { bytes: self.bytes.len(), records: self.records.len() }
+    }
+
+    /// Forgets the records behind a place.
+    pub(super) fn truncate(&mut self, mark: OutputMark) {
+        self.bytes.truncate(mark.bytes);
+        self.records.truncate(mark.records);
     }
 
     pub(super) fn clear(&mut self) {

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::definition::{AggregationOf, Aggregations, GroupBy, Operation, ProcessorDefinition, Window};
+use super::failures::Failures;
 use super::fields::malformed;
+use super::totals::Totals;
 use crate::error::{Error, Result};
-use crate::ids::Timestamp;
+use crate::ids::{Offset, PartitionId, Timestamp};
 use crate::json::{JsonStr, PathId, PathSet, Spans};
-use crate::predicate::Filter;
+use crate::predicate::{Evaluation, Filter};
+use crate::record::Record;
 use crate::time::parse_timestamp;
 use crate::window::{Aggregate, Aggregates, Aggregation, EventTime, WatermarkOptions, WindowSpec};
 
@@ -22,11 +25,22 @@ pub(super) struct WindowPlan {
     pub(super) groups: usize,
 }
 
+/// A function, and the predicates behind it.
+#[derive(Debug)]
+pub(super) struct MapStage {
+    /// The index of its operation.
+    pub(super) operation: usize,
+    pub(super) function: Arc<str>,
+    pub(super) filters: Vec<(usize, Filter)>,
+}
+
 /// What a processor does with a record.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// The predicates with the indices of their operations.
+    /// The predicates before the first function, with the indices of their operations.
     pub(super) filters: Vec<(usize, Filter)>,
+    /// The functions, in order.
+    pub(super) maps: Vec<MapStage>,
     /// `None`: records are copied.
     pub(super) window: Option<WindowPlan>,
     pub(super) watermarks: WatermarkOptions,
@@ -45,6 +59,7 @@ impl Plan {
         let config = &definition.config;
         let time = config.timestamp_field.as_ref().map(|path| paths.add(path.split('.')));
         let (mut filters, mut spec, mut window) = (Vec::new(), None, None);
+        let mut maps: Vec<MapStage> = Vec::new();
         for (index, operation) in definition.operations.iter().enumerate() {
             let at = |error: &Error, field: &str| malformed(&format!("operations[{index}]{field}: {}", error.detail()));
             let order = |what: &str| malformed(&format!("operations[{index}]: {what}"));
@@ -54,12 +69,15 @@ impl Plan {
             match operation {
                 Operation::Filter { predicate } if spec.is_none() => {
                     let filter = Filter::new(predicate).map_err(|error| at(&error, ".predicate"))?;
-                    filters.push((index, filter));
+                    maps.last_mut().map_or(&mut filters, |map| &mut map.filters).push((index, filter));
+                }
+                Operation::Map { function } if spec.is_none() => {
+                    maps.push(MapStage { operation: index, function: function.as_str().into(), filters: Vec::new() });
                 }
                 Operation::Window(of) if spec.is_none() => {
                     spec = Some(window_spec(*of).map_err(|error| at(&error, ""))?);
                 }
-                Operation::Filter { .. } | Operation::Window(_) => {
+                Operation::Filter { .. } | Operation::Map { .. } | Operation::Window(_) => {
                     return Err(order("what comes behind a window is its aggregate"));
                 }
                 Operation::Aggregate { aggregations, group_by } => {
@@ -77,7 +95,7 @@ impl Plan {
             max_future: Some(config.max_future).filter(|ahead| *ahead > 0),
             idle_timeout: millis(config.idle_timeout),
         };
-        Ok(Self { filters, window, watermarks, time, paths })
+        Ok(Self { filters, maps, window, watermarks, time, paths })
     }
 
     /// Finds what is needed of a value; false when it is no JSON, as of no stored record is.
@@ -110,6 +128,26 @@ impl WindowPlan {
     pub(super) fn find<'v>(&self, value: &'v [u8], spans: &Spans) -> Vec<Option<&'v [u8]>> {
         self.paths.iter().map(|path| spans.get(value, *path)).collect()
     }
+}
+
+/// Returns whether all predicates are true for a record; counts it when one of them fails.
+pub(super) fn passes(
+    filters: &[(usize, Filter)],
+    (totals, mut failures): (&mut Totals, Option<&mut Failures>),
+    (partition, offset): (PartitionId, Offset),
+    record: &Record<'_>,
+) -> bool {
+    filters.iter().all(|(operation, filter)| match filter.evaluate(partition, offset, record) {
+        Evaluation::Match => true,
+        Evaluation::NoMatch => false,
+        Evaluation::Failed(failure) => {
+            totals.filter_failures += 1;
+            if let Some(failures) = &mut failures {
+                failures.note(&format!("operations[{operation}]"), &failure.to_string());
+            }
+            false
+        }
+    })
 }
 
 fn aggregates(aggregations: &Aggregations) -> Result<Aggregates> {

@@ -33,6 +33,7 @@ impl Processors {
         }
         let definition = ProcessorDefinition::parse(definition)?;
         let plan = Plan::new(&definition)?;
+        self.check_functions(&plan)?;
         let source = self.environment.catalog.named(&definition.source)?;
         let partitions = u64::try_from(source.partitions().len()).unwrap_or(1);
         let share = records.div_ceil(partitions);
@@ -52,7 +53,7 @@ impl Processors {
         let mut preview = Preview::default();
         let ends: Vec<Offset> = task.source.partitions().iter().map(|log| log.committed()).collect();
         while task.next.iter().zip(&ends).any(|(next, end)| next < end) {
-            task.read(&self.environment, moment)?;
+            task.read_and_wait(&self.environment, moment)?;
             preview.take(&mut task.outputs);
         }
         task.end();

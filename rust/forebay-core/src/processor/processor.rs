@@ -8,9 +8,10 @@ use super::newest_windows::SeenWindow;
 use super::rate::Rate;
 use super::rows::{ChunkKey, ProcessorId, ProcessorRow};
 use super::status::{ProcessorStatus, Stored};
-use super::task::Task;
+use super::task::{Moment, Task};
 use super::totals::Totals;
 use crate::ids::{Offset, StreamId, Timestamp};
+use crate::window::EventTime;
 
 /// What the pool knows of a processor.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub(super) struct Seen {
     pub(super) state_bytes: u64,
     /// Why the last turn could not store its step.
     pub(super) blocked_by: Option<String>,
+    /// The last failure of a function, unless it is long ago.
+    pub(super) degraded: Option<String>,
     pub(super) rate: Rate,
     /// The newest windows, and when they were looked at.
     pub(super) windows: Vec<SeenWindow>,
@@ -102,7 +105,8 @@ impl Processor {
             task: Mutex::new(task),
             chunks,
         };
-        let _nothing_before = processor.note(&processor.task.lock(), None, Duration::ZERO);
+        let _nothing_before =
+            processor.note(&processor.task.lock(), None, Moment { uptime: Duration::ZERO, wall: EventTime::MIN });
         Arc::new(processor)
     }
 
@@ -133,12 +137,14 @@ impl Processor {
     }
 
     /// Takes note of how the task stands, for reports. Returns what its windows took before, and what they take now.
-    pub(super) fn note(&self, task: &Option<Task>, blocked_by: Option<String>, uptime: Duration) -> (u64, u64) {
+    pub(super) fn note(&self, task: &Option<Task>, blocked_by: Option<String>, moment: Moment) -> (u64, u64) {
+        let uptime = moment.uptime;
         let mut seen = self.seen.lock();
         let state_bytes = task.as_ref().map_or(0, |task| task.state_bytes() as u64);
         let before = std::mem::replace(&mut seen.state_bytes, state_bytes);
         let Some(task) = task else { return (before, 0) };
         seen.blocked_by = blocked_by;
+        seen.degraded = task.mapping.degraded(moment).map(str::to_owned);
         if seen.windows_at.is_none_or(|at| uptime >= at + WINDOWS_EACH) || task.is_caught_up() {
             (seen.windows, seen.windows_at) = (task.newest_windows(), Some(uptime));
         }

@@ -10,16 +10,20 @@ use parking_lot::{Mutex, RwLock};
 
 use super::definition::{ProcessorDefinition, StartOffset};
 use super::environment::Environment;
+use super::fields::malformed;
+use super::join_table::JOIN;
+use super::letters::letters_of;
 use super::plan::Plan;
 use super::pool::{Pool, Work};
 use super::processor::{Processor, Scheduled};
-use super::rows::{ChunkKey, NEXT_PROCESSOR, PositionRow, ProcessorId, ProcessorRow, id_of};
+use super::rows::{ChunkKey, Letters, NEXT_PROCESSOR, PositionRow, ProcessorId, ProcessorRow, id_of};
 use super::source_watch::SourceWatch;
 use super::status::{ProcessorStatus, Stored};
 use super::step::{Sinks, Target};
 use super::task::{Moment, Next, Task};
 use super::{checks, dead_letter};
 use crate::error::{Error, ErrorKind, Result};
+use crate::function::LocalCalls;
 use crate::ids::{Offset, StreamId};
 use crate::options::Retention;
 use crate::stream::{DEAD_LETTER_SUFFIX, Stream, StreamDefinition};
@@ -35,6 +39,8 @@ const MAX_THREADS: usize = 16;
 const RETRY: Duration = Duration::from_millis(100);
 /// The same where it is not for want of room, which comes back soon.
 const LATER_RETRY: Duration = Duration::from_secs(1);
+/// The time between two looks at a function that takes long, to say so.
+const CALL_LOOK: Duration = Duration::from_secs(5);
 
 /// Every processor.
 #[derive(Debug)]
@@ -171,6 +177,7 @@ impl Processors {
     pub(crate) fn stop(&self) {
         self.pool.close();
         self.threads.lock().drain(..).for_each(join);
+        self.environment.functions.close();
         let moment = self.moment();
         for processor in self.all().iter().filter(|processor| processor.is_running()) {
             if let Some(task) = &mut *processor.task() {
@@ -216,6 +223,7 @@ impl Processors {
     pub fn create(self: &Arc<Self>, definition: &[u8]) -> Result<Vec<u8>> {
         let definition = ProcessorDefinition::parse(definition)?;
         let plan = Plan::new(&definition)?;
+        self.check_functions(&plan)?;
         let _one_at_a_time = self.changing.lock();
         self.environment.status.refuse_write()?;
         let others = self.all();
@@ -242,7 +250,10 @@ impl Processors {
         let next: Vec<Offset> = source.partitions().iter().map(start).collect();
         let running = Stored::new(ProcessorStatus::Running, None);
         let row = ProcessorRow::new(&definition, source.id(), shards, self.environment.clock.wall(), running);
-        let task = self.task(id, (&definition, plan), (source, shards), next);
+        let mut task = self.task(id, (&definition, plan), (source, shards), next);
+        // Those of an earlier processor of that name are not its own.
+        let letters = letters_of(&self.environment, &definition.name).map_or(Offset(0), |(_, _, end)| end);
+        task.letters = Letters { next: letters, until: letters };
         let next_id = TableOp::put(Table::Counters, NEXT_PROCESSOR, (id.0 + 1).to_le_bytes());
         let ops = vec![row.put(id), task.position().put(id), next_id];
         self.environment.commits.change_if_room(ops)?;
@@ -252,6 +263,28 @@ impl Processors {
         self.start_threads()?;
         self.run(&processor);
         Ok(self.describe(&processor))
+    }
+
+    /// Returns the calls of functions that run in this process, for whoever runs them.
+    #[must_use]
+    pub fn local_calls(&self) -> &LocalCalls {
+        self.environment.functions.local()
+    }
+
+    /// Refuses a plan with a function that there is not.
+    ///
+    /// # Errors
+    /// `Malformed` that names the operation; and why no worker process runs.
+    pub(super) fn check_functions(&self, plan: &Plan) -> Result<()> {
+        for map in plan.maps.iter().filter(|map| *map.function != *JOIN) {
+            self.environment.functions.check(&map.function).map_err(|error| match error.kind() {
+                ErrorKind::NotFound => {
+                    malformed(&format!("operations[{}].function: {}", map.operation, error.detail()))
+                }
+                _ => error,
+            })?;
+        }
+        Ok(())
     }
 
     /// Returns the stream of that name; one that is missing is made with as many partitions as `like` has.
@@ -282,6 +315,11 @@ impl Processors {
 
     /// Gives a processor its turns from now on.
     pub(super) fn run(&self, processor: &Arc<Processor>) {
+        let (pool, own) = (Arc::clone(&self.pool), Arc::downgrade(processor));
+        let wake = move || own.upgrade().iter().for_each(|processor| pool.schedule(processor));
+        if let Some(task) = &mut *processor.task() {
+            task.mapping.wake = Some(Arc::new(wake));
+        }
         if let Some(source) = self.environment.catalog.by_id(processor.source) {
             let mut sources = self.sources.lock();
             let new = || SourceWatch::new(source, Arc::clone(&self.pool));
@@ -341,10 +379,12 @@ impl Processors {
         let waited = task.arrivals.take(self.environment.clock.stamp());
         processor.seen.lock().rate.waited(moment.uptime, waited);
         let blocked_by = outcome.as_ref().err().map(|error| error.detail().to_owned());
+        let blocked_by = blocked_by.or_else(|| task.mapping.waits_for(moment));
         self.note(processor, &held, blocked_by, moment);
         drop(held);
         match outcome {
             Ok(Next::Again) => Some(Duration::ZERO),
+            Ok(Next::Called) => Some(CALL_LOOK),
             Ok(Next::Wait(wait)) => {
                 let watch = self.sources.lock().get(&processor.source).cloned();
                 match watch.map(|watch| watch.set(&next)) {
@@ -369,7 +409,7 @@ impl Processors {
 
     /// Takes note of how a processor stands after a turn.
     pub(super) fn note(&self, processor: &Processor, task: &Option<Task>, blocked_by: Option<String>, moment: Moment) {
-        let (before, after) = processor.note(task, blocked_by, moment.uptime);
+        let (before, after) = processor.note(task, blocked_by, moment);
         self.state_bytes.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
     }
 }

@@ -41,6 +41,7 @@ impl Processors {
             "status": status.is.name(),
             "reason": status.reason,
             "blockedBy": seen.blocked_by,
+            "degraded": seen.degraded,
             "metrics": {
                 "eventsProcessed": totals.events_processed,
                 "throughput": seen.rate.throughput(uptime),
@@ -72,6 +73,7 @@ impl Processors {
         description["status"] = status.is.name().into();
         description["reason"] = status.reason.into();
         description["blockedBy"] = seen.blocked_by.into();
+        description["degraded"] = seen.degraded.into();
         description["createdAt"] = format_millis(processor.created).into();
         description["metrics"] = json!({
             "eventsProcessed": seen.totals.events_processed,

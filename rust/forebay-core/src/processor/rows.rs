@@ -96,10 +96,26 @@ pub(super) struct PositionRow {
     pub(super) totals: Totals,
     /// The newest windows that are closed.
     pub(super) newest: NewestWindows,
+    pub(super) letters: Letters,
 }
 
-/// The format of the row; what a later release adds gets another number.
-const VERSION: u8 = 1;
+/// How far the dead letters are dealt with: those before `next` are, and those before `until` are to be replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Letters {
+    pub(super) next: Offset,
+    pub(super) until: Offset,
+}
+
+impl Letters {
+    /// Returns those behind which the replay stands that is under way; `None` without one.
+    pub(super) fn due(self) -> Option<Self> {
+        (self.next < self.until).then_some(self)
+    }
+}
+
+/// The format of the row; what a later release adds gets another number. The first had no [`Letters`].
+const VERSION: u8 = 2;
+const WITHOUT_LETTERS: u8 = 1;
 
 impl PositionRow {
     pub(super) fn put(&self, id: ProcessorId) -> TableOp {
@@ -115,6 +131,8 @@ impl PositionRow {
         }
         self.totals.encode(&mut value);
         self.newest.encode(&mut value);
+        value.extend_from_slice(&self.letters.next.0.to_le_bytes());
+        value.extend_from_slice(&self.letters.until.0.to_le_bytes());
         TableOp::put(Table::Positions, id.0.to_be_bytes(), value)
     }
 
@@ -125,7 +143,7 @@ impl PositionRow {
     }
 
     fn read(value: &[u8]) -> Option<Self> {
-        let (&VERSION, mut rest) = value.split_first()? else { return None };
+        let (&version @ (VERSION | WITHOUT_LETTERS), mut rest) = value.split_first()? else { return None };
         let rest = &mut rest;
         let mut next = Vec::new();
         for _ in 0..take_count(rest)? {
@@ -136,7 +154,13 @@ impl PositionRow {
         for _ in 0..take_count(rest)? {
             given.push(GivenUpTo::read(take_bytes(rest)?)?);
         }
-        Some(Self { next, watermarks, given, totals: Totals::decode(rest)?, newest: NewestWindows::decode(rest)? })
+        let (totals, newest) = (Totals::decode(rest)?, NewestWindows::decode(rest)?);
+        let mut offset = || take_array(rest).map(|bytes| Offset(u64::from_le_bytes(bytes)));
+        let letters = match version {
+            WITHOUT_LETTERS => Letters::default(),
+            _ => Letters { next: offset()?, until: offset()? },
+        };
+        Some(Self { next, watermarks, given, totals, newest, letters })
     }
 }
 

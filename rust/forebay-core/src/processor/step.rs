@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::environment::Environment;
+use super::letters::letters_of;
 use super::outputs::{Destination, Outputs};
 use crate::admission::{Cost, Permit, Rate, Reservation};
 use crate::error::Result;
-use crate::ids::PartitionId;
+use crate::ids::{Offset, PartitionId};
 use crate::log::commit::{self, Append, BATCH_OVERHEAD_BYTES, Encoded, Placement, Waiter, encode};
 use crate::record::{Event, encoded_bytes};
-use crate::stream::{Stream, StreamDefinition};
+use crate::stream::{DEAD_LETTER_SUFFIX, Stream, StreamDefinition};
 use crate::table::TableOp;
 
 /// A stream that results go to, which may be deleted and made anew under its name.
@@ -50,6 +51,20 @@ pub(super) struct Sinks {
 }
 
 impl Sinks {
+    /// Returns the stream of dead letters with its first offset and the one behind its last, when there is one.
+    pub(super) fn letters(&self, environment: &Environment) -> Option<(Arc<Stream>, Offset, Offset)> {
+        let name = self.dead_letter.0.name.strip_suffix(DEAD_LETTER_SUFFIX)?;
+        letters_of(environment, name)
+    }
+
+    /// Returns the largest value that a record may have which a function has made: as large as the sink takes where it
+    /// `is_copied` there. A sink that is missing is met by the step.
+    pub(super) fn largest_value(&mut self, environment: &Environment, is_copied: bool) -> usize {
+        let sink = is_copied.then(|| self.sink.stream(environment).ok()).flatten();
+        let limit = sink.and_then(|sink| usize::try_from(sink.definition().max_record_bytes).ok());
+        limit.unwrap_or(environment.max_record_bytes)
+    }
+
     fn stream(&mut self, environment: &Environment, to: Destination) -> Result<Option<Arc<Stream>>> {
         Ok(match to {
             Destination::Sink => Some(self.sink.stream(environment)?),

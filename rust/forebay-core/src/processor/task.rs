@@ -11,17 +11,17 @@ use super::arrivals::Arrivals;
 use super::definition::Emit;
 use super::environment::Environment;
 use super::failures::Failures;
+use super::mapping::Mapping;
 use super::newest_windows::{MAX_WINDOWS, NewestWindows, SeenWindow};
 use super::outputs::{Destination, Outputs};
-use super::plan::Plan;
-use super::rows::{ChunkKey, PositionRow, ProcessorId};
+use super::plan::{Plan, passes};
+use super::rows::{ChunkKey, Letters, PositionRow, ProcessorId};
 use super::step::{Sinks, Step};
 use super::totals::Totals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, Timestamp};
 use crate::json::Spans;
 use crate::log::read::{Limits, Visited};
-use crate::predicate::Evaluation;
 use crate::record::Record;
 use crate::stream::Stream;
 use crate::table::TableOp;
@@ -34,7 +34,7 @@ use crate::window::{
 /// written. Where a commit is smaller than four times as much, it is a quarter of one: a step and the turn that fills it
 /// have to fit in.
 const STEP_BYTES: usize = 1024 * 1024;
-const TURN_RECORDS: usize = 16 * 1024;
+pub(super) const TURN_RECORDS: usize = 16 * 1024;
 /// The time that a turn reads.
 const TURN_TIME: Duration = Duration::from_millis(20);
 /// Results wait so long for others to share a commit, as long as there is more to read.
@@ -63,6 +63,15 @@ pub(super) enum Next {
     Again,
     /// Nothing before a record comes, or so much time has passed.
     Wait(Option<Duration>),
+    /// A function has a batch, and wakes the processor.
+    Called,
+}
+
+/// Why a record cannot be processed, and by what.
+#[derive(Debug)]
+pub(super) struct Rejection {
+    pub(super) operation: &'static str,
+    pub(super) why: String,
 }
 
 /// The mutable part of a processor. Whoever holds it is the only one who reads for it or writes its rows.
@@ -74,12 +83,12 @@ pub(super) struct Task {
     pub(super) sinks: Sinks,
     /// The partitions of the sink, as many as it had when the processor was made.
     partitions: u32,
-    step_bytes: usize,
+    pub(super) step_bytes: usize,
     checkpoint_interval: Duration,
     idle_close: Option<Duration>,
     /// The next offset of each partition that is read.
     pub(super) next: Vec<Offset>,
-    watermarks: Watermarks,
+    pub(super) watermarks: Watermarks,
     /// The windows of each shard of the keys; none where records are copied.
     pub(super) shards: Vec<Windows>,
     /// The chunks of the state that are stored.
@@ -90,18 +99,22 @@ pub(super) struct Task {
     pub(super) arrivals: Arrivals,
     /// What a preview counts beside the totals.
     pub(super) failures: Option<Failures>,
+    /// The dead letters that are replayed.
+    pub(super) letters: Letters,
+    /// Records that functions have.
+    pub(super) mapping: Mapping,
     /// What is to be stored before anything else is read.
     step: Option<Step>,
     emit: Emit,
     /// When early results are given next, and whether all that has changed was given.
     next_update: Duration,
-    is_updated: bool,
+    pub(super) is_updated: bool,
     /// The newest windows that are closed.
     newest: NewestWindows,
     /// By partition, whether its first record that is read comes behind others.
-    is_cut: Vec<bool>,
+    pub(super) is_cut: Vec<bool>,
     /// Something was read since the last step.
-    is_changed: bool,
+    pub(super) is_changed: bool,
     /// When the last step was written, and the oldest result came that is not written.
     last_step: Duration,
     oldest_output: Option<Duration>,
@@ -140,6 +153,8 @@ impl Task {
             outputs: Outputs::default(),
             arrivals: Arrivals::default(),
             failures: None,
+            letters: Letters::default(),
+            mapping: Mapping::default(),
             step: None,
             emit: config.emit,
             next_update: uptime + UPDATE_INTERVAL,
@@ -164,6 +179,7 @@ impl Task {
         self.watermarks.restore(&position.watermarks).ok_or_else(damaged)?;
         self.totals = position.totals;
         self.newest = position.newest;
+        self.letters = position.letters;
         // Nothing was read of a partition without a watermark.
         let is_cut = |(index, offset): (usize, &Offset)| offset.0 > 0 && self.watermarks.of(index) == EventTime::MIN;
         self.is_cut = self.next.iter().enumerate().map(is_cut).collect();
@@ -186,12 +202,13 @@ impl Task {
         let mut watermarks = Vec::new();
         self.watermarks.write(&mut watermarks);
         let given = self.shards.iter().map(|windows| windows.given().clone()).collect::<Vec<GivenUpTo>>();
-        PositionRow { next: self.next.clone(), watermarks, given, totals: self.totals, newest: self.newest.clone() }
+        let (next, newest) = (self.next.clone(), self.newest.clone());
+        PositionRow { next, watermarks, given, totals: self.totals, newest, letters: self.letters }
     }
 
-    /// Returns the memory that the windows take.
+    /// Returns the memory that the windows, and the tables of joins, take.
     pub(super) fn state_bytes(&self) -> usize {
-        self.shards.iter().map(Windows::bytes).sum()
+        self.shards.iter().map(Windows::bytes).sum::<usize>() + self.mapping.state_bytes()
     }
 
     /// Reads a part of what is there, closes the windows that are due, and stores a step when it is time to.
@@ -201,7 +218,11 @@ impl Task {
     /// source or a sink is gone. Nothing is lost: the step is tried again by the next turn.
     pub(super) fn turn(&mut self, environment: &Environment, moment: Moment) -> Result<Next> {
         self.commit(environment, moment)?;
-        self.read(environment, moment)?;
+        if self.plan.maps.is_empty() {
+            self.read(environment, moment)?;
+        } else if let Some(next) = self.turn_mapping(environment, moment)? {
+            return Ok(next);
+        }
         let closing = match self.close(moment) {
             Closing::Done => self.update(moment),
             Closing::More => Closing::More,
@@ -218,6 +239,7 @@ impl Task {
 
     /// Stores what was read since the last step, so that it is not read again.
     pub(super) fn checkpoint(&mut self, environment: &Environment, moment: Moment) -> Result<()> {
+        self.abandon();
         self.commit(environment, moment)?;
         if self.is_changed {
             self.prepare();
@@ -242,20 +264,25 @@ impl Task {
     }
 
     pub(super) fn is_caught_up(&self) -> bool {
-        self.source.partitions().iter().zip(&self.next).all(|(log, next)| *next >= log.committed())
+        self.letters.due().is_none()
+            && self.source.partitions().iter().zip(&self.next).all(|(log, next)| *next >= log.committed())
     }
 
     pub(super) fn read(&mut self, environment: &Environment, moment: Moment) -> Result<()> {
+        if let Some(letters) = self.letters.due() {
+            return self.replay(environment, letters);
+        }
         let deadline = Instant::now() + TURN_TIME;
         let ends: Vec<_> = self.source.partitions().iter().map(|log| log.committed()).collect();
         let behind: Vec<_> = (0..self.next.len()).filter(|index| self.next[*index] < ends[*index]).collect();
         let parts = behind.len().max(1);
-        let limits = Limits { records: TURN_RECORDS.div_ceil(parts), bytes: self.step_bytes / parts };
+        let records = if self.plan.maps.is_empty() { TURN_RECORDS } else { self.mapping.records() };
+        let limits = Limits { records: records.div_ceil(parts), bytes: self.step_bytes / parts };
         for index in behind {
             self.read_partition(environment, moment, index, limits)?;
             // Partitions that wait are read by a later turn.
             let is_full = self.outputs.bytes() >= self.step_bytes || self.unwritten_bytes() >= self.step_bytes;
-            if is_full || Instant::now() > deadline {
+            if is_full || self.mapping.is_full() || Instant::now() > deadline {
                 break;
             }
         }
@@ -318,14 +345,7 @@ impl Task {
     /// Takes in one record of the source.
     fn take(&mut self, moment: Moment, place: (PartitionId, Offset), record: &Record<'_>, spans: &mut Spans) {
         self.totals.events_processed += 1;
-        let is_timed = self.plan.has_time_field();
-        if is_timed && !self.plan.find(record.value, spans) {
-            return self.reject(place, record, "timestampField", "the value cannot be read");
-        }
-        let Some(time) = self.plan.time_of(record.value, record.timestamp, spans) else {
-            let why = "the value has no time there that can be read, in milliseconds or as RFC 3339 has it";
-            return self.reject(place, record, "timestampField", why);
-        };
+        let Some((time, is_timed)) = self.time_of(place, record, spans) else { return };
         let partition = place.0.0 as usize;
         // The watermark goes by every record, chosen or not, and moves only behind it.
         let watermark = self.watermarks.judge(partition, moment.uptime);
@@ -333,56 +353,90 @@ impl Task {
             // What came before it was not read: windows that begin earlier lack it.
             self.shards.iter_mut().for_each(|windows| windows.mark_incomplete(EventTime::MIN, time));
         }
-        if self.is_chosen(place, record) {
-            self.admit(place, record, (time, watermark), is_timed, spans);
-        }
+        self.process(place, record, (time, watermark), is_timed, spans);
         if !self.watermarks.observe(partition, time, moment.wall) {
             self.totals.future_events += 1;
         }
     }
 
-    fn is_chosen(&mut self, (partition, offset): (PartitionId, Offset), record: &Record<'_>) -> bool {
-        for (operation, filter) in &self.plan.filters {
-            match filter.evaluate(partition, offset, record) {
-                Evaluation::Match => {}
-                Evaluation::NoMatch => return false,
-                Evaluation::Failed(failure) => {
-                    self.totals.filter_failures += 1;
-                    if let Some(failures) = &mut self.failures {
-                        failures.note(&format!("operations[{operation}]"), &failure.to_string());
-                    }
-                    return false;
-                }
-            }
+    /// Returns the event time of a record, and whether its paths were looked for. One without a time is put aside.
+    pub(super) fn time_of(
+        &mut self,
+        place: (PartitionId, Offset),
+        record: &Record<'_>,
+        spans: &mut Spans,
+    ) -> Option<(EventTime, bool)> {
+        let is_timed = self.plan.has_time_field();
+        if is_timed && !self.plan.find(record.value, spans) {
+            self.reject(place, record, "timestampField", "the value cannot be read");
+            return None;
         }
-        if let Some(failures) = &mut self.failures {
-            failures.chosen += 1;
+        let time = self.plan.time_of(record.value, record.timestamp, spans);
+        if time.is_none() {
+            let why = "the value has no time there that can be read, in milliseconds or as RFC 3339 has it";
+            self.reject(place, record, "timestampField", why);
         }
-        true
+        Some((time?, is_timed))
     }
 
-    fn admit(
+    /// Has a record go the way of the operations.
+    pub(super) fn process(
+        &mut self,
+        place: (PartitionId, Offset),
+        record: &Record<'_>,
+        times: (EventTime, EventTime),
+        is_found: bool,
+        spans: &mut Spans,
+    ) {
+        if !self.is_chosen(place, record) {
+            return;
+        }
+        if !self.plan.maps.is_empty() {
+            self.mapping.batch.push(place, record, times);
+        } else if let Err(Rejection { operation, why }) = self.admit(place, record, times, is_found, spans) {
+            self.reject(place, record, operation, &why);
+        }
+    }
+
+    fn is_chosen(&mut self, place: (PartitionId, Offset), record: &Record<'_>) -> bool {
+        let is_chosen = passes(&self.plan.filters, (&mut self.totals, self.failures.as_mut()), place, record);
+        if let (true, Some(failures)) = (is_chosen, &mut self.failures) {
+            failures.chosen += 1;
+        }
+        is_chosen
+    }
+
+    /// Has a record counted in its windows, or copied where there are none.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub(super) fn admit(
         &mut self,
         place: (PartitionId, Offset),
         record: &Record<'_>,
         (time, watermark): (EventTime, EventTime),
         is_found: bool,
         spans: &mut Spans,
-    ) {
+    ) -> std::result::Result<(), Rejection> {
         let Some(window) = &self.plan.window else {
-            return self.copy(Destination::Sink, place.0, record);
+            self.copy(Destination::Sink, place.0, record);
+            return Ok(());
         };
         let Some(admission) = window.spec.admit(time, watermark) else {
             self.totals.late_events += 1;
             if self.sinks.late.is_some() {
                 self.copy(Destination::Late, place.0, record);
             }
-            return;
+            return Ok(());
         };
+        let reject = |why: &str| Err(Rejection { operation: "aggregate", why: why.to_owned() });
         if !is_found && !self.plan.find(record.value, spans) {
-            return self.reject(place, record, "aggregate", "the value cannot be read");
+            return reject("the value cannot be read");
         }
-        self.aggregate(place, record, admission, time, spans);
+        if !self.aggregate(place, record, admission, time, spans) {
+            return reject(&format!("the group's key has more than {} bytes", crate::window::MAX_KEY_BYTES));
+        }
+        Ok(())
     }
 
     /// Passes a record on as it is: to the same partition where both streams have as many, so that what is together
@@ -397,6 +451,7 @@ impl Task {
         self.outputs.push(to, (target, record.timestamp), (record.key, record.headers), value);
     }
 
+    /// Returns false when the key of its group is too large.
     fn aggregate(
         &mut self,
         place: (PartitionId, Offset),
@@ -404,13 +459,12 @@ impl Task {
         admission: Admission,
         time: EventTime,
         spans: &Spans,
-    ) {
-        let Some(window) = &self.plan.window else { return };
+    ) -> bool {
+        let Some(window) = &self.plan.window else { return true };
         let found = window.find(record.value, spans);
         let ((groups, values), mut key) = (found.split_at(window.groups), Vec::new());
         if group_key(groups, &mut key).is_err() {
-            let why = format!("the group's key has more than {} bytes", crate::window::MAX_KEY_BYTES);
-            return self.reject(place, record, "aggregate", &why);
+            return false;
         }
         // The shard of a key is the partition that its results go to: there they stand in order, whoever computes them.
         let shard = crate::stream::partition_of(&key_text(&key), self.partitions) as usize;
@@ -418,10 +472,11 @@ impl Task {
         if let Some(windows) = self.shards.get_mut(shard) {
             windows.add(admission, &key, &sample);
         }
+        true
     }
 
     /// Puts a record aside that cannot be processed: as it came, with what is wrong in its headers.
-    fn reject(&mut self, place: (PartitionId, Offset), record: &Record<'_>, operation: &str, error: &str) {
+    pub(super) fn reject(&mut self, place: (PartitionId, Offset), record: &Record<'_>, operation: &str, error: &str) {
         self.totals.dead_letters += 1;
         if let Some(failures) = &mut self.failures {
             failures.note(operation, error);

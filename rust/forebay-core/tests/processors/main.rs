@@ -5,6 +5,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
+mod functions;
+mod letters;
 mod lifecycle;
 mod limits;
 mod reference;

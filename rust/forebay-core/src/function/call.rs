@@ -1,0 +1,142 @@
+//! A batch of values on its way to a function and back.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::answer::Answer;
+use crate::error::Result;
+
+/// Values in the order of their records.
+#[derive(Clone, Debug)]
+pub(crate) struct Values {
+    /// A JSON array of them.
+    array: Vec<u8>,
+    each: Vec<Range<usize>>,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self { array: b"[".to_vec(), each: Vec::new() }
+    }
+}
+
+impl Values {
+    /// Adds one, which is valid JSON.
+    pub(crate) fn push(&mut self, json: &[u8]) {
+        if !self.each.is_empty() {
+            self.array.push(b',');
+        }
+        let start = self.array.len();
+        self.array.extend_from_slice(json);
+        self.each.push(start..self.array.len());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.each.len()
+    }
+
+    /// Returns each of them.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &[u8]> {
+        self.each.iter().map(|range| self.array.get(range.clone()).unwrap_or_default())
+    }
+}
+
+/// One call. Whoever waits for it is woken once.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(super) function: Arc<str>,
+    pub(super) values: Values,
+    outcome: Mutex<Option<Result<Answer>>>,
+    done: Condvar,
+    waker: Waker,
+}
+
+/// What is called when an answer is there.
+pub(crate) struct Waker(pub(crate) Option<Box<dyn Fn() + Send + Sync>>);
+
+impl std::fmt::Debug for Waker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waker")
+    }
+}
+
+impl Call {
+    pub(crate) fn new(function: Arc<str>, values: Values, waker: Waker) -> Arc<Self> {
+        Arc::new(Self { function, values, outcome: Mutex::default(), done: Condvar::new(), waker })
+    }
+
+    /// Returns the call as it is sent.
+    pub(super) fn body(&self) -> Vec<u8> {
+        body(&self.function, self.values.len(), &self.values.array)
+    }
+
+    /// Returns a call of each of its values alone.
+    pub(super) fn bodies(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.values.each().map(|value| body(&self.function, 1, &[b"[", value].concat()))
+    }
+
+    /// Ends the call. Only the first outcome counts.
+    pub(super) fn finish(&self, outcome: Result<Answer>) {
+        let mut held = self.outcome.lock();
+        if held.is_some() {
+            return;
+        }
+        *held = Some(outcome);
+        drop(held);
+        self.done.notify_all();
+        if let Some(wake) = &self.waker.0 {
+            wake();
+        }
+    }
+
+    /// Takes the outcome, once it is there.
+    pub(crate) fn take(&self) -> Option<Result<Answer>> {
+        self.outcome.lock().take()
+    }
+
+    /// Returns the function's name.
+    pub(crate) fn function(&self) -> &str {
+        &self.function
+    }
+
+    /// Returns what it is given.
+    pub(crate) fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// Waits for the outcome until `deadline`; false when there is none by then.
+    pub(crate) fn wait(&self, deadline: Instant) -> bool {
+        let mut held = self.outcome.lock();
+        while held.is_none() {
+            if self.done.wait_until(&mut held, deadline).timed_out() {
+                break;
+            }
+        }
+        held.is_some()
+    }
+}
+
+/// Writes a call; `array` is the array but for its last bracket.
+fn body(function: &str, count: usize, array: &[u8]) -> Vec<u8> {
+    let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    [&number(function.len())[..], function.as_bytes(), &number(count), array, b"]"].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_has_its_name_its_count_and_an_array() {
+        let mut values = Values::default();
+        values.push(br#"{"a":1}"#);
+        values.push(b"2");
+        let call = Call::new("twice".into(), values, Waker(None));
+        assert_eq!(call.body(), b"\x05\0\0\0twice\x02\0\0\0[{\"a\":1},2]");
+        let alone: Vec<_> = call.bodies().collect();
+        assert_eq!(alone, [&b"\x05\0\0\0twice\x01\0\0\0[{\"a\":1}]"[..], b"\x05\0\0\0twice\x01\0\0\0[2]"]);
+    }
+}
