@@ -305,7 +305,7 @@ class Rounds:
         return found
 
     def ratios(self) -> list[str]:
-        """How many times faster and cheaper forebay is than each peer in this run."""
+        """forebay's rate and CPU time beside those of each peer in this run."""
         mine = CONTESTANTS[0].title
         peers = [one.title for one in CONTESTANTS if not one.name.startswith("forebay") and one.title in self.outcomes]
         if mine not in self.outcomes:
@@ -313,8 +313,8 @@ class Rounds:
         ours, lines = self.best(mine), []
         for title in peers:
             theirs = self.best(title)
-            faster, less = ours["per_second"] / theirs["per_second"], theirs["cpu"] / ours["cpu"]
-            lines.append(f"{mine} beside {title}: {faster:.1f} times the rate, {less:.1f} times less CPU")
+            rate, cpu = ours["per_second"] / theirs["per_second"], ours["cpu"] / theirs["cpu"]
+            lines.append(f"{mine} beside {title}: {rate:.2g} times its rate, {cpu:.2g} times its CPU")
         return lines
 
 
