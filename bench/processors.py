@@ -109,7 +109,8 @@ def run(launch: Launch, command: Sequence[str | Path]) -> dict[str, float]:
     # Without -P the script's folder comes first, where a module has the name of a package.
     process = launch.run([interpreter, "-P", script, *arguments], env={"PYTHONPATH": str(BENCH)})
     ended(process, script)
-    found = json.loads(process.log.read_text().splitlines()[-1])
+    # Beside warnings of what it imports.
+    found = json.loads([line for line in process.log.read_text().splitlines() if line.startswith("{")][-1])
     assert isinstance(found, dict)
     return found
 
@@ -281,7 +282,7 @@ class Rounds:
         for one in [*ready[shift:], *ready[:shift]]:
             try:
                 found = one.turn(bench)
-            except RuntimeError as error:
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
                 say(f"{one.title} failed in round {number + 1}: {error}")
                 continue
             self.outcomes.setdefault(one.title, []).append(found)
