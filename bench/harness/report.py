@@ -19,10 +19,11 @@ SINGLE = {
     "logs": ("per_second", "cpu", "latency"),
     "streams": ("per_second", "cpu", "latency"),
     "clients": ("per_second", "call_us", "cpu"),
+    "processors": ("per_second", "cpu", "memory", "latency"),
 }
 """The figures of the tables whose rows have one shape each."""
 
-TABLES = ("servers", "logs", "streams", "events", "clients")
+TABLES = ("servers", "logs", "streams", "events", "clients", "processors")
 
 
 def cell(figures: Figures | None) -> str:
@@ -42,6 +43,7 @@ SHOWN: dict[str, Callable[[Figures], str]] = {
     "per_second": lambda figures: f"{figures['per_second']:,.0f}" if "per_second" in figures else "-",
     "cpu": lambda figures: figure(figures["cpu"]) if "cpu" in figures else "-",
     "call_us": lambda figures: figure(figures["call_us"]),
+    "memory": lambda figures: "{rss_mb:.0f} ({before_mb:.0f})".format_map(figures),
     "latency": latency,
 }
 
@@ -93,7 +95,7 @@ def table_text(runs: Sequence[Run], table: str) -> str:
     """The rows of one table of README.md, below its head."""
     found = list(newest(runs, table))
     columns = columns_of([one for _, one in found])
-    lines = [row_of(table, run.name, one, columns) for run, one in found]
+    lines = [row_of(table, run.name, one, columns) for run, one in found] or [row(["-", "not measured yet"])]
     return "\n".join(lines if table in SINGLE else [*lines, *ratios(runs, table, columns)])
 
 

@@ -20,7 +20,8 @@ ALL = "all"
 
 Figures = dict[str, float]
 """By name: `per_second`, `cpu` and `settled_cpu` (CPU seconds per million events), `p50_ms`, `p99_ms`, `call_us`
-(CPU microseconds a call), `failures`. What was not measured is not there."""
+(CPU microseconds a call), `failures`, `rss_mb` (the highest resident memory) and `before_mb` (that at the beginning).
+What was not measured is not there."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Run:
     """One run of one of the programs in bench/.
 
     Attributes:
-        table: servers, logs, streams, events or clients.
+        table: servers, logs, streams, events, clients or processors.
         at: when it began, RFC 3339 in UTC. Of runs from before this file existed only the day was kept: theirs is the
             time of the commit.
         commit: the short hash, with a + when files of the repository differed from it.

@@ -124,9 +124,9 @@ class KafkaBroker:
         process.wait_until(lambda: accepts(self.port))
         return process
 
-    def create_topic(self, topic: str, settings: Mapping[str, str]) -> None:
+    def create_topic(self, topic: str, settings: Mapping[str, str], partitions: int = PARTITIONS) -> None:
         """The tool waits for the broker's registration by itself."""
         configs = [part for key, value in settings.items() for part in ("--config", f"{key}={value}")]
-        create = ["--create", "--topic", topic, "--partitions", str(PARTITIONS), "--replication-factor", "1"]
+        create = ["--create", "--topic", topic, "--partitions", str(partitions), "--replication-factor", "1"]
         command = ["org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.address, *create, *configs]
         call(java(self.place, TOOL_HEAP, *command))
