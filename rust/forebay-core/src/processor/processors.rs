@@ -300,12 +300,11 @@ impl Processors {
     /// `Malformed` that names the operation; and why no worker process runs.
     pub(super) fn check_functions(&self, plan: &Plan) -> Result<()> {
         for map in plan.maps.iter().filter(|map| *map.function != *JOIN) {
-            self.environment.functions.check(&map.function).map_err(|error| match error.kind() {
+            self.environment.functions.check(&map.function).map_err(|error| {
                 // A module that cannot be imported is as good as none.
-                ErrorKind::NotFound | ErrorKind::StorageUnavailable => {
-                    malformed(&format!("operations[{}].function: {}", map.operation, error.detail()))
-                }
-                _ => error,
+                let is_missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::StorageUnavailable);
+                let refused = || malformed(&format!("operations[{}].function: {}", map.operation, error.detail()));
+                if is_missing { refused() } else { error }
             })?;
         }
         Ok(())
