@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from forebay.errors import InvalidRequest
+from forebay.processors.function import function
 from forebay.processors.pipeline import Pipeline, pipeline
 from forebay.processors.shapes import ProcessorDefinition
 from support.processors import CONFIG, EVERY_SETTING
@@ -46,6 +47,15 @@ def fraud() -> Pipeline:
 
 def test_the_documented_pipeline_is_the_documented_definition() -> None:
     assert json.dumps(fraud().definition()) == json.dumps(SEED)
+
+
+def test_a_function_stands_for_its_name() -> None:
+    @function("score")
+    def score(values: list[Any]) -> list[Any]:
+        return values
+
+    begun = pipeline("p", source="s")
+    assert begun.map(score) == begun.map("score")
 
 
 def test_the_documented_definition_is_the_example_of_its_shape() -> None:

@@ -60,3 +60,29 @@ def test_a_module_that_cannot_be_imported_is_said_where_a_function_is_asked_for(
     answer = running.post("/api/v1/processors", SCORED)
     assert answer.status_code == 400
     assert "the module 'mine' cannot be imported: ModuleNotFoundError" in answer.text
+
+
+def test_a_module_that_cannot_be_imported_is_waited_for_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Callable[..., RunningServer]
+) -> None:
+    module = tmp_path / "mine.py"
+    module.write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    running = server(functions=["mine"])
+    create_source(running)
+    running.post("/api/v1/processors", SCORED).raise_for_status()
+    publish(running, transaction("a", 5, "10:00:00"))
+    assert [value["score"] for _, value in results(running, "scores", 1)] == [20]
+    assert running.terminate() == 0
+    module.write_text("import nothing_of_the_name")
+    running.start()
+    publish(running, transaction("a", 4, "10:00:00"))
+    wait_for("what it waits for", lambda: "cannot be imported" in str(blocked_by(running)))
+    module.write_text(MODULE)
+    assert [value["score"] for _, value in results(running, "scores", 2)] == [20, 25]
+
+
+def blocked_by(running: RunningServer) -> str | None:
+    with running.client() as client:
+        found: str | None = client.get("/api/v1/processors/scored").json()["blockedBy"]
+        return found

@@ -50,6 +50,19 @@ def test_one_that_is_missing_is_created_and_found_again(engine: Engine) -> None:
     assert b'"name":"count"' in engine.processor("count")
 
 
+def test_one_whose_function_there_is_not_is_waited_for(engine: Engine) -> None:
+    mapped = COUNT | {"operations": [{"type": "map", "function": "score"}]}
+    configured = started(engine, mapped)
+    assert not configured.is_complete
+    [problem] = configured.problems()
+    assert 'operations[0].function: there is no function "score"' in problem
+    # One that exists is not looked at again, whatever became of its function.
+    assert started(engine, COUNT).is_complete
+    other = started(engine, mapped)
+    assert other.is_complete
+    assert "'count' goes on as it was created" in other.problems()[0]
+
+
 def test_one_that_differs_goes_on_as_it_is_and_is_named(engine: Engine) -> None:
     started(engine, COUNT)
     before = engine.processor("count")

@@ -234,7 +234,7 @@ _KINDS = {
     float: "a number",
     bool: "true or false",
     str: "a text",
-    Texts: "a list of texts, or a text with commas between them",
+    Texts: "a list of texts",
     Tables: "a list of tables, or a JSON array of objects",
 }
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from forebay.errors import InvalidRequest
 from forebay.processors.duration import milliseconds
+from forebay.processors.function import Function
 from forebay.processors.summary import steps
 from forebay.processors.windows import Windows
 
@@ -45,10 +46,11 @@ class Pipeline:
         `metrics()` counts it in `filter_failures`."""
         return self._then({"type": "filter", "predicate": predicate})
 
-    def map(self, function: str) -> Pipeline:
+    def map(self, function: str | Function) -> Pipeline:
         """Replaces each value by what the function of that name makes of it, which may also drop records or make
-        several of one: one made by `forebay.function`, or `enrichWithUserData`, which comes with the engine."""
-        return self._then({"type": "map", "function": function})
+        several of one: one made by `forebay.function`, or `enrichWithUserData`, which comes with the engine. A function
+        itself stands for its name: `forebay.open` or the setting `functions` says where it runs."""
+        return self._then({"type": "map", "function": function if isinstance(function, str) else function.name})
 
     def aggregate(self, *aggregations: str | tuple[str, str], by: str | Sequence[str] | None = None) -> Pipeline:
         """Computes one result for each window and key.

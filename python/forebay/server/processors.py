@@ -51,7 +51,8 @@ class ConfiguredProcessors:
         """
         self.create()
         for name, error in self._missing.items():
-            if isinstance(error, Malformed):
+            # A function may come with a module that is mended; it is no reason to take no events.
+            if isinstance(error, Malformed) and not _is_about_a_function(error):
                 raise ConfigError(f"the processor {name!r} of the configuration: {error.detail}")
         for name, parts in self._differing(self._described()):
             log.warning("a processor goes on as it was created, not as configured", processor=name, differs=parts)
@@ -82,7 +83,7 @@ class ConfiguredProcessors:
         described = self._described()
         found += [
             f"the processor {name!r} goes on as it was created, and not as the configuration has it now: "
-            f"{', '.join(parts)}; delete it and restart the server to have it made anew"
+            f"{', '.join(parts)}; forebay processors create --from makes another one take its place"
             for name, parts in self._differing(described)
         ]
         found += [
@@ -101,6 +102,11 @@ class ConfiguredProcessors:
                 parts = [part for part in COMPARED if described[name][part] != wanted[part]]
                 if parts:
                     yield name, parts
+
+
+def _is_about_a_function(error: Malformed) -> bool:
+    place, _, _ = error.detail.partition(": ")
+    return place.endswith(".function")
 
 
 def _checked(index: int, definition: Mapping[str, Any]) -> dict[str, Any]:

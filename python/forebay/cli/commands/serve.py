@@ -23,7 +23,12 @@ from forebay.server.configuration import help_text, overview
 @click.option("--no-auth", is_flag=True, default=None, help=help_text("no_auth"))
 @click.option("--insecure", is_flag=True, default=None, help=help_text("insecure"))
 @click.option("--durability", type=click.Choice(get_args(Durability)), help=help_text("durability"))
-@click.option("--functions", callback=lambda _context, _option, text: text and texts(text), help=help_text("functions"))
+@click.option(
+    "--functions",
+    multiple=True,
+    callback=lambda _context, _option, given: texts(",".join(given)) or None,
+    help=help_text("functions"),
+)
 @click.option("--log", help=help_text("log"))
 @click.option("--log-level", type=click.Choice(get_args(config.LogLevel)), help=help_text("log_level"))
 def serve(file: Path | None, **flags: object) -> None:

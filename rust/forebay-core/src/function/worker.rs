@@ -119,7 +119,7 @@ impl Worker {
 /// Says that there is no such function, and which there are.
 pub(super) fn unknown(function: &str, names: &[String]) -> Error {
     let known = match names {
-        [] => "none is registered".to_owned(),
+        [] => "none is registered; name its module in the setting functions".to_owned(),
         names => format!("there are {}", names.join(", ")),
     };
     Error::new(ErrorKind::NotFound, format!("there is no function {function:?}: {known}"))

@@ -259,13 +259,14 @@ impl ProcessorDefinition {
             Some("discard") => State::Discard,
             Some(other) => return Err(fields.refuse("state", format_args!("{other:?} is not keep or discard"))),
         };
+        let has_offset = fields.has("offset");
+        let definition = Self::read(&mut fields)?;
         if from.is_none() && state == State::Discard {
             return Err(fields.refuse("state", "goes with from, the processor whose state it is"));
         }
-        if from.is_some() && fields.has("offset") {
+        if from.is_some() && has_offset {
             return Err(fields.refuse("offset", "does not go with from: it goes on where that processor stands"));
         }
-        let definition = Self::read(&mut fields)?;
         fields.end()?;
         Ok((definition, from.map(|from| Succession { from, state })))
     }

@@ -88,11 +88,11 @@ impl Processors {
     }
 
     /// Has the processor try its dead letters again, all that there are now or those up to an offset: each goes the way of
-    /// a record that has just come, and is late where its windows are closed. Durable with the first of them; one that
-    /// fails again is a new dead letter.
+    /// a record that has just come, and is late where its windows are closed. Durable when this returns; one that fails
+    /// again is a new dead letter.
     ///
     /// # Errors
-    /// `ProcessorNotFound`, and `Conflict` for a processor that does not run.
+    /// `ProcessorNotFound`, `Conflict` for a processor that does not run, and why nothing can be written.
     pub fn replay_dead_letters(&self, id: &str, through: Option<Offset>) -> Result<Vec<u8>> {
         let processor = self.find(id)?;
         let mut held = processor.task();
@@ -104,10 +104,10 @@ impl Processors {
             );
             return Err(Error::new(ErrorKind::Conflict, detail));
         };
+        self.environment.status.refuse_change()?;
         let (first, until) = self.chosen(&processor, task.letters, through);
-        // Those that a function has now are read again with the others.
-        task.abandon();
-        task.letters = Letters { next: first, until: until.max(task.letters.until) };
+        let asked = Letters { next: first, until: until.max(task.letters.until) };
+        self.store_letters(task, asked)?;
         drop(held);
         self.run(&processor);
         Ok(format!("{{\"replaying\":{}}}", until.0 - first.0).into_bytes())
@@ -127,16 +127,18 @@ impl Processors {
         };
         self.environment.status.refuse_change()?;
         let (first, until) = self.chosen(&processor, task.letters, through);
-        task.abandon();
-        let before = task.letters;
-        task.letters.next = until;
-        task.is_changed = true;
-        if let Err(error) = task.checkpoint(&self.environment, self.moment()) {
-            task.letters = before;
-            return Err(error);
-        }
+        let left = Letters { next: until, ..task.letters };
+        self.store_letters(task, left)?;
         drop(held);
         Ok(format!("{{\"dropped\":{}}}", until.0 - first.0).into_bytes())
+    }
+
+    /// Stores how far dead letters are dealt with, at once. Records that a function has now are read again.
+    fn store_letters(&self, task: &mut Task, letters: Letters) -> Result<()> {
+        task.abandon();
+        let before = std::mem::replace(&mut task.letters, letters);
+        task.is_changed = true;
+        task.checkpoint(&self.environment, self.moment()).inspect_err(|_| task.letters = before)
     }
 
     /// Returns the first dead letter that is not dealt with, and the one behind the last that is chosen.

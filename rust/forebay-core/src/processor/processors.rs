@@ -225,6 +225,10 @@ impl Processors {
     pub fn create(self: &Arc<Self>, definition: &[u8]) -> Result<Vec<u8>> {
         let (definition, succession) = ProcessorDefinition::parse_new(definition)?;
         let plan = Plan::new(&definition)?;
+        if succession.is_none() {
+            // Before functions are looked at: one that exists goes on without them.
+            self.check_name(&definition, &self.all())?;
+        }
         self.check_functions(&plan)?;
         let _one_at_a_time = self.changing.lock();
         self.environment.status.refuse_write()?;
@@ -265,10 +269,7 @@ impl Processors {
         definition: &ProcessorDefinition,
         others: &[Arc<Processor>],
     ) -> Result<(Arc<Stream>, u32)> {
-        if others.iter().any(|other| other.name() == definition.name) {
-            let detail = format!("there is a processor {:?} already", definition.name);
-            return Err(Error::new(ErrorKind::ProcessorAlreadyExists, detail));
-        }
+        self.check_name(definition, others)?;
         if others.len() >= MAX_PROCESSORS {
             let detail = format!("there are {MAX_PROCESSORS} processors, which is the limit; delete some");
             return Err(Error::new(ErrorKind::Saturated, detail));
@@ -280,6 +281,14 @@ impl Processors {
             self.ensure(late, &source)?;
         }
         Ok((source, u32::try_from(sink.partitions().len()).unwrap_or(1)))
+    }
+
+    fn check_name(&self, definition: &ProcessorDefinition, others: &[Arc<Processor>]) -> Result<()> {
+        if others.iter().any(|other| other.name() == definition.name) {
+            let detail = format!("there is a processor {:?} already", definition.name);
+            return Err(Error::new(ErrorKind::ProcessorAlreadyExists, detail));
+        }
+        Ok(())
     }
 
     /// Returns where the dead letters of a new processor begin: those of an earlier one of its name are not its own.
