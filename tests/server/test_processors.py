@@ -76,9 +76,7 @@ def test_one_that_differs_goes_on_as_it_is_and_is_named(engine: Engine) -> None:
             configured = started(engine, COUNT | change)
         assert [(line["processor"], line["differs"]) for line in logs] == [("count", [part])]
         [problem] = configured.problems()
-        assert (
-            f"'count' goes on as it was created, and not as the configuration has it now: {part}; delete it" in problem
-        )
+        assert f"'count' goes on as it was created, and not as the configuration has it now: {part}; forebay" in problem
         assert engine.processor("count") == before
     # A setting that is taken out of the file again is a difference, too.
     engine.delete_processor("count")
