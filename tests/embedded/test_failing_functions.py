@@ -30,6 +30,8 @@ def odd(values):
                 raise ValueError("no " + value["do"])
             case "allocate":
                 bytearray(1 << 40)
+            case "grow":
+                value["text"] = "x" * 900_000
             case "leak":
                 leaked.append(b"x" * (150 << 20))
     return [{"pid": os.getpid(), **value} for value in values]
@@ -107,3 +109,23 @@ def test_a_hanging_function_does_not_hold_up_the_end_of_the_log(
         assert "odd" in (log.processors["p"].blocked_by or "")
     with forebay.open(tmp_path / "data") as log:
         assert log.processors.metrics("p").metrics.events_processed == 0, "it is read again"
+
+
+def test_one_that_hangs_gives_others_their_turns(log: forebay.Log) -> None:
+    log.append("in", [forebay.Record({"do": "hang"}) for _ in range(30)])
+    log.processors.create(forebay.pipeline("p", source="in", offset="earliest").map("odd").sink("out"))
+    wait_for("the first failure", lambda: log.processors["p"].status == "running")
+    log.processors.create(forebay.pipeline("q", source="in", offset="earliest").map("other").sink("also"))
+    wait_for("the other function", lambda: log.processors.metrics("q").metrics.results == 30)
+    assert log.processors.metrics("p").metrics.dead_letters == 0, "it tries its records alone, a second each"
+    # What it has left is nobody's once it is gone.
+    log.processors.delete("p")
+    preview = forebay.pipeline("r", source="in").map("other").sink("out")
+    assert len(log.processors.preview(preview).results) == 30
+
+
+def test_a_preview_of_large_results_is_cut(log: forebay.Log) -> None:
+    log.append("in", [forebay.Record({"do": "grow"}) for _ in range(100)])
+    preview = log.processors.preview(forebay.pipeline("p", source="in").map("odd").sink("out"))
+    assert preview.more_results
+    assert 4 <= len(preview.results) < 10

@@ -24,8 +24,9 @@ def parted(given: Sequence[str | Function]) -> tuple[list[str], dict[str, Functi
     Raises:
         InvalidRequest: something is neither, or two functions have one name.
     """
-    if isinstance(given, str):
-        raise InvalidRequest(f"functions is {given!r}, and not a list; write [{given!r}]")
+    if isinstance(given, str | Function):
+        shown = repr(given) if isinstance(given, str) else given.name
+        raise InvalidRequest(f"functions is {shown}, and not a list; write [{shown}]")
     modules: list[str] = []
     functions: dict[str, Function] = {}
     for one in given:

@@ -28,9 +28,24 @@ pub(crate) struct Answer {
     bytes: Vec<u8>,
     values: Vec<Range<usize>>,
     results: Vec<Stored>,
+    is_too_large: bool,
 }
 
 impl Answer {
+    /// Returns the answer of a batch that has become more than one answer holds: fewer values are to be given.
+    pub(crate) fn too_large() -> Self {
+        Self { is_too_large: true, ..Self::default() }
+    }
+
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.is_too_large
+    }
+
+    /// Returns how many values it is about.
+    pub(crate) fn len(&self) -> usize {
+        self.results.len()
+    }
+
     /// Reads the answer to a call of `count` values.
     ///
     /// # Errors

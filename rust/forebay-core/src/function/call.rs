@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -52,6 +53,9 @@ pub(crate) struct Call {
     outcome: Mutex<Option<Result<Answer>>>,
     done: Condvar,
     waker: Waker,
+    is_cancelled: AtomicBool,
+    /// What records have become that were tried alone, before others had their turn.
+    pub(super) alone: Mutex<Option<Answer>>,
 }
 
 /// What is called when an answer is there.
@@ -65,7 +69,8 @@ impl std::fmt::Debug for Waker {
 
 impl Call {
     pub(crate) fn new(function: Arc<str>, values: Values, waker: Waker) -> Arc<Self> {
-        Arc::new(Self { function, values, outcome: Mutex::default(), done: Condvar::new(), waker })
+        let (outcome, done, is_cancelled) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
+        Arc::new(Self { function, values, outcome, done, waker, is_cancelled, alone: Mutex::default() })
     }
 
     /// Returns the call as it is sent.
@@ -73,9 +78,9 @@ impl Call {
         body(&self.function, self.values.len(), &self.values.array)
     }
 
-    /// Returns a call of each of its values alone.
-    pub(super) fn bodies(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.values.each().map(|value| body(&self.function, 1, &[b"[", value].concat()))
+    /// Returns calls of its values alone, from the first of this number on.
+    pub(super) fn bodies(&self, first: usize) -> impl Iterator<Item = Vec<u8>> {
+        self.values.each().skip(first).map(|value| body(&self.function, 1, &[b"[", value].concat()))
     }
 
     /// Ends the call. Only the first outcome counts.
@@ -95,6 +100,15 @@ impl Call {
     /// Takes the outcome, once it is there.
     pub(crate) fn take(&self) -> Option<Result<Answer>> {
         self.outcome.lock().take()
+    }
+
+    /// Nobody waits for it any more: it is not begun, and its process is ended.
+    pub(crate) fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Acquire)
     }
 
     /// Returns the function's name.
@@ -136,7 +150,7 @@ mod tests {
         values.push(b"2");
         let call = Call::new("twice".into(), values, Waker(None));
         assert_eq!(call.body(), b"\x05\0\0\0twice\x02\0\0\0[{\"a\":1},2]");
-        let alone: Vec<_> = call.bodies().collect();
+        let alone: Vec<_> = call.bodies(0).collect();
         assert_eq!(alone, [&b"\x05\0\0\0twice\x01\0\0\0[{\"a\":1}]"[..], b"\x05\0\0\0twice\x01\0\0\0[2]"]);
     }
 }

@@ -161,12 +161,15 @@ pub struct LocalCalls {
 }
 
 impl LocalCalls {
-    /// Waits for a call, for `timeout` at most. Returns its number and its body.
+    /// Waits for a call, for about `timeout` at most. Returns its number and its body.
     ///
     /// # Errors
     /// `Closed` once the engine is closed.
     pub fn take(&self, timeout: Duration) -> Result<Option<(CallTicket, Vec<u8>)>> {
         let Some(call) = self.queue.take(Some(Instant::now() + timeout))? else { return Ok(None) };
+        if call.is_cancelled() {
+            return Ok(None);
+        }
         let body = call.body();
         let (count, taken) = &mut *self.taken.lock();
         *count += 1;

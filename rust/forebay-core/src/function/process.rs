@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-/// The largest answer that is read.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// The largest answer that is read: several times what a step of a processor holds.
+pub(super) const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// A wait is cut into parts of this length, between which the engine's end is noticed.
 const PART: Duration = Duration::from_millis(50);
 /// The time that a process has for ending after its standard output has ended.
@@ -23,6 +23,8 @@ pub(super) enum Trouble {
     TimedOut,
     /// It has ended, and how.
     Ended(String),
+    /// Its answer has so many bytes, more than are read.
+    TooLarge(usize),
     /// What it wrote makes no sense.
     Confused(String),
     /// The engine is closed.
@@ -68,7 +70,7 @@ impl Process {
         self.read(&mut length, wait)?;
         let length = u32::from_le_bytes(length) as usize;
         if length > MAX_ANSWER_BYTES {
-            return Err(Trouble::Confused(format!("its answer has {length} bytes, more than {MAX_ANSWER_BYTES}")));
+            return Err(Trouble::TooLarge(length));
         }
         let mut body = vec![0; length];
         self.read(&mut body, wait)?;

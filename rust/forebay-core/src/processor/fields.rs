@@ -16,7 +16,8 @@ impl Fields {
     /// `Malformed`: the value is no object.
     pub(super) fn new(place: &str, value: Value) -> Result<Self> {
         let Value::Object(left) = value else {
-            return Err(malformed(&format!("{}: must be an object", place.trim_end_matches('.'))));
+            let what = if place.is_empty() { "the definition" } else { place.trim_end_matches('.') };
+            return Err(malformed(&format!("{what}: must be an object")));
         };
         Ok(Self { place: place.to_owned(), left })
     }

@@ -105,6 +105,8 @@ impl Processors {
             return Err(Error::new(ErrorKind::Conflict, detail));
         };
         self.environment.status.refuse_change()?;
+        // Before they are counted: those that a function has now are not dealt with, and are read again.
+        task.abandon();
         let (first, until) = self.chosen(&processor, task.letters, through);
         let asked = Letters { next: first, until: until.max(task.letters.until) };
         self.store_letters(task, asked)?;
@@ -126,6 +128,7 @@ impl Processors {
             return Err(Error::new(ErrorKind::Conflict, detail));
         };
         self.environment.status.refuse_change()?;
+        task.abandon();
         let (first, until) = self.chosen(&processor, task.letters, through);
         let left = Letters { next: until, ..task.letters };
         self.store_letters(task, left)?;
@@ -133,9 +136,8 @@ impl Processors {
         Ok(format!("{{\"dropped\":{}}}", until.0 - first.0).into_bytes())
     }
 
-    /// Stores how far dead letters are dealt with, at once. Records that a function has now are read again.
+    /// Stores how far dead letters are dealt with, at once.
     fn store_letters(&self, task: &mut Task, letters: Letters) -> Result<()> {
-        task.abandon();
         let before = std::mem::replace(&mut task.letters, letters);
         task.is_changed = true;
         task.checkpoint(&self.environment, self.moment()).inspect_err(|_| task.letters = before)

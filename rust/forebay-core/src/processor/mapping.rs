@@ -30,8 +30,6 @@ const QUICK: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(5);
 /// A call of which nothing was heard for so long is shown as what the processor waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest wait of a preview for one batch.
-const PREVIEW_PATIENCE: Duration = Duration::from_secs(90);
 /// How long a failure of a function is shown.
 const SHOWN: Duration = Duration::from_secs(60);
 
@@ -44,6 +42,13 @@ struct Pending {
     call: Arc<Call>,
     stage: usize,
     since: Duration,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // Over already, or nobody waits any more: a function that hangs holds up no other.
+        self.call.cancel();
+    }
 }
 
 /// How the processor stood before it read what is being mapped.
@@ -162,14 +167,16 @@ impl Task {
     ///
     /// # Errors
     /// As [`Task::turn_mapping`]; `Timeout` when a function takes too long.
-    pub(super) fn read_and_wait(&mut self, environment: &Environment, moment: Moment) -> Result<()> {
+    pub(super) fn read_and_wait(&mut self, environment: &Environment, moment: Moment, deadline: Instant) -> Result<()> {
         if self.plan.maps.is_empty() {
             return self.read(environment, moment);
         }
         while let Some(next) = self.turn_mapping(environment, moment)? {
             let Some(pending) = self.mapping.pending.as_ref().filter(|_| next == Next::Called) else { continue };
-            if !pending.call.wait(Instant::now() + PREVIEW_PATIENCE) {
-                let detail = format!("the function {:?} does not answer", pending.call.function());
+            if !pending.call.wait(deadline) {
+                let detail =
+                    format!("the function {:?} takes too long; ask for fewer records", pending.call.function());
+                self.abandon();
                 return Err(Error::new(ErrorKind::Timeout, detail));
             }
         }
@@ -246,7 +253,7 @@ impl Task {
     fn take_answer(&mut self, environment: &Environment, moment: Moment, stage: usize, answer: &Answer) -> Result<()> {
         let batch = std::mem::take(&mut self.mapping.batch);
         let room = 2 * self.step_bytes;
-        if batch.len() > 1 && weight(&batch, answer) > room {
+        if batch.len() > 1 && (answer.is_too_large() || weight(&batch, answer) > room) {
             // A step has to hold it: fewer records are read again.
             self.abandon();
             self.mapping.records = batch.len() / 2;

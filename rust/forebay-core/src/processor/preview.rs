@@ -1,5 +1,7 @@
 //! What a processor would make of the newest records of its source: nothing is written.
 
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -17,6 +19,10 @@ use crate::window::Closing;
 
 /// The most records that a preview reads: it answers within a second or so.
 pub const MAX_PREVIEW_RECORDS: u64 = 100_000;
+/// The longest time that functions have for all of a preview.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The bytes of results beyond which no more are shown.
+const MAX_PREVIEW_BYTES: usize = 4 * 1024 * 1024;
 /// The most results that it shows.
 pub const MAX_PREVIEW_RESULTS: usize = 1_000;
 
@@ -50,11 +56,11 @@ impl Processors {
     }
 
     fn run_preview(&self, task: &mut Task) -> Result<Vec<u8>> {
-        let moment = self.moment();
+        let (moment, deadline) = (self.moment(), Instant::now() + PATIENCE);
         let mut preview = Preview::default();
         let ends: Vec<Offset> = task.source.partitions().iter().map(|log| log.committed()).collect();
         while task.next.iter().zip(&ends).any(|(next, end)| next < end) {
-            task.read_and_wait(&self.environment, moment)?;
+            task.read_and_wait(&self.environment, moment, deadline)?;
             preview.take(&mut task.outputs);
         }
         task.end();
@@ -87,16 +93,19 @@ struct Preview {
     more_results: bool,
     late: u64,
     failures: Vec<Failure>,
+    #[serde(skip)]
+    bytes: usize,
 }
 
 impl Preview {
     fn take(&mut self, outputs: &mut Outputs) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         for record in outputs.records(Destination::Sink) {
-            if self.results.len() == MAX_PREVIEW_RESULTS {
+            if self.results.len() == MAX_PREVIEW_RESULTS || self.bytes > MAX_PREVIEW_BYTES {
                 self.more_results = true;
                 break;
             }
+            self.bytes += record.value.len();
             self.results.push(PreviewResult {
                 key: record.key.map(text),
                 timestamp: format_millis(record.timestamp),

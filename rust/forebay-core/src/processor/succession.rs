@@ -46,6 +46,12 @@ impl Processors {
             }
         };
         before.checkpoint(&self.environment, self.moment())?;
+        let waiting =
+            self.letters_of(&old).map_or(0, |(_, start, end)| end.0.saturating_sub(before.letters.next.max(start).0));
+        if old.name() != definition.name && waiting > 0 {
+            let advice = "of another name would not have them; replay or drop them first, or keep the name";
+            return Err(refuse(&format!("it has {waiting} dead letters, and one {advice}")));
+        }
         let mut task = self.task(old.id, (&definition, plan), (source, shards), before.next.clone());
         task.letters = if old.name() == definition.name { before.letters } else { self.no_letters(&definition) };
         let mut ops = Vec::new();

@@ -384,3 +384,48 @@ fn wait_for_results(engine: &Engine, count: usize) -> bool {
     }
     true
 }
+
+#[test]
+fn a_replay_that_is_asked_for_while_a_function_has_letters_loses_none() {
+    let storage = Faulty::new(1);
+    let engine = try_open(&storage, &["odd"]);
+    engine.create_stream(SOURCE, PARTITIONS).unwrap();
+    let calls = || engine.processors().local_calls().take(common::PATIENCE).unwrap();
+    create(&engine, &definition("p", r#"[{"type":"map","function":"odd"}]"#, "{}"));
+    send(&engine, &events(20));
+    while metrics(&engine, "p")["metrics"]["deadLetters"] != 20 {
+        let taken = engine.processors().local_calls().take(Duration::from_millis(10)).unwrap();
+        if let Some((ticket, body)) = taken {
+            engine.processors().local_calls().answer(ticket, &answered(&body, |_, _| Err("not yet".to_owned())));
+        }
+    }
+    assert_eq!(engine.processors().replay_dead_letters("p", None).unwrap(), br#"{"replaying":20}"#);
+    let (ticket, body) = calls().expect("the first replay");
+    assert_eq!(engine.processors().replay_dead_letters("p", None).unwrap(), br#"{"replaying":20}"#);
+    engine.processors().local_calls().answer(ticket, &answered(&body, |_, value| Ok(value.clone())));
+    answer(engine.processors(), |_, value| Ok(value.clone()));
+    assert!(wait_for_results(&engine, 20));
+    let mut found: Vec<_> = made(&engine).iter().map(|(_, millis, _)| *millis).collect();
+    found.sort_unstable();
+    assert_eq!(found, (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn dead_letters_that_wait_keep_a_processor_its_name() {
+    let storage = Faulty::new(1);
+    let engine = begin_with(&storage, |_, _| Err("never".to_owned()));
+    let operations = r#"[{"type":"map","function":"odd"}]"#;
+    create(&engine, &definition("p", operations, "{}"));
+    send(&engine, &events(3));
+    wait(&engine, "p", "letters", |metrics| metrics["metrics"]["deadLetters"] == 3);
+    let next = |name: &str| {
+        let json = String::from_utf8(definition(name, operations, "{}")).unwrap();
+        json.replace(r#""offset":"earliest""#, r#""from":"p""#).into_bytes()
+    };
+    let refused = engine.processors().create(&next("q")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert!(refused.detail().contains("it has 3 dead letters"), "{refused}");
+    create(&engine, &next("p"));
+    engine.processors().drop_dead_letters("p", None).unwrap();
+    assert_eq!(create(&engine, &next("q"))["name"], "q");
+}
