@@ -18,7 +18,7 @@ WAIT_MS = 60_000
 """The longest single wait for a call, which the engine ends when it closes."""
 
 
-def parted(given: Sequence[str | Function]) -> tuple[list[str], dict[str, Function]]:
+def parted(given: Sequence[str | Function] | Function) -> tuple[list[str], dict[str, Function]]:
     """Names of modules, and functions by name.
 
     Raises:
