@@ -12,6 +12,8 @@ import pytest
 import forebay
 from support.harness import wait_for
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 import os, signal, time
 import forebay
