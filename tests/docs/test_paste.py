@@ -139,17 +139,22 @@ def test_the_processors(place: Path, shell: str) -> None:
 PROGRAMS = PROGRAM.findall((ROOT / "docs/processors.md").read_text())
 
 
-@pytest.mark.parametrize(("program", "output"), PROGRAMS, ids=("pipeline", "function"))
-def test_the_processors_in_python(tmp_path: Path, program: str, output: str) -> None:
-    done = subprocess.run(
+def ran(program: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """A program that has ended, in which a warning is an error."""
+    return subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
-        cwd=tmp_path,
+        cwd=directory,
         env=clean_environment(),
         capture_output=True,
         text=True,
         timeout=COMMAND_SECONDS,
         check=False,
     )
+
+
+@pytest.mark.parametrize(("program", "output"), PROGRAMS, ids=("pipeline", "function"))
+def test_the_processors_in_python(tmp_path: Path, program: str, output: str) -> None:
+    done = ran(program, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, output, "")
 
 
@@ -158,15 +163,8 @@ def test_the_functions_of_the_module(tmp_path: Path) -> None:
     [module] = re.findall(r"cat > scoring.py <<'EOF'\n(.*?)^EOF$", document, re.DOTALL | re.MULTILINE)
     (tmp_path / "scoring.py").write_text(module)
     shown = "import scoring as m; f = m.score; print(f([f.fields(10, 'AT'), f.fields(250, 'AT')]))"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", shown],
-        cwd=tmp_path,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_SECONDS,
-        check=True,
-    )
+    done = ran(shown, tmp_path)
+    done.check_returncode()
     assert done.stdout == "[None, {'country': 'AT', 'risk': 0.25}]\n"
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ Outcome = tuple[list[tuple[int, str]], list[Any]]
 
 
 def called(function: Function, values: list[Any]) -> Outcome:
-    with Calls({function.name: function}) as calls:
+    with closing(Calls({function.name: function})) as calls:
         return answered(calls.answer(call(function.name, values)))
 
 
@@ -237,12 +238,12 @@ def test_what_ends_a_process_is_no_failure_unless_it_is_said_to_be() -> None:
 
     with pytest.raises(SystemExit):
         called(made(f), [0])
-    with Calls({"f": made(f)}, failing=(BaseException,)) as calls:
+    with closing(Calls({"f": made(f)}, failing=(BaseException,))) as calls:
         assert answered(calls.answer(call("f", [0, 1]))) == ([(0, "SystemExit: 3"), (1, "SystemExit: 3")], [None] * 2)
 
 
 def test_a_function_that_is_not_there() -> None:
-    with Calls({}) as calls:
+    with closing(Calls({})) as calls:
         assert answered(calls.answer(call("f", [1, 2]))) == (
             [(0, "there is no function 'f' here"), (1, "there is no function 'f' here")],
             [None, None],
@@ -260,5 +261,5 @@ def test_a_function_that_is_not_there() -> None:
     ],
 )
 def test_what_is_no_call_ends_the_process(body: bytes) -> None:
-    with Calls({"f": made(lambda values: values)}) as calls, pytest.raises(CallError):
+    with closing(Calls({"f": made(lambda values: values)})) as calls, pytest.raises(CallError):
         calls.answer(body)

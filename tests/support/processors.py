@@ -25,6 +25,15 @@ FRAUD: dict[str, Any] = {
 }
 """The documented one, without its function."""
 
+TIMED: dict[str, Any] = {
+    "name": "timed",
+    "source": SOURCE,
+    "operations": [{"type": "filter", "predicate": "true"}],
+    "sink": "copies",
+    "config": {"timestampField": "at"},
+}
+"""Without a time at `at` a record is a dead letter."""
+
 EVERY_SETTING: dict[str, Any] = {
     "parallelism": 2,
     "checkpoint_interval": timedelta(seconds=1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SHOWN_CHARACTERS = 400
-"""Of a text of records on a terminal."""
+"""A terminal is shown so much of a text of records."""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

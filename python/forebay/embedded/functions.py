@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -60,7 +61,7 @@ def serve(engine: Engine, functions: Mapping[str, Function], owner: object) -> t
 
 def _answer(engine: Engine, functions: Mapping[str, Function], _watched: weakref.ref[object]) -> None:
     # There is no process that a function could end, so whatever it raises is a failure of its record.
-    with Calls(functions, failing=(BaseException,)) as calls:
+    with contextlib.closing(Calls(functions, failing=(BaseException,))) as calls:
         try:
             while True:
                 taken = engine.take_function_call(WAIT_MS)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_PREVIEW_RECORDS = 1_000
 DEFAULT_DEAD_LETTERS = 100
 
-_MAX_OFFSET = (1 << 63) - 1
+_MAX_NUMBER = (1 << 63) - 1
 
 S = TypeVar("S", bound=msgspec.Struct)
 Descriptions = list[ProcessorDescription]
@@ -117,8 +117,8 @@ class Processors:
             InvalidRequest: `limit` is not 1 to 1,000, or `offset` is none.
             Malformed: Python cannot hold a value; the bytes are in the stream of dead letters.
         """
-        answer = self._engine().processor_dead_letters(name, _offset("offset", offset), _offset("limit", limit))
-        # What could not be processed may well be what only this decodes: a number beyond float64.
+        answer = self._engine().processor_dead_letters(name, _unsigned("offset", offset), _unsigned("limit", limit))
+        # A record that could not be processed may have what only this decodes: a number beyond float64.
         return msgspec.convert(decode(answer), DeadLetters)
 
     def replay(self, name: str, *, through: int | None = None) -> int:
@@ -153,7 +153,7 @@ class Processors:
             StreamNotFound: there is no such source.
             InvalidRequest: `records` is out of range.
         """
-        return _read(self._engine().preview_processor(_written(pipeline, {}), _offset("records", records)), Preview)
+        return _read(self._engine().preview_processor(_written(pipeline, {}), _unsigned("records", records)), Preview)
 
     def __getitem__(self, name: str) -> ProcessorDescription:
         """The processor of that name or id.
@@ -182,13 +182,13 @@ def _read(answer: bytes, shape: type[S]) -> S:
 
 
 def _through(offset: int | None) -> int | None:
-    return None if offset is None else _offset("through", offset)
+    return None if offset is None else _unsigned("through", offset)
 
 
-def _offset(name: str, number: int) -> int:
+def _unsigned(name: str, number: int) -> int:
     """The number, which the engine takes as an unsigned one."""
-    if not 0 <= number <= _MAX_OFFSET:
-        raise InvalidRequest(f"{name} is {number}, which is not 0 to {_MAX_OFFSET}")
+    if not 0 <= number <= _MAX_NUMBER:
+        raise InvalidRequest(f"{name} is {number}, which is not 0 to {_MAX_NUMBER}")
     return number
 
 

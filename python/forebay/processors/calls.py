@@ -6,8 +6,7 @@ import inspect
 import json
 import struct
 from collections.abc import Awaitable, Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -25,7 +24,7 @@ _LENGTH = struct.Struct("<I")
 MAX_FAILURE_CHARACTERS = 1024
 
 UNDECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for values that it does not take."""
+"""msgspec raises these for values that it does not take."""
 
 
 class CallError(Exception):
@@ -33,7 +32,7 @@ class CallError(Exception):
 
 
 class _UnfitError(Exception):
-    """What a function returned is not what functions return; the message is the whole failure."""
+    """A function returned what functions do not return; the message is the whole failure."""
 
 
 class Calls:
@@ -156,14 +155,6 @@ class Calls:
         runner, self._runner = self._runner, None
         if runner is not None:
             runner.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _decoder(function: Function) -> msgspec.json.Decoder[list[Any]]:

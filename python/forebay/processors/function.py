@@ -26,7 +26,7 @@ class Function(msgspec.Struct, frozen=True, dict=True):
     name: str
     wrapped: Callable[[list[Any]], Any]
     fields: Fields | None
-    """What each value is decoded to; None: to whatever it is."""
+    """Each value is decoded to this; None: to whatever it is."""
 
     def __post_init__(self) -> None:
         # functools.update_wrapper sets attributes, which is refused here.

@@ -9,6 +9,7 @@ after which it ends with status 1. Then it answers calls, as `Calls` says, in th
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import os
 import select
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         # The engine has ended, or wants no answer.
         return 0
     except (SystemExit, KeyboardInterrupt):
-        # Of a function. The engine sees that the process has ended with a call unanswered.
+        # A function raised it. The engine sees that the process has ended with a call unanswered.
         traceback.print_exc()
         return 1
     return 0
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
 def serve(frames: Frames, functions: Mapping[str, Function]) -> None:
     """Answers calls until there are no more."""
     frames.send(_hello(sorted(functions), None))
-    with Calls(functions) as calls:
+    with contextlib.closing(Calls(functions)) as calls:
         while (body := frames.receive()) is not None:
             frames.send(calls.answer(body))
 

@@ -108,7 +108,7 @@ fn run(engine: &Engine, name: &str, round: u32, operations: &str) {
     let mut last = started;
     let found = loop {
         last = wait_for_silence(last);
-        // What is open is stored now, and not at the next checkpoint.
+        // The pause stores open windows now, and not at the next checkpoint.
         engine.processors().pause("bench").unwrap();
         let found: serde_json::Value = serde_json::from_slice(&engine.processors().metrics("bench").unwrap()).unwrap();
         if found["metrics"]["eventsProcessed"] == RECORDS {

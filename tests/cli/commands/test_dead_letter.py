@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from forebay.cli.wording import SHOWN_CHARACTERS
 from support.harness import RunningServer, run, wait_for
-from support.processors import SOURCE, create_source, publish
+from support.processors import SOURCE, TIMED, create_source, publish
 
 pytestmark = pytest.mark.slow
-
-TIMED: dict[str, Any] = {
-    "name": "timed",
-    "source": SOURCE,
-    "operations": [{"type": "filter", "predicate": "true"}],
-    "sink": "copies",
-    "config": {"timestampField": "at"},
-}
-"""Without a time at `at` a record is a dead letter."""
 
 ODD = "\x1b[2J" + "x" * 2 * SHOWN_CHARACTERS
 FIRST = {"key": "k\n0", "timestamp": "2025-01-15T10:00:00Z", "value": {"n": 0, "large": 10**40}}

@@ -11,20 +11,11 @@ import pytest
 from forebay.processors.shapes import DeadLetter, DeadLetters, DroppedDeadLetters, ProcessorDescription, Replay
 from forebay.server.http.tokens import TokenStore
 from support.harness import RunningServer, serving, wait_for
-from support.processors import SOURCE, check, create_source, publish, refused, results
+from support.processors import SOURCE, TIMED, check, create_source, publish, refused, results
 
 pytestmark = pytest.mark.slow
 
 PROCESSORS = "/api/v1/processors"
-TIMED: dict[str, Any] = {
-    "name": "timed",
-    "source": SOURCE,
-    "operations": [{"type": "filter", "predicate": "true"}],
-    "sink": "copies",
-    "config": {"timestampField": "at"},
-}
-"""Without a time at `at` a record is a dead letter."""
-
 LETTERS = f"{PROCESSORS}/timed/dead-letters"
 
 MODULE = """

@@ -1,4 +1,4 @@
-"""What commands about stream processors have in common: the server that they ask, and the name of a processor."""
+"""Commands about stream processors share these: the server that they ask, and the name of a processor."""
 
 from __future__ import annotations
 

@@ -58,8 +58,16 @@ pub(crate) struct Call {
     pub(super) alone: Mutex<Option<Answer>>,
 }
 
-/// What is called when an answer is there.
-pub(crate) struct Waker(pub(crate) Option<Box<dyn Fn() + Send + Sync>>);
+/// What is called when an answer is there; nothing for who waits himself.
+#[derive(Clone, Default)]
+pub(crate) struct Waker(Option<Arc<dyn Fn() + Send + Sync>>);
+
+impl Waker {
+    /// Chooses what is called, unless that is chosen.
+    pub(crate) fn get_or_set<W: Fn() + Send + Sync + 'static>(&mut self, wake: impl FnOnce() -> W) {
+        self.0.get_or_insert_with(|| Arc::new(wake()));
+    }
+}
 
 impl std::fmt::Debug for Waker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -148,7 +156,7 @@ mod tests {
         let mut values = Values::default();
         values.push(br#"{"a":1}"#);
         values.push(b"2");
-        let call = Call::new("twice".into(), values, Waker(None));
+        let call = Call::new("twice".into(), values, Waker::default());
         assert_eq!(call.body(), b"\x05\0\0\0twice\x02\0\0\0[{\"a\":1},2]");
         let alone: Vec<_> = call.bodies(0).collect();
         assert_eq!(alone, [&b"\x05\0\0\0twice\x01\0\0\0[{\"a\":1}]"[..], b"\x05\0\0\0twice\x01\0\0\0[2]"]);

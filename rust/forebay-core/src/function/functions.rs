@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::answer::Answer;
 use super::call::{Call, Values, Waker};
@@ -14,7 +14,7 @@ use super::options::FunctionOptions;
 use super::worker::{Worker, unknown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::status::Status;
-use crate::thread::{OnPanic, join, spawn};
+use crate::thread::{OnPanic, join, spawn_several};
 
 /// What threads of worker processes have in common.
 #[derive(Debug)]
@@ -23,13 +23,11 @@ pub(super) struct Shared {
     pub(super) queue: CallQueue,
     /// What the process that started last has said of its functions.
     known: Mutex<Option<Result<Arc<[String]>>>>,
-    told: Condvar,
 }
 
 impl Shared {
     pub(super) fn tell(&self, names: Result<Vec<String>>) {
         *self.known.lock() = Some(names.map(Into::into));
-        self.told.notify_all();
     }
 }
 
@@ -45,8 +43,7 @@ pub(crate) struct Functions {
 impl Functions {
     pub(crate) fn new(options: FunctionOptions, status: Arc<Status>) -> Self {
         let local = LocalCalls::default();
-        let (known, told) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { options, queue: CallQueue::default(), known, told });
+        let shared = Arc::new(Shared { options, queue: CallQueue::default(), known: Mutex::default() });
         Self { shared, local, status, threads: Mutex::default() }
     }
 
@@ -91,7 +88,7 @@ impl Functions {
             return Ok(names);
         }
         // Nobody has this name: the call is there for its process to start, or to say once more why it does not.
-        let call = Call::new("".into(), Values::default(), Waker(None));
+        let call = Call::new("".into(), Values::default(), Waker::default());
         self.start_threads()?;
         self.shared.queue.push(Arc::clone(&call));
         call.wait(Instant::now() + NAMES_TIMEOUT);
@@ -122,20 +119,17 @@ impl Functions {
 
     /// Starts a thread for each worker process, unless they run; each process is started by its first call.
     fn start_threads(&self) -> Result<()> {
-        let mut threads = self.threads.lock();
-        while threads.len() < self.shared.options.workers.max(1) {
+        let work = || {
             let worker = Worker::new(Arc::clone(&self.shared));
-            match spawn("functions", (&self.status, OnPanic::Trouble), move || worker.work()) {
-                Ok(thread) => threads.push(thread),
-                // One is enough.
-                Err(error) if threads.is_empty() => {
-                    let detail = format!("a thread of a worker process cannot be started: {error}");
-                    return Err(Error::new(ErrorKind::StorageUnavailable, detail));
-                }
-                Err(_) => break,
-            }
-        }
-        Ok(())
+            move || worker.work()
+        };
+        let (name, guard) = ("functions", (&self.status, OnPanic::Trouble));
+        spawn_several(&mut self.threads.lock(), self.shared.options.workers.max(1), name, guard, work).map_err(
+            |error| {
+                let detail = format!("a thread of a worker process cannot be started: {error}");
+                Error::new(ErrorKind::StorageUnavailable, detail)
+            },
+        )
     }
 
     /// Ends every call, and every process.

@@ -27,7 +27,7 @@ pub(super) enum Trouble {
     TooLarge(usize),
     /// What it wrote makes no sense.
     Confused(String),
-    /// The engine is closed.
+    /// The engine is closed, or nobody waits for the answer any more.
     Closed,
 }
 

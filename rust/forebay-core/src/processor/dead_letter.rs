@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::ids::{Offset, PartitionId};
 use crate::options::Retention;
 use crate::record::MAX_HEADER_BYTES;
+use crate::stream::DEAD_LETTER_SUFFIX;
 
 /// How long they are kept.
 pub const DEAD_LETTER_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -16,6 +17,11 @@ const MAX_ERROR_CHARACTERS: usize = 1024;
 /// What a dead letter has in its headers beside the text of its error: four numbers and names, with room to spare for the
 /// short text of an error that is none of a function's.
 pub(super) const MAX_ADDED_BYTES: usize = 768;
+
+/// Returns the name of the stream of a processor's.
+pub(super) fn stream_name(processor: &str) -> String {
+    format!("{processor}{DEAD_LETTER_SUFFIX}")
+}
 
 /// Returns the retention of a stream of them.
 pub(super) fn retention() -> Retention {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::dead_letter::DeadLetter;
+use super::dead_letter::{DeadLetter, stream_name};
 use super::environment::Environment;
 use super::processor::Processor;
 use super::processors::Processors;
@@ -17,7 +17,7 @@ use crate::ids::{Offset, PartitionId};
 use crate::json::Lookup;
 use crate::log::read::{Limits, Visited};
 use crate::record::Record;
-use crate::stream::{DEAD_LETTER_SUFFIX, Stream};
+use crate::stream::Stream;
 use crate::time::format_millis;
 
 /// The most dead letters of one list, and the bytes of records beyond which it ends.
@@ -68,7 +68,7 @@ impl Processors {
         }
         let processor = self.find(id)?;
         let letters = processor.task().as_ref().map_or(Letters::default(), |task| task.letters);
-        let name = format!("{}{DEAD_LETTER_SUFFIX}", processor.name());
+        let name = stream_name(processor.name());
         let (mut shown, mut waiting, mut next_offset) = (Vec::new(), 0, None);
         if let Some((stream, start, end)) = self.letters_of(&processor) {
             let next = letters.next.max(start);
@@ -97,12 +97,7 @@ impl Processors {
         let processor = self.find(id)?;
         let mut held = processor.task();
         let Some(task) = held.as_mut().filter(|_| processor.status().is == ProcessorStatus::Running) else {
-            let detail = format!(
-                "the processor {:?} does not run: it is {}; resume it first",
-                processor.name(),
-                processor.status().is.name()
-            );
-            return Err(Error::new(ErrorKind::Conflict, detail));
+            return Err(Error::new(ErrorKind::Conflict, format!("{}; resume it first", processor.why_idle())));
         };
         self.environment.status.refuse_change()?;
         // Before they are counted: those that a function has now are not dealt with, and are read again.
@@ -111,7 +106,7 @@ impl Processors {
         let asked = Letters { next: first, until: until.max(task.letters.until) };
         self.store_letters(task, asked)?;
         drop(held);
-        self.run(&processor);
+        self.pool.schedule(&processor);
         Ok(format!("{{\"replaying\":{}}}", until.0 - first.0).into_bytes())
     }
 
@@ -153,13 +148,13 @@ impl Processors {
 
     /// Returns the stream of dead letters with its first offset and the one behind its last, when there is one.
     pub(super) fn letters_of(&self, processor: &Processor) -> Option<(Arc<Stream>, Offset, Offset)> {
-        letters_of(&self.environment, processor.name())
+        letters_of(&self.environment, &stream_name(processor.name()))
     }
 }
 
-/// Returns the stream of a processor's dead letters with its first offset and the one behind its last, when there is one.
-pub(super) fn letters_of(environment: &Environment, processor: &str) -> Option<(Arc<Stream>, Offset, Offset)> {
-    let stream = environment.catalog.named(&format!("{processor}{DEAD_LETTER_SUFFIX}")).ok()?;
+/// Returns a stream of dead letters with its first offset and the one behind its last, when there is one of that name.
+pub(super) fn letters_of(environment: &Environment, name: &str) -> Option<(Arc<Stream>, Offset, Offset)> {
+    let stream = environment.catalog.named(name).ok()?;
     let log = stream.partition(PARTITION)?;
     let (start, end) = (log.start(), log.committed());
     Some((stream, start, end))

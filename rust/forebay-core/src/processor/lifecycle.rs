@@ -31,12 +31,7 @@ impl Processors {
                 self.change_status(&processor, Stored::new(ProcessorStatus::Paused, None))?;
             }
             ProcessorStatus::Failed | ProcessorStatus::Deleting => {
-                let detail = format!(
-                    "the processor {:?} does not run: it is {}",
-                    processor.name(),
-                    processor.status().is.name()
-                );
-                return Err(Error::new(ErrorKind::Conflict, detail));
+                return Err(Error::new(ErrorKind::Conflict, processor.why_idle()));
             }
         }
         drop(task);

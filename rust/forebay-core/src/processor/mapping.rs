@@ -16,7 +16,7 @@ use super::rows::Letters;
 use super::task::{Moment, Next, Rejection, Task};
 use super::totals::Totals;
 use crate::error::{Error, ErrorKind, Result};
-use crate::function::{Answer, Call, FunctionResult, Waker};
+use crate::function::{Answer, Call, FunctionResult, Values, Waker};
 use crate::ids::Offset;
 use crate::json::Lookup;
 use crate::window::Watermarks;
@@ -30,11 +30,6 @@ const QUICK: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(5);
 /// A call of which nothing was heard for so long is shown as what the processor waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a failure of a function is shown.
-const SHOWN: Duration = Duration::from_secs(60);
-
-/// What wakes the processor when an answer is there.
-pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// A batch that a function works on.
 #[derive(Debug)]
@@ -71,7 +66,7 @@ enum Mapper {
 }
 
 /// What a processor with functions has beside the others.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Mapping {
     /// Records that passed everything before the next function.
     pub(super) batch: MapBatch,
@@ -83,16 +78,8 @@ pub(super) struct Mapping {
     mappers: Vec<Mapper>,
     /// The last failure of a function, and when it was.
     failed: Option<(String, Duration)>,
-    pub(super) wake: Option<Wake>,
-}
-
-impl std::fmt::Debug for Mapping {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mapping")
-            .field("pending", &self.pending)
-            .field("records", &self.records)
-            .finish_non_exhaustive()
-    }
+    /// What gives the processor a turn when an answer is there.
+    pub(super) waker: Waker,
 }
 
 impl Mapping {
@@ -121,10 +108,9 @@ impl Mapping {
             .then(|| format!("the function {name:?} has had {count} records for {} s", waited.as_secs()))
     }
 
-    /// Returns the last failure of a function, unless it is long ago.
-    pub(super) fn degraded(&self, moment: Moment) -> Option<&str> {
-        let (why, when) = self.failed.as_ref()?;
-        (moment.uptime.saturating_sub(*when) < SHOWN).then_some(why)
+    /// Returns the last failure of a function, and when it was.
+    pub(super) fn failed(&self) -> Option<&(String, Duration)> {
+        self.failed.as_ref()
     }
 
     /// Chooses the size of the next batch by the time that one took.
@@ -240,10 +226,9 @@ impl Task {
             let answer = table.join(self.mapping.batch.values());
             return self.take_answer(environment, moment, stage, &answer);
         }
-        let mut values = crate::function::Values::default();
+        let mut values = Values::default();
         self.mapping.batch.values().for_each(|value| values.push(value));
-        let waker = self.mapping.wake.clone().map(|wake| Box::new(move || wake()) as Box<dyn Fn() + Send + Sync>);
-        let call = Call::new(Arc::clone(&map.function), values, Waker(waker));
+        let call = Call::new(Arc::clone(&map.function), values, self.mapping.waker.clone());
         self.mapping.pending = Some(Pending { call: Arc::clone(&call), stage, since: moment.uptime });
         environment.functions.call(call);
         Ok(())

@@ -8,10 +8,9 @@ use super::newest_windows::SeenWindow;
 use super::rate::Rate;
 use super::rows::{ChunkKey, ProcessorId, ProcessorRow};
 use super::status::{ProcessorStatus, Stored};
-use super::task::{Moment, Task};
+use super::task::Task;
 use super::totals::Totals;
 use crate::ids::{Offset, StreamId, Timestamp};
-use crate::window::EventTime;
 
 /// What the pool knows of a processor.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -52,13 +51,24 @@ pub(super) struct Seen {
     pub(super) state_bytes: u64,
     /// Why the last turn could not store its step.
     pub(super) blocked_by: Option<String>,
-    /// The last failure of a function, unless it is long ago.
-    pub(super) degraded: Option<String>,
+    /// The last failure of a function, and when it was.
+    failed: Option<(String, Duration)>,
     pub(super) rate: Rate,
     /// The newest windows, and when they were looked at.
     pub(super) windows: Vec<SeenWindow>,
     windows_at: Option<Duration>,
 }
+
+impl Seen {
+    /// Returns the last failure of a function, unless it is long ago at `uptime`: there may be no turn that forgets it.
+    pub(super) fn degraded(&self, uptime: Duration) -> Option<&str> {
+        let (why, when) = self.failed.as_ref()?;
+        (uptime.saturating_sub(*when) < DEGRADED_FOR).then_some(why)
+    }
+}
+
+/// How long a failure of a function is shown.
+const DEGRADED_FOR: Duration = Duration::from_secs(60);
 
 /// Looking at windows takes a moment: it is not done at each turn of a processor that is busy.
 const WINDOWS_EACH: Duration = Duration::from_millis(200);
@@ -105,8 +115,7 @@ impl Processor {
             task: Mutex::new(task),
             chunks,
         };
-        let _nothing_before =
-            processor.note(&processor.task.lock(), None, Moment { uptime: Duration::ZERO, wall: EventTime::MIN });
+        let _nothing_before = processor.note(&processor.task.lock(), None, Duration::ZERO);
         Arc::new(processor)
     }
 
@@ -120,6 +129,11 @@ impl Processor {
 
     pub(super) fn is_running(&self) -> bool {
         self.status.lock().is == ProcessorStatus::Running
+    }
+
+    /// Says that it does not run, for an error.
+    pub(super) fn why_idle(&self) -> String {
+        format!("the processor {:?} does not run: it is {}", self.name(), self.status().is.name())
     }
 
     pub(super) fn set_status(&self, status: Stored) {
@@ -137,14 +151,13 @@ impl Processor {
     }
 
     /// Takes note of how the task stands, for reports. Returns what its windows took before, and what they take now.
-    pub(super) fn note(&self, task: &Option<Task>, blocked_by: Option<String>, moment: Moment) -> (u64, u64) {
-        let uptime = moment.uptime;
+    pub(super) fn note(&self, task: &Option<Task>, blocked_by: Option<String>, uptime: Duration) -> (u64, u64) {
         let mut seen = self.seen.lock();
         let state_bytes = task.as_ref().map_or(0, |task| task.state_bytes() as u64);
         let before = std::mem::replace(&mut seen.state_bytes, state_bytes);
         let Some(task) = task else { return (before, 0) };
         seen.blocked_by = blocked_by;
-        seen.degraded = task.mapping.degraded(moment).map(str::to_owned);
+        seen.failed = task.mapping.failed().cloned();
         if seen.windows_at.is_none_or(|at| uptime >= at + WINDOWS_EACH) || task.is_caught_up() {
             (seen.windows, seen.windows_at) = (task.newest_windows(), Some(uptime));
         }
@@ -154,5 +167,18 @@ impl Processor {
             seen.next.clone_from(&task.next);
         }
         (before, state_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_shown_for_a_minute_whoever_has_turns() {
+        let seen = Seen { failed: Some(("why".to_owned(), Duration::from_secs(10))), ..Seen::default() };
+        assert_eq!(seen.degraded(Duration::from_secs(69)), Some("why"));
+        assert_eq!(seen.degraded(Duration::from_secs(70)), None);
+        assert_eq!(Seen::default().degraded(Duration::ZERO), None);
     }
 }

@@ -26,9 +26,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::function::LocalCalls;
 use crate::ids::{Offset, StreamId};
 use crate::options::Retention;
-use crate::stream::{DEAD_LETTER_SUFFIX, Stream, StreamDefinition};
+use crate::stream::{Stream, StreamDefinition};
 use crate::table::{Changes, Table, TableOp};
-use crate::thread::{OnPanic, join, spawn};
+use crate::thread::{OnPanic, join, spawn_several};
 use crate::window::EventTime;
 
 /// Processors of one data directory.
@@ -50,7 +50,7 @@ pub struct Processors {
     changing: Mutex<()>,
     pub(super) by_id: RwLock<BTreeMap<ProcessorId, Arc<Processor>>>,
     sources: Mutex<HashMap<StreamId, Arc<SourceWatch>>>,
-    pool: Arc<Pool>,
+    pub(super) pool: Arc<Pool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     next_id: AtomicU32,
     /// The memory of all windows, as far as turns have told it.
@@ -156,21 +156,16 @@ impl Processors {
     }
 
     fn start_threads(self: &Arc<Self>) -> Result<()> {
-        let mut threads = self.threads.lock();
         let wanted = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-        while threads.len() < wanted {
-            let (own, guard) = (Arc::clone(self), (&self.environment.status, OnPanic::Trouble));
-            match spawn("processors", guard, move || own.work()) {
-                Ok(thread) => threads.push(thread),
-                // One is enough.
-                Err(error) if threads.is_empty() => {
-                    let detail = format!("a thread of the processors cannot be started: {error}");
-                    return Err(Error::new(ErrorKind::StorageUnavailable, detail));
-                }
-                Err(_) => break,
-            }
-        }
-        Ok(())
+        let work = || {
+            let own = Arc::clone(self);
+            move || own.work()
+        };
+        let (name, guard) = ("processors", (&self.environment.status, OnPanic::Trouble));
+        spawn_several(&mut self.threads.lock(), wanted, name, guard, work).map_err(|error| {
+            let detail = format!("a thread of the processors cannot be started: {error}");
+            Error::new(ErrorKind::StorageUnavailable, detail)
+        })
     }
 
     /// Stops all of them. What they have read is stored, where that is possible, so that it is not read again.
@@ -293,7 +288,8 @@ impl Processors {
 
     /// Returns where the dead letters of a new processor begin: those of an earlier one of its name are not its own.
     pub(super) fn no_letters(&self, definition: &ProcessorDefinition) -> Letters {
-        let end = letters_of(&self.environment, &definition.name).map_or(Offset(0), |(_, _, end)| end);
+        let end = letters_of(&self.environment, &dead_letter::stream_name(&definition.name))
+            .map_or(Offset(0), |(_, _, end)| end);
         Letters { next: end, until: end }
     }
 
@@ -334,7 +330,7 @@ impl Processors {
         (source, shards): (Arc<Stream>, u32),
         next: Vec<Offset>,
     ) -> Task {
-        let name = format!("{}{DEAD_LETTER_SUFFIX}", definition.name);
+        let name = dead_letter::stream_name(&definition.name);
         let dead_letters = StreamDefinition::new(&name, 1, dead_letter::retention(), self.environment.max_record_bytes);
         let sinks = Sinks {
             sink: Target::new(&definition.sink),
@@ -347,11 +343,6 @@ impl Processors {
 
     /// Gives a processor its turns from now on.
     pub(super) fn run(&self, processor: &Arc<Processor>) {
-        let (pool, own) = (Arc::clone(&self.pool), Arc::downgrade(processor));
-        let wake = move || own.upgrade().iter().for_each(|processor| pool.schedule(processor));
-        if let Some(task) = &mut *processor.task() {
-            task.mapping.wake = Some(Arc::new(wake));
-        }
         if let Some(source) = self.environment.catalog.by_id(processor.source) {
             let mut sources = self.sources.lock();
             let new = || SourceWatch::new(source, Arc::clone(&self.pool));
@@ -402,6 +393,10 @@ impl Processors {
         // Asked with the task in hand: whoever changes the status holds it as well.
         let task = held.as_mut().filter(|_| processor.is_running())?;
         let moment = self.moment();
+        task.mapping.waker.get_or_set(|| {
+            let (pool, own) = (Arc::clone(&self.pool), Arc::downgrade(processor));
+            move || own.upgrade().iter().for_each(|processor| pool.schedule(processor))
+        });
         let outcome = if task.source.is_deleted() {
             Err(Error::new(ErrorKind::StreamNotFound, format!("its source {:?} was deleted", task.source.name())))
         } else {
@@ -441,7 +436,7 @@ impl Processors {
 
     /// Takes note of how a processor stands after a turn.
     pub(super) fn note(&self, processor: &Processor, task: &Option<Task>, blocked_by: Option<String>, moment: Moment) {
-        let (before, after) = processor.note(task, blocked_by, moment);
+        let (before, after) = processor.note(task, blocked_by, moment.uptime);
         self.state_bytes.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
     }
 }

@@ -41,7 +41,7 @@ impl Processors {
             "status": status.is.name(),
             "reason": status.reason,
             "blockedBy": seen.blocked_by,
-            "degraded": seen.degraded,
+            "degraded": seen.degraded(uptime),
             "metrics": {
                 "eventsProcessed": totals.events_processed,
                 "throughput": seen.rate.throughput(uptime),
@@ -72,8 +72,8 @@ impl Processors {
         description["processorId"] = processor.id.to_string().into();
         description["status"] = status.is.name().into();
         description["reason"] = status.reason.into();
-        description["blockedBy"] = seen.blocked_by.into();
-        description["degraded"] = seen.degraded.into();
+        description["blockedBy"] = seen.blocked_by.clone().into();
+        description["degraded"] = seen.degraded(self.uptime()).into();
         description["createdAt"] = format_millis(processor.created).into();
         description["metrics"] = json!({
             "eventsProcessed": seen.totals.events_processed,

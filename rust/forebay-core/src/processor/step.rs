@@ -10,7 +10,7 @@ use crate::admission::{Cost, Permit, Rate, Reservation};
 use crate::error::Result;
 use crate::ids::{Offset, PartitionId};
 use crate::log::commit::{Append, BATCH_OVERHEAD_BYTES, Encoded, EncodedRun, Waiter, gather};
-use crate::stream::{DEAD_LETTER_SUFFIX, Stream, StreamDefinition};
+use crate::stream::{Stream, StreamDefinition};
 use crate::table::TableOp;
 
 /// A stream that results go to, which may be deleted and made anew under its name.
@@ -53,8 +53,7 @@ pub(super) struct Sinks {
 impl Sinks {
     /// Returns the stream of dead letters with its first offset and the one behind its last, when there is one.
     pub(super) fn letters(&self, environment: &Environment) -> Option<(Arc<Stream>, Offset, Offset)> {
-        let name = self.dead_letter.0.name.strip_suffix(DEAD_LETTER_SUFFIX)?;
-        letters_of(environment, name)
+        letters_of(environment, &self.dead_letter.0.name)
     }
 
     /// Returns the largest value that a record may have which a function has made: as large as the sink takes where it

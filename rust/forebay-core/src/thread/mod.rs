@@ -6,4 +6,4 @@ mod spawn;
 
 pub use event_queue::EventQueue;
 pub(crate) use notify::Notify;
-pub(crate) use spawn::{OnPanic, join, spawn};
+pub(crate) use spawn::{OnPanic, join, spawn, spawn_several};

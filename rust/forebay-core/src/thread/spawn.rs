@@ -48,6 +48,27 @@ pub(crate) fn spawn(
     })
 }
 
+/// Starts threads of one kind until there are so many.
+///
+/// # Errors
+/// The operating system starts none, and none runs: one is enough.
+pub(crate) fn spawn_several<W: FnOnce() + Send + 'static>(
+    threads: &mut Vec<JoinHandle<()>>,
+    wanted: usize,
+    name: &str,
+    guard: (&Arc<Status>, OnPanic),
+    work: impl Fn() -> W,
+) -> io::Result<()> {
+    while threads.len() < wanted {
+        match spawn(name, guard, work()) {
+            Ok(thread) => threads.push(thread),
+            Err(error) if threads.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
 /// Waits for its end.
 pub(crate) fn join(thread: JoinHandle<()>) {
     // A panic was reported by its own thread; what it left behind is answered by the drop of its queue's entries.
