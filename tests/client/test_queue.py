@@ -81,7 +81,8 @@ def test_blocking_waits_for_room_and_only_one_caller_for_a_dead_server() -> None
     started = time.monotonic()
     for number in range(1000):
         client.log(str(number))
-    assert 0.2 <= time.monotonic() - started < 2
+    # Once, and not for each of the 990.
+    assert 0.2 <= time.monotonic() - started < 990 * 0.2 / 2
     client.close(0)
     assert client.stats().dropped == 990
 

@@ -58,7 +58,7 @@ def test_what_the_system_uses_is_real(shared_server: RunningServer) -> None:
         return abs(metrics(shared_server).system.memory_usage - resident) < 20
 
     # The figures of a server that has only just started are up to half a second old.
-    wait_for("the memory in use", memory_is_real, 5)
+    wait_for("the memory in use", memory_is_real)
     before = metrics(shared_server)
     assert abs(before.timestamp - time.time() * 1000) < 2000
     assert before.system.processing_instances == os.cpu_count()
@@ -67,11 +67,11 @@ def test_what_the_system_uses_is_real(shared_server: RunningServer) -> None:
     while time.monotonic() < stop:
         pass
     # This very process has kept one processor busy.
-    wait_for("some load", lambda: metrics(shared_server).system.cpu_usage >= 50 / (os.cpu_count() or 1), 5)
+    wait_for("some load", lambda: metrics(shared_server).system.cpu_usage >= 50 / (os.cpu_count() or 1))
     after = metrics(shared_server)
     assert 0 <= after.system.cpu_usage <= 100
     passed = after.timestamp - before.timestamp
-    assert abs((after.health.uptime - before.health.uptime) - passed) < 100
+    assert abs((after.health.uptime - before.health.uptime) - passed) < 2000
 
 
 def test_other_ingestion_is_not_counted(shared_server: RunningServer) -> None:
