@@ -1,0 +1,1 @@
+"""Analytics views and where they are kept: in this process, or in Redis."""

@@ -1,0 +1,51 @@
+"""The interface of a cache of views. Routes ask it and nothing else."""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+from forebay.cache.shapes import HOUR_MS, MINUTE_MS, Totals
+
+
+class Kind(enum.Enum):
+    """A kind of windows; the value stands in the keys of Redis."""
+
+    EVENTS = "events"
+    PERFORMANCE = "performance"
+    HOURS = "hours"
+
+    @property
+    def length_ms(self) -> int:
+        return HOUR_MS if self is Kind.HOURS else MINUTE_MS
+
+
+class Health(enum.Enum):
+    """What is known of the place where views are kept."""
+
+    EMBEDDED = "embedded"
+    """In this process; there is nothing that could be away."""
+    REACHABLE = "reachable"
+    AWAY = "away"
+
+
+class Cache(Protocol):
+    """Windows by kind and start, each the JSON of its shape: `EventWindow`, `PerformanceWindow`, `HourWindow`."""
+
+    async def windows(self, kind: Kind, first_ms: int, last_ms: int) -> dict[int, bytes]:
+        """The windows that start from `first_ms` to `last_ms`, by their start in milliseconds since 1970 UTC. Those
+        without events are missing.
+
+        Raises:
+            StorageUnavailable: they cannot be read now.
+        """
+
+    async def totals(self) -> Totals:
+        """What is kept.
+
+        Raises:
+            StorageUnavailable: it cannot be read now.
+        """
+
+    async def health(self) -> Health:
+        """Whether views can be read and, by the process that computes them, be written. Asks now."""
