@@ -19,8 +19,9 @@ MAY_IMPORT = {
     "client": set(),
     "processors": {"errors", "finite"},
     "embedded": {"_forebay", "errors", "finite", "processors"},
-    "server": {"_forebay", "errors", "reports", "processors", "embedded"},
-    "cli": {"_forebay", "errors", "reports", "processors", "embedded", "server", "client"},
+    "cache": {"_forebay", "errors", "embedded"},
+    "server": {"_forebay", "errors", "reports", "processors", "embedded", "cache"},
+    "cli": {"_forebay", "errors", "reports", "processors", "embedded", "cache", "server", "client"},
     # The doors: what a program imports, pytest loads and `python -m` runs.
     "__init__": {"_forebay", "errors", "processors", "embedded"},
     "testing": {"errors", "embedded", "server"},

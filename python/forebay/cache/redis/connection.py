@@ -1,0 +1,179 @@
+"""A connection to Redis: bounded in time, and its password is shown to nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+
+from forebay.cache.redis.problem import RedisProblem, trouble_of
+from forebay.errors import ConfigError
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from redis.commands.core import AsyncScript
+
+CONNECT_SECONDS = 1.0
+
+ANSWER_SECONDS = 1.0
+"""The time that Redis has for each read and write of the socket."""
+
+CALL_SECONDS = 2.0
+"""The time for a whole call: connecting, waiting for a free connection, sending, the answer."""
+
+READERS = 8
+"""Connections of a process that answers from Redis. More calls at once wait for one of them, within their time."""
+
+SCHEMES = ("redis", "rediss", "unix")
+
+_HIDDEN = "***"
+
+_SHORT_SECRET = 4
+"""A password up to this length is not looked for in other texts: it would stand in many words by chance."""
+
+
+def shown_url(url: str) -> str:
+    """The address as logs and errors may show it: without user, password and options."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    user = f"{_HIDDEN}@" if "@" in parts.netloc else ""
+    return urlunsplit((parts.scheme, user + host, parts.path, "", "")) if parts.scheme else _HIDDEN
+
+
+def secrets_in(url: str) -> list[str]:
+    """The passwords in an address, as they stand there and as they are sent."""
+    parts = urlsplit(url)
+    given = parts.netloc.rpartition("@")[0].partition(":")[2]
+    found = [given, unquote(given), *parse_qs(parts.query).get("password", [])]
+    return [secret for secret in dict.fromkeys(found) if len(secret) > _SHORT_SECRET]
+
+
+def check_url(url: str) -> None:
+    """
+    Raises:
+        ConfigError: it is not the address of a Redis.
+    """
+    try:
+        parts = urlsplit(url)
+        # Asked for, a port that is none raises ValueError.
+        _ = parts.port
+        complete = bool(parts.path if parts.scheme == "unix" else parts.hostname)
+    except ValueError:
+        complete, parts = False, urlsplit("")
+    if parts.scheme not in SCHEMES or not complete:
+        raise ConfigError(
+            f"cache is {_HIDDEN if '@' in url else repr(url)}, which is not like redis://host:6379/0, "
+            "rediss://user:password@host:6379/0 or unix:///run/redis.sock"
+        )
+
+
+class Connection:
+    """Calls to one Redis. Each ends within `CALL_SECONDS`, and none is tried again here.
+
+    Attributes:
+        shown: the address without the password.
+        calls: how many there were.
+        failures: how many of them failed.
+    """
+
+    def __init__(self, url: str, connections: int = READERS) -> None:
+        """Connects to nothing yet.
+
+        Raises:
+            ConfigError: the address is wrong, or the package `redis` is missing.
+        """
+        check_url(url)
+        self.shown = shown_url(url)
+        self._secrets = secrets_in(url)
+        self._client = _client(url, connections)
+        self._scripts: dict[str, AsyncScript] = {}
+        self.calls = 0
+        self.failures = 0
+
+    async def command(self, *arguments: str | bytes | int) -> Any:
+        """The answer to one command.
+
+        Raises:
+            RedisProblem: there was none in time, or it is an error.
+        """
+        # The client has no types here.
+        send: Callable[..., Awaitable[Any]] = self._client.execute_command
+        return await self._call(lambda: send(*arguments))
+
+    async def pipeline(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Any]:
+        """The answers to several commands, which are sent at once.
+
+        Raises:
+            RedisProblem: one of them failed.
+        """
+
+        async def run() -> list[Any]:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return await pipeline.execute()
+
+        answers: list[Any] = await self._call(run)
+        return answers
+
+    async def script(self, text: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
+        """The answer of a script. It is loaded again when Redis has lost it.
+
+        Raises:
+            RedisProblem: as `command`. Whether the script ran is unknown when there was no answer in time.
+        """
+        script = self._scripts.get(text)
+        if script is None:
+            script = self._scripts[text] = self._client.register_script(text)
+        return await self._call(lambda: script(keys=keys, args=arguments))
+
+    async def close(self) -> None:
+        """Closes what is open."""
+        # A connection that cannot be closed properly is gone anyway.
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(CALL_SECONDS):
+                await self._client.connection_pool.disconnect()
+
+    async def _call(self, send: Callable[[], Awaitable[Any]]) -> Any:
+        from redis.exceptions import RedisError
+
+        self.calls += 1
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                return await send()
+        except (RedisError, OSError, TimeoutError, ValueError) as error:
+            self.failures += 1
+            raise self._problem(error) from None
+
+    def _problem(self, error: Exception) -> RedisProblem:
+        text = str(error) or f"no answer within {CALL_SECONDS:g} seconds"
+        for secret in self._secrets:
+            text = text.replace(secret, _HIDDEN)
+        return RedisProblem(trouble_of(error), f"Redis at {self.shown}: {text.rstrip('.')}")
+
+
+def _client(url: str, connections: int) -> Redis:
+    try:
+        from redis import asyncio as client
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+    except ImportError:
+        raise ConfigError(
+            f"cache is {shown_url(url)}, and the package redis is not installed: pip install 'forebay[redis]'"
+        ) from None
+    try:
+        pool = client.BlockingConnectionPool.from_url(url, max_connections=connections, timeout=ANSWER_SECONDS)
+    except (ValueError, TypeError):
+        raise ConfigError(f"cache is {shown_url(url)}, whose options are not those of redis-py") from None
+    # Options of the address would win over arguments.
+    pool.connection_kwargs.update(
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
+        # Who calls decides when to try again.
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=False,
+        client_name="forebay",
+    )
+    return client.Redis(connection_pool=pool)
