@@ -1,0 +1,47 @@
+"""Redis from Debian's package. Tests are skipped where it cannot be had, unless it is required."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.redis import PROGRAM, RedisServer, find_or_install
+
+REQUIRED = "SERVICES"
+"""Set to `required`, a service that is missing is a failure: in continuous integration, which installs it."""
+
+
+@pytest.fixture(scope="session")
+def program() -> str:
+    found = find_or_install()
+    if found is None:
+        what = f"there is no {PROGRAM}, and it cannot be installed: that takes root and apt-get"
+        if os.environ.get(REQUIRED) == "required":
+            pytest.fail(f"{what}, and {REQUIRED} is 'required'")
+        pytest.skip(what)
+    return found
+
+
+@pytest.fixture
+def new_redis(program: str, tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
+    """Starts servers: `new_redis("name", setting="value")`; all are killed after the test."""
+    started: list[RedisServer] = []
+
+    def start(name: str = "redis", **settings: Any) -> RedisServer:
+        server = RedisServer(program, tmp_path / name, **settings)
+        started.append(server)
+        return server.start()
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture
+def redis_server(new_redis: Callable[..., RedisServer]) -> RedisServer:
+    """One that is empty."""
+    return new_redis()

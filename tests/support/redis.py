@@ -1,0 +1,108 @@
+"""A real Redis for tests, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import redis
+
+PROGRAM = "redis-server"
+
+START_SECONDS = 60.0
+INSTALL_SECONDS = 300.0
+
+
+def find_or_install() -> str | None:
+    """The path of redis-server; Debian's package is installed where that is possible. None when there is none."""
+    found = shutil.which(PROGRAM)
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        # A service that starts by itself would be another Redis than the one under test.
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        for command in (("update", "-qq"), ("install", "-qq", "-y", "--no-install-recommends", PROGRAM)):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                subprocess.run(
+                    ["apt-get", *command], env=environment, check=False, capture_output=True, timeout=INSTALL_SECONDS
+                )
+        found = shutil.which(PROGRAM)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RedisServer:
+    """redis-server on a free port of loopback. It may be started again after it has ended, on the same port and with
+    the file that it saved."""
+
+    def __init__(self, program: str, directory: Path, **settings: str) -> None:
+        """`settings` with `_` for `-`. It saves nothing by itself."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.port = free_port()
+        self.settings = {"save": "", "appendonly": "no", **settings}
+        self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        password = self.settings.get("requirepass")
+        user = f":{password}@" if password else ""
+        return f"redis://{user}127.0.0.1:{self.port}/0"
+
+    @property
+    def file(self) -> Path:
+        """What it saves, and reads when it starts."""
+        return self.directory / "dump.rdb"
+
+    def start(self) -> RedisServer:
+        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
+        for name, value in self.settings.items():
+            arguments += [f"--{name.replace('_', '-')}", value]
+        with (self.directory / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen([self._program, *arguments], stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with contextlib.suppress(redis.ConnectionError), self.client() as client:
+                client.ping()
+                return self
+            assert self._process.poll() is None, (self.directory / "redis.log").read_text()[-2000:]
+            assert time.monotonic() < deadline, "redis-server does not answer"
+            time.sleep(0.02)
+
+    def client(self) -> redis.Redis:
+        """A client for the test itself."""
+        return redis.Redis.from_url(self.url, decode_responses=True)
+
+    def ask(self, *command: Any) -> Any:
+        """The answer to one command."""
+        with self.client() as client:
+            return client.execute_command(*command)
+
+    def calls(self) -> dict[str, int]:
+        """How often each command was called, in scripts too, since the start. Only `config` and `info` are the
+        test's."""
+        with self.client() as client:
+            stats = client.info("commandstats")
+        return {name.removeprefix("cmdstat_"): int(row["calls"]) for name, row in stats.items()}
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Ends it at once, also when it was stopped by a signal; nothing is saved."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(START_SECONDS)
