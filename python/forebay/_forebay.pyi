@@ -123,6 +123,9 @@ class Engine:
         """Deletes a stream and everything in it. Waits for the commit."""
     def stream(self, name: str) -> StreamDescription: ...
     def streams(self) -> list[StreamDescription]: ...
+    def keep_views(self, lateness_ms: int, retention_ms: int) -> None:
+        """Makes the processors of the analytics views, and those anew whose definition has changed. Waits for the
+        commit. Raises `StorageUnavailable`, `Saturated`."""
     def create_processor(self, definition: bytes) -> bytes:
         """Creates a processor of a JSON definition, durably, and returns its description as JSON. Raises `Malformed`
         naming the operation, `ProcessorAlreadyExists`, `StreamNotFound` for its source, `Saturated`."""

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import TypeVar
 
 import msgspec
 
 from forebay.cache.cache import Cache, Kind
 from forebay.cache.shapes import HOUR_MS, MINUTE_MS, EventWindow, HourWindow, Overview, PerformanceWindow
+from forebay.cache.times import rfc3339
 
 W = TypeVar("W", EventWindow, PerformanceWindow)
 
 MAX_WINDOWS = 1440
 """The most windows of an answer: those of a day."""
-
-
-def rfc3339(milliseconds: int) -> str:
-    """Milliseconds since 1970 UTC as the engine writes them."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03d}Z"
 
 
 async def event_windows(cache: Cache, limit: int, now_ms: int) -> list[EventWindow]:

@@ -57,8 +57,8 @@ class Pipeline:
 
         Args:
             aggregations: `"count"`, or a name with the path of a field within the value, `("sum", "amount")`: sum, avg,
-                min, max, count_distinct, p50, p95, p99, first, last. One is called by its name in results; of several,
-                each with a field is called `<name>_<field>`.
+                min, max, count_distinct, p50, p95, p99, first, last, top. One is called by its name in results; of
+                several, each with a field is called `<name>_<field>`.
             by: the path, or paths, within the value of what one result each is computed for; None for one in all.
 
         Raises:

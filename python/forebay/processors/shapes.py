@@ -16,7 +16,9 @@ Span = Annotated[int, msgspec.Meta(ge=0, le=TEN_YEARS, description="Milliseconds
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Path = Annotated[str, msgspec.Meta(min_length=1, description="A path within the value: `userId`, `user.id`.")]
 Status = Literal["running", "paused", "failed", "deleting"]
-AggregationName = Literal["count", "sum", "avg", "min", "max", "count_distinct", "p50", "p95", "p99", "first", "last"]
+AggregationName = Literal[
+    "count", "sum", "avg", "min", "max", "count_distinct", "p50", "p95", "p99", "first", "last", "top"
+]
 
 
 class FilterOperation(msgspec.Struct, tag_field="type", tag="filter", forbid_unknown_fields=True):

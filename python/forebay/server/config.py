@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from forebay.cache.redis.address import check_url
+from forebay.cache.redis.layout import checked_prefix
 from forebay.embedded.options import (
     GIB,
     KIB,
@@ -26,10 +28,16 @@ from forebay.embedded.options import (
 )
 from forebay.errors import ConfigError
 
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
 
 ENV_PREFIX = "FOREBAY_"
+
+EMBEDDED = "embedded"
+"""Instead of the address of a Kafka or a Redis: what this process has itself."""
 
 NOT_SETTINGS = frozenset({"FOREBAY_CONFIG", "FOREBAY_URL", "FOREBAY_TOKEN"})
 """Variables that the command line reads itself."""
@@ -146,6 +154,28 @@ class Settings(EngineOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
             "Stream processors, as `POST /api/v1/processors` takes them: created at the start when none has the name."
         ),
     ] = ()
+    cache: Annotated[
+        str,
+        choice(
+            "Where analytics views are kept: `embedded`, or a Redis that `forebay cache` processes read, such as "
+            "`redis://host:6379/0`."
+        ),
+    ] = "embedded"
+    cache_prefix: Annotated[str, choice("What all keys in Redis begin with, in braces.")] = "forebay"
+    # A window a minute of two kinds, of some hundred bytes each: a week has 20 MB.
+    views_retention_ms: Annotated[
+        int, number(HOUR_MS, 7 * DAY_MS, "ms", "How long the windows of analytics views are kept.")
+    ] = DAY_MS
+    # All windows within it are open, with up to 250 KiB of state each.
+    views_lateness_ms: Annotated[
+        int,
+        number(
+            0,
+            HOUR_MS,
+            "ms",
+            "By how much an analytics event may be behind the newest and still count in the views.",
+        ),
+    ] = 600_000
     log_level: Annotated[LogLevel, choice("Least level of the server's own log.")] = "info"
     log_format: Annotated[
         LogFormat, choice("Form of the server's own log. `auto`: `console` on a terminal, `json` elsewhere.")
@@ -230,6 +260,9 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     for page in settings.origins():
         if not _ORIGIN.fullmatch(page):
             raise ConfigError(f"websocket_origins has {page!r}, which is not like https://dash.example:8443")
+    if settings.cache != EMBEDDED:
+        check_url(settings.cache)
+    checked_prefix(settings.cache_prefix)
     if settings.max_body_bytes > settings.max_reading_bytes:
         raise ConfigError("max_body_bytes is more than max_reading_bytes, so that a largest body could never be read")
     if settings.no_auth and not settings.insecure and not is_loopback(settings.host):

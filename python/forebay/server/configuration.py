@@ -12,7 +12,7 @@ from typing import Literal, get_args, get_origin
 from forebay.embedded.options import BYTE_UNITS, ENGINE_OPTIONS, Option, Tables, Texts, table
 from forebay.server.config import ENV_PREFIX, Settings
 
-FLAGS = ("data_dir", "host", "port", "no_auth", "insecure", "durability", "functions", "log", "log_level")
+FLAGS = ("data_dir", "host", "port", "no_auth", "insecure", "durability", "functions", "log", "cache", "log_level")
 """Settings that are flags of `forebay serve` as well."""
 
 LARGER_UNITS = {
@@ -74,7 +74,8 @@ def shown(value: object, unit: str = "") -> str:
         raise TypeError(f"{value!r} is no value of a setting")
     for name, size in LARGER_UNITS.get(unit, ()):
         if value >= size and value % size == 0:
-            return f"{int(value // size):,} {name}"
+            count = int(value // size)
+            return f"{count:,} {name.removesuffix('s') if count == 1 else name}"
     whole = f"{value:,.0f}" if value >= GROUPED_FROM else f"{value:.0f}"
     number = whole if float(value).is_integer() else f"{value:g}"
     return f"{number} {unit}".rstrip()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_core::function::CallTicket;
+use forebay_core::processor::ViewsOptions;
 use forebay_core::storage::Disk;
 use forebay_core::{
     AllowedKeys, Completer, Error, ErrorKind, INLINE_BODY_BYTES, Key, Limits, Offset, OnInvalid, PartitionId, Request,
@@ -313,6 +314,12 @@ impl Engine {
 
     fn leave_group(&self, py: Python<'_>, group: &str, member: &str) -> PyResult<()> {
         py.detach(|| self.core.groups().leave(group, member)).map_err(|error| raise(py, &error))
+    }
+
+    fn keep_views(&self, py: Python<'_>, lateness_ms: u64, retention_ms: u64) -> PyResult<()> {
+        let [lateness, retention] = [lateness_ms, retention_ms].map(Duration::from_millis);
+        let options = ViewsOptions { lateness, retention };
+        py.detach(|| self.core.processors().keep_views(options)).map_err(|error| raise(py, &error))
     }
 
     fn create_processor<'py>(&self, py: Python<'py>, definition: &[u8]) -> PyResult<Bound<'py, PyBytes>> {

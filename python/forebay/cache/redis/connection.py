@@ -1,4 +1,4 @@
-"""A connection to Redis: bounded in time, and its password is shown to nobody."""
+"""A connection to Redis, bounded in time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
+from forebay.cache.redis.address import HIDDEN, check_url, secrets_in, shown_url
 from forebay.cache.redis.problem import RedisProblem, trouble_of
 from forebay.errors import ConfigError
 
@@ -25,48 +25,6 @@ CALL_SECONDS = 2.0
 
 READERS = 8
 """Connections of a process that answers from Redis. More calls at once wait for one of them, within their time."""
-
-SCHEMES = ("redis", "rediss", "unix")
-
-_HIDDEN = "***"
-
-_SHORT_SECRET = 4
-"""A password up to this length is not looked for in other texts: it would stand in many words by chance."""
-
-
-def shown_url(url: str) -> str:
-    """The address as logs and errors may show it: without user, password and options."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    user = f"{_HIDDEN}@" if "@" in parts.netloc else ""
-    return urlunsplit((parts.scheme, user + host, parts.path, "", "")) if parts.scheme else _HIDDEN
-
-
-def secrets_in(url: str) -> list[str]:
-    """The passwords in an address, as they stand there and as they are sent."""
-    parts = urlsplit(url)
-    given = parts.netloc.rpartition("@")[0].partition(":")[2]
-    found = [given, unquote(given), *parse_qs(parts.query).get("password", [])]
-    return [secret for secret in dict.fromkeys(found) if len(secret) > _SHORT_SECRET]
-
-
-def check_url(url: str) -> None:
-    """
-    Raises:
-        ConfigError: it is not the address of a Redis.
-    """
-    try:
-        parts = urlsplit(url)
-        # Asked for, a port that is none raises ValueError.
-        _ = parts.port
-        complete = bool(parts.path if parts.scheme == "unix" else parts.hostname)
-    except ValueError:
-        complete, parts = False, urlsplit("")
-    if parts.scheme not in SCHEMES or not complete:
-        raise ConfigError(
-            f"cache is {_HIDDEN if '@' in url else repr(url)}, which is not like redis://host:6379/0, "
-            "rediss://user:password@host:6379/0 or unix:///run/redis.sock"
-        )
 
 
 class Connection:
@@ -150,7 +108,7 @@ class Connection:
     def _problem(self, error: Exception) -> RedisProblem:
         text = str(error) or f"no answer within {CALL_SECONDS:g} seconds"
         for secret in self._secrets:
-            text = text.replace(secret, _HIDDEN)
+            text = text.replace(secret, HIDDEN)
         return RedisProblem(trouble_of(error), f"Redis at {self.shown}: {text.rstrip('.')}")
 
 

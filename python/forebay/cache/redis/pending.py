@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from forebay.cache.answers import rfc3339
 from forebay.cache.cache import Kind
 from forebay.cache.redis.layout import Layout, key_start, span_ms
 from forebay.cache.redis.scripts import HASH_CALLS, WRITE_CALLS
 from forebay.cache.shapes import HOUR_MS
+from forebay.cache.times import rfc3339
 from forebay.cache.views import Window
 
 MAX_HASHES = 10

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
-from forebay.cache.answers import rfc3339
 from forebay.cache.redis.connection import Connection
 from forebay.cache.redis.layout import DAY_MS, Layout
 from forebay.cache.redis.lease import LEASE_SECONDS, RENEW_SECONDS, Lease
@@ -21,6 +20,7 @@ from forebay.cache.redis.pending import Batch, Pending
 from forebay.cache.redis.problem import RedisProblem, Trouble
 from forebay.cache.redis.scripts import TAKE_CALLS, WRITE
 from forebay.cache.shapes import HOUR_MS
+from forebay.cache.times import rfc3339
 from forebay.cache.views import Views
 
 log = structlog.get_logger("forebay.cache")

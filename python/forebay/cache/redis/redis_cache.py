@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from forebay.cache.answers import rfc3339
 from forebay.cache.cache import Health, Kind
 from forebay.cache.redis.connection import Connection
 from forebay.cache.redis.layout import Layout, key_start, span_ms
 from forebay.cache.redis.problem import RedisProblem, Trouble
 from forebay.cache.shapes import EventWindow, HourWindow, PerformanceWindow, Totals
+from forebay.cache.times import rfc3339
 from forebay.errors import StorageUnavailable
 
 RETRY_AFTER_SECONDS = 1.0

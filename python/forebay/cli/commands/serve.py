@@ -30,6 +30,7 @@ from forebay.server.configuration import help_text, overview
     help=help_text("functions"),
 )
 @click.option("--log", help=help_text("log"))
+@click.option("--cache", help=help_text("cache"))
 @click.option("--log-level", type=click.Choice(get_args(config.LogLevel)), help=help_text("log_level"))
 def serve(file: Path | None, **flags: object) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C.

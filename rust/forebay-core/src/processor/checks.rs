@@ -7,7 +7,7 @@ use super::fields::malformed;
 use super::rows::ProcessorId;
 use crate::error::{Error, Result};
 use crate::status::Damage;
-use crate::stream::is_reserved;
+use crate::stream::{VIEWS_PREFIX, is_reserved};
 
 /// Refuses sinks that only the engine writes to, and a way from a sink back to its source.
 pub(super) fn check_streams<'d>(
@@ -16,7 +16,8 @@ pub(super) fn check_streams<'d>(
 ) -> Result<()> {
     let late = definition.config.late_sink.as_deref().map(|name| ("config.lateSink", name));
     for (field, name) in [("sink", &*definition.sink)].into_iter().chain(late) {
-        if is_reserved(name) {
+        // The engine's own processors write streams of their names.
+        if is_reserved(name) && !(name.starts_with(VIEWS_PREFIX) && name == definition.name) {
             return Err(malformed(&format!(
                 "{field}: the stream {name:?} is the engine's own and cannot be written to"
             )));

@@ -8,6 +8,7 @@ use super::processors::Processors;
 use super::rows::{delete_position, delete_row};
 use super::status::{ProcessorStatus, Stored};
 use super::task::Task;
+use super::views;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::commit::OPS_BYTES;
 use crate::table::TableOp;
@@ -66,9 +67,11 @@ impl Processors {
     /// Deletes a processor and its state; durable when this returns. Its sink stays.
     ///
     /// # Errors
-    /// `ProcessorNotFound`, and why nothing can be written: then it is deleted by the next try, or start.
+    /// `ProcessorNotFound`, `Forbidden` for the engine's own, and why nothing can be written: then it is deleted by the next
+    /// try, or start.
     pub fn delete(&self, id: &str) -> Result<()> {
         let processor = self.find(id)?;
+        views::check_own(processor.name())?;
         self.remove(&processor)
     }
 

@@ -32,6 +32,7 @@ mod step;
 mod succession;
 mod task;
 mod totals;
+mod views;
 
 pub use dead_letter::{DEAD_LETTER_AGE, DEAD_LETTER_BYTES};
 pub use definition::{
@@ -45,3 +46,4 @@ pub use processors::{MAX_PROCESSORS, Processors};
 pub use rows::ProcessorId;
 pub use status::ProcessorStatus;
 pub use totals::Totals;
+pub use views::ViewsOptions;

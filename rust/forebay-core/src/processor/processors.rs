@@ -21,7 +21,7 @@ use super::source_watch::SourceWatch;
 use super::status::{ProcessorStatus, Stored};
 use super::step::{Sinks, Target};
 use super::task::{Moment, Next, Task};
-use super::{checks, dead_letter};
+use super::{checks, dead_letter, views};
 use crate::error::{Error, ErrorKind, Result};
 use crate::function::LocalCalls;
 use crate::ids::{Offset, StreamId};
@@ -47,7 +47,7 @@ const CALL_LOOK: Duration = Duration::from_secs(5);
 pub struct Processors {
     pub(super) environment: Environment,
     /// Held while a processor is made: look-up, commit and entry are one step.
-    changing: Mutex<()>,
+    pub(super) changing: Mutex<()>,
     pub(super) by_id: RwLock<BTreeMap<ProcessorId, Arc<Processor>>>,
     sources: Mutex<HashMap<StreamId, Arc<SourceWatch>>>,
     pub(super) pool: Arc<Pool>,
@@ -155,7 +155,7 @@ impl Processors {
         Ok(())
     }
 
-    fn start_threads(self: &Arc<Self>) -> Result<()> {
+    pub(super) fn start_threads(self: &Arc<Self>) -> Result<()> {
         let wanted = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         let work = || {
             let own = Arc::clone(self);
@@ -215,10 +215,12 @@ impl Processors {
     ///
     /// # Errors
     /// `Malformed` naming what is wrong with the definition; `StreamNotFound` for its source; `ProcessorAlreadyExists`;
+    /// `Forbidden` for the names of the engine's own;
     /// with `from`, `ProcessorNotFound`, and `Conflict` when it cannot take over the state;
     /// `Saturated` when there are [`MAX_PROCESSORS`]; and why nothing can be written.
     pub fn create(self: &Arc<Self>, definition: &[u8]) -> Result<Vec<u8>> {
         let (definition, succession) = ProcessorDefinition::parse_new(definition)?;
+        views::check_own(&definition.name)?;
         let plan = Plan::new(&definition)?;
         if succession.is_none() {
             // Before functions are looked at: one that exists goes on without them.
@@ -236,7 +238,7 @@ impl Processors {
         Ok(self.describe(&processor))
     }
 
-    fn begin_anew(&self, definition: ProcessorDefinition, plan: Plan) -> Result<Arc<Processor>> {
+    pub(super) fn begin_anew(&self, definition: ProcessorDefinition, plan: Plan) -> Result<Arc<Processor>> {
         let (source, shards) = self.streams_for(&definition, &self.all())?;
         let id = ProcessorId(self.next_id.load(Ordering::Relaxed));
         let start = |log: &crate::stream::Partition| match definition.offset {

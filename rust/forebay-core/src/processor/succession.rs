@@ -10,6 +10,7 @@ use super::processors::Processors;
 use super::rows::ProcessorRow;
 use super::status::{ProcessorStatus, Stored};
 use super::task::Task;
+use super::views;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::commit::OPS_BYTES;
 use crate::table::TableOp;
@@ -24,6 +25,7 @@ impl Processors {
         plan: Plan,
     ) -> Result<Arc<Processor>> {
         let old = self.find(&succession.from)?;
+        views::check_own(old.name())?;
         let others: Vec<_> = self.all().into_iter().filter(|other| other.id != old.id).collect();
         let mut held = old.task();
         let refuse = |why: &str| {

@@ -26,6 +26,8 @@ pub const ANALYTICS: &str = "analytics";
 pub(crate) const AUDIT: &str = "audit";
 /// The ending of the name of a processor's stream of failed records.
 pub(crate) const DEAD_LETTER_SUFFIX: &str = ".dead-letter";
+/// What the names of the streams of the analytics views begin with, and of the processors that write them.
+pub(crate) const VIEWS_PREFIX: &str = "analytics.views.";
 /// Longest name of a stream, and of a consumer group.
 const MAX_NAME_BYTES: usize = 249;
 
@@ -194,7 +196,11 @@ pub fn is_builtin(name: &str) -> bool {
 
 /// Returns whether the engine alone makes, fills and deletes streams of that name.
 pub(crate) fn is_reserved(name: &str) -> bool {
-    is_builtin(name) || name == AUDIT || name.ends_with(REJECTED_SUFFIX) || name.ends_with(DEAD_LETTER_SUFFIX)
+    is_builtin(name)
+        || name == AUDIT
+        || name.starts_with(VIEWS_PREFIX)
+        || name.ends_with(REJECTED_SUFFIX)
+        || name.ends_with(DEAD_LETTER_SUFFIX)
 }
 
 /// Returns whether it can be a stream's name, or a consumer group's: 1 to 249 of `[A-Za-z0-9._-]`, and not `.` or `..`.

@@ -10,7 +10,7 @@ mod stream;
 mod watch;
 
 pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS, REJECTED_SUFFIX, StreamLimits, is_builtin, is_name};
-pub(crate) use catalog::{DEAD_LETTER_SUFFIX, check_name, is_reserved};
+pub(crate) use catalog::{DEAD_LETTER_SUFFIX, VIEWS_PREFIX, check_name, is_reserved};
 pub use definition::{Compression, StreamDefinition};
 pub use part::{BlockSpan, SegmentPart};
 pub(crate) use partition::{Partition, Payload, Run, Times};

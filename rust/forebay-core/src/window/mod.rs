@@ -24,7 +24,10 @@ mod updates;
 mod watermark;
 mod windows;
 
-pub use aggregate::{Aggregate, Aggregates, Aggregation, DISTINCT_ERROR, MAX_KEPT_VALUE_BYTES, QUANTILE_ERROR, Sample};
+pub use aggregate::{
+    Aggregate, Aggregates, Aggregation, DISTINCT_ERROR, MAX_KEPT_VALUE_BYTES, MAX_TOP_VALUE_BYTES, QUANTILE_ERROR,
+    Sample, TOP_VALUES,
+};
 pub use chunk_log::MAX_CHUNK_BYTES;
 pub use closing::Closing;
 pub use key::{KeyTooLong, MAX_KEY_BYTES, group_key, key_text};

@@ -46,6 +46,7 @@ pub fn plan() -> Arc<Aggregates> {
             of(Aggregation::First, field),
             of(Aggregation::Last, field),
             of(Aggregation::P50, field),
+            of(Aggregation::Top, field),
         ])
         .unwrap(),
     )

@@ -3,6 +3,7 @@ use super::super::key::write_canonical;
 use super::super::number::Number;
 use super::super::spec::EventTime;
 use super::cell::{Cell, MAX_KEPT_VALUE_BYTES};
+use super::top::MAX_TOP_VALUE_BYTES;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A function of the records of a window.
@@ -30,6 +31,8 @@ pub enum Aggregation {
     First,
     /// The value in the last one.
     Last,
+    /// The most frequent values of a field, at most [`super::TOP_VALUES`], with their counts.
+    Top,
 }
 
 impl Aggregation {
@@ -46,6 +49,7 @@ impl Aggregation {
         ("p99", Self::P99),
         ("first", Self::First),
         ("last", Self::Last),
+        ("top", Self::Top),
     ];
 
     /// Returns the name, as definitions and results have it.
@@ -73,7 +77,8 @@ impl Aggregation {
             | Self::Max
             | Self::CountDistinct
             | Self::First
-            | Self::Last => 0,
+            | Self::Last
+            | Self::Top => 0,
         }
     }
 
@@ -87,6 +92,7 @@ impl Aggregation {
             Self::P50 | Self::P95 | Self::P99 => Kind::Quantiles,
             Self::First => Kind::First,
             Self::Last => Kind::Last,
+            Self::Top => Kind::Top,
         }
     }
 }
@@ -111,6 +117,7 @@ enum Kind {
     Quantiles,
     First,
     Last,
+    Top,
 }
 
 /// All results of one processor, and the cells that they are read from: those of one field share what they can.
@@ -192,6 +199,7 @@ impl Aggregates {
             Kind::Quantiles => Cell::Quantiles(Box::default()),
             Kind::First => Cell::First(None),
             Kind::Last => Cell::Last(None),
+            Kind::Top => Cell::Top(Box::default()),
         }));
     }
 
@@ -216,11 +224,11 @@ impl Aggregates {
             let value = sample.values.get(*field).copied().flatten().filter(|value| *value != b"null");
             let taken = match (kind, value) {
                 (_, None) => None,
-                (Kind::Distinct, Some(value)) => {
+                (Kind::Distinct | Kind::Top, Some(value)) => {
                     let mut canonical = Vec::new();
                     write_canonical(value, &mut canonical);
-                    cell.add_canonical(&canonical);
-                    Some(())
+                    let is_counted = *kind == Kind::Distinct || canonical.len() <= MAX_TOP_VALUE_BYTES;
+                    is_counted.then(|| cell.add_canonical(&canonical))
                 }
                 (Kind::First | Kind::Last, Some(value)) => (value.len() <= MAX_KEPT_VALUE_BYTES)
                     .then(|| cell.add_value((sample.time, sample.partition, sample.offset), value)),
@@ -332,6 +340,12 @@ mod tests {
             results(&["sum x", "avg x", "min x", "p50 x", "first x"], &["", "null"]),
             (r#""sum_x":null,"avg_x":null,"min_x":null,"p50_x":null,"first_x":null"#.into(), 8)
         );
+        assert_eq!(
+            results(&["top x"], &["\"a\"", "1.0", "\"\\u0061\"", "null", ""]),
+            (r#""top":[{"value":"a","count":2},{"value":1,"count":1}]"#.into(), 2)
+        );
+        let long = format!("\"{}\"", "x".repeat(MAX_TOP_VALUE_BYTES));
+        assert_eq!(results(&["top x"], &[&long]), (r#""top":[]"#.into(), 1));
         let long = format!("\"{}\"", "x".repeat(MAX_KEPT_VALUE_BYTES));
         assert_eq!(results(&["first x"], &[&long, "1"]), (r#""first":1"#.into(), 1));
     }

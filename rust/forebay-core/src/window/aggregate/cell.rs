@@ -7,12 +7,14 @@ use super::aggregates::Aggregation;
 use super::distinct::Distinct;
 use super::quantiles::Quantiles;
 use super::sum::ExactSum;
+use super::top::Top;
 
 /// The longest value that `first` and `last` keep.
 pub const MAX_KEPT_VALUE_BYTES: usize = 4096;
 
-/// What is known of one field, or of the records, of one key in one window. Each is the same for every order in which
-/// the records come, and for every way in which parts are merged. 16 bytes, so that a count takes no more.
+/// What is known of one field, or of the records, of one key in one window. Each but a [`Top`] that had to forget is the
+/// same for every order in which the records come, and for every way in which parts are merged. 16 bytes, so that a count
+/// takes no more.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cell {
     Count(u64),
@@ -23,6 +25,7 @@ pub(crate) enum Cell {
     Quantiles(Box<Quantiles>),
     First(Option<Box<Kept>>),
     Last(Option<Box<Kept>>),
+    Top(Box<Top>),
 }
 
 /// The place of a record among all of its source, by event time first.
@@ -49,7 +52,7 @@ impl Cell {
             Self::Least(found) => keep_number(found, number, Ordering::Less),
             Self::Most(found) => keep_number(found, number, Ordering::Greater),
             Self::Quantiles(quantiles) => quantiles.add(number.to_f64()),
-            Self::Count(_) | Self::Distinct(_) | Self::First(_) | Self::Last(_) => {}
+            Self::Count(_) | Self::Distinct(_) | Self::First(_) | Self::Last(_) | Self::Top(_) => {}
         }
     }
 
@@ -57,6 +60,8 @@ impl Cell {
     pub(super) fn add_canonical(&mut self, value: &[u8]) {
         if let Self::Distinct(distinct) = self {
             distinct.add(value);
+        } else if let Self::Top(top) = self {
+            top.add(value);
         }
     }
 
@@ -77,6 +82,7 @@ impl Cell {
             (Self::Sum(sum), Self::Sum(other)) => sum.merge(other),
             (Self::Distinct(distinct), Self::Distinct(other)) => distinct.merge(other),
             (Self::Quantiles(quantiles), Self::Quantiles(other)) => quantiles.merge(other),
+            (Self::Top(top), Self::Top(other)) => top.merge(other),
             (cell, Self::Least(Some(number)) | Self::Most(Some(number))) => cell.add_number(**number),
             (cell, Self::First(Some(kept)) | Self::Last(Some(kept))) => cell.add_value(kept.place, &kept.value),
             // Nothing was added to the other one; the kinds are those of one plan.
@@ -93,6 +99,7 @@ impl Cell {
             Self::Sum(sum) if aggregation == Aggregation::Avg => sum.write_mean(out),
             Self::Sum(sum) => sum.write(out),
             Self::Quantiles(quantiles) => quantiles.write(aggregation.percent(), out),
+            Self::Top(top) => top.write(out),
             Self::Least(Some(number)) | Self::Most(Some(number)) => number.write(out),
             Self::First(Some(kept)) | Self::Last(Some(kept)) => out.extend_from_slice(&kept.value),
             Self::Least(None) | Self::Most(None) | Self::First(None) | Self::Last(None) => {
@@ -108,6 +115,7 @@ impl Cell {
             Self::Sum(sum) => sum.encode(out),
             Self::Distinct(distinct) => distinct.encode(out),
             Self::Quantiles(quantiles) => quantiles.encode(out),
+            Self::Top(top) => top.encode(out),
             Self::Least(found) | Self::Most(found) => {
                 out.push(u8::from(found.is_some()));
                 if let Some(number) = found {
@@ -134,6 +142,7 @@ impl Cell {
             Self::Sum(sum) => **sum = ExactSum::decode(reader)?,
             Self::Distinct(distinct) => **distinct = Distinct::decode(reader)?,
             Self::Quantiles(quantiles) => **quantiles = Quantiles::decode(reader)?,
+            Self::Top(top) => **top = Top::decode(reader)?,
             Self::Least(found) | Self::Most(found) => {
                 *found = if reader.array()? == [0] { None } else { Some(Box::new(Number::decode(reader)?)) };
             }
@@ -151,6 +160,7 @@ impl Cell {
             Self::Least(Some(_)) | Self::Most(Some(_)) => size_of::<Number>(),
             Self::Distinct(distinct) => size_of::<Distinct>() + distinct.heap_bytes(),
             Self::Quantiles(quantiles) => size_of::<Quantiles>() + quantiles.heap_bytes(),
+            Self::Top(top) => size_of::<Top>() + top.heap_bytes(),
             Self::First(Some(kept)) | Self::Last(Some(kept)) => size_of::<Kept>() + kept.value.len(),
             Self::Count(_) | Self::Least(None) | Self::Most(None) | Self::First(None) | Self::Last(None) => 0,
         }
