@@ -39,7 +39,7 @@ SERVER_FLOORS = [
     {"console"},
     {"api"},
     {"app"},
-    {"server"},
+    {"cache_server", "server"},
 ]
 """The modules and folders of the server, from the ground up. Each imports itself and what is below."""
 

@@ -63,6 +63,16 @@ FAILURES = [
     (("serve", "--durability", "none"), 2, "'none' is not one of 'fsync', 'interval', 'memory'"),
     (("serve", "--log-level", "loud"), 2, "'loud' is not one of 'debug', 'info', 'warning', 'error'"),
     (("serve", "--config", "missing.toml"), 2, "cannot read missing.toml: "),
+    (("cache", "--no-auth"), 2, "missing option '--cache'"),
+    (
+        ("cache", "--cache", "redis://x", "--cache-prefix", "{}", "--no-auth"),
+        2,
+        "cache_prefix is '{}'; use 1 to 64 of ",
+    ),
+    (("cache", "--cache", "http://x", "--no-auth"), 2, "cache is 'http://x', which is not like redis://host:6379/0"),
+    (("cache", "--cache", "redis://x"), 2, "say who may read the views: --tokens with the directory that has "),
+    (("cache", "--cache", "redis://x", "--tokens", "missing"), 2, "the tokens cannot be read, so nobody could be let "),
+    (("cache", "--cache", "redis://x", "--no-auth", "--host", "0.0.0.0"), 2, "listening on 0.0.0.0 lets anybody on "),
 ]
 
 

@@ -11,6 +11,7 @@ import click
 
 from forebay import __version__
 from forebay.cli.commands.bench import bench
+from forebay.cli.commands.cache import cache
 from forebay.cli.commands.dead_letter import dead_letter
 from forebay.cli.commands.inspect import inspect
 from forebay.cli.commands.processors import processors
@@ -57,6 +58,7 @@ def forebay() -> None:
 
 
 forebay.add_command(serve)
+forebay.add_command(cache)
 forebay.add_command(inspect)
 forebay.add_command(processors)
 forebay.add_command(dead_letter)

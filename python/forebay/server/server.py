@@ -11,12 +11,12 @@ import structlog
 import uvloop
 
 from forebay._forebay import Engine, Front, keep_heap
-from forebay.errors import ConfigError
 from forebay.server import open_files
 from forebay.server.app import App
 from forebay.server.config import Settings
 from forebay.server.http.auth import Authenticator, authenticator
-from forebay.server.http.gateway import BACKLOG, Gateway, batch_scheduling
+from forebay.server.http.gateway import Gateway, batch_scheduling
+from forebay.server.http.listener import listen
 
 log = structlog.get_logger("forebay.server")
 
@@ -47,29 +47,6 @@ def serve(settings: Settings) -> None:
     log.info("stopped")
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Granian's own would set SO_REUSEPORT, with which two servers silently share a port."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host}: {error.strerror}") from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted sockets inherit the option.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.setblocking(False)
-        listener.bind(address)
-        # Listening at once makes a second server on the port fail before it has opened a log.
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    return listener
-
-
 async def _run(settings: Settings, engine: Engine, guarded: Authenticator, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     app = App(engine, settings, guarded)
@@ -88,7 +65,7 @@ async def _run(settings: Settings, engine: Engine, guarded: Authenticator, liste
     host, port = listener.getsockname()[:2]
     behind = listen(LOOPBACK, 0)
     backend = behind.getsockname()[:2]
-    gateway = Gateway(behind, app.schedule, settings.max_connections)
+    gateway = Gateway(behind, app.dispatcher.schedule, settings.max_connections)
     gateway.start()
     app.front = front = _front(app, listener, backend)
     try:

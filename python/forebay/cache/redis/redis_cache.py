@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import msgspec
+import structlog
 
 from forebay.cache.cache import Health, Kind
 from forebay.cache.redis.connection import Connection
@@ -15,6 +15,8 @@ from forebay.cache.redis.problem import RedisProblem, Trouble
 from forebay.cache.shapes import EventWindow, HourWindow, PerformanceWindow, Totals
 from forebay.cache.times import rfc3339
 from forebay.errors import StorageUnavailable
+
+log = structlog.get_logger("forebay.cache")
 
 RETRY_AFTER_SECONDS = 1.0
 
@@ -33,17 +35,20 @@ class RedisCache:
         problem: what the last call met; None when it was answered.
     """
 
-    def __init__(self, connection: Connection, layout: Layout, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, connection: Connection, layout: Layout) -> None:
         self.connection = connection
         self.problem: RedisProblem | None = None
         self._layout = layout
-        self._wall = wall
         self._updated: str | None = None
 
     @property
-    def updated_at(self) -> str | None:
-        """When a server last wrote, as far as this process has read; RFC 3339."""
-        return self._updated
+    def updated_seconds(self) -> float | None:
+        """When a server last wrote, in seconds since 1970, as far as this process has read; None when that is
+        unknown."""
+        try:
+            return None if self._updated is None else datetime.fromisoformat(self._updated).timestamp()
+        except ValueError:
+            return None
 
     async def windows(self, kind: Kind, first_ms: int, last_ms: int) -> dict[int, bytes]:
         """As `Cache.windows`."""
@@ -77,9 +82,10 @@ class RedisCache:
         """Whether Redis answers now."""
         try:
             # A Redis that cannot save refuses PING, and can be read.
-            await self._asked([("HGET", self._layout.totals, "updatedAt")])
+            (updated,) = await self._asked([("HGET", self._layout.totals, "updatedAt")])
         except RedisProblem:
             return Health.AWAY
+        self._updated = None if updated is None else bytes(updated).decode(errors="replace")
         return Health.REACHABLE
 
     async def close(self) -> None:
@@ -89,8 +95,12 @@ class RedisCache:
         try:
             answers = await self.connection.pipeline(commands)
         except RedisProblem as problem:
+            if self.problem is None or self.problem.trouble is not problem.trouble:
+                log.warning("Redis does not answer with views", why=problem.what, todo=problem.trouble.value)
             self.problem = problem
             raise
+        if self.problem is not None:
+            log.info("Redis answers again", redis=self.connection.shown)
         self.problem = None
         return answers
 

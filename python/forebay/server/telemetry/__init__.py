@@ -1,6 +1,7 @@
 """Collectors of `/metrics` beside the engine's own counters."""
 
 from forebay.server.telemetry.build import BuildCollector
+from forebay.server.telemetry.cache import PublisherCollector, ReaderCollector
 from forebay.server.telemetry.disk import DiskCollector
 from forebay.server.telemetry.groups import MAX_GROUP_LABELS, GroupCollector
 from forebay.server.telemetry.labels import OTHERS
@@ -16,5 +17,7 @@ __all__ = [
     "DiskCollector",
     "GroupCollector",
     "ProcessorCollector",
+    "PublisherCollector",
+    "ReaderCollector",
     "StreamCollector",
 ]

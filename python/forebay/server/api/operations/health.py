@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -30,8 +31,8 @@ class Ready(msgspec.Struct):
 
 
 class Unready(msgspec.Struct):
-    """The server refuses writes for this `reason`. `mode` is the log's, and missing when the server is shutting
-    down."""
+    """The server refuses writes for this `reason`, or what counts its views does not run yet. `mode` is the log's, and
+    missing when the reason is another."""
 
     status: Literal["unavailable"]
     mode: Literal["full", "stalled", "read_only", "poisoned", "closed"] | msgspec.UnsetType
@@ -41,9 +42,21 @@ class Unready(msgspec.Struct):
 _OK = json_response(200, Alive("ok"))
 
 
-def routes(services: Services) -> list[Route]:
+def liveness() -> list[Route]:
+    """The routes of any process that say that it serves."""
+
     async def alive(_request: Request) -> Response:
         return _OK
+
+    summary = "Liveness: whether the process serves."
+    live = {200: ResponseSpec(Alive, "The process serves.")}
+    return [
+        Route("GET", path, alive, Role.NONE, summary=summary, responses=live) for path in ("/health", "/v1/healthz")
+    ]
+
+
+def routes(services: Services, behind: Callable[[], str | None] = lambda: None) -> list[Route]:
+    """`behind` says what else is not ready yet, in words; None when nothing is missing."""
 
     async def ready(_request: Request) -> Response:
         if services.stopping.is_set():
@@ -51,14 +64,14 @@ def routes(services: Services) -> list[Route]:
         status = services.engine.status()
         # A full disk is not ready: writes are refused until there is room again.
         if status["mode"] == "running":
+            reason = behind()
+            if reason is not None:
+                return json_response(503, Unready("unavailable", msgspec.UNSET, reason))
             return json_response(200, Ready("ready", services.settings.durability))
         return json_response(503, msgspec.convert({"status": "unavailable", **status}, Unready))
 
-    health = "Liveness: whether the process serves."
-    live = {200: ResponseSpec(Alive, "The process serves.")}
     return [
-        Route("GET", "/health", alive, Role.NONE, summary=health, responses=live),
-        Route("GET", "/v1/healthz", alive, Role.NONE, summary=health, responses=live),
+        *liveness(),
         Route(
             "GET",
             "/readyz",
@@ -67,7 +80,7 @@ def routes(services: Services) -> list[Route]:
             summary="Readiness: whether the server takes writes.",
             responses={
                 200: ResponseSpec(Ready, "The server takes writes."),
-                503: ResponseSpec(Unready, "The server refuses writes."),
+                503: ResponseSpec(Unready, "The server refuses writes, or its views are not counted yet."),
             },
         ),
     ]

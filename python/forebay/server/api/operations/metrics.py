@@ -1,24 +1,18 @@
-"""`GET /metrics`: counters of the engine and the process, in Prometheus' text format 0.0.4, or in OpenMetrics 1.0 for
-clients that ask for it. Names follow https://prometheus.io/docs/practices/naming/; no label has values without
-bound."""
+"""`GET /metrics` of the server: counters of the engine and the process. Names follow
+https://prometheus.io/docs/practices/naming/; no label has values without bound."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from forebay.server.http.response import Response
-from forebay.server.http.response_spec import ResponseSpec
-from forebay.server.http.router import Role, Route
+from forebay.server.api.operations.exposition import process_registry, route
 from forebay.server.telemetry import (
     OTHERS,
-    BuildCollector,
     DiskCollector,
     GroupCollector,
     ProcessorCollector,
@@ -28,11 +22,8 @@ from forebay.server.telemetry import (
 if TYPE_CHECKING:
     from forebay._forebay import Engine
     from forebay.server.http.auth import Authenticator
-    from forebay.server.http.request import Request
+    from forebay.server.http.router import Route
     from forebay.server.services import Services
-
-_TEXT = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
-_OPENMETRICS = ("content-type", openmetrics.CONTENT_TYPE_LATEST)
 
 MAX_TOKEN_LABELS = 1000
 """The most tokens with series of their own, three each; the others are summed up. Unused tokens have no series."""
@@ -121,11 +112,7 @@ class TokenCollector(Collector):
 
 
 def routes(services: Services) -> list[Route]:
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    GCCollector(registry=registry)
-    registry.register(BuildCollector())
+    registry = process_registry()
     registry.register(DiskCollector(services.settings.data_dir))
     registry.register(EngineCollector(services.engine))
     registry.register(StreamCollector(services.engine))
@@ -133,22 +120,4 @@ def routes(services: Services) -> list[Route]:
     registry.register(ProcessorCollector(services.engine))
     registry.register(RequestCollector(services))
     registry.register(TokenCollector(services.authenticator))
-
-    async def scrape(request: Request) -> Response:
-        # Prometheus accepts both formats, and lists the one that it prefers first.
-        if "application/openmetrics-text" in (request.scope.headers.get("accept") or ""):
-            return Response(200, await services.blocking(openmetrics.generate_latest, registry), [_OPENMETRICS])
-        return Response(200, await services.blocking(generate_latest, registry), [_TEXT])
-
-    return [
-        Route(
-            "GET",
-            "/metrics",
-            scrape,
-            Role.READ,
-            summary="Counters of the engine and the process.",
-            responses={
-                200: ResponseSpec(None, "Prometheus' text format; OpenMetrics by `Accept`.", media="text/plain")
-            },
-        )
-    ]
+    return [route(registry, services.blocking, "Counters of the engine and the process.")]
