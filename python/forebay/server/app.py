@@ -12,12 +12,13 @@ import structlog
 
 from forebay import errors
 from forebay._forebay import Engine, Front, MemoryBudget, Tunnel
+from forebay.cache.service import ViewService
 from forebay.server import api
 from forebay.server.broadcast.live import LiveMetrics
 from forebay.server.broadcast.long_polls import LongPolls
 from forebay.server.broadcast.metrics import MetricsBroadcaster
 from forebay.server.broadcast.sessions import Sessions
-from forebay.server.config import Settings
+from forebay.server.config import EMBEDDED, Settings
 from forebay.server.health import CheckContext, Health, figures
 from forebay.server.http.auth import Authenticator
 from forebay.server.http.deliveries import Deliveries
@@ -58,6 +59,8 @@ class App:
         self.polls = LongPolls(engine, self.stopping)
         self.live = LiveMetrics(engine, lambda: self.health.status)
         self.processors = ConfiguredProcessors(engine, settings.processors)
+        redis = None if settings.cache == EMBEDDED else (settings.cache, settings.cache_prefix)
+        self.views = ViewService(engine, settings.views_retention_ms, settings.views_lateness_ms, redis)
         self.health = Health(
             CheckContext(
                 engine,
@@ -65,7 +68,7 @@ class App:
                 self.memory_budget,
                 lambda: figures(self.live.current()),
                 self.stopping.is_set,
-                self.processors.problems,
+                lambda: [*self.processors.problems(), *self.views.problems()],
             )
         )
         self.load_test = LoadTest(engine)
@@ -157,5 +160,6 @@ class App:
     async def close(self) -> None:
         """Cancels the remaining tasks. Call it after the gateway has stopped."""
         await self._tasks.close()
+        await self.views.close()
         self.polls.close()
         self.readers.shutdown(wait=True)

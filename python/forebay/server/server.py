@@ -62,6 +62,7 @@ async def _run(settings: Settings, engine: Engine, guarded: Authenticator, liste
     app.spawn(app.token_refresh_loop())
     app.spawn(app.processor_loop())
     app.spawn(app.health.run(app.stopping))
+    app.spawn(app.views.run(app.stopping))
     host, port = listener.getsockname()[:2]
     behind = listen(LOOPBACK, 0)
     backend = behind.getsockname()[:2]

@@ -8,6 +8,7 @@ from forebay.server.broadcast.background import Background
 
 if TYPE_CHECKING:
     from forebay._forebay import Engine, Front, MemoryBudget, Tunnel
+    from forebay.cache.service import ViewService
     from forebay.server.broadcast.live import LiveMetrics
     from forebay.server.broadcast.long_polls import LongPolls
     from forebay.server.broadcast.metrics import MetricsBroadcaster
@@ -34,6 +35,7 @@ class Services(Background, Protocol):
     live: LiveMetrics
     websockets: MetricsBroadcaster
     health: Health
+    views: ViewService
     load_test: LoadTest
     deliveries: Deliveries
     memory_budget: MemoryBudget

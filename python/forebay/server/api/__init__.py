@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.server.api import processors
+from forebay.server.api import processors, views
 from forebay.server.api.ingest import routes as ingest
 from forebay.server.api.operations import (
     clock,
@@ -39,9 +39,10 @@ def routes(services: Services) -> list[Route]:
         *load_test.routes(services),
         *scale.routes(services),
         *clock.routes(services),
-        *health.routes(services),
+        *health.routes(services, services.views.not_ready),
         *metrics.routes(services),
         *live.routes(services),
+        *views.routes(services.views.cache),
         *system_health.routes(services),
         *websocket.routes(services),
         *docs.routes(services),

@@ -16,6 +16,7 @@ from forebay.server.telemetry import (
     DiskCollector,
     GroupCollector,
     ProcessorCollector,
+    PublisherCollector,
     StreamCollector,
 )
 
@@ -120,4 +121,6 @@ def routes(services: Services) -> list[Route]:
     registry.register(ProcessorCollector(services.engine))
     registry.register(RequestCollector(services))
     registry.register(TokenCollector(services.authenticator))
+    if services.views.publisher is not None:
+        registry.register(PublisherCollector(services.views.publisher))
     return [route(registry, services.blocking, "Counters of the engine and the process.")]
