@@ -11,7 +11,6 @@ import msgspec
 import pytest
 import structlog
 
-from forebay.cache.answers import rfc3339
 from forebay.cache.cache import Health, Kind
 from forebay.cache.redis import publisher
 from forebay.cache.redis.connection import Connection
@@ -20,6 +19,7 @@ from forebay.cache.redis.publisher import Role
 from forebay.cache.redis.redis_cache import RedisCache
 from forebay.cache.redis.shared_cache import SharedCache
 from forebay.cache.shapes import HOUR_MS, MINUTE_MS
+from forebay.cache.times import rfc3339
 from forebay.cache.views import Views
 from support.redis import RedisServer
 from support.views import DAY_MS, agree, eventually, fill, now_ms, publishing, put_event, this_minute

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from forebay.cache.answers import rfc3339
 from forebay.cache.cache import Kind
 from forebay.cache.redis.redis_cache import RedisCache
 from forebay.cache.redis.shared_cache import SharedCache
 from forebay.cache.shapes import HOUR_MS, MINUTE_MS, EventWindow, HourWindow, PerformanceWindow
+from forebay.cache.times import rfc3339
 from forebay.cache.views import Views
 from forebay.errors import StorageUnavailable
 
