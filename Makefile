@@ -6,6 +6,9 @@ TEST_WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 export VIRTUAL_ENV := $(abspath $(VENV))
 export PYO3_PYTHON := $(abspath $(BIN)/python)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start some hundred interpreters, and pytest rewrites every file: where an image for containers forbids to keep
+# the bytecode, each of them compiles the whole package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 
@@ -27,11 +30,19 @@ serve: build ## serve on 127.0.0.1:8080 with the log in ./data
 
 dev: $(VENV)/.extension-dev $(VENV)/.tools ## the extension and the tools in .venv, built in seconds: not optimised across crates
 
-# Each step costs more than the one before it, so that a slip shows early.
-check: dev ## the loop while you change something: formats, types, lints, and the tests that are quick
+# Each step costs more than the one before it, so that a slip shows early. The tests of Rust are compiled while those of
+# Python wait for their servers; each half shows its output when it has ended.
+check: ## the loop while you change something: formats, types, lints, and the tests that are quick
 	$(MAKE) --no-print-directory static
-	cargo test --quiet --workspace --exclude forebay-python --lib
-	cargo test --quiet -p forebay-core $(FAST_RUST_TESTS:%=--test %)
+	$(MAKE) --no-print-directory dev
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-rust check-python
+
+# One call of cargo: with another choice of packages, features of dependencies differ, and the core is compiled again.
+.PHONY: check-rust check-python
+check-rust:
+	cargo test --quiet --workspace --exclude forebay-python --lib $(FAST_RUST_TESTS:%=--test %)
+
+check-python:
 	$(PYTEST) -m 'not slow'
 
 # Both halves run, also when the first one fails: a failure in one says nothing of the other.

@@ -25,6 +25,7 @@ def directory(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_command_line_wins_over_the_environment_and_a_url_over_a_directory(directory: Path, server: Start) -> None:
     running = server()
     running.post("/api/v1/streams", {"name": "orders"}).raise_for_status()
@@ -44,6 +45,7 @@ def test_the_command_line_wins_over_the_environment_and_a_url_over_a_directory(d
     assert run("read", "orders", "--data-dir", directory, "--url", running.url).returncode == 2
 
 
+@pytest.mark.slow
 def test_every_command_that_asks_a_server_takes_its_url_and_token(server: Start, tmp_path: Path) -> None:
     running = server()
     lines = tmp_path / "lines"
@@ -64,6 +66,7 @@ def test_the_directory_of_the_environment_is_that_of_every_command(directory: Pa
     assert "made here yet" in run("token", "list", FOREBAY_DATA_DIR=str(directory)).stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False)])
 def test_the_server_s_log_on_a_terminal_has_colours_unless_they_are_not_wanted(
     tmp_path: Path, variables: dict[str, str], coloured: bool
@@ -92,6 +95,7 @@ def completed(words: str, **environment: str) -> list[str]:
     return [line.split(",", 1)[1] for line in ended.stdout.splitlines() if line]
 
 
+@pytest.mark.slow
 def test_commands_options_and_choices_are_completed(directory: Path) -> None:
     assert completed("forebay ver") == ["verify"]
     assert completed("forebay token re") == ["revoke"]
@@ -102,6 +106,7 @@ def test_commands_options_and_choices_are_completed(directory: Path) -> None:
     assert completed("forebay token revoke s", FOREBAY_DATA_DIR="nowhere") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shell", "settings"),
     [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from forebay.cli import exit_status
-from forebay.cli.main import forebay
+from forebay.cli.main import COMMANDS
 from support.harness import run
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +103,7 @@ def rows() -> dict[str, str]:
 
 
 def test_the_table_of_the_tools_has_every_command_with_its_statuses() -> None:
-    assert set(rows()) == set(forebay.commands)
+    assert set(rows()) == set(COMMANDS)
     known = {str(value) for name, value in vars(exit_status).items() if name.isupper()}
     for command, statuses in rows().items():
         named = set(re.findall(r"\b\d+\b", statuses))

@@ -49,6 +49,7 @@ def test_read_prints_every_record_in_order(directory: Path) -> None:
     assert list(found[0]) == ["partition", "offset", "timestamp", "key", "value"]
 
 
+@pytest.mark.slow
 def test_read_from_to(directory: Path) -> None:
     arguments = ("read", "orders", "--data-dir", directory, "--partition", 0)
     found = lines(run(*arguments, "--from", 1400, "--max", 3))
@@ -81,6 +82,7 @@ def test_inspect_prints_the_same_as_json(directory: Path) -> None:
     assert found["state"]["damages"] == []
 
 
+@pytest.mark.slow
 def test_read_the_last_of_each_partition(directory: Path) -> None:
     arguments = ("read", "orders", "--data-dir", directory)
     found = lines(run(*arguments, "--last", 2))
@@ -90,6 +92,7 @@ def test_read_the_last_of_each_partition(directory: Path) -> None:
     assert (both.returncode, "--from or --last" in both.stderr) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -109,6 +112,7 @@ def test_mistakes_are_one_line_and_a_status(
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_places_that_are_not_there(tmp_path: Path) -> None:
     missing = run("read", "logs", "--data-dir", tmp_path / "missing")
     assert (missing.returncode, "there is no data directory" in missing.stderr) == (2, True)
@@ -124,6 +128,7 @@ def test_a_closed_pipe_is_quiet(directory: Path) -> None:
     assert (ended.returncode, ended.stderr, len(ended.stdout.splitlines())) == (0, "", 1)
 
 
+@pytest.mark.slow
 def test_a_live_directory_is_refused_and_its_url_reads_the_same(server: Start) -> None:
     running = server()
     running.drain(batch(*[event(str(number), project=f"p{number % 5}") for number in range(20)]))
@@ -142,6 +147,7 @@ def test_a_live_directory_is_refused_and_its_url_reads_the_same(server: Start) -
     assert run("read", "logs", "--data-dir", running.data_dir).stdout == live.stdout
 
 
+@pytest.mark.slow
 def test_a_connection_that_the_server_closed_is_opened_again(server: Start) -> None:
     running = server()
     running.drain(batch(event("a")))

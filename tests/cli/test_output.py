@@ -35,6 +35,7 @@ def shell(redirection: str, *arguments: object, unbuffered: str = "") -> tuple[i
 FULL = "forebay: cannot write standard output: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_no_damage(directory: Path) -> None:
     place = ("--data-dir", directory)
     for arguments in (("read", "orders", *place), ("inspect", *place), ("--help",)):
@@ -57,6 +58,7 @@ def test_a_run_that_cannot_tell_its_sums_tells_what_is_missing(tmp_path: Path) -
     assert errors.endswith(FULL)
 
 
+@pytest.mark.slow
 def test_damage_is_damage_whatever_becomes_of_the_report(directory: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged"
     subprocess.run(["cp", "-r", str(directory), str(damaged)], check=True)
@@ -68,12 +70,14 @@ def test_damage_is_damage_whatever_becomes_of_the_report(directory: Path, tmp_pa
     assert shell(">/dev/full", "verify", "--data-dir", damaged) == (1, FULL)
 
 
+@pytest.mark.slow
 def test_a_closed_output_is_one_line_too(directory: Path) -> None:
     assert shell(">&-", "read", "orders", "--data-dir", directory) == (1, "forebay: standard output is closed\n")
     assert shell(">&-", "inspect", "--data-dir", directory) == (0, "")
     assert shell(">&-", "verify", "--data-dir", directory) == (0, "")
 
 
+@pytest.mark.slow
 def test_without_standard_error_the_status_is_left(directory: Path) -> None:
     assert shell("2>/dev/full", "read", "orders", "--max", "x")[0] == 2
     assert shell("2>/dev/full", "read", "nothing", "--data-dir", directory)[0] == 1

@@ -40,6 +40,7 @@ def left(shown: str) -> str:
     return "\n".join(line.rsplit("\r\x1b[K", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n"))
 
 
+@pytest.mark.slow
 def test_bench_and_send(server: Start, tmp_path: Path, lines: Path) -> None:
     running = server()
     options = ("--duration", "0.5", "--warmup", "0.2", "--connections", "1")
@@ -58,6 +59,7 @@ def test_bench_and_send(server: Start, tmp_path: Path, lines: Path) -> None:
         assert (status, "\x1b" in shown) == (0, False)
 
 
+@pytest.mark.slow
 def test_verify_and_repair(tmp_path: Path) -> None:
     with forebay.open(tmp_path / "data") as log:
         log.create_stream("orders")
@@ -88,6 +90,7 @@ def test_checks_count_what_they_have_read(tmp_path: Path) -> None:
     assert (again.read, again.total) == (size, size)
 
 
+@pytest.mark.slow
 def test_torture(tmp_path: Path) -> None:
     status, shown = on_a_terminal(tmp_path, "torture", "--cycles", 1, "--dir", tmp_path / "disk", "--seed", 5)
     assert status == 0, shown

@@ -91,6 +91,7 @@ anything = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters()), st.dictionaries(st.text(), anything))
 def test_whatever_is_handed_over_becomes_valid_json(message: str, metadata: dict[str, Any]) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from client.test_spool import NOBODY
 from client.test_storm import stored
 from forebay.client import Client
 from support.dedup_windows import choose, window_passes
 from support.harness import RunningServer
+
+pytestmark = pytest.mark.slow
 
 Start = Callable[..., RunningServer]
 

@@ -108,6 +108,7 @@ def totals(place: Path, port: int) -> dict[str, int]:
     return {row["name"]: row["totalMessages"] for row in kept}
 
 
+@pytest.mark.slow
 def test_the_readme(place: Path, shell: str) -> None:
     assert next(block for language, block in blocks("README.md") if language == "sh") == SERVE
     port = free_port()
@@ -124,6 +125,7 @@ def test_the_readme(place: Path, shell: str) -> None:
         assert totals(place, port) == {"logs": 4, "events": 2}
 
 
+@pytest.mark.slow
 def test_the_processors(place: Path, shell: str) -> None:
     port = free_port()
     with served(place, port):
@@ -187,6 +189,7 @@ def test_the_processors_of_the_configuration(tmp_path: Path) -> None:
     assert load(tmp_path / "forebay.toml").processors == (json.loads(written),)
 
 
+@pytest.mark.slow
 def test_a_command_that_fails_is_noticed(place: Path, shell: str) -> None:
     terminal = Shell(shell, place)
     try:
@@ -198,6 +201,7 @@ def test_a_command_that_fails_is_noticed(place: Path, shell: str) -> None:
         terminal.close()
 
 
+@pytest.mark.slow
 def test_the_quickstart(place: Path, shell: str) -> None:
     port = free_port()
     with served(place, port):

@@ -53,6 +53,7 @@ def processed(log: forebay.Log, records: int) -> None:
     wait_for("the processor", lambda: log.processors.metrics("count").metrics.events_processed == records)
 
 
+@pytest.mark.slow
 def test_a_pipeline_runs_and_goes_on_after_the_log_was_closed(tmp_path: Path) -> None:
     with forebay.open(tmp_path / "log") as log:
         log.create_stream("orders")

@@ -119,6 +119,7 @@ def test_members_share_a_stream_and_commit(server: RunningServer, tmp_path: Path
     assert line.endswith('user-7: {"number": 7}')
 
 
+@pytest.mark.slow
 def test_a_tail_goes_on_after_a_restart(tmp_path: Path) -> None:
     server = RunningServer(tmp_path / "data", auth=True).start()
     port = server.url.rpartition(":")[2]
@@ -153,6 +154,7 @@ def test_a_tail_goes_on_after_a_restart(tmp_path: Path) -> None:
         server.stop()
 
 
+@pytest.mark.slow
 def test_the_embedded_log_goes_on_where_it_was(tmp_path: Path) -> None:
     first = ran(None, tmp_path, "embedded_log.py", "shop").splitlines()
     assert first[-2:] == [

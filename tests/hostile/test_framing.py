@@ -128,6 +128,7 @@ def test_a_length_and_chunks_at_once_end_the_connection(target: RunningServer) -
             assert is_closed(connection)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "start", [length(b"%d" % (len(BODY) + 5)), chunked(b"ffffffffffffff\r\nabc"), HEAD + b"Content-Le"]
 )
@@ -192,6 +193,7 @@ def test_half_of_a_body_and_gone(target: RunningServer) -> None:
         assert is_closed(connection)
 
 
+@pytest.mark.slow
 def test_connections_without_a_request_are_dropped(target: RunningServer) -> None:
     with target.connect() as connection:
         assert is_closed(connection, 15)

@@ -152,6 +152,7 @@ def test_a_process_that_a_function_leaves_behind_holds_no_pipe_open(start: Start
         os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_function_that_hangs_does_not_outlive_the_engine(start: Start) -> None:
     worker = start("mine")
     worker.hello()

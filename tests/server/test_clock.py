@@ -11,6 +11,8 @@ import pytest
 
 from support.harness import RunningServer, batch, event, serving, wait_for
 
+pytestmark = pytest.mark.slow
+
 DAY = 24 * 3600
 SOURCE = Path(__file__).with_name("clock_shift.c")
 BRIEF = "brief"

@@ -11,6 +11,8 @@ import pytest
 from support.harness import RunningServer, wait_for
 from support.processors import SOURCE, create_source, publish, results, transaction
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 import os
 import forebay

@@ -53,6 +53,7 @@ def stored(server: RunningServer) -> int:
         return int(client.get("/api/v1/streams/logs").json()["totalMessages"])
 
 
+@pytest.mark.slow
 def test_a_request_beyond_the_quota_fits_when_it_is_told_to(
     server: RunningServer, sender: Callable[[Quota | None], httpx.Client], request: pytest.FixtureRequest
 ) -> None:
@@ -143,6 +144,7 @@ def test_reading_the_tokens_anew_fills_no_quota(
         store.revoke("other")
 
 
+@pytest.mark.slow
 def test_a_stream_s_quota_holds_for_all_its_senders_and_over_a_restart(tmp_path: Path) -> None:
     quota = {"events": {"perSecond": 1, "burst": 5}}
     events = {"events": [{"value": number} for number in range(5)]}

@@ -17,6 +17,8 @@ import pytest
 from forebay.server.process import clean_environment
 from support.harness import ANSWER_SECONDS, STOP_SECONDS, batch, wait_for
 
+pytestmark = pytest.mark.slow
+
 WAYS = ("a full disk", "a reader that has gone", "closed")
 
 

@@ -6,30 +6,46 @@ Exit status: 0 done; 1 the operation failed; 2 wrong usage or settings; 130 inte
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
 from forebay import __version__
-from forebay.cli.commands.bench import bench
-from forebay.cli.commands.cache import cache
-from forebay.cli.commands.dead_letter import dead_letter
-from forebay.cli.commands.inspect import inspect
-from forebay.cli.commands.processors import processors
-from forebay.cli.commands.read import read
-from forebay.cli.commands.repair import repair
-from forebay.cli.commands.send import send
-from forebay.cli.commands.serve import serve
-from forebay.cli.commands.token import token
-from forebay.cli.commands.torture import torture
-from forebay.cli.commands.verify import verify
 from forebay.cli.exit_status import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from forebay.cli.notices import NAME, notice
 from forebay.cli.output import flush_output, give_output_up, occupy_closed_descriptors, output_failure
 from forebay.errors import ConfigError, ForebayError
 
+COMMANDS = {
+    "bench": "bench",
+    "cache": "cache",
+    "dead-letter": "dead_letter",
+    "inspect": "inspect",
+    "processors": "processors",
+    "read": "read",
+    "repair": "repair",
+    "send": "send",
+    "serve": "serve",
+    "token": "token",
+    "torture": "torture",
+    "verify": "verify",
+}
+"""The commands, each with its module in `commands` and its name there."""
+
 
 class Commands(click.Group):
-    """Ends quietly when the reader of standard output has gone, as in `forebay read … | head`."""
+    """Imports a command when it is asked for, since one needs little of what all of them import, and ends quietly when
+    the reader of standard output has gone, as in `forebay read … | head`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        name = COMMANDS.get(cmd_name)
+        if name is None:
+            return None
+        command: click.Command = getattr(import_module(f"forebay.cli.commands.{name}"), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -55,20 +71,6 @@ def forebay() -> None:
     Completion: put `eval "$(_FOREBAY_COMPLETE=bash_source forebay)"` into ~/.bashrc, or the same with zsh_source into
     ~/.zshrc, after compinit; `_FOREBAY_COMPLETE=fish_source forebay | source` into ~/.config/fish/config.fish.
     """
-
-
-forebay.add_command(serve)
-forebay.add_command(cache)
-forebay.add_command(inspect)
-forebay.add_command(processors)
-forebay.add_command(dead_letter)
-forebay.add_command(read)
-forebay.add_command(token)
-forebay.add_command(torture)
-forebay.add_command(verify)
-forebay.add_command(repair)
-forebay.add_command(send)
-forebay.add_command(bench)
 
 
 def main() -> None:

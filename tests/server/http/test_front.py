@@ -177,6 +177,7 @@ def test_every_ingest_route_is_read_by_the_front(both: RunningServer, table: lis
             assert 'forebay_http_connections{served_by="front"} 1.0' in client.get("/metrics").text, route.path
 
 
+@pytest.mark.slow
 def test_the_port_behind_is_on_loopback_alone(server: Start) -> None:
     """Whoever listens on all addresses does not thereby show the port behind on all of them."""
     running = server("--host", "0.0.0.0", "--insecure")

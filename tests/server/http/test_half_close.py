@@ -93,6 +93,7 @@ def test_half_a_request_is_none(shared_server: RunningServer, name: str) -> None
     assert not received or received.split()[1] == b"400", received
 
 
+@pytest.mark.slow
 def test_a_tail_whose_reader_sends_no_more_ends(shared_server: RunningServer) -> None:
     with shared_server.client() as client:
         assert client.post("/api/v1/streams", json={"name": "tailed"}).status_code in (201, 409)

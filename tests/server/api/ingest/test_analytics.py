@@ -74,6 +74,7 @@ def test_a_repeat_is_stored_once_and_bad_events_may_be_put_aside(shared_server: 
     assert {"index": 1, "reason": "event: missing", "event": {}} in rejected
 
 
+@pytest.mark.slow
 def test_events_are_there_after_a_kill(server: Callable[..., RunningServer]) -> None:
     running = server()
     for _ in range(10):

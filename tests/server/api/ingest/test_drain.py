@@ -191,6 +191,7 @@ def test_bodies_under_way_are_bounded(server: object) -> None:
         assert time.monotonic() < deadline
 
 
+@pytest.mark.slow
 def test_the_durability_that_was_chosen_is_the_one_that_is_said(server: object) -> None:
     for durability in ("interval", "memory"):
         running: RunningServer = server("--durability", durability, directory=durability)  # type: ignore[operator]

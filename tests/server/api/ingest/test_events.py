@@ -144,6 +144,7 @@ def test_a_repeat_is_given_the_same_answer(shared_server: RunningServer) -> None
     assert (other.status_code, other.json()["success"]) == (422, False)
 
 
+@pytest.mark.slow
 def test_events_are_there_after_a_kill(server: Callable[..., RunningServer]) -> None:
     running = server()
     named = [running.post(SINGLE, PLAIN).json()["eventId"] for _ in range(20)]

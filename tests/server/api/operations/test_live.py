@@ -127,6 +127,7 @@ def read_at(server: RunningServer, hertz: int, readings: int, path: str = "/api/
     return seen
 
 
+@pytest.mark.slow
 def test_a_reader_at_100_hertz_costs_little(shared_server: RunningServer) -> None:
     """Mostly what its requests cost: the figures are made 20 times a second at most. A busy machine makes both dear."""
 
@@ -163,6 +164,7 @@ def test_a_reader_at_100_hertz_is_answered_while_others_ingest(shared_server: Ru
     assert all(shape(shown) == shape(SEED) for shown in seen)
 
 
+@pytest.mark.slow
 def test_a_token_of_some_projects_resets_nothing(server: Callable[..., RunningServer]) -> None:
     running = server(auth=True)
     made = run(

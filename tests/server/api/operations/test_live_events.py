@@ -71,6 +71,7 @@ def test_a_repeat_counts_nothing_again(running: RunningServer) -> None:
         assert shown.errors.errors_by_type.processing_error == 0
 
 
+@pytest.mark.slow
 def test_rates_fall_to_zero_when_nothing_comes_and_totals_stay(running: RunningServer) -> None:
     with running.client() as client:
         assert post(client, "/api/events/batch", [GOOD] * 30 + [BAD]) == 200

@@ -102,6 +102,7 @@ def test_one_at_a_time_until_it_is_stopped(client: httpx.Client) -> None:
     assert start(client, 1, 1).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_ends_it_and_keeps_what_was_acknowledged(server: Callable[..., RunningServer]) -> None:
     running = server()
     with running.client() as client:

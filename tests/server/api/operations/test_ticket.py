@@ -60,6 +60,7 @@ def test_a_ticket_opens_one_tail(authenticated_server: RunningServer) -> None:
     again.close()
 
 
+@pytest.mark.slow
 def test_an_event_source_comes_back_by_itself_without_loss(authenticated_server: RunningServer) -> None:
     """It asks for the same address again, and sends the id of the last event that it has had."""
     query = f"?ticket={made(authenticated_server)}"
@@ -158,6 +159,7 @@ def test_it_is_described(authenticated_server: RunningServer) -> None:
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "query", "ticket")
 
 
+@pytest.mark.slow
 def test_it_works_without_authentication_and_is_not_logged(server: Start) -> None:
     running = server(log_level="debug")
     ticket = made(running)

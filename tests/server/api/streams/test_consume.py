@@ -180,6 +180,7 @@ def test_members_share_and_are_fenced(client: httpx.Client, group: str) -> None:
     assert len(consume(client, group, memberId="a")["metadata"]["nextOffsets"]) == count
 
 
+@pytest.mark.slow
 def test_groups_survive_a_kill(server: Any, group: str) -> None:
     running: RunningServer = server(logs_partitions=1)
     running.drain(batch(*[event(str(number)) for number in range(5)]))
@@ -193,6 +194,7 @@ def test_groups_survive_a_kill(server: Any, group: str) -> None:
         assert [row["offset"] for row in consume(client, group)["events"]] == [4]
 
 
+@pytest.mark.slow
 def test_a_token_of_projects_consumes_nothing(server: Any) -> None:
     running: RunningServer = server(auth=True)
     token = TokenStore(running.data_dir).create("mine", ["read"], ["mine"])

@@ -101,6 +101,7 @@ def test_a_group_is_deleted(client: httpx.Client, group: str) -> None:
     assert refused(commit(client, group, row(3))) == (404, 1003)
 
 
+@pytest.mark.slow
 def test_lag_counts_from_the_first_call_in_every_view(tmp_path_factory: pytest.TempPathFactory) -> None:
     running = RunningServer(tmp_path_factory.mktemp("lag") / "data", logs_partitions=1).start()
     path = "/api/v1/streams/logs/events"
