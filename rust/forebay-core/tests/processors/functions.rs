@@ -14,7 +14,7 @@ use crate::common;
 use crate::world::*;
 
 /// The result for one value, or why there is none.
-type Function = fn(&str, &Value) -> Result<Value, String>;
+pub type Function = fn(&str, &Value) -> Result<Value, String>;
 
 /// Has functions of this process answered by a thread, which ends with the engine.
 fn answer(processors: &Arc<Processors>, function: Function) {
@@ -55,13 +55,13 @@ fn try_open(storage: &Faulty, names: &[&str]) -> Engine {
     common::open(storage, &Options { functions, ..options() }).unwrap()
 }
 
-fn open_with(storage: &Faulty, function: Function) -> Engine {
+pub fn open_with(storage: &Faulty, function: Function) -> Engine {
     let engine = try_open(storage, &["double", "odd"]);
     answer(engine.processors(), function);
     engine
 }
 
-fn begin_with(storage: &Faulty, function: Function) -> Engine {
+pub fn begin_with(storage: &Faulty, function: Function) -> Engine {
     let engine = open_with(storage, function);
     engine.create_stream(SOURCE, PARTITIONS).unwrap();
     engine
