@@ -11,4 +11,5 @@ mod lifecycle;
 mod limits;
 mod reference;
 mod results;
+mod room;
 mod world;
