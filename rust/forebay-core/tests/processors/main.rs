@@ -12,4 +12,5 @@ mod limits;
 mod reference;
 mod results;
 mod room;
+mod succession;
 mod world;
