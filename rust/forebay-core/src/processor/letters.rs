@@ -210,7 +210,7 @@ impl Task {
         let place = (letter.partition, letter.offset);
         let Some(time) = self.time_of(place, &record, found) else { return };
         // It moves no watermark, and keeps no partition awake.
-        let watermark = self.watermarks.of(letter.partition.0 as usize);
+        let watermark = self.watermarks.judge_again(letter.partition.0 as usize);
         self.process(place, &record, (time, watermark), found);
     }
 }

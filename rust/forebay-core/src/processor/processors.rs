@@ -332,15 +332,20 @@ impl Processors {
         (source, shards): (Arc<Stream>, u32),
         next: Vec<Offset>,
     ) -> Task {
+        let sinks = self.sinks(definition);
+        let bounds = (self.environment.max_batch_bytes, self.uptime());
+        Task::new(id, (plan, &definition.config), (source, sinks, shards), next, bounds)
+    }
+
+    /// Returns the streams that a definition writes to.
+    pub(super) fn sinks(&self, definition: &ProcessorDefinition) -> Sinks {
         let name = dead_letter::stream_name(&definition.name);
         let dead_letters = StreamDefinition::new(&name, 1, dead_letter::retention(), self.environment.max_record_bytes);
-        let sinks = Sinks {
+        Sinks {
             sink: Target::new(&definition.sink),
             late: definition.config.late_sink.as_deref().map(Target::new),
             dead_letter: (dead_letters, None),
-        };
-        let bounds = (self.environment.max_batch_bytes, self.uptime());
-        Task::new(id, (plan, &definition.config), (source, sinks, shards), next, bounds)
+        }
     }
 
     /// Gives a processor its turns from now on.

@@ -9,6 +9,7 @@ use super::processor::Processor;
 use super::processors::Processors;
 use super::rows::ProcessorRow;
 use super::status::{ProcessorStatus, Stored};
+use super::step::Sinks;
 use super::task::Task;
 use super::views;
 use crate::error::{Error, ErrorKind, Result};
@@ -47,7 +48,7 @@ impl Processors {
                 return Err(refuse(&format!("{what} differ, {advice}")));
             }
         };
-        before.checkpoint(&self.environment, self.moment())?;
+        self.store_before(before, &definition)?;
         let waiting =
             self.letters_of(&old).map_or(0, |(_, start, end)| end.0.saturating_sub(before.letters.next.max(start).0));
         if old.name() != definition.name && waiting > 0 {
@@ -83,6 +84,22 @@ impl Processors {
             return Err(error);
         }
         Ok(self.put_in_place(&old, &mut held, Processor::new(old.id, definition, &row, Some(task), Vec::new())))
+    }
+
+    /// Stores what the old one has read. Results that wait for a sink which was deleted go where the next one writes: as they
+    /// would after a restart, which computes them again.
+    fn store_before(&self, before: &mut Task, next: &ProcessorDefinition) -> Result<()> {
+        match before.checkpoint(&self.environment, self.moment()) {
+            Err(error) if error.kind() == ErrorKind::StreamNotFound => {}
+            stored => return stored,
+        }
+        let Sinks { sink, late, .. } = self.sinks(next);
+        let dead_letter = before.sinks.dead_letter.clone();
+        let own = std::mem::replace(&mut before.sinks, Sinks { sink, late, dead_letter });
+        let stored = before.checkpoint(&self.environment, self.moment());
+        // It goes on as it was when it cannot be followed.
+        before.sinks = own;
+        stored
     }
 
     /// Lets go of the old one, and has everybody find the next.

@@ -41,14 +41,13 @@ impl Watermarks {
     }
 
     /// Returns the watermark that a record of the partition is judged by. Call it for each record, before
-    /// [`Watermarks::observe`]: a partition that was idle is back, and behind nothing that was closed without it.
+    /// [`Watermarks::observe`]: a partition that has a record is back, and behind nothing that was closed without it, because
+    /// it was idle, or all of them were quiet.
     pub fn judge(&mut self, partition: usize, now: Duration) -> EventTime {
         let global = self.global;
         let Some(partition) = self.partitions.get_mut(partition) else { return global };
-        if partition.is_idle {
-            partition.is_idle = false;
-            partition.own = partition.own.max(global);
-        }
+        partition.is_idle = false;
+        partition.own = partition.own.max(global);
         partition.active = now;
         partition.own
     }
@@ -90,6 +89,13 @@ impl Watermarks {
     #[must_use]
     pub fn of(&self, partition: usize) -> EventTime {
         self.partitions.get(partition).map_or(EventTime::MIN, |partition| partition.own)
+    }
+
+    /// Returns the watermark that a record of the partition is judged by which comes for the second time: it moves nothing,
+    /// and no window takes it that was closed meanwhile, with the partition or without it.
+    #[must_use]
+    pub fn judge_again(&self, partition: usize) -> EventTime {
+        self.of(partition).max(self.global)
     }
 
     /// Returns whether every partition was read to its end and had no record since `span` before `now`, or longer.
@@ -217,7 +223,7 @@ mod tests {
         assert_eq!(restored.global(), at(45), "it never goes back, not even for a new partition");
         assert_eq!(restored.judge(0, second(101)), at(45));
         assert_eq!(restored.judge(1, second(101)), at(45), "it was idle when 45 was closed");
-        assert_eq!(restored.judge(2, second(101)), EventTime::MIN);
+        assert_eq!(restored.judge(2, second(101)), at(45), "its records come after that was closed, too");
         restored.rest(second(109), |_| true);
         assert!(!restored.are_idle_for(second(9), second(109)), "the process has not waited yet");
         for cut in 0..bytes.len() {

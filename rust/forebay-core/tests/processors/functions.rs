@@ -14,7 +14,7 @@ use crate::common;
 use crate::world::*;
 
 /// The result for one value, or why there is none.
-type Function = fn(&str, &Value) -> Result<Value, String>;
+pub type Function = fn(&str, &Value) -> Result<Value, String>;
 
 /// Has functions of this process answered by a thread, which ends with the engine.
 fn answer(processors: &Arc<Processors>, function: Function) {
@@ -55,13 +55,13 @@ fn try_open(storage: &Faulty, names: &[&str]) -> Engine {
     common::open(storage, &Options { functions, ..options() }).unwrap()
 }
 
-fn open_with(storage: &Faulty, function: Function) -> Engine {
+pub fn open_with(storage: &Faulty, function: Function) -> Engine {
     let engine = try_open(storage, &["double", "odd"]);
     answer(engine.processors(), function);
     engine
 }
 
-fn begin_with(storage: &Faulty, function: Function) -> Engine {
+pub fn begin_with(storage: &Faulty, function: Function) -> Engine {
     let engine = open_with(storage, function);
     engine.create_stream(SOURCE, PARTITIONS).unwrap();
     engine
@@ -332,6 +332,48 @@ fn users_are_joined_by_the_newest_row_of_their_key() {
     send(&engine, &events(6));
     wait_caught_up(&engine, "p");
     assert_eq!(read(&engine, SINK).len(), 14, "the table is read again");
+}
+
+#[test]
+fn users_whose_record_retention_has_deleted_are_gone_also_after_a_restart() {
+    let storage = Faulty::new(1);
+    storage.set_capacity(Some(common::NO_ROOM_TO_MERGE));
+    let soon = common::sealing_soon();
+    let mut engine = common::open(&storage, &soon).unwrap();
+    engine.create_stream(SOURCE, PARTITIONS).unwrap();
+    engine.create_stream("users", 1).unwrap();
+    let put = |engine: &Engine, user: u32, plan: &str| {
+        let value = format!(r#"{{"plan":"{plan}"}}"#).into_bytes();
+        let key = Some(format!("u{user}").into_bytes());
+        engine.append("users", &[NewRecord { key, value, headers: Vec::new(), timestamp: None }], None).unwrap();
+    };
+    create(&engine, &definition("p", r#"[{"type":"map","function":"enrichWithUserData"}]"#, "{}"));
+    (0..4).for_each(|user| put(&engine, user, "old"));
+    // Of each user in turn, what is put into the values of as many records.
+    let mut sent = 0;
+    let mut joined = |engine: &Engine| -> Vec<Value> {
+        let events: Vec<_> = (0..4).map(|user| Event::new(0, user, 1, i64::from(sent + user))).collect();
+        send(engine, &events);
+        wait_caught_up(engine, "p");
+        let sink = read(engine, SINK);
+        sent += 4;
+        assert_eq!(sink.len(), sent as usize);
+        let plan = |read: &Read| serde_json::from_str::<Value>(&read.value).unwrap()["user"]["plan"].clone();
+        sink[sink.len() - 4..].iter().map(plan).collect()
+    };
+    assert_eq!(joined(&engine), ["old", "old", "old", "old"]);
+    common::wait_sealed(&engine);
+    engine.alter_stream("users", StreamChange { retention_bytes: Some(1), ..StreamChange::default() }).unwrap();
+    // What is newer stays: of user 1 the newest record, and the one of user 2 is another's.
+    put(&engine, 1, "new");
+    put(&engine, 7, "new");
+    common::wait_sealed(&engine);
+    common::until("retention", || engine.stream_report("users").unwrap().partitions[0].1.0 == 4);
+    let left = [Value::Null, "new".into(), Value::Null, Value::Null];
+    assert_eq!(joined(&engine), left);
+    drop(engine);
+    engine = common::open(&storage, &soon).unwrap();
+    assert_eq!(joined(&engine), left);
 }
 
 /// Fails for each record until it is told otherwise.

@@ -1,9 +1,13 @@
 //! Dead letters: listed, tried again and dropped.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Engine, ErrorKind, Offset};
 use serde_json::Value;
 
+use crate::functions::{begin_with, open_with};
+use crate::reference;
 use crate::world::*;
 
 /// Without a time at `when` a record is a dead letter; the world's records have theirs at `at`.
@@ -89,4 +93,70 @@ fn one_that_fails_again_is_a_new_one_and_a_replay_ends() {
     engine.processors().pause("p").unwrap();
     let refused = engine.processors().replay_dead_letters("p", None).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
+}
+
+/// Whether [`fails_at_first`] is mended: by each of the tests that say so.
+static MENDED: [AtomicBool; 2] = [AtomicBool::new(false), AtomicBool::new(false)];
+
+/// Fails for an amount of 2000 and more, until it is mended: the last digit is the test's number.
+fn fails_at_first(_name: &str, value: &Value) -> Result<Value, String> {
+    let amount = value["amount"].as_u64().unwrap();
+    let is_mended = MENDED[(amount % 10) as usize].load(Ordering::Relaxed);
+    if (2000..3000).contains(&amount) && !is_mended { Err("not yet".to_owned()) } else { Ok(value.clone()) }
+}
+
+const COUNT_MAPPED: &str = r#"[{"type":"map","function":"odd"},
+    {"type":"window","windowType":"tumbling","duration":100},
+    {"type":"aggregate","aggregation":"count","groupBy":"userId"}]"#;
+
+fn counts(engine: &Engine) -> Vec<(i64, u64)> {
+    reference::given(&read(engine, SINK)).into_iter().map(|((end, _), count)| (end, count)).collect()
+}
+
+#[test]
+fn those_whose_windows_are_closed_are_late_when_they_are_replayed() {
+    let storage = Faulty::new(1);
+    let engine = begin_with(&storage, fails_at_first);
+    let config = r#"{"checkpointInterval":10,"idleTimeout":3600000,"lateSink":"late"}"#;
+    create(&engine, &definition("p", COUNT_MAPPED, config));
+    // A window that is closed, and one that is open when both are replayed.
+    let [closed, open] = [Event::new(0, 1, 2000, 20), Event::new(1, 1, 2000, 220)];
+    send(&engine, &[Event::new(0, 1, 5000, 10), closed, Event::new(0, 1, 5000, 210)]);
+    send(&engine, &[Event::new(1, 1, 5000, 200), open]);
+    wait(&engine, "p", "what is due", |metrics| {
+        metrics["metrics"]["deadLetters"] == 2 && metrics["metrics"]["results"] == 1
+    });
+    MENDED[0].store(true, Ordering::Relaxed);
+    assert_eq!(engine.processors().replay_dead_letters("p", None).unwrap(), br#"{"replaying":2}"#);
+    wait(&engine, "p", "the late one", |metrics| metrics["metrics"]["lateEvents"] == 1);
+    drop(engine);
+    let engine = open_with(&storage, fails_at_first);
+    send(&engine, &[Event::last(0), Event::last(1)]);
+    wait_caught_up(&engine, "p");
+    assert_eq!(counts(&engine), [(100, 1), (300, 3)]);
+    let late = read(&engine, "late");
+    assert_eq!(late.len(), 1, "{late:?}");
+    // As the source has it: nothing of the dead letter is left in it.
+    assert_eq!((late[0].millis, &*late[0].headers, late[0].key.as_deref()), (20, r#"{"h":"1"}"#, Some("u1")));
+    let found = metrics(&engine, "p");
+    assert_eq!((&found["metrics"]["lateEvents"], &found["metrics"]["deadLetters"]), (&1.into(), &2.into()), "{found}");
+    assert_eq!(offsets(&letters(&engine, 0, 10)), [0_u64; 0]);
+}
+
+#[test]
+fn one_of_a_partition_that_was_not_waited_for_is_late_when_it_is_replayed() {
+    let storage = Faulty::new(1);
+    let engine = begin_with(&storage, fails_at_first);
+    let config = r#"{"checkpointInterval":10,"idleTimeout":30,"lateSink":"late"}"#;
+    create(&engine, &definition("p", COUNT_MAPPED, config));
+    send(&engine, &[Event::new(1, 1, 2001, 20), Event::new(0, 1, 5001, 30), Event::new(0, 1, 5001, 500)]);
+    // The other partition has reached 20, and is idle: its window is closed without it.
+    wait(&engine, "p", "the first result", |metrics| metrics["metrics"]["results"] == 1);
+    MENDED[1].store(true, Ordering::Relaxed);
+    engine.processors().replay_dead_letters("p", None).unwrap();
+    wait(&engine, "p", "the end of the replay", |metrics| {
+        metrics["metrics"]["lateEvents"] == 1 || metrics["metrics"]["results"] == 2
+    });
+    assert_eq!(counts(&engine), [(100, 1)]);
+    assert_eq!(read(&engine, "late").len(), 1);
 }

@@ -114,3 +114,57 @@ fn a_turn_of_which_every_record_is_a_dead_letter_fits_a_commit() {
     assert_eq!(description(&engine, "p")["status"], "running");
     assert_eq!(read(&engine, "p.dead-letter").len(), 20_000);
 }
+
+/// Has retention delete [`LOST`] records of the first partition before they are read, while windows are open. Returns
+/// those that were read before.
+fn overtaken(engine: &forebay_core::Engine) -> Vec<Event> {
+    engine.create_stream(SOURCE, PARTITIONS).unwrap();
+    // Any record moves time: by the clock it is still the beginning of 1970.
+    let config = r#"{"checkpointInterval":10,"idleTimeout":3600000,"maxFuture":0}"#;
+    create(engine, &definition("p", COUNT, config));
+    let read_before = vec![Event::new(0, 1, 5000, 110), Event::new(1, 2, 5000, 120)];
+    send(engine, &read_before);
+    wait_caught_up(engine, "p");
+    engine.processors().pause("p").unwrap();
+    let lost: Vec<_> = (0..LOST).map(|number| Event::new(0, number, 5000, 130)).collect();
+    send(engine, &lost);
+    common::wait_sealed(engine);
+    let shorter = forebay_core::StreamChange { retention_bytes: Some(1), ..Default::default() };
+    engine.alter_stream(SOURCE, shorter).unwrap();
+    send(engine, &[Event::new(0, 3, 5000, 140)]);
+    common::wait_sealed(engine);
+    common::until("retention", || engine.stream_report(SOURCE).unwrap().partitions[0].1.0 == 1 + u64::from(LOST));
+    read_before
+}
+
+const LOST: u32 = 100;
+
+#[test]
+fn windows_that_lack_what_retention_has_deleted_say_so() {
+    let storage = Faulty::new(1);
+    storage.set_capacity(Some(common::NO_ROOM_TO_MERGE));
+    // What is lost was not of the future: by this clock, nothing of it is later than the window that ends at 300.
+    storage.stop_clocks();
+    storage.set_wall_clock(250_000 - Timestamp::now().0);
+    let engine = common::open(&storage, &common::sealing_soon()).unwrap();
+    let mut known = overtaken(&engine);
+    engine.processors().resume("p").unwrap();
+    wait_caught_up(&engine, "p");
+    assert_eq!(metrics(&engine, "p")["metrics"]["recordsLost"], LOST);
+    assert_eq!(description(&engine, "p")["status"], "running");
+    drop(engine);
+    let engine = common::open(&storage, &common::sealing_soon()).unwrap();
+    let after = [Event::new(0, 4, 5000, 210), Event::new(1, 5, 5000, 320), Event::last(0), Event::last(1)];
+    send(&engine, &after);
+    wait_caught_up(&engine, "p");
+    known.push(Event::new(0, 3, 5000, 140));
+    known.extend(after);
+    let sink = read(&engine, SINK);
+    assert_eq!(reference::given(&sink), reference::counts(&known, PARTITIONS), "what was not lost counts");
+    let says = |read: &Read| (read.millis + 1, read.value.contains(r#""incomplete":true"#));
+    let mut ends: Vec<_> = sink.iter().map(says).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    assert_eq!(ends, [(200, true), (300, true), (400, false)]);
+    assert_eq!(metrics(&engine, "p")["metrics"]["recordsLost"], LOST, "they are counted once");
+}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 #![allow(missing_debug_implementations, unreachable_pub)]
 
+mod closes;
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
@@ -12,4 +13,6 @@ mod limits;
 mod reference;
 mod results;
 mod views;
+mod room;
+mod succession;
 mod world;

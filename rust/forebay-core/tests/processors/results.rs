@@ -88,6 +88,25 @@ fn an_idle_partition_and_a_quiet_source_hold_nothing_back() {
 }
 
 #[test]
+fn what_comes_to_a_window_that_a_quiet_source_has_closed_is_late() {
+    let storage = Faulty::new(1);
+    let engine = begin(&storage);
+    // It closes windows long before a partition is taken for idle.
+    create(&engine, &definition("p", COUNT, r#"{"checkpointInterval":10,"idleTimeout":3600000,"idleClose":20}"#));
+    send(&engine, &[Event::new(0, 1, 5000, 10), Event::new(1, 1, 5000, 20)]);
+    wait(&engine, "p", "its result", |metrics| metrics["metrics"]["results"] == 1);
+    for partition in 0..PARTITIONS {
+        send(&engine, &[Event::new(partition, 1, 5000, 30)]);
+        let late = partition + 1;
+        wait(&engine, "p", "a late record", |metrics| metrics["metrics"]["lateEvents"] == late);
+    }
+    send(&engine, &[Event::new(0, 1, 5000, 130)]);
+    wait(&engine, "p", "the next result", |metrics| metrics["metrics"]["results"] == 2);
+    let given: Vec<_> = reference::given(&read(&engine, SINK)).into_iter().collect();
+    assert_eq!(given, [((100, "u1".to_owned()), 2), ((200, "u1".to_owned()), 1)]);
+}
+
+#[test]
 fn times_of_a_field_and_records_without_one() {
     let storage = Faulty::new(1);
     let engine = begin(&storage);

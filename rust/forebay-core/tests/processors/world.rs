@@ -91,6 +91,19 @@ pub fn send(engine: &Engine, events: &[Event]) {
     try_send(engine, events).unwrap();
 }
 
+/// Appends many events of one partition, with few commits.
+pub fn send_many(engine: &Engine, partition: u32, events: impl Iterator<Item = Event>) {
+    let records: Vec<_> = events.map(|event| event.record()).collect();
+    for part in records.chunks(1000) {
+        common::until("room for records", || match engine.append(SOURCE, part, Some(PartitionId(partition))) {
+            Ok(_) => true,
+            // The sealer has to make room first.
+            Err(error) if error.kind() == forebay_core::ErrorKind::Saturated => false,
+            Err(error) => panic!("{error}"),
+        });
+    }
+}
+
 /// Appends the events of each partition, in order; those before an error are there.
 pub fn try_send(engine: &Engine, events: &[Event]) -> forebay_core::Result<()> {
     for event in events {

@@ -298,6 +298,8 @@ pub struct Append {
     pub deletes: Option<Arc<Stream>>,
     /// Which space of a journal file it may use.
     pub room: Room,
+    /// It waits for room by itself, and stands in nobody's way meanwhile: what is smaller may fit still.
+    pub yields: bool,
     /// How durable it is once it is acknowledged.
     pub stability: Stability,
     /// Bytes of the disk that it frees once it is committed.
@@ -328,7 +330,7 @@ impl Append {
     /// alone: after a crash it is computed again from the position that is there.
     #[must_use]
     pub fn step(batch: Option<Encoded>, ops: Vec<TableOp>, held: Hold, reply: Reply) -> Self {
-        Self { ops, held: Some(held), ..Self::of_batch(batch, reply) }
+        Self { ops, held: Some(held), yields: true, ..Self::of_batch(batch, reply) }
     }
 
     fn of_batch(batch: Option<Encoded>, reply: Reply) -> Self {
@@ -344,6 +346,7 @@ impl Append {
             held: None,
             deletes: None,
             room: Room::Records,
+            yields: false,
             stability: Stability::OfLevel,
             frees: 0,
             quarantined: 0,

@@ -245,7 +245,8 @@ fn large_steps_wait_for_room_on_a_full_disk() {
     }
     let mut number = fill(&storage, &engine, 0);
     for _ in 0..3 {
-        assert_eq!(engine.report().mode, Mode::Full, "{}", engine.report().reason);
+        // It waits for room by itself: what is smaller still fits, and is taken.
+        assert_eq!(engine.report().mode, Mode::Running, "{}", engine.report().reason);
         for (path, bytes) in storage.files() {
             assert!(!path.starts_with("journal") || bytes <= large().journal_file_bytes, "{path:?} has {bytes} bytes");
         }

@@ -18,7 +18,15 @@ impl Committer {
         match self.rotate() {
             // It holds any single append: what is larger was refused.
             Ok(()) => return self.fitting(batch, |_| Room::Records),
-            Err(JournalError::NoFile(obstacle)) => self.status.obstruct(obstacle),
+            Err(JournalError::NoFile(obstacle)) => {
+                // Ingestion goes first, as long as the active file has room for it.
+                let refusal = Error::new(ErrorKind::StorageUnavailable, obstacle.why.clone());
+                refuse(batch.extract_if(.., |append| append.yields), &refusal);
+                if batch.is_empty() || self.journal.fits(frame_size(batch), Room::Records) {
+                    return batch.len();
+                }
+                self.status.obstruct(obstacle);
+            }
             Err(JournalError::Failed(error)) => {
                 self.status.journal_failed("ending a journal file", error);
                 refuse(batch.drain(..), &self.refusal());
