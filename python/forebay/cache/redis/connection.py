@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from forebay.cache.redis.problem import RedisProblem, trouble_of
 from forebay.errors import ConfigError
@@ -39,7 +39,7 @@ def shown_url(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     user = f"{_HIDDEN}@" if "@" in parts.netloc else ""
-    return urlunsplit((parts.scheme, user + host, parts.path, "", "")) if parts.scheme else _HIDDEN
+    return f"{parts.scheme}://{user}{host}{parts.path}" if parts.scheme else _HIDDEN
 
 
 def secrets_in(url: str) -> list[str]:
