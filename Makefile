@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile
 FAST_RUST_TESTS := events format ingest publish requests
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev check test test-rust test-python lint docs deny format build tools wheel fuzz torture bench locust clean
+.PHONY: help serve dev check test test-rust test-python test-services lint docs deny format build tools wheel fuzz torture bench locust clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -45,16 +45,19 @@ check-rust:
 check-python:
 	$(PYTEST) -m 'not slow'
 
-# Both halves run, also when the first one fails: a failure in one says nothing of the other.
+# All parts run, also when the first one fails: a failure in one says nothing of the others.
 test: ## every test, against the release build
-	@failed=; $(MAKE) test-rust || failed="$$failed test-rust"; $(MAKE) test-python || failed="$$failed test-python"; \
+	@failed=; for part in test-rust test-python test-services; do $(MAKE) $$part || failed="$$failed $$part"; done; \
 		[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
 test-rust: $(VENV)/.created
 	cargo test --workspace --exclude forebay-python --no-fail-fast
 
 test-python: build $(VENV)/.tools
-	$(PYTEST)
+	$(PYTEST) --ignore tests/services
+
+test-services: build $(VENV)/.tools ## tests with a real Redis, from Debian where it is missing
+	$(PYTEST) tests/services
 
 lint: build static ## what CI refuses
 	$(BIN)/python -m mypy.stubtest forebay._forebay --mypy-config-file pyproject.toml

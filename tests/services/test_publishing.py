@@ -24,6 +24,8 @@ from forebay.cache.views import Views
 from support.redis import RedisServer
 from support.views import DAY_MS, agree, eventually, fill, now_ms, publishing, put_event, this_minute
 
+pytestmark = pytest.mark.slow
+
 MOST_COMMANDS = 200
 """A second, whatever the rate of events."""
 
@@ -120,7 +122,9 @@ async def test_a_killed_redis_gets_everything_again(redis_server: RedisServer, s
         await agree(views, reader)
         redis_server.kill()
         fill(views, this_minute(), 100, 3)
-        assert await cache.windows(Kind.EVENTS, this_minute(), this_minute()), "its own are answered meanwhile"
+        assert await cache.windows(Kind.EVENTS, this_minute() - HOUR_MS, this_minute()), (
+            "its own are answered meanwhile"
+        )
         await eventually("it is known to be away", lambda: cache.state.reason)
         assert await cache.health() is Health.AWAY
         assert "start Redis" in (cache.state.reason or "")
@@ -183,7 +187,7 @@ async def test_slow_answers_hold_nobody_up(redis_server: RedisServer) -> None:
         await eventually("it is known to be slow", lambda: cache.state.reason)
         assert "SLOWLOG" in (cache.state.reason or "")
         began = time.monotonic()
-        assert await cache.windows(Kind.EVENTS, this_minute(), this_minute())
+        assert await cache.windows(Kind.EVENTS, this_minute() - HOUR_MS, this_minute())
         assert await cache.health() is Health.AWAY
         assert time.monotonic() - began < 10, "what this process has is answered without Redis"
         redis_server.signal(signal.SIGCONT)
@@ -267,7 +271,7 @@ async def test_a_wrong_password(new_redis: Callable[..., RedisServer]) -> None:
     with structlog.testing.capture_logs() as logs:
         async with publishing(views, server.url.replace(secret, "wrong-battery")) as cache:
             await eventually("it is refused", lambda: "password" in (cache.state.reason or ""))
-            assert await cache.windows(Kind.EVENTS, this_minute(), this_minute())
+            assert await cache.windows(Kind.EVENTS, this_minute() - HOUR_MS, this_minute())
             server.settings.pop("requirepass")
             text = f"{cache.state} {logs}"
     assert "wrong-battery" not in text

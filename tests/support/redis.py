@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +25,42 @@ INSTALL_SECONDS = 300.0
 
 def find_or_install() -> str | None:
     """The path of redis-server; Debian's package is installed where that is possible. None when there is none."""
-    found = shutil.which(PROGRAM)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        # A service that starts by itself would be another Redis than the one under test.
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        for command in (("update", "-qq"), ("install", "-qq", "-y", "--no-install-recommends", PROGRAM)):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                subprocess.run(
-                    ["apt-get", *command], env=environment, check=False, capture_output=True, timeout=INSTALL_SECONDS
-                )
-        found = shutil.which(PROGRAM)
-    return found
+    # One worker installs, and the others wait for it.
+    with Path(tempfile.gettempdir(), f"forebay-install-redis.{os.geteuid()}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if shutil.which(PROGRAM) is None and os.geteuid() == 0 and shutil.which("apt-get"):
+            with no_services():
+                _apt_get("update", "-qq")
+                _apt_get("install", "-qq", "-y", "--no-install-recommends", PROGRAM)
+    return shutil.which(PROGRAM)
+
+
+def _apt_get(*arguments: str) -> None:
+    """Whether it worked shows in what is there afterwards."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            ["apt-get", *arguments],
+            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+            check=False,
+            capture_output=True,
+            timeout=INSTALL_SECONDS,
+        )
+
+
+@contextlib.contextmanager
+def no_services() -> Iterator[None]:
+    """Keeps packages that are installed inside from starting services (policy-rc.d of Debian): the tests start a Redis
+    of their own, and this machine did not ask for one."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
 
 
 def free_port() -> int:

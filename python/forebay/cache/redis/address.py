@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from forebay.errors import ConfigError
 
@@ -19,7 +19,7 @@ def shown_url(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     user = f"{HIDDEN}@" if "@" in parts.netloc else ""
-    return urlunsplit((parts.scheme, user + host, parts.path, "", "")) if parts.scheme else HIDDEN
+    return f"{parts.scheme}://{user}{host}{parts.path}" if parts.scheme else HIDDEN
 
 
 def secrets_in(url: str) -> list[str]:

@@ -9,6 +9,8 @@ CALLS_PER_SECOND = 100.0
 BURST_CALLS = 60.0
 """The most at once, so that no second has more than 160."""
 
+SHORTEST_SECONDS = 0.005
+
 
 class Pace:
     """A token bucket of commands."""
@@ -27,4 +29,5 @@ class Pace:
         if calls <= self._left:
             self._left -= calls
             return 0.0
-        return (calls - self._left) / CALLS_PER_SECOND
+        # A wait that rounding makes too short by nothing is no reason to ask again at once.
+        return max(SHORTEST_SECONDS, (calls - self._left) / CALLS_PER_SECOND)

@@ -12,7 +12,7 @@ mod lifecycle;
 mod limits;
 mod reference;
 mod results;
-mod views;
 mod room;
 mod succession;
+mod views;
 mod world;
