@@ -12,23 +12,22 @@ See README.md for the method.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from harness import machine, report, transactions
-from harness.cache import BENCH, Cache, Missing
+from harness import contest, machine, transactions
+from harness.cache import BENCH, Cache
 from harness.comparison import say
+from harness.contest import Outcome
 from harness.forebay import Forebay
 from harness.process import Cores, Process, free_port
-from harness.runs import ALL, Conditions, Figures, Row
 from harness.server import Launch, fresh
 from services.kafka import KafkaBroker, kafka_libraries
 
@@ -51,30 +50,12 @@ class Bench:
     cores: Cores
     records: int
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """One turn: its figures, how many records it had, and whether its results are right."""
-
-    figures: Figures
-    records: int
-    verdict: str
+    @property
+    def counted(self) -> str:
+        return f"{self.records:,}"
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """One row.
-
-    Attributes:
-        name: as on the command line, where several rows may share it.
-        prepare: installs what it needs; raises `Missing` or `RuntimeError` when that cannot be had.
-        turn: measures once.
-    """
-
-    name: str
-    title: str
-    turn: Callable[[Bench], Outcome]
-    prepare: Callable[[Bench], object]
+Contestant = contest.Contestant[Bench]
 
 
 def python(_: Bench | None = None) -> Path:
@@ -136,7 +117,7 @@ def forebay_windows(
             output = launch.directory / "output"
             script = BENCH / "harness/processing.py"
             found = run(launch, [python(), script, shape, kind, path, output, launch.directory / "log", str(len(want))])
-            return Outcome(found, bench.records, transactions.judged_counts(want, output))
+            return Outcome(found, bench.counted, transactions.judged_counts(want, output))
 
     return turn
 
@@ -151,7 +132,7 @@ def forebay_values(shape: str, reference: Callable[[Path], Any]) -> Callable[[Be
             output = launch.directory / "output"
             script = BENCH / "harness/processing.py"
             found = run(launch, [python(), script, shape, "ring", path, output, launch.directory / "log", str(results)])
-            return Outcome(found, bench.records, transactions.judged_values(reference(path), output))
+            return Outcome(found, bench.counted, transactions.judged_values(reference(path), output))
 
     return turn
 
@@ -168,7 +149,8 @@ def thousand(processors: int) -> Callable[[Bench], Outcome]:
             found = run(launch, [python(), script, path, launch.directory / "log", str(processors)])
         results, processed = transactions.rules(path, processors), records * processors
         wrong = {"results missing": results - found.pop("results"), "records": processed - found.pop("processed")}
-        return Outcome(found, records, transactions.verdict(results, {what: int(abs(n)) for what, n in wrong.items()}))
+        verdict = transactions.verdict(results, {what: int(abs(n)) for what, n in wrong.items()})
+        return Outcome(found, f"{records:,}", verdict)
 
     return turn
 
@@ -183,7 +165,7 @@ def plain(peer: str, *more: str) -> Callable[[Bench], Outcome]:
             output = launch.directory / "output"
             script = BENCH / "peers" / peer / "count.py"
             found = run(launch, [interpreter, script, path, output, str(bench.records), *more])
-            return Outcome(found, bench.records, transactions.judged_counts(tumbling(path), output))
+            return Outcome(found, bench.counted, transactions.judged_counts(tumbling(path), output))
 
     return turn
 
@@ -203,7 +185,7 @@ def quix(bench: Bench) -> Outcome:
         output = launch.directory / "output"
         script = BENCH / "peers/quix_windows/count.py"
         found = run(launch, [interpreter, script, path, output, str(records), broker.address, launch.directory])
-        return Outcome(found, records, transactions.judged_counts(tumbling(path), output))
+        return Outcome(found, f"{records:,}", transactions.judged_counts(tumbling(path), output))
 
 
 def quix_installed(bench: Bench) -> None:
@@ -266,123 +248,47 @@ CONTESTANTS = (
         installed,
     ),
 )
-#: Of these figures more is better.
-RATES = ("per_second",)
 
 
-@dataclass
-class Rounds:
-    """What all rounds gave, by the title of the row."""
-
-    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
-
-    def round(self, bench: Bench, number: int, ready: Sequence[Contestant]) -> None:
-        """A turn of each; each round begins with another one."""
-        shift = number % len(ready)
-        for one in [*ready[shift:], *ready[:shift]]:
-            try:
-                found = one.turn(bench)
-            except (RuntimeError, subprocess.TimeoutExpired) as error:
-                say(f"{one.title} failed in round {number + 1}: {error}")
-                continue
-            self.outcomes.setdefault(one.title, []).append(found)
-            shown = found.figures
-            say(
-                f"  {one.title}: {shown['per_second']:,.0f}/s, {shown['cpu']:.2f} CPU s/M, "
-                f"{shown['rss_mb']:.0f} MB, {found.verdict}"
-            )
-
-    def best(self, title: str) -> Figures:
-        """Interference only makes figures worse."""
-        every = [one.figures for one in self.outcomes[title]]
-        return {name: (max if name in RATES else min)(one[name] for one in every) for name in every[0]}
-
-    def rows(self) -> list[Row]:
-        found = []
-        for title in (one.title for one in CONTESTANTS if one.title in self.outcomes):
-            rounds = self.outcomes[title]
-            verdicts = dict.fromkeys(one.verdict for one in rounds if one.verdict != "right")
-            means = f"{rounds[0].records:,}, {'; '.join(verdicts) or 'right'}"
-            found.append(Row(title, means, {ALL: self.best(title)}))
-        return found
-
-    def ratios(self) -> list[str]:
-        """forebay's rate and CPU time beside those of each peer in this run."""
-        mine = CONTESTANTS[0].title
-        peers = [one.title for one in CONTESTANTS if not one.name.startswith("forebay") and one.title in self.outcomes]
-        if mine not in self.outcomes:
-            return []
-        ours, lines = self.best(mine), []
-        for title in peers:
-            theirs = self.best(title)
-            rate, cpu = ours["per_second"] / theirs["per_second"], ours["cpu"] / theirs["cpu"]
-            lines.append(f"{mine} beside {title}: {rate:.2g} times its rate, {cpu:.2g} times its CPU")
-        return lines
+def ratios(rounds: contest.Rounds) -> list[str]:
+    """forebay's rate and CPU time beside those of each peer in this run."""
+    mine = CONTESTANTS[0].title
+    peers = [one.title for one in CONTESTANTS if not one.name.startswith("forebay") and one.title in rounds.outcomes]
+    if mine not in rounds.outcomes:
+        return []
+    ours, lines = rounds.best(mine), []
+    for title in peers:
+        theirs = rounds.best(title)
+        rate, cpu = ours["per_second"] / theirs["per_second"], ours["cpu"] / theirs["cpu"]
+        lines.append(f"{mine} beside {title}: {rate:.2g} times its rate, {cpu:.2g} times its CPU")
+    return lines
 
 
-def prepared(bench: Bench, chosen: Sequence[Contestant]) -> list[Contestant]:
-    """Those that can be had here; the others are named."""
-    ready = []
-    for one in chosen:
-        try:
-            one.prepare(bench)
-            ready.append(one)
-        except (Missing, RuntimeError, subprocess.TimeoutExpired) as error:
-            say(f"left out: {one.title}: {error}")
-    return ready
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", metavar="A,B", help="measure just these, by name")
-    parser.add_argument("--list", action="store_true", help="print the names")
+def arguments() -> tuple[argparse.Namespace, list[Contestant]]:
+    parser = contest.parser(__doc__)
     parser.add_argument("--records", type=int, default=RECORDS, help=f"of each turn ({RECORDS:,})")
-    parser.add_argument("--rounds", type=int, default=3, help="alternated rounds (3)")
-    parser.add_argument("--no-append", action="store_true", help="keep nothing in runs/")
     options = parser.parse_args()
     if not 1_000 <= options.records <= 2_000_001:
         # More does not fit into one journal file, and some would be sealed.
         parser.error("--records is from 1,000 to 2,000,001")
-    names = {one.name for one in CONTESTANTS}
-    options.only = {name for name in options.only.split(",") if name} or names
-    if unknown := options.only - names:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; --list prints the names")
-    return options
-
-
-def record(cache: Cache, rounds: Rounds, commit: str) -> None:
-    """Every single turn as JSON, for a look at the spread."""
-    place = cache.root / "results"
-    place.mkdir(exist_ok=True)
-    file = place / time.strftime("%Y%m%d-%H%M%S-processors.json")
-    turns = {title: [dataclasses.asdict(one) for one in found] for title, found in rounds.outcomes.items()}
-    file.write_text(json.dumps({"run": commit, "turns": turns}, indent=1))
-    say(f"all rounds are in {file}")
+    return options, contest.selected(parser, options, CONTESTANTS)
 
 
 def main() -> int:
-    options = arguments()
+    options, chosen = arguments()
     if options.list:
         print(*dict.fromkeys(one.name for one in CONTESTANTS), sep="\n")
         return 0
     began = time.monotonic()
     bench = Bench(Cache.default(), Cores.available(), options.records)
-    ready = prepared(bench, [one for one in CONTESTANTS if one.name in options.only])
+    ready = contest.prepared(bench, chosen)
     if not ready:
         return 1
-    conditions = Conditions.now(f"{machine.summary(bench.cache.data)}; peers on core {min(bench.cores.server)}")
-    if conditions.busy > machine.BUSY_ABOVE:
-        say(f"others use {conditions.busy:.0%} of this machine: the figures are not comparable")
-    rounds = Rounds()
-    for number in range(options.rounds):
-        say(f"round {number + 1}")
-        rounds.round(bench, number, ready)
-    record(bench.cache, rounds, conditions.commit)
-    report.present([conditions.run("processors", rounds.rows())], keep=not options.no_append)
-    print(*rounds.ratios(), sep="\n")
+    place = f"{machine.summary(bench.cache.data)}; peers on core {min(bench.cores.server)}"
+    rounds = contest.hold("processors", bench, place, ready, options)
+    print(*ratios(rounds), sep="\n")
     say(f"{time.monotonic() - began:.0f} s")
-    wrong = [title for title, found in rounds.outcomes.items() if any(one.verdict != "right" for one in found)]
-    return 1 if any(title.startswith("forebay") for title in wrong) else 0
+    return 1 if any(title.startswith("forebay") for title in rounds.wrong()) else 0
 
 
 if __name__ == "__main__":

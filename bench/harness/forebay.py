@@ -23,5 +23,12 @@ class Forebay(Server):
             raise Missing(f"{self.command} does not exist; `make serve` builds it, BENCH_FOREBAY names another")
 
     def start(self, launch: Launch) -> None:
+        self.serve(launch)
+
+    def serve(self, launch: Launch, **settings: str) -> None:
+        """Starts it with settings by their names."""
         directory = str(launch.directory / "data")
-        launch.run([str(self.command), "serve", "--data-dir", directory, "--port", str(launch.port), "--no-auth"])
+        launch.run(
+            [str(self.command), "serve", "--data-dir", directory, "--port", str(launch.port), "--no-auth"],
+            env={f"FOREBAY_{name.upper()}": value for name, value in settings.items()},
+        )

@@ -20,28 +20,35 @@ SINGLE = {
     "streams": ("per_second", "cpu", "latency"),
     "clients": ("per_second", "call_us", "cpu"),
     "processors": ("per_second", "cpu", "memory", "latency"),
+    "analytics": ("per_second", "cpu_settled", "latency"),
 }
 """The figures of the tables whose rows have one shape each."""
 
-TABLES = ("servers", "logs", "streams", "events", "clients", "processors")
+TABLES = ("servers", "logs", "streams", "events", "clients", "processors", "analytics")
 
 
 def cell(figures: Figures | None) -> str:
     """All figures of one shape of load."""
     if figures is None:
         return "-"
-    cpu = f"{figure(figures['cpu'])} ({figure(figures['settled_cpu'])}) · " if "cpu" in figures else ""
+    cpu = f"{cpu_settled(figures)} · " if "cpu" in figures else ""
     failed = f" ({figures['failures']:.0f} failed)" if figures.get("failures") else ""
     return f"{figures['per_second']:,.0f} · {cpu}{latency(figures)}{failed}"
 
 
+def cpu_settled(figures: Figures) -> str:
+    return f"{figure(figures['cpu'])} ({figure(figures['settled_cpu'])})" if "cpu" in figures else "-"
+
+
 def latency(figures: Figures) -> str:
-    return f"{figure(figures['p50_ms'])} / {figure(figures['p99_ms'])}" if "p50_ms" in figures else "-"
+    """Median, 99th percentile and, where it was kept, the most."""
+    return " / ".join(figure(figures[name]) for name in ("p50_ms", "p99_ms", "max_ms") if name in figures) or "-"
 
 
 SHOWN: dict[str, Callable[[Figures], str]] = {
     "per_second": lambda figures: f"{figures['per_second']:,.0f}" if "per_second" in figures else "-",
     "cpu": lambda figures: figure(figures["cpu"]) if "cpu" in figures else "-",
+    "cpu_settled": cpu_settled,
     "call_us": lambda figures: figure(figures["call_us"]),
     "memory": lambda figures: "{rss_mb:.0f} ({before_mb:.0f})".format_map(figures),
     "latency": latency,

@@ -52,6 +52,13 @@ def figure(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def milliseconds(seconds: Sequence[float]) -> Figures:
+    """The median, the 99th percentile and the most of what was taken."""
+    taken = sorted(seconds)
+    at = {"p50_ms": len(taken) // 2, "p99_ms": len(taken) * 99 // 100, "max_ms": len(taken) - 1}
+    return {name: taken[place] * 1e3 for name, place in at.items()}
+
+
 def best_log(rounds: Sequence[LogMeasurement]) -> LogMeasurement:
     return LogMeasurement(
         records_per_second=max(one.records_per_second for one in rounds),

@@ -9,7 +9,6 @@ from peers.fastapi_fdatasync.peer import uvicorn
 from services.kafka import KafkaBroker, kafka_libraries
 
 HERE = Path(__file__).parent
-TOPIC = "logs"
 
 
 class FastapiKafka(Server):
@@ -19,14 +18,20 @@ class FastapiKafka(Server):
     title = "FastAPI + pydantic + aiokafka → Kafka, acks=all"
     ack = "broker's page cache"
     warmup_s = 5.0
+    #: The folder of the application, and the topic that it writes to.
+    app = HERE
+    topic = "logs"
 
     def prepare(self, cache: Cache) -> None:
-        cache.venv(self.name, HERE / "requirements.txt")
+        self.python(cache)
         kafka_libraries(cache)
 
     def start(self, launch: Launch) -> None:
-        python = launch.cache.venv(self.name, HERE / "requirements.txt")
+        python = self.python(launch.cache)
         broker = KafkaBroker(launch, free_port(), free_port())
         broker.start()
-        broker.create_topic(TOPIC, {})
-        launch.run(uvicorn(python, HERE, launch.port), env={"KAFKA_BOOTSTRAP": broker.address})
+        broker.create_topic(self.topic, {})
+        launch.run(uvicorn(python, self.app, launch.port), env={"KAFKA_BOOTSTRAP": broker.address})
+
+    def python(self, cache: Cache) -> Path:
+        return cache.venv("fastapi-kafka", HERE / "requirements.txt")
