@@ -10,10 +10,10 @@ import httpx
 import msgspec
 import pytest
 
-from forebay.cache import answers
 from forebay.cache.cache import Cache, Health, Kind
 from forebay.cache.redis.layout import Layout
 from forebay.cache.shapes import HOUR_MS, HourWindow, LoadTime, Overview, TopEvent, Totals
+from forebay.cache.times import rfc3339
 from forebay.cache.views import Views
 from forebay.server.http.tokens import TokenStore
 from support.exposition import scrape
@@ -288,7 +288,7 @@ async def test_what_other_programs_wrote_is_not_shown(
 ) -> None:
     await publish(filled(), redis_server.url)
     minute = this_minute()
-    key, field = Layout().windows(Kind.EVENTS, minute), answers.rfc3339(minute)
+    key, field = Layout().windows(Kind.EVENTS, minute), rfc3339(minute)
     with process(redis_server.url).client() as client:
         for body in ("{", "\udcff", '{"windowStart": 1}', '"x"'):
             redis_server.ask("HSET", key, field, body.encode("utf-8", "surrogateescape"))
