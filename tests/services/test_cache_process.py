@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 
+from forebay.cache import answers
 from forebay.cache.cache import Cache, Health, Kind
 from forebay.cache.redis.layout import Layout
 from forebay.cache.shapes import HOUR_MS, HourWindow, LoadTime, Overview, TopEvent, Totals
