@@ -325,3 +325,16 @@ async def test_windows_older_than_the_retention_are_not_published(redis_server: 
             views.windows(Kind.EVENTS, old, now_ms()).keys()
             == (await cache.reader.windows(Kind.EVENTS, old, now_ms())).keys()
         )
+
+
+async def test_a_cluster_has_all_keys_in_one_slot(new_redis: Callable[..., RedisServer]) -> None:
+    node = new_redis("node", cluster_enabled="yes")
+    node.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+    await eventually("it has a state", lambda: "cluster_state:ok" in str(node.ask("CLUSTER", "INFO")))
+    views = Views(DAY_MS)
+    fill(views, this_minute(), 1440, 1)
+    async with publishing(views, node.url) as cache:
+        await agree(views, cache.reader)
+        with node.client() as client:
+            assert len({client.cluster("KEYSLOT", key) for key in client.keys("*")}) == 1
+        assert not cache.state.failures

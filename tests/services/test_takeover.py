@@ -217,3 +217,29 @@ async def test_a_server_that_never_reached_redis_answers_itself(redis_server: Re
     assert cache.state.role is Role.STARTING
     assert len(await cache.windows(Kind.EVENTS, this_minute() - HOUR_MS, this_minute())) == 1
     await cache.close()
+
+
+async def test_a_server_that_starts_leaves_what_is_there_until_its_views_are_complete(
+    redis_server: RedisServer,
+) -> None:
+    before = Views(DAY_MS)
+    fill(before, this_minute(), 30, 1)
+    async with publishing(before, redis_server.url) as cache:
+        await agree(before, cache.reader)
+    complete = False
+    views = Views(DAY_MS)
+    cache = SharedCache(views, redis_server.url, ready=lambda: complete)
+    stopping = asyncio.Event()
+    task = asyncio.create_task(cache.run(stopping))
+    await asyncio.sleep(1)
+    assert (await cache.totals()).total_events == 30, "as Redis has it"
+    await agree(before, cache.reader)
+    assert redis_server.ask("EXISTS", Layout().lease) == 0
+    fill(views, this_minute(), 40, 2)
+    complete = True
+    await eventually("it has the lease", lambda: cache.state.role is Role.HOLDER)
+    await agree(views, cache.reader)
+    assert (await cache.totals()).total_events == 80
+    stopping.set()
+    await task
+    await cache.close()

@@ -33,7 +33,7 @@ class ViewService:
         """
         views = Views(retention_ms)
         self._feed = Feed(engine, views, lateness_ms)
-        self._shared = None if redis is None else SharedCache(views, *redis)
+        self._shared = None if redis is None else SharedCache(views, *redis, lambda: self._feed.is_ready)
         self.cache: Cache = self._shared or EmbeddedCache(views)
 
     @property

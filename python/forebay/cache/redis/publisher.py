@@ -50,7 +50,7 @@ class Role(enum.Enum):
     """What this server does for Redis, as far as Redis has told."""
 
     STARTING = "starting"
-    """Redis has not answered yet."""
+    """Redis has not answered yet, or the views are not complete yet."""
     HOLDER = "holder"
     """It has the lease, or had it last."""
     STANDBY = "standby"
@@ -88,11 +88,19 @@ class Publisher:
         connection: Connection,
         layout: Layout,
         *,
+        ready: Callable[[], bool] = lambda: True,
         lease_seconds: float = LEASE_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`connection` is its own: it must not wait behind readers."""
+        """
+        Args:
+            connection: its own, since it must not wait behind readers.
+            ready: whether the views are complete. Until they are for the first time, the lease is not asked for: the
+                views of a server that has just started would replace those that Redis still has.
+        """
+        self.is_ready = False
+        self._ready = ready
         self.role = Role.STARTING
         self.problem: RedisProblem | None = None
         self._views = views
@@ -166,6 +174,9 @@ class Publisher:
         return seconds
 
     async def _advance(self) -> float:
+        self.is_ready = self.is_ready or self._ready()
+        if not self.is_ready:
+            return INTERVAL_SECONDS
         if self._lease.value is None and not await self._take():
             return self._renew_seconds
         if not self._is_published:

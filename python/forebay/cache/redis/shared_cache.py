@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from forebay.cache.cache import Health, Kind
 from forebay.cache.redis.connection import Connection
@@ -15,17 +16,19 @@ from forebay.cache.views import Views
 
 class SharedCache:
     """Publishes the views of this process, and answers from them also when Redis is away. While another server has the
-    lease, it answers from Redis what that one published."""
+    lease, and until its own views are complete, it answers from Redis what was published there."""
 
-    def __init__(self, views: Views, url: str, prefix: str = DEFAULT_PREFIX) -> None:
-        """Connects to nothing yet.
+    def __init__(
+        self, views: Views, url: str, prefix: str = DEFAULT_PREFIX, ready: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Connects to nothing yet. `ready` says whether the views are complete, as after a start they are not.
 
         Raises:
             ConfigError: the address or the prefix is wrong, or the package `redis` is missing.
         """
         layout = Layout(prefix)
         self._views = views
-        self.publisher = Publisher(views, Connection(url, connections=1), layout)
+        self.publisher = Publisher(views, Connection(url, connections=1), layout, ready=ready)
         self.reader = RedisCache(Connection(url), layout)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -45,8 +48,9 @@ class SharedCache:
 
     @property
     def is_own(self) -> bool:
-        """Whether answers come from this process. They do until Redis says that another server has the lease."""
-        return self.publisher.role is not Role.STANDBY
+        """Whether answers come from this process. Once its views are complete they do until Redis says that another
+        server has the lease."""
+        return self.publisher.is_ready and self.publisher.role is not Role.STANDBY
 
     async def windows(self, kind: Kind, first_ms: int, last_ms: int) -> dict[int, bytes]:
         """As `Cache.windows`."""
