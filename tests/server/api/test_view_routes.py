@@ -13,9 +13,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from forebay import errors
 from forebay._forebay import Projects
-from forebay.cache.answers import rfc3339
 from forebay.cache.cache import Health, Kind
 from forebay.cache.shapes import MINUTE_MS, EventWindow, Totals
+from forebay.cache.times import rfc3339
 from forebay.cache.views import Views
 from forebay.server.api import views
 from forebay.server.http import openapi
