@@ -21,7 +21,7 @@ from forebay.cache.redis.shared_cache import SharedCache
 from forebay.cache.shapes import HOUR_MS, MINUTE_MS
 from forebay.cache.times import rfc3339
 from forebay.cache.views import Views
-from support.redis import RedisServer
+from support.redis import RedisServer, free_port
 from support.views import DAY_MS, agree, eventually, fill, now_ms, publishing, put_event, this_minute
 
 pytestmark = pytest.mark.slow
@@ -328,7 +328,8 @@ async def test_windows_older_than_the_retention_are_not_published(redis_server: 
 
 
 async def test_a_cluster_has_all_keys_in_one_slot(new_redis: Callable[..., RedisServer]) -> None:
-    node = new_redis("node", cluster_enabled="yes")
+    # Without it nodes talk on a port 10,000 above the other, which there may not be.
+    node = new_redis("node", cluster_enabled="yes", cluster_port=str(free_port()))
     node.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
     await eventually("it has a state", lambda: "cluster_state:ok" in str(node.ask("CLUSTER", "INFO")))
     views = Views(DAY_MS)
