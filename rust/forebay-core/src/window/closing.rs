@@ -36,10 +36,15 @@ impl ClosingWindow {
         self.over.iter_mut().map(|(place, pane)| (*place, pane)).chain(own)
     }
 
-    /// Returns the panes that have rows.
-    pub(super) fn into_panes(self) -> impl Iterator<Item = (StatePlace, Pane)> {
-        let own = self.own_place.map(|place| (place, self.pane));
-        self.over.into_iter().chain(own)
+    /// Returns the panes that have rows, and the one that was made of others.
+    pub(super) fn into_panes(mut self) -> (Vec<(StatePlace, Pane)>, Option<Pane>) {
+        match self.own_place {
+            Some(place) => {
+                self.over.push((place, self.pane));
+                (self.over, None)
+            }
+            None => (self.over, Some(self.pane)),
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -97,6 +97,25 @@ impl KeyTable {
         })
     }
 
+    /// Forgets all keys, and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.slots.fill(0);
+        self.ends.clear();
+        self.bytes.clear();
+    }
+
+    /// Becomes a copy of another one in the memory that it has.
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.slots.clone_from(&other.slots);
+        self.ends.clone_from(&other.ends);
+        self.bytes.clone_from(&other.bytes);
+    }
+
+    /// Returns whether a table of as many keys would grow into the memory that it has, at least to a quarter.
+    pub(super) fn is_well_filled(&self) -> bool {
+        self.len() * 4 >= self.slots.len()
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         self.slots.capacity() * size_of::<u64>() + self.ends.capacity() * size_of::<usize>() + self.bytes.capacity()
     }

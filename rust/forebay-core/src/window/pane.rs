@@ -8,6 +8,9 @@ use super::key_table::KeyTable;
 /// What the length of a key takes at most.
 const LENGTH_BYTES: usize = 3;
 
+/// The most memory that is kept for the next pane: that of half a million keys. It counts as state.
+const MAX_SPARE_BYTES: usize = 32 * 1024 * 1024;
+
 /// The cells of every key in one part of time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pane {
@@ -60,7 +63,8 @@ impl Pane {
     pub(super) fn merge(&mut self, plan: &Aggregates, other: &Self) {
         self.events += other.events;
         if self.rows.is_empty() {
-            (self.keys, self.cells) = (other.keys.clone(), other.cells.clone());
+            self.keys.copy_from(&other.keys);
+            self.cells.clone_from(&other.cells);
             self.heap_bytes = heap_bytes(&self.cells);
             self.rows.resize(other.rows.len(), Row::default());
             return;
@@ -73,6 +77,22 @@ impl Pane {
                 }
             });
         }
+    }
+
+    /// Returns it without records, and with the memory that it has; `None` where that is more than the next one is likely
+    /// to need, or than is kept for it.
+    pub(super) fn emptied(mut self) -> Option<Self> {
+        if !self.keys.is_well_filled() {
+            return None;
+        }
+        self.keys.clear();
+        self.cells.clear();
+        self.rows.clear();
+        self.changed.clear();
+        self.updated.clear();
+        let Self { keys, cells, rows, changed, updated, .. } = self;
+        let emptied = Self { keys, cells, rows, changed, updated, ..Self::default() };
+        (emptied.bytes() <= MAX_SPARE_BYTES).then_some(emptied)
     }
 
     /// Returns whether there are keys whose results are to be given early.

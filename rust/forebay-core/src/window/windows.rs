@@ -24,6 +24,11 @@ pub struct Windows {
     /// By the pane's start and the end of the first window that its records are in: a record that was late for the
     /// pane's first windows is not among those that were not.
     panes: BTreeMap<StatePlace, Pane>,
+    /// The memory of a pane that is over, for the next one: pages that are touched for the first time cost more than what
+    /// is counted in them.
+    spare: Option<Pane>,
+    /// The same of a window that was made of panes.
+    spare_window: Option<Pane>,
     /// What windows of many panes have in common.
     blocks: Option<Blocks>,
     sessions: Sessions,
@@ -49,6 +54,8 @@ impl Windows {
             spec,
             plan,
             panes: BTreeMap::new(),
+            spare: None,
+            spare_window: None,
             blocks: Blocks::new(spec),
             sessions: Sessions::default(),
             next_end: None,
@@ -69,7 +76,7 @@ impl Windows {
             return;
         }
         let place = StatePlace(self.spec.pane_of(admission.time), admission.first_end);
-        let pane = self.panes.entry(place).or_default();
+        let pane = self.panes.entry(place).or_insert_with(|| self.spare.take().unwrap_or_default());
         let before = pane.unwritten();
         self.skipped += pane.add(&self.plan, key, sample, self.gives_updates);
         self.unwritten = self.unwritten + pane.unwritten() - before;
@@ -288,7 +295,8 @@ impl Windows {
         let closing = self.closing.as_ref().map_or(0, ClosingWindow::bytes);
         let round = self.round.as_ref().map_or(0, UpdateRound::bytes);
         let blocks = self.blocks.as_ref().map_or(0, Blocks::bytes);
-        self.panes.values().map(Pane::bytes).sum::<usize>() + blocks + self.sessions.bytes() + closing + round
+        let panes = self.panes.values().chain(&self.spare).chain(&self.spare_window).map(Pane::bytes).sum::<usize>();
+        panes + blocks + self.sessions.bytes() + closing + round
     }
 
     fn result<'a>(
@@ -318,10 +326,13 @@ impl Windows {
         self.given.closed = Some(window.end);
         self.given.within = None;
         self.given.incomplete.forget_before(window.end.plus(self.spec.slide()).plus(-self.spec.size()));
-        for (place, pane) in window.into_panes() {
+        let (panes, merged) = window.into_panes();
+        for (place, pane) in panes {
             self.unwritten -= pane.unwritten();
             self.dropped.extend(pane.chunks().map(|number| (place, number)));
+            self.spare = pane.emptied().or_else(|| self.spare.take());
         }
+        self.spare_window = merged.and_then(Pane::emptied);
     }
 
     /// Takes the window whose results are not all given yet, or else the next one that is due.
@@ -335,12 +346,14 @@ impl Windows {
 
     /// Makes the window that ends at `end` of its panes, takes out those that are in no later one, and finds the next end.
     fn take_window(&mut self, end: EventTime) -> ClosingWindow {
-        let (mut pane, mut own_place, mut next) = (Pane::default(), None, None::<EventTime>);
-        if let WindowSpec::Tumbling { .. } = self.spec {
+        let (mut own_place, mut next) = (None, None::<EventTime>);
+        let mut pane = if let WindowSpec::Tumbling { .. } = self.spec {
             let place = StatePlace(end.plus(-self.spec.size()), end);
-            pane = self.panes.remove(&place).unwrap_or_default();
             own_place = Some(place);
-        }
+            self.panes.remove(&place).unwrap_or_default()
+        } else {
+            self.spare_window.take().unwrap_or_default()
+        };
         if let Some(blocks) = &mut self.blocks {
             blocks.merge(&self.plan, &self.panes, end, &mut pane);
         }
