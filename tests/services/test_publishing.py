@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -21,7 +24,7 @@ from forebay.cache.redis.redis_cache import RedisCache
 from forebay.cache.redis.shared_cache import SharedCache
 from forebay.cache.shapes import HOUR_MS, MINUTE_MS
 from forebay.cache.views import Views
-from support.redis import RedisServer
+from support.redis import RedisServer, free_port
 from support.views import DAY_MS, agree, eventually, fill, now_ms, publishing, put_event, this_minute
 
 pytestmark = pytest.mark.slow
@@ -278,6 +281,32 @@ async def test_a_wrong_password(new_redis: Callable[..., RedisServer]) -> None:
     assert "***@127.0.0.1" in text
 
 
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of this machine that nobody has signed but itself, with its key beside it."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    certificate = tmp_path / "certificate.pem"
+    request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(certificate)]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([program, *request, *names, *files], check=True, capture_output=True, timeout=60)
+    return certificate
+
+
+async def test_tls(new_redis: Callable[..., RedisServer], certificate: Path) -> None:
+    key = certificate.with_name("key.pem")
+    port = str(free_port())
+    new_redis("tls", tls_port=port, tls_cert_file=str(certificate), tls_key_file=str(key), tls_auth_clients="no")
+    views = Views(DAY_MS)
+    fill(views, this_minute(), 3, 1)
+    async with publishing(views, f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}") as cache:
+        await agree(views, cache.reader)
+    async with publishing(views, f"rediss://127.0.0.1:{port}/0") as untrusting:
+        await eventually("it is refused", lambda: "ssl_ca_certs" in (untrusting.state.reason or ""))
+
+
 async def test_commands_a_second_do_not_follow_the_events(redis_server: RedisServer) -> None:
     views = Views(DAY_MS)
     async with publishing(views, redis_server.url) as cache:
@@ -328,7 +357,7 @@ async def test_windows_older_than_the_retention_are_not_published(redis_server: 
 
 
 async def test_a_cluster_has_all_keys_in_one_slot(new_redis: Callable[..., RedisServer]) -> None:
-    node = new_redis("node", cluster_enabled="yes")
+    node = new_redis("node", cluster_enabled="yes", cluster_port=str(free_port()))
     node.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
     await eventually("it has a state", lambda: "cluster_state:ok" in str(node.ask("CLUSTER", "INFO")))
     views = Views(DAY_MS)
