@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -183,6 +184,25 @@ async def test_redis_away_and_back(redis_server: RedisServer, process: Callable[
         assert len(client.get("/metrics/event/windows").json()) == 20
     said = [line["event"] for line in running.log_lines()]
     assert said.count("Redis does not answer with views") == said.count("Redis answers again") == 1
+
+
+def test_a_redis_that_does_not_answer(redis_server: RedisServer, process: Callable[..., CacheProcess]) -> None:
+    running = process(redis_server.url)
+    with running.client() as client:
+        assert client.get("/healthz").status_code == 200
+        redis_server.signal(signal.SIGSTOP)
+        assert client.get("/healthz").status_code == 503
+        refused = client.get("/metrics/overview")
+        assert refused.status_code == 503
+        assert "SLOWLOG" in refused.json()["error"]
+        assert client.get("/health").status_code == 200
+        redis_server.signal(signal.SIGCONT)
+        wait_for("Redis is reached", lambda: client.get("/healthz").status_code == 200)
+        assert client.get("/metrics/overview").status_code == 200
+        redis_server.signal(signal.SIGSTOP)
+        began = time.monotonic()
+        assert running.terminate() == 0, "a stop does not wait for Redis"
+        assert time.monotonic() - began < 60
 
 
 def test_it_starts_without_redis(redis_server: RedisServer, process: Callable[..., CacheProcess]) -> None:

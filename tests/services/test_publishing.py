@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -276,6 +279,32 @@ async def test_a_wrong_password(new_redis: Callable[..., RedisServer]) -> None:
             text = f"{cache.state} {logs}"
     assert "wrong-battery" not in text
     assert "***@127.0.0.1" in text
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of this machine that nobody has signed but itself, with its key beside it."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    certificate = tmp_path / "certificate.pem"
+    request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(certificate)]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([program, *request, *names, *files], check=True, capture_output=True, timeout=60)
+    return certificate
+
+
+async def test_tls(new_redis: Callable[..., RedisServer], certificate: Path) -> None:
+    key = certificate.with_name("key.pem")
+    port = str(free_port())
+    new_redis("tls", tls_port=port, tls_cert_file=str(certificate), tls_key_file=str(key), tls_auth_clients="no")
+    views = Views(DAY_MS)
+    fill(views, this_minute(), 3, 1)
+    async with publishing(views, f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}") as cache:
+        await agree(views, cache.reader)
+    async with publishing(views, f"rediss://127.0.0.1:{port}/0") as untrusting:
+        await eventually("it is refused", lambda: "ssl_ca_certs" in (untrusting.state.reason or ""))
 
 
 async def test_commands_a_second_do_not_follow_the_events(redis_server: RedisServer) -> None:

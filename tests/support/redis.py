@@ -82,6 +82,7 @@ class RedisServer:
         self.settings = {"save": "", "appendonly": "no", **settings}
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
+        self._has_served = False
 
     @property
     def url(self) -> str:
@@ -95,19 +96,37 @@ class RedisServer:
         return self.directory / "dump.rdb"
 
     def start(self) -> RedisServer:
+        deadline = time.monotonic() + START_SECONDS
+        process = self._spawn()
+        while not self._answers() or process.poll() is not None:
+            if process.poll() is not None:
+                said = self._log.read_text()[-2000:]
+                assert "in use" in said, said
+                assert not self._has_served, said
+                # Another program got the port since it was found to be free.
+                self.port = free_port()
+                process = self._spawn()
+            assert time.monotonic() < deadline, "redis-server does not answer"
+            time.sleep(0.02)
+        self._has_served = True
+        return self
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(redis.ConnectionError), self.client() as client:
+            return bool(client.ping())
+        return False
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
         for name, value in self.settings.items():
             arguments += [f"--{name.replace('_', '-')}", value]
-        with (self.directory / "redis.log").open("ab") as log:
+        with self._log.open("wb") as log:
             self._process = subprocess.Popen([self._program, *arguments], stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(redis.ConnectionError), self.client() as client:
-                client.ping()
-                return self
-            assert self._process.poll() is None, (self.directory / "redis.log").read_text()[-2000:]
-            assert time.monotonic() < deadline, "redis-server does not answer"
-            time.sleep(0.02)
+        return self._process
+
+    @property
+    def _log(self) -> Path:
+        return self.directory / "redis.log"
 
     def client(self) -> redis.Redis:
         """A client for the test itself."""

@@ -12,10 +12,11 @@ from forebay.cache.redis.problem import RedisProblem, Trouble, trouble_of
     ("error", "trouble"),
     [
         (exceptions.ConnectionError("Error 111 connecting"), Trouble.UNREACHABLE),
+        (exceptions.ConnectionError("Error 1: [SSL: CERTIFICATE_VERIFY_FAILED] self-signed"), Trouble.UNTRUSTED),
         (ConnectionResetError(104, "Connection reset by peer"), Trouble.UNREACHABLE),
         (exceptions.TimeoutError("Timeout reading"), Trouble.SLOW),
         (TimeoutError(), Trouble.SLOW),
-        (exceptions.ConnectionError("No connection available."), Trouble.SLOW),
+        (exceptions.ConnectionError("max number of clients reached"), Trouble.TOO_MANY_CLIENTS),
         (exceptions.BusyLoadingError("Redis is loading the dataset in memory"), Trouble.LOADING),
         (exceptions.AuthenticationError("invalid username-password pair"), Trouble.DENIED),
         (exceptions.ResponseError("WRONGPASS invalid"), Trouble.DENIED),

@@ -45,7 +45,9 @@ class Connection:
         check_url(url)
         self.shown = shown_url(url)
         self._secrets = secrets_in(url)
-        self._client = _client(url, connections)
+        self._client = _client(url)
+        # A pool that blocks would do, but that of redis-py 5.0.1 waits for itself after a connection has failed.
+        self._turns = asyncio.Semaphore(connections)
         self._scripts: dict[str, AsyncScript] = {}
         self.calls = 0
         self.failures = 0
@@ -99,7 +101,7 @@ class Connection:
 
         self.calls += 1
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(CALL_SECONDS), self._turns:
                 return await send()
         except (RedisError, OSError, TimeoutError, ValueError) as error:
             self.failures += 1
@@ -112,7 +114,7 @@ class Connection:
         return RedisProblem(trouble_of(error), f"Redis at {self.shown}: {text.rstrip('.')}")
 
 
-def _client(url: str, connections: int) -> Redis:
+def _client(url: str) -> Redis:
     try:
         from redis import asyncio as client
         from redis.asyncio.retry import Retry
@@ -122,7 +124,7 @@ def _client(url: str, connections: int) -> Redis:
             f"cache is {shown_url(url)}, and the package redis is not installed: pip install 'forebay[redis]'"
         ) from None
     try:
-        pool = client.BlockingConnectionPool.from_url(url, max_connections=connections, timeout=ANSWER_SECONDS)
+        pool = client.ConnectionPool.from_url(url)
     except (ValueError, TypeError):
         raise ConfigError(f"cache is {shown_url(url)}, whose options are not those of redis-py") from None
     # Options of the address would win over arguments.

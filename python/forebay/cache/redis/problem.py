@@ -26,6 +26,8 @@ class Trouble(enum.Enum):
     FEW_REPLICAS = "start its replicas, or lower min-replicas-to-write"
     WRONG_TYPE = "delete the key, which another program wrote, or choose another cache_prefix"
     CLUSTER = "name a node that has the slot of cache_prefix (CLUSTER KEYSLOT, CLUSTER SHARDS)"
+    UNTRUSTED = "name its authority in the setting cache: rediss://host:6379/0?ssl_ca_certs=/path/to/ca.pem"
+    TOO_MANY_CLIENTS = "raise maxclients, or close connections of other programs (CLIENT LIST)"
     BUSY = "wait, or end the script of another program that blocks Redis (SCRIPT KILL)"
     UNREADABLE = "delete the key, or give each release of forebay a cache_prefix of its own"
     REFUSED = "see what Redis answered"
@@ -71,7 +73,11 @@ _BY_CLASS: Mapping[str, Trouble] = {
 """By the name of a class of redis-py, or of Python. The client drops the first word where it has a class for it; names,
 since the package need not be installed."""
 
-_NO_CONNECTION_FREE = "No connection available"
+_BY_TEXT: Mapping[str, Trouble] = {
+    "max number of clients reached": Trouble.TOO_MANY_CLIENTS,
+    "CERTIFICATE_VERIFY_FAILED": Trouble.UNTRUSTED,
+}
+"""By what stands somewhere in an error without a class or a word of its own."""
 
 
 class RedisProblem(Exception):
@@ -91,9 +97,8 @@ class RedisProblem(Exception):
 def trouble_of(error: Exception) -> Trouble:
     """The kind of a failure of the client."""
     text = str(error)
-    if text.startswith(_NO_CONNECTION_FREE):
-        return Trouble.SLOW
-    found = _BY_WORD.get(text.partition(" ")[0])
+    known = (trouble for part, trouble in _BY_TEXT.items() if part in text)
+    found = next(known, None) or _BY_WORD.get(text.partition(" ")[0])
     if found is not None:
         return found
     # From the narrowest class to the widest.

@@ -1,7 +1,16 @@
+import asyncio
+import json
 import re
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from forebay.server.api.operations import health
+from forebay.server.http.request import Request
+from forebay.server.http.response import Response
+from forebay.server.services import Services
 from support.harness import RunningServer, batch
 
 
@@ -12,6 +21,28 @@ def test_liveness_and_readiness(shared_server: RunningServer) -> None:
             assert (response.status_code, response.json()) == (200, {"status": "ok"})
         assert client.get("/readyz").status_code == 200
         assert client.head("/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "shown"),
+    [
+        (None, 200, {"status": "ready", "durability": "fsync"}),
+        ("views are being counted", 503, {"status": "unavailable", "reason": "views are being counted"}),
+    ],
+)
+def test_readiness_waits_for_what_else_must_run(reason: str | None, status: int, shown: dict[str, Any]) -> None:
+    services = SimpleNamespace(
+        stopping=SimpleNamespace(is_set=lambda: False),
+        engine=SimpleNamespace(status=lambda: {"mode": "running"}),
+        settings=SimpleNamespace(durability="fsync"),
+    )
+    (ready,) = (route for route in health.routes(cast(Services, services), lambda: reason) if route.path == "/readyz")
+
+    async def ask() -> Response:
+        return cast(Response, await ready.answer(cast(Request, None)))
+
+    answered = asyncio.run(ask())
+    assert (answered.status, json.loads(answered.body)) == (status, shown)
 
 
 def test_metrics_parse_and_count(shared_server: RunningServer) -> None:
