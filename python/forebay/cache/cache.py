@@ -7,6 +7,9 @@ from typing import Protocol
 
 from forebay.cache.shapes import HOUR_MS, MINUTE_MS, Totals
 
+STALE_MS = 15_000
+"""Who publishes views says every second that it does, and another one has taken over within 10 seconds."""
+
 
 class Kind(enum.Enum):
     """A kind of windows; the value stands in the keys of Redis."""
@@ -31,6 +34,14 @@ class Health(enum.Enum):
 
 class Cache(Protocol):
     """Windows by kind and start, each the JSON of its shape: `EventWindow`, `PerformanceWindow`, `HourWindow`."""
+
+    async def as_of(self, now_ms: int) -> int:
+        """The time that answers are of, in milliseconds since 1970 UTC: now, or when views were last published, where
+        nobody has done that for `STALE_MS`. Minutes after it would only look as if nothing had come.
+
+        Raises:
+            StorageUnavailable: nobody has published views, or that cannot be read now.
+        """
 
     async def windows(self, kind: Kind, first_ms: int, last_ms: int) -> dict[int, bytes]:
         """The windows that start from `first_ms` to `last_ms`, by their start in milliseconds since 1970 UTC. Those

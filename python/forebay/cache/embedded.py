@@ -17,6 +17,10 @@ class EmbeddedCache:
     def __init__(self, views: Views) -> None:
         self._views = views
 
+    async def as_of(self, now_ms: int) -> int:
+        """As `Cache.as_of`."""
+        return now_ms
+
     async def windows(self, kind: Kind, first_ms: int, last_ms: int) -> dict[int, bytes]:
         """As `Cache.windows`."""
         return self._views.windows(kind, first_ms, last_ms)

@@ -34,6 +34,14 @@ MAX_BYTES = 8 << 20
 """The most of one read."""
 
 
+class ProcessorStatus(msgspec.Struct):
+    """What of a processor's description is looked at."""
+
+    name: str
+    status: str
+    reason: str | None = None
+
+
 class Feed:
     """Reads on a thread of its own, from the first result that is kept: so the windows are there again after a restart.
     The processors are made when the first analytics event comes: before, there is nothing to be computed.
@@ -67,6 +75,14 @@ class Feed:
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
+
+    def paused(self) -> list[str]:
+        """The processors that somebody has paused, so that their windows stand still."""
+        if not self._has_processors:
+            return []
+        rows = msgspec.json.decode(self._engine.processors(), type=list[ProcessorStatus])
+        own = {view.stream for view in VIEWS}
+        return [row.name for row in rows if row.name in own and row.status == "paused" and row.reason is None]
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -51,6 +51,7 @@ class ViewService:
     def problems(self) -> list[str]:
         """What keeps views from being computed or published, each with what to do."""
         found = [] if self._feed.problem is None else [f"the analytics views stand still: {self._feed.problem}"]
+        found += [f"the analytics views stand still: the processor {name!r} is paused" for name in self._feed.paused()]
         if self._shared is not None and (reason := self._shared.state.reason) is not None:
             found.append(f"the analytics views are not published: {reason}")
         return found

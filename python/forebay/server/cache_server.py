@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import socket
 from collections.abc import Callable
@@ -48,6 +47,9 @@ STOP_SECONDS = 10.0
 
 REFRESH_SECONDS = 0.5
 """How often the token file is looked at."""
+
+PROBE_SECONDS = 2.0
+"""How often Redis is asked how it is."""
 
 BODY_BYTES = 1 << 20
 BODY_SECONDS = 10.0
@@ -152,6 +154,12 @@ class CacheServer:
                 log.exception("the tokens could not be read", error=str(error))
             await asyncio.sleep(REFRESH_SECONDS)
 
+    async def probe_loop(self) -> None:
+        """Asks Redis how it is, until it is cancelled: what is scraped says so also when nobody asks for views."""
+        while True:
+            await self.reader.health()
+            await asyncio.sleep(PROBE_SECONDS)
+
     async def close(self) -> None:
         await self.tasks.close()
         await self.reader.close()
@@ -166,15 +174,13 @@ async def _run(options: CacheOptions, layout: Layout, guarded: Authenticator, li
     reader = RedisCache(Connection(options.url), layout)
     server = CacheServer(reader, guarded)
     server.tasks.spawn(server.token_refresh_loop())
+    server.tasks.spawn(server.probe_loop())
     host, port = listener.getsockname()[:2]
     gateway = Gateway(listener, server.dispatcher.schedule, CONNECTIONS)
     gateway.start()
     try:
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         log.info("serving", url=url, redis=reader.connection.shown, prefix=layout.prefix)
-        # Says at once in the log when Redis is away.
-        with contextlib.suppress(errors.StorageUnavailable):
-            await reader.totals()
         await stop.wait()
         for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)

@@ -121,7 +121,7 @@ def _client(url: str) -> Redis:
         from redis.backoff import NoBackoff
     except ImportError:
         raise ConfigError(
-            f"cache is {shown_url(url)}, and the package redis is not installed: pip install 'forebay[redis]'"
+            f"cache is {shown_url(url)}, and the package redis is not installed: pip install redis"
         ) from None
     try:
         pool = client.ConnectionPool.from_url(url)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from forebay.cache.cache import Health, Kind
+from forebay.cache.cache import STALE_MS, Health, Kind
 from forebay.cache.redis.connection import Connection
 from forebay.cache.redis.layout import Layout, key_start, span_ms
 from forebay.cache.redis.problem import RedisProblem, Trouble
@@ -49,6 +49,19 @@ class RedisCache:
             return None if self._updated is None else datetime.fromisoformat(self._updated).timestamp()
         except ValueError:
             return None
+
+    async def as_of(self, now_ms: int) -> int:
+        """As `Cache.as_of`."""
+        if await self.health() is Health.AWAY:
+            raise _unavailable(self.problem)
+        updated = self.updated_seconds
+        if updated is None:
+            raise _unavailable(
+                f"nobody has published views to Redis at {self.connection.shown} yet, with keys that begin with "
+                f"{self._layout.totals.partition(':')[0]}; start a server with this cache and cache_prefix"
+            )
+        published = int(updated * 1000)
+        return published if now_ms - published > STALE_MS else now_ms
 
     async def windows(self, kind: Kind, first_ms: int, last_ms: int) -> dict[int, bytes]:
         """As `Cache.windows`."""
@@ -128,7 +141,7 @@ class RedisCache:
         return groups
 
 
-def _unavailable(problem: RedisProblem) -> StorageUnavailable:
+def _unavailable(problem: RedisProblem | str | None) -> StorageUnavailable:
     error = StorageUnavailable(str(problem))
     error.retry_after = RETRY_AFTER_SECONDS
     return error

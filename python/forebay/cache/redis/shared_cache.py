@@ -52,6 +52,10 @@ class SharedCache:
         server has the lease."""
         return self.publisher.is_ready and self.publisher.role is not Role.STANDBY
 
+    async def as_of(self, now_ms: int) -> int:
+        """As `Cache.as_of`."""
+        return now_ms if self.is_own else await self.reader.as_of(now_ms)
+
     async def windows(self, kind: Kind, first_ms: int, last_ms: int) -> dict[int, bytes]:
         """As `Cache.windows`."""
         if self.is_own:

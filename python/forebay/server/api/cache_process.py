@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from forebay.cache.cache import Health
+from forebay.cache.times import rfc3339
+from forebay.errors import StorageUnavailable
 from forebay.server.api import views
 from forebay.server.api.operations.exposition import Blocking, process_registry, route
 from forebay.server.api.operations.health import liveness
@@ -20,11 +22,12 @@ if TYPE_CHECKING:
     from forebay.server.http.request import Request
 
 
-_AWAY = "Redis does not answer; the log of this process says why"
+_STALE = "views were last published at"
+_START = "start a server with this cache and cache_prefix, or see its log for what keeps it from writing to Redis"
 
 
 class CacheReady(msgspec.Struct):
-    """Redis answers."""
+    """Redis answers, and somebody publishes views."""
 
     status: Literal["ready"]
 
@@ -41,9 +44,14 @@ def routes(reader: RedisCache, blocking: Blocking) -> list[Route]:
     registry.register(ReaderCollector(reader))
 
     async def ready(_request: Request) -> Response:
-        if await reader.health() is Health.REACHABLE:
-            return json_response(200, CacheReady("ready"))
-        return json_response(503, CacheUnready("unavailable", _AWAY))
+        now = time.time_ns() // 1_000_000
+        try:
+            as_of = await reader.as_of(now)
+        except StorageUnavailable as error:
+            return json_response(503, CacheUnready("unavailable", error.detail))
+        if as_of != now:
+            return json_response(503, CacheUnready("unavailable", f"{_STALE} {rfc3339(as_of)}: {_START}"))
+        return json_response(200, CacheReady("ready"))
 
     return [
         *liveness(),
@@ -52,10 +60,10 @@ def routes(reader: RedisCache, blocking: Blocking) -> list[Route]:
             "/readyz",
             ready,
             Role.NONE,
-            summary="Readiness: whether views can be read.",
+            summary="Readiness: whether views can be read, and are published.",
             responses={
-                200: ResponseSpec(CacheReady, "They can be read."),
-                503: ResponseSpec(CacheUnready, "They cannot."),
+                200: ResponseSpec(CacheReady, "They are."),
+                503: ResponseSpec(CacheUnready, "They are not."),
             },
         ),
         *views.routes(reader),

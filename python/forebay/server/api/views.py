@@ -13,8 +13,9 @@ from forebay.cache import answers
 from forebay.cache.answers import MAX_WINDOWS
 from forebay.cache.cache import Cache, Health
 from forebay.cache.shapes import EventWindow, Overview, PerformanceWindow
+from forebay.cache.times import rfc3339
 from forebay.server.http.parameters import Parameter, Parameters, whole
-from forebay.server.http.response import Response, json_response
+from forebay.server.http.response import JSON, Response, json_response
 from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from forebay.server.http.request import Request
 
 LIMIT = whole("limit", 20, 1, MAX_WINDOWS, "The most windows of the answer: the running minute and those before it.")
+
+AS_OF = "forebay-as-of"
 
 NO_VIEWS = "and views are of all events, so it reads none"
 
@@ -59,10 +62,12 @@ def routes(cache: Cache, now_ms: Callable[[], int] = _wall_clock) -> list[Route]
         return _HEALTH[await cache.health()]
 
     async def overview() -> Response:
-        return json_response(200, await answers.overview(cache, now_ms()))
+        as_of = await cache.as_of(now_ms())
+        return _answer(as_of, await answers.overview(cache, as_of))
 
     async def latest() -> Response:
-        return json_response(200, await answers.latest(cache, now_ms()))
+        as_of = await cache.as_of(now_ms())
+        return _answer(as_of, await answers.latest(cache, as_of))
 
     return [
         Route(
@@ -84,10 +89,12 @@ def routes(cache: Cache, now_ms: Callable[[], int] = _wall_clock) -> list[Route]
 
 def _windows(cache: Cache, now_ms: Callable[[], int]) -> list[Route]:
     async def events(limit: int) -> Response:
-        return Response(200, msgspec.json.encode(await answers.event_windows(cache, limit, now_ms())))
+        as_of = await cache.as_of(now_ms())
+        return _answer(as_of, await answers.event_windows(cache, limit, as_of))
 
     async def performance(limit: int) -> Response:
-        return Response(200, msgspec.json.encode(await answers.performance_windows(cache, limit, now_ms())))
+        as_of = await cache.as_of(now_ms())
+        return _answer(as_of, await answers.performance_windows(cache, limit, as_of))
 
     return [
         _view(
@@ -107,6 +114,10 @@ def _windows(cache: Cache, now_ms: Callable[[], int]) -> list[Route]:
     ]
 
 
+def _answer(as_of: int, shown: object) -> Response:
+    return Response(200, msgspec.json.encode(shown), [JSON, (AS_OF, rfc3339(as_of))])
+
+
 def _view(
     path: str, summary: str, shape: object, answer: Callable[..., Awaitable[Response]], *parameters: Parameter[int]
 ) -> Route:
@@ -123,6 +134,6 @@ def _view(
         Role.READ,
         parameters=Parameters(*parameters),
         summary=summary,
-        responses={200: ResponseSpec(shape, "By event time; zeros where there are no events.")},
+        responses={200: ResponseSpec(shape, "By event time; zeros where there are no events.", ("Forebay-As-Of",))},
         errors=(errors.StorageUnavailable,),
     )

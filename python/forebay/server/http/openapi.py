@@ -11,7 +11,7 @@ import msgspec
 
 from forebay import errors
 from forebay.errors import ForebayError
-from forebay.server.http.error_envelopes import ENVELOPES, error_name, status_of
+from forebay.server.http.error_envelopes import ENVELOPES, Family, error_name, status_of
 from forebay.server.http.parameters import Parameter
 from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
@@ -30,6 +30,11 @@ SEGMENTS: Mapping[str, str] = {
 """The description of each path segment."""
 
 HEADERS: Mapping[str, JsonObject] = {
+    "Forebay-As-Of": {
+        "description": "The time that the answer is of: now, or, in a process that reads Redis and where nobody has "
+        "published views for 15 seconds, when they were.",
+        "schema": {"type": "string", "format": "date-time"},
+    },
     "Forebay-Durability": {
         "description": "The durability that the acknowledgement promises.",
         "schema": {"type": "string", "enum": ["fsync", "interval", "memory", "replicated"]},
@@ -155,11 +160,18 @@ def _schemas(table: list[Route]) -> tuple[dict[int, JsonObject], JsonObject]:
     return {id(shape): schema for shape, schema in zip(shapes, found, strict=True)}, components
 
 
+def _tag(route: Route) -> str:
+    """What a route is about. The drain's envelope of errors is that of many others."""
+    if route.family is not Family.DRAIN or route.path.startswith("/v1/drain"):
+        return route.family.value
+    return "analytics" if route.path.startswith("/metrics/") or route.path == "/healthz" else "server"
+
+
 def _operation(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
     operation: JsonObject = {
         "operationId": _operation_id(route),
         "summary": route.summary,
-        "tags": [route.family.value],
+        "tags": [_tag(route)],
         "parameters": [
             *(_segment(name, text) for name, text in segments(route).items()),
             # The security scheme describes the ticket already.

@@ -27,6 +27,9 @@ struct View {
     aggregations: &'static [(&'static str, &'static str)],
 }
 
+/// Milliseconds by which an event may be ahead of the clock and still move time: a sender whose clock is fast does not make
+/// the events of others late.
+const MAX_FUTURE: u32 = 1_000;
 const MINUTE: u32 = 60_000;
 const HOUR: u32 = 60 * MINUTE;
 
@@ -95,7 +98,7 @@ impl View {
         let lateness = u64::try_from(lateness.as_millis()).unwrap_or(u64::MAX);
         let definition = serde_json::json!({
             "name": name, "source": ANALYTICS, "sink": name, "offset": "earliest", "operations": operations,
-            "config": {"emit": "update", "allowedLateness": lateness},
+            "config": {"emit": "update", "allowedLateness": lateness, "maxFuture": MAX_FUTURE},
         });
         ProcessorDefinition::parse(definition.to_string().as_bytes())
     }
