@@ -14,7 +14,7 @@ from prometheus_client import Metric
 
 from deploy.promql import EXTERNAL, names
 from forebay import testing
-from support.exposition import busy_server, scrape
+from support.exposition import busy_server, of_a_cache_process, scrape
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -65,7 +65,7 @@ class Exported:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
     server = busy_server(tmp_path_factory.mktemp("busy"))
     try:
-        yield Exported(scrape(server))
+        yield Exported(of_a_cache_process() | scrape(server))
     finally:
         server.stop()
 

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from forebay.cache import answers
-from forebay.cache.cache import Cache, Health, Kind
+from forebay.cache.cache import Cache, Kind
+from forebay.cache.embedded import EmbeddedCache
 from forebay.cache.redis.layout import Layout
-from forebay.cache.shapes import HOUR_MS, HourWindow, LoadTime, Overview, TopEvent, Totals
+from forebay.cache.shapes import HOUR_MS, MINUTE_MS, HourWindow, LoadTime, Overview, TopEvent
 from forebay.cache.times import rfc3339
 from forebay.cache.views import Views
 from forebay.server.http.tokens import TokenStore
@@ -70,22 +71,6 @@ def process(tmp_path: Path) -> Iterator[Callable[..., CacheProcess]]:
         running.stop()
 
 
-class Embedded:
-    """The views of this process as a cache."""
-
-    def __init__(self, views: Views) -> None:
-        self._views = views
-
-    async def windows(self, kind: Kind, first_ms: int, last_ms: int) -> dict[int, bytes]:
-        return self._views.windows(kind, first_ms, last_ms)
-
-    async def totals(self) -> Totals:
-        return self._views.totals()
-
-    async def health(self) -> Health:
-        return Health.EMBEDDED
-
-
 def filled() -> Views:
     views = Views(DAY_MS)
     fill(views, this_minute(), 40, 3)
@@ -102,7 +87,7 @@ async def publish(views: Views, url: str, prefix: str = "forebay") -> None:
 async def test_answers_are_those_of_the_server(redis_server: RedisServer, process: Callable[..., CacheProcess]) -> None:
     views = filled()
     await publish(views, redis_server.url)
-    cache: Cache = Embedded(views)
+    cache: Cache = EmbeddedCache(views)
     with process(redis_server.url).client() as client:
         for path, ask in (
             ("/metrics/event/windows", answers.event_windows),
@@ -129,8 +114,18 @@ async def test_answers_are_those_of_the_server(redis_server: RedisServer, proces
         assert client.get("/health").json() == client.get("/v1/healthz").json() == {"status": "ok"}
 
 
-def test_an_empty_redis_has_views_of_nothing(redis_server: RedisServer, process: Callable[..., CacheProcess]) -> None:
+async def test_views_of_nothing_are_told_from_no_views(
+    redis_server: RedisServer, process: Callable[..., CacheProcess]
+) -> None:
     with process(redis_server.url).client() as client:
+        for path in VIEWS:
+            refused = client.get(path)
+            assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+            assert "nobody has published views" in refused.json()["error"]
+        assert "{forebay}" in client.get("/readyz").json()["reason"]
+        assert client.get("/healthz").status_code == 200
+        await publish(Views(DAY_MS), redis_server.url)
+        assert client.get("/readyz").status_code == 200
         assert client.get("/metrics/event/windows").json() == []
         assert client.get("/metrics/performance/windows").json() == []
         assert client.get("/metrics/event/latest").json()["total"] == 0
@@ -146,7 +141,25 @@ def test_an_empty_redis_has_views_of_nothing(redis_server: RedisServer, process:
         }
 
 
-def test_wrong_requests_are_refused(redis_server: RedisServer, process: Callable[..., CacheProcess]) -> None:
+async def test_where_nobody_publishes_any_more_answers_are_of_when_somebody_did(
+    redis_server: RedisServer, process: Callable[..., CacheProcess]
+) -> None:
+    await publish(filled(), redis_server.url)
+    with process(redis_server.url).client() as client:
+        assert client.get("/readyz").status_code == 200
+        last = this_minute() - 5 * MINUTE_MS
+        redis_server.ask("HSET", Layout().totals, "updatedAt", rfc3339(last + 1_000))
+        unready = client.get("/readyz")
+        assert (unready.status_code, rfc3339(last + 1_000) in unready.json()["reason"]) == (503, True)
+        shown = client.get("/metrics/event/windows?limit=3")
+        assert shown.headers["forebay-as-of"] == rfc3339(last + 1_000)
+        assert shown.json()[0]["windowStart"] == rfc3339(last)
+        assert shown.json()[0]["total"] > 0
+        assert client.get("/metrics/event/latest").json() == shown.json()[0]
+
+
+async def test_wrong_requests_are_refused(redis_server: RedisServer, process: Callable[..., CacheProcess]) -> None:
+    await publish(filled(), redis_server.url)
     with process(redis_server.url).client() as client:
         for query in ("limit=0", "limit=1441", "limit=x", "limit=", "other=1", "limit=1&limit=2"):
             refused = client.get(f"/metrics/event/windows?{query}")
@@ -186,7 +199,8 @@ async def test_redis_away_and_back(redis_server: RedisServer, process: Callable[
     assert said.count("Redis does not answer with views") == said.count("Redis answers again") == 1
 
 
-def test_a_redis_that_does_not_answer(redis_server: RedisServer, process: Callable[..., CacheProcess]) -> None:
+async def test_a_redis_that_does_not_answer(redis_server: RedisServer, process: Callable[..., CacheProcess]) -> None:
+    await publish(filled(), redis_server.url)
     running = process(redis_server.url)
     with running.client() as client:
         assert client.get("/healthz").status_code == 200
@@ -236,7 +250,8 @@ async def test_it_reads_a_replica(new_redis: Callable[..., RedisServer], process
         wait_for("it is replicated", lambda: len(client.get("/metrics/event/windows").json()) == 20)
 
 
-def test_tokens(redis_server: RedisServer, process: Callable[..., CacheProcess], tmp_path: Path) -> None:
+async def test_tokens(redis_server: RedisServer, process: Callable[..., CacheProcess], tmp_path: Path) -> None:
+    await publish(filled(), redis_server.url)
     directory = tmp_path / "tokens"
     directory.mkdir()
     store = TokenStore(directory)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prometheus_client import Metric
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from forebay.cache.redis.connection import Connection
+from forebay.cache.redis.layout import Layout
+from forebay.cache.redis.redis_cache import RedisCache
+from forebay.server.telemetry import ReaderCollector
 from support.harness import RunningServer, batch, event
 
 GROUP = "readers"
@@ -38,13 +42,24 @@ def busy_server(directory: Path) -> RunningServer:
     return server
 
 
+def of_a_cache_process() -> dict[str, Metric]:
+    """What `forebay cache` has beside the figures of every process."""
+    registry = CollectorRegistry()
+    registry.register(ReaderCollector(RedisCache(Connection("redis://127.0.0.1:1"), Layout())))
+    return families(generate_latest(registry).decode())
+
+
 def scrape(server: RunningServer) -> dict[str, Metric]:
     """Every family by the name of its TYPE line, which for a counter ends in `_total`."""
     with server.client() as client:
         response = client.get("/metrics")
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    found = list(text_string_to_metric_families(response.text))
-    families = {family.name + ("_total" if family.type == "counter" else ""): family for family in found}
-    assert len(families) == len(found), "a family is exported twice"
-    return families
+    return families(response.text)
+
+
+def families(text: str) -> dict[str, Metric]:
+    found = list(text_string_to_metric_families(text))
+    named = {family.name + ("_total" if family.type == "counter" else ""): family for family in found}
+    assert len(named) == len(found), "a family is exported twice"
+    return named

@@ -36,6 +36,9 @@ class Kept:
         self.views = Views(DAY_MS)
         self._health = health
 
+    async def as_of(self, now_ms: int) -> int:
+        return now_ms
+
     async def windows(self, kind: Kind, first_ms: int, last_ms: int) -> dict[int, bytes]:
         return self.views.windows(kind, first_ms, last_ms)
 

@@ -74,7 +74,7 @@ def cache(
 
     A server that has the setting cache computes them and writes them there. Any number of these processes may read;
     they compute nothing, write nothing, and need no data directory. It takes the package redis: pip install
-    'forebay[redis]'.
+    redis.
     """
     # Imported here: they take a tenth of a second that the other commands need not wait for.
     from forebay.server import cache_server, logs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -31,10 +32,10 @@ class PublisherCollector(Collector):
         yield CounterMetricFamily("forebay_cache_failures", "Calls to publish views that failed.", state.failures)
         yield CounterMetricFamily("forebay_cache_published_windows", "Windows that were published.", state.windows)
         yield GaugeMetricFamily("forebay_cache_waiting_windows", "Windows that wait to be published.", state.waiting)
-        age = GaugeMetricFamily("forebay_cache_published_seconds_ago", "The age of the last write to Redis.")
-        if state.written_seconds_ago is not None:
-            age.add_metric([], state.written_seconds_ago)
-        yield age
+        # So that an alert on it fires also when there was none.
+        age = math.inf if state.written_seconds_ago is None else state.written_seconds_ago
+        text = "The age of the last write to Redis; infinite before the first."
+        yield GaugeMetricFamily("forebay_cache_published_age_seconds", text, age)
 
 
 class ReaderCollector(Collector):

@@ -45,9 +45,12 @@ COUNTED = (
     "info",
     "mode",
     "processors",
+    "publishing",
+    "reachable",
     "records",
     "requests",
     "websockets",
+    "windows",
     "workers",
 )
 """The last words of gauges without a unit."""
