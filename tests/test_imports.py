@@ -94,6 +94,7 @@ STOREYS = [
     "ingest",
     "processor",
     "consumer",
+    "search",
     "output",
     "log",
     "options",

@@ -1,7 +1,7 @@
 //! forebay's engine. See `docs/ARCHITECTURE.md` for the way of the data.
 //!
 //! The folders stand one above the other, and none imports what stands above it (`tests/test_imports.py` holds it):
-//! engine → load_test → ingest → processor → consumer → output → log → options → stream → history → admission, load → telemetry →
+//! engine → load_test → ingest → processor → consumer → search → output → log → options → stream → history → admission, load → telemetry →
 //! clock → storage, and the small ones under it.
 
 pub mod admission;
@@ -25,6 +25,7 @@ pub mod predicate;
 pub mod processor;
 mod random;
 pub mod record;
+pub mod search;
 pub mod status;
 pub mod storage;
 pub mod stream;

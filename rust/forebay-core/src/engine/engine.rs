@@ -29,6 +29,7 @@ use crate::log::retention::Retention;
 use crate::options::Options;
 use crate::processor::Processors;
 use crate::record::{Event, MAX_HEADER_BYTES, MAX_KEY_BYTES};
+use crate::search::Searches;
 use crate::status::{Mode, Status};
 use crate::storage::{DirectoryLock, Storage};
 use crate::stream::{Catalog, Stream, StreamDefinition};
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(crate) retention: Arc<Retention>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) processors: Arc<Processors>,
+    pub(crate) searches: Searches,
     pub(crate) threads: Threads,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) accepting: AtomicBool,
@@ -362,6 +364,7 @@ impl Engine {
     pub fn close(&self) {
         self.accepting.store(false, Ordering::Release);
         self.load_test.stop();
+        self.searches.close();
         self.end_watches();
         // Held to the end: whoever else closes waits, and nobody gives the directory free before the last commit.
         let mut lock = self.lock.lock();

@@ -9,6 +9,7 @@ mod metering;
 mod queue_stats;
 mod report;
 mod scale;
+mod search;
 mod start;
 mod streams;
 mod tail;

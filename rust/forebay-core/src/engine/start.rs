@@ -32,6 +32,7 @@ use crate::log::state::{KeyFiles, STATE_DIRECTORY, StateFiles};
 use crate::log::{Recovered, Recovery, StreamAdmin};
 use crate::options::{Access, Options};
 use crate::processor::{Environment, Processors};
+use crate::search::Searches;
 use crate::status::{Mode, Status};
 use crate::storage::{Storage, locked};
 use crate::stream::SEGMENT_DIRECTORY;
@@ -154,6 +155,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         retention: parts.retention,
         groups: parts.groups,
         processors,
+        searches: Searches::default(),
         threads,
         storage: Arc::clone(&storage),
         accepting: AtomicBool::new(true),

@@ -260,7 +260,7 @@ pub(super) fn end_of_space(json: &[u8], start: usize) -> usize {
 
 /// Returns the string that begins at `start`, and the index behind its closing quotation mark.
 #[inline(always)]
-fn quoted(json: &[u8], start: usize) -> Option<(JsonStr<'_>, usize)> {
+pub(super) fn quoted(json: &[u8], start: usize) -> Option<(JsonStr<'_>, usize)> {
     if *json.get(start)? != b'"' {
         return None;
     }
@@ -296,7 +296,7 @@ pub(super) fn end_of_value(json: &[u8], start: usize) -> Option<usize> {
 }
 
 #[inline(always)]
-fn end_of_number(json: &[u8], start: usize) -> usize {
+pub(super) fn end_of_number(json: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-') = json.get(at) {
         at += 1;

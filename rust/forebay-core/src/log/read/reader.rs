@@ -238,11 +238,7 @@ impl Reader {
             return Ok(reader);
         }
         drop(open);
-        let (reader, damages) = SegmentReader::open(self.storage.as_ref(), part.name, Strictness::Trusting)?;
-        for DamagedRange { position, bytes, what } in damages {
-            self.report(part.name, Some((position, bytes)), stream, what);
-        }
-        let reader = Arc::new(reader);
+        let reader = self.open_apart(part, stream)?;
         let mut open = self.open.lock();
         open.push_front(Arc::clone(&reader));
         open.truncate(OPEN_SEGMENTS);
@@ -255,12 +251,26 @@ impl Reader {
         Ok(reader)
     }
 
+    /// Opens a segment that is not kept open.
+    pub(super) fn open_apart(&self, part: &SegmentPart, stream: &Stream) -> io::Result<Arc<SegmentReader>> {
+        let (reader, damages) = SegmentReader::open(self.storage.as_ref(), part.name, Strictness::Trusting)?;
+        for DamagedRange { position, bytes, what } in damages {
+            self.report(part.name, Some((position, bytes)), stream, what);
+        }
+        Ok(Arc::new(reader))
+    }
+
+    /// Takes note of a read that failed, and may succeed later.
+    pub(super) fn failed(&self) {
+        self.counters.failed_reads.increment();
+    }
+
     /// Forgets an open segment whose file is removed, so that its space is given back.
     pub(crate) fn forget(&self, name: SegmentName) {
         self.open.lock().retain(|reader| reader.name() != name);
     }
 
-    fn report(&self, name: SegmentName, range: Option<(u64, u64)>, stream: &Stream, what: &str) {
+    pub(super) fn report(&self, name: SegmentName, range: Option<(u64, u64)>, stream: &Stream, what: &str) {
         self.counters.damaged_reads.increment();
         self.status.report(Damage {
             file: name.path().to_string_lossy().into_owned(),

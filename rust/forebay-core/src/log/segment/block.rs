@@ -344,6 +344,35 @@ impl Default for Compressor {
     }
 }
 
+/// Decompresses blocks; keeps the tables of the usual codec between them.
+#[derive(Default)]
+pub(super) struct Decompressor {
+    zstd: Option<zstd::bulk::Decompressor<'static>>,
+}
+
+impl std::fmt::Debug for Decompressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decompressor").finish_non_exhaustive()
+    }
+}
+
+impl Decompressor {
+    /// Puts the block's records in the place of what `raw` holds; false when they are not what the row says.
+    pub(super) fn decompress(&mut self, row: &BlockRow, stored: &[u8], raw: &mut Vec<u8>) -> bool {
+        if row.codec != CODEC_ZSTD {
+            return decompress(row, stored).map(|records| *raw = records).is_some();
+        }
+        if self.zstd.is_none() {
+            self.zstd = zstd::bulk::Decompressor::new().ok();
+        }
+        let Some(zstd) = &mut self.zstd else { return false };
+        raw.clear();
+        raw.reserve(row.raw_bytes as usize);
+        let written = zstd.decompress_to_buffer(stored, raw);
+        written.is_ok_and(|written| written == row.raw_bytes as usize)
+    }
+}
+
 /// Returns the block's records; `None` when they are not what the row says.
 #[must_use]
 pub(super) fn decompress(row: &BlockRow, stored: &[u8]) -> Option<Vec<u8>> {
@@ -379,7 +408,11 @@ mod tests {
         let mut row = BlockRow::empty(StreamId(1), PartitionId(0), Offset(0));
         (row.codec, row.raw_bytes) = (codec, u32::try_from(raw.len()).unwrap_or(0));
         assert_eq!(decompress(&row, stored).as_deref(), Some(raw), "{compression:?}");
+        let (mut decompressor, mut into) = (Decompressor::default(), b"before".to_vec());
+        assert!(decompressor.decompress(&row, stored, &mut into), "{compression:?}");
+        assert_eq!(into, raw, "{compression:?}");
         row.raw_bytes += 1;
+        assert!(!decompressor.decompress(&row, stored, &mut into), "{compression:?} of another length");
         assert_eq!(decompress(&row, stored), None, "{compression:?} of another length");
         (codec, stored.len())
     }

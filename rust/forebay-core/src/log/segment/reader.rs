@@ -6,7 +6,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::block::{
-    BLOCK_HEADER_BYTES, BlockRow, CODEC_NONE, FILE_HEADER_BYTES, Footer, INDEX_ROW_BYTES, decompress, file_header,
+    BLOCK_HEADER_BYTES, BlockRow, CODEC_NONE, Decompressor, FILE_HEADER_BYTES, Footer, INDEX_ROW_BYTES, decompress,
+    file_header,
 };
 use crate::ids::{Offset, PartitionId, StreamId};
 use crate::log::Strictness;
@@ -78,6 +79,14 @@ impl Source {
             }
         }
     }
+}
+
+/// Memory that blocks are read into, one after another: a scan would else allocate and clear it for each.
+#[derive(Debug, Default)]
+pub(crate) struct BlockBuffer {
+    block: Vec<u8>,
+    raw: Vec<u8>,
+    decompressor: Decompressor,
 }
 
 /// An open segment file with its index.
@@ -178,6 +187,37 @@ impl SegmentReader {
             check_records(row, &records).map_err(damaged)?;
         }
         Ok(records)
+    }
+
+    /// Reads a block as [`SegmentReader::read`] does, into memory that serves one block after another.
+    ///
+    /// # Errors
+    /// [`SegmentError`].
+    pub(crate) fn read_into<'b>(&self, row: &BlockRow, into: &'b mut BlockBuffer) -> Result<&'b [u8], SegmentError> {
+        let damaged = |what| SegmentError::damaged(row.position, row.file_bytes(), what);
+        let Source::File(file) = &self.source else {
+            into.raw = self.read(row)?;
+            return Ok(&into.raw);
+        };
+        into.block.resize(BLOCK_HEADER_BYTES + row.stored_bytes as usize, 0);
+        match read_exact_at(file.as_ref(), &mut into.block, row.position) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(damaged("the file ends inside of a block"));
+            }
+            read => read?,
+        }
+        let (header, stored) = into.block.split_at(BLOCK_HEADER_BYTES);
+        if header != row.header() {
+            return Err(damaged("a block's header differs from the index"));
+        }
+        if !row.matches(stored) {
+            return Err(damaged("a block's checksum does not match"));
+        }
+        if row.codec == CODEC_NONE {
+            return Ok(stored);
+        }
+        let is_whole = into.decompressor.decompress(row, stored, &mut into.raw);
+        if is_whole { Ok(&into.raw) } else { Err(damaged("a block does not decompress")) }
     }
 
     /// Reads the index by way of the footer. A damaged header does not speak against them, and goes to `damages`.
