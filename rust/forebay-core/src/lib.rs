@@ -1,8 +1,8 @@
 //! forebay's engine. See `docs/ARCHITECTURE.md` for the way of the data.
 //!
 //! The folders stand one above the other, and none imports what stands above it (`tests/test_imports.py` holds it):
-//! engine → load_test → ingest → processor → consumer → search → output → log → options → stream → history → admission, load → telemetry →
-//! clock → storage, and the small ones under it.
+//! engine → load_test → ingest → processor → consumer → search → output → log → options → stream → history → admission,
+//! load → telemetry → clock → storage, and the small ones under it.
 
 pub mod admission;
 mod bytes;

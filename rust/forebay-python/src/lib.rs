@@ -20,6 +20,7 @@ mod processor;
 mod queue_stats;
 mod rate_limiter;
 mod route;
+mod search;
 mod stream;
 mod tail;
 mod watch;
@@ -35,6 +36,7 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Projects>()?;
     module.add_class::<engine::Receipt>()?;
     module.add_class::<route::IngestRoute>()?;
+    module.add_class::<search::SearchCancel>()?;
     module.add_class::<front::MemoryBudget>()?;
     module.add_class::<front::Front>()?;
     module.add_class::<front::Reserved>()?;

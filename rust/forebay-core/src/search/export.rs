@@ -60,8 +60,18 @@ impl Searches {
         let max_bytes = request.max_bytes;
         let (scanned, stopped) = (Scanned::default(), None);
         let (searches, watch_) = (self, &watch);
-        let mut export =
-            Export { searches, searched, matcher, prefilter, watch: watch_, max_bytes, lines: Vec::new(), scanned, stopped, expired: 0 };
+        let mut export = Export {
+            searches,
+            searched,
+            matcher,
+            prefilter,
+            watch: watch_,
+            max_bytes,
+            lines: Vec::new(),
+            scanned,
+            stopped,
+            expired: 0,
+        };
         let before = position.next.clone();
         let mut next = position.next;
         for (partition, (next, end)) in (0..).map(PartitionId).zip(next.iter_mut().zip(&position.end)) {
@@ -164,29 +174,30 @@ impl Export<'_> {
         let mut writer = EventWriter::new(stream.id(), partition, Layout::OneLine);
         let mut stop = None;
         let records = READ.records.min(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
-        let visit = reader.visit(stream, partition, Offset(range.start), Limits { records, ..READ }, &mut |visited| {
-            if stop.is_some() || visited.offset.0 >= range.end {
-                return;
-            }
-            let (record, stored) = (visited.record, visited.stored);
-            self.scanned.records += 1;
-            self.scanned.bytes += stored.len() as u64;
-            let is_candidate = self.matcher.admits(&record)
-                && self.prefilter.begin(stored)
-                && self.prefilter.next(0).is_some()
-                && self.prefilter.admits(0..stored.len(), record.value);
-            if is_candidate && self.matcher.matches(record.value, self.watch) {
-                self.scanned.matched += 1;
-                writer.write(visited.offset, &record, &mut self.lines);
-                self.lines.push(b'\n');
-            }
-            if self.matcher.was_interrupted() {
-                // It may match: the next step begins with it.
-                stop = Some(visited.offset.0);
-            } else if self.lines.len() >= self.max_bytes {
-                stop = Some(visited.offset.0 + 1);
-            }
-        })?;
+        let visit =
+            reader.visit(stream, partition, Offset(range.start), Limits { records, ..READ }, &mut |visited| {
+                if stop.is_some() || visited.offset.0 >= range.end {
+                    return;
+                }
+                let (record, stored) = (visited.record, visited.stored);
+                self.scanned.records += 1;
+                self.scanned.bytes += stored.len() as u64;
+                let is_candidate = self.matcher.admits(&record)
+                    && self.prefilter.begin(stored)
+                    && self.prefilter.next(0).is_some()
+                    && self.prefilter.admits(0..stored.len(), record.value);
+                if is_candidate && self.matcher.matches(record.value, self.watch) {
+                    self.scanned.matched += 1;
+                    writer.write(visited.offset, &record, &mut self.lines);
+                    self.lines.push(b'\n');
+                }
+                if self.matcher.was_interrupted() {
+                    // It may match: the next step begins with it.
+                    stop = Some(visited.offset.0);
+                } else if self.lines.len() >= self.max_bytes {
+                    stop = Some(visited.offset.0 + 1);
+                }
+            })?;
         let next = stop.unwrap_or(visit.next_offset.0.min(range.end));
         let lost = |from: Offset, to: Offset| to.0.min(next).saturating_sub(from.0);
         self.scanned.lost += visit.gaps.iter().map(|gap| lost(gap.from, gap.to)).sum::<u64>();

@@ -108,7 +108,8 @@ impl Matcher {
             }
         }
         if metadata.len() > MAX_METADATA_CONDITIONS {
-            let detail = format!("metadata: has {} conditions, at most {MAX_METADATA_CONDITIONS} are allowed", metadata.len());
+            let detail =
+                format!("metadata: has {} conditions, at most {MAX_METADATA_CONDITIONS} are allowed", metadata.len());
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
         metadata.iter().try_for_each(|condition| self.add_metadata(condition, prefilter))

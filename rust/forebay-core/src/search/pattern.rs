@@ -162,7 +162,11 @@ mod tests {
     #[test]
     fn a_word_stands_alone_and_a_beginning_need_not() {
         let word = Pattern::text("Time-Out", false);
-        assert!(["time-out", "a TIME-OUT!", "(time-out)", "time-outs time-out", "_time-out_"].iter().all(|t| is_in(&word, t)));
+        assert!(
+            ["time-out", "a TIME-OUT!", "(time-out)", "time-outs time-out", "_time-out_"]
+                .iter()
+                .all(|t| is_in(&word, t))
+        );
         assert!(!["time-outs", "atime-out", "2time-out", "étime-out", "time out", ""].iter().any(|t| is_in(&word, t)));
         let beginning = Pattern::text("time", true);
         assert!(is_in(&beginning, "a timeout") && !is_in(&beginning, "overtime"));
@@ -170,7 +174,9 @@ mod tests {
         assert!(is_in(&Pattern::text("a-a", false), "xa-a-a") && !is_in(&Pattern::text("a-a", false), "xa-ax"));
         // Punctuation has no edges.
         assert!(is_in(&Pattern::text("->", false), "a->b") && is_in(&Pattern::text("->b", false), "->bc ->b"));
-        assert!(is_in(&Pattern::text("ΣΊΣΥΦΟΣ", false), "σίσυφος") && is_in(&Pattern::text("disk", false), "DIſ\u{212a}"));
+        assert!(
+            is_in(&Pattern::text("ΣΊΣΥΦΟΣ", false), "σίσυφος") && is_in(&Pattern::text("disk", false), "DIſ\u{212a}")
+        );
     }
 
     #[test]

@@ -110,7 +110,15 @@ mod tests {
 
     #[test]
     fn records_are_told_apart_by_their_bytes() {
-        let records = ["a TIMEOUT here.", "nothing.", "timeout of db", "DB", "\\u0074imeout", "diſc timeout db \\u00e9", "db timeout"];
+        let records = [
+            "a TIMEOUT here.",
+            "nothing.",
+            "timeout of db",
+            "DB",
+            "\\u0074imeout",
+            "diſc timeout db \\u00e9",
+            "db timeout",
+        ];
         assert_eq!(admitted(&mut prefilter(&[&["Timeout"]]), &records), [0, 2, 4, 5, 6]);
         assert_eq!(admitted(&mut prefilter(&[&["db"], &["timeout"]]), &records), [2, 4, 5, 6]);
         assert_eq!(admitted(&mut prefilter(&[&["nothing", "here"]]), &records), [0, 1, 4, 5]);

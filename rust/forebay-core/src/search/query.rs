@@ -161,13 +161,33 @@ mod tests {
     fn each_kind_of_term_finds_what_it_says() {
         let text = r#"[db-pool] Connection to 10.42.17.99:5432 "timed out" after 30s at /var/log/app"#;
         for query in [
-            "", " \t", "connection", "CONNECTION timed", "10.42.17.99", "db-pool", "[db-pool]", "17.99", "5432,", "conn*",
-            "\"connection to\"", "\"\\\"timed out\\\"\"", "/conn\\w+ to/", "/\\/var\\/log/", "/var/log/app", "-refused",
-            "-\"out timed\"", "connection -/\\d{5}/", "-con", "30s", "/a/b -x -/y/ -z".strip_prefix("/a/b ").unwrap(),
+            "",
+            " \t",
+            "connection",
+            "CONNECTION timed",
+            "10.42.17.99",
+            "db-pool",
+            "[db-pool]",
+            "17.99",
+            "5432,",
+            "conn*",
+            "\"connection to\"",
+            "\"\\\"timed out\\\"\"",
+            "/conn\\w+ to/",
+            "/\\/var\\/log/",
+            "/var/log/app",
+            "-refused",
+            "-\"out timed\"",
+            "connection -/\\d{5}/",
+            "-con",
+            "30s",
+            "/a/b -x -/y/ -z".strip_prefix("/a/b ").unwrap(),
         ] {
             assert!(matches(query, text), "{query:?}");
         }
-        for query in ["conn", "onnection*", "\"connection  to\"", "-connection", "10.42.17.9", "db-poo", "/\\d{5}/", "a/b"] {
+        for query in
+            ["conn", "onnection*", "\"connection  to\"", "-connection", "10.42.17.9", "db-poo", "/\\d{5}/", "a/b"]
+        {
             assert!(!matches(query, text), "{query:?}");
         }
         assert!(matches("a - b", "a - b") && !matches("a - b", "a b") && matches("a\\b", "a\\b"));
@@ -181,7 +201,11 @@ mod tests {
             "query: the term at byte 5: the phrase does not end; add a quotation mark, or write \\\" for one that is \
              looked for"
         );
-        assert!(refusal("a *").starts_with("query: the term at byte 2: nothing stands before the *"), "{}", refusal("a *"));
+        assert!(
+            refusal("a *").starts_with("query: the term at byte 2: nothing stands before the *"),
+            "{}",
+            refusal("a *")
+        );
         assert!(refusal("\"\"").contains("must not be empty"));
         assert!(refusal("x /(/").starts_with("query: the term at byte 2: regex parse error"), "{}", refusal("x /(/"));
         assert!(!refusal("/(/").contains('\n'));
@@ -196,7 +220,10 @@ mod tests {
         assert!(Query::parse(&"/a/ ".repeat(MAX_REGEXES)).is_ok());
         assert!(refusal(&"/a/ ".repeat(MAX_REGEXES + 1)).contains("one too many"));
         let alternatives = format!("/{}/", (0..3_000).map(|n| n.to_string()).collect::<Vec<_>>().join("|"));
-        assert!(Query::parse(&alternatives).is_ok_and(|query| query.terms.len() == 1) || refusal(&alternatives).len() < 1000);
+        assert!(
+            Query::parse(&alternatives).is_ok_and(|query| query.terms.len() == 1)
+                || refusal(&alternatives).len() < 1000
+        );
         assert!(refusal("/(a{1000}){1000}/").contains("larger than"), "{}", refusal("/(a{1000}){1000}/"));
     }
 

@@ -270,7 +270,8 @@ mod tests {
     #[test]
     fn a_request_is_read_and_everything_has_a_default() {
         assert_eq!(SearchRequest::from_json(b"{}").unwrap(), SearchRequest::default());
-        let json = br#"{"conditions":{"query":"x","metadata":[{"path":"a.b","is":">=","value":"5"}]},"limit":3,"count":false,
+        let json =
+            br#"{"conditions":{"query":"x","metadata":[{"path":"a.b","is":">=","value":"5"}]},"limit":3,"count":false,
             "budget":{"seconds":2.5,"hits":7}}"#;
         let request = SearchRequest::from_json(json).unwrap();
         assert_eq!(request.conditions.metadata[0].is, Comparison::AtLeast);
@@ -286,7 +287,10 @@ mod tests {
         let check = |request: SearchRequest| request.check().map_err(|error| error.detail().to_owned());
         let base = SearchRequest::default();
         assert_eq!(check(base.clone()), Ok(()));
-        assert_eq!(check(SearchRequest { limit: MAX_LIMIT, offset: MAX_RESULT_WINDOW - MAX_LIMIT, ..base.clone() }), Ok(()));
+        assert_eq!(
+            check(SearchRequest { limit: MAX_LIMIT, offset: MAX_RESULT_WINDOW - MAX_LIMIT, ..base.clone() }),
+            Ok(())
+        );
         for limit in [0, MAX_LIMIT + 1] {
             assert!(check(SearchRequest { limit, ..base.clone() }).unwrap_err().starts_with("limit is"));
         }

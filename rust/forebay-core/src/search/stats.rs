@@ -167,7 +167,8 @@ fn checked_interval(request: &StatsRequest) -> Result<i64> {
     };
     let count = end.div_euclid(interval).saturating_sub(start.div_euclid(interval)).saturating_add(1);
     if count > MAX_BUCKETS {
-        let detail = format!("interval: there are {count} of them in that time, more than {MAX_BUCKETS}; make it longer");
+        let detail =
+            format!("interval: there are {count} of them in that time, more than {MAX_BUCKETS}; make it longer");
         return refused(detail);
     }
     Ok(interval)
