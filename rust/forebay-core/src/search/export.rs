@@ -54,9 +54,9 @@ impl Searches {
         check_range("max_bytes", request.max_bytes as u64, 1, MAX_EXPORT_BYTES as u64)?;
         let position = request.position.clone().unwrap_or_else(|| beginning(searched.stream));
         check(searched.stream, &position)?;
+        let _permit = self.begin(caller.token)?;
         let (matcher, prefilter) = Matcher::new(&request.conditions)?;
         let watch = Watch::new(&request.budget, caller.cancel, &self.closing)?;
-        let _permit = self.begin(caller.token)?;
         let max_bytes = request.max_bytes;
         let (scanned, stopped) = (Scanned::default(), None);
         let (searches, watch_) = (self, &watch);

@@ -12,7 +12,7 @@ pub(super) struct Offsets(Vec<Range<u64>>);
 impl Offsets {
     /// Returns the offsets of a range.
     pub(super) fn new(range: Range<Offset>) -> Self {
-        Self(Vec::from([range.start.0..range.end.0]))
+        Self(std::iter::once(range.start.0..range.end.0).collect())
     }
 
     /// Returns whether an offset is among them.

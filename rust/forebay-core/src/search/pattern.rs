@@ -21,7 +21,7 @@ const MAX_REGEX_DEPTH: u32 = 50;
 #[derive(Clone, Debug)]
 pub(super) enum Pattern {
     /// A word, a phrase or the beginning of a word.
-    Text(TextPattern),
+    Text(Box<TextPattern>),
     /// A regular expression, which matches in any case.
     Regex(Regex),
 }
@@ -44,12 +44,12 @@ impl Pattern {
     pub(super) fn text(text: &str, open_end: bool) -> Self {
         let text = folded(text);
         let is_part = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
-        Self::Text(TextPattern {
+        Self::Text(Box::new(TextPattern {
             step: text.chars().next().map_or(1, char::len_utf8),
             begins: is_part(text.chars().next()),
             ends: !open_end && is_part(text.chars().next_back()),
             finder: Finder::new(text.as_bytes()).into_owned(),
-        })
+        }))
     }
 
     /// Compiles a regular expression.
@@ -121,12 +121,11 @@ impl TextPattern {
 }
 
 fn refused(error: &regex::Error) -> Error {
-    let why = match error {
-        regex::Error::CompiledTooBig(limit) => {
-            format!("compiled it is larger than {limit} bytes; ask for fewer repetitions or classes")
-        }
+    let why = if let regex::Error::CompiledTooBig(limit) = error {
+        format!("compiled it is larger than {limit} bytes; ask for fewer repetitions or classes")
+    } else {
         // The text of a syntax error draws the place on lines of its own.
-        other => other.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" "),
+        error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
     };
     Error::new(ErrorKind::InvalidRequest, why)
 }

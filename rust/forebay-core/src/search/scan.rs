@@ -22,7 +22,7 @@ use crate::stream::{Run, SegmentPart, Stream, Times};
 
 /// Records of the ring that are taken under one hold of its lock, which commits wait for, and held while they are searched,
 /// which senders may wait for.
-const RING_RECORDS_AT_ONCE: usize = 4096;
+const RING_RECORDS_AT_ONCE: usize = 1024;
 /// Bytes of the ring that are taken at once.
 const RING_BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
 /// Records that are looked at between two looks at the clock: about a millisecond.

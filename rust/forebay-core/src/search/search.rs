@@ -88,9 +88,10 @@ impl Searches {
     ) -> Result<SearchOutcome> {
         request.check()?;
         let before = request.cursor.as_deref().map(|cursor| Place::of_cursor(cursor, stream.id())).transpose()?;
+        // Compiling takes time, too.
+        let _permit = self.begin(caller.token)?;
         let compiled = Matcher::new(&request.conditions)?;
         let watch = Watch::new(&request.budget, caller.cancel, &self.closing)?;
-        let _permit = self.begin(caller.token)?;
         // One more tells whether there is a next page.
         let mut newest = Newest::new(request.offset + request.limit + 1, before, request.count);
         let (scanned, stopped) = Scan::new((reader, stream, &self.times), compiled, &watch).run(&mut newest)?;

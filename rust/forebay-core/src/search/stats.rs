@@ -69,9 +69,9 @@ impl Searches {
         caller: Caller<'_>,
     ) -> Result<StatsOutcome> {
         let mut groups = Groups::new(request)?;
+        let _permit = self.begin(caller.token)?;
         let compiled = Matcher::new(&request.conditions)?;
         let watch = Watch::new(&request.budget, caller.cancel, &self.closing)?;
-        let _permit = self.begin(caller.token)?;
         let (scanned, stopped) = Scan::new((reader, stream, &self.times), compiled, &watch).run(&mut groups)?;
         let progress = Progress { scanned, stopped, elapsed: watch.elapsed() };
         let other = groups.other;

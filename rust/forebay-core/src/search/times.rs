@@ -14,7 +14,10 @@ const SLACK: usize = 1024;
 
 /// The times of the parts that searches have opened; about as many as there are.
 #[derive(Debug, Default)]
-pub(super) struct PartTimes(Mutex<HashMap<(StreamId, SegmentName), (Weak<SegmentPart>, Times)>>);
+pub(super) struct PartTimes(Mutex<HashMap<(StreamId, SegmentName), Known>>);
+
+/// A part and its times.
+type Known = (Weak<SegmentPart>, Times);
 
 impl PartTimes {
     /// Returns the smallest and the largest event time of a part, if a search has opened it.

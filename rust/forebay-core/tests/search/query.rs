@@ -1,6 +1,7 @@
 //! Any query over any events, wherever these are stored.
 
 use crate::common::{model_seeds, sealing_soon, small};
+use crate::event::Event;
 use crate::reference::{Term, Wanted};
 use crate::world::{World, query, search};
 use forebay_core::Options;
@@ -17,6 +18,31 @@ fn a_search_finds_what_a_look_at_every_event_finds() {
         world.append_any(60);
         world.check(&Wanted::new(Vec::new(), Conditions::default()));
         for _ in 0..60 {
+            let wanted = world.any_wanted();
+            world.check(&wanted);
+        }
+    }
+}
+
+/// Words that few blocks have, and few records of a block.
+#[test]
+fn blocks_that_are_left_out_by_their_bytes_have_nothing_to_find() {
+    for seed in model_seeds(2) {
+        let mut world = World::new(seed, &Options { logs_partitions: 1, ..sealing_soon() });
+        let mut events: Vec<Event> = (0..4_000).map(|_| Event::any(&mut world.random)).collect();
+        for (index, event) in events.iter_mut().enumerate() {
+            if index % 1_300 == 7 {
+                event.message = ["a Rare\u{1f4a5}one", "RARE", "rare \u{212a}elvin"][index / 1_300 % 3].to_owned();
+            }
+        }
+        events.chunks(500).for_each(|events| world.append(events.to_vec()));
+        world.seal();
+        for term in ["rare", "kelvin", "absent"] {
+            let wanted = Wanted::new(vec![(false, Term::Word(term.to_owned()))], Conditions::default());
+            world.check(&wanted);
+            assert_eq!(world.expected(&wanted).is_empty(), term == "absent");
+        }
+        for _ in 0..8 {
             let wanted = world.any_wanted();
             world.check(&wanted);
         }

@@ -177,7 +177,7 @@ fn term(random: &mut Random) -> Option<Term> {
     let said = text(random);
     let said = if random.one_in(2) { said.to_uppercase() } else { said };
     Some(match random.below(6) {
-        0 | 1 | 2 => {
+        0..=2 => {
             let word = said.split_whitespace().next()?.trim_matches(|letter: char| !letter.is_alphanumeric());
             // A word that begins like a phrase or an expression would be one.
             Term::Word((!word.is_empty()).then(|| word.to_owned())?)
