@@ -32,9 +32,9 @@ SEARCH_SECONDS = 10.0
 HANGING_SECONDS = 60.0
 """A search of a disk that hangs cannot be ended by its budget."""
 
-THREADS = 8
-"""Twice as many as the engine lets search at once: one that it refuses at once, or whose answer is written, takes a
-thread as well, and the engine has to see whom it refuses, since it shares its searches among the tokens that ask."""
+THREADS = 6
+"""More than the engine lets search at once, four: one that it refuses, or whose answer is written, takes a thread as
+well, and the engine has to see whom it refuses, since it shares its searches among the tokens that ask."""
 
 
 class Searches:
