@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from typing import Protocol
 
 import click
 import msgspec
@@ -32,17 +33,14 @@ _TERM = re.compile(r'(-?)(?:"((?:\\.|[^"\\])*)"|/(?:\\.|[^/\\])+/(?=\s|$)|(\S+))
 Python, which may take for ever."""
 
 
-class Writer:
+class Writer(Protocol):
     """Writes events to standard output."""
 
-    def write(self, entries: Iterable[LogEntry]) -> None:
-        raise NotImplementedError
-
-    def write_counts(self, groups: Groups, by: str) -> None:
-        raise NotImplementedError
+    def write(self, entries: Iterable[LogEntry]) -> None: ...
+    def write_counts(self, groups: Groups, by: str) -> None: ...
 
 
-class JsonLines(Writer):
+class JsonLines:
     """One JSON object a line, as the server's answers have it."""
 
     def __init__(self) -> None:
@@ -60,7 +58,7 @@ class JsonLines(Writer):
         self._out.flush()
 
 
-class People(Writer):
+class People:
     """Time, level, service and message, with the words of the query highlighted."""
 
     def __init__(self, query: str, colours: bool) -> None:

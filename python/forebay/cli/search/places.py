@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol, TypeVar
 from urllib.parse import urlencode
 
@@ -35,8 +35,8 @@ class Place(Protocol):
     def pages(self, conditions: Conditions, limit: int | None) -> Iterator[list[LogEntry]]:
         """What is found, the newest first; each page is asked for when it is wanted."""
 
-    def counts(self, conditions: Conditions, by: CountBy, seconds: int | None = None) -> tuple[Groups, int, int]:
-        """Counts by something, those beyond them, and all. `seconds` is the length of intervals by time."""
+    def counts(self, conditions: Conditions, by: CountBy) -> tuple[Groups, int, int]:
+        """Counts by something, those beyond them, and all."""
 
 
 class Server:
@@ -57,9 +57,8 @@ class Server:
             if cursor is None:
                 return
 
-    def counts(self, conditions: Conditions, by: CountBy, seconds: int | None = None) -> tuple[Groups, int, int]:
-        more: dict[str, str] = {"by": by} if seconds is None else {"by": by, "interval": f"{seconds}s"}
-        found = self._asked("/stats", conditions, more, LogStatsAnswer).data
+    def counts(self, conditions: Conditions, by: CountBy) -> tuple[Groups, int, int]:
+        found = self._asked("/stats", conditions, {"by": by}, LogStatsAnswer).data
         groups = [(group.value, group.count) for group in found.groups or ()]
         intervals = [(interval.start, interval.count) for interval in found.intervals or ()]
         return groups or intervals, found.other, found.total
@@ -93,9 +92,8 @@ class Directory:
         for hit in self._search(conditions, limit):
             yield [hit.entry]
 
-    def counts(self, conditions: Conditions, by: CountBy, seconds: int | None = None) -> tuple[Groups, int, int]:
-        interval = None if seconds is None else timedelta(seconds=seconds)
-        found = self._search(conditions, None).stats(by, interval=interval)
+    def counts(self, conditions: Conditions, by: CountBy) -> tuple[Groups, int, int]:
+        found = self._search(conditions, None).stats(by)
         groups = [(_named(value), count) for value, count in found.groups.items()]
         return groups, found.other, found.total
 

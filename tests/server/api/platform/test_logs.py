@@ -407,6 +407,20 @@ def test_a_waiting_follower_and_a_search_end_with_the_server(server: Any) -> Non
         assert json.loads(body)["data"] == {"logs": [], "position": position, "expired": 0}
 
 
+def test_many_at_once_are_answered_or_told_to_come_again(running: RunningServer) -> None:
+    def ask(number: int) -> httpx.Response:
+        with running.client() as asking:
+            return asking.get(PATH, params={"query": f"/{number % 3}|slow|(.*e){{5}}/"})
+
+    with ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(ask, range(200)))
+    refused = [each for each in answers if each.status_code != 200]
+    assert len(refused) < len(answers)
+    for each in refused:
+        assert (each.status_code, each.headers["retry-after"]) == (429, "1")
+        assert each.json()["error"]["code"] == "backpressure_triggered"
+
+
 def test_head_is_answered(client: httpx.Client) -> None:
     asked = client.head(PATH)
     assert (asked.status_code, asked.content) == (200, b"")
