@@ -22,6 +22,7 @@ from forebay.server.broadcast.sessions import Sessions
 from forebay.server.http.auth import ANONYMOUS, Authenticator
 from forebay.server.http.deliveries import SMALL_BYTES, Deliveries
 from forebay.server.searches import THREADS, Searches
+from support.harness import event
 
 PATIENCE = 60.0
 
@@ -150,7 +151,7 @@ def test_a_search_beyond_its_budget_says_how_to_ask(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(embedded, "SEARCH_SECONDS", 0.0)
     why = r"too broad: after \d+\.\d s it had read [\d,]+ events of [\d,]+ bytes, found [\d,]+, and was ended; give"
     with forebay.open(tmp_path / "data") as log:
-        log.append("logs", [{"message": str(number), "level": "info"} for number in range(10_000)])
+        log.append("logs", [event(str(number)) for number in range(10_000)])
         request: Any = SimpleNamespace(principal=ANONYMOUS)
         engine = log._engine
         with pytest.raises(errors.InvalidRequest, match=why):
@@ -173,7 +174,7 @@ def test_an_interrupted_search_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     joined = threading.Thread.join
     with forebay.open(tmp_path / "data") as log:
-        log.append("logs", [{"message": "x"}])
+        log.append("logs", [event()])
         monkeypatch.setattr(threading.Thread, "join", join)
         with pytest.raises(KeyboardInterrupt):
             list(log.search())

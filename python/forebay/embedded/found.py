@@ -28,7 +28,7 @@ class LogEntry(msgspec.Struct):
     message: str
     request_id: str | None
     user_id: str | None
-    project_id: str | None
+    project_id: str
     metadata: Verbatim
 
 
@@ -39,7 +39,7 @@ class FoundEvent(msgspec.Struct, rename="camel"):
     partition: int
     offset: int
     timestamp: str
-    key: str | None
+    key: str
     value: msgspec.Raw
 
 
@@ -133,9 +133,11 @@ def checked(answer: Page | Stats | TimeStats, matched: int) -> None:
 
 
 class _Value(msgspec.Struct):
-    level: msgspec.Raw = _NULL
-    service: msgspec.Raw = _NULL
-    message: msgspec.Raw = _NULL
+    """An event as it was sent; whatever way it came, the engine has checked it."""
+
+    level: str
+    service: str
+    message: str
     metadata: msgspec.Raw = _NULL
 
 
@@ -145,20 +147,16 @@ class _Named(msgspec.Struct):
 
 
 def entry(event: FoundEvent) -> LogEntry:
-    """The log entry of an event. What a program has appended to the stream `logs` may be any JSON: a value that is no
-    object is a message."""
-    if bytes(event.value).startswith(b"{"):
-        value = msgspec.json.decode(event.value, type=_Value)
-    else:
-        value = _Value(message=event.value)
-    has_metadata = bytes(value.metadata).startswith(b"{")
+    """The log entry of an event."""
+    value = msgspec.json.decode(event.value, type=_Value)
+    has_metadata = bytes(value.metadata) != b"null"
     named = msgspec.json.decode(value.metadata, type=_Named) if has_metadata else _Named()
     return LogEntry(
         id=event.event_id,
         timestamp=event.timestamp,
-        level=_text(value.level) or "",
-        service=_text(value.service) or "",
-        message=_shown(value.message),
+        level=value.level,
+        service=value.service,
+        message=value.message,
         request_id=_text(named.request_id),
         user_id=_text(named.user_id),
         project_id=event.key,
@@ -172,10 +170,3 @@ def _text(raw: msgspec.Raw) -> str | None:
     if json.startswith(b'"'):
         return msgspec.json.decode(json, type=str)
     return None if json.startswith((b"{", b"[", b"n")) else json.decode()
-
-
-def _shown(raw: msgspec.Raw) -> str:
-    text = _text(raw)
-    if text is None:
-        text = "" if raw == _NULL else bytes(raw).decode()
-    return text

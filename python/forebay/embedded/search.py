@@ -71,7 +71,7 @@ class Hit:
         return self.entry.message
 
     @property
-    def project_id(self) -> str | None:
+    def project_id(self) -> str:
         return self.entry.project_id
 
     @property

@@ -49,9 +49,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("stopped") / "data"
     with forebay.open(path) as log:
-        for each in EVENTS:
-            time = datetime.fromisoformat(str(each["timestamp"]))
-            log.append("logs", forebay.Record(each, key=str(each["project_id"]), timestamp=time))
+        log.append("logs", EVENTS)
     return path
 
 
