@@ -42,7 +42,7 @@ def numbers(search: forebay.Search) -> list[int]:
 
 
 def test_a_hit(log: forebay.Log) -> None:
-    [hit] = log.search("17 many")
+    [hit] = log.search('"event 17 of" many')
     assert hit.id.startswith("evt_")
     assert hit.timestamp == BEGIN + timedelta(seconds=17)
     assert (hit.level, hit.service, hit.message, hit.project_id) == ("error", "s1", "event 17 of many", "p2")

@@ -63,8 +63,8 @@ def client(running: RunningServer) -> Iterator[httpx.Client]:
         yield opened
 
 
-def found(client: httpx.Client, query: str = "", **parameters: Any) -> dict[str, Any]:
-    answered = client.get(f"{PATH}?{query}" if query else PATH, params=parameters or None)
+def found(client: httpx.Client, query: str = "") -> dict[str, Any]:
+    answered = client.get(f"{PATH}?{query}" if query else PATH)
     assert answered.status_code == 200, answered.text
     body: dict[str, Any] = answered.json()
     assert body["success"] is True
@@ -82,7 +82,7 @@ def refusal(client: httpx.Client, query: str, path: str = PATH) -> str:
 
 
 def test_the_shape_of_the_specification(client: httpx.Client) -> None:
-    data = found(client, query="payment failed")
+    data = found(client, "query=payment+failed")
     [log] = data["logs"]
     assert log.pop("id").startswith("evt_")
     assert log == {
@@ -169,7 +169,7 @@ def test_each_filter(client: httpx.Client, query: str, expected: list[int]) -> N
     data = found(client, query)
     assert [each["message"] for each in data["logs"]] == [every[number] for number in expected]
     assert data["pagination"]["total"] == len(expected)
-    levels = client.get(f"{PATH}/stats?by=level&{query}").raise_for_status().json()["data"]
+    levels = client.get(f"{PATH}/stats?{'&'.join(filter(None, ('by=level', query)))}").raise_for_status().json()["data"]
     assert levels["total"] == sum(group["count"] for group in levels["groups"]) == len(expected)
 
 
@@ -349,7 +349,7 @@ def test_pages_while_events_come(server: Any) -> None:
         sending.result(60)
         assert len(ids) == len(set(ids))
         assert numbers == list(reversed(range(1000)))
-        paged = found(client, "metadata.n>=0", limit=10, offset=990)
+        paged = found(client, "metadata.n>=0&limit=10&offset=990")
         assert [each["metadata"]["n"] for each in paged["logs"]] == list(reversed(range(10)))
         assert paged["pagination"] == {
             "total": 1000, "total_is_exact": True, "limit": 10, "offset": 990, "next_cursor": None,
