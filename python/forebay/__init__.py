@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from forebay.embedded.consumer import Consumer, Message
     from forebay.embedded.log import Log, LogOptions, Record, StreamOptions, open
     from forebay.embedded.records import Records
+    from forebay.embedded.search import Counts, Hit, Search
     from forebay.errors import ForebayError
     from forebay.processors.function import Function, function
     from forebay.processors.pipeline import Pipeline, pipeline
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Consumer",
+    "Counts",
     "ForebayError",
     "Function",
+    "Hit",
     "Log",
     "LogOptions",
     "Message",
@@ -27,6 +30,7 @@ __all__ = [
     "Receipt",
     "Record",
     "Records",
+    "Search",
     "StreamDescription",
     "StreamOptions",
     "__version__",
@@ -37,8 +41,10 @@ __all__ = [
 
 _HOMES = {
     "Consumer": "forebay.embedded.consumer",
+    "Counts": "forebay.embedded.search",
     "ForebayError": "forebay.errors",
     "Function": "forebay.processors.function",
+    "Hit": "forebay.embedded.search",
     "Log": "forebay.embedded.log",
     "LogOptions": "forebay.embedded.log",
     "Message": "forebay.embedded.consumer",
@@ -46,6 +52,7 @@ _HOMES = {
     "Receipt": "forebay._forebay",
     "Record": "forebay.embedded.log",
     "Records": "forebay.embedded.records",
+    "Search": "forebay.embedded.search",
     "StreamDescription": "forebay._forebay",
     "StreamOptions": "forebay.embedded.log",
     "function": "forebay.processors.function",

@@ -91,6 +91,19 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403",
 include-name = "POST /api/v1/processors/preview"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "409", "429", "5xx"]
 
+# What a query, a cursor and a position may be, and which parameters go together, no schema tells.
+[[operations]]
+include-name = "GET /api/v1/platform/system/logs"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "429", "5xx"]
+
+[[operations]]
+include-name = "GET /api/v1/platform/system/logs/stats"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "429", "5xx"]
+
+[[operations]]
+include-name = "GET /api/v1/platform/system/logs/follow"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "429", "5xx"]
+
 # Partitions and offsets again, in a body.
 [[operations]]
 include-name = "POST /api/v1/consumers/{group}/commit"

@@ -1,5 +1,5 @@
-"""README.md, docs/quickstart.md, docs/processors.md and docs/analytics.md, pasted as they stand into an interactive
-bash and zsh on a terminal of its own.
+"""README.md, docs/quickstart.md, docs/processors.md, docs/analytics.md and docs/search.md, pasted as they stand into an
+interactive bash and zsh on a terminal of its own.
 
 A document's blocks marked `sh` go into a shell in one paste, in their order, while a server runs in the same directory.
 The block `make serve` is what starts it: what `make` builds before is left out, since the tests run on what is built,
@@ -150,7 +150,32 @@ def test_the_analytics_views(place: Path, shell: str) -> None:
     assert '"code"' not in shown
 
 
+def test_the_search(place: Path, shell: str) -> None:
+    port = free_port()
+    with served(place, port):
+        shown = pasted(place, port, shell, "docs/search.md")
+        assert totals(place, port) == {"logs": 3}
+    assert '"request_id":"req_abc123","user_id":"17","project_id":"shop"' in shown
+    assert shown.count('"message":"Payment processing failed"') == 3
+    assert '"pagination":{"total":2,"total_is_exact":true,"limit":1,"offset":0,"next_cursor":"' in shown
+    assert '"groups":[{"value":"error","count":1},{"value":"info","count":1},{"value":"warn","count":1}]' in shown
+    assert '{"start":"2025-12-04T12:15:32.000Z","count":1}]' in shown
+    assert "error   api Payment processing failed" in shown
+    assert "warning db Slow query on db-pool" in shown
+    assert "2  api" in shown
+    assert '"success":false' not in shown
+
+
 PROGRAMS = PROGRAM.findall((ROOT / "docs/processors.md").read_text())
+
+
+SEARCHING = PROGRAM.findall((ROOT / "docs/search.md").read_text())
+
+
+def test_the_search_in_python(tmp_path: Path) -> None:
+    [(program, output)] = SEARCHING
+    done = ran(program, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, output, "")
 
 
 def ran(program: str, directory: Path) -> subprocess.CompletedProcess[str]:

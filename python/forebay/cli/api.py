@@ -18,6 +18,9 @@ TIMEOUT_SECONDS = 30.0
 TOKEN_REFUSED = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN})
 
 
+_NUMBERS = {kind.name: number for number, kind in errors.classes().items()}
+
+
 class Api:
     """A connection to a running server, and the token for it."""
 
@@ -89,11 +92,13 @@ def _refusal(status: int, body: bytes, role: str) -> Exception:
     try:
         error = json.loads(body)["error"]
         if isinstance(error, dict):
-            detail = error["detail"]
+            # The platform API has names where others have numbers.
+            number = _NUMBERS[error["code"]] if isinstance(error["code"], str) else error["code"]
+            detail = error["detail"] if "detail" in error else error["message"]
             if status in TOKEN_REFUSED:
                 # The server's hint at headers is of no use to a person with a command.
                 detail = f"{detail.partition('; send it as')[0]}; {token_hint(role)}"
-            return errors.from_kind(error["code"], detail)
+            return errors.from_kind(number, detail)
     except (ValueError, KeyError, TypeError):
         pass
     return click.ClickException(f"the server answered {status}: {body[:200].decode(errors='replace')}")

@@ -24,6 +24,7 @@ COMMANDS = {
     "processors": "processors",
     "read": "read",
     "repair": "repair",
+    "search": "search",
     "send": "send",
     "serve": "serve",
     "token": "token",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -13,10 +13,12 @@ import msgspec
 
 from forebay._forebay import Engine, GroupDescription, Receipt, StreamDescription
 from forebay.embedded import functions
+from forebay.embedded.conditions import Conditions, conditions_of, whole_millisecond
 from forebay.embedded.consumer import Consumer
 from forebay.embedded.options import Durability, check_options
 from forebay.embedded.processors import Processors
 from forebay.embedded.records import Records
+from forebay.embedded.search import Search
 from forebay.embedded.times import TimeUnit, microseconds
 from forebay.errors import Closed, InvalidRequest, StreamAlreadyExists
 from forebay.finite import has_non_finite
@@ -218,6 +220,51 @@ class Log:
             for at, offset in found.items()
         )
         return [records for records in batches if records]
+
+    def search(
+        self,
+        query: str = "",
+        *,
+        level: str | None = None,
+        service: str | None = None,
+        since: int | float | datetime | numpy.datetime64 | None = None,
+        until: int | float | datetime | numpy.datetime64 | None = None,
+        unit: TimeUnit | None = None,
+        project_id: str | None = None,
+        request_id: str | None = None,
+        user_id: str | None = None,
+        where: str | Iterable[str] = (),
+        limit: int | None = None,
+    ) -> Search:
+        """The log events, those of the stream `logs`, that are all of this, the newest first; see `Search`.
+
+        Args:
+            query: full text over the message and every value in the metadata, in any case: words, `begin*`,
+                `"a phrase"`, `/regular expression/`, each excluded with a `-` before it.
+            level: in any case; `warn` and `warning` are one.
+            since, until, unit: the first and the last time of an event, as `Record.timestamp` and `Record.unit`.
+            request_id, user_id: those of the metadata, as texts.
+            where: conditions on values in the metadata: `status>=500`, `user.plan=free`.
+            limit: the most hits of an iteration.
+
+        Raises:
+            InvalidRequest: an argument is none that can be searched for; of a query when it is first read.
+        """
+        conditions = Conditions(
+            query=query,
+            level=level,
+            service=service,
+            project_id=project_id,
+            start_time=None if since is None else microseconds(since, unit),
+            end_time=None if until is None else whole_millisecond(microseconds(until, unit)),
+            request_id=request_id,
+            user_id=user_id,
+            metadata=conditions_of(where),
+        )
+        conditions.check()
+        if limit is not None and limit < 0:
+            raise InvalidRequest(f"the limit is {limit}; it must not be negative")
+        return Search(lambda: self._engine, conditions, limit)
 
     def create_stream(
         self, name: str, *, partitions: int = 1, exist_ok: bool = False, **options: Unpack[StreamOptions]

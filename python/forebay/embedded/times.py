@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,13 @@ _PER_MICROSECOND: dict[TimeUnit, tuple[int, int]] = {
     "ns": (1, 1_000),
 }
 _INT64 = range(-(1 << 63), 1 << 63)
+_TIME = re.compile(
+    r"(?P<year>[0-9]{4})(?P<dash>-?)(?P<month>[0-9]{2})(?P=dash)(?P<day>[0-9]{2})"
+    r"(?:[Tt ](?P<hour>[0-9]{2})(?P<colon>:?)(?P<minute>[0-9]{2})"
+    r"(?:(?P=colon)(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
+    r"(?P<zone>[Zz]|(?P<sign>[+-])(?P<zone_hour>[0-9]{2})(?::?(?P<zone_minute>[0-9]{2}))?)?)?"
+)
+_NUMBERS = frozenset({"year", "month", "day", "hour", "minute", "second", "zone_hour", "zone_minute"})
 
 
 def microseconds(time: int | float | datetime | numpy.datetime64, unit: TimeUnit | None = None) -> int:
@@ -65,3 +73,23 @@ def _numpy_time(time: object) -> int:
     if numpy.isnat(time):
         raise InvalidRequest("the time is numpy's NaT, which is none")
     return int(time.astype("datetime64[us]").astype(numpy.int64))
+
+
+def written_time(text: str) -> int | None:
+    """A time as people and programs write it, in microseconds since 1970 UTC: RFC 3339, ISO 8601 or SQL, as events have
+    it; without a zone it is UTC. None for any other text."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return None
+    number = {name: int(digits or 0) for name, digits in found.groupdict().items() if name in _NUMBERS}
+    if number["second"] > 60 or number["zone_hour"] > 23 or number["zone_minute"] > 59:
+        return None
+    try:
+        date = datetime(number["year"], number["month"], number["day"], number["hour"], number["minute"], tzinfo=UTC)
+    except ValueError:
+        return None
+    zone = (number["zone_hour"] * 60 + number["zone_minute"]) * (-1 if found["sign"] == "-" else 1)
+    fraction = int((found["fraction"] or "0").ljust(6, "0")[:6])
+    # Whole numbers, since a zone may move a time out of the years that Python has. Second 60, of a minute with a leap
+    # second, is the first of the next one.
+    return (date - _EPOCH) // _MICROSECOND + (number["second"] - zone * 60) * 1_000_000 + fraction

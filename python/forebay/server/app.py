@@ -29,6 +29,7 @@ from forebay.server.http.tasks import Tasks
 from forebay.server.http.tickets import Tickets
 from forebay.server.load_test import LoadTest
 from forebay.server.processors import ConfiguredProcessors
+from forebay.server.searches import Searches
 
 log = structlog.get_logger("forebay.app")
 
@@ -74,6 +75,7 @@ class App:
         self.load_test = LoadTest(engine)
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
         self.deliveries = Deliveries()
+        self.searches = Searches(self.sessions, self.deliveries, self.stopping)
         self.websockets = MetricsBroadcaster(
             self.live,
             self.sessions,
@@ -162,4 +164,5 @@ class App:
         await self._tasks.close()
         await self.views.close()
         self.polls.close()
+        self.searches.close()
         self.readers.shutdown(wait=True)

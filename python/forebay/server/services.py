@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from forebay.server.http.rsgi import Scope
     from forebay.server.http.tickets import Tickets
     from forebay.server.load_test import LoadTest
+    from forebay.server.searches import Searches
 
 
 class Services(Background, Protocol):
@@ -38,6 +39,7 @@ class Services(Background, Protocol):
     views: ViewService
     load_test: LoadTest
     deliveries: Deliveries
+    searches: Searches
     memory_budget: MemoryBudget
     front: Front | None
     """None until the front serves the listener."""

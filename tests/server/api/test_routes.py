@@ -37,6 +37,8 @@ def test_every_role_is_that_of_its_kind(table: list[Route]) -> None:
             assert route.role is Role.READ, "it opens nothing but what is read"
         elif route.path == COMMIT or route.path.endswith("/members/{memberId}"):
             assert route.role is Role.READ, "it is part of consuming"
+        elif route.path.startswith("/api/v1/platform/system/"):
+            assert route.role is Role.OPS, "it is about the whole system"
         elif route.path == "/api/load-test":
             assert route.role is Role.OPS, "whoever looks at it runs it"
         elif route.method == "GET" and route.role is not Role.NONE:

@@ -79,3 +79,22 @@ def test_a_route_without_parameters_takes_none() -> None:
 def test_a_name_is_declared_once() -> None:
     with pytest.raises(ValueError, match="twice"):
         Parameters(LIMIT, LIMIT)
+
+
+OPEN = Parameter("tags", (), "Any.", lambda given: given.removeprefix("tag."), "a tag", {}, prefix="tag.")
+
+
+def test_a_row_with_a_prefix_takes_every_name_that_begins_so() -> None:
+    rows = Parameters(LIMIT, OPEN)
+    assert rows.parse("") == {"limit": 3, "tags": ()}
+    given = rows.parse("tag.a=1&limit=4&tag.b%3E=x%3Dy&tag.c>5&tag.d%3C6&tag.e=")
+    assert given == {"limit": 4, "tags": ("a=1", "b>=x=y", "c>5=", "d<6=", "e=")}
+    assert list(rows) == [LIMIT], "it is described elsewhere"
+    with pytest.raises(errors.InvalidRequest, match=r"unknown query parameter 'tag'; known here: limit, tag\.…"):
+        rows.parse("tag=1")
+    with pytest.raises(errors.InvalidRequest, match="given twice"):
+        rows.parse("tag.a=1&tag.a=1")
+    with pytest.raises(errors.InvalidRequest, match="not a list of name=value pairs"):
+        rows.parse("tag.%FF=1")
+    with pytest.raises(errors.InvalidRequest, match="unknown query parameter ''"):
+        rows.parse("limit=3&")

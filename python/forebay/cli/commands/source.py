@@ -101,13 +101,21 @@ def source(data_dir: str | None, url: str | None, token: str | None) -> Iterator
         with contextlib.closing(Api(url, token)) as api:
             yield Server(api)
         return
+    with opened(data_dir) as log:
+        yield Directory(log)
+
+
+def opened(data_dir: str | None) -> Log:
+    """The log in the directory of a stopped server, read-only.
+
+    Raises:
+        DirectoryLocked: a server runs on it.
+    """
     directory = data_dir or DEFAULT_DATA_DIR
     check_data_dir(directory)
     try:
-        log = open_log(directory, read_only=True)
+        return open_log(directory, read_only=True)
     except errors.DirectoryLocked:
         raise errors.DirectoryLocked(
             f"the data directory {directory!r} belongs to a running server; read from it with --url http://host:port"
         ) from None
-    with log:
-        yield Directory(log)

@@ -17,6 +17,7 @@ from forebay.server.api.operations import (
     ticket,
     websocket,
 )
+from forebay.server.api.platform import follow, logs
 from forebay.server.api.streams import consume, consumers, manage, streams, tail
 from forebay.server.console import docs
 
@@ -35,6 +36,8 @@ def routes(services: Services) -> list[Route]:
         *consumers.routes(services),
         *tail.routes(services),
         *processors.routes(services),
+        *logs.routes(services),
+        *follow.routes(services),
         *ticket.routes(services),
         *load_test.routes(services),
         *scale.routes(services),

@@ -32,6 +32,7 @@ class Principal:
         digest: the token's SHA-256, empty without authentication. It is also the scope of idempotency keys.
         projects: None when the token is not limited to projects.
         limiter: the token's events are charged to it.
+        project_names: the names of `projects`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Principal:
     roles: frozenset[Role]
     projects: Projects | None = None
     limiter: RateLimiter | None = None
+    project_names: tuple[str, ...] = ()
 
     def check_all_projects(self, consequence: str) -> None:
         """Raises `Forbidden`, which `consequence` ends, when the token is limited to projects."""
@@ -205,7 +207,7 @@ def _pair(rate: Rate | None) -> tuple[int, int] | None:
 
 def _principal(token: Token, digest: bytes, limiter: RateLimiter) -> Principal:
     projects = None if token.projects is None else Projects(list(token.projects))
-    return Principal(token.name, digest, frozenset(map(Role, token.roles)), projects, limiter)
+    return Principal(token.name, digest, frozenset(map(Role, token.roles)), projects, limiter, token.projects or ())
 
 
 def _rights(token: Token) -> tuple[object, ...]:

@@ -179,6 +179,8 @@ def _operation(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
             *(_parameter("header", row) for row in route.headers),
         ],
     }
+    if route.parameters.family is not None:
+        operation["description"] = route.parameters.family.description
     if route.role is not Role.NONE:
         # OpenAPI 3.1 lets schemes other than OAuth list the required roles.
         schemes = (_TOKEN, _TICKET) if TICKET in route.parameters else (_TOKEN,)

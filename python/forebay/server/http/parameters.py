@@ -29,6 +29,8 @@ class Parameter(Generic[T]):
         default: None means that the route decides; `description` then says how.
         read: returns None for a text that is not `expected`; it is refused as `error`.
         schema: JSON Schema 2020-12, without the default.
+        prefix: the row stands for every parameter whose name begins so. `read` gets `name=value`, and the value is the
+            tuple of all that are given. OpenAPI has no such parameters, so they are a part of the route's description.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Parameter(Generic[T]):
     expected: str
     schema: Mapping[str, object]
     error: type[errors.ForebayError] = errors.InvalidRequest
+    prefix: str | None = None
 
     @property
     def required(self) -> bool:
@@ -124,15 +127,20 @@ class Parameters:
     """The query parameters of one route."""
 
     rows: tuple[Parameter[Any], ...]
+    family: Parameter[Any] | None
+    """The row with a prefix."""
     _known: dict[str, Parameter[Any]] = field(repr=False)
     _defaults: dict[str, Any] = field(repr=False)
     _required: tuple[Parameter[Any], ...] = field(repr=False)
 
     def __init__(self, *rows: Parameter[Any]) -> None:
-        known = {row.name: row for row in rows}
-        if len(known) < len(rows):
+        single = tuple(row for row in rows if row.prefix is None)
+        families = [row for row in rows if row.prefix is not None]
+        known = {row.name: row for row in single}
+        if len(known) < len(single) or len(families) > 1:
             raise ValueError("a query parameter is declared twice")
-        object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "rows", single)
+        object.__setattr__(self, "family", families[0] if families else None)
         object.__setattr__(self, "_known", known)
         object.__setattr__(self, "_defaults", {row.name: row.default for row in rows})
         object.__setattr__(self, "_required", tuple(row for row in rows if row.required))
@@ -154,6 +162,9 @@ class Parameters:
         return values
 
     def _given(self, query: str) -> dict[str, Any]:
+        if self.family is not None:
+            # `metadata.status>500` has no sign of equality.
+            query = "&".join(field if "=" in field else f"{field}=" for field in query.split("&"))
         try:
             pairs = parse_qsl(
                 query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS
@@ -161,14 +172,20 @@ class Parameters:
         except ValueError:
             raise errors.InvalidRequest("the query string is not a list of name=value pairs in UTF-8") from None
         given: dict[str, Any] = {}
+        names: set[str] = set()
         for name, value in pairs:
-            row = self._known.get(name)
-            if row is None:
-                expected = ", ".join(sorted(self._known)) or "none"
-                raise errors.InvalidRequest(f"unknown query parameter {shown(name)}; known here: {expected}")
-            if name in given:
+            if name in names:
                 raise errors.InvalidRequest(f"query parameter {shown(name)} is given twice")
-            given[name] = row.value(value)
+            names.add(name)
+            row = self._known.get(name)
+            if row is not None:
+                given[name] = row.value(value)
+            elif self.family is not None and name.startswith(self.family.prefix or ""):
+                given[self.family.name] = (*given.get(self.family.name, ()), self.family.value(f"{name}={value}"))
+            else:
+                family = () if self.family is None else (f"{self.family.prefix}…",)
+                expected = ", ".join(sorted((*self._known, *family))) or "none"
+                raise errors.InvalidRequest(f"unknown query parameter {shown(name)}; known here: {expected}")
         return given
 
 
