@@ -32,6 +32,15 @@ def body(start: int, total: int = 1) -> bytes:
     return msgspec.json.encode(EventWindow(rfc3339(start), rfc3339(start + MINUTE_MS), total))
 
 
+def windows(cache: EmbeddedCache, limit: int, now_ms: int) -> list[EventWindow]:
+    found = msgspec.json.encode(asyncio.run(answers.event_windows(cache, limit, now_ms)))
+    return msgspec.json.decode(found, type=list[EventWindow])
+
+
+def latest(cache: EmbeddedCache, now_ms: int) -> EventWindow:
+    return msgspec.json.decode(msgspec.json.encode(asyncio.run(answers.latest(cache, now_ms))), type=EventWindow)
+
+
 def test_results_become_the_shapes_of_the_api() -> None:
     result = (
         b'{"windowStart":"x","windowEnd":"y","key":null,"count":3,"count_distinct_user.id":2,'
@@ -80,20 +89,20 @@ def test_windows_go_back_to_the_first_and_no_further_than_the_retention() -> Non
     for start in (oldest - 10 * MINUTE_MS, oldest, RUNNING - 3 * MINUTE_MS, RUNNING + 5 * MINUTE_MS):
         views.put(Kind.EVENTS, start, body(start), NOW)
     views.count(0, None)
-    shown = asyncio.run(answers.event_windows(cache, 1440, NOW))
+    shown = windows(cache, 1440, NOW)
     # What is dated in the future is shown when its time has come.
     assert (shown[0].window_start, shown[-1].window_start) == (rfc3339(RUNNING), rfc3339(oldest))
     assert len(shown) == 121
     assert [window.total for window in shown if window.total] == [1, 1]
-    assert len(asyncio.run(answers.event_windows(cache, 3, NOW))) == 3
-    assert asyncio.run(answers.latest(cache, NOW)).total == 0
-    assert asyncio.run(answers.latest(cache, NOW + 5 * MINUTE_MS)).total == 1
+    assert len(windows(cache, 3, NOW)) == 3
+    assert latest(cache, NOW).total == 0
+    assert latest(cache, NOW + 5 * MINUTE_MS).total == 1
     views.expire(NOW + HOUR_MS)
     views.count(0, None)
     assert views.totals().first_event_window == RUNNING - 3 * MINUTE_MS
     views.expire(NOW + DAY_MS)
     views.count(0, None)
-    assert asyncio.run(answers.event_windows(cache, 20, NOW + DAY_MS)) == []
+    assert windows(cache, 20, NOW + DAY_MS) == []
 
 
 @given(

@@ -16,19 +16,19 @@ MAX_WINDOWS = 1440
 """The most windows of an answer: those of a day."""
 
 
-async def event_windows(cache: Cache, limit: int, now_ms: int) -> list[EventWindow]:
+async def event_windows(cache: Cache, limit: int, now_ms: int) -> list[EventWindow | msgspec.Raw]:
     """The newest `limit` minutes, the running one first, back to the first that has events."""
     first = (await cache.totals()).first_event_window
     return await _minutes(cache, Kind.EVENTS, EventWindow, first, limit, now_ms)
 
 
-async def performance_windows(cache: Cache, limit: int, now_ms: int) -> list[PerformanceWindow]:
+async def performance_windows(cache: Cache, limit: int, now_ms: int) -> list[PerformanceWindow | msgspec.Raw]:
     """The newest `limit` minutes, the running one first, back to the first that has load times."""
     first = (await cache.totals()).first_performance_window
     return await _minutes(cache, Kind.PERFORMANCE, PerformanceWindow, first, limit, now_ms)
 
 
-async def latest(cache: Cache, now_ms: int) -> EventWindow:
+async def latest(cache: Cache, now_ms: int) -> EventWindow | msgspec.Raw:
     """The window of the running minute, with zeros when it has no events."""
     start = now_ms - now_ms % MINUTE_MS
     found = await cache.windows(Kind.EVENTS, start, start)
@@ -54,7 +54,9 @@ async def overview(cache: Cache, now_ms: int) -> Overview:
     )
 
 
-async def _minutes(cache: Cache, kind: Kind, shape: type[W], first: int | None, limit: int, now_ms: int) -> list[W]:
+async def _minutes(
+    cache: Cache, kind: Kind, shape: type[W], first: int | None, limit: int, now_ms: int
+) -> list[W | msgspec.Raw]:
     running = now_ms - now_ms % MINUTE_MS
     if first is None or first > running:
         return []
@@ -63,7 +65,8 @@ async def _minutes(cache: Cache, kind: Kind, shape: type[W], first: int | None, 
     return [_window(shape, start, found.get(start)) for start in range(running, oldest - 1, -MINUTE_MS)]
 
 
-def _window(shape: type[W], start: int, body: bytes | None) -> W:
+def _window(shape: type[W], start: int, body: bytes | None) -> W | msgspec.Raw:
+    """A window, or its JSON: what is kept is not parsed to be written again."""
     if body is None:
         return shape(rfc3339(start), rfc3339(start + MINUTE_MS))
-    return msgspec.json.decode(body, type=shape)
+    return msgspec.Raw(body)

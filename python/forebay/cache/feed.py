@@ -29,6 +29,9 @@ WAIT_SECONDS = 0.25
 RETRY_SECONDS = 1.0
 """The pause after a failure: a full disk gets room within seconds."""
 
+TELLING_SECONDS = 1.5
+"""Processors tell what has changed once a second."""
+
 MAX_RECORDS = 10_000
 MAX_BYTES = 8 << 20
 """The most of one read."""
@@ -42,25 +45,46 @@ class ProcessorStatus(msgspec.Struct):
     reason: str | None = None
 
 
+class Lag(msgspec.Struct):
+    """How many records are not processed and stored."""
+
+    lag: int
+
+
+class ProcessorMetrics(msgspec.Struct):
+    """What of a processor's metrics is looked at."""
+
+    metrics: Lag
+
+
 class Feed:
     """Reads on a thread of its own, from the first result that is kept: so the windows are there again after a restart.
     The processors are made when the first analytics event comes: before, there is nothing to be computed.
 
     Attributes:
-        is_ready: whether all results that there were at the start have been read.
+        is_ready: whether all events that there were at the start are in the views.
         problem: why results are not read or made; None when they are.
     """
 
     def __init__(
-        self, engine: Engine, views: Views, lateness_ms: int, *, wall: Callable[[], float] = time.time
+        self,
+        engine: Engine,
+        views: Views,
+        lateness_ms: int,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._views = views
         self._lateness_ms = lateness_ms
         self._wall = wall
+        self._monotonic = monotonic
         self._next: dict[str, int] = {}
         self._first: tuple[tuple[tuple[int, int], ...], str | None] = ((), None)
         self._has_processors = False
+        self._wanted: int | None = None
+        self._caught_up: float | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="forebay-views", daemon=True)
         self.is_ready = False
@@ -80,9 +104,13 @@ class Feed:
         """The processors that somebody has paused, so that their windows stand still."""
         if not self._has_processors:
             return []
+        return [row.name for row in self._statuses() if row.status == "paused" and row.reason is None]
+
+    def _statuses(self) -> list[ProcessorStatus]:
+        """The processors of the views."""
         rows = msgspec.json.decode(self._engine.processors(), type=list[ProcessorStatus])
         own = {view.stream for view in VIEWS}
-        return [row.name for row in rows if row.name in own and row.status == "paused" and row.reason is None]
+        return [row for row in rows if row.name in own]
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -117,13 +145,30 @@ class Feed:
                 return
             self._engine.keep_views(self._lateness_ms, self._views.retention_ms)
             self._has_processors = True
+        # Asked before results are read: what is processed then is in them.
+        is_complete = self.is_ready or self._has_caught_up()
         for view in VIEWS:
             self._read(view)
         self._count()
         self._views.expire(self._now_ms())
-        self.is_ready = True
+        self.is_ready = is_complete
         first = VIEWS[0].stream
         self._engine.wait(first, [(0, self._next[first])], milliseconds)
+
+    def _has_caught_up(self) -> bool:
+        """Whether the processors have told of all events that there were at the first look."""
+        total = sum(end for _, end in self._engine.stream(SOURCE).partitions)
+        self._wanted = total if self._wanted is None else self._wanted
+        running = {row.name for row in self._statuses() if row.status == "running"}
+        # One that is paused, or has failed, is not waited for.
+        for view in [view for view in VIEWS if view.stream in running]:
+            metrics = msgspec.json.decode(self._engine.processor_metrics(view.stream), type=ProcessorMetrics)
+            if total - metrics.metrics.lag < self._wanted:
+                self._caught_up = None
+                return False
+        now = self._monotonic()
+        self._caught_up = now if self._caught_up is None else self._caught_up
+        return now - self._caught_up >= TELLING_SECONDS
 
     def _read(self, view: View) -> None:
         """Reads a stream up to its present end."""

@@ -15,6 +15,9 @@ from forebay.cache.cache import Kind
 from forebay.cache.shapes import EventWindow, HourWindow, LoadTime, PerformanceWindow, TopEvent, TopPage
 from forebay.cache.times import rfc3339
 
+MAX_TYPE_BYTES = 8 << 10
+"""The most bytes of the types of one minute."""
+
 TOP = 10
 """The most event types and pages of the overview."""
 
@@ -65,7 +68,13 @@ class HourResult(msgspec.Struct):
 def event_window(result: bytes, start_ms: int) -> EventWindow:
     """A minute's events."""
     found = _EVENTS.decode(result)
-    by_type = {each.text: each.count for each in found.types}
+    by_type, size = {}, 0
+    for each in found.types:
+        # Senders choose the types, and an answer has up to 1,440 windows.
+        size += len(each.text.encode())
+        if size > MAX_TYPE_BYTES:
+            break
+        by_type[each.text] = each.count
     return EventWindow(*_times(Kind.EVENTS, start_ms), found.count, by_type, found.users, found.sessions)
 
 

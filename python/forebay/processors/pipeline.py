@@ -89,6 +89,7 @@ class Pipeline:
         allowed_lateness: timedelta | None = None,
         idle_timeout: timedelta | None = None,
         max_future: timedelta | None = None,
+        drop_future: timedelta | None = None,
         idle_close: timedelta | None = None,
         timestamp_field: str | None = None,
         emit: Emit | None = None,
@@ -101,6 +102,7 @@ class Pipeline:
             allowed_lateness: by how much a record may be behind the newest of its partition and still be taken (0).
             idle_timeout: how long a partition has to be without records to hold no window open any more (10 s).
             max_future: a record that is further ahead of the clock moves no watermark (5 min); a duration of 0: all do.
+            drop_future: a record that is further ahead is left out (0: none is).
             idle_close: how long all partitions have to be without records for open windows to close anyway; a duration
                 of 0, as without it: they wait for the next record.
             timestamp_field: the path of the event time within the value; without it, the record's own timestamp.
@@ -115,6 +117,7 @@ class Pipeline:
             "allowedLateness": ("allowed_lateness", allowed_lateness),
             "idleTimeout": ("idle_timeout", idle_timeout),
             "maxFuture": ("max_future", max_future),
+            "dropFuture": ("drop_future", drop_future),
             "idleClose": ("idle_close", idle_close),
         }
         given: dict[str, object] = {"parallelism": parallelism, "timestampField": timestamp_field, "emit": emit}

@@ -61,7 +61,8 @@ class AggregateOperation(msgspec.Struct, rename="camel", tag_field="type", tag="
 
 
 class ProcessorConfig(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """Settings of a processor; a missing one has its default. `maxFuture` and `idleClose` are off with 0."""
+    """Settings of a processor; a missing one has its default. `maxFuture`, `dropFuture` and `idleClose` are off
+    with 0."""
 
     parallelism: Annotated[
         Annotated[int, msgspec.Meta(ge=1, le=64)] | None,
@@ -71,6 +72,7 @@ class ProcessorConfig(msgspec.Struct, rename="camel", forbid_unknown_fields=True
     allowed_lateness: Span | None = None
     idle_timeout: Annotated[int, msgspec.Meta(ge=10, le=24 * HOUR, description="Milliseconds.")] | None = None
     max_future: Span | None = None
+    drop_future: Span | None = None
     idle_close: Annotated[int, msgspec.Meta(ge=0, le=365 * 24 * HOUR, description="Milliseconds.")] | None = None
     late_sink: Text | None = None
     timestamp_field: Path | None = None

@@ -40,10 +40,13 @@ def check_url(url: str) -> None:
         # Asked for, a port that is none raises ValueError.
         _ = parts.port
         complete = bool(parts.path if parts.scheme == "unix" else parts.hostname)
+        if "@" in parts.path and "@" not in parts.netloc and parts.scheme != "unix":
+            # What stands before it would be taken for the host, and shown.
+            raise ConfigError(f"cache is {HIDDEN}, which has a / before its @: write %2F for it in the password")
     except ValueError:
         complete, parts = False, urlsplit("")
     if parts.scheme not in SCHEMES or not complete:
         raise ConfigError(
-            f"cache is {HIDDEN if '@' in url else repr(url)}, which is not like redis://host:6379/0, "
+            f"cache is {HIDDEN if set(url) & set('@?') else repr(url)}, which is not like redis://host:6379/0, "
             "rediss://user:password@host:6379/0 or unix:///run/redis.sock"
         )

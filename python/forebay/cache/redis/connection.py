@@ -136,4 +136,9 @@ def _client(url: str) -> Redis:
         decode_responses=False,
         client_name="forebay",
     )
+    try:
+        # Connections are made when they are needed, and only they know their options.
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except TypeError:
+        raise ConfigError(f"cache is {shown_url(url)}, whose options are not those of redis-py") from None
     return client.Redis(connection_pool=pool)

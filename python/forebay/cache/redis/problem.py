@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 
 
@@ -27,6 +28,7 @@ class Trouble(enum.Enum):
     WRONG_TYPE = "delete the key, which another program wrote, or choose another cache_prefix"
     CLUSTER = "name a node that has the slot of cache_prefix (CLUSTER KEYSLOT, CLUSTER SHARDS)"
     UNTRUSTED = "name its authority in the setting cache: rediss://host:6379/0?ssl_ca_certs=/path/to/ca.pem"
+    NO_TLS = "look whether this port of Redis speaks TLS: redis:// is without, rediss:// with it"
     TOO_MANY_CLIENTS = "raise maxclients, or close connections of other programs (CLIENT LIST)"
     BUSY = "wait, or end the script of another program that blocks Redis (SCRIPT KILL)"
     UNREADABLE = "delete the key, or give each release of forebay a cache_prefix of its own"
@@ -76,8 +78,15 @@ since the package need not be installed."""
 _BY_TEXT: Mapping[str, Trouble] = {
     "max number of clients reached": Trouble.TOO_MANY_CLIENTS,
     "CERTIFICATE_VERIFY_FAILED": Trouble.UNTRUSTED,
+    "certificate verify failed": Trouble.UNTRUSTED,
+    "self-signed certificate": Trouble.UNTRUSTED,
+    "SSL": Trouble.NO_TLS,
 }
 """By what stands somewhere in an error without a class or a word of its own."""
+
+
+_IN_PIPELINE = re.compile(r"^Command # \d+ \(.*\) of pipeline caused error: (?:\(')?", re.DOTALL)
+"""What redis-py writes before the error of a command in a pipeline."""
 
 
 class RedisProblem(Exception):
@@ -96,7 +105,7 @@ class RedisProblem(Exception):
 
 def trouble_of(error: Exception) -> Trouble:
     """The kind of a failure of the client."""
-    text = str(error)
+    text = _IN_PIPELINE.sub("", str(error))
     known = (trouble for part, trouble in _BY_TEXT.items() if part in text)
     found = next(known, None) or _BY_WORD.get(text.partition(" ")[0])
     if found is not None:

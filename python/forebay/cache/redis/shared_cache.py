@@ -12,11 +12,15 @@ from forebay.cache.redis.publisher import Publisher, PublisherState, Role
 from forebay.cache.redis.redis_cache import RedisCache
 from forebay.cache.shapes import Totals
 from forebay.cache.views import Views
+from forebay.errors import StorageUnavailable
+
+SILENT_MS = 3_000
+"""Who publishes does so every second, also when nothing comes."""
 
 
 class SharedCache:
-    """Publishes the views of this process, and answers from them also when Redis is away. While another server has the
-    lease, and until its own views are complete, it answers from Redis what was published there."""
+    """Publishes the views of this process, and answers from them also when Redis is away. While another server
+    publishes, and until its own views are complete, it answers from Redis what was published there."""
 
     def __init__(
         self, views: Views, url: str, prefix: str = DEFAULT_PREFIX, ready: Callable[[], bool] = lambda: True
@@ -30,6 +34,9 @@ class SharedCache:
         self._views = views
         self.publisher = Publisher(views, Connection(url, connections=1), layout, ready=ready)
         self.reader = RedisCache(Connection(url), layout)
+        self._ready = ready
+        self._reads = False
+        """Whether answers come from Redis, as the last question of what time they are has found out."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Publishes until `stopping` is set."""
@@ -46,25 +53,32 @@ class SharedCache:
         """What the publisher does, for health and metrics."""
         return self.publisher.state
 
-    @property
-    def is_own(self) -> bool:
-        """Whether answers come from this process. Once its views are complete they do until Redis says that another
-        server has the lease."""
-        return self.publisher.is_ready and self.publisher.role is not Role.STANDBY
-
     async def as_of(self, now_ms: int) -> int:
-        """As `Cache.as_of`."""
-        return now_ms if self.is_own else await self.reader.as_of(now_ms)
+        """As `Cache.as_of`. Routes ask it first. Another server that has the lease and publishes no more, since it has
+        just ended, is not waited for: it may have been this one before its start."""
+        self._reads = False
+        is_ready = self._ready()
+        if is_ready and self.publisher.role is not Role.STANDBY:
+            return now_ms
+        try:
+            as_of = await self.reader.as_of(now_ms)
+        except StorageUnavailable:
+            if is_ready:
+                return now_ms
+            raise
+        silent = now_ms - 1000 * (self.reader.updated_seconds or 0)
+        self._reads = not is_ready or silent < SILENT_MS
+        return as_of if self._reads else now_ms
 
     async def windows(self, kind: Kind, first_ms: int, last_ms: int) -> dict[int, bytes]:
         """As `Cache.windows`."""
-        if self.is_own:
-            return self._views.windows(kind, first_ms, last_ms)
-        return await self.reader.windows(kind, first_ms, last_ms)
+        if self._reads:
+            return await self.reader.windows(kind, first_ms, last_ms)
+        return self._views.windows(kind, first_ms, last_ms)
 
     async def totals(self) -> Totals:
         """As `Cache.totals`."""
-        return self._views.totals() if self.is_own else await self.reader.totals()
+        return await self.reader.totals() if self._reads else self._views.totals()
 
     async def health(self) -> Health:
         """Reachable when Redis answers now and took the last write."""

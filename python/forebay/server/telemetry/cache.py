@@ -26,7 +26,9 @@ class PublisherCollector(Collector):
             state.role is Role.HOLDER,
         )
         yield GaugeMetricFamily(
-            "forebay_cache_reachable", "1 when Redis did the last of what it was asked.", state.reason is None
+            "forebay_cache_reachable",
+            "1 when Redis did the last of what it was asked.",
+            state.reason is None and state.role is not Role.STARTING,
         )
         yield CounterMetricFamily("forebay_cache_commands", "Commands to publish views.", state.commands)
         yield CounterMetricFamily("forebay_cache_failures", "Calls to publish views that failed.", state.failures)

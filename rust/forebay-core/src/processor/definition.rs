@@ -190,6 +190,9 @@ pub struct Config {
     pub idle_timeout: i64,
     /// By how much a record may be ahead of the clock and still move the watermark; 0 for any.
     pub max_future: i64,
+    /// By how much a record may be ahead of the clock and still be taken; 0 for any.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub drop_future: i64,
     /// The time of quiet in all partitions after which open windows are closed; 0 for never.
     pub idle_close: i64,
     /// Which results are given.
@@ -202,6 +205,11 @@ pub struct Config {
     pub timestamp_field: Option<String>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -210,6 +218,7 @@ impl Default for Config {
             allowed_lateness: 0,
             idle_timeout: 10_000,
             max_future: 300_000,
+            drop_future: 0,
             idle_close: 0,
             emit: Emit::Final,
             late_sink: None,
@@ -326,6 +335,7 @@ impl Config {
             allowed_lateness: millis("allowedLateness", 0, MAX_WINDOW_MILLIS, default.allowed_lateness)?,
             idle_timeout: millis("idleTimeout", 10, 24 * HOUR, default.idle_timeout)?,
             max_future: millis("maxFuture", 0, MAX_WINDOW_MILLIS, default.max_future)?,
+            drop_future: millis("dropFuture", 0, MAX_WINDOW_MILLIS, default.drop_future)?,
             idle_close: millis("idleClose", 0, 24 * 365 * HOUR, default.idle_close)?,
             emit,
             late_sink: None,

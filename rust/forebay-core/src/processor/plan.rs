@@ -100,6 +100,7 @@ impl Plan {
         let watermarks = WatermarkOptions {
             allowed_lateness: config.allowed_lateness,
             max_future: Some(config.max_future).filter(|ahead| *ahead > 0),
+            drop_future: Some(config.drop_future).filter(|ahead| *ahead > 0),
             idle_timeout: millis(config.idle_timeout),
         };
         Ok(Self { filters, maps, window, watermarks, time, paths })

@@ -390,6 +390,10 @@ impl Task {
     fn take(&mut self, moment: Moment, place: (PartitionId, Offset), record: &Record<'_>, found: &mut Lookup) {
         self.totals.events_processed += 1;
         let Some(time) = self.time_of(place, record, found) else { return };
+        if !self.watermarks.is_taken(time, moment.wall) {
+            self.totals.future_events += 1;
+            return;
+        }
         let partition = place.0.0 as usize;
         // The watermark goes by every record, chosen or not, and moves only behind it.
         let watermark = self.watermarks.judge(partition, moment.uptime);

@@ -30,6 +30,12 @@ struct View {
 /// Milliseconds by which an event may be ahead of the clock and still move time: a sender whose clock is fast does not make
 /// the events of others late.
 const MAX_FUTURE: u32 = 1_000;
+/// Milliseconds from which one is left out: windows of the future stay open until their time comes, and senders choose it.
+const DROPPED_FUTURE: u32 = HOUR;
+
+/// Milliseconds between two steps where nothing changes: a server that starts waits until all that was there is processed.
+const CHECKPOINT: u32 = 1_000;
+
 const MINUTE: u32 = 60_000;
 const HOUR: u32 = 60 * MINUTE;
 
@@ -98,7 +104,8 @@ impl View {
         let lateness = u64::try_from(lateness.as_millis()).unwrap_or(u64::MAX);
         let definition = serde_json::json!({
             "name": name, "source": ANALYTICS, "sink": name, "offset": "earliest", "operations": operations,
-            "config": {"emit": "update", "allowedLateness": lateness, "maxFuture": MAX_FUTURE},
+            "config": {"emit": "update", "allowedLateness": lateness, "maxFuture": MAX_FUTURE, "checkpointInterval": CHECKPOINT,
+                "dropFuture": DROPPED_FUTURE},
         });
         ProcessorDefinition::parse(definition.to_string().as_bytes())
     }

@@ -36,6 +36,11 @@ impl StatePlace {
         Some(Self(time((both >> 64) as u64)?, time(both as u64)?))
     }
 
+    /// Returns the places among which the panes of the window that ends at `end` are.
+    pub(super) fn of_window(spec: WindowSpec, end: EventTime) -> std::ops::Range<Self> {
+        Self(end.plus(-spec.size()), EventTime::MIN)..Self(end, EventTime::MIN)
+    }
+
     /// Returns whether the pane of that place is in the window that ends at `end`.
     pub(super) fn is_in(self, spec: WindowSpec, end: EventTime) -> bool {
         self.1 <= end && end <= spec.last_end(self.0)

@@ -45,13 +45,33 @@ impl UpdateRound {
                 // A pane is there for as long as one of its windows is open.
                 return Some((end, panes.get(&place)?.key(number as usize)));
             }
-            self.changed.retain(|place, _| panes.contains_key(place));
             let from = self.end.map_or(open, |end| open.max(end.plus(spec.slide())));
-            let ends = self.changed.keys().map(|place| place.1.max(from)).zip(self.changed.keys());
-            let end = ends.filter(|(end, place)| place.is_in(spec, *end)).map(|(end, _)| end).min()?;
+            let end = self.next_end(spec, panes, from)?;
             self.end = Some(end);
             self.keys = self.keys_of(spec, panes, end).into_iter();
         }
+    }
+
+    /// Returns the first end of a window from `from` on that has something of what has changed. Lets go of what is in none.
+    /// Panes are in the order of their starts, and a window ends later than each of its panes begins: so no more of them
+    /// are looked at than one window has, however many are open.
+    fn next_end(&mut self, spec: WindowSpec, panes: &BTreeMap<StatePlace, Pane>, from: EventTime) -> Option<EventTime> {
+        while let Some(first) = self.changed.first_entry()
+            && (spec.last_end(first.key().0) < from || !panes.contains_key(first.key()))
+        {
+            first.remove();
+        }
+        let mut found: Option<EventTime> = None;
+        for place in self.changed.keys() {
+            if found.is_some_and(|end| end <= place.0) {
+                break;
+            }
+            let end = place.1.max(from);
+            if place.is_in(spec, end) && panes.contains_key(place) {
+                found = Some(found.map_or(end, |found| found.min(end)));
+            }
+        }
+        found
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -60,7 +80,8 @@ impl UpdateRound {
     }
 
     fn keys_of(&self, spec: WindowSpec, panes: &BTreeMap<StatePlace, Pane>, end: EventTime) -> Vec<(StatePlace, u32)> {
-        let parts = self.changed.iter().filter(|(place, _)| place.is_in(spec, end));
+        let parts = self.changed.range(StatePlace::of_window(spec, end));
+        let parts = parts.filter(|(place, _)| place.is_in(spec, end) && panes.contains_key(place));
         let mut keys: Vec<_> =
             parts.flat_map(|(place, numbers)| numbers.iter().map(|number| (*place, *number))).collect();
         let key = |(place, number): &(StatePlace, u32)| panes.get(place).map(|pane| pane.key(*number as usize));

@@ -10,6 +10,8 @@ pub struct WatermarkOptions {
     pub allowed_lateness: i64,
     /// Milliseconds that a record may be ahead of the clock; one that is further ahead moves no watermark. `None`: all do.
     pub max_future: Option<i64>,
+    /// Milliseconds that a record may be ahead of the clock and still be taken. `None`: all are.
+    pub drop_future: Option<i64>,
     /// The time without records after which a partition that is read to its end is idle.
     pub idle_timeout: Duration,
 }
@@ -38,6 +40,12 @@ impl Watermarks {
     pub fn new(partitions: usize, options: WatermarkOptions, now: Duration) -> Self {
         let partition = Partition { own: EventTime::MIN, active: now, is_idle: false };
         Self { options, partitions: vec![partition; partitions], global: EventTime::MIN }
+    }
+
+    /// Returns whether a record is taken, or is too far ahead of the wall clock's time for that.
+    #[must_use]
+    pub fn is_taken(&self, time: EventTime, clock: EventTime) -> bool {
+        self.options.drop_future.is_none_or(|ahead| time <= clock.plus(ahead))
     }
 
     /// Returns the watermark that a record of the partition is judged by. Call it for each record, before
@@ -140,8 +148,12 @@ impl Watermarks {
 mod tests {
     use super::*;
 
-    const OPTIONS: WatermarkOptions =
-        WatermarkOptions { allowed_lateness: 5, max_future: Some(100), idle_timeout: Duration::from_secs(10) };
+    const OPTIONS: WatermarkOptions = WatermarkOptions {
+        allowed_lateness: 5,
+        max_future: Some(100),
+        drop_future: None,
+        idle_timeout: Duration::from_secs(10),
+    };
 
     fn at(millis: i64) -> EventTime {
         EventTime::new(millis).unwrap()
@@ -164,6 +176,16 @@ mod tests {
         marks.observe(1, at(10), at(0));
         assert_eq!(marks.global(), at(15));
         assert_eq!(marks.judge(0, second(2)), at(45));
+    }
+
+    #[test]
+    fn a_record_that_is_too_far_ahead_is_not_taken() {
+        let time = |millis| EventTime::new(millis).unwrap();
+        let any = Watermarks::new(1, OPTIONS, Duration::ZERO);
+        assert!(any.is_taken(EventTime::MAX, time(0)));
+        let bounded = Watermarks::new(1, WatermarkOptions { drop_future: Some(100), ..OPTIONS }, Duration::ZERO);
+        assert!(bounded.is_taken(time(1_100), time(1_000)) && bounded.is_taken(EventTime::MIN, time(1_000)));
+        assert!(!bounded.is_taken(time(1_101), time(1_000)));
     }
 
     #[test]

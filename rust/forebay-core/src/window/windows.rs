@@ -315,7 +315,8 @@ impl Windows {
     fn present(&self, end: EventTime, key: &[u8], cells: &mut Vec<Cell>) {
         cells.clear();
         self.plan.begin(cells);
-        let panes = self.panes.iter().filter(|(place, _)| place.is_in(self.spec, end));
+        let panes = self.panes.range(StatePlace::of_window(self.spec, end));
+        let panes = panes.filter(|(place, _)| place.is_in(self.spec, end));
         for other in panes.filter_map(|(_, pane)| pane.find(&self.plan, key)) {
             cells.iter_mut().zip(other).for_each(|(cell, other)| cell.merge(other));
         }
@@ -346,7 +347,7 @@ impl Windows {
 
     /// Makes the window that ends at `end` of its panes, takes out those that are in no later one, and finds the next end.
     fn take_window(&mut self, end: EventTime) -> ClosingWindow {
-        let (mut own_place, mut next) = (None, None::<EventTime>);
+        let mut own_place = None;
         let mut pane = if let WindowSpec::Tumbling { .. } = self.spec {
             let place = StatePlace(end.plus(-self.spec.size()), end);
             own_place = Some(place);
@@ -357,20 +358,28 @@ impl Windows {
         if let Some(blocks) = &mut self.blocks {
             blocks.merge(&self.plan, &self.panes, end, &mut pane);
         }
-        for (place, part) in &self.panes {
-            let last_end = self.spec.last_end(place.0);
+        for (place, part) in self.panes.range(StatePlace::of_window(self.spec, end)) {
             if place.is_in(self.spec, end) && !self.blocks.as_ref().is_some_and(|blocks| blocks.have(place.0)) {
                 pane.merge(&self.plan, part);
             }
-            if last_end > end {
-                let later = place.1.max(end.plus(self.spec.slide()));
-                next = Some(next.map_or(later, |next| next.min(later)));
-            }
         }
         let over = self.take_panes_until(end);
-        self.next_end = next;
+        self.next_end = self.end_after(end);
         let order = pane.sorted().into_iter();
         ClosingWindow { end, pane, order, over, own_place }
+    }
+
+    /// Returns the first end after `end` of a window that has a pane. Of panes that begin later than that it has none.
+    fn end_after(&self, end: EventTime) -> Option<EventTime> {
+        let (from, mut found) = (end.plus(self.spec.slide()), None::<EventTime>);
+        for place in self.panes.keys() {
+            if found.is_some_and(|found| found <= place.0) {
+                break;
+            }
+            let later = place.1.max(from);
+            found = Some(found.map_or(later, |found| found.min(later)));
+        }
+        found
     }
 
     /// Takes out the panes that are in no window that ends after `end`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use forebay_core::ingest::route;
 use forebay_core::processor::ViewsOptions;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Engine, ErrorKind, Request};
+use forebay_core::{Engine, ErrorKind, Request, Timestamp};
 use serde_json::Value;
 
 use crate::common::until;
@@ -78,6 +78,22 @@ fn open_windows_are_told_and_late_events_change_theirs() {
     let median = first(NAMES[1], "/p50_metrics.load_time").and_then(|number| number.as_f64()).unwrap();
     assert!((99.0..=101.0).contains(&median), "{median}");
     assert!(metrics(&engine, NAMES[1])["metrics"]["filterFailures"] == 0, "{}", metrics(&engine, NAMES[1]));
+}
+
+#[test]
+fn what_is_dated_hours_ahead_opens_no_window() {
+    let storage = Faulty::new(1);
+    let engine = open(&storage);
+    let now = Timestamp::now().millis();
+    let at = |ahead: i64| format!(r#"{{"event":{{"type":"a"}},"timestamp":{}}}"#, now + ahead);
+    let far: Vec<String> = (0..500).map(|hours| at((hours + 2) * 3_600_000)).collect();
+    track(&engine, &format!("[{},{},{}]", at(0), at(1_800_000), far.join(",")));
+    engine.processors().keep_views(options(600)).unwrap();
+    until("the windows of now and of soon", || newest(&engine, NAMES[0]).len() == 2);
+    until("all records", || metrics(&engine, NAMES[0])["metrics"]["eventsProcessed"] == 502);
+    let shown = metrics(&engine, NAMES[0]);
+    assert_eq!(shown["metrics"]["futureEvents"], 501, "{shown}");
+    assert_eq!(newest(&engine, NAMES[0]).len(), 2);
 }
 
 #[test]

@@ -62,7 +62,8 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(case: &'a Case, shards: usize, mode: Mode) -> Self {
         let idle_timeout = Duration::from_secs(3600);
-        let options = WatermarkOptions { allowed_lateness: case.lateness, max_future: None, idle_timeout };
+        let options =
+            WatermarkOptions { allowed_lateness: case.lateness, max_future: None, drop_future: None, idle_timeout };
         let mut windows = Windows::new(case.spec, plan());
         windows.give_updates(mode != Mode::Plain);
         case.missing.iter().for_each(|(from, to)| windows.mark_incomplete(at(*from), at(*to)));

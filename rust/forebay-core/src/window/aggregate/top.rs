@@ -7,9 +7,9 @@ pub const TOP_VALUES: usize = 100;
 /// The longest value that is counted, as JSON.
 pub const MAX_TOP_VALUE_BYTES: usize = 1024;
 
-/// Different values that are counted at once, and the bytes that they have at most: 1,300 addresses of 100 bytes.
+/// Different values that are counted at once, and the bytes that they have at most: 2,600 addresses of 100 bytes.
 const MAX_COUNTED: usize = 4096;
-const MAX_COUNTED_BYTES: usize = 128 * 1024;
+const MAX_COUNTED_BYTES: usize = 256 * 1024;
 
 /// How often each value was there. Exact, and the same for every order, while all values have room. When there are too
 /// many, the less frequent half is forgotten (G. Manku and R. Motwani, "Approximate frequency counts over data streams",
