@@ -10,13 +10,15 @@ use super::needle::{Needle, disguise};
 /// be ASCII in disguise, the record is looked at in any case.
 #[derive(Debug, Default)]
 pub(super) struct Prefilter {
-    /// Of each of these, one needle; the rarest clause first.
+    /// Of each of these, one needle; the longest first.
     clauses: Vec<Vec<Needle>>,
+    /// The clause that is the rarest in the bytes.
+    leader: usize,
     /// The value must have something beyond ASCII, or the number of a character.
     beyond_ascii: bool,
     /// The bytes in small letters.
     lowered: Vec<u8>,
-    /// Where each needle of the first clause comes next, and last a disguise.
+    /// Where each needle of the leader comes next, and last a disguise.
     next: Vec<Option<usize>>,
 }
 
@@ -24,7 +26,7 @@ impl Prefilter {
     /// Demands one of the needles.
     pub(super) fn demand(&mut self, needles: Vec<Needle>) {
         self.clauses.push(needles);
-        // The longest is the rarest, as a rule.
+        // The longest is the rarest, as a rule: what has it not needs no look for the others.
         self.clauses.sort_by_key(|needles| std::cmp::Reverse(needles.iter().map(Needle::len).min()));
     }
 
@@ -35,28 +37,41 @@ impl Prefilter {
 
     /// Takes the next bytes, of one record or many; false when none of them can match.
     pub(super) fn begin(&mut self, bytes: &[u8]) -> bool {
-        let Some(first) = self.clauses.first() else { return true };
+        if self.clauses.is_empty() {
+            return true;
+        }
         self.lowered.clear();
         self.lowered.extend_from_slice(bytes);
         self.lowered.make_ascii_lowercase();
         let lowered = self.lowered.as_slice();
-        self.next.clear();
-        self.next.extend(first.iter().map(|needle| needle.find(lowered, 0)));
-        let rest = self.clauses.get(1..).unwrap_or_default();
-        let has_all = self.next.iter().any(Option::is_some) && rest.iter().all(|needles| has_one(needles, lowered));
         let disguised = disguise(lowered, 0);
+        // What comes first late in these bytes is rare in them: it leads from record to record. Without a needle, a disguise does.
+        let mut latest = None;
+        for (index, needles) in self.clauses.iter().enumerate() {
+            let first = needles.iter().filter_map(|needle| needle.find(lowered, 0)).min();
+            if first.or(disguised).is_none() {
+                return false;
+            }
+            let first = first.unwrap_or(usize::MAX);
+            if latest.is_none_or(|latest| first > latest) {
+                (self.leader, latest) = (index, Some(first));
+            }
+        }
+        self.next.clear();
+        let leader = self.clauses.get(self.leader).map(Vec::as_slice).unwrap_or_default();
+        self.next.extend(leader.iter().map(|needle| needle.find(lowered, 0)));
         self.next.push(disguised);
-        has_all || disguised.is_some()
+        true
     }
 
     /// Returns the first place from `from` on where a record may begin to match, of the bytes that were taken last.
     #[inline]
     pub(super) fn next(&mut self, from: usize) -> Option<usize> {
-        let Some(first) = self.clauses.first() else { return Some(from) };
+        let Some(leader) = self.clauses.get(self.leader) else { return Some(from) };
         let lowered = self.lowered.as_slice();
         for (index, next) in self.next.iter_mut().enumerate() {
             if next.is_some_and(|at| at < from) {
-                *next = first.get(index).map_or_else(|| disguise(lowered, from), |needle| needle.find(lowered, from));
+                *next = leader.get(index).map_or_else(|| disguise(lowered, from), |needle| needle.find(lowered, from));
             }
         }
         self.next.iter().flatten().min().copied()
@@ -68,9 +83,11 @@ impl Prefilter {
         if self.beyond_ascii && value.is_ascii() && memchr::memmem::find(value, b"\\u").is_none() {
             return false;
         }
-        let Some(rest) = self.clauses.get(1..).filter(|rest| !rest.is_empty()) else { return true };
+        if self.clauses.len() < 2 {
+            return true;
+        }
         let lowered = self.lowered.get(range).unwrap_or_default();
-        rest.iter().all(|needles| has_one(needles, lowered)) || disguise(lowered, 0).is_some()
+        self.clauses.iter().all(|needles| has_one(needles, lowered)) || disguise(lowered, 0).is_some()
     }
 }
 
