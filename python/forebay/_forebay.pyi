@@ -244,21 +244,21 @@ class Engine:
         `cursor`, `complete`, `stoppedBy`, `scanned`, `recordsLost`. A search whose budget is spent is not complete, and
         raises nothing.
 
-        The request is JSON, and everything in it may be missing: `conditions` (`query`, `level`, `service`,
-        `project_id`, `projects`, `start_time` and `end_time` in microseconds, `request_id`, `user_id`, and `metadata`,
-        a list of `path`, `is` (=, >, >=, <, <=) and `value`), `offset`, `limit`, `cursor`, `count`, `budget`
-        (`seconds`, `bytes`, `hits`).
-        `token` tells one sender from another: while others search, one has half of all searches.
+        The request is JSON, and everything in it may be missing: `conditions`, `offset`, `limit`, `cursor`, `count`,
+        `budget` (`seconds`, `bytes`, `hits`). The conditions are `query`, `level`, `service`, `project_id`, `projects`,
+        `start_time` and `end_time` in microseconds, `request_id`, `user_id`, and `metadata`, a list of `path`, `is` (=,
+        >, >=, <, <=) and `value`. `token` tells one sender from another: while others search, one has half of all
+        searches.
 
         Raises `InvalidRequest` naming the field, `Saturated`, `StorageUnavailable`, `Closed`.
         """
     def search_stats(self, request: bytes, token: bytes, cancelled: SearchCancel) -> bytes:
-        """Counts log events `by` level, service, project_id or time (in intervals of `interval` microseconds). The
+        """Counts log events `by` level, service, project_id or time, in intervals of `interval` microseconds. The
         request has `conditions` and `budget` as those of `search`, the answer `groups`, `other`, `total`, and how
         complete it is."""
     def search_export(self, request: bytes, token: bytes, cancelled: SearchCancel) -> tuple[bytes, bytes]:
-        """Takes one step through all log events, in the order of the log: lines of JSON, about `max_bytes` of them,
-        and as JSON the `position` of the next step, and whether it is `done`. The first request has no `position`."""
+        """Takes one step through all log events, in the order of the log: lines of JSON, about `max_bytes` of them, and
+        as JSON the `position` of the next step, and whether it is `done`. The first request has no `position`."""
     def close(self) -> None:
         """Finishes what was admitted, commits it and gives the directory free. Idempotent."""
 

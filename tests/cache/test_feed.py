@@ -140,3 +140,29 @@ def test_the_thread_ends_with_the_engine(world: World) -> None:
     world.feed._thread.join(10)
     assert not world.feed._thread.is_alive()
     assert world.feed.problem is None
+
+
+def test_it_is_ready_once_all_that_was_there_is_told(world: World) -> None:
+    """Also when the process ended before the processors had seen it."""
+    events = [{"event": {"type": "a"}, "timestamp": now_ms() - number % 60_000} for number in range(1000)]
+    for _ in range(20):
+        world.track(events)
+    world.engine.close()
+    world.begin()
+    assert not world.feed.is_ready
+    world.until("readiness", lambda: world.feed.is_ready)
+    assert sum(window.total for window in world.events().values()) == 20_000
+
+
+def test_a_paused_view_is_not_waited_for_and_is_named(world: World) -> None:
+    world.track([{"event": {"type": "a"}}])
+    world.until("readiness", lambda: world.feed.is_ready)
+    assert world.feed.paused() == []
+    world.engine.pause_processor("analytics.views.events")
+    world.track([{"event": {"type": "a"}}])
+    world.engine.close()
+    world.begin()
+    world.until("readiness", lambda: world.feed.is_ready)
+    assert world.feed.paused() == ["analytics.views.events"]
+    world.engine.resume_processor("analytics.views.events")
+    world.until_total(2)

@@ -44,6 +44,8 @@ SETTINGS = """
 [parameters]
 # A long poll that is asked for 30 seconds takes them.
 "query.timeout" = 20
+# One that is longer than any may be makes an address that is: 414.
+"query.position" = "1:0.0.0.0"
 # With `quarantine`, what does not fit is accepted and quarantined.
 "header.Forebay-On-Invalid" = "refuse"
 

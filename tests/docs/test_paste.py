@@ -156,7 +156,8 @@ def test_the_search(place: Path, shell: str) -> None:
         shown = pasted(place, port, shell, "docs/search.md")
         assert totals(place, port) == {"logs": 3}
     assert '"request_id":"req_abc123","user_id":"17","project_id":"shop"' in shown
-    assert shown.count('"message":"Payment processing failed"') == 3
+    # As it is sent, and three times as it is found.
+    assert shown.count('"message":"Payment processing failed"') == 4
     assert '"pagination":{"total":2,"total_is_exact":true,"limit":1,"offset":0,"next_cursor":"' in shown
     assert '"groups":[{"value":"error","count":1},{"value":"info","count":1},{"value":"warn","count":1}]' in shown
     assert '{"start":"2025-12-04T12:15:32.000Z","count":1}]' in shown

@@ -54,7 +54,15 @@ def test_a_wrong_address_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://:secret-word@cache", "redis://:secret-word@cache:port", "//u:secret-word@cache"]
+    "url",
+    [
+        "http://:secret-word@cache",
+        "redis://:secret-word@cache:port",
+        "//u:secret-word@cache",
+        "redis://cache:99999?password=secret-word",
+        "redis:///0?password=secret-word",
+        "redis://user:12/secret-word@cache",
+    ],
 )
 def test_a_wrong_address_is_not_shown_when_it_may_have_a_password(url: str) -> None:
     with pytest.raises(ConfigError) as refused:

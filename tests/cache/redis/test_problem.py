@@ -28,6 +28,15 @@ from forebay.cache.redis.problem import RedisProblem, Trouble, trouble_of
         (exceptions.ResponseError("MISCONF Redis is configured to save"), Trouble.CANNOT_SAVE),
         (exceptions.ResponseError("NOREPLICAS Not enough good replicas"), Trouble.FEW_REPLICAS),
         (exceptions.ResponseError("WRONGTYPE Operation against a key"), Trouble.WRONG_TYPE),
+        (
+            exceptions.ResponseError("Command # 4 (HLEN x) of pipeline caused error: WRONGTYPE Operation"),
+            Trouble.WRONG_TYPE,
+        ),
+        (
+            exceptions.ResponseError("Command # 1 (HLEN x) of pipeline caused error: ('WRONGTYPE Operation',)"),
+            Trouble.WRONG_TYPE,
+        ),
+        (exceptions.ConnectionError("Error 1: [SSL: WRONG_VERSION_NUMBER] wrong version number"), Trouble.NO_TLS),
         (exceptions.MovedError("3999 127.0.0.1:6381"), Trouble.CLUSTER),
         (exceptions.ResponseError("BUSY Redis is busy running a script"), Trouble.BUSY),
         (exceptions.ResponseError("ERR something new"), Trouble.REFUSED),

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Protocol, TypeVar
 from urllib.parse import urlencode
 
@@ -89,8 +90,9 @@ class Directory:
         self._log = log
 
     def pages(self, conditions: Conditions, limit: int | None) -> Iterator[list[LogEntry]]:
-        for hit in self._search(conditions, limit):
-            yield [hit.entry]
+        hits = iter(self._search(conditions, limit))
+        while page := [hit.entry for hit in islice(hits, MAX_PAGE)]:
+            yield page
 
     def counts(self, conditions: Conditions, by: CountBy) -> tuple[Groups, int, int]:
         found = self._search(conditions, None).stats(by)
