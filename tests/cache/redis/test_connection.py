@@ -73,6 +73,8 @@ def test_a_wrong_address_is_not_shown_when_it_may_have_a_password(url: str) -> N
 def test_unknown_options_are_refused() -> None:
     with pytest.raises(ConfigError, match="redis://cache, whose options"):
         Connection("redis://cache?socket_timeout=soon")
+    with pytest.raises(ConfigError, match="redis://cache, whose options"):
+        Connection("redis://cache?bogus=1")
 
 
 def test_without_the_package_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
