@@ -100,7 +100,8 @@ impl<'a> Scan<'a> {
             self.scan_ring(partition, sink);
         }
         // Only now: what the ring gave up meanwhile is in parts by then.
-        self.scan_parts(sink)?;
+        let pieces = self.pieces()?;
+        self.scan_parts(pieces, sink)?;
         let stopped = self.stopped.or_else(|| if self.matcher.was_interrupted() { self.watch.is_over() } else { None });
         Ok((self.scanned, stopped))
     }
@@ -136,8 +137,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn scan_parts(&mut self, sink: &mut dyn Sink) -> Result<()> {
-        let mut pieces = self.pieces()?;
+    fn scan_parts(&mut self, mut pieces: Vec<Piece>, sink: &mut dyn Sink) -> Result<()> {
         // The newest one is the last.
         pieces.sort_by_key(|piece| piece.times.max);
         let mut buffer = BlockBuffer::default();
@@ -315,4 +315,75 @@ impl Piece {
 
 fn spans(part: &SegmentPart) -> impl Iterator<Item = (PartitionId, Range<Offset>)> {
     part.spans.iter().map(|(partition, base, records)| (*partition, *base..base.plus(*records)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
+    use std::sync::atomic::AtomicBool;
+    use std::time::{Duration, Instant};
+
+    use super::super::newest::Newest;
+    use super::super::request::{Conditions, SearchBudget};
+    use super::super::watch::SearchCancel;
+    use super::*;
+    use crate::options::{MIN_JOURNAL_FILE_BYTES, MIN_RING_BYTES, Options};
+    use crate::storage::faulty::Faulty;
+    use crate::{Engine, NewRecord};
+
+    const STREAM: &str = "s";
+    const RECORDS: u64 = 20;
+    /// As many parts as are merged.
+    const PARTS: u64 = 8;
+
+    fn until(what: &str, mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !holds() {
+            assert!(Instant::now() < deadline, "{what} did not come");
+            std::thread::yield_now();
+        }
+    }
+
+    fn seal(engine: &Engine) {
+        let record = NewRecord { key: None, value: b"{}".to_vec(), headers: Vec::new(), timestamp: None };
+        for partition in [PartitionId(0), PartitionId(1)] {
+            engine.append(STREAM, &vec![record.clone(); RECORDS as usize / 2], Some(partition)).unwrap();
+        }
+        until("sealing", || {
+            engine.report().seal_backlog_files == 0 && engine.stream_report(STREAM).unwrap().ring_bytes == 0
+        });
+    }
+
+    #[test]
+    fn parts_that_are_merged_before_their_turn_are_read_where_they_are_then() {
+        let options = Options {
+            ring_bytes: MIN_RING_BYTES,
+            journal_file_bytes: MIN_JOURNAL_FILE_BYTES,
+            journal_file_age: Duration::from_millis(100),
+            ..Options::default()
+        };
+        let engine = Engine::open(Arc::new(Faulty::new(1)), options).unwrap();
+        let stream = engine.create_stream(STREAM, 2).unwrap();
+        for _ in 1..PARTS {
+            seal(&engine);
+        }
+        let (cancel, closing, times) = (SearchCancel::default(), AtomicBool::new(false), PartTimes::default());
+        let watch = Watch::new(&SearchBudget::default(), &cancel, &closing).unwrap();
+        let compiled = Matcher::new(&Conditions::default()).unwrap();
+        let mut scan = Scan::new((&engine.reader, &stream, &times), compiled, &watch);
+        let before = scan.pieces().unwrap();
+        assert!(!before.is_empty());
+        seal(&engine);
+        until("merging", || engine.counters().segments_merged.get() > 0);
+        let is_gone = |piece: &Piece| matches!(engine.reader.open_part(&stream, &piece.part), Ok(Opened::Replaced));
+        until("the sources' end", || before.iter().all(is_gone));
+        let mut newest = Newest::new(1000, None, true);
+        scan.scan_parts(before, &mut newest).unwrap();
+        let (mut places, total) = newest.finish();
+        assert_eq!(total, Some(RECORDS * (PARTS - 1)), "what came later is not counted");
+        places.sort_by_key(|place| (place.partition, place.offset));
+        places.dedup_by_key(|place| (place.partition, place.offset));
+        assert_eq!((places.len() as u64, scan.scanned.lost), (RECORDS * (PARTS - 1), 0));
+    }
 }
