@@ -51,7 +51,7 @@ class Searches:
     @contextlib.contextmanager
     def attended(self, request: Request) -> Iterator[Ends]:
         """Gives what completes when nobody waits for an answer any more: the client is gone, its token was revoked or
-        changed, or the server stops."""
+        changed, or the server stops. A client that has closed its sending side may still read, and counts as there."""
         revoked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         gone = asyncio.ensure_future(request.protocol.client_disconnect())
         stops = asyncio.ensure_future(self._stopping.wait())
