@@ -15,6 +15,8 @@ VARYING = ("date", "content-length")
 MAX_MILLISECONDS = 20_000
 
 EXCHANGES: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
+    # Before something is tracked, for which the engine has processors of its own.
+    "processors": ("GET", "/api/v1/processors", b"", {}),
     "drain_accepted": ("POST", "/v1/drain", batch(event(metadata={"user_id": 123})), {}),
     "drain_encoding": ("POST", "/v1/drain", batch(), {"content-encoding": "br"}),
     "drain_query": ("POST", "/v1/drain?x=1", batch(), {}),
@@ -102,7 +104,6 @@ EXCHANGES: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
     "consumer_missing": ("GET", "/api/v1/consumers/golden", b"", {}),
     "consumers": ("GET", "/api/v1/consumers", b"", {}),
     "leave_missing": ("DELETE", "/api/v1/consumers/golden/members/a", b"", {}),
-    "processors": ("GET", "/api/v1/processors", b"", {}),
     "processor_missing": ("GET", "/api/v1/processors/golden", b"", {}),
     "processor_metrics_missing": ("GET", "/api/v1/processors/golden/metrics", b"", {}),
     "processor_pause_missing": ("POST", "/api/v1/processors/golden/pause", b"", {}),
