@@ -21,9 +21,8 @@ from forebay.cache.redis.publisher import Publisher, Role
 from forebay.cache.redis.shared_cache import SharedCache
 from forebay.cache.shapes import HOUR_MS, MINUTE_MS
 from forebay.cache.views import Views
-from forebay.errors import StorageUnavailable
 from support.redis import RedisServer
-from support.views import DAY_MS, agree, eventually, fill, publishing, put_event, this_minute
+from support.views import DAY_MS, agree, eventually, fill, now_ms, publishing, put_event, this_minute
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +69,7 @@ async def test_after_a_kill_the_other_one_publishes_its_own(redis_server: RedisS
         async with publishing(views, redis_server.url) as cache:
             await eventually("it stands by", lambda: cache.state.role is Role.STANDBY)
             minute = this_minute()
+            await cache.as_of(now_ms())
             shown = await cache.windows(Kind.EVENTS, minute - 400 * MINUTE_MS, minute)
             assert len(shown) > 300, "while the other one writes, its views are answered"
             process.kill()
@@ -193,18 +193,34 @@ async def test_a_lease_whose_answer_was_lost_is_ones_own(redis_server: RedisServ
     await one.close()
 
 
-async def test_a_server_that_stands_by_shows_nothing_while_redis_is_away(redis_server: RedisServer) -> None:
+async def test_a_server_that_stands_by_answers_itself_while_redis_is_away(redis_server: RedisServer) -> None:
     ours, theirs = Views(DAY_MS), Views(DAY_MS)
     fill(ours, this_minute(), 3, 1)
     holder = publisher(ours, redis_server)
     await stepped(holder)
     async with publishing(theirs, redis_server.url) as cache:
         await eventually("it stands by", lambda: cache.state.role is Role.STANDBY)
+        await cache.as_of(now_ms())
         assert (await cache.totals()).total_events == 3
         redis_server.kill()
-        with pytest.raises(StorageUnavailable, match="start Redis"):
-            await cache.windows(Kind.EVENTS, this_minute() - HOUR_MS, this_minute())
+        now = now_ms()
+        assert await cache.as_of(now) == now
+        assert (await cache.totals()).total_events == 0, "those are its own"
+        assert await cache.windows(Kind.EVENTS, this_minute() - HOUR_MS, this_minute()) == {}
         assert await cache.health() is Health.AWAY
+
+
+async def test_who_holds_the_lease_and_publishes_no_more_is_not_waited_for(redis_server: RedisServer) -> None:
+    ours, theirs = Views(DAY_MS), Views(DAY_MS)
+    fill(ours, this_minute(), 3, 1)
+    holder = publisher(ours, redis_server)
+    await stepped(holder)
+    fill(theirs, this_minute(), 5, 1)
+    async with publishing(theirs, redis_server.url) as cache:
+        await eventually("it stands by", lambda: cache.state.role is Role.STANDBY)
+        now = now_ms()
+        assert await cache.as_of(now + 60_000) == now + 60_000, "a minute later it would be silent"
+        assert (await cache.totals()).total_events == 5
     await holder.close()
 
 
@@ -232,6 +248,7 @@ async def test_a_server_that_starts_leaves_what_is_there_until_its_views_are_com
     stopping = asyncio.Event()
     task = asyncio.create_task(cache.run(stopping))
     await asyncio.sleep(1)
+    await cache.as_of(now_ms())
     assert (await cache.totals()).total_events == 30, "as Redis has it"
     await agree(before, cache.reader)
     assert redis_server.ask("EXISTS", Layout().lease) == 0
@@ -239,6 +256,7 @@ async def test_a_server_that_starts_leaves_what_is_there_until_its_views_are_com
     complete = True
     await eventually("it has the lease", lambda: cache.state.role is Role.HOLDER)
     await agree(views, cache.reader)
+    await cache.as_of(now_ms())
     assert (await cache.totals()).total_events == 80
     stopping.set()
     await task

@@ -126,7 +126,8 @@ def test_windows_are_there_at_once_late_events_change_theirs_and_a_restart_chang
     complete = windows(running), windows(running, "performance")
     assert running.terminate() == 0
     again = server(views_lateness_ms=3_600_000)
-    wait_for("the views", lambda: asked(again, "/readyz")["status"] == "ready")
+    with again.client() as client:
+        wait_for("the views", lambda: client.get("/readyz").status_code == 200)
     for kind, old in zip(("event", "performance"), complete, strict=True):
         new = windows(again, kind)
         # The clock went on meanwhile; what has events is as it was.
@@ -174,6 +175,8 @@ def test_reading_needs_the_role(server: Callable[..., RunningServer], tmp_path: 
     reading = {"authorization": secrets["read"]}
     with running.client() as client:
         wait_for("the token", lambda: client.get("/metrics/overview", headers=reading).is_success)
+        sending = {"authorization": secrets["ingest"]}
+        wait_for("the other", lambda: client.get("/metrics/overview", headers=sending).status_code == 403)
         for path in ("/metrics/overview", "/metrics/event/latest", "/metrics/event/windows"):
             assert client.get(path, headers=reading).status_code == 200
             assert client.get(path, headers={"authorization": secrets["ingest"]}).status_code == 403
