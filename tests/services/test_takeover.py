@@ -222,6 +222,7 @@ async def test_who_holds_the_lease_and_publishes_no_more_is_not_waited_for(redis
         assert await cache.as_of(now + 60_000) == now + 60_000, "a minute later it would be silent"
         assert (await cache.totals()).total_events == 5
     await holder.close()
+    await holder.close()
 
 
 async def test_a_server_that_never_reached_redis_answers_itself(redis_server: RedisServer) -> None:
