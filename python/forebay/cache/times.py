@@ -1,8 +1,13 @@
-"""Times as the engine writes them."""
+"""The clock, and times as the engine writes them."""
 
 from __future__ import annotations
 
 import time
+
+
+def now_ms() -> int:
+    """The wall clock, in milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
 
 
 def rfc3339(milliseconds: int) -> str:

@@ -125,20 +125,17 @@ def _client(url: str) -> Redis:
         ) from None
     try:
         pool = client.ConnectionPool.from_url(url)
-    except (ValueError, TypeError):
-        raise ConfigError(f"cache is {shown_url(url)}, whose options are not those of redis-py") from None
-    # Options of the address would win over arguments.
-    pool.connection_kwargs.update(
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=ANSWER_SECONDS,
-        # Who calls decides when to try again.
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=False,
-        client_name="forebay",
-    )
-    try:
+        # Options of the address would win over arguments.
+        pool.connection_kwargs.update(
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=ANSWER_SECONDS,
+            # Who calls decides when to try again.
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=False,
+            client_name="forebay",
+        )
         # Connections are made when they are needed, and only they know their options.
         pool.make_connection()  # type: ignore[no-untyped-call]
-    except TypeError:
+    except (ValueError, TypeError):
         raise ConfigError(f"cache is {shown_url(url)}, whose options are not those of redis-py") from None
     return client.Redis(connection_pool=pool)

@@ -56,19 +56,24 @@ class SharedCache:
     async def as_of(self, now_ms: int) -> int:
         """As `Cache.as_of`. Routes ask it first. Another server that has the lease and publishes no more, since it has
         just ended, is not waited for: it may have been this one before its start."""
-        self._reads = False
+        # Assigned once, when it is known: other requests are between their own questions meanwhile.
+        as_of = await self._as_of_another(now_ms)
+        self._reads = as_of is not None
+        return now_ms if as_of is None else as_of
+
+    async def _as_of_another(self, now_ms: int) -> int | None:
+        """The time that Redis is asked for; None when this process answers itself."""
         is_ready = self._ready()
         if is_ready and self.publisher.role is not Role.STANDBY:
-            return now_ms
+            return None
         try:
             as_of = await self.reader.as_of(now_ms)
         except StorageUnavailable:
             if is_ready:
-                return now_ms
+                return None
             raise
         silent = now_ms - 1000 * (self.reader.updated_seconds or 0)
-        self._reads = not is_ready or silent < SILENT_MS
-        return as_of if self._reads else now_ms
+        return None if is_ready and silent >= SILENT_MS else as_of
 
     async def windows(self, kind: Kind, first_ms: int, last_ms: int) -> dict[int, bytes]:
         """As `Cache.windows`."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from forebay.cache.times import rfc3339
+from forebay.cache.times import now_ms, rfc3339
 from forebay.errors import StorageUnavailable
 from forebay.server.api import views
 from forebay.server.api.operations.exposition import Blocking, process_registry, route
@@ -44,7 +43,7 @@ def routes(reader: RedisCache, blocking: Blocking) -> list[Route]:
     registry.register(ReaderCollector(reader))
 
     async def ready(_request: Request) -> Response:
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         try:
             as_of = await reader.as_of(now)
         except StorageUnavailable as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +12,7 @@ from forebay.cache import answers
 from forebay.cache.answers import MAX_WINDOWS
 from forebay.cache.cache import Cache, Health
 from forebay.cache.shapes import EventWindow, Overview, PerformanceWindow
-from forebay.cache.times import rfc3339
+from forebay.cache.times import now_ms, rfc3339
 from forebay.server.http.parameters import Parameter, Parameters, whole
 from forebay.server.http.response import JSON, Response, json_response
 from forebay.server.http.response_spec import ResponseSpec
@@ -51,11 +50,7 @@ _HEALTH = {
 }
 
 
-def _wall_clock() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def routes(cache: Cache, now_ms: Callable[[], int] = _wall_clock) -> list[Route]:
+def routes(cache: Cache, now_ms: Callable[[], int] = now_ms) -> list[Route]:
     """`now_ms` is the clock, in milliseconds since 1970 UTC."""
 
     async def health(_request: Request) -> Response:
