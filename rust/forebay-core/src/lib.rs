@@ -53,5 +53,5 @@ pub use options::{
 };
 pub use output::Position;
 pub use predicate::{Evaluation, Filter};
-pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, REJECTED_SUFFIX, WatchId, Watcher};
+pub use stream::{ANALYTICS, Compression, EVENTS, LOGS, Layout, REJECTED_SUFFIX, WatchId, Watcher};
 pub use thread::EventQueue;

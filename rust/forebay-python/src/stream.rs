@@ -1,6 +1,6 @@
 //! Streams for Python: their state, and the choices for making and changing one.
 
-use forebay_core::{ANALYTICS, Compression, EVENTS, Error, ErrorKind, LOGS, StreamChange, StreamReport};
+use forebay_core::{ANALYTICS, Compression, EVENTS, Error, ErrorKind, LOGS, Layout, StreamChange, StreamReport};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -28,6 +28,7 @@ pub struct StreamDescription {
     /// 0 for no limit.
     retention_bytes: u64,
     compression: &'static str,
+    layout: &'static str,
     max_record_bytes: u64,
     /// Limits of events and of bytes, each an amount per second and a burst.
     quota: (Option<RateTuple>, Option<RateTuple>),
@@ -51,6 +52,7 @@ impl StreamDescription {
             retention_ms: definition.retention_ms.unwrap_or(0),
             retention_bytes: definition.retention_bytes.unwrap_or(0),
             compression: definition.compression.name(),
+            layout: definition.layout().name(),
             max_record_bytes: definition.max_record_bytes,
             quota: (definition.quota.events.map(Into::into), definition.quota.bytes.map(Into::into)),
             dedup_window_seconds: stream.dedup_window.as_secs(),
@@ -85,6 +87,11 @@ fn change(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Strea
                 let given = value.extract::<(Option<RateTuple>, Option<RateTuple>)>();
                 let (events, bytes) = given.map_err(|error| invalid(py, &name, &error.to_string()))?;
                 change.quota = Some(rates(events, bytes).map_err(|error| raise(py, &error))?);
+            }
+            "layout" => {
+                let named = value.extract::<String>().ok().and_then(|name| Layout::named(&name));
+                let all = Layout::ALL.map(Layout::name).join(", ");
+                change.layout = Some(named.ok_or_else(|| invalid(py, &name, &format!("must be one of {all}")))?);
             }
             "compression" => {
                 let named = value.extract::<String>().ok().and_then(|name| Compression::named(&name));

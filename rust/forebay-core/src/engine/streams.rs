@@ -6,7 +6,7 @@ use super::engine::Engine;
 use crate::admission::QuotaRates;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Retention, check_dedup_window, check_range};
-use crate::stream::{Compression, Stream, StreamDefinition, is_builtin, is_reserved};
+use crate::stream::{Compression, Layout, Stream, StreamDefinition, is_builtin, is_reserved};
 
 /// The longest retention by age: a hundred years.
 const MAX_RETENTION_MS: u64 = 100 * 365 * 24 * 3_600_000;
@@ -29,6 +29,8 @@ pub struct StreamChange {
     /// Seconds that idempotency keys of requests that come from now on are remembered; 0 for as long as the engine's
     /// options say.
     pub dedup_window_seconds: Option<u32>,
+    /// Layout of segments that are sealed from now on.
+    pub layout: Option<Layout>,
 }
 
 impl StreamChange {
@@ -57,6 +59,7 @@ impl StreamChange {
             definition.dedup_window_seconds = Some(seconds).filter(|seconds| *seconds > 0);
         }
         definition.compression = self.compression.unwrap_or(definition.compression);
+        definition.layout = self.layout.or(definition.layout);
         definition.quota = self.quota.unwrap_or(definition.quota);
         Ok(definition)
     }

@@ -250,7 +250,7 @@ impl Walk<'_> {
 }
 
 #[inline(always)]
-pub(super) fn end_of_space(json: &[u8], start: usize) -> usize {
+pub(crate) fn end_of_space(json: &[u8], start: usize) -> usize {
     let mut at = start;
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = json.get(at) {
         at += 1;
@@ -260,7 +260,7 @@ pub(super) fn end_of_space(json: &[u8], start: usize) -> usize {
 
 /// Returns the string that begins at `start`, and the index behind its closing quotation mark.
 #[inline(always)]
-pub(super) fn quoted(json: &[u8], start: usize) -> Option<(JsonStr<'_>, usize)> {
+pub(crate) fn quoted(json: &[u8], start: usize) -> Option<(JsonStr<'_>, usize)> {
     if *json.get(start)? != b'"' {
         return None;
     }

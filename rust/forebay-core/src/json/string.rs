@@ -86,7 +86,7 @@ const TOPS: u64 = ONES * 0x80;
 
 /// Returns the index of the first quotation mark, backslash or control character from `start` on, or the length.
 #[inline(always)]
-pub(super) fn find_special(bytes: &[u8], start: usize) -> usize {
+pub(crate) fn find_special(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     for word in bytes.get(start..).unwrap_or_default().as_chunks().0 {
         let found = specials(u64::from_le_bytes(*word));

@@ -174,6 +174,7 @@ impl StreamDefinition {
             created_us: Timestamp::now().0,
             quota: QuotaRates::default(),
             dedup_window_seconds: None,
+            layout: None,
         }
     }
 

@@ -16,6 +16,7 @@ use super::watch::Watch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Timestamp;
 use crate::json::{Decimal, JsonStr, PathId, PathSet, Scalar, Spans, each_scalar};
+use crate::log::segment::columns::MEMBER;
 use crate::record::Record;
 
 /// Conditions, compiled, with the memory that looking at records takes.
@@ -28,8 +29,10 @@ pub(super) struct Matcher {
     paths: PathSet,
     message: PathId,
     metadata: PathId,
-    fields: Vec<(PathId, Test)>,
-    query: Query,
+    pub(super) fields: Vec<(PathId, Test)>,
+    /// The way to each of the fields, as columns have it.
+    pub(super) field_paths: Vec<Vec<u8>>,
+    pub(super) query: Query,
     spans: Spans,
     folded: String,
     was_interrupted: bool,
@@ -37,7 +40,7 @@ pub(super) struct Matcher {
 
 /// What the value of a field has to be.
 #[derive(Debug)]
-enum Test {
+pub(super) enum Test {
     /// This level.
     Level(String),
     /// This text.
@@ -79,6 +82,7 @@ impl Matcher {
             message,
             metadata,
             fields: Vec::new(),
+            field_paths: Vec::new(),
             query,
             spans: Spans::default(),
             folded: String::new(),
@@ -97,7 +101,7 @@ impl Matcher {
             check_value("level", level)?;
             let level = level_of(level);
             demand(prefilter, &Pattern::text(&level, true));
-            self.fields.push((self.paths.add(["level"]), Test::Level(level)));
+            self.add_field(&["level"], Test::Level(level));
         }
         if let Some(service) = service {
             self.add_text("service", &["service"], service, prefilter)?;
@@ -139,14 +143,19 @@ impl Matcher {
         if let Some(needle) = names.last().and_then(|name| Needle::of(name)) {
             prefilter.demand(vec![needle]);
         }
-        self.fields.push((self.paths.add(names), Test::Number(number, orders)));
+        self.add_field(&names, Test::Number(number, orders));
         Ok(())
+    }
+
+    fn add_field(&mut self, names: &[&str], test: Test) {
+        self.fields.push((self.paths.add(names.iter().copied()), test));
+        self.field_paths.push(names.iter().flat_map(|name| std::iter::once(MEMBER).chain(name.bytes())).collect());
     }
 
     fn add_text(&mut self, field: &str, path: &[&str], value: &str, prefilter: &mut Prefilter) -> Result<()> {
         check_value(field, value)?;
         demand(prefilter, &Pattern::text(value, true));
-        self.fields.push((self.paths.add(path.iter().copied()), Test::Text(value.to_owned())));
+        self.add_field(path, Test::Text(value.to_owned()));
         Ok(())
     }
 
@@ -155,13 +164,38 @@ impl Matcher {
         min <= self.end && max >= self.start
     }
 
+    /// Returns whether all records of these times have a time that matches.
+    pub(super) fn covers(&self, min: Timestamp, max: Timestamp) -> bool {
+        self.start <= min && max <= self.end
+    }
+
+    /// Returns whether a record of that time may match.
+    #[inline]
+    pub(super) fn has_time(&self, time: Timestamp) -> bool {
+        (self.start..=self.end).contains(&time)
+    }
+
+    /// Returns whether only records of some keys may match.
+    pub(super) fn asks_keys(&self) -> bool {
+        self.project.is_some() || self.projects.is_some()
+    }
+
+    /// Returns whether a record with that key may match.
+    #[inline]
+    pub(super) fn has_key(&self, key: &[u8]) -> bool {
+        self.project.as_ref().is_none_or(|project| project == key)
+            && self.projects.as_ref().is_none_or(|projects| projects.contains(key))
+    }
+
+    /// Takes note that the search was over while records were looked at.
+    pub(super) fn interrupt(&mut self) {
+        self.was_interrupted = true;
+    }
+
     /// Returns whether what stands before a record's value matches.
     #[inline]
     pub(super) fn admits(&self, record: &Record<'_>) -> bool {
-        let key = record.key.unwrap_or_default();
-        (self.start..=self.end).contains(&record.timestamp)
-            && self.project.as_ref().is_none_or(|project| project == key)
-            && self.projects.as_ref().is_none_or(|projects| projects.contains(key))
+        self.has_time(record.timestamp) && self.has_key(record.key.unwrap_or_default())
     }
 
     /// Returns whether a record's value matches. It does not when the search is over, which then says so, too.
@@ -256,6 +290,18 @@ impl<'m, 'w> TermSearch<'m, 'w> {
 }
 
 impl Test {
+    /// Returns whether it holds of a value without its quotation marks.
+    pub(super) fn holds_of(&self, stored: &[u8], is_string: bool) -> bool {
+        if !is_string {
+            return self.holds(stored);
+        }
+        let mut json = Vec::with_capacity(stored.len() + 2);
+        json.push(b'"');
+        json.extend_from_slice(stored);
+        json.push(b'"');
+        self.holds(&json)
+    }
+
     fn holds(&self, json: &[u8]) -> bool {
         match self {
             Self::Level(level) => text_of(json).is_some_and(|text| level_of(&String::from_utf8_lossy(&text)) == *level),

@@ -1,9 +1,11 @@
 //! Log search: what is stored now, by full text and fields, newest first.
 //!
-//! Stored bytes are scanned. What cannot match is left out as early as it can be told: parts and blocks by their times
-//! (`scan.rs`), blocks and records by their bytes (`prefilter.rs`); only what is left is parsed (`matcher.rs`). A scan holds
-//! no lock and no more memory than the places of its hits, and ends with its budget.
+//! What cannot match is left out as early as it can be told: parts and blocks by their times (`scan.rs`). Of blocks of columns
+//! the arrays are asked (`columns/`); of rows, and of the ring, the bytes are scanned (`prefilter.rs`), and only what is left
+//! is parsed (`matcher.rs`). A scan holds no lock and no more memory than a block and the places of its hits, and ends with
+//! its budget.
 
+mod columns;
 mod export;
 mod fold;
 mod matcher;

@@ -23,6 +23,11 @@ impl Needle {
         self.0.needle().len()
     }
 
+    /// Returns it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.needle()
+    }
+
     /// Returns where it begins in bytes whose ASCII letters are small, from `from` on.
     #[inline]
     pub(super) fn find(&self, lowered: &[u8], from: usize) -> Option<usize> {

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::columns::{Broken, Found};
 use super::place::Place;
 use super::scan::Sink;
 use crate::ids::Timestamp;
@@ -35,14 +36,8 @@ impl Newest {
         (places, self.counts.then_some(self.total))
     }
 
-    fn counts_on(&self) -> bool {
-        self.counts && self.total <= MAX_EXACT_TOTAL
-    }
-}
-
-impl Sink for Newest {
-    fn take(&mut self, place: Place, _record: &Record<'_>) {
-        self.total += 1;
+    /// Takes a place, which is counted by then.
+    fn offer(&mut self, place: Place) {
         if self.before.is_some_and(|before| place >= before) {
             return;
         }
@@ -53,13 +48,43 @@ impl Sink for Newest {
         }
     }
 
+    /// Returns whether a record from `min` to `max` may be among the newest.
+    fn has_room_for(&self, min: Timestamp, max: Timestamp) -> bool {
+        let is_full = self.places.len() >= self.wanted;
+        let is_newer = !is_full || self.places.peek().is_none_or(|oldest| oldest.0.time <= max);
+        is_newer && self.before.is_none_or(|before| min <= before.time)
+    }
+
+    fn counts_on(&self) -> bool {
+        self.counts && self.total <= MAX_EXACT_TOTAL
+    }
+}
+
+impl Sink for Newest {
+    fn take(&mut self, place: Place, _record: &Record<'_>) {
+        self.total += 1;
+        self.offer(place);
+    }
+
+    fn take_block(&mut self, found: &mut Found<'_, '_>) -> Result<(), Broken> {
+        let (row, set) = (found.row, found.set);
+        if self.has_room_for(row.min_time, row.max_time) {
+            let times = found.times()?;
+            set.each(|index| {
+                if let Some(time) = times.get(index) {
+                    self.offer(Place::in_block(&row, index, *time));
+                }
+            });
+        }
+        self.total += set.count() as u64;
+        Ok(())
+    }
+
     fn wants(&self, min: Timestamp, max: Timestamp) -> bool {
         if self.counts_on() {
             return true;
         }
-        let is_full = self.places.len() >= self.wanted;
-        let is_newer = !is_full || self.places.peek().is_none_or(|oldest| oldest.0.time <= max);
-        is_newer && self.before.is_none_or(|before| min <= before.time)
+        self.has_room_for(min, max)
     }
 }
 

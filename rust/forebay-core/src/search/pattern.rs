@@ -87,6 +87,42 @@ impl Pattern {
         }
     }
 
+    /// Returns whether it is a regular expression.
+    pub(super) fn is_regex(&self) -> bool {
+        matches!(self, Self::Regex(_))
+    }
+
+    /// Returns the text that is looked for, folded; `None` of a regular expression.
+    pub(super) fn text_of(&self) -> Option<&str> {
+        match self {
+            Self::Text(pattern) => Some(pattern.text()),
+            Self::Regex(_) => None,
+        }
+    }
+
+    /// Returns the text that is looked for, if each of its runs of letters and digits is one in what it is found in, too.
+    pub(super) fn closed_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(pattern) => {
+                let is_closed = pattern.ends || !pattern.text().ends_with(char::is_alphanumeric);
+                Some(pattern.text()).filter(|_| is_closed)
+            }
+            Self::Regex(_) => None,
+        }
+    }
+
+    /// Returns whether it is in a text as soon as it is in a part of it whose edges are not inside of a run of letters and
+    /// digits.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Self::Text(_) => true,
+            Self::Regex(regex) => {
+                let hir = regex_syntax::ParserBuilder::new().nest_limit(MAX_REGEX_DEPTH).build().parse(regex.as_str());
+                hir.is_ok_and(|hir| hir.properties().look_set().is_empty())
+            }
+        }
+    }
+
     /// Returns whether it is a text with characters beyond ASCII.
     pub(super) fn is_beyond_ascii(&self) -> bool {
         matches!(self, Self::Text(pattern) if !pattern.text().is_ascii())

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId, StreamId, Timestamp};
+use crate::log::segment::BlockRow;
 
 /// A record's place. The largest is the newest: by event time, then partition and offset, so that there is one order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +13,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Returns the place of a record of a block: how many come before it, and its time.
+    pub(super) fn in_block(row: &BlockRow, index: usize, time: Timestamp) -> Self {
+        Self { time, partition: row.partition, offset: row.base.plus(index as u64) }
+    }
+
     /// Returns the cursor that goes on behind it.
     pub(super) fn cursor(self, stream: StreamId) -> String {
         let Self { time, partition, offset } = self;

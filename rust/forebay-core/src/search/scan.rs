@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::columns::{Broken, ColumnBlock, Found};
 use super::matcher::Matcher;
 use super::offsets::Offsets;
 use super::place::Place;
@@ -16,7 +17,7 @@ use super::watch::{Stopped, Watch};
 use crate::error::Result;
 use crate::ids::{Offset, PartitionId, Timestamp};
 use crate::log::read::{Opened, Reader};
-use crate::log::segment::{BlockBuffer, BlockRow, SegmentReader};
+use crate::log::segment::{BlockBuffer, BlockRow, CODEC_COLUMNS, DamagedRange, SegmentError, SegmentReader};
 use crate::record::{Record, Records};
 use crate::stream::{Run, SegmentPart, Stream, Times};
 
@@ -32,6 +33,14 @@ const RECORDS_BETWEEN_LOOKS: u32 = 256;
 pub(super) trait Sink {
     /// Takes one record.
     fn take(&mut self, place: Place, record: &Record<'_>);
+
+    /// Takes the rows of a block of columns that match.
+    fn take_block(&mut self, found: &mut Found<'_, '_>) -> std::result::Result<(), Broken> {
+        let row = found.row;
+        found.each_record(&mut |index, record| {
+            self.take(Place::in_block(&row, index, record.timestamp), record);
+        })
+    }
 
     /// Returns whether records from `min` to `max` would still change anything.
     fn wants(&self, min: Timestamp, max: Timestamp) -> bool;
@@ -231,11 +240,53 @@ impl<'a> Scan<'a> {
             if self.is_stopped() {
                 break;
             }
+            if row.codec == CODEC_COLUMNS {
+                self.scan_columns(reader, row, &only, sink)?;
+                continue;
+            }
             match self.reader.read_block(self.stream, reader, row, buffer)? {
                 Some(bytes) => self.scan_records((row.partition, row.base), (bytes, row.records), &only, sink),
                 None => self.scanned.lost += only.count(&(row.base..row.end())),
             }
         }
+        Ok(())
+    }
+
+    fn scan_columns(
+        &mut self,
+        reader: &SegmentReader,
+        row: &BlockRow,
+        only: &Offsets,
+        sink: &mut dyn Sink,
+    ) -> Result<()> {
+        let Err(broken) = self.ask_columns(reader, row, only, sink) else { return Ok(()) };
+        let error = match broken {
+            Broken::Segment(error) => error,
+            Broken::Damaged => {
+                let (position, bytes) = (row.position, row.file_bytes());
+                SegmentError::Damaged(DamagedRange { position, bytes, what: "a block's columns do not fit together" })
+            }
+        };
+        self.scanned.lost += only.count(&(row.base..row.end()));
+        self.reader.judge(self.stream, reader, error)
+    }
+
+    fn ask_columns(
+        &mut self,
+        reader: &SegmentReader,
+        row: &BlockRow,
+        only: &Offsets,
+        sink: &mut dyn Sink,
+    ) -> std::result::Result<(), Broken> {
+        let mut block = ColumnBlock::open(reader.columns(row))?;
+        let set = block.find(row, &mut self.matcher, only, self.watch)?;
+        let count = set.count() as u64;
+        if count > 0 {
+            sink.take_block(&mut Found::new(&mut block, *row, &set))?;
+        }
+        self.scanned.records += u64::from(row.records);
+        self.scanned.bytes += block.read_bytes();
+        self.scanned.matched += count;
         Ok(())
     }
 

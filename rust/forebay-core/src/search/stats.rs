@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::columns::{Broken, Found};
 use super::matcher::{Matcher, level_of, text_of};
 use super::place::Place;
 use super::progress::{Progress, ProgressJson, to_json};
@@ -105,18 +106,25 @@ impl Groups {
         Ok(Self { by: request.by, interval, paths, path, spans: Spans::default(), values, intervals, other: 0 })
     }
 
-    fn count(&mut self, value: Option<&[u8]>) {
+    /// Counts so many records with a value.
+    fn count(&mut self, value: Option<&[u8]>, more: u64) {
         let Some(value) = value.filter(|value| value.len() <= MAX_GROUP_BYTES) else {
-            self.other += 1;
+            self.other += more;
             return;
         };
         if let Some(count) = self.values.get_mut(value) {
-            *count += 1;
+            *count += more;
         } else if self.values.len() < MAX_GROUPS {
-            self.values.insert(value.to_vec(), 1);
+            self.values.insert(value.to_vec(), more);
         } else {
-            self.other += 1;
+            self.other += more;
         }
+    }
+
+    fn count_level(&mut self, level: Option<&[u8]>, more: u64) {
+        let level = level.filter(|level| level.len() <= MAX_GROUP_BYTES);
+        let level = level.map(|level| level_of(&String::from_utf8_lossy(level)));
+        self.count(level.as_ref().map(String::as_bytes), more);
     }
 
     fn finish(self) -> Vec<Group> {
@@ -137,18 +145,38 @@ impl Sink for Groups {
     fn take(&mut self, _place: Place, record: &Record<'_>) {
         match self.by {
             CountBy::Time => *self.intervals.entry(record.timestamp.0.div_euclid(self.interval)).or_default() += 1,
-            CountBy::ProjectId => self.count(record.key),
+            CountBy::ProjectId => self.count(record.key, 1),
             CountBy::Level | CountBy::Service => {
                 let is_read = self.paths.find(record.value, &mut self.spans);
                 let value = self.spans.get(record.value, self.path).filter(|_| is_read).and_then(text_of);
-                if self.by == CountBy::Level && value.as_ref().is_some_and(|level| level.len() <= MAX_GROUP_BYTES) {
-                    let level = level_of(&String::from_utf8_lossy(&value.unwrap_or_default()));
-                    self.count(Some(level.as_bytes()));
+                if self.by == CountBy::Level {
+                    self.count_level(value.as_deref(), 1);
                 } else {
-                    self.count(value.as_deref());
+                    self.count(value.as_deref(), 1);
                 }
             }
         }
+    }
+
+    fn take_block(&mut self, found: &mut Found<'_, '_>) -> std::result::Result<(), Broken> {
+        let (row, set) = (found.row, found.set);
+        let is_counted = match self.by {
+            CountBy::Time => {
+                let times = found.times()?;
+                set.each(|index| {
+                    let time = times.get(index).map_or(0, |time| time.0);
+                    *self.intervals.entry(time.div_euclid(self.interval)).or_default() += 1;
+                });
+                true
+            }
+            CountBy::ProjectId => found.count_keys(&mut |key, count| self.count(Some(key), count))?,
+            CountBy::Service => found.count_values("service", &mut |text, count| self.count(Some(text), count))?,
+            CountBy::Level => found.count_values("level", &mut |text, count| self.count_level(Some(text), count))?,
+        };
+        if is_counted {
+            return Ok(());
+        }
+        found.each_record(&mut |index, record| self.take(Place::in_block(&row, index, record.timestamp), record))
     }
 
     fn wants(&self, _min: Timestamp, _max: Timestamp) -> bool {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::is_builtin;
 use crate::admission::QuotaRates;
 
 /// The compression of a stream's sealed segments.
@@ -45,6 +46,38 @@ impl Compression {
     }
 }
 
+/// How a stream's sealed records are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// One record after the other, a hundred or a few in a compressed block: for records that have little in common, and
+    /// for those that are read soon and once.
+    Rows,
+    /// What records have in common once, and what varies in arrays by field: smaller and quicker to search for records that
+    /// repeat in shape. Records that do not are kept as rows.
+    Columns,
+}
+
+impl Layout {
+    /// Every layout.
+    pub const ALL: [Layout; 2] = [Layout::Rows, Layout::Columns];
+
+    /// Returns its name, as in definitions and requests.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Layout::Rows => "rows",
+            Layout::Columns => "columns",
+        }
+    }
+
+    /// Returns the layout of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|layout| layout.name() == name)
+    }
+}
+
 /// A stream's definition, stored as JSON in the catalog table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamDefinition {
@@ -70,9 +103,18 @@ pub struct StreamDefinition {
     /// Seconds that idempotency keys of requests for it are remembered; `None` for as long as the engine's options say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedup_window_seconds: Option<u32>,
+    /// The layout of sealed segments; `None`, as in definitions that are older than layouts, for what suits the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
 }
 
 impl StreamDefinition {
+    /// Returns the layout of segments that are sealed from now on: without a choice, columns for the built-in streams.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.layout.unwrap_or(if is_builtin(&self.name) { Layout::Columns } else { Layout::Rows })
+    }
+
     /// Returns the row's value.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

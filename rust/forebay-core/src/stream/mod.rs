@@ -11,7 +11,7 @@ mod watch;
 
 pub use catalog::{ANALYTICS, Catalog, EVENTS, LOGS, REJECTED_SUFFIX, StreamLimits, is_builtin, is_name};
 pub(crate) use catalog::{DEAD_LETTER_SUFFIX, VIEWS_PREFIX, check_name, is_reserved};
-pub use definition::{Compression, StreamDefinition};
+pub use definition::{Compression, Layout, StreamDefinition};
 pub use part::{BlockSpan, SegmentPart};
 pub(crate) use partition::{Partition, Payload, Run, Times};
 pub(crate) use segment_name::{SEGMENT_DIRECTORY, SegmentName};

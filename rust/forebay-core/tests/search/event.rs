@@ -91,6 +91,60 @@ impl Event {
         }
     }
 
+    /// An event of one of a few shapes, with a message that repeats but for its numbers.
+    pub fn regular(random: &mut Random) -> Self {
+        let any = Self::any(random);
+        let number = random.below(300);
+        let hex = random.below(u64::from(u32::MAX));
+        let message = match random.below(8) {
+            0 => format!("connection {number} from 10.42.{}.{} refused", random.below(20), random.below(100)),
+            1 => format!("request req_{hex:08x} took {}.{:02}ms", random.below(20), random.below(100)),
+            2 => format!("größe{number} of é{number} is {number}ü, timeout"),
+            3 => format!("Cache-Miss: key \"a/{number}\"\nretry {}", number * 977),
+            4 => format!("db-pool{} dead beef Timeout", number % 3),
+            5 => format!("worker {number:04} of {hex:x}"),
+            6 => any.message.clone(),
+            _ => "disk full, retry".to_owned(),
+        };
+        let scalar = |random: &mut Random| value(random, 0);
+        let small = |random: &mut Random| Value::Plain(random.below(60).to_string());
+        let metadata = match random.below(5) {
+            0 => None,
+            1 => Some(vec![("user_id".to_owned(), small(random)), ("status".to_owned(), small(random))]),
+            2 => {
+                let list = Value::List((0..random.below(3)).map(|_| scalar(random)).collect());
+                Some(vec![
+                    ("request_id".to_owned(), Value::Text(format!("{:08x}", hex / 7))),
+                    ("tags".to_owned(), list),
+                ])
+            }
+            3 => {
+                let inner =
+                    Value::Nested(vec![("status".to_owned(), scalar(random)), ("user_id".to_owned(), small(random))]);
+                Some(vec![("ns".to_owned(), inner), ("ü".to_owned(), small(random))])
+            }
+            _ => Some(vec![("user_id".to_owned(), scalar(random)), ("status".to_owned(), Value::Text(text(random)))]),
+        };
+        Self { message, metadata, ..any }
+    }
+
+    /// Writes it as a program does: every member in its place, and no escape in a name.
+    pub fn regular_json(&self, random: &mut Random) -> String {
+        let texts = [
+            ("project_id", self.project.clone()),
+            ("timestamp", format_micros(Timestamp(self.time))),
+            ("level", self.level.clone()),
+            ("service", self.service.clone()),
+            ("message", self.message.clone()),
+        ];
+        let mut fields: Vec<_> =
+            texts.iter().map(|(name, text)| format!("\"{name}\":{}", quoted(text, random))).collect();
+        if let Some(metadata) = &self.metadata {
+            fields.push(format!("\"metadata\":{}", regular_object(metadata, random)));
+        }
+        format!("{{{}}}", fields.join(","))
+    }
+
     /// Writes it as JSON, with escapes where nobody needs them.
     pub fn json(&self, random: &mut Random) -> String {
         let mut fields = vec![
@@ -110,6 +164,18 @@ impl Event {
         let fields: Vec<_> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
         format!("{{{}}}", fields.join(","))
     }
+}
+
+fn regular_object(members: &[(String, Value)], random: &mut Random) -> String {
+    let mut written = Vec::new();
+    for (name, value) in members {
+        let value = match value {
+            Value::Nested(inner) => regular_object(inner, random),
+            value => json(value, random),
+        };
+        written.push(format!("\"{name}\":{value}"));
+    }
+    format!("{{{}}}", written.join(","))
 }
 
 fn object(members: &[(String, Value)], random: &mut Random) -> String {

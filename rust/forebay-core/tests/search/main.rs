@@ -9,6 +9,7 @@
 )]
 
 mod bounds;
+mod columns;
 #[path = "../common/mod.rs"]
 mod common;
 mod damage;

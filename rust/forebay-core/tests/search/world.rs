@@ -47,7 +47,20 @@ impl World {
     }
 
     pub fn append(&mut self, events: Vec<Event>) {
-        let values: Vec<String> = events.iter().map(|event| event.json(&mut self.random)).collect();
+        let values = events.iter().map(|event| event.json(&mut self.random)).collect();
+        self.append_as(events, values);
+    }
+
+    /// Appends events of few shapes.
+    pub fn append_regular(&mut self, count: usize) {
+        let events: Vec<Event> = (0..count).map(|_| Event::regular(&mut self.random)).collect();
+        for events in events.chunks(500) {
+            let values = events.iter().map(|event| event.regular_json(&mut self.random)).collect();
+            self.append_as(events.to_vec(), values);
+        }
+    }
+
+    fn append_as(&mut self, events: Vec<Event>, values: Vec<String>) {
         let record = |value: &String| NewRecord {
             key: None,
             value: value.clone().into_bytes(),

@@ -73,6 +73,7 @@ class ConfigChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     retention_ms: Milliseconds | None = None
     retention_bytes: Bytes | None = None
     compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] | None = None
+    layout: Literal["rows", "columns"] | None = None
     max_message_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """In the types that `shapes` makes, at most the longest body."""
     dedup_window: Window | None = None
@@ -92,6 +93,8 @@ class ConfigChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
                 options[name] = max(limit, 0)
         if self.compression_type is not None:
             options["compression"] = self.compression_type
+        if self.layout is not None:
+            options["layout"] = self.layout
         if self.max_message_bytes is not None:
             options["max_record_bytes"] = self.max_message_bytes
         if self.dedup_window is not None:

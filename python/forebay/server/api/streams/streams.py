@@ -80,12 +80,13 @@ class StreamQuota(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True
 
 
 class StreamConfig(msgspec.Struct, rename="camel"):
-    """Configuration of a stream. -1 stands for no limit; `compressionType` applies to sealed segments, and
-    `dedupWindow` is how long idempotency keys are remembered."""
+    """Configuration of a stream. -1 stands for no limit; `compressionType` and `layout` apply to sealed
+    segments, and `dedupWindow` is how long idempotency keys are remembered."""
 
     retention_ms: int
     retention_bytes: int
     compression_type: str
+    layout: str
     max_message_bytes: Count
     dedup_window: str
     quota: StreamQuota | msgspec.UnsetType = msgspec.UNSET
@@ -178,6 +179,7 @@ def describe(stream: StreamDescription) -> StreamMetadata:
             retention_ms=stream.retention_ms or -1,
             retention_bytes=stream.retention_bytes or -1,
             compression_type=stream.compression,
+            layout=stream.layout,
             max_message_bytes=stream.max_record_bytes,
             dedup_window=duration(stream.dedup_window_seconds),
             quota=StreamQuota(*(rate and StreamRate(*rate) for rate in stream.quota)) if any(stream.quota) else UNSET,

@@ -140,11 +140,12 @@ impl Reader {
             if reading.is_full(0) {
                 return Ok(());
             }
-            match reader.read(row) {
-                Ok(records) => {
+            let left = (reading.records_left(), reading.bytes_left());
+            match reader.read_from(row, reading.next_offset(), left) {
+                Ok(part_of) => {
                     leave_out(stream, log, reading, row.base)?;
-                    let (base, append_time) = (row.base, row.newest_append);
-                    if !reading.take_in(Stretch { base, records: row.records, append_time, bytes: &records }) {
+                    let (base, records, append_time) = (part_of.base, part_of.records, row.newest_append);
+                    if !reading.take_in(Stretch { base, records, append_time, bytes: &part_of.bytes }) {
                         let range = Some((row.position, row.file_bytes()));
                         self.report(part.name, range, stream, "a block holds fewer records than it says");
                         leave_out(stream, log, reading, row.end())?;

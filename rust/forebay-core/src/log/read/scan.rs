@@ -52,11 +52,21 @@ impl Reader {
     ) -> Result<Option<&'b [u8]>> {
         match reader.read_into(row, into) {
             Ok(records) => Ok(Some(records)),
-            Err(SegmentError::Damaged(DamagedRange { position, bytes, what })) => {
+            Err(error) => self.judge(stream, reader, error).map(|()| None),
+        }
+    }
+
+    /// Reports a block that is damaged.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when it could not be read now.
+    pub(crate) fn judge(&self, stream: &Stream, reader: &SegmentReader, error: SegmentError) -> Result<()> {
+        match error {
+            SegmentError::Damaged(DamagedRange { position, bytes, what }) => {
                 self.report(reader.name(), Some((position, bytes)), stream, what);
-                Ok(None)
+                Ok(())
             }
-            Err(SegmentError::Io(error)) => Err(self.unreadable_part(reader.name(), stream, &error)),
+            SegmentError::Io(error) => Err(self.unreadable_part(reader.name(), stream, &error)),
         }
     }
 

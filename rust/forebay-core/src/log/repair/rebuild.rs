@@ -156,6 +156,7 @@ impl Rebuild {
             created_us: Timestamp::now().0,
             quota: QuotaRates::default(),
             dedup_window_seconds: None,
+            layout: None,
         });
     }
 

@@ -2,15 +2,15 @@
 //!
 //! | part | bytes | what |
 //! |---|---|---|
-//! | header | 32 | magic `FBSEGMT1`, generation u64, ordinal u32, zeros, CRC32C u32 of the 28 bytes before |
+//! | header | 32 | magic `FBSEGMT2`, or `FBSEGMT1` where no block is of columns, generation u64, ordinal u32, zeros, CRC32C u32 of the 28 bytes before |
 //! | blocks | 64 + stored | block header, then the compressed records |
 //! | index | 72 a block | position u64 of the block, and its header again; ordered by stream, partition, offset |
 //! | footer | 48 | magic `FBSEGEND`, index position u64, generation u64, ordinal u32, rows u32, index CRC32C u32, zeros, CRC32C u32 of the 44 bytes before |
 //!
 //! A block's header: magic `FBB1`, CRC32C u32 of what follows up to the block's end, stream u32, partition u32, base
 //! offset u64, newest append time i64, smallest and largest timestamp i64, records u32, bytes before compression u32,
-//! stored bytes u32, codec u32 (0 none, 1 LZ4 block, 2 Zstandard, 3 gzip, 4 Snappy block). Blocks describe themselves,
-//! so that a lost index can be made anew.
+//! stored bytes u32, codec u32 (0 none, 1 LZ4 block, 2 Zstandard, 3 gzip, 4 Snappy block, 5 columns). Blocks describe
+//! themselves, so that a lost index can be made anew.
 
 use std::io::{Read, Write};
 
@@ -18,6 +18,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use zstd::zstd_safe::{CParameter, ParamSwitch};
 
+use super::columns;
 use crate::bytes::{u32_at, u64_at};
 use crate::ids::{Generation, Offset, PartitionId, StreamId, Timestamp};
 use crate::stream::{BlockSpan, Compression, SegmentName, Times};
@@ -36,8 +37,12 @@ const CODEC_LZ4: u32 = 1;
 const CODEC_ZSTD: u32 = 2;
 const CODEC_GZIP: u32 = 3;
 const CODEC_SNAPPY: u32 = 4;
+/// Columns, each compressed for itself: see [`super::columns`].
+pub(crate) const CODEC_COLUMNS: u32 = 5;
 
-const FILE_MAGIC: &[u8; 8] = b"FBSEGMT1";
+const FILE_MAGIC: &[u8; 8] = b"FBSEGMT2";
+/// That of files without columns.
+const FIRST_MAGIC: &[u8; 8] = b"FBSEGMT1";
 const END_MAGIC: &[u8; 8] = b"FBSEGEND";
 const BLOCK_MAGIC: u32 = u32::from_le_bytes(*b"FBB1");
 /// Bytes of a file before its blocks.
@@ -202,8 +207,18 @@ impl BlockRow {
 /// Returns the file's first bytes.
 #[must_use]
 pub(crate) fn file_header(name: SegmentName) -> [u8; FILE_HEADER_BYTES] {
+    header_of(FILE_MAGIC, name)
+}
+
+/// Returns whether these are the first bytes of a file of that name, of any version.
+#[must_use]
+pub(super) fn is_file_header(bytes: &[u8], name: SegmentName) -> bool {
+    [FILE_MAGIC, FIRST_MAGIC].into_iter().any(|magic| *bytes == header_of(magic, name))
+}
+
+fn header_of(magic: &[u8; 8], name: SegmentName) -> [u8; FILE_HEADER_BYTES] {
     let mut out = [0; FILE_HEADER_BYTES];
-    out[..8].copy_from_slice(FILE_MAGIC);
+    out[..8].copy_from_slice(magic);
     out[8..16].copy_from_slice(&name.generation.0.to_le_bytes());
     out[16..20].copy_from_slice(&name.ordinal.to_le_bytes());
     let crc = crc32c::crc32c(&out[..28]);
@@ -393,6 +408,7 @@ pub(super) fn decompress(row: &BlockRow, stored: &[u8]) -> Option<Vec<u8>> {
             let fits = snap::raw::decompress_len(stored).ok()? == raw_bytes;
             fits.then(|| snap::raw::Decoder::new().decompress_vec(stored).ok())??
         }
+        CODEC_COLUMNS => columns::records(stored, row.records as usize, raw_bytes)?,
         _ => return None,
     };
     (raw.len() == raw_bytes).then_some(raw)

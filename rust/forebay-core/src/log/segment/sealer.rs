@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::block::{BLOCK_BYTES, Compressor};
+use super::block::BLOCK_BYTES;
+use super::packer::{Packer, Packing};
 use super::seal_queue::{JournalContents, SealJob, SealQueue};
 use super::writer::SegmentWriter;
 use crate::ids::{PartitionId, StreamId};
@@ -24,9 +25,9 @@ use crate::thread::Notify;
 /// A stream with this much in one journal file gets a segment of its own; smaller ones share one, or every quiet
 /// stream would cost a file a journal file.
 pub(crate) const OWN_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
-/// Percent of a stream's share of the ring from which LZ4 stands in for its compression: a slow sealer must not become
-/// an outage. To compress nothing would be slower still: it writes four times as many fresh pages.
-const LZ4_PERCENT: u64 = 60;
+/// Percent of a stream's share of the ring from which rows stand in for columns, and LZ4 for the stream's compression: a slow
+/// sealer must not become an outage, and merging makes up for it. To compress nothing would be slower still: it writes four times as many fresh pages.
+const HURRY_PERCENT: u64 = 60;
 
 /// The name of the work in the message of its failure.
 const SEALING: &str = "sealing a journal file";
@@ -43,7 +44,7 @@ pub(crate) struct Sealer {
     status: Arc<Status>,
     counters: Arc<Counters>,
     state: StateWriter,
-    compressor: Compressor,
+    packer: Packer,
     raw: Vec<u8>,
 }
 
@@ -59,7 +60,7 @@ impl Sealer {
         state: StateWriter,
     ) -> Self {
         let raw = Vec::with_capacity(BLOCK_BYTES * 2);
-        Self { storage, queue, spares, status, counters, state, compressor: Compressor::new(), raw }
+        Self { storage, queue, spares, status, counters, state, packer: Packer::default(), raw }
     }
 
     /// Seals one file, trying again while the storage fails; the notify is rung between tries, since deleting is
@@ -225,8 +226,8 @@ impl Sealer {
     ) -> io::Result<Vec<(Arc<Stream>, SegmentPart)>> {
         let mut writer = SegmentWriter::create(self.storage.as_ref(), name)?;
         for (stream, partition, runs) in runs {
-            let compression = Self::compression(stream);
-            self.write_runs(&mut writer, (stream.id(), *partition), compression, runs)?;
+            let packing = Self::packing(stream);
+            self.write_runs(&mut writer, (stream.id(), *partition), packing, runs)?;
         }
         let rows = writer.finish()?;
         let mut parts: Vec<(Arc<Stream>, SegmentPart)> = Vec::new();
@@ -245,12 +246,12 @@ impl Sealer {
         Ok(parts)
     }
 
-    fn compression(stream: &Stream) -> Compression {
-        let chosen = stream.definition().compression;
-        match (chosen, stream.share().used_percent()) {
-            (Compression::None, _) => Compression::None,
-            (_, LZ4_PERCENT..) => Compression::Lz4,
-            (_, _) => chosen,
+    fn packing(stream: &Stream) -> Packing {
+        let packing = Packing::of(&stream.definition());
+        match (packing.compression, stream.share().used_percent()) {
+            (Compression::None, HURRY_PERCENT..) => Packing::rows(Compression::None),
+            (_, HURRY_PERCENT..) => Packing::rows(Compression::Lz4),
+            (_, _) => packing,
         }
     }
 
@@ -258,25 +259,25 @@ impl Sealer {
         &mut self,
         writer: &mut SegmentWriter,
         (stream, partition): (StreamId, PartitionId),
-        compression: Compression,
+        packing: Packing,
         runs: &[Arc<Run>],
     ) -> io::Result<()> {
         let Some(first) = runs.first() else { return Ok(()) };
         let mut row = BlockRow::empty(stream, partition, first.base);
         self.raw.clear();
         for run in runs {
-            if row.records > 0 && self.raw.len() + run.range.len() > BLOCK_BYTES {
+            if row.records > 0 && self.raw.len() + run.range.len() > packing.block_bytes() {
                 let next = BlockRow::empty(stream, partition, row.end());
-                self.write_block(writer, std::mem::replace(&mut row, next), compression)?;
+                self.write_block(writer, std::mem::replace(&mut row, next), packing)?;
             }
-            if run.range.len() <= BLOCK_BYTES {
+            if run.range.len() <= packing.block_bytes() {
                 row.take_in(run.records, run.times, run.append_time);
                 self.raw.extend_from_slice(run.bytes());
             } else {
-                row = self.write_long_run(writer, row, compression, run)?;
+                row = self.write_long_run(writer, row, packing, run)?;
             }
         }
-        self.write_block(writer, row, compression)
+        self.write_block(writer, row, packing)
     }
 
     /// Cuts a run that is larger than a block; returns the block that its end begins.
@@ -284,13 +285,13 @@ impl Sealer {
         &mut self,
         writer: &mut SegmentWriter,
         mut row: BlockRow,
-        compression: Compression,
+        packing: Packing,
         run: &Run,
     ) -> io::Result<BlockRow> {
         for (record, stored) in Records::new(run.bytes()) {
-            if row.records > 0 && self.raw.len() + stored.len() > BLOCK_BYTES {
+            if row.records > 0 && self.raw.len() + stored.len() > packing.block_bytes() {
                 let next = BlockRow::empty(row.stream, row.partition, row.end());
-                self.write_block(writer, std::mem::replace(&mut row, next), compression)?;
+                self.write_block(writer, std::mem::replace(&mut row, next), packing)?;
             }
             let mut times = Times::default();
             times.take_in(record.timestamp);
@@ -300,8 +301,8 @@ impl Sealer {
         Ok(row)
     }
 
-    fn write_block(&mut self, writer: &mut SegmentWriter, row: BlockRow, compression: Compression) -> io::Result<()> {
-        writer.compress(row, &self.raw, &mut self.compressor, compression)?;
+    fn write_block(&mut self, writer: &mut SegmentWriter, row: BlockRow, packing: Packing) -> io::Result<()> {
+        self.packer.pack(writer, row, &self.raw, packing)?;
         self.raw.clear();
         Ok(())
     }

@@ -37,8 +37,11 @@ impl SegmentWriter {
         Ok(Self { name, file, buffer, position: 0, unsynced: 0, rows: Vec::new() })
     }
 
-    /// `stored` is what `row` describes, already compressed.
-    fn add(&mut self, mut row: BlockRow, stored: &[u8]) -> io::Result<()> {
+    /// Appends a block as it is: `stored` is what `row` describes, already compressed.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub(super) fn add(&mut self, mut row: BlockRow, stored: &[u8]) -> io::Result<()> {
         row.position = self.position + self.buffer.len() as u64;
         row.seal(stored);
         self.buffer.extend(&row.header());

@@ -7,11 +7,17 @@ use super::plan::Candidate;
 use crate::ids::{Offset, PartitionId};
 use crate::log::Strictness;
 use crate::log::segment::BlockRow;
-use crate::log::segment::block::{BLOCK_BYTES, Compressor};
+use crate::log::segment::block::{BLOCK_BYTES, CODEC_COLUMNS};
+use crate::log::segment::columns::COLUMN_BLOCK_BYTES;
+use crate::log::segment::packer::{Packer, Packing};
 use crate::log::segment::{SegmentError, SegmentReader, SegmentWriter};
 use crate::record::Records;
 use crate::storage::Storage;
-use crate::stream::{Compression, SegmentName, SegmentPart, Times};
+use crate::stream::{Layout, SegmentName, SegmentPart, Times};
+
+/// A block of columns of this size is taken over as it is: to make it larger would gain little, and cost as much as making
+/// it did.
+const LARGE_BYTES: usize = COLUMN_BLOCK_BYTES / 2;
 
 /// The reason why nothing was written.
 #[derive(Debug)]
@@ -28,7 +34,7 @@ pub(super) enum RewriteError {
 pub(super) struct Rewrite<'a> {
     storage: &'a dyn Storage,
     writer: SegmentWriter,
-    compressor: Compressor,
+    packer: Packer,
     sources: BTreeMap<SegmentName, SegmentReader>,
     open: Option<BlockRow>,
     raw: Vec<u8>,
@@ -44,13 +50,13 @@ impl<'a> Rewrite<'a> {
     ) -> Result<Self, RewriteError> {
         let writer = SegmentWriter::create(storage, name).map_err(|_| RewriteError::Storage)?;
         let raw = Vec::with_capacity(2 * BLOCK_BYTES);
-        let (compressor, sources, open) = (Compressor::new(), BTreeMap::new(), None);
-        Ok(Self { storage, writer, compressor, sources, open, raw, go_on })
+        let (packer, sources, open) = (Packer::default(), BTreeMap::new(), None);
+        Ok(Self { storage, writer, packer, sources, open, raw, go_on })
     }
 
     /// Takes over what the candidate's parts hold. Candidates come in the order of their streams.
     pub(super) fn take_over(&mut self, candidate: &Candidate) -> Result<(), RewriteError> {
-        let definition = candidate.stream.definition();
+        let packing = Packing::of(&candidate.stream.definition());
         let mut blocks = Vec::new();
         for part in &candidate.parts {
             let source = self.source(part.name)?;
@@ -67,9 +73,9 @@ impl<'a> Rewrite<'a> {
             if !(self.go_on)(row.raw_bytes as usize) {
                 return Err(RewriteError::Closing);
             }
-            self.take_block(name, row, definition.compression)?;
+            self.take_block(name, row, packing)?;
         }
-        self.finish_block(definition.compression)
+        self.finish_block(packing)
     }
 
     fn source(&mut self, name: SegmentName) -> Result<&SegmentReader, RewriteError> {
@@ -84,12 +90,15 @@ impl<'a> Rewrite<'a> {
         self.sources.get(&name).ok_or(RewriteError::Source(name))
     }
 
-    fn take_block(&mut self, name: SegmentName, row: BlockRow, compression: Compression) -> Result<(), RewriteError> {
-        let bytes = match self.source(name)?.read(&row) {
-            Ok(bytes) => bytes,
-            // A sector that the medium does not give back will not be given back the next time either.
-            Err(SegmentError::Damaged(_) | SegmentError::Io(_)) => return Err(RewriteError::Source(name)),
-        };
+    fn take_block(&mut self, name: SegmentName, row: BlockRow, packing: Packing) -> Result<(), RewriteError> {
+        // A sector that the medium does not give back will not be given back the next time either.
+        let unreadable = |_: SegmentError| RewriteError::Source(name);
+        if row.codec == CODEC_COLUMNS && packing.layout == Layout::Columns && row.raw_bytes as usize >= LARGE_BYTES {
+            self.finish_block(packing)?;
+            let stored = self.source(name)?.read_stored(&row).map_err(unreadable)?;
+            return self.writer.add(row, &stored).map_err(|_| RewriteError::Storage);
+        }
+        let bytes = self.source(name)?.read(&row).map_err(unreadable)?;
         let mut records = Records::new(&bytes);
         let count = records.by_ref().count() as u64;
         if count != u64::from(row.records) || !records.rest().is_empty() {
@@ -99,11 +108,11 @@ impl<'a> Rewrite<'a> {
             if row.base < open.end() {
                 return Err(RewriteError::Source(name));
             }
-            if row.base > open.end() || self.raw.len() + bytes.len() > BLOCK_BYTES {
-                self.finish_block(compression)?;
+            if row.base > open.end() || self.raw.len() + bytes.len() > packing.block_bytes() {
+                self.finish_block(packing)?;
             }
         } else {
-            self.finish_block(compression)?;
+            self.finish_block(packing)?;
         }
         let open = self.open.get_or_insert(BlockRow::empty(row.stream, row.partition, row.base));
         open.take_in(row.records, Times { min: row.min_time, max: row.max_time }, row.newest_append);
@@ -111,9 +120,9 @@ impl<'a> Rewrite<'a> {
         Ok(())
     }
 
-    fn finish_block(&mut self, compression: Compression) -> Result<(), RewriteError> {
+    fn finish_block(&mut self, packing: Packing) -> Result<(), RewriteError> {
         let Some(row) = self.open.take() else { return Ok(()) };
-        let written = self.writer.compress(row, &self.raw, &mut self.compressor, compression);
+        let written = self.packer.pack(&mut self.writer, row, &self.raw, packing);
         self.raw.clear();
         written.map_err(|_| RewriteError::Storage)
     }
