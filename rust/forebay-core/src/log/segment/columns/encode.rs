@@ -7,7 +7,7 @@ use super::clock::{DayText, TimeFormat};
 use super::interner::Interner;
 use super::packed::{bits_of, put_codes, put_number, width_of};
 use super::templates::TemplateFinder;
-use super::values::{Span, Values};
+use super::values::{Span, Values, same};
 use super::wire::Sink;
 use super::words::WordsWriter;
 use crate::ids::Timestamp;
@@ -219,7 +219,7 @@ fn time_format(values: Values<'_>, times: &[Timestamp]) -> Option<TimeFormat> {
     let mut is_so = |(value, time): (&[u8], &Timestamp)| {
         text.clear();
         format.write(&mut day, *time, &mut text);
-        text == value
+        same(&text, value)
     };
     values.iter().zip(times).all(&mut is_so).then_some(format)
 }

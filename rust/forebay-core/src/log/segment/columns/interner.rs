@@ -1,6 +1,6 @@
 //! Finding out how many different texts there are, and giving each a number.
 
-use super::values::{Span, Values};
+use super::values::{Span, Values, same};
 
 /// Different texts that are told apart: as many as a byte tells.
 pub(super) const MAX_ENTRIES: usize = 256;
@@ -40,7 +40,7 @@ impl Interner {
         let (mut last, mut last_code) = (Span::default(), EMPTY);
         for span in values.spans {
             let text = span.of(values.raw);
-            if last_code != EMPTY && last.length == span.length && last.of(values.raw) == text {
+            if last_code != EMPTY && same(last.of(values.raw), text) {
                 self.codes.push(last_code);
                 continue;
             }
@@ -76,7 +76,7 @@ impl Interner {
             }
             let index = usize::from(code);
             let is_it = self.hashes.get(index) == Some(&hash)
-                && self.entries.get(index).is_some_and(|entry| entry.of(raw) == text);
+                && self.entries.get(index).is_some_and(|entry| same(entry.of(raw), text));
             if is_it {
                 return Ok(code);
             }

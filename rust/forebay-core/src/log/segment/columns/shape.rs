@@ -1,6 +1,6 @@
 //! The shape of a JSON text: everything but the values of its strings, numbers and words.
 
-use super::values::Span;
+use super::values::{Span, same};
 use crate::json::{MAX_DEPTH, end_of_space, quoted};
 
 /// Stands in a path before the name of a member. No name has it: JSON escapes control characters.
@@ -49,7 +49,7 @@ impl Shape {
         values.clear();
         let mut from = 0;
         for (piece, place) in self.pieces.iter().zip(&self.places) {
-            if !text.get(from..).is_some_and(|rest| rest.starts_with(piece)) {
+            if !text.get(from..from + piece.len()).is_some_and(|start| same(start, piece)) {
                 return false;
             }
             let start = from + piece.len();

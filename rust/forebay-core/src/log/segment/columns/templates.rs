@@ -4,7 +4,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::encode::SlotSpans;
 use super::token::each_variable;
-use super::values::{Span, Values};
+use super::values::{Span, Values, same};
 
 /// A column has up to this many templates, and one more for each [`ROWS_PER_TEMPLATE`] rows: when they multiply, what they
 /// save is less than what they cost.
@@ -120,6 +120,6 @@ impl TemplateFinder {
     #[inline]
     fn is_of(&self, template: &Template, raw: &[u8]) -> bool {
         template.pieces.len() == self.pieces.len()
-            && template.pieces.iter().zip(&self.pieces).all(|(known, piece)| known.of(raw) == piece.of(raw))
+            && template.pieces.iter().zip(&self.pieces).all(|(known, piece)| same(known.of(raw), piece.of(raw)))
     }
 }

@@ -39,3 +39,47 @@ impl<'r> Values<'r> {
         self.spans.len()
     }
 }
+
+/// Returns whether two texts are the same. Most are short: comparing them here takes less than a call.
+#[inline(always)]
+pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    if one.len() > 32 {
+        return one == other;
+    }
+    let number = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    if let (Some(ends), Some(others)) = (one.last_chunk(), other.last_chunk()) {
+        let (mut differs, mut at) = (number(ends) ^ number(others), 0);
+        while let (true, Some(a), Some(b)) = (
+            at + 8 < one.len(),
+            one.get(at..).and_then(|rest| rest.first_chunk()),
+            other.get(at..).and_then(|rest| rest.first_chunk()),
+        ) {
+            differs |= number(a) ^ number(b);
+            at += 8;
+        }
+        return differs == 0;
+    }
+    one.iter().zip(other).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_the_same_when_every_byte_is() {
+        let text: Vec<u8> = (0..70).collect();
+        for length in 0..70 {
+            let one = &text[..length];
+            assert!(same(one, &text[..length]) && !same(one, &text[..length + 1]));
+            for at in 0..length {
+                let mut other = one.to_vec();
+                other[at] ^= 0x40;
+                assert!(!same(one, &other), "{length} {at}");
+            }
+        }
+    }
+}
