@@ -112,7 +112,7 @@ class Reading(msgspec.Struct):
 
 class _Export(msgspec.Struct):
     conditions: Conditions
-    position: Reading
+    position: Reading | None
     max_bytes: int
     budget: _Budget
 
@@ -146,8 +146,8 @@ def stats_request(conditions: Conditions, seconds: float, by: CountBy, interval:
     return msgspec.json.encode(_Stats(conditions, by, interval, _Budget(seconds)))
 
 
-def walk_request(conditions: Conditions, seconds: float, position: Reading, max_bytes: int) -> bytes:
-    """The request for a step in the order of the log."""
+def walk_request(conditions: Conditions, seconds: float, position: Reading | None, max_bytes: int) -> bytes:
+    """The request for a step in the order of the log; without a position for the first one."""
     return msgspec.json.encode(_Export(conditions, position, max_bytes, _Budget(seconds)))
 
 
