@@ -35,7 +35,6 @@ def logged(number: int, micros: int) -> dict[str, object]:
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[forebay.Log]:
     source = random.Random(1)
     with forebay.open(tmp_path_factory.mktemp("whole") / "data") as opened:
-        opened.create_stream("logs", partitions=3)
         # Some within a millisecond, some of one microsecond, in no order.
         opened.append("logs", [logged(number, source.randrange(3_000)) for number in range(COUNT)])
         yield opened
