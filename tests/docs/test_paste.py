@@ -174,17 +174,29 @@ SEARCHING = PROGRAM.findall((ROOT / "docs/search.md").read_text())
 
 
 def test_the_search_in_python(tmp_path: Path) -> None:
-    [(program, output)] = SEARCHING
+    [(program, output), _] = SEARCHING
     done = ran(program, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, output, "")
 
 
-def ran(program: str, directory: Path) -> subprocess.CompletedProcess[str]:
+def test_the_search_of_the_client(place: Path) -> None:
+    [_, (program, output)] = SEARCHING
+    [sent] = re.findall(r"/v1/drain .* -d '(.*?)'\n", (ROOT / "docs/search.md").read_text(), re.DOTALL)
+    port = free_port()
+    with served(place, port):
+        url, token = f"http://127.0.0.1:{port}", (place / "data/token").read_text().strip()
+        headers = {"authorization": token, "content-type": "application/json"}
+        httpx.post(f"{url}/v1/drain", content=sent, headers=headers, trust_env=False).raise_for_status()
+        done = ran(program, place, FOREBAY_URL=url, FOREBAY_TOKEN=token)
+    assert (done.returncode, done.stdout, done.stderr) == (0, output, "")
+
+
+def ran(program: str, directory: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """A program that has ended, in which a warning is an error."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=directory,
-        env=clean_environment(),
+        env=clean_environment() | settings,
         capture_output=True,
         text=True,
         timeout=COMMAND_SECONDS,
