@@ -29,6 +29,8 @@ pub struct Jobs {
     pub(super) status: Arc<Status>,
     pub(super) clock: Arc<LogClock>,
     pub(super) memory: Arc<Budget>,
+    /// Held over a sweep: whoever sweeps finds nothing due that another sweep is still committing.
+    pub(super) sweeping: Mutex<()>,
     state: Mutex<State>,
     settled: Condvar,
 }
@@ -82,7 +84,8 @@ impl Jobs {
             random: Random::new(seed),
             held: Hold::force(&memory, 0),
         };
-        Self { commits, status, clock, memory, state: Mutex::new(state), settled: Condvar::new() }
+        let (sweeping, settled) = (Mutex::default(), Condvar::new());
+        Self { commits, status, clock, memory, sweeping, state: Mutex::new(state), settled }
     }
 
     /// Takes recovery's rows. One that cannot be read is named; the others are there.
