@@ -41,9 +41,9 @@ def enqueue(client: httpx.Client, queue: str, payload: object = None, **keywords
 
 
 def lease(client: httpx.Client, queue: str, **keywords: Any) -> list[dict[str, Any]]:
-    jobs: list[dict[str, Any]] = data(
-        client.post(f"{QUEUES}/{queue}/lease", json=keywords), job_shapes.LeaseAnswer
-    )["jobs"]
+    jobs: list[dict[str, Any]] = data(client.post(f"{QUEUES}/{queue}/lease", json=keywords), job_shapes.LeaseAnswer)[
+        "jobs"
+    ]
     return jobs
 
 
@@ -156,7 +156,7 @@ def test_what_is_wrong_is_named(shared_server: RunningServer) -> None:
 
 def test_workers_have_a_role_of_their_own(authenticated_server: RunningServer) -> None:
     store = TokenStore(authenticated_server.data_dir)
-    secrets = {role: store.create(f"jobs-{role}", [role]) for role in ("ingest", "read", "ops", "work")}  # type: ignore[list-item]
+    secrets = {role: store.create(f"jobs-{role}", [role]) for role in ("ingest", "read", "ops", "work")}
     secrets["limited"] = store.create("jobs-limited", ["ingest", "ops", "work"], ["mine"])
     with authenticated_server.client() as client:
 
