@@ -218,7 +218,8 @@ class Engine:
         unique_key: str | None = None,
     ) -> bytes:
         """Enqueues a job with a JSON payload; returns `{"job_id","queue","status","created"}`. Durable when it returns,
-        as everything below. Raises `InvalidRequest`, `Malformed`, `PayloadTooLarge`, `Saturated`, `StorageUnavailable`."""
+        as everything below. Raises `InvalidRequest`, `Malformed`, `PayloadTooLarge`, `Saturated`,
+        `StorageUnavailable`."""
     def job_lease(self, queue: str, limit: int, lease_ms: int) -> bytes:
         """Hands out jobs: `{"jobs":[{"id","queue","lease","payload","attempts","retries","leased_until","timeout_ms",
         "progress"}]}`. A base name takes the highest priority first. Raises `InvalidRequest`."""
