@@ -73,7 +73,7 @@ impl<'a> JobAnswer<'a> {
             attempts: job.attempts,
             retries: job.retries,
             timeout_ms: job.timeout_ms,
-            unique_key: job.unique_key.as_deref(),
+            unique_key: job.unique_key().map(|key| &**key),
             cancel_requested: job.cancel,
             created_at: format_millis(clock.shown(job.created)),
             updated_at: format_millis(clock.shown(job.updated)),

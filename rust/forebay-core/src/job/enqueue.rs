@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::answer::Enqueued;
 use super::id::Token;
-use super::job::{Job, JobStatus};
+use super::job::{Job, JobStatus, More};
 use super::jobs::{Jobs, Moment};
 use super::limits::{MAX_DELAY, MAX_LEASE, MAX_PAYLOAD_BYTES, MAX_QUEUES, MAX_RETRIES, MAX_UNIQUE_KEY_BYTES};
 use super::name::{Priority, QueueName};
@@ -77,8 +77,7 @@ impl<'a> NewJob<'a> {
             updated: created,
             due,
             payload: Arc::from(self.payload),
-            unique_key: self.unique_key.map(Arc::from),
-            more: None,
+            more: self.unique_key.map(|key| Arc::new(More { unique_key: Some(Arc::from(key)), ..More::default() })),
         })
     }
 }

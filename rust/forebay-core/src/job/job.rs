@@ -69,13 +69,13 @@ pub(super) struct Job {
     /// ended.
     pub(super) due: Timestamp,
     pub(super) payload: Arc<[u8]>,
-    pub(super) unique_key: Option<Arc<str>>,
     pub(super) more: Option<Arc<More>>,
 }
 
 /// What most jobs do not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct More {
+    pub(super) unique_key: Option<Arc<str>>,
     pub(super) lease: Option<Token>,
     /// JSON, each of them.
     pub(super) progress: Option<Vec<u8>>,
@@ -87,11 +87,15 @@ impl Job {
     /// Memory that it takes.
     pub(super) fn bytes(&self) -> usize {
         let length = |text: &Option<Vec<u8>>| text.as_ref().map_or(0, Vec::len);
-        let more = self
-            .more
-            .as_ref()
-            .map_or(0, |more| size_of::<More>() + length(&more.progress) + length(&more.error) + length(&more.result));
-        JOB_BYTES + self.payload.len() + self.unique_key.as_ref().map_or(0, |key| key.len()) + more
+        let more = self.more.as_ref().map_or(0, |more| {
+            let texts = length(&more.progress) + length(&more.error) + length(&more.result);
+            size_of::<More>() + more.unique_key.as_ref().map_or(0, |key| key.len()) + texts
+        });
+        JOB_BYTES + self.payload.len() + more
+    }
+
+    pub(super) fn unique_key(&self) -> Option<&Arc<str>> {
+        self.more.as_ref().and_then(|more| more.unique_key.as_ref())
     }
 
     pub(super) fn lease(&self) -> Option<Token> {

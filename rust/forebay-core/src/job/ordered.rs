@@ -38,12 +38,17 @@ impl<T: Ord + Copy> Ordered<T> {
             return;
         };
         if let Err(place) = part.binary_search(&entry) {
-            part.insert(place, entry);
             self.len += 1;
-            if part.len() > PART {
-                let rest = part.split_off(PART / 2);
-                self.parts.insert(at + 1, rest);
+            if part.len() < PART {
+                return part.insert(place, entry);
             }
+            // Before it grows: no part ever has room for more than it may hold.
+            let mut rest = part.split_off(PART / 2);
+            match place.checked_sub(PART / 2) {
+                Some(place) => rest.insert(place, entry),
+                None => part.insert(place, entry),
+            }
+            self.parts.insert(at + 1, rest);
         }
     }
 

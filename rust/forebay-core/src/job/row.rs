@@ -52,7 +52,7 @@ impl Job {
         let texts = [
             Some(self.queue.base.as_bytes()),
             Some(&self.payload[..]),
-            self.unique_key.as_deref().map(str::as_bytes),
+            more.unique_key.as_deref().map(str::as_bytes),
             lease,
             more.progress.as_deref(),
             more.error.as_deref(),
@@ -88,7 +88,7 @@ impl Job {
             None => None,
         };
         let [progress, error, result] = [from.text()?, from.text()?, from.text()?].map(|text| text.map(<[u8]>::to_vec));
-        let more = More { lease, progress, error, result };
+        let more = More { unique_key, lease, progress, error, result };
         let id = Token(key.try_into().ok()?);
         let queue = Arc::new(QueueName { base: base.into(), priority });
         let more = (more != More::default()).then(|| Arc::new(more));
@@ -106,7 +106,6 @@ impl Job {
             updated,
             due,
             payload,
-            unique_key,
             more,
         };
         is_whole.then_some(job)
@@ -214,17 +213,16 @@ mod tests {
             updated: Timestamp(5),
             due: Timestamp(i64::MAX),
             payload: Arc::from(&b"{}"[..]),
-            unique_key: None,
             more: None,
         };
-        let more = More { lease: Some(Token([1; 16])), progress: Some(vec![]), error: None, result: Some(vec![1, 2]) };
-        let full = Job {
-            status: JobStatus::Active,
-            cancel: true,
+        let more = More {
             unique_key: Some("k".into()),
-            more: Some(Arc::new(more)),
-            ..plain.clone()
+            lease: Some(Token([1; 16])),
+            progress: Some(vec![]),
+            error: None,
+            result: Some(vec![1, 2]),
         };
+        let full = Job { status: JobStatus::Active, cancel: true, more: Some(Arc::new(more)), ..plain.clone() };
         for job in [plain, full] {
             let TableOp { table, key, value } = job.put();
             let value = value.unwrap();

@@ -17,7 +17,7 @@ pub(super) type UniqueKey = (Arc<str>, Arc<str>);
 pub(super) struct JobTable {
     slots: Vec<Option<Job>>,
     free: Vec<u32>,
-    ids: HashMap<Token, u32>,
+    ids: BTreeMap<Token, u32>,
     /// Those of jobs that are still to be done.
     unique: HashMap<UniqueKey, u32>,
     queues: BTreeMap<Arc<QueueName>, Queue>,
@@ -155,6 +155,6 @@ impl JobTable {
 
 /// The key that keeps others from being enqueued.
 pub(super) fn unique_key(job: &Job) -> Option<UniqueKey> {
-    let key = job.unique_key.as_ref().filter(|_| job.status.is_open())?;
+    let key = job.unique_key().filter(|_| job.status.is_open())?;
     Some((Arc::clone(&job.queue.base), Arc::clone(key)))
 }
