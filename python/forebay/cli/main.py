@@ -21,6 +21,7 @@ COMMANDS = {
     "cache": "cache",
     "dead-letter": "dead_letter",
     "inspect": "inspect",
+    "jobs": "jobs",
     "processors": "processors",
     "read": "read",
     "repair": "repair",
