@@ -94,7 +94,7 @@ impl Engine {
         let state = PyBytes::new(py, &step.to_json());
         let columns = match step.exported {
             Exported::Columns(columns) => columns,
-            Exported::Lines(_) => Columns::default(),
+            Exported::Lines(_) => Box::default(),
         };
         Ok((ExportColumns(columns), state))
     }
@@ -103,7 +103,7 @@ impl Engine {
 /// The columns of one step of an export, as Arrow takes them.
 #[pyclass(frozen, module = "forebay._forebay")]
 #[derive(Debug)]
-pub struct ExportColumns(Columns);
+pub struct ExportColumns(Box<Columns>);
 
 #[pymethods]
 impl ExportColumns {

@@ -53,9 +53,10 @@ fn parsed(csv: &str) -> Vec<Vec<(String, bool)>> {
     let (mut rows, mut row, mut letters) = (Vec::new(), Vec::new(), csv.chars().peekable());
     while letters.peek().is_some() {
         let (mut field, is_quoted) = (String::new(), letters.next_if_eq(&'"').is_some());
-        while is_quoted {
+        let mut is_open = is_quoted;
+        while is_open {
             match letters.next().expect("a quoted field ends") {
-                '"' if letters.next_if_eq(&'"').is_none() => break,
+                '"' if letters.next_if_eq(&'"').is_none() => is_open = false,
                 letter => field.push(letter),
             }
         }
@@ -140,7 +141,8 @@ fn columns_have_a_row_for_each_event() {
     let world = world(73);
     let mut events = by_id(&world);
     for step in world.exported(&Conditions::default(), 2_000, ExportFormat::Columns) {
-        let Exported::Columns(Columns { timestamps, texts }) = step else { panic!("columns were asked for") };
+        let Exported::Columns(columns) = step else { panic!("columns were asked for") };
+        let Columns { timestamps, texts } = *columns;
         for column in &texts {
             assert_eq!(
                 (column.offsets.len(), column.validity.len()),

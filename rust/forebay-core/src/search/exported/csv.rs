@@ -68,8 +68,7 @@ fn begins_formula(text: &str) -> bool {
     text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
 }
 
-/// Returns whether a byte means nothing to any reader of CSV. Some separate fields by `;` or a tab, so these are quoted too:
-/// a field could otherwise begin a cell in its middle.
+/// Returns whether a byte means nothing to any reader of CSV. Some guess what separates fields, so whatever might is quoted.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b' ' | b'-' | b'_' | b'.' | b':' | b'/')
 }

@@ -15,7 +15,7 @@ pub enum Exported {
     /// Lines, one an event, unless the texts of an event in CSV have line ends.
     Lines(Vec<u8>),
     /// Columns.
-    Columns(Columns),
+    Columns(Box<Columns>),
 }
 
 impl Exported {
@@ -88,7 +88,7 @@ impl ExportWriter {
     pub(in crate::search) fn finish(self) -> Exported {
         match self.format {
             ExportFormat::Json | ExportFormat::Csv | ExportFormat::Txt => Exported::Lines(self.lines),
-            ExportFormat::Columns => Exported::Columns(self.columns),
+            ExportFormat::Columns => Exported::Columns(Box::new(self.columns)),
         }
     }
 }
