@@ -33,9 +33,9 @@ OWNER = "ab" * 32
 class Place:
     """A log with events, and its exports, which a test closes and opens again as if the server had ended."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **options: Any) -> None:
         self.directory = directory
-        self.log = forebay.open(directory)
+        self.log = forebay.open(directory, **options)
         self.jobs = MemoryJobs()
         self.time = 1_700_000_000.0
         self.settings = Settings(data_dir=str(directory))
@@ -245,6 +245,22 @@ def test_one_that_is_deleted_under_way_leaves_nothing(place: Place) -> None:
     assert place.status(order) == "missing"
 
 
+def test_one_that_is_deleted_while_it_waits_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the server ends right after the answer."""
+    monkeypatch.setattr(worker, "SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(place.jobs, "take", lambda: None)
+    first, second = place.ordered(), place.ordered()
+    place.exports._files.part(first).write_bytes(b"x")
+    place.exports.delete(known(place, first))
+    assert place.status(first) == "missing"
+    assert [job.order for job in place.jobs.jobs.values()] == [second], "the job is gone at once"
+    wait_for("its files", lambda: place.names() == set())
+    monkeypatch.undo()
+    place.start()
+    place.ended(second)
+    assert place.status(first) == "missing"
+
+
 def known(place: Place, order: Order) -> Any:
     return place.exports.find(order.export_id) or place.exports._register.find(order.export_id)
 
@@ -362,6 +378,29 @@ def test_how_much_of_the_log_was_read(place: Place) -> None:
     assert (order.fraction(order.begin.next), order.fraction(order.begin.end)) == (0.0, 1.0)
     empty = msgspec.structs.replace(order, begin=Reading(1, [7], [7]))
     assert empty.fraction([7]) == 1.0
+
+
+def test_events_that_retention_took_meanwhile_are_counted(tmp_path: Path) -> None:
+    """Retention deletes whole segments while the export waits for its turn."""
+    place = Place(tmp_path / "data", ring_bytes=8 << 20, journal_file_bytes=1 << 20, logs_retention_bytes=1)
+    try:
+        count = 0
+        place.log.append("logs", [event("x" * 1000) for _ in range(250)])
+        order = place.order()
+        while place.log._engine.position("logs", True)[1] == order.begin.next:
+            place.log.append("logs", [event("x" * 1000) for _ in range(250)])
+            count += 250
+            assert count < 200_000, "nothing was deleted"
+        place.exports.start()
+        place.exports.create(order)
+        place.ended(order)
+        finished = known(place, order).finished
+        assert finished.expired > 0
+        assert finished.records + finished.expired == 250
+        assert len(place.content(order).splitlines()) == finished.records
+    finally:
+        place.exports.close()
+        place.log.close()
 
 
 def test_as_many_wait_as_may(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

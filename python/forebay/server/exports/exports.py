@@ -105,8 +105,11 @@ class Exports:
 
     def delete(self, known: Known) -> None:
         """Ends an export, whatever its status, and removes its file. Who reads that reads on."""
+        is_under_way = known.status(self.now()) == "processing"
         known.is_deleted = True
-        if known.status(self.now()) == "processing":
+        # The job first: what ends in between begins no more, and its files belong to nothing.
+        self._jobs.delete(known.job_id)
+        if is_under_way:
             self._worker.give_up(known)
         else:
             self._worker.forget(known)

@@ -76,7 +76,12 @@ class Register:
 
     def unfinished(self) -> list[Known]:
         """Those that wait or are under way."""
-        return [known for known in self.all() if known.finished is None and known.error is None]
+        every = self.all()
+        return [known for known in every if known.finished is None and known.error is None and not known.is_deleted]
+
+    def deleted(self) -> list[Known]:
+        """Those that nobody wants any more."""
+        return [known for known in self.all() if known.is_deleted]
 
     def files(self) -> list[Known]:
         """Those whose file is there, the oldest first."""

@@ -35,6 +35,9 @@ STEP_SECONDS = 0.25
 KEEP_SECONDS = 2.0
 """How often the file is synced and its length stored: what an end of the server costs."""
 
+KEEP_BYTES = 64 << 20
+"""After so many bytes it is done, too: a sync of more may take longer than the lease lasts."""
+
 IDLE_SECONDS = 1.0
 """How often the queue is looked at when nobody says that something was added: for jobs that are tried again."""
 
@@ -68,6 +71,7 @@ class ExportWorker:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._cancel = SearchCancel()
+        self._current: Known | None = None
         self._granted = 0
         self._swept = 0.0
         self._thread = threading.Thread(target=self._run, name="forebay-export")
@@ -117,11 +121,15 @@ class ExportWorker:
             known = Known(order, leased.id)
             self._register.add(known)
         known.error = None
+        self._current = known
         try:
             self._settle(leased, known)
         except _GivenUp:
             self.forget(known)
         except LeaseLost:
+            if known.is_deleted:
+                self.forget(known)
+                return
             log.warning(
                 "an export is not this thread's any more, and begins where it was synced", export=order.export_id
             )
@@ -136,6 +144,8 @@ class ExportWorker:
         except Exception as error:
             log.exception("an export failed", export=order.export_id, error=str(error))
             self._fail(leased, known, "the server failed; details are in its log")
+        finally:
+            self._current = None
 
     def _settle(self, leased: Leased, known: Known) -> None:
         """Brings a job to its end."""
@@ -190,7 +200,7 @@ class ExportWorker:
         """Writes all that is left, step by step, and stores how far it is."""
         end = leased.order.begin.end
         known.progress = progress
-        kept = time.monotonic()
+        kept, kept_bytes = time.monotonic(), progress.bytes
         failing_since: float | None = None
         while True:
             self._cancel = SearchCancel()
@@ -219,10 +229,10 @@ class ExportWorker:
                 )
                 if told.done:
                     return progress
-            if time.monotonic() - kept >= KEEP_SECONDS:
+            if time.monotonic() - kept >= KEEP_SECONDS or progress.bytes - kept_bytes >= KEEP_BYTES:
                 self._keep(leased, file, progress)
                 self._sweep()
-                kept = time.monotonic()
+                kept, kept_bytes = time.monotonic(), progress.bytes
 
     def _step(self, leased: Leased, file: LineFile | ParquetFile, reading: Reading) -> Step:
         owner = bytes.fromhex(leased.order.owner)
@@ -279,6 +289,9 @@ class ExportWorker:
                 self._expire(known)
         for known in self._register.forgettable():
             self.forget(known)
+        for known in self._register.deleted():
+            if known is not self._current:
+                self.forget(known)
         for known in self._register.unfinished():
             if not self._jobs.exists(known.job_id):
                 # It was deleted as a job.

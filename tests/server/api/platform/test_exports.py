@@ -6,16 +6,20 @@ import csv
 import io
 import json
 import re
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 import pytest
 
+from forebay.server.http import deliveries, file_answer
 from forebay.server.http.tokens import TokenStore
-from support.harness import RunningServer, batch, event, wait_for
+from support.harness import RunningServer, batch, event, resident_bytes, wait_for
 
 PATH = "/api/v1/platform/system/logs"
 EXPORT = f"{PATH}/export"
@@ -201,6 +205,15 @@ def test_an_empty_file_is_sent(client: httpx.Client) -> None:
     assert found["progress"] == {"records": 0, "bytes": 0, "fraction": 1.0}
 
 
+def test_to_ask_for_the_head_begins_nothing(client: httpx.Client, running: RunningServer) -> None:
+    before = sorted(path.name for path in (Path(running.data_dir) / "exports").iterdir())
+    assert (head := client.head(EXPORT)).status_code == 202
+    assert head.content == b""
+    assert client.head(EXPORT, params={"query": '"open'}).status_code == 400
+    completed(client, "query=nowhere")
+    assert len(list((Path(running.data_dir) / "exports").iterdir())) == len(before) + 2
+
+
 def test_a_deleted_export_is_no_more(client: httpx.Client) -> None:
     export_id = completed(client)["export_id"]
     answered = client.delete(f"{EXPORT}/{export_id}")
@@ -270,3 +283,35 @@ def test_what_is_kept_is_for_the_owner_of_the_directory(client: httpx.Client, ru
     stored = (Path(running.data_dir) / "tokens.json").read_text()
     assert secret not in json.dumps(described)
     assert described["order"]["owner"] not in stored
+
+
+@pytest.mark.slow
+def test_readers_that_stand_still_take_bounded_memory_and_are_cut_off(running: RunningServer) -> None:
+    """One token has half of the room for answers that nobody has taken yet; who stands still gives it back."""
+    many = deliveries.MAX_BYTES // 2 // file_answer.HELD_BYTES + 1
+    for _ in range(20):
+        running.drain(batch(*(event("x" * 1000, "large") for _ in range(1000)))).raise_for_status()
+    with running.client() as client, ExitStack() as stack:
+        found = completed(client, "project_id=large")
+        export_id = found["export_id"]
+        assert found["progress"]["bytes"] > 20 << 20, "the buffers of connections do not hold it"
+        before = resident_bytes(running.pid)
+        readers = [stand_still(running, stack, f"{EXPORT}/{export_id}/download") for _ in range(many)]
+        first = readers[0].recv(100)
+        assert first.startswith(b"HTTP/1.1 200 OK")
+        answered = client.get(f"{EXPORT}/{export_id}/download")
+        assert answered.status_code in (200, 429), "it waits for those that stand still, 10 s at most"
+        assert client.get(PATH).status_code == 200, "what is small is answered all the same"
+        assert resident_bytes(running.pid) - before < 2 * deliveries.MAX_BYTES
+        wait_for("the room", lambda: client.get(f"{EXPORT}/{export_id}/download").status_code == 200)
+
+
+def stand_still(running: RunningServer, stack: ExitStack, path: str) -> socket.socket:
+    """A reader that asks and takes nothing."""
+    reader = stack.enter_context(socket.socket())
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    parts = urlsplit(running.url)
+    reader.connect((parts.hostname, parts.port))
+    token = running.headers["authorization"]
+    reader.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n".encode())
+    return reader

@@ -20,7 +20,7 @@ from forebay.server.exports.register import Known, Status
 from forebay.server.http.file_answer import FileAnswer
 from forebay.server.http.parameters import Parameters, choice, text
 from forebay.server.http.request import shown
-from forebay.server.http.response import Header, json_response
+from forebay.server.http.response import Header, Response, json_response
 from forebay.server.http.response_spec import ResponseSpec
 from forebay.server.http.router import Role, Route
 from forebay.server.http.tickets import TICKET
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from forebay._forebay import Engine, SearchCancel
     from forebay.server.http.auth import Principal
     from forebay.server.http.request import Request
-    from forebay.server.http.response import Response
     from forebay.server.http.router import Answer
     from forebay.server.http.streaming import Streaming
     from forebay.server.services import Services
@@ -131,6 +130,8 @@ def routes(services: Services) -> list[Route]:
         begin = Reading(*services.engine.position(LOGS, True), services.engine.position(LOGS, False)[1])
         with services.searches.attended(request) as ends:
             await services.searches.run(request, partial(_check, services.engine, conditions, begin), ends)
+        if request.scope.method == "HEAD":
+            return Response(202, b"")
         order = Order(
             export_id=new_id(),
             format=form,
