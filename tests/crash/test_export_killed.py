@@ -109,7 +109,7 @@ def test_a_killed_export_goes_on_and_has_each_event_once(filled: Path, form: str
         assert part.suffix == ".part", "nothing of it looks whole"
         with part.open("ab") as file:
             # What a crash of the machine may leave behind what was synced.
-            file.write(os.urandom(1000))
+            file.write(os.urandom(16 << 20))
     with serving(filled) as running:
         assert state(running, export_id)["progress"]["bytes"] > 0, "what was stored is shown before it goes on"
         assert numbers(form, content_of(running, export_id)) == list(range(EVENTS))

@@ -65,6 +65,14 @@ class Place:
         self.exports.create(order)
         return order
 
+    def forced(self, status: str) -> Order:
+        """One that began while there was still room, and has ended."""
+        order = self.order()
+        self.jobs.add(order)
+        self.exports._worker.wake()
+        wait_for("it to be begun", lambda: self.exports.find(order.export_id) is not None)
+        return self.ended(order, status)
+
     def status(self, order: Order) -> str:
         known = self.exports.find(order.export_id)
         return "missing" if known is None else known.status(self.time)
@@ -176,7 +184,8 @@ def test_it_goes_on_where_it_was_synced(place: Place, form: Format) -> None:
     part = place.exports._files.part(order)
     assert part.stat().st_size >= stored[-1].bytes
     with part.open("ab") as file:
-        file.write(b"half a li")
+        # More than is still to come, so that it would stand behind that.
+        file.write(b"half a li" * 100_000)
     place.jobs.on_keep = lambda progress: stored.append(progress) if progress else None
     place.start()
     assert place.content(place.ended(order)) == whole
@@ -326,7 +335,9 @@ def test_the_oldest_make_room_and_one_that_does_not_fit_fails(place: Place, monk
 
 def test_a_disk_that_is_full_fails_it_and_its_file_goes(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "RESERVED_BYTES", 1 << 62)
-    failed = place.ended(place.ordered(), "failed")
+    with pytest.raises(Saturated, match="there is no room for an export: the disk is full: it has "):
+        place.ordered()
+    failed = place.forced("failed")
     assert known(place, failed).error.startswith("the disk is full: it has ")
     assert place.names() == set()
 
@@ -343,7 +354,7 @@ def test_a_write_that_fails_fails_it(place: Place, monkeypatch: pytest.MonkeyPat
 
 def test_one_that_failed_may_be_tried_again_as_a_job(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "RESERVED_BYTES", 1 << 62)
-    order = place.ended(place.ordered(), "failed")
+    order = place.forced("failed")
     monkeypatch.undo()
     [job] = place.jobs.jobs.values()
     wait_for("the job", lambda: job.status == "failed")

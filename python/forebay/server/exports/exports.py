@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from forebay.errors import ForebayError, NotFound, Saturated
-from forebay.server.exports.files import ExportFiles
+from forebay.errors import ForebayError, NotFound, Saturated, StorageUnavailable
+from forebay.server.exports.files import DoesNotFit, ExportFiles
 from forebay.server.exports.jobs import Jobs
 from forebay.server.exports.order import Finished, Order
 from forebay.server.exports.register import Known, Register
@@ -79,7 +79,7 @@ class Exports:
         """Lets an export wait for its turn, durably.
 
         Raises:
-            Saturated: too many wait.
+            Saturated: too many wait, or there is no room for a file.
             ForebayError: the log takes no writes.
         """
         waiting = [known.order.owner for known in self._register.unfinished()]
@@ -90,9 +90,20 @@ class Exports:
                 f"{MAX_UNFINISHED_OF_ONE} exports of this token wait for their turn, as many as may; come back when "
                 "some are done, or delete some"
             )
+        self._check_room()
         job_id = self._jobs.add(order)
         self._register.add(Known(order, job_id))
         self._worker.wake()
+
+    def _check_room(self) -> None:
+        """Refuses what could only fail. Nobody knows how large it will be; files that are finished make room for it."""
+        try:
+            self._files.check_room(0)
+        except DoesNotFit as error:
+            if not self._register.files():
+                raise Saturated(f"there is no room for an export: {error}") from None
+        except OSError as error:
+            raise StorageUnavailable(f"the directory of exports cannot be used: {error.strerror}") from None
 
     def find(self, export_id: str) -> Known | None:
         """What is known of an export."""

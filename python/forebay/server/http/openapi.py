@@ -258,7 +258,10 @@ def _responses(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
 
 def _response(reply: ResponseSpec, schemas: Mapping[int, JsonObject]) -> JsonObject:
     schema = {"type": "string"} if reply.shape is None else schemas[id(reply.shape)]
-    return _content(reply.description, reply.media, schema, reply.headers)
+    content = _content(reply.description, reply.media, schema, reply.headers)
+    for media in reply.other_media:
+        content["content"][media] = {"schema": schema}
+    return content
 
 
 def _content(text: str, media: str, schema: JsonObject, headers: Iterable[str]) -> JsonObject:

@@ -249,6 +249,7 @@ def _state_routes(state: Answer, delete: Answer) -> list[Route]:
 
 def _download_route(download: Answer) -> Route:
     headers = ("Accept-Ranges", "Cache-Control", "Content-Disposition", "ETag")
+    media, *others = (kind.media.partition(";")[0] for kind in KINDS.values())
     return Route(
         "GET",
         f"{EXPORT}/{{export_id}}/download",
@@ -258,8 +259,8 @@ def _download_route(download: Answer) -> Route:
         summary="The file of an export that is completed, or a part of it.",
         headers=(RANGE, IF_RANGE, IF_NONE_MATCH),
         responses={
-            200: ResponseSpec(None, "All of it, in the media type of its format.", headers, "application/octet-stream"),
-            206: ResponseSpec(None, "The range.", (*headers, "Content-Range"), "application/octet-stream"),
+            200: ResponseSpec(None, "All of it, in the media type of its format.", headers, media, tuple(others)),
+            206: ResponseSpec(None, "The range.", (*headers, "Content-Range"), media, tuple(others)),
             304: ResponseSpec(None, "The client has it.", headers, ""),
             416: ResponseSpec(None, "Nothing of the range is there.", (*headers, "Content-Range"), ""),
         },
