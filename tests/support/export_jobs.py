@@ -18,6 +18,7 @@ class Job:
     error: str | None = None
     lease: str = ""
     result: Progress | None = None
+    cancelled: bool = False
 
 
 class MemoryJobs:
@@ -48,7 +49,7 @@ class MemoryJobs:
         job = self._held(leased)
         job.progress = progress or job.progress
         self.on_keep(progress)
-        return True
+        return not job.cancelled
 
     def done(self, leased: Leased, result: Progress) -> None:
         job = self._held(leased)
@@ -58,18 +59,26 @@ class MemoryJobs:
         job = self._held(leased)
         job.status, job.error = "failed", why
 
+    def discard(self, leased: Leased) -> None:
+        self._held(leased)
+        del self.jobs[leased.id]
+
     def release(self, leased: Leased) -> None:
         self._held(leased).status = "waiting"
 
     def unfinished(self) -> list[Listed]:
-        jobs = [(job_id, job) for job_id, job in self.jobs.items() if job.status != "completed"]
+        jobs = [item for item in self.jobs.items() if item[1].status != "completed" and not item[1].cancelled]
         return [Listed(job_id, job.order, job.progress, job.error) for job_id, job in jobs]
 
     def exists(self, job_id: str) -> bool:
         return job_id in self.jobs
 
     def delete(self, job_id: str) -> None:
-        self.jobs.pop(job_id, None)
+        job = self.jobs.get(job_id)
+        if job is not None and job.status == "active":
+            job.cancelled = True
+        else:
+            self.jobs.pop(job_id, None)
 
     def end_leases(self) -> None:
         for job in self.jobs.values():

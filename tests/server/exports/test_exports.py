@@ -19,12 +19,14 @@ from forebay.server.config import Settings
 from forebay.server.exports import exports as service
 from forebay.server.exports import files, worker
 from forebay.server.exports.exports import Exports
+from forebay.server.exports.files import ExportFiles
 from forebay.server.exports.formats import Format
 from forebay.server.exports.line_file import LineFile
 from forebay.server.exports.order import Finished, Order, Progress, new_id
 from forebay.server.exports.register import Register
 from support.export_jobs import MemoryJobs
 from support.harness import event, wait_for
+from support.small_disk import fill, small_disk
 
 EVENTS = 400
 OWNER = "ab" * 32
@@ -350,6 +352,31 @@ def test_a_write_that_fails_fails_it(place: Place, monkeypatch: pytest.MonkeyPat
     failed = place.ended(place.ordered("csv"), "failed")
     assert known(place, failed).error == "the disk is full; make room, or ask for less"
     assert place.names() == set()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_steps")
+def test_a_disk_that_gets_full_under_way_fails_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real one, of which nothing is kept for the log."""
+    monkeypatch.setattr(files, "RESERVED_BYTES", 0)
+    with small_disk() as disk:
+        place.start(data_dir=str(disk))
+        ballast: list[Path] = []
+
+        def keep(progress: Progress | None) -> None:
+            # In the middle of the file, and after the last look at the room.
+            if not ballast and progress is not None and progress.records > EVENTS // 4:
+                monkeypatch.setattr(ExportFiles, "check_room", lambda *_: None)
+                ballast.append(fill(disk))
+
+        place.jobs.on_keep = keep
+        order = place.ended(place.ordered(), "failed")
+        assert ballast
+        assert known(place, order).error == "the disk is full; make room, or ask for less"
+        assert list((disk / "exports").iterdir()) == []
+        [job] = place.jobs.jobs.values()
+        wait_for("the job", lambda: job.status == "failed")
+        place.exports.close()
 
 
 def test_one_that_failed_may_be_tried_again_as_a_job(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

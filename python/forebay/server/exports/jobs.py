@@ -66,8 +66,19 @@ class Jobs(Protocol):
             LeaseLost
         """
 
+    def discard(self, leased: Leased) -> None:
+        """Deletes one that nobody wants any more.
+
+        Raises:
+            LeaseLost
+        """
+
     def release(self, leased: Leased) -> None:
-        """Lets it be taken again at once."""
+        """Lets it be taken again at once.
+
+        Raises:
+            LeaseLost
+        """
 
     def unfinished(self) -> list[Listed]:
         """Those that wait, are under way or have failed, the oldest first."""
@@ -76,4 +87,4 @@ class Jobs(Protocol):
         """False for one that was deleted."""
 
     def delete(self, job_id: str) -> None:
-        """Deletes it, also one that is under way. Does nothing when there is none."""
+        """Deletes it. One that is under way is cancelled, for its thread to discard. Does nothing when there is none."""

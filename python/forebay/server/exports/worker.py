@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
 import threading
@@ -125,10 +126,10 @@ class ExportWorker:
         try:
             self._settle(leased, known)
         except _GivenUp:
-            self.forget(known)
+            self._discard(leased, known)
         except LeaseLost:
             if known.is_deleted:
-                self.forget(known)
+                self._discard(leased, known)
                 return
             log.warning(
                 "an export is not this thread's any more, and begins where it was synced", export=order.export_id
@@ -316,6 +317,14 @@ class ExportWorker:
         except LeaseLost:
             # It is taken again, and fails again unless what it failed of has passed.
             known.error = None
+
+    def _discard(self, leased: Leased, known: Known) -> None:
+        """Removes one that was given up under way."""
+        known.is_deleted = True
+        self._files.remove(known.order)
+        with contextlib.suppress(LeaseLost):
+            self._patiently(lambda: self._jobs.discard(leased))
+        self._register.drop(known.order.export_id)
 
     def _release(self, leased: Leased) -> None:
         try:
