@@ -29,8 +29,8 @@ PIECE_BYTES = 256 << 10
 """What is read at once: several pieces fit into what a response may have queued."""
 
 HELD_BYTES = 4 * MAX_OUTSTANDING_BYTES
-"""What one answer takes of the budget of large ones: what it may have queued, and the copies of that on their way. So 32
-are sent at once, which also bounds the files that are open for them; the next one waits."""
+"""What one answer takes of the budget of large ones: what it may have queued, and the copies of that on their way. So
+32 are sent at once, which also bounds the files that are open for them; the next one waits."""
 
 _PACE_SECONDS = 0.02
 
