@@ -87,4 +87,4 @@ class Jobs(Protocol):
         """False for one that was deleted."""
 
     def delete(self, job_id: str) -> None:
-        """Deletes it; one that is under way is cancelled, for its thread to discard. Does nothing when there is none."""
+        """Deletes it; one that is under way is cancelled, for its thread to discard. Does nothing without it."""
