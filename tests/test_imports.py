@@ -93,6 +93,7 @@ STOREYS = [
     "load_test",
     "ingest",
     "processor",
+    "job",
     "consumer",
     "search",
     "output",

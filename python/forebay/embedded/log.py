@@ -69,6 +69,7 @@ class LogOptions(TypedDict, total=False):
     max_streams: int
     max_partitions: int
     processor_state_bytes: int
+    jobs_bytes: int
     functions: Sequence[str | Function]
     """Names of modules, which are imported in the processes that run their functions, and functions themselves, which
     run in a thread of this process."""

@@ -11,6 +11,7 @@ mod descriptor;
 mod engine;
 mod error;
 mod front;
+mod job;
 mod live;
 mod load;
 mod load_test;

@@ -2,7 +2,7 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0..8 | magic `FBSTATE2`; `FBSTATE1` of earlier versions is read |
+//! | 0..8 | magic `FBSTATE3`; `FBSTATE2` and `FBSTATE1` of earlier versions are read |
 //! | 8..16 | generation: everything up to this journal file is included |
 //! | 16..24 | sequence of the last commit that is included |
 //! | 24..32 | sequence that the file builds on (0 for a base) |
