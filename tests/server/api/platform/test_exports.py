@@ -7,7 +7,7 @@ import io
 import json
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -315,3 +315,56 @@ def stand_still(running: RunningServer, stack: ExitStack, path: str) -> socket.s
     token = running.headers["authorization"]
     reader.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n".encode())
     return reader
+
+
+def test_one_is_kept_over_a_restart_and_expires(server: Callable[..., RunningServer]) -> None:
+    running = server(export_hours=24.0)
+    running.drain(batch(event("a"))).raise_for_status()
+    with running.client() as client:
+        kept = completed(client)
+        content = client.get(kept["download_url"]).content
+    assert running.terminate() == 0
+    running = server(export_hours=0.0003)
+    with running.client() as client:
+        assert state(client, kept["export_id"]) == kept, "it stays as long as it was promised"
+        assert client.get(kept["download_url"]).content == content
+        short = begun(client)
+        wait_for("its end", lambda: state(client, short)["status"] == "expired")
+        assert state(client, short)["download_url"] is None
+        refused = client.get(f"{EXPORT}/{short}/download")
+        assert (refused.status_code, "its status is expired" in refused.text) == (404, True)
+        directory = running.data_dir / "exports"
+        wait_for("its file to go", lambda: not list(directory.glob(f"{short}.ndjson")))
+        assert client.delete(f"{EXPORT}/{short}").status_code == 200
+        assert not list(directory.glob(f"{short}*"))
+
+
+def test_the_disk_is_bounded(server: Callable[..., RunningServer]) -> None:
+    running = server(export_bytes=1 << 20)
+    for _ in range(4):
+        running.drain(batch(*(event("x" * 300, "many") for _ in range(1000)))).raise_for_status()
+    running.drain(batch(*(event("y" * 300, "few") for _ in range(1000)))).raise_for_status()
+    with running.client() as client:
+        first, second, third = (completed(client, "project_id=few") for _ in range(3))
+        assert state(client, first["export_id"])["status"] == "expired", "the oldest made room"
+        export_id = begun(client)
+        wait_for("its end", lambda: state(client, export_id)["status"] != "processing")
+        failed = state(client, export_id)
+    assert (failed["status"], failed["download_url"]) == ("failed", None)
+    assert "exports may take 1,048,576 bytes (export_bytes)" in failed["error"]
+    files = [path for path in (running.data_dir / "exports").iterdir() if path.suffix != ".json"]
+    assert sum(path.stat().st_size for path in files) <= 1 << 20
+    assert not [path for path in files if export_id in path.name]
+    assert {each["export_id"] for each in (second, third)} >= {path.name.partition(".")[0] for path in files}
+
+
+def test_one_that_is_deleted_under_way_leaves_nothing(client: httpx.Client, running: RunningServer) -> None:
+    wanted = [begun(client, "format=csv") for _ in range(3)]
+    for export_id in wanted:
+        assert client.delete(f"{EXPORT}/{export_id}").status_code == 200
+        assert client.get(f"{EXPORT}/{export_id}").status_code == 404
+    directory = running.data_dir / "exports"
+    wait_for(
+        "their files to go",
+        lambda: not [path for path in directory.iterdir() if path.name.startswith(tuple(wanted))],
+    )
