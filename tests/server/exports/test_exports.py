@@ -88,8 +88,7 @@ class Place:
     def content(self, order: Order) -> bytes:
         known = self.exports.find(order.export_id)
         assert known is not None
-        opened = self.exports.open(known)
-        with io.FileIO(opened.descriptor) as file:
+        with io.FileIO(self.exports.open(known)) as file:
             return file.read()
 
     def names(self) -> set[str]:
@@ -278,11 +277,11 @@ def known(place: Place, order: Order) -> Any:
 
 def test_one_that_is_deleted_takes_its_file_and_its_readers_read_on(place: Place) -> None:
     order = place.ended(place.ordered())
-    opened = place.exports.open(known(place, order))
+    descriptor = place.exports.open(known(place, order))
     place.exports.delete(known(place, order))
     assert place.names() == set()
     assert place.status(order) == "missing"
-    with io.FileIO(opened.descriptor) as file:
+    with io.FileIO(descriptor) as file:
         assert numbers(file.read()) == list(range(EVENTS))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -27,13 +27,6 @@ MAX_UNFINISHED_OF_ONE = 8
 """Of one token, so that others have their turn."""
 
 HOUR_SECONDS = 3600.0
-
-
-class Opened(NamedTuple):
-    """The file of an export, opened to be read: whoever gets it closes it."""
-
-    descriptor: int
-    finished: Finished
 
 
 class Exports:
@@ -125,8 +118,8 @@ class Exports:
         else:
             self._worker.forget(known)
 
-    def open(self, known: Known) -> Opened:
-        """The file of an export that is completed.
+    def completed(self, known: Known) -> Finished:
+        """What is known of the file of an export that is completed.
 
         Raises:
             NotFound: it is not, or not any more.
@@ -134,6 +127,15 @@ class Exports:
         finished, status = known.finished, known.status(self.now())
         if finished is None or status != "completed":
             raise NotFound(f"the export {known.order.export_id} has no file: its status is {status}")
+        return finished
+
+    def open(self, known: Known) -> int:
+        """Opens the file of an export that is completed; whoever gets the descriptor closes it.
+
+        Raises:
+            NotFound: it is not, or not any more.
+        """
+        finished = self.completed(known)
         try:
             descriptor = os.open(self._files.path(finished.order), os.O_RDONLY)
         except OSError:
@@ -141,7 +143,7 @@ class Exports:
         if os.fstat(descriptor).st_size != finished.bytes:
             os.close(descriptor)
             raise NotFound(f"the file of the export {known.order.export_id} is damaged; ask for another export")
-        return Opened(descriptor, finished)
+        return descriptor
 
     def close(self) -> None:
         """Ends the work. What is under way goes on after the next start."""

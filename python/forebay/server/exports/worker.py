@@ -107,6 +107,9 @@ class ExportWorker:
                 self._sweep()
             except Closed:
                 return
+            except (StorageUnavailable, Saturated):
+                # What waits goes on waiting; the log's health says why nothing can be written.
+                leased = None
             except Exception as error:
                 # Without the thread no export would ever be finished.
                 log.exception("the thread of exports goes on after an error", error=str(error))

@@ -37,80 +37,82 @@ _PACE_SECONDS = 0.02
 Read = Callable[[Callable[[int, int, int], bytes], int, int, int], Awaitable[bytes]]
 """Calls `os.pread`, off the event loop."""
 
+Open = Callable[[], Awaitable[int]]
+"""Opens the file, and gives its descriptor away."""
+
 Held = Callable[[Callable[[], object]], AbstractContextManager[None]]
 """Ends an answer, by the function that it gets, when the client may not read any more."""
 
 
 @dataclass(slots=True, frozen=True)
 class FileAnswer:
-    """An open file, and what is said of it. Whoever asks for its response gives the file away.
+    """A file, and what is said of it.
 
     Attributes:
         tag: its strong entity tag, in quotation marks; a file under it never changes.
     """
 
-    descriptor: int
     length: int
     tag: str
     headers: list[Header]
 
-    async def response(self, request: Request, deliveries: Deliveries, read: Read, held: Held) -> Response | Streaming:
-        """Answers what the request asks for of it.
+    async def response(
+        self, request: Request, deliveries: Deliveries, open_file: Open, read: Read, held: Held
+    ) -> Response | Streaming:
+        """Answers what the request asks for of it. It is opened once there is room for its answer.
 
         Raises:
             Saturated: answers that others have not taken yet fill their memory.
+            whatever `open_file` raises
         """
+        headers = [*self.headers, ("etag", self.tag), ("accept-ranges", "bytes")]
+        is_head = request.scope.method == "HEAD"
+        part = wanted(request.scope.headers, self.tag, self.length, has_parts=not is_head)
+        if isinstance(part, NotModified):
+            return Response(304, b"", headers)
+        if isinstance(part, Unsatisfiable):
+            return Response(416, b"", [*headers, ("content-range", f"bytes */{self.length}")])
+        if is_head or not self.length:
+            return Response(200, b"", [*headers, ("content-length", str(self.length))])
+        status, whole = (200, Part(0, self.length)) if part is None else (206, part)
+        if part is not None:
+            headers.append(("content-range", f"bytes {part.start}-{part.end - 1}/{self.length}"))
+        room = await deliveries.room(request.principal.digest, HELD_BYTES)
         try:
-            headers = [*self.headers, ("etag", self.tag), ("accept-ranges", "bytes")]
-            is_head = request.scope.method == "HEAD"
-            part = wanted(request.scope.headers, self.tag, self.length, has_parts=not is_head)
-            if isinstance(part, NotModified):
-                return self._ended(Response(304, b"", headers))
-            if isinstance(part, Unsatisfiable):
-                return self._ended(Response(416, b"", [*headers, ("content-range", f"bytes */{self.length}")]))
-            status, whole = (200, Part(0, self.length)) if part is None else (206, part)
-            if part is not None:
-                headers.append(("content-range", f"bytes {part.start}-{part.end - 1}/{self.length}"))
-            if not self.length:
-                return self._ended(Response(200, b"", headers))
-            room = None if is_head else await deliveries.room(request.principal.digest, HELD_BYTES)
+            descriptor = await open_file()
         except BaseException:
-            os.close(self.descriptor)
+            room.release()
             raise
 
         async def feed(writer: StreamWriter) -> None:
             with held(writer.cut):
-                await self._send(whole, writer, read)
+                await _send(descriptor, whole, writer, read)
 
         def release() -> None:
-            os.close(self.descriptor)
-            if room is not None:
-                room.release()
+            os.close(descriptor)
+            room.release()
 
         return Streaming(headers, feed, status, whole.end - whole.start, release)
 
-    def _ended(self, response: Response) -> Response:
-        os.close(self.descriptor)
-        return response
 
-    async def _send(self, part: Part, writer: StreamWriter, read: Read) -> None:
-        """Sends the part. An answer that cannot be sent to its end is broken off, so that nobody takes it for whole."""
-        loop = asyncio.get_running_loop()
-        at, ends = part.start, loop.time() + STALLED_SECONDS
-        while at < part.end and await _room(writer, ends):
-            try:
-                piece = await read(os.pread, self.descriptor, min(PIECE_BYTES, part.end - at), at)
-            except (OSError, ForebayError) as error:
-                log.error("a file cannot be read to its end, and its download is broken off", error=str(error))
-                piece = b""
-            if not piece:
-                writer.cut()
-                return
-            writer.send(piece)
-            at += len(piece)
-            ends += len(piece) / SLOWEST_BYTES_A_SECOND
-        if at < part.end:
+async def _send(descriptor: int, part: Part, writer: StreamWriter, read: Read) -> None:
+    """Sends the part. An answer that cannot be sent to its end is broken off, so that nobody takes it for whole."""
+    loop = asyncio.get_running_loop()
+    at, ends = part.start, loop.time() + STALLED_SECONDS
+    while at < part.end and await _room(writer, ends):
+        try:
+            piece = await read(os.pread, descriptor, min(PIECE_BYTES, part.end - at), at)
+        except (OSError, ForebayError) as error:
+            log.error("a file cannot be read to its end, and its download is broken off", error=str(error))
+            piece = b""
+        if not piece:
             writer.cut()
+            return
+        writer.send(piece)
+        at += len(piece)
+        ends += len(piece) / SLOWEST_BYTES_A_SECOND
+    if at < part.end:
+        writer.cut()
 
 
 async def _room(writer: StreamWriter, ends: float) -> bool:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -285,34 +286,59 @@ def test_what_is_kept_is_for_the_owner_of_the_directory(client: httpx.Client, ru
     assert described["order"]["owner"] not in stored
 
 
-@pytest.mark.slow
-def test_readers_that_stand_still_take_bounded_memory_and_are_cut_off(running: RunningServer) -> None:
-    """One token has half of the room for answers that nobody has taken yet; who stands still gives it back."""
-    many = deliveries.MAX_BYTES // 2 // file_answer.HELD_BYTES + 1
+@pytest.fixture(scope="module")
+def large(running: RunningServer) -> str:
+    """The address of a file that the buffers of a connection do not hold."""
     for _ in range(20):
         running.drain(batch(*(event("x" * 1000, "large") for _ in range(1000)))).raise_for_status()
-    with running.client() as client, ExitStack() as stack:
+    with running.client() as client:
         found = completed(client, "project_id=large")
-        export_id = found["export_id"]
-        assert found["progress"]["bytes"] > 20 << 20, "the buffers of connections do not hold it"
+    assert found["progress"]["bytes"] > 20 << 20
+    url: str = found["download_url"]
+    return url
+
+
+@pytest.mark.slow
+def test_readers_that_stand_still_take_bounded_memory_and_are_cut_off(running: RunningServer, large: str) -> None:
+    """One token has half of the room for answers that nobody has taken yet; who stands still gives it back."""
+    many = deliveries.MAX_BYTES // 2 // file_answer.HELD_BYTES + 1
+    with running.client() as client, ExitStack() as stack:
         before = resident_bytes(running.pid)
-        readers = [stand_still(running, stack, f"{EXPORT}/{export_id}/download") for _ in range(many)]
-        first = readers[0].recv(100)
-        assert first.startswith(b"HTTP/1.1 200 OK")
-        answered = client.get(f"{EXPORT}/{export_id}/download")
+        readers = [stand_still(running, stack, large, running.headers["authorization"]) for _ in range(many)]
+        assert readers[0].recv(100).startswith(b"HTTP/1.1 200 OK")
+        answered = client.get(large)
         assert answered.status_code in (200, 429), "it waits for those that stand still, 10 s at most"
         assert client.get(PATH).status_code == 200, "what is small is answered all the same"
         assert resident_bytes(running.pid) - before < 2 * deliveries.MAX_BYTES
-        wait_for("the room", lambda: client.get(f"{EXPORT}/{export_id}/download").status_code == 200)
+        wait_for("the room", lambda: client.get(large).status_code == 200)
 
 
-def stand_still(running: RunningServer, stack: ExitStack, path: str) -> socket.socket:
+@pytest.mark.slow
+def test_a_download_ends_with_its_token(running: RunningServer, client: httpx.Client, large: str) -> None:
+    store = TokenStore(running.data_dir)
+    secret = store.create("leaver", ["ops"], None)
+    wait_for("the token", lambda: client.get(PATH, headers={"authorization": secret}).status_code == 200)
+    with ExitStack() as stack:
+        reader = stand_still(running, stack, large, secret)
+        assert reader.recv(100).startswith(b"HTTP/1.1 200 OK")
+        store.revoke("leaver")
+        reader.settimeout(60)
+        with pytest.raises(ConnectionResetError):
+            read_slowly(reader)
+
+
+def read_slowly(reader: socket.socket) -> None:
+    """Takes twenty seconds for the large file, without which its end would come before the token is missed."""
+    while reader.recv(1 << 16):
+        time.sleep(0.05)
+
+
+def stand_still(running: RunningServer, stack: ExitStack, path: str, token: str) -> socket.socket:
     """A reader that asks and takes nothing."""
     reader = stack.enter_context(socket.socket())
     reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     parts = urlsplit(running.url)
     reader.connect((parts.hostname, parts.port))
-    token = running.headers["authorization"]
     reader.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n".encode())
     return reader
 

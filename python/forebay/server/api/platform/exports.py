@@ -153,7 +153,8 @@ def routes(services: Services) -> list[Route]:
         return json_response(200, ExportDeletedAnswer(True, ExportDeleted(found.order.export_id, "deleted")))
 
     async def download(request: Request) -> Response | Streaming:
-        descriptor, finished = await services.blocking(exports.open, known(request))
+        found, principal = known(request), request.principal
+        finished = exports.completed(found)
         headers: list[Header] = [
             ("content-type", KINDS[finished.order.format].media),
             ("content-disposition", f'attachment; filename="{finished.order.file_name}"'),
@@ -161,10 +162,13 @@ def routes(services: Services) -> list[Route]:
             ("cache-control", "private, no-cache"),
             ("x-content-type-options", "nosniff"),
         ]
-        answer = FileAnswer(descriptor, finished.bytes, f'"{finished.order.export_id}"', headers)
-        principal = request.principal
+        answer = FileAnswer(finished.bytes, f'"{finished.order.export_id}"', headers)
         return await answer.response(
-            request, services.deliveries, services.blocking, lambda end: services.sessions.held(principal, end)
+            request,
+            services.deliveries,
+            lambda: services.blocking(exports.open, found),
+            services.blocking,
+            lambda end: services.sessions.held(principal, end),
         )
 
     return [_export_route(export), *_state_routes(state, delete), _download_route(download)]
