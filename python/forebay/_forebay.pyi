@@ -219,30 +219,31 @@ class Engine:
         timeout_ms: int = 30_000,
         unique_key: str | None = None,
     ) -> bytes:
-        """Enqueues a job with a JSON payload; returns `{"job_id","queue","status","created"}`. Durable when it returns, as
-        everything below. Raises `InvalidRequest`, `Malformed`, `PayloadTooLarge`, `Saturated`, `StorageUnavailable`."""
+        """Enqueues a job with a JSON payload; returns `{"job_id","queue","status","created"}`. Durable when it returns,
+        as everything below. Raises `InvalidRequest`, `Malformed`, `PayloadTooLarge`, `Saturated`,
+        `StorageUnavailable`."""
     def job_lease(self, queue: str, limit: int, lease_ms: int) -> bytes:
         """Hands out jobs: `{"jobs":[{"id","queue","lease","payload","attempts","retries","leased_until","timeout_ms",
         "progress"}]}`. A base name takes the highest priority first. Raises `InvalidRequest`."""
-    def job_heartbeat(self, id: str, lease: str, lease_ms: int, progress: bytes | None = None) -> bytes:
+    def job_heartbeat(self, id: str, lease: str, lease_ms: int, progress: bytes | None = None) -> bytes:  # noqa: A002
         """Prolongs a lease, and keeps the progress, which is JSON: `{"leased_until","cancel"}`. Raises `JobNotFound`,
         `LeaseLost`, as the two below."""
-    def job_complete(self, id: str, lease: str, result: bytes | None = None) -> bytes:
+    def job_complete(self, id: str, lease: str, result: bytes | None = None) -> bytes:  # noqa: A002
         """Returns `{"job_id","queue","status","cancel_requested"}`, as those below that return anything."""
-    def job_fail(self, id: str, lease: str, error: bytes, retry: bool) -> bytes:
+    def job_fail(self, id: str, lease: str, error: bytes, retry: bool) -> bytes:  # noqa: A002
         """Ends an attempt with an error, which is JSON."""
-    def job_get(self, id: str) -> bytes:
+    def job_get(self, id: str) -> bytes:  # noqa: A002
         """One job as in a list. Raises `JobNotFound`, as those below with an id."""
     def job_list(self, queue: str, status: str | None, limit: int, offset: int) -> bytes:
         """A page of at most 1,000 jobs: `{"jobs":[…],"total","limit","offset"}`. Raises `QueueNotFound`,
         `InvalidRequest`."""
     def job_queues(self) -> bytes:
         """Every queue with its counts: `{"queues":[…]}`."""
-    def job_retry(self, id: str) -> bytes:
+    def job_retry(self, id: str) -> bytes:  # noqa: A002
         """Raises `JobConflict` when the job has not failed."""
-    def job_delete(self, id: str) -> None:
+    def job_delete(self, id: str) -> None:  # noqa: A002
         """Raises `JobConflict` when the job is active."""
-    def job_cancel(self, id: str) -> bytes:
+    def job_cancel(self, id: str) -> bytes:  # noqa: A002
         """A waiting job fails; the worker of an active one is told. Raises `JobConflict` when it has ended."""
     def job_pause(self, queue: str) -> bytes:
         """Returns `{"queue","status","timestamp"}`. Raises `QueueNotFound`."""

@@ -45,6 +45,12 @@ FAILURES = [
     ),
     (("token", "create", "--name", "a", "--role", "none"), 2, "invalid value for '--role': "),
     (
+        ("jobs", "list", "--status", "failed"),
+        2,
+        "--status and --offset go with a queue; see 'forebay jobs list --help'",
+    ),
+    (("jobs", "pause", "q", "--url", NOWHERE), 1, f"cannot reach {NOWHERE}: "),
+    (
         ("processors", "create", "missing.json"),
         2,
         "invalid value for 'FILE': 'missing.json': No such file or directory; see ",

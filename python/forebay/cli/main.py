@@ -22,6 +22,7 @@ COMMANDS = {
     "dead-letter": "dead_letter",
     "export": "export",
     "inspect": "inspect",
+    "jobs": "jobs",
     "processors": "processors",
     "read": "read",
     "repair": "repair",

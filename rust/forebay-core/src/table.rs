@@ -86,6 +86,11 @@ impl Table {
         matches!(self, Table::Idempotency | Table::Keys)
     }
 
+    /// Returns whether its rows are those of jobs, which have a place of their own in memory from the start.
+    pub(crate) fn is_of_jobs(self) -> bool {
+        matches!(self, Table::Jobs | Table::JobQueues)
+    }
+
     fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|table| table.number() == number)
     }

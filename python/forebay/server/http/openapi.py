@@ -204,7 +204,7 @@ def _operation(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
     if route.role is not Role.NONE:
         # OpenAPI 3.1 lets schemes other than OAuth list the required roles.
         schemes = (_TOKEN, _TICKET) if TICKET in route.parameters else (_TOKEN,)
-        operation["security"] = [{scheme: [route.role.value]} for scheme in schemes]
+        operation["security"] = [{scheme: [role.value]} for scheme in schemes for role in (route.role, *route.also)]
     if route.shape is not None:
         operation["requestBody"] = {
             "required": True,

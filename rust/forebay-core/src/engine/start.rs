@@ -138,7 +138,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     parts.groups.restore(&recovered.rows);
     let processors = Arc::new(Processors::new(parts.environment(&options)));
     processors.restore(&mut recovered.rows);
-    parts.durable_jobs.restore(&mut recovered.rows);
+    parts.durable_jobs.restore(&recovered.rows);
     let threads = parts.start(&options, recovered, sealer, spares).map_err(unusable)?;
     Ok(Engine {
         builtins: Arc::new(Builtins::new(Arc::clone(&parts.streams), &options)),
@@ -272,7 +272,9 @@ impl Parts {
             }
         }
         let dedup = &self.parser.dedup;
-        let mut restore = |op: TableOp, generation| dedup.restore(&op, generation);
+        let mut restore = |op: TableOp, generation| {
+            if op.table.is_of_jobs() { self.durable_jobs.take_in(&op) } else { dedup.restore(&op, generation) }
+        };
         let state = StateFiles::load_apart(storage.as_ref(), &mut restore)?;
         let files = JournalFiles::find(storage.as_ref(), state.generation, &self.status, options.access)?;
         Ok((state, files))

@@ -43,7 +43,7 @@ impl Jobs {
     pub fn delete(&self, id: &str) -> Result<()> {
         self.change(Token::job(id)?, |job, _, _| match job.status {
             JobStatus::Active => Err(conflict(job, "a worker has it: cancel it first")),
-            _ => Ok(Change::Delete(job.id)),
+            JobStatus::Waiting | JobStatus::Failed | JobStatus::Completed => Ok(Change::Delete(job.id)),
         })
         .map(drop)
     }

@@ -65,7 +65,7 @@ impl Jobs {
         let change = decide(&job, moment, &mut state)?;
         let completes = match &change {
             Change::Put(job) if job.status == JobStatus::Completed => Some(Arc::clone(&job.queue)),
-            _ => None,
+            Change::Put(_) | Change::Delete(_) => None,
         };
         let after = match &change {
             Change::Put(job) => Some(job.clone()),

@@ -23,6 +23,15 @@ impl Minutes {
         }
     }
 
+    /// Takes in what is stored of a minute.
+    pub(super) fn set(&mut self, minute: i64, jobs: u64) {
+        let place = self.0.partition_point(|(at, _)| *at < minute);
+        match self.0.get_mut(place).filter(|(at, _)| *at == minute) {
+            Some((_, count)) => *count = jobs,
+            None => self.0.insert(place, (minute, jobs)),
+        }
+    }
+
     /// Takes back what was added: it was not stored.
     pub(super) fn take_back(&mut self, minute: i64, jobs: u64) {
         if let Some((_, count)) = self.0.iter_mut().find(|(at, _)| *at == minute) {
@@ -60,6 +69,11 @@ mod tests {
         assert_eq!(minutes.last_hour(99), 62);
         minutes.take_back(99, 2);
         assert_eq!((minutes.last_hour(99), minutes.last_hour(158), minutes.last_hour(159)), (60, 1, 0));
+        let mut stored = minutes.clone();
+        stored.set(99, 7);
+        stored.set(98, 3);
+        stored.set(100, 1);
+        assert_eq!((stored.last_hour(100), minutes.last_hour(100)), (57 + 7 + 3 + 1, 59));
         let past = minutes.past(99);
         assert_eq!(past, (0..40).collect::<Vec<_>>());
         minutes.forget(&past);

@@ -7,8 +7,6 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::id::Token;
-use super::job::Job;
-use super::row::QueueRow;
 use super::table::{JobTable, UniqueKey};
 use crate::admission::{Budget, Hold};
 use crate::clock::LogClock;
@@ -17,7 +15,7 @@ use crate::ids::Timestamp;
 use crate::log::commit::CommitQueue;
 use crate::random::Random;
 use crate::status::{Damage, Status};
-use crate::table::{Changes, Table};
+use crate::table::{Changes, Table, TableOp};
 
 /// The durable jobs of one data directory.
 ///
@@ -29,6 +27,8 @@ pub struct Jobs {
     pub(super) status: Arc<Status>,
     pub(super) clock: Arc<LogClock>,
     pub(super) memory: Arc<Budget>,
+    /// Held over a sweep: whoever sweeps finds nothing due that another sweep is still committing.
+    pub(super) sweeping: Mutex<()>,
     state: Mutex<State>,
     settled: Condvar,
 }
@@ -82,29 +82,23 @@ impl Jobs {
             random: Random::new(seed),
             held: Hold::force(&memory, 0),
         };
-        Self { commits, status, clock, memory, state: Mutex::new(state), settled: Condvar::new() }
+        let (sweeping, settled) = (Mutex::default(), Condvar::new());
+        Self { commits, status, clock, memory, sweeping, state: Mutex::new(state), settled }
     }
 
-    /// Takes recovery's rows. One that cannot be read is named; the others are there.
-    pub(crate) fn restore(&self, rows: &mut Changes) {
-        let mut state = self.state.lock();
-        let unreadable = |what: &str, key: &[u8]| {
-            let what = format!("the row of a {what} cannot be read: {}", key.escape_ascii());
+    /// Takes a row of a state file, earlier ones first. One that cannot be read is named; the others are there.
+    pub(crate) fn take_in(&self, op: &TableOp) {
+        let is_read = self.state.lock().table.take_in(op);
+        if !is_read {
+            let what = format!("the row of a job or its queue cannot be read: {}", op.key.escape_ascii());
             self.status.report(Damage { file: "state".to_owned(), range: None, stream: None, what });
-        };
-        for (key, value) in rows.take(Table::JobQueues) {
-            match QueueRow::decode(&key, &value) {
-                Some((name, row)) => state.table.take_in(&name, &row),
-                None => unreadable("job queue", &key),
-            }
         }
-        for (key, value) in rows.take(Table::Jobs) {
-            match Job::decode(&key, &value) {
-                Some(job) => state.table.put(job),
-                None => unreadable("job", &key),
-            }
-        }
-        state.recount();
+    }
+
+    /// Takes recovery's rows, which are later than those of the state files.
+    pub(crate) fn restore(&self, rows: &Changes) {
+        rows.ops_of(Table::is_of_jobs).for_each(|op| self.take_in(&op));
+        self.state.lock().recount();
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

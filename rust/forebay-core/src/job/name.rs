@@ -104,10 +104,8 @@ fn check_base<'a>(base: &'a str, text: &str) -> Result<&'a str> {
 
 impl fmt::Display for QueueName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.priority {
-            Priority::Normal => write!(f, "{PREFIX}{}", self.base),
-            other => write!(f, "{PREFIX}{}:{}", self.base, other.name()),
-        }
+        write!(f, "{PREFIX}{}", self.base)?;
+        if self.priority == Priority::Normal { Ok(()) } else { write!(f, ":{}", self.priority.name()) }
     }
 }
 

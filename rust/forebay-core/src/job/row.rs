@@ -176,22 +176,21 @@ impl QueueRow {
 
     /// Reads a row; `None` for what [`QueueRow::put`] does not write.
     pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<(QueueName, Self)> {
-        let (name, rest) = match key.iter().position(|byte| *byte == 0) {
-            Some(end) => (&key[..end], Some(&key[end + 1..])),
-            None => (key, None),
-        };
-        let name = QueueName::parse(std::str::from_utf8(name).ok()?).ok()?;
-        let row = match rest {
-            Some(minute) => Self::Minute {
-                minute: i64::from_be_bytes(minute.try_into().ok()?),
-                jobs: u64::from_le_bytes(value.try_into().ok()?),
-            },
-            None => match value {
-                [paused @ 0..=1] => Self::Queue { paused: *paused == 1 },
-                _ => return None,
-            },
-        };
-        Some((name, row))
+        if let Some((name, minute)) = Self::minute_of(key) {
+            return Some((name, Self::Minute { minute, jobs: u64::from_le_bytes(value.try_into().ok()?) }));
+        }
+        let name = QueueName::parse(std::str::from_utf8(key).ok()?).ok()?;
+        match value {
+            [paused @ 0..=1] => Some((name, Self::Queue { paused: *paused == 1 })),
+            _ => None,
+        }
+    }
+
+    /// The queue and the minute of a key; `None` when it is of no minute.
+    pub(super) fn minute_of(key: &[u8]) -> Option<(QueueName, i64)> {
+        let (name, minute) = key.split_last_chunk::<8>()?;
+        let name = std::str::from_utf8(name.strip_suffix(&[0])?).ok()?;
+        Some((QueueName::parse(name).ok()?, i64::from_be_bytes(*minute)))
     }
 }
 

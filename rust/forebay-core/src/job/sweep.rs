@@ -26,6 +26,7 @@ impl Jobs {
         if self.status.refuse_write().is_err() {
             return;
         }
+        let _one_at_a_time = self.sweeping.lock();
         let names: Vec<QueueName> = self.state().table.queues().map(|(name, _)| (**name).clone()).collect();
         let done = self.expire(&names).and_then(|()| {
             names.iter().try_for_each(|name| {

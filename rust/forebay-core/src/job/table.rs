@@ -8,6 +8,7 @@ use super::job::Job;
 use super::name::QueueName;
 use super::queue::Queue;
 use super::row::QueueRow;
+use crate::table::{Table, TableOp};
 
 /// A unique key in the queues of a base name.
 pub(super) type UniqueKey = (Arc<str>, Arc<str>);
@@ -73,17 +74,31 @@ impl JobTable {
         name
     }
 
-    /// Takes in a recovered row of a queue.
-    pub(super) fn take_in(&mut self, name: &QueueName, row: &QueueRow) {
-        let name = self.ensure(name);
-        if let Some(queue) = self.queues.get_mut(&name) {
-            match row {
-                QueueRow::Queue { paused } => queue.paused = *paused,
-                QueueRow::Minute { minute, jobs } => {
-                    queue.completed.add(*minute, *jobs);
-                }
-            }
+    /// Takes in a recovered row; `false` when it cannot be read.
+    pub(super) fn take_in(&mut self, op: &TableOp) -> bool {
+        match (op.table, &op.value) {
+            (Table::Jobs, Some(value)) => Job::decode(&op.key, value).map(|job| self.put(job)).is_some(),
+            (Table::Jobs, None) => op.key.as_slice().try_into().map(|id| self.remove(Token(id))).is_ok(),
+            (_, value) => self.take_in_queue(&op.key, value.as_deref()).is_some(),
         }
+    }
+
+    fn take_in_queue(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
+        let Some(value) = value else {
+            let (name, minute) = QueueRow::minute_of(key)?;
+            if let Some(queue) = self.queues.get_mut(&name) {
+                queue.completed.forget(&[minute]);
+            }
+            return Some(());
+        };
+        let (name, row) = QueueRow::decode(key, value)?;
+        let name = self.ensure(&name);
+        let queue = self.queues.get_mut(&name)?;
+        match row {
+            QueueRow::Queue { paused } => queue.paused = paused,
+            QueueRow::Minute { minute, jobs } => queue.completed.set(minute, jobs),
+        }
+        Some(())
     }
 
     /// Puts a job in the place of what has its id.

@@ -51,7 +51,7 @@ pub(crate) struct Recovered {
     pub sequence: Sequence,
     /// Files that are replayed and still have to be sealed, oldest first.
     pub unsealed: Vec<SealJob>,
-    /// Every row of every table but those of idempotency keys.
+    /// Every row of every table but those of idempotency keys; of jobs only what has changed since the state files.
     pub rows: Changes,
     /// When the newest record was appended.
     pub newest_append: Timestamp,
@@ -201,7 +201,7 @@ impl<'a> Recovery<'a> {
             self.take_in(&op);
         }
         // Window state and jobs are most of what there is, and nothing here is made of them.
-        let others = |table| !matches!(table, Table::Catalog | Table::WindowState | Table::Jobs | Table::JobQueues);
+        let others = |table: Table| !matches!(table, Table::Catalog | Table::WindowState) && !table.is_of_jobs();
         for op in rows.ops_of(others) {
             self.take_in(&op);
         }
