@@ -115,7 +115,7 @@ class Reading(msgspec.Struct):
 
 class _Export(msgspec.Struct):
     conditions: Conditions
-    position: Reading
+    position: Reading | None
     max_bytes: int
     format: Lines
     budget: _Budget
@@ -151,9 +151,9 @@ def stats_request(conditions: Conditions, seconds: float, by: CountBy, interval:
 
 
 def walk_request(
-    conditions: Conditions, seconds: float, position: Reading, max_bytes: int, lines: Lines = "json"
+    conditions: Conditions, seconds: float, position: Reading | None, max_bytes: int, lines: Lines = "json"
 ) -> bytes:
-    """The request for a step in the order of the log."""
+    """The request for a step in the order of the log; without a position for the first one."""
     return msgspec.json.encode(_Export(conditions, position, max_bytes, lines, _Budget(seconds)))
 
 

@@ -114,7 +114,7 @@ class Step(_Answer, rename="camel", kw_only=True):
     expired: int
 
 
-def checked(answer: Page | Stats | TimeStats, matched: int) -> None:
+def checked(answer: Page | Stats | TimeStats | Step, matched: int) -> None:
     """Checks that a search has seen everything.
 
     Raises:
