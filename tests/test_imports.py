@@ -34,7 +34,7 @@ SERVER_FLOORS = [
     {"configuration", "logs", "open_files", "process"},
     {"http"},
     {"broadcast"},
-    {"health", "searches"},
+    {"exports", "health", "searches"},
     {"services"},
     {"console"},
     {"api"},

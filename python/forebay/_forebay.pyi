@@ -9,6 +9,7 @@ from forebay.reports import RepairReport, VerifyReport
 __all__ = [
     "Consumed",
     "Engine",
+    "ExportColumns",
     "Filter",
     "Front",
     "GroupDescription",
@@ -27,6 +28,7 @@ __all__ = [
     "TailChunk",
     "Tunnel",
     "error_table",
+    "export_head",
     "family_of",
     "family_row",
     "ingest_routes",
@@ -297,8 +299,13 @@ class Engine:
         request has `conditions` and `budget` as those of `search`, the answer `groups`, `other`, `total`, and how
         complete it is."""
     def search_export(self, request: bytes, token: bytes, cancelled: SearchCancel) -> tuple[bytes, bytes]:
-        """Takes one step through all log events, in the order of the log: lines of JSON, about `max_bytes` of them, and
-        as JSON the `position` of the next step, and whether it is `done`. The first request has no `position`."""
+        """Takes one step through all log events, in the order of the log: about `max_bytes` of lines in the request's
+        `format`, `json`, `csv` or `txt`; and as JSON the `position` of the next step, whether it is `done`, how many
+        events `matched` and how many had `expired` before they were read. The first request has no `position`."""
+    def search_export_columns(
+        self, request: bytes, token: bytes, cancelled: SearchCancel
+    ) -> tuple[ExportColumns, bytes]:
+        """Takes the same step, and gives what it finds as columns."""
     def close(self) -> None:
         """Finishes what was admitted, commits it and gives the directory free. Idempotent."""
 
@@ -354,6 +361,20 @@ class SearchCancel:
         """Has the search end within milliseconds; one that begins later ends at once."""
     @property
     def is_cancelled(self) -> bool: ...
+
+@final
+class ExportColumns:
+    """The log events of one step of an export, by columns in Arrow's layout."""
+
+    def __len__(self) -> int: ...
+    @property
+    def timestamps(self) -> bytes:
+        """Event times: int64, microseconds since 1970 UTC."""
+    def texts(self) -> list[tuple[str, tuple[bytes, bytes, bytes | None]]]:
+        """The other columns by name: int32 offsets, UTF-8, and the validity bitmap, None when nothing is missing."""
+
+def export_head(lines: str) -> bytes:
+    """What stands before the first event of a file of `csv`, `json` or `txt`: the names of the columns of the first."""
 
 @final
 class MemoryBudget:

@@ -156,7 +156,7 @@ def test_the_search(place: Path, shell: str) -> None:
         shown = pasted(place, port, shell, "docs/search.md")
         assert totals(place, port) == {"logs": 3}
     assert '"request_id":"req_abc123","user_id":"17","project_id":"shop"' in shown
-    # As it is sent, and three times as it is found.
+    # As it is sent, and three times as it is found as JSON.
     assert shown.count('"message":"Payment processing failed"') == 4
     assert '"pagination":{"total":2,"total_is_exact":true,"limit":1,"offset":0,"next_cursor":"' in shown
     assert '"groups":[{"value":"error","count":1},{"value":"info","count":1},{"value":"warn","count":1}]' in shown
@@ -165,6 +165,10 @@ def test_the_search(place: Path, shell: str) -> None:
     assert "warning db Slow query on db-pool" in shown
     assert "2  api" in shown
     assert '"success":false' not in shown
+    assert "2025-12-04T12:15:30.000000Z,error,api,shop,Payment processing failed,req_abc123,17,evt_" in shown
+    assert "2025-12-04T12:15:30.000000Z error api Payment processing failed" in shown
+    assert '"status":"completed","format":"txt","progress":{"records":2,' in shown
+    assert '"status":"deleted"' in shown
 
 
 PROGRAMS = PROGRAM.findall((ROOT / "docs/processors.md").read_text())

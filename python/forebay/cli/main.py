@@ -20,6 +20,7 @@ COMMANDS = {
     "bench": "bench",
     "cache": "cache",
     "dead-letter": "dead_letter",
+    "export": "export",
     "inspect": "inspect",
     "jobs": "jobs",
     "processors": "processors",

@@ -13,6 +13,7 @@ mod bounds;
 mod common;
 mod damage;
 mod event;
+mod exports;
 mod fields;
 mod pages;
 mod query;
