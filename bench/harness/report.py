@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from harness import search_table
 from harness.cache import BENCH
 from harness.chart import chart
 from harness.comparison import say
@@ -24,7 +25,7 @@ SINGLE = {
 }
 """The figures of the tables whose rows have one shape each."""
 
-TABLES = ("servers", "logs", "streams", "events", "clients", "processors", "analytics")
+TABLES = ("servers", "logs", "streams", "events", "clients", "processors", "analytics", "search")
 
 
 def cell(figures: Figures | None) -> str:
@@ -100,6 +101,8 @@ def columns_of(rows: Sequence[Row]) -> list[str]:
 
 def table_text(runs: Sequence[Run], table: str) -> str:
     """The rows of one table of README.md, below its head."""
+    if table == "search":
+        return search_table.searched(search_table.newest(runs))
     found = list(newest(runs, table))
     columns = columns_of([one for _, one in found])
     lines = [row_of(table, run.name, one, columns) for run, one in found] or [row(["-", "not measured yet"])]

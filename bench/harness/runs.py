@@ -21,7 +21,8 @@ ALL = "all"
 Figures = dict[str, float]
 """By name: `per_second`, `cpu` and `settled_cpu` (CPU seconds per million events), `p50_ms`, `p99_ms`, `max_ms`,
 `call_us` (CPU microseconds a call), `failures`, `rss_mb` (the highest resident memory) and `before_mb` (that at the
-beginning). What was not measured is not there."""
+beginning). Of searches, by question: `cpu_ms`, `wall_ms` and `hits`, and `bytes_event`, which are stored for one event.
+What was not measured is not there."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Run:
     """One run of one of the programs in bench/.
 
     Attributes:
-        table: servers, logs, streams, events, clients, processors or analytics.
+        table: servers, logs, streams, events, clients, processors, analytics or search.
         at: when it began, RFC 3339 in UTC. Of runs from before this file existed only the day was kept: theirs is the
             time of the commit.
         commit: the short hash, with a + when files of the repository differed from it.

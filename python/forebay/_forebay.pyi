@@ -9,6 +9,7 @@ from forebay.reports import RepairReport, VerifyReport
 __all__ = [
     "Consumed",
     "Engine",
+    "ExportColumns",
     "Filter",
     "Front",
     "GroupDescription",
@@ -27,6 +28,7 @@ __all__ = [
     "TailChunk",
     "Tunnel",
     "error_table",
+    "export_head",
     "family_of",
     "family_row",
     "ingest_routes",
@@ -206,6 +208,46 @@ class Engine:
         """Durable when it returns. Raises `ConsumerGroupNotFound`."""
     def leave_group(self, group: str, member: str) -> None:
         """Gives a member's leases back. Raises `ConsumerGroupNotFound`, and `NotFound` when it has none."""
+    def job_enqueue(
+        self,
+        queue: str,
+        payload: bytes,
+        *,
+        priority: str = "normal",
+        delay_ms: int = 0,
+        retries: int = 3,
+        timeout_ms: int = 30_000,
+        unique_key: str | None = None,
+    ) -> bytes:
+        """Enqueues a job with a JSON payload; returns `{"job_id","queue","status","created"}`. Durable when it returns,
+        as everything below. Raises `InvalidRequest`, `Malformed`, `PayloadTooLarge`, `Saturated`,
+        `StorageUnavailable`."""
+    def job_lease(self, queue: str, limit: int, lease_ms: int) -> bytes:
+        """Hands out jobs: `{"jobs":[{"id","queue","lease","payload","attempts","retries","leased_until","timeout_ms",
+        "progress"}]}`. A base name takes the highest priority first. Raises `InvalidRequest`."""
+    def job_heartbeat(self, id: str, lease: str, lease_ms: int, progress: bytes | None = None) -> bytes:  # noqa: A002
+        """Prolongs a lease, and keeps the progress, which is JSON: `{"leased_until","cancel"}`. Raises `JobNotFound`,
+        `LeaseLost`, as the two below."""
+    def job_complete(self, id: str, lease: str, result: bytes | None = None) -> bytes:  # noqa: A002
+        """Returns `{"job_id","queue","status","cancel_requested"}`, as those below that return anything."""
+    def job_fail(self, id: str, lease: str, error: bytes, retry: bool) -> bytes:  # noqa: A002
+        """Ends an attempt with an error, which is JSON."""
+    def job_get(self, id: str) -> bytes:  # noqa: A002
+        """One job as in a list. Raises `JobNotFound`, as those below with an id."""
+    def job_list(self, queue: str, status: str | None, limit: int, offset: int) -> bytes:
+        """A page of at most 1,000 jobs: `{"jobs":[…],"total","limit","offset"}`. Raises `QueueNotFound`,
+        `InvalidRequest`."""
+    def job_queues(self) -> bytes:
+        """Every queue with its counts: `{"queues":[…]}`."""
+    def job_retry(self, id: str) -> bytes:  # noqa: A002
+        """Raises `JobConflict` when the job has not failed."""
+    def job_delete(self, id: str) -> None:  # noqa: A002
+        """Raises `JobConflict` when the job is active."""
+    def job_cancel(self, id: str) -> bytes:  # noqa: A002
+        """A waiting job fails; the worker of an active one is told. Raises `JobConflict` when it has ended."""
+    def job_pause(self, queue: str) -> bytes:
+        """Returns `{"queue","status","timestamp"}`. Raises `QueueNotFound`."""
+    def job_resume(self, queue: str) -> bytes: ...
     def scale(self, instances: int) -> None:
         """Sets how many workers parse bodies, from 1 to 64; waits for the commit. Raises `InvalidRequest`,
         `StorageUnavailable`."""
@@ -257,8 +299,13 @@ class Engine:
         request has `conditions` and `budget` as those of `search`, the answer `groups`, `other`, `total`, and how
         complete it is."""
     def search_export(self, request: bytes, token: bytes, cancelled: SearchCancel) -> tuple[bytes, bytes]:
-        """Takes one step through all log events, in the order of the log: lines of JSON, about `max_bytes` of them, and
-        as JSON the `position` of the next step, and whether it is `done`. The first request has no `position`."""
+        """Takes one step through all log events, in the order of the log: about `max_bytes` of lines in the request's
+        `format`, `json`, `csv` or `txt`; and as JSON the `position` of the next step, whether it is `done`, how many
+        events `matched` and how many had `expired` before they were read. The first request has no `position`."""
+    def search_export_columns(
+        self, request: bytes, token: bytes, cancelled: SearchCancel
+    ) -> tuple[ExportColumns, bytes]:
+        """Takes the same step, and gives what it finds as columns."""
     def close(self) -> None:
         """Finishes what was admitted, commits it and gives the directory free. Idempotent."""
 
@@ -314,6 +361,20 @@ class SearchCancel:
         """Has the search end within milliseconds; one that begins later ends at once."""
     @property
     def is_cancelled(self) -> bool: ...
+
+@final
+class ExportColumns:
+    """The log events of one step of an export, by columns in Arrow's layout."""
+
+    def __len__(self) -> int: ...
+    @property
+    def timestamps(self) -> bytes:
+        """Event times: int64, microseconds since 1970 UTC."""
+    def texts(self) -> list[tuple[str, tuple[bytes, bytes, bytes | None]]]:
+        """The other columns by name: int32 offsets, UTF-8, and the validity bitmap, None when nothing is missing."""
+
+def export_head(lines: str) -> bytes:
+    """What stands before the first event of a file of `csv`, `json` or `txt`: the names of the columns of the first."""
 
 @final
 class MemoryBudget:

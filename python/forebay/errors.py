@@ -200,6 +200,30 @@ class ProcessorNotFound(ForebayError):
     number = 1025
 
 
+class JobNotFound(ForebayError):
+    """No job has that id."""
+
+    number = 1026
+
+
+class JobConflict(ForebayError):
+    """The status of the job does not allow that."""
+
+    number = 1027
+
+
+class QueueNotFound(ForebayError):
+    """No queue of jobs has that name."""
+
+    number = 1028
+
+
+class LeaseLost(ForebayError):
+    """The worker's lease of the job is gone."""
+
+    number = 1029
+
+
 def from_kind(number: int, detail: str, retry_after: float | None = None) -> ForebayError:
     """The exception for a row of the table. A row without a class gives `Internal`."""
     kind = _CLASSES.get(number)

@@ -45,6 +45,12 @@ FAILURES = [
     ),
     (("token", "create", "--name", "a", "--role", "none"), 2, "invalid value for '--role': "),
     (
+        ("jobs", "list", "--status", "failed"),
+        2,
+        "--status and --offset go with a queue; see 'forebay jobs list --help'",
+    ),
+    (("jobs", "pause", "q", "--url", NOWHERE), 1, f"cannot reach {NOWHERE}: "),
+    (
         ("processors", "create", "missing.json"),
         2,
         "invalid value for 'FILE': 'missing.json': No such file or directory; see ",
@@ -55,6 +61,13 @@ FAILURES = [
     (("dead-letter", "list", "p", "--limit", "0"), 2, "invalid value for '--limit': 0 is not in the range x>=1; see "),
     (("dead-letter", "replay", "p", "--through", "x"), 2, "invalid value for '--through': 'x' is not a valid integer"),
     (("dead-letter", "drop"), 2, "missing argument 'NAME'; see 'forebay dead-letter drop --help'"),
+    (("export", "x", "-o", "x.csv", "--url", NOWHERE), 1, f"cannot reach {NOWHERE}: "),
+    (("export", "x"), 2, "missing option '--output' / '-o'"),
+    (
+        ("export", "x", "-o", "x.csv", "--resume", "i"),
+        2,
+        "give --resume or these, not both; see 'forebay export --help'",
+    ),
     (("search", "x", "--url", NOWHERE), 1, f"cannot reach {NOWHERE}: "),
     (("search", "--since", "soon"), 2, "invalid value for '--since': 'soon' is neither a time like "),
     (("search", "--data-dir", "missing"), 2, "there is no data directory 'missing'; see 'forebay search --help'"),

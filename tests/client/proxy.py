@@ -100,7 +100,7 @@ def requests(taken: socket.socket, half: Callable[[], bool] = lambda: False) -> 
             held += more
         first, *rest = held[:end].decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest)}
-        whole = end + 4 + int(headers["content-length"])
+        whole = end + 4 + int(headers.get("content-length", "0"))
         if half():
             taken.recv(1)
             return

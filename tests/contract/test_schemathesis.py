@@ -106,6 +106,27 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403",
 include-name = "GET /api/v1/platform/system/logs/follow"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "429", "5xx"]
 
+# What the name of a queue may be, no schema of a path tells; and how long a payload is, none of a body.
+[[operations]]
+include-name = "GET /api/v1/platform/system/queues/{queue}/jobs"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "413", "429", "5xx"]
+
+[[operations]]
+include-name = "POST /api/v1/platform/system/queues/{queue}/jobs"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "413", "429", "5xx"]
+
+[[operations]]
+include-name = "POST /api/v1/platform/system/queues/{queue}/lease"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "413", "429", "5xx"]
+
+[[operations]]
+include-name = "POST /api/v1/platform/system/queues/{queue}/pause"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "413", "429", "5xx"]
+
+[[operations]]
+include-name = "POST /api/v1/platform/system/queues/{queue}/resume"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "413", "429", "5xx"]
+
 # Partitions and offsets again, in a body.
 [[operations]]
 include-name = "POST /api/v1/consumers/{group}/commit"

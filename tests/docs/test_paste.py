@@ -156,7 +156,7 @@ def test_the_search(place: Path, shell: str) -> None:
         shown = pasted(place, port, shell, "docs/search.md")
         assert totals(place, port) == {"logs": 3}
     assert '"request_id":"req_abc123","user_id":"17","project_id":"shop"' in shown
-    # As it is sent, and three times as it is found.
+    # As it is sent, and three times as it is found as JSON.
     assert shown.count('"message":"Payment processing failed"') == 4
     assert '"pagination":{"total":2,"total_is_exact":true,"limit":1,"offset":0,"next_cursor":"' in shown
     assert '"groups":[{"value":"error","count":1},{"value":"info","count":1},{"value":"warn","count":1}]' in shown
@@ -165,6 +165,10 @@ def test_the_search(place: Path, shell: str) -> None:
     assert "warning db Slow query on db-pool" in shown
     assert "2  api" in shown
     assert '"success":false' not in shown
+    assert "2025-12-04T12:15:30.000000Z,error,api,shop,Payment processing failed,req_abc123,17,evt_" in shown
+    assert "2025-12-04T12:15:30.000000Z error api Payment processing failed" in shown
+    assert '"status":"completed","format":"txt","progress":{"records":2,' in shown
+    assert '"status":"deleted"' in shown
 
 
 PROGRAMS = PROGRAM.findall((ROOT / "docs/processors.md").read_text())
@@ -174,17 +178,29 @@ SEARCHING = PROGRAM.findall((ROOT / "docs/search.md").read_text())
 
 
 def test_the_search_in_python(tmp_path: Path) -> None:
-    [(program, output)] = SEARCHING
+    [(program, output), _] = SEARCHING
     done = ran(program, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, output, "")
 
 
-def ran(program: str, directory: Path) -> subprocess.CompletedProcess[str]:
+def test_the_search_of_the_client(place: Path) -> None:
+    [_, (program, output)] = SEARCHING
+    [sent] = re.findall(r"/v1/drain .* -d '(.*?)'\n", (ROOT / "docs/search.md").read_text(), re.DOTALL)
+    port = free_port()
+    with served(place, port):
+        url, token = f"http://127.0.0.1:{port}", (place / "data/token").read_text().strip()
+        headers = {"authorization": token, "content-type": "application/json"}
+        httpx.post(f"{url}/v1/drain", content=sent, headers=headers, trust_env=False).raise_for_status()
+        done = ran(program, place, FOREBAY_URL=url, FOREBAY_TOKEN=token)
+    assert (done.returncode, done.stdout, done.stderr) == (0, output, "")
+
+
+def ran(program: str, directory: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """A program that has ended, in which a warning is an error."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=directory,
-        env=clean_environment(),
+        env=clean_environment() | settings,
         capture_output=True,
         text=True,
         timeout=COMMAND_SECONDS,

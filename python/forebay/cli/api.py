@@ -15,6 +15,8 @@ from forebay.client.transport import why_none
 
 TIMEOUT_SECONDS = 30.0
 
+RANGE_NOT_SATISFIABLE = http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+
 TOKEN_REFUSED = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN})
 
 
@@ -78,6 +80,20 @@ class Api:
                 return self._exchange(method, path, body)
         except (OSError, http.client.HTTPException) as error:
             raise click.ClickException(f"cannot reach {self._url}: {why_none(error)}") from None
+
+    def open(self, path: str, **headers: str) -> http.client.HTTPResponse:
+        """The answer to a GET, whose body is still to be read. Header names with `_` for `-`.
+
+        Raises:
+            ForebayError, click.ClickException: the server refuses it.
+            OSError, http.client.HTTPException: it cannot be reached.
+        """
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._connection.request("GET", self._path + path, headers=self._headers | named)
+        answer = self._connection.getresponse()
+        if answer.status >= http.HTTPStatus.BAD_REQUEST and answer.status != RANGE_NOT_SATISFIABLE:
+            raise _refusal(answer.status, answer.read(), "ops")
+        return answer
 
     def close(self) -> None:
         self._connection.close()

@@ -1,4 +1,5 @@
-"""Sending events to a forebay server: batches in the background, nothing lost without being counted.
+"""Sending events to a forebay server: batches in the background, nothing lost without being counted; and searching its
+log.
 
 This package needs neither the engine nor anything of the server; of what forebay depends on it uses msgspec alone.
 """
@@ -8,6 +9,21 @@ from forebay.client.client import Client
 from forebay.client.integrations.logging import LoggingHandler
 from forebay.client.integrations.structlog import StructlogProcessor
 from forebay.client.rejection import Rejection, TokenRefused
+from forebay.client.search import AsyncSearch, Counts, Hit, Search
+from forebay.client.search_requests import SearchFailed
 from forebay.client.stats import Stats
 
-__all__ = ["AsyncClient", "Client", "LoggingHandler", "Rejection", "Stats", "StructlogProcessor", "TokenRefused"]
+__all__ = [
+    "AsyncClient",
+    "AsyncSearch",
+    "Client",
+    "Counts",
+    "Hit",
+    "LoggingHandler",
+    "Rejection",
+    "Search",
+    "SearchFailed",
+    "Stats",
+    "StructlogProcessor",
+    "TokenRefused",
+]

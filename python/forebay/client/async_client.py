@@ -12,6 +12,7 @@ from forebay.client.client import Client, P, check_many, documented
 from forebay.client.encoding import Encoder, Fields
 from forebay.client.endpoint import Endpoint
 from forebay.client.row_buffer import MANY
+from forebay.client.search import AsyncSearch
 from forebay.client.stats import Stats
 
 ROOM_SECONDS = 0.005
@@ -104,6 +105,10 @@ class AsyncClient:
             await asyncio.sleep(ROOM_SECONDS)
             kept = self._queue.put(endpoint, event, False)
         return kept if kept is not None else self._queue.give_up()
+
+    def search(self, query: str = "", **conditions: Any) -> AsyncSearch:
+        """As `Client.search`, with its arguments; what is asked for is read with `async for`, `stats` and `total`."""
+        return AsyncSearch(self._client.search(query, **conditions).conditions)
 
     def stats(self) -> Stats:
         return self._client.stats()

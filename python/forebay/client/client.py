@@ -20,6 +20,7 @@ from forebay.client.losses import Losses
 from forebay.client.queue import MAX_EVENT_BYTES, Limits, Policy, Queue, Store
 from forebay.client.rejection import Rejection, Rejections, TokenRefused
 from forebay.client.row_buffer import MANY, RowBuffer
+from forebay.client.search import Search, conditions_of
 from forebay.client.sender import Senders
 from forebay.client.spool.store import SpoolStore
 from forebay.client.stats import Stats
@@ -147,7 +148,7 @@ class Client:
             rejected_file = rejected_file or Path(spool) / "rejected.ndjson"
         self._queue = Queue(limits, store)
         self._rejections = Rejections(on_rejected, rejected_file)
-        target = Target.parse(url, token, tls)
+        self._target = target = Target.parse(url, token, tls)
         spool_path, rejected_path = (None if path is None else Path(path) for path in (spool, rejected_file))
         self._losses = Losses(self._queue, target.url, spool_path, rejected_path)
         self._raises = when_refused == "raise"
@@ -245,6 +246,54 @@ class Client:
     track = handed_over(Encoder.track)
     event = handed_over(Encoder.event)
     publish = handed_over(Encoder.publish)
+
+    # What the server has
+
+    def search(
+        self,
+        query: str = "",
+        *,
+        level: str | None = None,
+        service: str | None = None,
+        since: TimestampLike | None = None,
+        until: TimestampLike | None = None,
+        project_id: str | None = None,
+        request_id: str | None = None,
+        user_id: str | None = None,
+        where: str | Iterable[str] = (),
+        limit: int | None = None,
+    ) -> Search:
+        """The log events of the server that are all of this, the newest first; see `Search`. The token needs the role
+        `ops`. Events of this client that are not delivered yet are not among them: `flush` before.
+
+        Args:
+            query: full text over the message and every value in the metadata, in any case: words, `begin*`,
+                `"a phrase"`, `/regular expression/`, each excluded with a `-` before it.
+            level: in any case; `warn` and `warning` are one.
+            since, until: the first and the last time of an event. Without a zone it is local time.
+            request_id, user_id: those of the metadata, as texts.
+            where: conditions on values in the metadata: `status>=500`, `user.plan=free`.
+            limit: the most hits of an iteration.
+
+        Raises:
+            ValueError, TypeError: an argument is none that can be searched for; what the server alone can tell, raises
+                when it is first asked.
+        """
+        return Search(
+            conditions_of(
+                self._target,
+                query,
+                level=level,
+                service=service,
+                since=since,
+                until=until,
+                project_id=project_id,
+                request_id=request_id,
+                user_id=user_id,
+                where=where,
+                limit=limit,
+            )
+        )
 
     # The account, and the end
 

@@ -32,7 +32,8 @@ class Rejection:
 
 class TokenRefused(Exception):
     """The server has refused the client's token, as the message says, and taken nothing since. The event of the call
-    is tried all the same and counted, since the token may be allowed again: it is rejected, or stored."""
+    is tried all the same and counted, since the token may be allowed again: it is rejected, or stored. A search raises
+    it where the token is unknown, or has not the role that searches need."""
 
 
 class Rejections:

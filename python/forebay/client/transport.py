@@ -1,4 +1,4 @@
-"""Bodies are posted on one kept-alive HTTP connection until they are answered for good."""
+"""Requests on one kept-alive HTTP connection; bodies are posted until they are answered for good."""
 
 from __future__ import annotations
 
@@ -120,28 +120,39 @@ class Connection:
         Raises:
             OSError, http.client.HTTPException: no answer. The outcome is unknown and the connection closed.
         """
+        return self._answered("POST", path, f"{headers}Content-Length: {len(body)}\r\n", body)
+
+    def get(self, path: str) -> Answer:
+        """Gets what is there, as `post` does.
+
+        Raises:
+            OSError, http.client.HTTPException: no answer, and the connection is closed.
+        """
+        return self._answered("GET", path, "", b"")
+
+    def _answered(self, method: str, path: str, headers: str, body: bytes) -> Answer:
         deadline = min(time.monotonic() + self._seconds, self._until)
         try:
             if self._socket is None:
                 self._socket = self._target.connect(_left(deadline))
-            return self._exchange(self._socket, path, headers, body, deadline)
+            head = f"{method} {self._target.path}{path} HTTP/1.1\r\n{self._head}{headers}\r\n"
+            return self._exchange(self._socket, head.encode() + body, deadline)
         except BaseException:
             self.close()
             raise
 
-    def _exchange(self, sock: socket.socket, path: str, headers: str, body: bytes, deadline: float) -> Answer:
-        head = f"POST {self._target.path}{path} HTTP/1.1\r\n{self._head}{headers}Content-Length: {len(body)}\r\n\r\n"
+    def _exchange(self, sock: socket.socket, request: bytes, deadline: float) -> Answer:
         failure: OSError | None = None
         sock.settimeout(_left(deadline))
         try:
             # The timeout of sendall is that of the whole call.
-            sock.sendall(head.encode() + body)
+            sock.sendall(request)
         except TimeoutError:
             raise
         except OSError as error:
             # A server may refuse a body before it has read it, and close: its answer says more than the reset.
             failure = error
-        # It passes for a socket, since HTTPResponse calls `makefile` alone.
+        # It passes for a socket, since HTTPResponse calls `makefile` alone. The method matters to it for HEAD alone.
         response = http.client.HTTPResponse(cast(socket.socket, _Incoming(sock, deadline)), method="POST")
         try:
             response.begin()

@@ -13,6 +13,9 @@ from forebay.errors import InvalidRequest
 CountBy = Literal["level", "service", "project_id", "time"]
 """What found events are counted by."""
 
+Lines = Literal["json", "csv", "txt"]
+"""How a walk through the log writes the events that it finds."""
+
 MAX_RESULT_WINDOW = 10_000
 """The most hits that an offset and a limit reach over; the engine enforces it. A cursor goes on from any place."""
 
@@ -112,8 +115,9 @@ class Reading(msgspec.Struct):
 
 class _Export(msgspec.Struct):
     conditions: Conditions
-    position: Reading
+    position: Reading | None
     max_bytes: int
+    format: Lines
     budget: _Budget
 
 
@@ -146,9 +150,11 @@ def stats_request(conditions: Conditions, seconds: float, by: CountBy, interval:
     return msgspec.json.encode(_Stats(conditions, by, interval, _Budget(seconds)))
 
 
-def walk_request(conditions: Conditions, seconds: float, position: Reading, max_bytes: int) -> bytes:
-    """The request for a step in the order of the log."""
-    return msgspec.json.encode(_Export(conditions, position, max_bytes, _Budget(seconds)))
+def walk_request(
+    conditions: Conditions, seconds: float, position: Reading | None, max_bytes: int, lines: Lines = "json"
+) -> bytes:
+    """The request for a step in the order of the log; without a position for the first one."""
+    return msgspec.json.encode(_Export(conditions, position, max_bytes, lines, _Budget(seconds)))
 
 
 _SECOND = 1_000_000

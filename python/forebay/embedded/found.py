@@ -106,14 +106,15 @@ class TimeStats(_Answer, rename="camel", kw_only=True):
 
 
 class Step(_Answer, rename="camel", kw_only=True):
-    """A step through the log in its own order."""
+    """A step through the log in its own order. `expired` counts events that were deleted before they were read."""
 
     position: Reading
     done: bool
+    matched: int
     expired: int
 
 
-def checked(answer: Page | Stats | TimeStats, matched: int) -> None:
+def checked(answer: Page | Stats | TimeStats | Step, matched: int) -> None:
     """Checks that a search has seen everything.
 
     Raises:

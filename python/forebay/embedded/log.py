@@ -15,6 +15,7 @@ from forebay._forebay import Engine, GroupDescription, Receipt, StreamDescriptio
 from forebay.embedded import functions
 from forebay.embedded.conditions import Conditions, conditions_of, whole_millisecond
 from forebay.embedded.consumer import Consumer
+from forebay.embedded.jobs import Jobs
 from forebay.embedded.options import Durability, check_options
 from forebay.embedded.processors import Processors
 from forebay.embedded.records import Records
@@ -72,6 +73,7 @@ class LogOptions(TypedDict, total=False):
     max_streams: int
     max_partitions: int
     processor_state_bytes: int
+    jobs_bytes: int
     functions: Sequence[str | Function]
     """Names of modules, which are imported in the processes that run their functions, and functions themselves, which
     run in a thread of this process."""
@@ -139,6 +141,11 @@ class Log:
         if engine is None:
             raise Closed("the log is closed")
         return engine
+
+    @property
+    def jobs(self) -> Jobs:
+        """The durable jobs."""
+        return Jobs(lambda: self._engine)
 
     def append(self, stream: str, records: Any, *, partition: int | None = None) -> Receipt:
         """Appends one atomic batch: after a crash either all of it is there or nothing. Each item of a list, tuple or

@@ -145,6 +145,15 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "Memory of the open windows of all processors, of which one gets at most half. At the bound it pauses.",
         ),
     ] = 256 * MIB
+    jobs_bytes: Annotated[
+        int,
+        number(
+            1 * MIB,
+            1024 * GIB,
+            "bytes",
+            "Memory of all jobs, ended ones that are kept included. Beyond it a new one is refused with 429.",
+        ),
+    ] = 512 * MIB
     functions: Annotated[
         Texts,
         choice(

@@ -207,9 +207,13 @@ A = TypeVar("A", Page, Stats, TimeStats)
 
 
 def _answered(search: Callable[[bytes, bytes, SearchCancel], bytes], asked: bytes, shape: type[A]) -> A:
+    return msgspec.json.decode(interruptible(search, asked), type=shape)
+
+
+def interruptible(search: Callable[[bytes, bytes, SearchCancel], T], asked: bytes) -> T:
     """Runs a search on another thread, so that ^C ends it: Python looks for signals between two calls."""
     cancel = SearchCancel()
-    done: list[bytes] = []
+    done: list[T] = []
     failed: list[BaseException] = []
 
     def run() -> None:
@@ -228,7 +232,7 @@ def _answered(search: Callable[[bytes, bytes, SearchCancel], bytes], asked: byte
         raise
     if failed:
         raise failed[0]
-    return msgspec.json.decode(done[0], type=shape)
+    return done[0]
 
 
 def _begun(text: str) -> str:

@@ -19,6 +19,8 @@ from forebay.server.broadcast.long_polls import LongPolls
 from forebay.server.broadcast.metrics import MetricsBroadcaster
 from forebay.server.broadcast.sessions import Sessions
 from forebay.server.config import EMBEDDED, Settings
+from forebay.server.exports.engine_jobs import EngineJobs
+from forebay.server.exports.exports import Exports
 from forebay.server.health import CheckContext, Health, figures
 from forebay.server.http.auth import Authenticator
 from forebay.server.http.deliveries import Deliveries
@@ -76,6 +78,7 @@ class App:
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
         self.deliveries = Deliveries()
         self.searches = Searches(self.sessions, self.deliveries, self.stopping)
+        self.exports = Exports(engine, EngineJobs(engine), settings)
         self.websockets = MetricsBroadcaster(
             self.live,
             self.sessions,
@@ -164,5 +167,6 @@ class App:
         await self._tasks.close()
         await self.views.close()
         self.polls.close()
+        await asyncio.to_thread(self.exports.close)
         self.searches.close()
         self.readers.shutdown(wait=True)

@@ -176,6 +176,19 @@ class Settings(EngineOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
             "By how much an analytics event may be behind the newest and still count in the views.",
         ),
     ] = 600_000
+    # One export of a day of a busy log has a few gigabytes.
+    export_bytes: Annotated[
+        int,
+        number(
+            1 * MIB,
+            1 << 50,
+            "bytes",
+            "Files of log exports together. For a new one the oldest that are finished go; beyond it one fails.",
+        ),
+    ] = 10 * GIB
+    export_hours: Annotated[
+        float, number(0.0001, 24 * 366, "h", "How long the file of a finished log export is kept.")
+    ] = 24.0
     log_level: Annotated[LogLevel, choice("Least level of the server's own log.")] = "info"
     log_format: Annotated[
         LogFormat, choice("Form of the server's own log. `auto`: `console` on a terminal, `json` elsewhere.")

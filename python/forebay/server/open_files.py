@@ -22,8 +22,8 @@ connection takes one."""
 
 RESERVE = 160
 """Files for everything but connections. An idle server has about 40 (libraries, epoll, threads' wake-ups, listeners,
-journal files); the log's reader keeps up to 64 segments open; and sealing, checks and token files open a few at a
-time."""
+journal files); the log's reader keeps up to 64 segments open; downloads of exports have up to 32; and sealing, checks
+and token files open a few at a time."""
 
 FEWEST_CONNECTIONS = 8
 """The fewest connections of a useful server: senders, monitoring and the operator each need some."""

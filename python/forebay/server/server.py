@@ -52,6 +52,7 @@ async def _run(settings: Settings, engine: Engine, guarded: Authenticator, liste
     app = App(engine, settings, guarded)
     await app.blocking(engine.keep_history)
     await app.blocking(app.processors.start)
+    await app.blocking(app.exports.start)
     stop = asyncio.Event()
     # The loop's own handlers would not do: closing the loop resets the signals to ending the process, and a second
     # signal would then interrupt the last commit, or make the exit status that of a killed process.

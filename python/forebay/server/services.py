@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from forebay.server.broadcast.metrics import MetricsBroadcaster
     from forebay.server.broadcast.sessions import Sessions
     from forebay.server.config import Settings
+    from forebay.server.exports.exports import Exports
     from forebay.server.health import Health
     from forebay.server.http.auth import Authenticator
     from forebay.server.http.deliveries import Deliveries
@@ -40,6 +41,7 @@ class Services(Background, Protocol):
     load_test: LoadTest
     deliveries: Deliveries
     searches: Searches
+    exports: Exports
     memory_budget: MemoryBudget
     front: Front | None
     """None until the front serves the listener."""

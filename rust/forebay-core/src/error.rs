@@ -84,6 +84,14 @@ error_table! {
     ProcessorAlreadyExists = 1024, "processor_already_exists", 409, false;
     /// No processor has that id or name.
     ProcessorNotFound = 1025, "processor_not_found", 404, false;
+    /// No job has that id.
+    JobNotFound = 1026, "job_not_found", 404, false;
+    /// The job's status does not allow that.
+    JobConflict = 1027, "job_conflict", 409, false;
+    /// No queue of jobs has that name.
+    QueueNotFound = 1028, "queue_not_found", 404, false;
+    /// The worker's lease of the job is gone.
+    LeaseLost = 1029, "lease_lost", 409, false;
 }
 
 /// A failure: its row of the table, and what exactly went wrong, where, and what to do.

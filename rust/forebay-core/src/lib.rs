@@ -1,7 +1,7 @@
 //! forebay's engine. See `docs/ARCHITECTURE.md` for the way of the data.
 //!
 //! The folders stand one above the other, and none imports what stands above it (`tests/test_imports.py` holds it):
-//! engine → load_test → ingest → processor → consumer → search → output → log → options → stream → history → admission,
+//! engine → load_test → ingest → processor → job → consumer → search → output → log → options → stream → history → admission,
 //! load → telemetry → clock → storage, and the small ones under it.
 
 pub mod admission;
@@ -15,6 +15,7 @@ pub mod function;
 mod history;
 mod ids;
 pub mod ingest;
+pub mod job;
 pub mod json;
 pub mod load;
 pub mod load_test;

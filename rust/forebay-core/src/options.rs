@@ -35,6 +35,11 @@ pub(crate) const MAX_STREAMS: u64 = 100_000;
 /// Beside what it holds, a partition takes up to [`crate::stream::PARTITION_BYTES`]: 630 MB for so many.
 pub(crate) const MAX_ALL_PARTITIONS: u64 = 1_000_000;
 
+/// Some thousands of jobs.
+pub(crate) const MIN_JOBS_BYTES: u64 = 1024 * 1024;
+/// A terabyte: more than a process gets.
+pub(crate) const MAX_JOBS_BYTES: u64 = 1 << 40;
+
 /// Half of it holds the windows of ten thousand keys.
 pub(crate) const MIN_PROCESSOR_STATE_BYTES: u64 = 1024 * 1024;
 /// A terabyte: more than a process gets.
@@ -136,6 +141,8 @@ pub struct Options {
     /// Memory of the open windows of all stream processors; one of them gets at most half. At the bound a processor pauses,
     /// and goes on without loss once the bound is raised.
     pub processor_state_bytes: u64,
+    /// Memory of all jobs, ended ones that are kept included. At the bound none is enqueued.
+    pub jobs_bytes: u64,
     /// The functions of users that processors may name.
     pub functions: FunctionOptions,
     /// Largest (decompressed) request body.
@@ -174,6 +181,8 @@ impl Default for Options {
             // 6 MB of memory that no budget covers, and state files that are merged within a second.
             max_partitions: 10_000,
             processor_state_bytes: 256 * 1024 * 1024,
+            // A million jobs with payloads of 200 bytes.
+            jobs_bytes: 512 * 1024 * 1024,
             functions: FunctionOptions::default(),
             max_body_bytes: 16 * 1024 * 1024,
             max_record_bytes: 1024 * 1024,
@@ -203,6 +212,7 @@ impl Options {
         check_range("max_partitions", self.max_partitions as u64, 1, MAX_ALL_PARTITIONS)?;
         let state = self.processor_state_bytes;
         check_range("processor_state_bytes", state, MIN_PROCESSOR_STATE_BYTES, MAX_PROCESSOR_STATE_BYTES)?;
+        check_range("jobs_bytes", self.jobs_bytes, MIN_JOBS_BYTES, MAX_JOBS_BYTES)?;
         self.functions.check()?;
         check_range("sync_interval_ms", millis(self.sync_interval), 1, 60_000)?;
         check_range("commit_gather_us", micros(self.commit_gather), 0, 100_000)?;

@@ -35,11 +35,15 @@ pub enum Table {
     Positions,
     /// (stream processor, part of its state) → aggregates of open windows.
     WindowState,
+    /// Job → what is to be done, and where it is on its way.
+    Jobs,
+    /// Queue of jobs → whether it is paused; (queue, minute) → how many jobs were completed in it.
+    JobQueues,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 12] = [
+    pub const ALL: [Table; 14] = [
         Table::Catalog,
         Table::Segments,
         Table::Starts,
@@ -52,6 +56,8 @@ impl Table {
         Table::Processors,
         Table::Positions,
         Table::WindowState,
+        Table::Jobs,
+        Table::JobQueues,
     ];
 
     /// Returns the table's number in files.
@@ -70,12 +76,19 @@ impl Table {
             Table::Processors => 10,
             Table::Positions => 11,
             Table::WindowState => 12,
+            Table::Jobs => 13,
+            Table::JobQueues => 14,
         }
     }
 
     /// Returns whether its rows are those of idempotency keys, of which there may be more than fit in memory.
     pub(crate) fn is_of_keys(self) -> bool {
         matches!(self, Table::Idempotency | Table::Keys)
+    }
+
+    /// Returns whether its rows are those of jobs, which have a place of their own in memory from the start.
+    pub(crate) fn is_of_jobs(self) -> bool {
+        matches!(self, Table::Jobs | Table::JobQueues)
     }
 
     fn from_number(number: u8) -> Option<Self> {
@@ -351,7 +364,7 @@ mod tests {
             assert_eq!((changes.len(), changes.rows(table).count()), (rows - 4, 0));
             let of_table = if table.is_of_keys() { 0 } else { 4 * ROW_BYTES + 3 + 3 };
             assert_eq!(changes.bytes(), bytes - of_table, "{table:?}");
-            assert_eq!(Table::ALL.iter().map(|other| changes.rows(*other).count()).sum::<usize>(), 33);
+            assert_eq!(Table::ALL.iter().map(|other| changes.rows(*other).count()).sum::<usize>(), 39);
             assert_eq!(changes.take(table).count(), 0);
         }
     }
@@ -360,7 +373,7 @@ mod tests {
     #[test]
     fn tables_are_in_the_order_of_their_numbers() {
         let numbers: Vec<u8> = Table::ALL.iter().map(|table| table.number()).collect();
-        assert_eq!(numbers, (1..=12).collect::<Vec<_>>());
+        assert_eq!(numbers, (1..=14).collect::<Vec<_>>());
         assert!(Table::ALL.is_sorted());
     }
 }

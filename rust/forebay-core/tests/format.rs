@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::{Mark, frames, read_all, until};
 use forebay_core::admission::Budget;
@@ -40,19 +41,33 @@ struct Kept {
     tables: &'static [u8],
     /// Rows of stream processors' state that its tables hold.
     windows: &'static [&'static str],
+    /// What the directory says of jobs.
+    jobs: Option<&'static str>,
 }
 
-const VERSIONS: [Kept; 2] = [
-    Kept { name: "v1", journal: b"FBJOURN1", state: b"FBSTATE1", tables: &[1, 2, 4], windows: &[] },
+const VERSIONS: [Kept; 3] = [
+    Kept { name: "v1", journal: b"FBJOURN1", state: b"FBSTATE1", tables: &[1, 2, 4], windows: &[], jobs: None },
     Kept {
         name: "v2",
         journal: b"FBJOURN2",
         state: b"FBSTATE2",
         tables: &[1, 2, 4, 6, 10, 11, 12],
         windows: &["changed", "new", "old"],
+        jobs: None,
+    },
+    Kept {
+        name: "v3",
+        journal: b"FBJOURN3",
+        state: b"FBSTATE3",
+        tables: &[1, 2, 4, 6, 10, 11, 12, 13, 14],
+        windows: &["changed", "new", "old"],
+        jobs: Some(JOBS),
     },
 ];
-const NEWEST: &Kept = &VERSIONS[1];
+const NEWEST: &Kept = &VERSIONS[2];
+
+/// Jobs of the queues of the kept directory: what was enqueued, and what became of it, by queue.
+const JOBS: &str = r#"queue:kept:high paused, queue:kept waiting [1] k, queue:kept failed {"n":2} {"message":"m"}, queue:kept:low completed {} {"done":true}"#;
 
 impl Kept {
     fn path(&self) -> PathBuf {
@@ -142,6 +157,7 @@ fn the_directory_of_every_version_is_read_and_written_on() {
         let engine = common::open(&storage, &options()).unwrap();
         assert_eq!((engine.report().damages, engine.report().mode), (Vec::new(), Mode::Running));
         assert_holds_everything(&engine);
+        assert_eq!(jobs_of(&engine).as_deref(), kept.jobs);
         until("sealing", || engine.report().seal_backlog_files == 0);
         assert_holds_everything(&engine);
         assert_holds_rows(&storage, kept);
@@ -180,7 +196,7 @@ fn what_a_later_version_wrote_is_left_as_it_is() {
         let storage = NEWEST.load();
         let path =
             storage.files().into_iter().map(|(path, _)| path).rfind(|path| path.to_string_lossy().ends_with(part));
-        let (path, version) = (path.unwrap(), b'3');
+        let (path, version) = (path.unwrap(), b'4');
         let mut bytes = storage.contents(&path).unwrap();
         // The checksums of both copies of a journal's header are right, and so is that of a state file.
         for copy in if part == ".journal" { vec![0, 2048] } else { vec![0] } {
@@ -364,6 +380,7 @@ fn write_the_directory() {
         until("sealing", || engine.report().seal_backlog_files == 0);
         write_batch(&engine, batch);
     }
+    write_jobs(&storage);
     write_step(&storage);
     for (path, _) in storage.files() {
         let mut bytes = storage.contents(&path).unwrap();
@@ -380,6 +397,56 @@ fn write_the_directory() {
             fs::write(target, bytes).unwrap();
         }
     }
+}
+
+/// Jobs in each status, of which a part is sealed.
+fn write_jobs(storage: &Faulty) {
+    use forebay_core::job::{NewJob, Priority};
+    let engine = common::open(storage, &options()).unwrap();
+    let jobs = engine.jobs();
+    let new = |priority, payload| NewJob { priority, retries: 0, ..NewJob::new("kept", payload) };
+    jobs.enqueue(&new(Priority::Low, b"{}")).unwrap();
+    let (id, lease) = leased(jobs);
+    jobs.complete(&id, &lease, Some(br#"{"done":true}"#)).unwrap();
+    jobs.enqueue(&new(Priority::Normal, br#"{"n":2}"#)).unwrap();
+    drop(engine);
+    let engine = common::open(storage, &options()).unwrap();
+    until("sealing", || engine.report().seal_backlog_files == 0);
+    let jobs = engine.jobs();
+    let (id, lease) = leased(jobs);
+    jobs.fail(&id, &lease, br#"{"message":"m"}"#, true).unwrap();
+    jobs.enqueue(&NewJob { unique_key: Some("k"), ..new(Priority::Normal, b"[1]") }).unwrap();
+    let made = jobs.enqueue(&new(Priority::High, b"0")).unwrap();
+    let made: serde_json::Value = serde_json::from_slice(&made).unwrap();
+    jobs.delete(made["job_id"].as_str().unwrap()).unwrap();
+    jobs.pause("queue:kept:high").unwrap();
+}
+
+fn leased(jobs: &forebay_core::job::Jobs) -> (String, String) {
+    let leased: serde_json::Value =
+        serde_json::from_slice(&jobs.lease("kept", 1, Duration::from_secs(60)).unwrap()).unwrap();
+    let text = |name: &str| leased["jobs"][0][name].as_str().unwrap().to_owned();
+    (text("id"), text("lease"))
+}
+
+/// What there is of jobs; `None` without a queue.
+fn jobs_of(engine: &Engine) -> Option<String> {
+    let parse = |json: Vec<u8>| serde_json::from_slice::<serde_json::Value>(&json).unwrap();
+    let mut all = Vec::new();
+    for queue in parse(engine.jobs().queues())["queues"].as_array().unwrap() {
+        let name = queue["name"].as_str().unwrap();
+        if queue["paused"] == true {
+            all.push(format!("{name} paused"));
+        }
+        for job in parse(engine.jobs().list(name, None, 100, 0).unwrap())["jobs"].as_array().unwrap() {
+            let parts =
+                ["payload", "error", "result"].map(|part| &job[part]).into_iter().filter(|part| !part.is_null());
+            let parts = parts.map(ToString::to_string).chain(job["unique_key"].as_str().map(str::to_owned));
+            let parts: Vec<_> = parts.collect();
+            all.push(format!("{name} {} {}", job["status"].as_str().unwrap(), parts.join(" ")));
+        }
+    }
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// A commit of a stream processor, in a journal file of its own.

@@ -187,6 +187,10 @@ const fn streams_text(kind: ErrorKind) -> (&'static str, &'static str) {
         }
         ErrorKind::ProcessorAlreadyExists => ("PROCESSOR_ALREADY_EXISTS", "A processor of that name exists already"),
         ErrorKind::ProcessorNotFound => ("PROCESSOR_NOT_FOUND", "The specified processor does not exist"),
+        ErrorKind::JobNotFound => ("JOB_NOT_FOUND", "The specified job does not exist"),
+        ErrorKind::JobConflict => ("JOB_CONFLICT", "The job's status does not allow that"),
+        ErrorKind::QueueNotFound => ("QUEUE_NOT_FOUND", "The specified queue does not exist"),
+        ErrorKind::LeaseLost => ("LEASE_LOST", "The worker's lease of the job is gone"),
         ErrorKind::Conflict => ("CONFLICT", "Another operation that excludes this one is under way"),
     }
 }

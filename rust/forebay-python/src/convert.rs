@@ -61,6 +61,7 @@ fn set(options: &mut Options, key: &str, value: &Bound<'_, PyAny>) -> PyResult<(
         "max_streams" => options.max_streams = value.extract()?,
         "max_partitions" => options.max_partitions = value.extract()?,
         "processor_state_bytes" => options.processor_state_bytes = value.extract()?,
+        "jobs_bytes" => options.jobs_bytes = value.extract()?,
         "function_command" => options.functions.command = value.extract()?,
         // 0 keeps the default of one for each core.
         "function_workers" => {

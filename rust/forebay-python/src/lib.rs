@@ -11,6 +11,7 @@ mod descriptor;
 mod engine;
 mod error;
 mod front;
+mod job;
 mod live;
 mod load;
 mod load_test;
@@ -37,6 +38,7 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Receipt>()?;
     module.add_class::<route::IngestRoute>()?;
     module.add_class::<search::SearchCancel>()?;
+    module.add_class::<search::ExportColumns>()?;
     module.add_class::<front::MemoryBudget>()?;
     module.add_class::<front::Front>()?;
     module.add_class::<front::Reserved>()?;
@@ -57,6 +59,7 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(front::refusal, module)?)?;
     module.add_function(wrap_pyfunction!(front::family_of, module)?)?;
     module.add_function(wrap_pyfunction!(front::family_row, module)?)?;
+    module.add_function(wrap_pyfunction!(search::export_head, module)?)?;
     module.add_function(wrap_pyfunction!(route::ingest_routes, module)?)?;
     module.add_function(wrap_pyfunction!(error::error_table, module)?)
 }

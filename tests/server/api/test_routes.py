@@ -2,6 +2,7 @@
 
 import re
 
+from forebay.server.api.platform.jobs import MAX_JOB_BYTES
 from forebay.server.api.processors import MAX_DEFINITION_BYTES
 from forebay.server.api.streams.consumers import MAX_COMMIT_BYTES
 from forebay.server.config import Settings
@@ -21,6 +22,12 @@ SMALL_BODIES = {
     ("POST", "/api/scale"),
 }
 DEFINITIONS = {("POST", "/api/v1/processors"), ("POST", "/api/v1/processors/preview")}
+SYSTEM = "/api/v1/platform/system"
+WORK = {
+    ("POST", f"{SYSTEM}/queues/{{queue}}/lease"),
+    *(("POST", f"{SYSTEM}/jobs/{{id}}/{end}") for end in ("complete", "fail", "heartbeat")),
+}
+ENQUEUE = ("POST", f"{SYSTEM}/queues/{{queue}}/jobs")
 COMMIT = "/api/v1/consumers/{group}/commit"
 
 
@@ -37,6 +44,8 @@ def test_every_role_is_that_of_its_kind(table: list[Route]) -> None:
             assert route.role is Role.READ, "it opens nothing but what is read"
         elif route.path == COMMIT or route.path.endswith("/members/{memberId}"):
             assert route.role is Role.READ, "it is part of consuming"
+        elif (route.method, route.path) in WORK:
+            assert route.role is Role.WORK, "it is what a worker does"
         elif route.path.startswith("/api/v1/platform/system/"):
             assert route.role is Role.OPS, "it is about the whole system"
         elif route.path == "/api/load-test":
@@ -47,9 +56,14 @@ def test_every_role_is_that_of_its_kind(table: list[Route]) -> None:
             assert route.role is Role.OPS, route.path
 
 
+def test_only_enqueueing_takes_another_role_as_well(table: list[Route]) -> None:
+    assert {(route.method, route.path): route.also for route in table if route.also} == {ENQUEUE: (Role.INGEST,)}
+
+
 def test_only_some_take_a_body_and_within_the_limit(table: list[Route]) -> None:
     limits = dict.fromkeys(INGEST, Settings().max_body_bytes) | dict.fromkeys(SMALL_BODIES, MAX_BODY_BYTES)
     limits["POST", COMMIT] = MAX_COMMIT_BYTES
+    limits |= dict.fromkeys({*WORK, ENQUEUE}, MAX_JOB_BYTES)
     limits |= dict.fromkeys(DEFINITIONS, MAX_DEFINITION_BYTES)
     for route in table:
         assert route.body_limit == limits.get((route.method, route.path), 0), route.path

@@ -128,7 +128,7 @@ def test_a_first_token_is_made_once(tmp_path: Path) -> None:
     secret = (tmp_path / "token").read_text().strip()
     found = made.find(bearer(secret))
     assert found is not None
-    assert found.roles == {Role.INGEST, Role.READ, Role.OPS}
+    assert found.roles == {Role.INGEST, Role.READ, Role.OPS, Role.WORK}
     before = (tmp_path / "tokens.json").read_bytes()
     authenticator(str(tmp_path), no_auth=False)
     assert (tmp_path / "tokens.json").read_bytes() == before

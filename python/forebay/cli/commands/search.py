@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import get_args
 
 import click
-from click.shell_completion import CompletionItem
 
 from forebay.cli.notices import notice
-from forebay.cli.options import Command, place_options
+from forebay.cli.options import place_options
+from forebay.cli.search.filters import filter_options
 from forebay.cli.search.lines import Writer, writer
 from forebay.cli.search.places import Directory, Server, place
-from forebay.cli.search.times import When
 from forebay.cli.wording import counted
 from forebay.embedded.conditions import Condition, Conditions, CountBy, whole_millisecond
-from forebay.errors import InvalidRequest
 
 LIMIT = 50
 FOLLOWED = 10
@@ -24,50 +21,10 @@ FOLLOWED = 10
 POLL_MILLISECONDS = 20_000
 """Less than the time after which the connection is given up."""
 
-LEVELS = ("debug", "info", "warning", "error")
-
-
-def _levels(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Any level may be searched for; a shell completes the common ones."""
-    return [CompletionItem(level) for level in LEVELS if level.startswith(begun)]
-
-
-class Where(click.ParamType[Condition]):
-    """`path>=number`, `path=text`."""
-
-    name = "condition"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Condition:
-        if isinstance(value, Condition):
-            return value
-        try:
-            return Condition.parse(str(value))
-        except InvalidRequest as error:
-            self.fail(error.detail, param, ctx)
-
-
-def _filters(command: Command) -> Command:
-    """What is looked for beside the words."""
-    options: tuple[Callable[[Command], Command], ...] = (
-        click.option(
-            "--since", type=When(), help="From then on: 30s, 15m, 1h, 2d ago, or a time (UTC without a zone)."
-        ),
-        click.option("--until", type=When(), help="Up to then."),
-        click.option("--level", shell_complete=_levels, help="In any case; warn and warning are one."),
-        click.option("--service", help="Exactly this."),
-        click.option("--project", help="Exactly this project_id."),
-        click.option("--request-id", help="metadata.request_id, as text."),
-        click.option("--user-id", help="metadata.user_id, as text."),
-        click.option("--where", type=Where(), multiple=True, help="On metadata: 'status>=500', user.plan=free."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
 
 @click.command()
 @click.argument("words", nargs=-1)
-@_filters
+@filter_options
 @click.option("--limit", type=click.IntRange(min=1), help=f"So many of the newest.  [default: {LIMIT}]")
 @click.option("--all", "everything", is_flag=True, help="All there are.")
 @click.option("--count", is_flag=True, help="Print how many there are.")

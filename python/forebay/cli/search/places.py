@@ -19,6 +19,7 @@ from forebay.embedded.conditions import MAX_PAGE, Condition, Conditions, CountBy
 from forebay.embedded.found import LogEntry
 from forebay.embedded.log import Log
 from forebay.embedded.search import Search
+from forebay.embedded.whole import newest_first
 from forebay.errors import Saturated
 from forebay.server.api.platform.follow import FollowAnswer, FollowedLogs
 from forebay.server.api.platform.logs import PATH, LogsAnswer, LogStatsAnswer
@@ -90,6 +91,10 @@ class Directory:
         self._log = log
 
     def pages(self, conditions: Conditions, limit: int | None) -> Iterator[list[LogEntry]]:
+        if limit is None:
+            # A page of a hundred looks at as much as thousands of them do.
+            yield from newest_first(lambda: self._log._engine, conditions)
+            return
         hits = iter(self._search(conditions, limit))
         while page := [hit.entry for hit in islice(hits, MAX_PAGE)]:
             yield page

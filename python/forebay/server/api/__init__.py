@@ -17,7 +17,7 @@ from forebay.server.api.operations import (
     ticket,
     websocket,
 )
-from forebay.server.api.platform import follow, logs
+from forebay.server.api.platform import exports, follow, jobs, logs, queues
 from forebay.server.api.streams import consume, consumers, manage, streams, tail
 from forebay.server.console import docs
 
@@ -38,6 +38,9 @@ def routes(services: Services) -> list[Route]:
         *processors.routes(services),
         *logs.routes(services),
         *follow.routes(services),
+        *exports.routes(services),
+        *queues.routes(services),
+        *jobs.routes(services),
         *ticket.routes(services),
         *load_test.routes(services),
         *scale.routes(services),

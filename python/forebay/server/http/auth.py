@@ -47,10 +47,11 @@ class Principal:
         if self.projects is not None:
             raise errors.Forbidden(f"the token {self.name!r} is limited to projects, {consequence}")
 
-    def check(self, role: Role) -> None:
-        """Raises `Forbidden` when the token lacks `role`."""
-        if role not in self.roles and role is not Role.NONE:
-            raise errors.Forbidden(f"the token {self.name!r} lacks the role {role.value!r}")
+    def check(self, role: Role, also: tuple[Role, ...] = ()) -> None:
+        """Raises `Forbidden` when the token lacks `role`, and each of `also`."""
+        if role is not Role.NONE and self.roles.isdisjoint((role, *also)):
+            wanted = " or ".join(repr(each.value) for each in (role, *also))
+            raise errors.Forbidden(f"the token {self.name!r} lacks the role {wanted}")
 
 
 ANONYMOUS = Principal("none", b"", frozenset(Role))
@@ -102,8 +103,8 @@ class Authenticator:
         """True while the principal's rights are the same."""
         return self.known(principal.digest) is principal
 
-    def require(self, headers: Headers, role: Role) -> Principal:
-        """The principal of the request's token, which has `role`.
+    def require(self, headers: Headers, role: Role, also: tuple[Role, ...] = ()) -> Principal:
+        """The principal of the request's token, which has `role` or one of `also`.
 
         Raises:
             Unauthorized: no token, or an unknown one.
@@ -115,7 +116,7 @@ class Authenticator:
             raise errors.Unauthorized(
                 "no token was sent; send it as 'Authorization: Bearer <token>'" if missing else "the token is unknown"
             )
-        principal.check(role)
+        principal.check(role, also)
         return principal
 
     def refresh(self) -> bool:

@@ -60,10 +60,27 @@ def decode(body: bytes, shape: type[T]) -> T:
     except msgspec.ValidationError as error:
         if _A_FRACTION not in str(error):
             raise
-    return msgspec.convert(_UNTYPED.decode(body), shape)
+    untyped = _UNTYPED.decode(body)
+    try:
+        return msgspec.convert(untyped, shape)
+    except msgspec.ValidationError as error:
+        if _A_RAW not in str(error):
+            raise
+        # A field that is kept as it is sent is written anew in this one case.
+        return msgspec.json.decode(_written(untyped), type=shape)
 
 
 _A_FRACTION = "got `float`"
+_A_RAW = "Expected `raw`"
+
+
+def _written(value: object) -> bytes:
+    """Raises `ValidationError` for a number that cannot be written."""
+    try:
+        return msgspec.json.encode(value)
+    except OverflowError as error:
+        raise msgspec.ValidationError(str(error)) from None
+
 
 _MAX_WHOLE_DIGITS = 20
 """More digits than the range of any field has. A number with a larger exponent is not even computed, since it may be of

@@ -170,7 +170,7 @@ class Dispatcher:
             if route.upgrade is not None:
                 return self._tickets.require(ticket, route.role)
             return self._tickets.reopen(ticket, route.role, f"{scope.path}?{scope.query_string}")
-        return self._authenticator.require(scope.headers, route.role)
+        return self._authenticator.require(scope.headers, route.role, route.also)
 
     async def _refuse(
         self, family: Family, error: ForebayError, scope: Scope, protocol: HttpProtocol, request: Request | None

@@ -30,6 +30,26 @@ SEGMENTS: Mapping[str, str] = {
 """The description of each path segment."""
 
 HEADERS: Mapping[str, JsonObject] = {
+    "Accept-Ranges": {
+        "description": "Parts may be asked for with `Range`.",
+        "schema": {"type": "string", "const": "bytes"},
+    },
+    "Cache-Control": {
+        "description": "Only the client itself may keep it, and asks whether it is still the same.",
+        "schema": {"type": "string", "const": "private, no-cache"},
+    },
+    "Content-Disposition": {
+        "description": "The name of the file.",
+        "schema": {"type": "string"},
+    },
+    "Content-Range": {
+        "description": "Which part of the file this is, or how long the file is of which there is no such part.",
+        "schema": {"type": "string", "pattern": "^bytes (?:[0-9]+-[0-9]+|\\*)/[0-9]+$"},
+    },
+    "ETag": {
+        "description": "Tells the file from every other one; a file never changes.",
+        "schema": {"type": "string"},
+    },
     "Forebay-As-Of": {
         "description": "The time that the answer is of: now, or, in a process that reads Redis and where nobody has "
         "published views for 15 seconds, when they were.",
@@ -117,9 +137,9 @@ def document(routes: Iterable[Route], version: str) -> JsonObject:
                     "type": "apiKey",
                     "in": "query",
                     "name": TICKET.name,
-                    "description": "Made by `POST /api/ticket` for a browser's `WebSocket` or `EventSource`, which "
-                    f"cannot send a token; good for one request within {TICKET_SECONDS} seconds, and then for the same "
-                    "tail again, as `EventSource` asks for it when its connection is lost, until it was away for "
+                    "description": "Made by `POST /api/ticket` for a browser's `WebSocket`, `EventSource` or download, "
+                    f"which cannot send a token; good for one request within {TICKET_SECONDS} seconds, and then for "
+                    "the same tail or download again, as when its connection is lost, until it was away for "
                     f"{REJOIN_SECONDS} seconds.",
                 },
             },
@@ -184,7 +204,7 @@ def _operation(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
     if route.role is not Role.NONE:
         # OpenAPI 3.1 lets schemes other than OAuth list the required roles.
         schemes = (_TOKEN, _TICKET) if TICKET in route.parameters else (_TOKEN,)
-        operation["security"] = [{scheme: [route.role.value]} for scheme in schemes]
+        operation["security"] = [{scheme: [role.value]} for scheme in schemes for role in (route.role, *route.also)]
     if route.shape is not None:
         operation["requestBody"] = {
             "required": True,
@@ -238,7 +258,10 @@ def _responses(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
 
 def _response(reply: ResponseSpec, schemas: Mapping[int, JsonObject]) -> JsonObject:
     schema = {"type": "string"} if reply.shape is None else schemas[id(reply.shape)]
-    return _content(reply.description, reply.media, schema, reply.headers)
+    content = _content(reply.description, reply.media, schema, reply.headers)
+    for media in reply.other_media:
+        content["content"][media] = {"schema": schema}
+    return content
 
 
 def _content(text: str, media: str, schema: JsonObject, headers: Iterable[str]) -> JsonObject:

@@ -15,9 +15,11 @@ class ResponseSpec:
         description: when the route answers so.
         headers: names of the response headers that are always there; `openapi.HEADERS` has a row for each.
         media: the content type.
+        other_media: further content types of bodies of the same shape.
     """
 
     shape: Any
     description: str = "Done."
     headers: tuple[str, ...] = ()
     media: str = "application/json"
+    other_media: tuple[str, ...] = ()

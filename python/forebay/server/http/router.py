@@ -31,13 +31,14 @@ class Role(enum.Enum):
     INGEST = "ingest"
     READ = "read"
     OPS = "ops"
+    WORK = "work"
 
 
 @dataclass(slots=True, frozen=True)
 class Route:
     """One row: `{name}` in the path binds one segment.
 
-    The last six are for OpenAPI; no request reads them.
+    Those from `summary` to `segments` are for OpenAPI; no request reads them.
 
     Attributes:
         body_limit: in bytes; 0 refuses any body.
@@ -49,6 +50,7 @@ class Route:
         responses: by status, the successful responses, and others whose body is not the family's error envelope.
         errors: errors beside those that every such route may answer with (see `openapi.py`).
         segments: descriptions of path segments that `openapi.SEGMENTS` does not have.
+        also: roles any of which does as well as `role`.
     """
 
     method: str
@@ -64,6 +66,7 @@ class Route:
     responses: Mapping[int, ResponseSpec] = field(default_factory=dict)
     errors: tuple[type[ForebayError], ...] = ()
     segments: Mapping[str, str] = field(default_factory=dict)
+    also: tuple[Role, ...] = ()
 
     @property
     def family(self) -> Family:

@@ -32,11 +32,21 @@ _CHUNK_FRAMING = 4
 class StreamWriter:
     """One streamed response. Only the event loop uses it."""
 
-    def __init__(self, protocol: HttpProtocol, tunnel: Tunnel | None, headers: Sequence[Header]) -> None:
+    def __init__(
+        self,
+        protocol: HttpProtocol,
+        tunnel: Tunnel | None,
+        headers: Sequence[Header],
+        *,
+        status: int = 200,
+        is_chunked: bool = True,
+    ) -> None:
+        """`is_chunked` is False for a response whose headers have its length."""
         self._tunnel = tunnel
         self._base = 0 if tunnel is None else tunnel.taken
         self._sent = 0
-        self._transport: StreamTransport | None = protocol.response_stream(200, [*headers, SERVER])
+        self._is_chunked = is_chunked
+        self._transport: StreamTransport | None = protocol.response_stream(status, [*headers, SERVER])
         self.gone = asyncio.ensure_future(protocol.client_disconnect())
         """Completes when the client has gone away."""
 
@@ -55,7 +65,9 @@ class StreamWriter:
             # RSGI raises it when the client is gone.
             self._transport = None
             return
-        self._sent += len(piece) + len(f"{len(piece):x}") + _CHUNK_FRAMING
+        self._sent += len(piece)
+        if self._is_chunked:
+            self._sent += len(f"{len(piece):x}") + _CHUNK_FRAMING
         if self._tunnel is None and self._sent > MAX_UNMEASURED_BYTES:
             self.close()
 

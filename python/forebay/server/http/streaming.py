@@ -1,4 +1,4 @@
-"""A response that goes on until its client leaves."""
+"""A response that goes on until its client leaves, or until all of it is sent."""
 
 from __future__ import annotations
 
@@ -23,16 +23,33 @@ EVENT_STREAM: list[Header] = [
 
 @dataclass(slots=True, frozen=True)
 class Streaming:
-    """A stream of events that nothing can refuse any more; `feed` sends it until it ends."""
+    """A stream that nothing can refuse any more; `feed` sends it until it ends.
+
+    Attributes:
+        length: the bytes that `feed` sends, where that is known: a client then notices an answer that broke off.
+        release: is called once the response is over, however it ended and whether it began or not.
+    """
 
     headers: list[Header]
     feed: Callable[[StreamWriter], Awaitable[None]]
+    status: int = 200
+    length: int | None = None
+    release: Callable[[], object] = lambda: None
 
     async def run(self, scope: Scope, protocol: HttpProtocol, tunnel: Tunnel | None) -> None:
+        try:
+            await self._run(scope, protocol, tunnel)
+        finally:
+            self.release()
+
+    async def _run(self, scope: Scope, protocol: HttpProtocol, tunnel: Tunnel | None) -> None:
+        headers = list(self.headers)
+        if self.length is not None:
+            headers.append(("content-length", str(self.length)))
         if scope.method == "HEAD":
-            Response(200, b"", self.headers).send(protocol)
+            Response(self.status, b"", headers).send(protocol)
             return
-        writer = StreamWriter(protocol, tunnel, self.headers)
+        writer = StreamWriter(protocol, tunnel, headers, status=self.status, is_chunked=self.length is None)
         try:
             await self.feed(writer)
         finally:

@@ -24,8 +24,8 @@ import msgspec
 from forebay.errors import InvalidRequest, NotFound, StorageUnavailable
 from forebay.server.http.body import MUST_BE, refusal
 
-RoleName = Literal["ingest", "read", "ops"]
-ALL_ROLES: tuple[RoleName, ...] = ("ingest", "read", "ops")
+RoleName = Literal["ingest", "read", "ops", "work"]
+ALL_ROLES: tuple[RoleName, ...] = ("ingest", "read", "ops", "work")
 
 FILE_NAME = "tokens.json"
 FIRST_TOKEN_FILE_NAME = "token"  # noqa: S105 # a file's name

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::history::History;
 use crate::ids::{CompletionId, Offset, PartitionId, Timestamp};
 use crate::ingest::{BodyRules, EventList, IngestRoute, Job, JobQueue, MAX_EVENTS_PER_BODY, Parser, Request};
+use crate::job::Jobs;
 use crate::json;
 use crate::load_test::LoadTest;
 use crate::log::StreamAdmin;
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(crate) reader: Arc<Reader>,
     pub(crate) retention: Arc<Retention>,
     pub(crate) groups: Arc<Groups>,
+    pub(crate) durable_jobs: Arc<Jobs>,
     pub(crate) processors: Arc<Processors>,
     pub(crate) searches: Searches,
     pub(crate) threads: Threads,
@@ -319,6 +321,12 @@ impl Engine {
     #[must_use]
     pub fn groups(&self) -> &Groups {
         &self.groups
+    }
+
+    /// Returns the durable jobs.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.durable_jobs
     }
 
     /// Returns the stream processors.

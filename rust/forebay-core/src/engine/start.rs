@@ -21,6 +21,7 @@ use crate::history::History;
 use crate::ids::Generation;
 use crate::ingest::events::IdSource;
 use crate::ingest::{JobQueue, Parser, WorkerPool};
+use crate::job::Jobs;
 use crate::load_test::LoadTest;
 use crate::log::commit::{CommitQueue, Committer, Wiring};
 use crate::log::dedup::{Dedup, DedupLimits};
@@ -137,6 +138,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
     parts.groups.restore(&recovered.rows);
     let processors = Arc::new(Processors::new(parts.environment(&options)));
     processors.restore(&mut recovered.rows);
+    parts.durable_jobs.restore(&recovered.rows);
     let threads = parts.start(&options, recovered, sealer, spares).map_err(unusable)?;
     Ok(Engine {
         builtins: Arc::new(Builtins::new(Arc::clone(&parts.streams), &options)),
@@ -154,6 +156,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine
         reader: parts.reader,
         retention: parts.retention,
         groups: parts.groups,
+        durable_jobs: parts.durable_jobs,
         processors,
         searches: Searches::default(),
         threads,
@@ -183,6 +186,7 @@ struct Parts {
     parser: Arc<Parser>,
     reader: Arc<Reader>,
     groups: Arc<Groups>,
+    durable_jobs: Arc<Jobs>,
     sealing: Arc<SealQueue>,
     retention: Arc<Retention>,
 }
@@ -224,6 +228,8 @@ impl Parts {
         );
         let (catalog_, commits_, status_) = (Arc::clone(&catalog), Arc::clone(&commits), Arc::clone(&status));
         let clock_ = Arc::clone(&clock);
+        let (commits__, status__, clock__) = (Arc::clone(&commits), Arc::clone(&status), Arc::clone(&clock));
+        let durable_jobs = Jobs::new(commits__, status__, clock__, options.jobs_bytes);
         let groups = Groups::new(catalog_, commits_, status_, Arc::clone(&reader), clock_, options.durability);
         Self {
             clock,
@@ -232,6 +238,7 @@ impl Parts {
             ring,
             reader,
             groups: Arc::new(groups),
+            durable_jobs: Arc::new(durable_jobs),
             status,
             counters,
             commits,
@@ -265,7 +272,9 @@ impl Parts {
             }
         }
         let dedup = &self.parser.dedup;
-        let mut restore = |op: TableOp, generation| dedup.restore(&op, generation);
+        let mut restore = |op: TableOp, generation| {
+            if op.table.is_of_jobs() { self.durable_jobs.take_in(&op) } else { dedup.restore(&op, generation) }
+        };
         let state = StateFiles::load_apart(storage.as_ref(), &mut restore)?;
         let files = JournalFiles::find(storage.as_ref(), state.generation, &self.status, options.access)?;
         Ok((state, files))
@@ -321,6 +330,8 @@ impl Parts {
         background.push(spawn("sealer", poison, move || seal(sealer, &sealing, &notify))?);
         let (retention, groups) = (Arc::clone(&self.retention), Arc::clone(&self.groups));
         background.push(spawn("retention", poison, move || retain(&retention, &groups))?);
+        let (jobs, notify) = (Arc::clone(&self.durable_jobs), Arc::clone(&self.retention.notify));
+        background.push(spawn("jobs", poison, move || sweep_jobs(&jobs, &notify))?);
         let merger = Merger::new(Arc::clone(&self.retention));
         background.push(spawn("merger", (&self.status, OnPanic::Trouble), move || merger.run(TICK))?);
         let dedup = Arc::clone(&self.parser.dedup);
@@ -356,5 +367,14 @@ fn retain(retention: &Retention, groups: &Groups) {
             groups.sweep(groups.uptime());
             next_sweep = Instant::now() + SWEEP;
         }
+    }
+}
+
+/// Looks each tick for jobs whose lease ran out, and for ended ones that were kept long enough.
+fn sweep_jobs(jobs: &Jobs, notify: &Notify) {
+    let mut heard = 0;
+    while let Some(rings) = notify.wait(heard, TICK) {
+        heard = rings;
+        jobs.sweep();
     }
 }

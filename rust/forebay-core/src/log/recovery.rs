@@ -51,7 +51,7 @@ pub(crate) struct Recovered {
     pub sequence: Sequence,
     /// Files that are replayed and still have to be sealed, oldest first.
     pub unsealed: Vec<SealJob>,
-    /// Every row of every table but those of idempotency keys.
+    /// Every row of every table but those of idempotency keys; of jobs only what has changed since the state files.
     pub rows: Changes,
     /// When the newest record was appended.
     pub newest_append: Timestamp,
@@ -200,8 +200,9 @@ impl<'a> Recovery<'a> {
         for op in rows.ops_of(|table| table == Table::Catalog) {
             self.take_in(&op);
         }
-        // Window state is most of what there is, and nothing here is made of it.
-        for op in rows.ops_of(|table| !matches!(table, Table::Catalog | Table::WindowState)) {
+        // Window state and jobs are most of what there is, and nothing here is made of them.
+        let others = |table: Table| !matches!(table, Table::Catalog | Table::WindowState) && !table.is_of_jobs();
+        for op in rows.ops_of(others) {
             self.take_in(&op);
         }
         for stream in self.catalog.all() {
@@ -261,7 +262,8 @@ impl<'a> Recovery<'a> {
             }
             (Table::Catalog | Table::Starts, None)
             | (Table::Ends | Table::Counters | Table::Idempotency | Table::Keys, _)
-            | (Table::Groups | Table::Offsets | Table::Processors | Table::Positions | Table::WindowState, _) => {}
+            | (Table::Groups | Table::Offsets | Table::Processors | Table::Positions | Table::WindowState, _)
+            | (Table::Jobs | Table::JobQueues, _) => {}
         }
     }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use super::exported::{ExportWriter, Exported};
 use super::matcher::Matcher;
 use super::prefilter::Prefilter;
 use super::progress::{Progress, ProgressJson, to_json};
@@ -16,7 +17,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Offset, PartitionId};
 use crate::log::read::{Limits, Opened};
 use crate::options::check_range;
-use crate::output::{EventWriter, Layout};
 use crate::stream::Stream;
 
 /// The largest step: it is built in memory.
@@ -27,8 +27,8 @@ const READ: Limits = Limits { records: 4096, bytes: 1024 * 1024 };
 /// What one step gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportStep {
-    /// A line for each record that matches: the event as consumers get it, on one line.
-    pub lines: Vec<u8>,
+    /// The records that match, in the format that was asked for; lines of JSON are events as consumers get them.
+    pub exported: Exported,
     /// Where the next step goes on.
     pub position: ExportPosition,
     /// There is no next step.
@@ -67,7 +67,7 @@ impl Searches {
             prefilter,
             watch: watch_,
             max_bytes,
-            lines: Vec::new(),
+            out: ExportWriter::new(request.format, searched.stream.id()),
             scanned,
             stopped,
             expired: 0,
@@ -84,9 +84,10 @@ impl Searches {
             }
         }
         let is_done = next.iter().zip(&position.end).all(|(next, end)| next >= end);
-        let Export { lines, scanned, stopped, expired, .. } = export;
+        let Export { out, scanned, stopped, expired, .. } = export;
+        let (exported, position) = (out.finish(), ExportPosition { next, ..position });
         let progress = Progress { scanned, stopped, elapsed: watch.elapsed() };
-        Ok(ExportStep { lines, position: ExportPosition { next, ..position }, is_done, expired, progress })
+        Ok(ExportStep { exported, position, is_done, expired, progress })
     }
 }
 
@@ -116,7 +117,7 @@ struct Export<'a> {
     prefilter: Prefilter,
     watch: &'a Watch<'a>,
     max_bytes: usize,
-    lines: Vec<u8>,
+    out: ExportWriter,
     scanned: Scanned,
     stopped: Option<Stopped>,
     expired: u64,
@@ -125,7 +126,7 @@ struct Export<'a> {
 impl Export<'_> {
     fn read_partition(&mut self, partition: PartitionId, next: &mut u64, end: u64) -> Result<()> {
         let Some(log) = self.searched.stream.partition(partition) else { return Ok(()) };
-        while *next < end && self.lines.len() < self.max_bytes && !self.is_stopped() {
+        while *next < end && self.out.bytes() < self.max_bytes && !self.is_stopped() {
             let start = log.start().0.min(end);
             if *next < start {
                 self.expired += start - *next;
@@ -171,7 +172,7 @@ impl Export<'_> {
     /// Reads a part of the range, and returns where the next one begins.
     fn read_on(&mut self, partition: PartitionId, range: Range<u64>) -> Result<u64> {
         let Searched { reader, stream } = self.searched;
-        let mut writer = EventWriter::new(stream.id(), partition, Layout::OneLine);
+        self.out.begin(partition);
         let mut stop = None;
         let records = READ.records.min(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
         let visit =
@@ -188,13 +189,12 @@ impl Export<'_> {
                     && self.prefilter.admits(0..stored.len(), record.value);
                 if is_candidate && self.matcher.matches(record.value, self.watch) {
                     self.scanned.matched += 1;
-                    writer.write(visited.offset, &record, &mut self.lines);
-                    self.lines.push(b'\n');
+                    self.out.write(visited.offset, &record);
                 }
                 if self.matcher.was_interrupted() {
                     // It may match: the next step begins with it.
                     stop = Some(visited.offset.0);
-                } else if self.lines.len() >= self.max_bytes {
+                } else if self.out.bytes() >= self.max_bytes {
                     stop = Some(visited.offset.0 + 1);
                 }
             })?;
@@ -215,16 +215,18 @@ impl Export<'_> {
 struct StepJson<'a> {
     position: &'a ExportPosition,
     done: bool,
+    matched: u64,
     expired: u64,
     #[serde(flatten)]
     progress: ProgressJson,
 }
 
 impl ExportStep {
-    /// Returns everything but the lines as JSON.
+    /// Returns everything but what was exported as JSON.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let Self { position, is_done, expired, progress, .. } = self;
-        to_json(&StepJson { position, done: *is_done, expired: *expired, progress: progress.json() })
+        let (matched, progress) = (progress.scanned.matched, progress.json());
+        to_json(&StepJson { position, done: *is_done, matched, expired: *expired, progress })
     }
 }

@@ -7,6 +7,7 @@
 
 mod columns;
 mod export;
+mod exported;
 mod fold;
 mod matcher;
 mod needle;
@@ -26,14 +27,15 @@ mod times;
 mod watch;
 
 pub use export::{ExportStep, MAX_EXPORT_BYTES};
+pub use exported::{COLUMN_NAMES, CSV_HEAD, Columns, Exported, TextColumn};
 pub use newest::MAX_EXACT_TOTAL;
 pub use pattern::{MAX_REGEX_BYTES, MAX_REGEX_TEXT_BYTES};
 pub use progress::Progress;
 pub use query::{MAX_QUERY_BYTES, MAX_REGEXES, MAX_TERMS};
 pub use request::{
-    Comparison, Conditions, CountBy, ExportPosition, ExportRequest, MAX_LIMIT, MAX_METADATA_CONDITIONS, MAX_PATH_NAMES,
-    MAX_REQUEST_BYTES, MAX_RESULT_WINDOW, MAX_SEARCH_TIME, MAX_VALUE_BYTES, MetadataCondition, SearchBudget,
-    SearchRequest, StatsRequest,
+    Comparison, Conditions, CountBy, ExportFormat, ExportPosition, ExportRequest, MAX_LIMIT, MAX_METADATA_CONDITIONS,
+    MAX_PATH_NAMES, MAX_REQUEST_BYTES, MAX_RESULT_WINDOW, MAX_SEARCH_TIME, MAX_VALUE_BYTES, MetadataCondition,
+    SearchBudget, SearchRequest, StatsRequest,
 };
 pub use scan::Scanned;
 pub(crate) use search::Searched;

@@ -169,11 +169,29 @@ pub struct ExportRequest {
     /// Where it goes on; `None` at the beginning.
     #[serde(default)]
     pub position: Option<ExportPosition>,
-    /// The bytes of lines after which it ends: at least one record is given, however large.
+    /// The bytes of lines or columns after which it ends: at least one record is given, however large.
     pub max_bytes: usize,
+    /// How the records are written.
+    #[serde(default)]
+    pub format: ExportFormat,
     /// How far it goes.
     #[serde(default)]
     pub budget: SearchBudget,
+}
+
+/// How an export writes what it finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportFormat {
+    /// A line of JSON an event, as consumers get it.
+    #[default]
+    Json,
+    /// Comma-separated values, without their head.
+    Csv,
+    /// A line an event for people.
+    Txt,
+    /// Columns in Arrow's layout.
+    Columns,
 }
 
 /// Where an export is: what comes later than its beginning is not part of it.

@@ -48,6 +48,10 @@ impl ErrorType {
             | ErrorKind::StreamLimitReached
             | ErrorKind::ProcessorAlreadyExists
             | ErrorKind::ProcessorNotFound
+            | ErrorKind::JobNotFound
+            | ErrorKind::JobConflict
+            | ErrorKind::QueueNotFound
+            | ErrorKind::LeaseLost
             | ErrorKind::Unauthorized
             | ErrorKind::Forbidden
             | ErrorKind::FencedMember

@@ -47,7 +47,7 @@ fn crash_while_files_are_used_again(round: u64) -> u32 {
         for (path, _) in storage.files() {
             let header = |bytes: Option<Vec<u8>>| bytes.map(|bytes| bytes.into_iter().take(4096).collect::<Vec<u8>>());
             let (stable, live) = (header(storage.stable_contents(&path)), header(storage.contents(&path)));
-            let is_old = stable.as_ref().is_some_and(|stable| stable.starts_with(b"FBJOURN2"));
+            let is_old = stable.as_ref().is_some_and(|stable| stable.starts_with(b"FBJOURN3"));
             if path.starts_with("journal") && is_old && stable != live {
                 crashed.break_reads(&path, 0..4096);
                 hit += 1;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use forebay_core::search::{
-    Caller, ExportPosition, ExportRequest, MAX_EXACT_TOTAL, MAX_EXPORT_BYTES, MAX_RUNNING_SEARCHES, SearchBudget,
-    SearchCancel, SearchRequest, Stopped,
+    Caller, ExportFormat, ExportPosition, ExportRequest, MAX_EXACT_TOTAL, MAX_EXPORT_BYTES, MAX_RUNNING_SEARCHES,
+    SearchBudget, SearchCancel, SearchRequest, Stopped,
 };
 use forebay_core::{ErrorKind, LOGS, NewRecord, Options};
 
@@ -79,13 +79,13 @@ fn an_export_step_is_bounded_and_its_position_is_checked() {
     let step = |request: ExportRequest| {
         world.engine.search_export(&request, Caller { token: b"t", cancel: &SearchCancel::default() })
     };
-    let request =
-        ExportRequest { conditions: query(""), position: None, max_bytes: 1, budget: SearchBudget::default() };
+    let (format, budget) = (ExportFormat::Json, SearchBudget::default());
+    let request = ExportRequest { conditions: query(""), position: None, max_bytes: 1, format, budget };
     for max_bytes in [0, MAX_EXPORT_BYTES + 1] {
         assert_eq!(step(ExportRequest { max_bytes, ..request.clone() }).unwrap_err().kind(), ErrorKind::InvalidRequest);
     }
     let first = step(request.clone()).unwrap();
-    assert_eq!(first.lines.iter().filter(|byte| **byte == b'\n').count(), 1, "one record at least");
+    assert_eq!(first.exported.lines().iter().filter(|byte| **byte == b'\n').count(), 1, "one record at least");
     let json: serde_json::Value = serde_json::from_slice(&first.to_json()).unwrap();
     assert_eq!(json["done"], false);
     let position: ExportPosition = serde_json::from_value(json["position"].clone()).unwrap();
@@ -99,7 +99,10 @@ fn an_export_step_is_bounded_and_its_position_is_checked() {
     }
     let spent = SearchBudget { seconds: 0.0, ..SearchBudget::default() };
     let nothing = step(ExportRequest { budget: spent, ..request }).unwrap();
-    assert_eq!((nothing.lines.len(), nothing.is_done, nothing.progress.stopped), (0, false, Some(Stopped::Time)));
+    assert_eq!(
+        (nothing.exported.lines().len(), nothing.is_done, nothing.progress.stopped),
+        (0, false, Some(Stopped::Time))
+    );
 }
 
 /// One that runs with all its might is refused nothing; the next one is, and comes in once a search ends.

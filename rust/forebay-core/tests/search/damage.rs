@@ -1,7 +1,7 @@
 //! Damaged blocks are counted and left out; what cannot be read now is an error.
 
 use forebay_core::search::Caller;
-use forebay_core::search::{Conditions, ExportRequest, SearchBudget, SearchCancel, SearchRequest};
+use forebay_core::search::{Conditions, ExportFormat, ExportRequest, SearchBudget, SearchCancel, SearchRequest};
 use forebay_core::storage::faulty::{Fault, Operation};
 use forebay_core::{ErrorKind, Options};
 
@@ -32,7 +32,7 @@ fn a_damaged_block_is_counted_and_the_rest_is_found() {
     assert!(outcome.progress.is_complete() && outcome.hits.iter().all(|hit| hit.offset.0 >= 100));
     assert!(!world.engine.report().damages.is_empty());
     let (conditions, budget) = (Conditions::default(), SearchBudget::default());
-    let export = ExportRequest { conditions, position: None, max_bytes: 1 << 20, budget };
+    let export = ExportRequest { conditions, position: None, max_bytes: 1 << 20, format: ExportFormat::Json, budget };
     let step = world.engine.search_export(&export, Caller { token: b"t", cancel: &SearchCancel::default() }).unwrap();
     assert_eq!((step.progress.scanned.matched, step.progress.scanned.lost, step.is_done), (50, 100, true));
 }

@@ -14,6 +14,7 @@ mod columns;
 mod common;
 mod damage;
 mod event;
+mod exports;
 mod fields;
 mod pages;
 mod query;

@@ -1,10 +1,10 @@
 //! A log with events of a test, and the answers of its searches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use forebay_core::search::{
-    Caller, Conditions, CountBy, ExportRequest, Group, SearchBudget, SearchCancel, SearchOutcome, SearchRequest,
-    StatsOutcome, StatsRequest,
+    Caller, Conditions, CountBy, ExportFormat, ExportRequest, Exported, Group, SearchBudget, SearchCancel,
+    SearchOutcome, SearchRequest, StatsOutcome, StatsRequest,
 };
 use forebay_core::storage::faulty::Faulty;
 use forebay_core::{Engine, LOGS, NewRecord, Options, Result};
@@ -148,15 +148,10 @@ impl World {
     }
 
     /// Partition and offset of all that an export gives, in steps of so many bytes.
-    pub fn export(&self, conditions: &Conditions, max_bytes: usize) -> std::collections::BTreeSet<(u32, u64)> {
-        let (conditions, budget) = (conditions.clone(), SearchBudget::default());
-        let mut request = ExportRequest { conditions, position: None, max_bytes, budget };
-        let (mut places, mut last) = (std::collections::BTreeSet::new(), None);
-        loop {
-            let caller = Caller { token: b"test", cancel: &SearchCancel::default() };
-            let step = self.engine.search_export(&request, caller).unwrap();
-            assert_eq!((step.expired, step.progress.scanned.lost), (0, 0));
-            for line in step.lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+    pub fn export(&self, conditions: &Conditions, max_bytes: usize) -> BTreeSet<(u32, u64)> {
+        let (mut places, mut last) = (BTreeSet::new(), None);
+        for exported in self.exported(conditions, max_bytes, ExportFormat::Json) {
+            for line in exported.lines().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 let event: serde_json::Value = serde_json::from_slice(line).unwrap();
                 let number = |name: &str| event[name].as_u64().unwrap();
                 let place = (u32::try_from(number("partition")).unwrap(), number("offset"));
@@ -164,9 +159,23 @@ impl World {
                 last = Some(place);
                 places.insert(place);
             }
+        }
+        places
+    }
+
+    /// What the steps of an export give, each of so many bytes.
+    pub fn exported(&self, conditions: &Conditions, max_bytes: usize, format: ExportFormat) -> Vec<Exported> {
+        let (conditions, budget) = (conditions.clone(), SearchBudget::default());
+        let mut request = ExportRequest { conditions, position: None, max_bytes, format, budget };
+        let mut all = Vec::new();
+        loop {
+            let caller = Caller { token: b"test", cancel: &SearchCancel::default() };
+            let step = self.engine.search_export(&request, caller).unwrap();
+            assert_eq!((step.expired, step.progress.scanned.lost), (0, 0));
+            all.push(step.exported);
             request.position = Some(step.position);
             if step.is_done {
-                return places;
+                return all;
             }
         }
     }

@@ -333,6 +333,12 @@ impl Append {
         Self { ops, held: Some(held), yields: true, ..Self::of_batch(batch, reply) }
     }
 
+    /// Returns a change of tables alone that is as durable as records are.
+    #[must_use]
+    pub fn rows(ops: Vec<TableOp>, held: Hold, reply: Reply) -> Self {
+        Self { ops, held: Some(held), ..Self::empty(reply) }
+    }
+
     fn of_batch(batch: Option<Encoded>, reply: Reply) -> Self {
         let Some(Encoded { chunks, payload, partitions: _ }) = batch else { return Self::empty(reply) };
         Self { chunks, payload: Some(payload), ..Self::empty(reply) }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::append::{Append, Receipt};
+use super::append::{Append, Receipt, Reply};
 use super::footprint::BATCH_OVERHEAD_BYTES;
 use super::waiter::Waiter;
 use crate::admission::{Budget, Hold};
@@ -93,6 +93,11 @@ impl CommitQueue {
             drop(state);
             self.wake.notify_one();
         }
+    }
+
+    /// Queues changes that are as durable as records are, with the memory reserved for them.
+    pub(crate) fn push_rows(&self, ops: Vec<TableOp>, held: Hold, reply: Reply) {
+        self.push(Append::rows(ops, held, reply));
     }
 
     /// Changes tables, and waits for the commit: durable when this returns.

@@ -26,9 +26,10 @@ const RESERVED_FOR_FREEING_BYTES: u64 = RESERVED_BYTES / 2;
 /// made room for the next reserve.
 pub(crate) const FREEING_BYTES: u64 = RESERVED_BYTES + PAGE_BYTES as u64;
 
-const MAGIC: &[u8; 8] = b"FBJOURN2";
-/// What earlier versions wrote: the same but for the tables of stream processors, which they do not know.
-const OLDER_MAGIC: &[u8; 8] = b"FBJOURN1";
+const MAGIC: &[u8; 8] = b"FBJOURN3";
+/// What earlier versions wrote: the same but for the tables of jobs, and before that those of stream processors, which they
+/// do not know.
+const OLDER_MAGICS: [&[u8; 8]; 2] = [b"FBJOURN2", b"FBJOURN1"];
 /// A frame is copied together and written in pieces of at most this much: a copy in memory costs less than the page
 /// cache, which would make it too, and a commit of many megabytes must not keep as much memory for ever.
 const WRITE_BYTES: usize = 1024 * 1024;
@@ -126,7 +127,7 @@ impl JournalFile {
 }
 
 fn read_header(header: &[u8]) -> Option<(Life, u64)> {
-    let known = header.starts_with(MAGIC) || header.starts_with(OLDER_MAGIC);
+    let known = header.starts_with(MAGIC) || OLDER_MAGICS.iter().any(|magic| header.starts_with(*magic));
     let sound = known && u32_at(header, 32)? == crc32c::crc32c(&header[..32]);
     let life = Life { generation: Generation(u64_at(header, 8)?), salt: u64_at(header, 16)? };
     sound.then_some((life, u64_at(header, 24)?))

@@ -13,9 +13,10 @@ use crate::status::StageError;
 use crate::storage::{Storage, StorageFile, Synced, read_exact_at, remove_if_there};
 use crate::table::{Stored, Table, TableOp};
 
-const MAGIC: &[u8; 8] = b"FBSTATE2";
-/// What earlier versions wrote: the same but for the tables of stream processors, which they do not know.
-const OLDER_MAGIC: &[u8; 8] = b"FBSTATE1";
+const MAGIC: &[u8; 8] = b"FBSTATE3";
+/// What earlier versions wrote: the same but for the tables of jobs, and before that those of stream processors, which they
+/// do not know.
+const OLDER_MAGICS: [&[u8; 8]; 2] = [b"FBSTATE2", b"FBSTATE1"];
 const HEADER_BYTES: usize = 48;
 const UNFINISHED: &str = "state/unfinished";
 /// Bytes that are read or written at a time.
@@ -216,7 +217,7 @@ impl Cursor {
 }
 
 fn parse(header: &[u8], length: u64) -> Option<(Span, u32)> {
-    let sound = (header.starts_with(MAGIC) || header.starts_with(OLDER_MAGIC))
+    let sound = (header.starts_with(MAGIC) || OLDER_MAGICS.iter().any(|magic| header.starts_with(*magic)))
         && u32_at(header, 44)? == crc32c::crc32c(&header[..44])
         && u64_at(header, 32)?.checked_add(HEADER_BYTES as u64)? == length;
     sound.then_some(())?;

@@ -2,7 +2,7 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0..8 | magic `FBSTATE2`; `FBSTATE1` of earlier versions is read |
+//! | 0..8 | magic `FBSTATE3`; `FBSTATE2` and `FBSTATE1` of earlier versions are read |
 //! | 8..16 | generation: everything up to this journal file is included |
 //! | 16..24 | sequence of the last commit that is included |
 //! | 24..32 | sequence that the file builds on (0 for a base) |
@@ -100,15 +100,17 @@ impl StateFiles {
         Ok(Self { rows, ..state })
     }
 
-    /// Loads the files; rows of idempotency keys go to `keys` as they are read, with the generation of their file,
-    /// later ones of the same key after earlier ones: there may be more of them than fit in memory.
+    /// Loads the files; rows of idempotency keys and of jobs go to `apart` as they are read, with the generation of their
+    /// file, later ones of the same key after earlier ones: there may be more of keys than fit in memory, and a million jobs
+    /// must not be there twice.
     ///
     /// # Errors
     /// Fails as [`StateFiles::load`] does.
-    pub fn load_apart(storage: &dyn Storage, keys: &mut dyn FnMut(TableOp, Generation)) -> io::Result<Self> {
+    pub fn load_apart(storage: &dyn Storage, apart: &mut dyn FnMut(TableOp, Generation)) -> io::Result<Self> {
         let mut rows = Changes::default();
         let mut each = |stored: Stored<'_>, generation| {
-            if stored.table.is_of_keys() { keys(stored.op(), generation) } else { rows.apply(stored.op()) }
+            let is_apart = stored.table.is_of_keys() || stored.table.is_of_jobs();
+            if is_apart { apart(stored.op(), generation) } else { rows.apply(stored.op()) }
         };
         let state = Self::walk(storage, &mut each)?;
         Ok(Self { rows, ..state })

@@ -1,0 +1,15 @@
+//! Durable jobs: what each call promises, and all of them against a model.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_debug_implementations
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod model;
+mod promises;
+mod recovery;
