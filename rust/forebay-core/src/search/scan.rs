@@ -77,6 +77,8 @@ pub(super) struct Scan<'a> {
     /// Per partition, the offsets that are still to be read: of those that were committed when the scan began.
     wanted: Vec<Offsets>,
     looks: u32,
+    /// Of the arrays of a block of columns.
+    memory: Vec<u8>,
 }
 
 /// A part that is to be read.
@@ -97,7 +99,19 @@ impl<'a> Scan<'a> {
     ) -> Self {
         let wanted = stream.partitions().iter().map(|log| Offsets::new(log.start()..log.committed())).collect();
         let (scanned, stopped) = (Scanned::default(), None);
-        Self { reader, stream, times, matcher, prefilter, watch, scanned, stopped, wanted, looks: 0 }
+        Self {
+            reader,
+            stream,
+            times,
+            matcher,
+            prefilter,
+            watch,
+            scanned,
+            stopped,
+            wanted,
+            looks: 0,
+            memory: Vec::new(),
+        }
     }
 
     /// Reads all that the sink wants. Returns how much that was, and why it ended early.
@@ -278,7 +292,7 @@ impl<'a> Scan<'a> {
         only: &Offsets,
         sink: &mut dyn Sink,
     ) -> std::result::Result<(), Broken> {
-        let mut block = ColumnBlock::open(reader.columns(row))?;
+        let mut block = ColumnBlock::open(reader.columns(row), std::mem::take(&mut self.memory))?;
         let set = block.find(row, &mut self.matcher, only, self.watch)?;
         let count = set.count() as u64;
         if count > 0 {
@@ -286,6 +300,7 @@ impl<'a> Scan<'a> {
         }
         self.scanned.records += u64::from(row.records);
         self.scanned.bytes += block.read_bytes();
+        self.memory = block.into_memory();
         self.scanned.matched += count;
         Ok(())
     }

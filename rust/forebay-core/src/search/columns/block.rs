@@ -99,11 +99,15 @@ pub(in crate::search) struct Found<'b, 'r> {
 }
 
 impl<'r> ColumnBlock<'r> {
-    /// Reads the directory of a block.
-    pub(in crate::search) fn open(mut reader: ColumnReader<'r>) -> Result<Self, Broken> {
+    /// Reads the directory of a block. `memory` is that of another one: to clear it for each would cost more than to read.
+    pub(in crate::search) fn open(mut reader: ColumnReader<'r>, memory: Vec<u8>) -> Result<Self, Broken> {
         let directory = reader.read_directory()?;
-        let read = 0;
-        Ok(Self { directory, body: Body { reader, bytes: Vec::new(), loaded: HashSet::new(), read } })
+        Ok(Self { directory, body: Body { reader, bytes: memory, loaded: HashSet::new(), read: 0 } })
+    }
+
+    /// Gives the memory back.
+    pub(in crate::search) fn into_memory(self) -> Vec<u8> {
+        self.body.bytes
     }
 
     /// Returns how many bytes were read.
