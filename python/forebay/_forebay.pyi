@@ -118,8 +118,8 @@ class Engine:
         """(partition, offset) of the first record at `time_us` or later, or the end; of one partition or of each."""
     def create_stream(self, name: str, partitions: int, options: dict[str, object] | None = None) -> None:
         """`options`: `retention_ms`, `retention_bytes` (0 for no limit), `compression` (none, gzip, snappy, lz4, zstd),
-        `layout` (rows, columns), `max_record_bytes`, `quota` (events and bytes, each (a second, at once) or None), `dedup_window_seconds` (0 for
-        that of the server); what is not named has its default. Waits for the commit."""
+        `layout` (rows, columns), `max_record_bytes`, `quota` (events and bytes, each (a second, at once) or None),
+        `dedup_window_seconds` (0 for that of the server); what is not named has its default. Waits for the commit."""
     def alter_stream(self, name: str, options: dict[str, object]) -> None:
         """Changes the options that are named. Waits for the commit."""
     def delete_stream(self, name: str) -> None:

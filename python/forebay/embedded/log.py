@@ -42,8 +42,8 @@ class StreamOptions(TypedDict, total=False):
     compression: str
     """Compression of sealed segments: none, gzip, snappy, lz4 or zstd."""
     layout: str
-    """Layout of sealed segments: rows, the default, or columns, which are smaller and quicker to search for records that
-    repeat in shape."""
+    """Layout of sealed segments: rows, the default, or columns, which are smaller and quicker to search for records
+    that repeat in shape."""
     max_record_bytes: int
     dedup_window_seconds: int
     """How long idempotency keys are remembered; 0, the default, for the log's own."""

@@ -7,10 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{sealing_soon, until};
-use forebay_core::log::verify;
 use forebay_core::storage::Storage;
 use forebay_core::storage::faulty::Faulty;
-use forebay_core::{Engine, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Retention, Timestamp};
+use forebay_core::{Engine, LOGS, Limits, NewRecord, Offset, Options, PartitionId, Retention, verify};
 
 /// So many records, of which the last ones are in a block of rows: they are too few for columns.
 const COLUMNS: u64 = 400;
@@ -48,12 +47,7 @@ fn value(n: u64) -> String {
 }
 
 fn records(range: std::ops::Range<u64>) -> Vec<NewRecord> {
-    let record = |n: u64| NewRecord {
-        key: None,
-        value: value(n).into_bytes(),
-        headers: Vec::new(),
-        timestamp: Some(Timestamp(1_764_850_320_000_000 + n as i64 * 1_001_000)),
-    };
+    let record = |n: u64| NewRecord { key: None, value: value(n).into_bytes(), headers: Vec::new(), timestamp: None };
     range.map(record).collect()
 }
 

@@ -23,7 +23,8 @@ def test_every_route_is_described(table: list[Route]) -> None:
         assert re.fullmatch(r"[A-Z].+\.", route.summary), f"{named(route)} has no summary that is a sentence"
         assert any(status < 400 for status in route.responses), f"{named(route)} says nothing of its success"
         assert (route.shape is not None) == (route.body_limit > 0), f"{named(route)}: body and shape go together"
-        for name, text in segments(route).items():
+        for name, segment in segments(route).items():
+            text = segment if isinstance(segment, str) else segment.text
             assert text, f"{named(route)}: {{{name}}} is not described"
         for row in (*route.parameters, *route.headers):
             assert row.description.endswith("."), f"{named(route)}: {row.name} is not described"

@@ -14,7 +14,7 @@ from forebay.errors import ForebayError
 from forebay.server.http.error_envelopes import ENVELOPES, Family, error_name, status_of
 from forebay.server.http.parameters import Parameter
 from forebay.server.http.response_spec import ResponseSpec
-from forebay.server.http.router import Role, Route
+from forebay.server.http.router import Role, Route, Segment
 from forebay.server.http.tickets import REJOIN_SECONDS, TICKET, TICKET_SECONDS
 
 VERSION = "3.1.0"
@@ -164,7 +164,7 @@ def failures(route: Route) -> dict[int, list[type[ForebayError]]]:
     return by_status
 
 
-def segments(route: Route) -> dict[str, str]:
+def segments(route: Route) -> dict[str, str | Segment]:
     """The description of each `{name}` in the path; empty when neither the route nor `SEGMENTS` has one."""
     names = re.findall(r"\{(\w+)\}", route.path)
     return {name: route.segments.get(name, SEGMENTS.get(name, "")) for name in names}
@@ -193,7 +193,7 @@ def _operation(route: Route, schemas: Mapping[int, JsonObject]) -> JsonObject:
         "summary": route.summary,
         "tags": [_tag(route)],
         "parameters": [
-            *(_segment(name, text) for name, text in segments(route).items()),
+            *(_segment(name, segment) for name, segment in segments(route).items()),
             # The security scheme describes the ticket already.
             *(_parameter("query", row) for row in route.parameters if row != TICKET),
             *(_parameter("header", row) for row in route.headers),
@@ -220,8 +220,11 @@ def _operation_id(route: Route) -> str:
     return "_".join([route.method.lower(), *re.findall(r"\w+|/$", route.path)]).replace("/", "slash")
 
 
-def _segment(name: str, text: str) -> JsonObject:
-    schema = {"type": "string", "minLength": 1}
+def _segment(name: str, segment: str | Segment) -> JsonObject:
+    schema: JsonObject = {"type": "string", "minLength": 1}
+    if isinstance(segment, Segment):
+        schema["pattern"] = segment.pattern
+    text = segment.text if isinstance(segment, Segment) else segment
     return {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
 
 

@@ -34,6 +34,19 @@ class Role(enum.Enum):
     WORK = "work"
 
 
+@dataclass(frozen=True)
+class Segment:
+    """A segment of a path whose values are of one form, which the handler checks.
+
+    Attributes:
+        text: its description.
+        pattern: of the whole segment, as JSON Schema has it.
+    """
+
+    text: str
+    pattern: str
+
+
 @dataclass(slots=True, frozen=True)
 class Route:
     """One row: `{name}` in the path binds one segment.
@@ -65,7 +78,7 @@ class Route:
     headers: tuple[Parameter[Any], ...] = ()
     responses: Mapping[int, ResponseSpec] = field(default_factory=dict)
     errors: tuple[type[ForebayError], ...] = ()
-    segments: Mapping[str, str] = field(default_factory=dict)
+    segments: Mapping[str, str | Segment] = field(default_factory=dict)
     also: tuple[Role, ...] = ()
 
     @property

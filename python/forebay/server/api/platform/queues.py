@@ -19,7 +19,7 @@ from forebay.server.api.platform.job_shapes import (
 from forebay.server.http.parameters import Parameters, choice, whole
 from forebay.server.http.response import Response, json_response
 from forebay.server.http.response_spec import ResponseSpec
-from forebay.server.http.router import Role, Route
+from forebay.server.http.router import Role, Route, Segment
 
 if TYPE_CHECKING:
     from forebay.server.http.request import Request
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 SYSTEM = "/api/v1/platform/system"
 PATH = f"{SYSTEM}/queues"
 
-QUEUE = {"queue": "The queue: `queue:NAME:high`, `queue:NAME` or `queue:NAME:low`; `NAME` alone is `queue:NAME`."}
+QUEUE = {
+    "queue": Segment(
+        "The queue: `queue:NAME:high`, `queue:NAME` or `queue:NAME:low`; `NAME` alone is `queue:NAME`.",
+        r"^(queue:)?[a-z0-9_.-]{1,64}(:high|:low)?$",
+    )
+}
 
 MAX_PAGE = 100
 """The most jobs of a page."""
