@@ -52,9 +52,9 @@ fn numbers_ids_and_phrases_with_them_are_found() {
             terms.push(Term::Phrase(event.message.clone()));
         }
     }
-    let more =
-        ["10.42.7.7", "10.42.7", "42.7.7", "req_0", "007", "0", "-7", "7", "dead", "beef", "dead beef", "ms", "5ms"];
+    let more = ["10.42.7.7", "10.42.7", "42.7.7", "req_0", "007", "0", "-7", "7", "dead", "beef", "ms", "5ms"];
     terms.extend(more.map(|word| Term::Word(word.to_owned())));
+    terms.push(Term::Phrase("dead beef".to_owned()));
     let regexes =
         [r"10\.42\.\d+\.1\b", "^conn", "[a-f]{4}", r"\d{4} of", "ETIM?", "timeo", r"took 1\d\.", "refused$", "7.0"];
     terms.extend(regexes.map(Term::Regex));

@@ -268,7 +268,7 @@ impl<'b, 'r> Found<'b, 'r> {
             Keys::Own(keys) => keys,
             Keys::OfColumn(index) => &directory.columns.get(*index).ok_or(Broken::Damaged)?.array,
         };
-        count_entries(directory, body, array, self.set, &mut |text| count(text.0, text.1))
+        count_entries(directory, body, array, self.set, count)
     }
 
     /// Gives each different value at a path of the rows that match, and how many have it; false when the block cannot tell.
@@ -285,7 +285,7 @@ impl<'b, 'r> Found<'b, 'r> {
         if !column.is_string || !directory.values_per_row(index).iter().all(|count| *count == 1) {
             return Ok(false);
         }
-        count_entries(directory, body, &column.array, self.set, &mut |(text, number)| {
+        count_entries(directory, body, &column.array, self.set, &mut |text, number| {
             count(&super::wanted::unescaped(text), number);
         })
     }
@@ -318,10 +318,10 @@ fn count_entries(
     body: &mut Body<'_>,
     array: &Array,
     set: &RowSet,
-    count: &mut dyn FnMut((&[u8], u64)),
+    count: &mut dyn FnMut(&[u8], u64),
 ) -> Result<bool, Broken> {
     match array {
-        Array::Const(text) => count((directory.text(*text), set.count() as u64)),
+        Array::Const(text) => count(directory.text(*text), set.count() as u64),
         Array::Dictionary { entries, .. } => {
             body.load(array)?;
             let codes = array.codes(body.bytes());
@@ -340,9 +340,14 @@ fn count_entries(
                 });
             }
             let present = entries.iter().zip(counts).filter(|(_, count)| *count > 0);
-            present.for_each(|(entry, number)| count((directory.text(*entry), number)));
+            present.for_each(|(entry, number)| count(directory.text(*entry), number));
         }
-        _ => return Ok(false),
+        Array::Decimal { .. }
+        | Array::Padded { .. }
+        | Array::Hex { .. }
+        | Array::Heap(_)
+        | Array::Templates { .. }
+        | Array::Time(_) => return Ok(false),
     }
     Ok(true)
 }

@@ -82,10 +82,10 @@ fn ask_numbers(body: &mut Body<'_>, array: &Array, count: usize, word: &Word) ->
                 }
             }
         }
-        Array::Padded { digits, min, .. } => {
-            if text.len() == usize::from(*digits) && text.iter().all(u8::is_ascii_digit) {
-                equal(body, *min, text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))?;
-            }
+        Array::Padded { digits, min, .. }
+            if text.len() == usize::from(*digits) && text.iter().all(u8::is_ascii_digit) =>
+        {
+            equal(body, *min, text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))?;
         }
         Array::Hex { digits, .. } => {
             let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
@@ -94,7 +94,12 @@ fn ask_numbers(body: &mut Body<'_>, array: &Array, count: usize, word: &Word) ->
                 array.each_hex(body.bytes(), text, |index| set.insert(index));
             }
         }
-        _ => {}
+        Array::Padded { .. }
+        | Array::Const(_)
+        | Array::Dictionary { .. }
+        | Array::Heap(_)
+        | Array::Templates { .. }
+        | Array::Time(_) => {}
     }
     Ok(if set.is_empty() { Hits::None } else { Hits::Some(set) })
 }
@@ -155,7 +160,9 @@ pub(super) fn ask_slot(
             }
             Ok(if set.is_empty() { Hits::None } else { Hits::Some(set) })
         }
-        _ => ask_numbers(body, array, count, word),
+        Array::Decimal { .. } | Array::Padded { .. } | Array::Hex { .. } | Array::Templates { .. } | Array::Time(_) => {
+            ask_numbers(body, array, count, word)
+        }
     }
 }
 

@@ -156,7 +156,7 @@ impl<'w> Wanted<'w> {
                 let is_plain = |letter: char| matches!(letter, ' '..='~') && !matches!(letter, '"' | '\\' | '/');
                 Some(text.as_str()).filter(|text| text.chars().all(is_plain))
             }
-            _ => None,
+            Kind::Test(Test::Level(_) | Test::Number(..)) | Kind::Term(_) | Kind::Bytes(_) => None,
         }
     }
 

@@ -237,7 +237,12 @@ impl Array {
             Self::Dictionary { bits, codes, .. } | Self::Templates { bits, codes, .. } => {
                 Codes::new(codes.of(body), *bits)
             }
-            _ => Codes::new(&[], 0),
+            Self::Const(_)
+            | Self::Decimal { .. }
+            | Self::Padded { .. }
+            | Self::Hex { .. }
+            | Self::Heap(_)
+            | Self::Time(_) => Codes::new(&[], 0),
         }
     }
 
@@ -247,7 +252,12 @@ impl Array {
             Self::Decimal { width, numbers, .. } | Self::Padded { width, numbers, .. } => {
                 Numbers::new(numbers.of(body), *width)
             }
-            _ => Numbers::new(&[], 0),
+            Self::Const(_)
+            | Self::Dictionary { .. }
+            | Self::Hex { .. }
+            | Self::Heap(_)
+            | Self::Templates { .. }
+            | Self::Time(_) => Numbers::new(&[], 0),
         }
     }
 
@@ -269,7 +279,12 @@ impl Array {
     pub(crate) fn codes_section(&self) -> Option<Section> {
         match self {
             Self::Dictionary { codes, .. } | Self::Templates { codes, .. } => Some(*codes),
-            _ => None,
+            Self::Const(_)
+            | Self::Decimal { .. }
+            | Self::Padded { .. }
+            | Self::Hex { .. }
+            | Self::Heap(_)
+            | Self::Time(_) => None,
         }
     }
 }

@@ -92,9 +92,9 @@ impl WordsWriter {
 
 #[inline(always)]
 fn each_bit(hash: u64, lines: usize, mut each: impl FnMut(usize, u32)) {
-    let line = ((hash >> 32) * lines as u64 >> 32) as usize;
+    let line = (((hash >> 32) * lines as u64) >> 32) as usize;
     for index in 0..BITS {
-        let bit = (hash >> (index * 8)) & 0xff | (hash >> (8 + index)) & 1 << 8;
+        let bit = ((hash >> (index * 8)) & 0xff) | ((hash >> (8 + index)) & (1 << 8));
         let bit = bit % LINE_BITS;
         each(line * 64 + (bit / 8) as usize, (bit % 8) as u32);
     }
