@@ -29,7 +29,7 @@ fn value(n: u64) -> String {
     let mix = (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let words = ["alpha", "beta", "gamma", "delta"][n as usize % 4];
     let letters: String = (0..12).map(|at| char::from(b'g' + ((mix >> (at * 5)) % 20) as u8)).collect();
-    let optional = if n % 3 == 0 { r#","flag":true"# } else { r#","list":[1,"two",null]"# };
+    let optional = if n.is_multiple_of(3) { r#","flag":true"# } else { r#","list":[1,"two",null]"# };
     format!(
         r#"{{"project_id":"p{}","timestamp":"2025-12-04T12:{:02}:{:02}.{:03}Z","level":"{}","service":"api","message":"{words} {} of 10.0.{}.{} took {:03}ms","metadata":{{"id":"{:08x}","n":{},"free":"{letters}"{optional}}}}}"#,
         n % 5,

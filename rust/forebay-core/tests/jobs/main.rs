@@ -1,5 +1,6 @@
 //! Durable jobs: what each call promises, and all of them against a model.
 #![allow(
+    clippy::wildcard_enum_match_arm,
     unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,

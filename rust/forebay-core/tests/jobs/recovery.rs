@@ -16,7 +16,9 @@ fn all(engine: &Engine, queues: &[&str]) -> Vec<serde_json::Value> {
         let mut list = parsed(&engine.jobs().list(queue, None, 1000, 0).unwrap());
         for job in list["jobs"].as_array_mut().unwrap() {
             let job = job.as_object_mut().unwrap();
-            ["created_at", "updated_at", "available_at", "leased_until"].map(|time| job.remove(time));
+            job.retain(|name, _| {
+                !["created_at", "updated_at", "available_at", "leased_until"].contains(&name.as_str())
+            });
         }
         list
     });

@@ -94,7 +94,7 @@ fn logs_come_back_and_take_a_tenth() {
 
 #[test]
 fn what_has_little_in_common_is_kept_as_rows() {
-    let keys = |n: usize| (n % 2 == 0).then(|| b"k".to_vec());
+    let keys = |n: usize| n.is_multiple_of(2).then(|| b"k".to_vec());
     let mixed: Vec<Parts> = (0..1000).map(|n| (keys(n), "", "{\"a\":1}".to_owned(), 0)).collect();
     let shapes: Vec<Parts> = (0..1000).map(|n| (None, "", format!("{{\"a{n}\":1}}"), 0)).collect();
     let twice: Vec<Parts> = (0..1000).map(|_| (None, "", "{\"a\":1,\"a\":2}".to_owned(), 0)).collect();
@@ -184,7 +184,7 @@ proptest! {
         let key = |n: usize| has_keys.then(|| format!("k{}", n % 5).into_bytes());
         let record = |(n, index): (usize, &proptest::sample::Index)| {
             let (value, time) = index.get(&kinds);
-            (key(n), if n % 3 == 0 { "{\"h\":\"x\"}" } else { "" }, value.clone(), *time)
+            (key(n), if n.is_multiple_of(3) { "{\"h\":\"x\"}" } else { "" }, value.clone(), *time)
         };
         let records: Vec<Parts> = order.iter().enumerate().map(record).collect();
         let _either = round_trip(&encoded(&records));
