@@ -27,7 +27,7 @@ fn term(term: Term) -> Wanted {
 fn any_search_finds_what_it_says() {
     for seed in 40..43 {
         let mut world = world(seed, 1200);
-        for _ in 0..150 {
+        for _ in 0..80 {
             let wanted = world.any_wanted();
             world.check(&wanted);
         }
@@ -38,7 +38,7 @@ fn any_search_finds_what_it_says() {
 fn numbers_ids_and_phrases_with_them_are_found() {
     let world = world(44, 1500);
     let mut terms = Vec::new();
-    for (event, _) in world.events.values().take(60) {
+    for (event, _) in world.events.values().take(24) {
         let words = event.message.split_whitespace().map(str::to_owned);
         terms.extend(words.clone().map(Term::Word));
         terms.extend(words.clone().filter(|word| word.len() > 2).map(|word| {
