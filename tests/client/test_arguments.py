@@ -47,7 +47,7 @@ def test_a_url_with_a_route_is_refused(route: str) -> None:
 
 def test_help_shows_what_an_application_calls() -> None:
     shown = {name for name in dir(Client) if not name.startswith("_")}
-    assert shown == {"log", "log_many", "track", "event", "publish", "stats", "flush", "close"}
+    assert shown == {"log", "log_many", "track", "event", "publish", "search", "stats", "flush", "close"}
     assert {name for name in dir(AsyncClient) if not name.startswith("_")} == shown
 
 

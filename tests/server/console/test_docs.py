@@ -100,5 +100,7 @@ def test_public_routes_show_no_security(table: list[Route], shared_server: Runni
     for route in table:
         operation = paths[route.path][route.method.lower()]
         schemes = ("token", "ticket") if TICKET in route.parameters else ("token",)
-        expected = None if route.role is Role.NONE else [{scheme: [route.role.value]} for scheme in schemes]
+        roles = (route.role, *route.also)
+        each = [{scheme: [role.value]} for scheme in schemes for role in roles]
+        expected = None if route.role is Role.NONE else each
         assert operation.get("security") == expected, named(route)

@@ -14,7 +14,7 @@ from support.harness import RunningServer
 JsonObject = dict[str, Any]
 Path = tuple[str, ...]
 
-FREE = {"value"}
+FREE = {"value", "payload", "progress", "result"}
 """Takes any JSON."""
 
 BEYOND_64_BITS = 1 << 70
@@ -97,7 +97,7 @@ def operations(document: JsonObject) -> Iterator[tuple[str, str, JsonObject]]:
         for method, operation in methods.items():
             yield (
                 method.upper(),
-                path.replace("{name}", "s").replace("{group}", "g").replace("{memberId}", "m"),
+                path.replace("{name}", "s").replace("{group}", "g").replace("{memberId}", "m").replace("{queue}", "q"),
                 operation,
             )
 

@@ -60,6 +60,7 @@ def test_what_is_not_given_has_the_contracts_defaults(shared_server: RunningServ
         "retentionMs": 604800000,
         "retentionBytes": -1,
         "compressionType": "none",
+        "layout": "rows",
         "maxMessageBytes": 1048576,
         "dedupWindow": "10m",
     }
@@ -116,13 +117,16 @@ def test_what_is_no_stream_is_refused(shared_server: RunningServer, body: object
 def test_a_change_is_durable(server: Callable[..., RunningServer]) -> None:
     running = server()
     ask(running, "POST", "", {"name": "orders", "config": {"retentionMs": 1000, "maxMessageBytes": 10}})
-    changed = ask(running, "PATCH", "/orders", {"config": {"retentionMs": -1, "compressionType": "zstd"}})
+    changed = ask(
+        running, "PATCH", "/orders", {"config": {"retentionMs": -1, "compressionType": "zstd", "layout": "columns"}}
+    )
     assert changed.status_code == 200
     config = changed.json()["config"]
     assert config == {
         "retentionMs": -1,
         "retentionBytes": -1,
         "compressionType": "zstd",
+        "layout": "columns",
         "maxMessageBytes": 10,
         "dedupWindow": "10m",
     }
