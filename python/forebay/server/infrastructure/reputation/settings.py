@@ -20,8 +20,11 @@ MAX_NAME = 180
 """A query is an address of up to 64 characters before the zone, and a name has at most 253."""
 
 DNS_PORT = 53
+MAX_PORT = 65_535
 
 _ZONE = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.(?!-)[A-Za-z0-9_-]{1,63})+\.?")
+_BRACKETED = re.compile(r"\[([0-9a-fA-F:.]+)\](?::([0-9]{1,5}))?")
+_PLAIN = re.compile(r"([0-9.]+)(?::([0-9]{1,5}))?")
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -126,19 +129,15 @@ def server_of(text: str) -> tuple[str, int]:
     Raises:
         ConfigError: it is neither an IP address nor one with a port.
     """
-    host, port = text, ""
-    if text.startswith("["):
-        host, _, port = text[1:].partition("]")
-        port = port.removeprefix(":")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    number = int(port) if port.isascii() and port.isdigit() else 0
+    bracketed, plain = _BRACKETED.fullmatch(text), _PLAIN.fullmatch(text)
+    found = bracketed or plain
+    host, port = (found[1], found[2]) if found else (text, None)
     try:
         address = str(ipaddress.ip_address(host))
     except ValueError:
         address = ""
-    if not address or (port and not 0 < number <= 65_535):
-        raise ConfigError(
-            f"reputation.nameservers has {text!r}, which is not like 192.0.2.53, 192.0.2.53:5353 or [::1]:53"
-        )
-    return address, number or DNS_PORT
+    number = DNS_PORT if port is None else int(port)
+    if not address or not 0 < number <= MAX_PORT:
+        example = "192.0.2.53, 192.0.2.53:5353 or [::1]:53"
+        raise ConfigError(f"reputation.nameservers has {text!r}, which is not like {example}")
+    return address, number
