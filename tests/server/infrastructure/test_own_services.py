@@ -106,7 +106,7 @@ def test_what_is_beyond_the_last_bound_is_shown_as_that() -> None:
 def test_a_server_fails_by_what_it_cannot_take_and_not_by_what_is_wrong() -> None:
     names = {name for _, name, _, _ in error_table()}
     assert {"malformed_request", "storage_unavailable", "backpressure_triggered"} <= names
-    metrics = [
+    metrics: list[tuple[str, str, str, list[tuple[dict[str, str], object]]]] = [
         ("forebay_ingest_ack_seconds", "", "histogram", [({}, (BOUNDS, [1, 1, 1, 1], 0.5))]),
         ("forebay_ingest_requests_total", "", "counter", [({"api": "a", "outcome": each}, 50.0) for each in "ab"]),
         (

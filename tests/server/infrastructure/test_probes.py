@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -38,7 +39,7 @@ METADATA = bytes.fromhex(
 )
 
 
-def asked(kind: Kind, timeout_ms: int = TIMEOUT_MS, **where: object) -> str | None:
+def asked(kind: Kind, timeout_ms: int = TIMEOUT_MS, **where: Any) -> str | None:
     """Why a probe failed; None when it did not."""
     [(dependency, address)] = dependencies([{"name": "x", "kind": kind, **where}])
 
@@ -54,11 +55,11 @@ def asked(kind: Kind, timeout_ms: int = TIMEOUT_MS, **where: object) -> str | No
     return asyncio.run(ask())
 
 
-def at(server: Talker) -> dict[str, object]:
+def at(server: Talker) -> dict[str, Any]:
     return {"host": "127.0.0.1", "port": server.port}
 
 
-def url(server: Talker, scheme: str = "http", before: str = "", path: str = "/") -> dict[str, object]:
+def url(server: Talker, scheme: str = "http", before: str = "", path: str = "/") -> dict[str, Any]:
     return {"url": f"{scheme}://{before}127.0.0.1:{server.port}{path}"}
 
 
@@ -107,19 +108,8 @@ def test_http_that_stalls_in_the_middle_of_its_head(talker: Start) -> None:
 def test_https_trusts_the_authority_of_the_configuration_alone(talker: Start, tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     options = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        key,
-        "-out",
-        certificate,
-        *options,
-    ]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *options]
     subprocess.run(command, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

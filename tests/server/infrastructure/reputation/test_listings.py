@@ -143,7 +143,7 @@ def test_no_answer_is_kept_for_longer_than_the_bound(name_server: DnsServer) -> 
     lookups = Lookups([("127.0.0.1", name_server.port)], TIMEOUT_SECONDS)
 
     assert asyncio.run(lookups.addresses("2.0.0.127.spam.test.")) == ["127.0.0.2"]
-    [kept] = [node.value for node in lookups._resolver.cache.data.values()]  # type: ignore[union-attr]
+    [kept] = [node.value for node in lookups._resolver.cache.data.values()]
     assert kept.expiration <= time.time() + MAX_CACHED_SECONDS
 
 
