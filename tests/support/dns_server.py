@@ -21,7 +21,7 @@ class DnsServer:
 
     Attributes:
         lists: by zone, the reversed addresses that are listed with their answers. A zone that is missing is refused.
-        silent: zones whose queries are never answered.
+        silent: zones, and single names, whose queries are never answered.
         failing: zones that are answered with SERVFAIL.
         always: by zone, one answer to every query: a list that lists anything, or refuses its resolver.
         ttl: of every answer, in seconds.
@@ -67,8 +67,9 @@ class DnsServer:
         name = query.question[0].name.to_text().rstrip(".")
         self.asked.append(name)
         zones = {*self.lists, *self.silent, *self.failing, *self.always}
+        # A single name ends with no other one, so it is taken for no zone.
         zone = next((zone for zone in zones if name.endswith(f".{zone}")), "")
-        if zone in self.silent:
+        if zone in self.silent or name in self.silent:
             return None
         answer = dns.message.make_response(query)
         address = self.always.get(zone) or self.lists.get(zone, {}).get(name.removesuffix(f".{zone}"))

@@ -288,7 +288,9 @@ def converted(name: str, kind: Any, value: object, source: str, *, strict: bool)
                 return texts(value)
         return msgspec.convert(value, kind, strict=strict)
     except msgspec.DecodeError:
-        raise ConfigError(f"{name}{source} is {value!r}, which is not {_KINDS[kind]}") from None
+        # A table may have a password somewhere.
+        given = "***" if kind in (Tables, Table) and isinstance(value, str | list | dict) else repr(value)
+        raise ConfigError(f"{name}{source} is {given}, which is not {_KINDS[kind]}") from None
 
 
 def texts(text: str) -> Texts:

@@ -68,6 +68,21 @@ def test_silence_is_an_error_and_takes_no_listing_away(name_server: DnsServer) -
     assert found.blacklists(OTHER) == []
 
 
+def test_a_look_up_without_an_answer_takes_no_listing_away(name_server: DnsServer) -> None:
+    """The list itself is in good order."""
+    name_server.zone("spam.test", **{REVERSED: "127.0.0.4"})
+    world = World(name_server, "spam.test", seconds=SHORT_SECONDS)
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while world.look().blacklists(ADDRESS) != ["spam"]:
+        assert time.monotonic() < deadline, world.listings.errors(ADDRESS)
+    name_server.silent.update({f"{REVERSED}.spam.test", f"{REVERSED_6}.spam.test"})
+    while world.look().errors(OTHER):
+        assert time.monotonic() < deadline, world.listings.errors(OTHER)
+    assert [world.listings.blacklists(each) for each in (ADDRESS, ADDRESS_6)] == [["spam"], []]
+    for address in (ADDRESS, ADDRESS_6):
+        assert world.listings.errors(address) == ["spam: no answer within 300 ms"]
+
+
 def test_a_silent_list_does_not_keep_others_from_answering(name_server: DnsServer) -> None:
     name_server.zone("zen.test", **{REVERSED: "127.0.0.2"})
     name_server.silent.add("dead.test")
