@@ -56,7 +56,7 @@ test-rust: $(VENV)/.created
 test-python: build $(VENV)/.tools
 	$(PYTEST) --ignore tests/services
 
-test-services: build $(VENV)/.tools ## tests with a real Redis, from Debian where it is missing, and with pandas and DuckDB where they are
+test-services: build $(VENV)/.tools ## tests with a real Redis and PostgreSQL, from Debian where they are missing, and with pandas and DuckDB where they are
 	$(PYTEST) tests/services
 
 lint: build static ## what CI refuses

@@ -35,6 +35,7 @@ SERVER_FLOORS = [
     {"http"},
     {"broadcast"},
     {"exports", "health", "searches"},
+    {"infrastructure"},
     {"services"},
     {"console"},
     {"api"},

@@ -1,5 +1,5 @@
-"""README.md, docs/quickstart.md, docs/processors.md, docs/analytics.md and docs/search.md, pasted as they stand into an
-interactive bash and zsh on a terminal of its own.
+"""README.md, and quickstart.md, processors.md, analytics.md, search.md and infrastructure.md of docs/, pasted as they stand
+into an interactive bash and zsh on a terminal of its own.
 
 A document's blocks marked `sh` go into a shell in one paste, in their order, while a server runs in the same directory.
 The block `make serve` is what starts it: what `make` builds before is left out, since the tests run on what is built,
@@ -23,6 +23,8 @@ import httpx
 import pytest
 
 from forebay.server.config import load
+from forebay.server.infrastructure.dependency import dependencies
+from forebay.server.infrastructure.reputation.settings import reputation_settings, senders
 from forebay.server.process import clean_environment
 from support.harness import COMMAND_SECONDS, wait_for
 from support.terminal import SHELLS, Shell, executable, require_shell
@@ -148,6 +150,33 @@ def test_the_analytics_views(place: Path, shell: str) -> None:
     assert '"totalEvents":3' in shown
     assert '{"status":"ok","redis":false,"cache":"embedded"}' in shown
     assert '"code"' not in shown
+
+
+def test_the_infrastructure(place: Path, shell: str) -> None:
+    port = free_port()
+    with served(place, port):
+        shown = pasted(place, port, shell, "docs/infrastructure.md")
+        assert totals(place, port) == {"mails": 1}
+    assert '{"success":true,"data":{"services":[{"name":"API Server","kind":"api","status":' in shown
+    assert '{"success":true,"data":{"ips":[]}}' in shown
+    assert '"success":false' not in shown
+
+
+def test_the_configuration_of_the_infrastructure(tmp_path: Path) -> None:
+    [table] = [block for language, block in blocks("docs/infrastructure.md") if language == "toml"]
+    (tmp_path / "forebay.toml").write_text(table)
+    settings = load(tmp_path / "forebay.toml")
+    assert [dependency.kind for dependency, _ in dependencies(settings.dependency)] == ["http", "smtp", "postgresql"]
+    assert len(senders(settings.sending_address)) == 2
+    reputation = reputation_settings(settings.reputation, 2)
+    assert [zone.name for zone in reputation.lists()] == ["spamhaus", "bl.spamcop.net"]
+    [record] = [json.loads(block) for language, block in blocks("docs/infrastructure.md") if language == "json"]
+    assert set(record) == {
+        reputation.address_field,
+        reputation.volume_field,
+        reputation.bounces_field,
+        reputation.complaints_field,
+    }
 
 
 def test_the_search(place: Path, shell: str) -> None:

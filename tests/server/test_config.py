@@ -56,6 +56,28 @@ name = "q"
 """
 
 
+def test_a_table_is_one_of_the_file_and_json_in_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "forebay.toml"
+    file.write_text("port = 1\n[reputation]\nzones = ['bl.test']\n")
+    assert load(file).reputation == {"zones": ["bl.test"]}
+    assert load(file, {"FOREBAY_REPUTATION": '{"stream":"mails"}'}).reputation == {"stream": "mails"}
+    assert load(None).reputation is None
+    file.write_text("reputation = 1\n")
+    with pytest.raises(ConfigError, match="reputation from .* is 1, which is not a table, or a JSON object"):
+        load(file)
+
+
+def test_no_error_about_a_table_shows_what_is_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "forebay.toml"
+    file.write_text('dependency = "redis://:secret@h"\n')
+    with pytest.raises(ConfigError, match=r"dependency from .* is \*\*\*, which is not a list of tables") as refused:
+        load(file)
+    assert "secret" not in str(refused.value)
+    with pytest.raises(ConfigError) as refused:
+        load(None, {"FOREBAY_DEPENDENCY": '[{"url":"redis://:secret@h"'})
+    assert "secret" not in str(refused.value)
+
+
 def test_processors_are_tables_of_the_file_and_json_in_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "forebay.toml"
     file.write_text(TABLES)

@@ -1,4 +1,4 @@
-"""Redis from Debian's package. Tests are skipped where it cannot be had, unless it is required."""
+"""Redis and PostgreSQL from Debian's packages. Tests are skipped where it cannot be had, unless it is required."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import inspect
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
-from support.redis import PROGRAM, RedisServer, find_or_install
+from support import postgresql
+from support.postgresql import PostgresServer
+from support.redis import PROGRAM, RedisServer, find_or_install, installed
+
+T = TypeVar("T")
 
 REQUIRED = "SERVICES"
 """Set to `required`, a service that is missing is a failure: in continuous integration, which installs it."""
@@ -27,15 +31,35 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
-@pytest.fixture(scope="session")
-def program() -> str:
-    found = find_or_install()
+def _found(name: str, found: T | None) -> T:
     if found is None:
-        what = f"there is no {PROGRAM}, and it cannot be installed: that takes root and apt-get"
+        what = f"there is no {name}, and it cannot be installed: that takes root and apt-get"
         if os.environ.get(REQUIRED) == "required":
             pytest.fail(f"{what}, and {REQUIRED} is 'required'")
         pytest.skip(what)
     return found
+
+
+@pytest.fixture(scope="session")
+def program() -> str:
+    return _found(PROGRAM, find_or_install())
+
+
+@pytest.fixture(scope="session")
+def postgresql_programs() -> Path:
+    return _found(postgresql.PROGRAM, installed(postgresql.PACKAGE, postgresql.find))
+
+
+@pytest.fixture
+def postgresql_server(postgresql_programs: Path) -> Iterator[PostgresServer]:
+    """One that runs."""
+    server = PostgresServer(postgresql_programs)
+    try:
+        server.make()
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture

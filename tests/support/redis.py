@@ -11,11 +11,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
+
+T = TypeVar("T")
 
 PROGRAM = "redis-server"
 
@@ -25,14 +27,20 @@ INSTALL_SECONDS = 300.0
 
 def find_or_install() -> str | None:
     """The path of redis-server; Debian's package is installed where that is possible. None when there is none."""
+    return installed(PROGRAM, lambda: shutil.which(PROGRAM))
+
+
+def installed(package: str, find: Callable[[], T | None]) -> T | None:
+    """What `find` finds, if need be after Debian's package was installed, where that is possible. None when there is
+    none."""
     # One worker installs, and the others wait for it.
-    with Path(tempfile.gettempdir(), f"forebay-install-redis.{os.geteuid()}").open("w") as lock:
+    with Path(tempfile.gettempdir(), f"forebay-install-services.{os.geteuid()}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if shutil.which(PROGRAM) is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        if find() is None and os.geteuid() == 0 and shutil.which("apt-get"):
             with no_services():
                 _apt_get("update", "-qq")
-                _apt_get("install", "-qq", "-y", "--no-install-recommends", PROGRAM)
-    return shutil.which(PROGRAM)
+                _apt_get("install", "-qq", "-y", "--no-install-recommends", package)
+    return find()
 
 
 def _apt_get(*arguments: str) -> None:

@@ -30,6 +30,9 @@ Texts = tuple[str, ...]
 Tables = tuple[dict[str, Any], ...]
 """The kind of an option that is a list of tables, as `[[name]]` in TOML. As text it is JSON."""
 
+Table = dict[str, Any] | None
+"""The kind of an option that is one table, as `[name]` in TOML; None when it is not there. As text it is JSON."""
+
 MAX_PARTITIONS = 1024
 """Of one stream, as in the engine."""
 
@@ -207,7 +210,7 @@ class Option(NamedTuple):
     """One row of the table of options.
 
     Attributes:
-        kind: int, float, bool, str, a Literal, `Texts` or `Tables`.
+        kind: int, float, bool, str, a Literal, `Texts`, `Tables` or `Table`.
         range: smallest and largest value, both allowed; None where it is no number.
         unit: of a number; empty for a count.
     """
@@ -245,6 +248,7 @@ _KINDS = {
     str: "a text",
     Texts: "a list of texts",
     Tables: "a list of tables, or a JSON array of objects",
+    Table: "a table, or a JSON object",
 }
 
 
@@ -278,13 +282,15 @@ def converted(name: str, kind: Any, value: object, source: str, *, strict: bool)
         return value
     try:
         if isinstance(value, str) and not strict:
-            if kind == Tables:
-                return msgspec.json.decode(value, type=Tables)
+            if kind in (Tables, Table):
+                return msgspec.json.decode(value, type=kind)
             if kind == Texts:
                 return texts(value)
         return msgspec.convert(value, kind, strict=strict)
     except msgspec.DecodeError:
-        raise ConfigError(f"{name}{source} is {value!r}, which is not {_KINDS[kind]}") from None
+        # A table may have a password somewhere.
+        given = "***" if kind in (Tables, Table) and isinstance(value, str | list | dict) else repr(value)
+        raise ConfigError(f"{name}{source} is {given}, which is not {_KINDS[kind]}") from None
 
 
 def texts(text: str) -> Texts:

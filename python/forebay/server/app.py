@@ -29,6 +29,8 @@ from forebay.server.http.router import Router
 from forebay.server.http.rsgi import Scope
 from forebay.server.http.tasks import Tasks
 from forebay.server.http.tickets import Tickets
+from forebay.server.infrastructure.infrastructure import Infrastructure
+from forebay.server.infrastructure.reputation.reputation import Reputation
 from forebay.server.load_test import LoadTest
 from forebay.server.processors import ConfiguredProcessors
 from forebay.server.searches import Searches
@@ -74,6 +76,10 @@ class App:
                 lambda: [*self.processors.problems(), *self.views.problems()],
             )
         )
+        self.infrastructure = Infrastructure(
+            engine, self, self.views, lambda: self.health.report, settings.dependency, settings.health_window_seconds
+        )
+        self.reputation = Reputation(engine, self, settings.sending_address, settings.reputation)
         self.load_test = LoadTest(engine)
         self.readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="forebay-read")
         self.deliveries = Deliveries()

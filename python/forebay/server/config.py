@@ -16,6 +16,7 @@ from forebay.embedded.options import (
     KIB,
     MIB,
     EngineOptions,
+    Table,
     Tables,
     check_modules,
     check_ranges,
@@ -154,6 +155,15 @@ class Settings(EngineOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
             "Stream processors, as `POST /api/v1/processors` takes them: created at the start when none has the name."
         ),
     ] = ()
+    dependency: Annotated[
+        Tables, choice("Services to be watched, of the kinds and with the fields of docs/infrastructure.md.")
+    ] = ()
+    sending_address: Annotated[
+        Tables, choice("IP addresses that mail is sent from, each with `ip_address` and `provider`.")
+    ] = ()
+    reputation: Annotated[
+        Table, choice("The block lists that these are looked up in, and the stream that has what was sent from them.")
+    ] = None
     cache: Annotated[
         str,
         choice(
@@ -243,7 +253,7 @@ def _from_file(file: Path) -> dict[str, object]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not TOML: {error}") from None
     for name, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and _KINDS.get(name) != Table:
             meant = f"; write [[{name}]]" if _KINDS.get(name) == Tables else ""
             raise ConfigError(f"{file} has a table [{name}]; settings stand at the top level, under no heading{meant}")
         if name not in _KINDS:

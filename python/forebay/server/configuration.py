@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args, get_origin
 
-from forebay.embedded.options import BYTE_UNITS, ENGINE_OPTIONS, Option, Tables, Texts, table
+from forebay.embedded.options import BYTE_UNITS, ENGINE_OPTIONS, Option, Table, Tables, Texts, table
 from forebay.server.config import ENV_PREFIX, Settings
 
 FLAGS = ("data_dir", "host", "port", "no_auth", "insecure", "durability", "functions", "log", "cache", "log_level")
@@ -21,7 +21,7 @@ LARGER_UNITS = {
 }
 """Units that large numbers are shown in."""
 
-LISTS = {Texts: "list of texts", Tables: "list of tables"}
+LISTS = {Texts: "list of texts", Tables: "list of tables", Table: "table"}
 
 GROUPED_FROM = 10_000
 """Numbers from this one on are shown with commas; 8080 is not."""
@@ -43,8 +43,8 @@ logs_retention_ms = 2_592_000_000
 ```
 
 A list of texts is `functions = ["scoring", "checks.orders"]`, and `scoring,checks.orders` in the environment and as a
-flag. A list of tables, `[[processors]]`, stands at the end of the file, since in TOML what follows a table belongs to
-it; in the environment it is a JSON array.
+flag. A list of tables, `[[processors]]`, and a table, `[reputation]`, stand at the end of the file, since in TOML what
+follows a table belongs to it; in the environment they are a JSON array and a JSON object.
 
 This page is made of the table in `python/forebay/embedded/options.py` and `python/forebay/server/config.py`, by
 `make docs`; a test holds it to them.
@@ -66,6 +66,8 @@ def shown(value: object, unit: str = "") -> str:
     """A value as people write it: `512 MiB`, `1,000 ms`, `true`."""
     if isinstance(value, bool):
         return str(value).lower()
+    if value is None:
+        return "none"
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, str):

@@ -64,6 +64,8 @@ async def _run(settings: Settings, engine: Engine, guarded: Authenticator, liste
     app.spawn(app.processor_loop())
     app.spawn(app.health.run(app.stopping))
     app.spawn(app.views.run(app.stopping))
+    app.spawn(app.infrastructure.run(app.stopping))
+    app.spawn(app.reputation.run(app.stopping))
     host, port = listener.getsockname()[:2]
     behind = listen(LOOPBACK, 0)
     backend = behind.getsockname()[:2]

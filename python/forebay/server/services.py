@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from forebay.server.http.router import Router
     from forebay.server.http.rsgi import Scope
     from forebay.server.http.tickets import Tickets
+    from forebay.server.infrastructure.infrastructure import Infrastructure
+    from forebay.server.infrastructure.reputation.reputation import Reputation
     from forebay.server.load_test import LoadTest
     from forebay.server.searches import Searches
 
@@ -42,6 +44,8 @@ class Services(Background, Protocol):
     deliveries: Deliveries
     searches: Searches
     exports: Exports
+    infrastructure: Infrastructure
+    reputation: Reputation
     memory_budget: MemoryBudget
     front: Front | None
     """None until the front serves the listener."""

@@ -17,7 +17,7 @@ from forebay.server.api.operations import (
     ticket,
     websocket,
 )
-from forebay.server.api.platform import exports, follow, jobs, logs, queues
+from forebay.server.api.platform import exports, follow, infrastructure, jobs, logs, queues
 from forebay.server.api.streams import consume, consumers, manage, streams, tail
 from forebay.server.console import docs
 
@@ -41,6 +41,7 @@ def routes(services: Services) -> list[Route]:
         *exports.routes(services),
         *queues.routes(services),
         *jobs.routes(services),
+        *infrastructure.routes(services),
         *ticket.routes(services),
         *load_test.routes(services),
         *scale.routes(services),

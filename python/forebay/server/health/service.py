@@ -46,6 +46,11 @@ class Health:
             return self._report.status
         return "healthy" if self._context.engine.status()["mode"] == "running" else "unhealthy"
 
+    @property
+    def report(self) -> HealthReport | None:
+        """The report of the last check; None before the first one."""
+        return self._report
+
     async def check(self) -> HealthReport:
         """A report that is at most `SHARED_SECONDS` old. Takes at most as long as one probe may take."""
         if self._report is not None and self._clock() - self._reported < SHARED_SECONDS:
