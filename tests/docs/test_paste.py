@@ -1,5 +1,5 @@
-"""README.md, and quickstart.md, processors.md, analytics.md, search.md and infrastructure.md of docs/, pasted as they stand
-into an interactive bash and zsh on a terminal of its own.
+"""README.md, and quickstart.md, processors.md, analytics.md, search.md and infrastructure.md of docs/, pasted as they
+stand into an interactive bash and zsh on a terminal of its own.
 
 A document's blocks marked `sh` go into a shell in one paste, in their order, while a server runs in the same directory.
 The block `make serve` is what starts it: what `make` builds before is left out, since the tests run on what is built,

@@ -13,6 +13,10 @@ from forebay.server.infrastructure.address import Address
 from forebay.server.infrastructure.failure import ProbeFailed
 from forebay.server.infrastructure.names import Names
 
+MAX_TRIED = 4
+"""The most addresses of a host that are tried, each for an equal part of the time: one that swallows packets, as with a
+broken IPv6, must not hide the others."""
+
 LINE_BYTES = 8 << 10
 """The longest line of an answer that is read. Greetings have some hundred bytes, and headers rarely more."""
 
@@ -60,6 +64,7 @@ class Dialler:
     address: Address
     names: Names
     context: ssl.SSLContext | None
+    timeout_seconds: float
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
@@ -78,21 +83,23 @@ class Dialler:
     async def _opened(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         address = self.address
         failed: OSError | None = None
-        for host in await self.names.addresses(address.host):
+        hosts = (await self.names.addresses(address.host))[:MAX_TRIED]
+        for host in hosts:
             try:
-                return await asyncio.open_connection(
-                    host,
-                    address.port,
-                    limit=LINE_BYTES,
-                    ssl=self.context,
-                    server_hostname=address.host if self.context else None,
-                )
+                async with asyncio.timeout(self.timeout_seconds / len(hosts)):
+                    return await asyncio.open_connection(
+                        host,
+                        address.port,
+                        limit=LINE_BYTES,
+                        ssl=self.context,
+                        server_hostname=address.host if self.context else None,
+                    )
             except OSError as error:
                 failed = error
         raise failed or OSError("its name has no address")
 
 
-def dialler(place: str, address: Address, names: Names, ca_file: str) -> Dialler:
+def dialler(place: str, address: Address, names: Names, ca_file: str, timeout_seconds: float) -> Dialler:
     """What opens connections to `address`; with TLS it trusts the authorities in `ca_file`, else those of the system.
 
     Raises:
@@ -101,8 +108,8 @@ def dialler(place: str, address: Address, names: Names, ca_file: str) -> Dialler
     if not address.tls:
         if ca_file:
             raise ConfigError(f"{place}.ca_file is of no use: the connection has no TLS")
-        return Dialler(address, names, None)
+        return Dialler(address, names, None, timeout_seconds)
     try:
-        return Dialler(address, names, ssl.create_default_context(cafile=ca_file or None))
+        return Dialler(address, names, ssl.create_default_context(cafile=ca_file or None), timeout_seconds)
     except OSError as error:
         raise ConfigError(f"{place}.ca_file {ca_file!r} cannot be used: {error.strerror or error}") from None

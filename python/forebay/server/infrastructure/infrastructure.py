@@ -62,6 +62,7 @@ class Infrastructure:
         self._views = views
         self._own = OwnServices(report, window_seconds)
         self._waiting: dict[str, int] = {}
+        self._is_reading = False
         names = Names()
         configured = dependencies(tables)
         self._needs_queues = any(dependency.queue for dependency, _ in configured)
@@ -95,13 +96,20 @@ class Infrastructure:
                 continue
 
     async def _look(self) -> None:
+        if self._is_reading:
+            # The disk hangs. One thread of the pool waits for it, and further ones would be missing to who reads.
+            return
         counted, problems, waiting = await self._background.blocking(self._read)
         self._own.measured(counted, await self._views.cache.health(), problems)
         self._waiting = waiting
 
     def _read(self) -> tuple[Figures, list[str], dict[str, int]]:
         """Asks the engine, which may have to wait for a lock that is held over an operation of the disk."""
-        return figures(self._engine.metrics()), self._views.problems(), self._queues()
+        self._is_reading = True
+        try:
+            return figures(self._engine.metrics()), self._views.problems(), self._queues()
+        finally:
+            self._is_reading = False
 
     def _queues(self) -> dict[str, int]:
         """How many jobs wait, by queue, and by the name that its priorities share."""

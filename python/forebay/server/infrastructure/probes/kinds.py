@@ -33,4 +33,5 @@ def probe_of(place: str, dependency: Dependency, address: Address, names: Names)
     """
     if dependency.kind == "postgresql":
         return postgresql(place, dependency.url, address, names)
-    return _OVER_A_CONNECTION[dependency.kind](dialler(place, address, names, dependency.ca_file))
+    seconds = dependency.timeout_ms / 1000
+    return _OVER_A_CONNECTION[dependency.kind](dialler(place, address, names, dependency.ca_file, seconds))

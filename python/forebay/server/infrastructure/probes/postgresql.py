@@ -15,9 +15,11 @@ from forebay.server.infrastructure.probes.reply import Probe, Reply
 
 MISSING = "needs the package asyncpg: pip install 'forebay[postgresql]'"
 
-# Any user may read both columns; background workers have no database or no user.
+# Any user may read both columns; background workers have no database or no user. Of the connections, those kept for
+# superusers are of no use to others: with them, few connections would never look taken before they are.
 POOL = """
-SELECT count(*), current_setting('max_connections')::int
+SELECT count(*), current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true)::int, 0)
 FROM pg_stat_activity WHERE datid IS NOT NULL AND usesysid IS NOT NULL
 """
 
@@ -58,7 +60,7 @@ async def _measured(session: Any) -> Reply:
     await session.fetchval("SELECT 1")
     query_ms = (time.perf_counter() - started) * 1000
     taken, limit = await session.fetchrow(POOL)
-    return Reply(query_ms, 100 * taken / limit)
+    return Reply(query_ms, min(100 * taken / max(limit, 1), 100.0))
 
 
 async def _end(session: Any) -> None:

@@ -93,13 +93,16 @@ def _resolver(servers: Sequence[tuple[str, int]], timeout_seconds: float) -> Res
 def _bounded_cache() -> CacheBase:
     from dns.name import Name
     from dns.rdataclass import RdataClass
-    from dns.rdatatype import RdataType
+    from dns.rdatatype import SOA, RdataType
     from dns.resolver import LRUCache
 
     class BoundedCache(LRUCache):
-        """The least recently used answers go first, and none is kept for too long."""
+        """The least recently used answers go first, and none is kept for too long; an absence that does not say for how
+        long is not kept at all (RFC 2308, section 5)."""
 
         def put(self, key: tuple[Name, RdataType, RdataClass], value: Answer) -> None:
+            if value.rrset is None and all(each.rdtype != SOA for each in value.response.authority):
+                return
             value.expiration = min(value.expiration, time.time() + MAX_CACHED_SECONDS)
             super().put(key, value)
 

@@ -92,6 +92,8 @@ def senders(tables: Sequence[Mapping[str, Any]]) -> dict[str, tuple[IpAddress, S
             address = ipaddress.ip_address(sender.ip_address)
         except ValueError:
             raise ConfigError(f"{place}.ip_address: {sender.ip_address!r} is no IP address") from None
+        if "%" in sender.ip_address:
+            raise ConfigError(f"{place}.ip_address: {sender.ip_address!r} has a scope, which no block list knows")
         if str(address) in found:
             raise ConfigError(f"{place}.ip_address: {sender.ip_address!r} is there twice")
         found[str(address)] = address, sender

@@ -4,6 +4,7 @@ the sums. No record of the stream itself passes through Python."""
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ def definition(settings: ReputationSettings) -> dict[str, Any]:
 
 
 class Volumes:
-    """Calls block, and one thread at a time may make them; `of` does not, and any may ask it."""
+    """Calls block; `of` does not, and any thread may ask it."""
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class Volumes:
         self._sums: dict[str, dict[int, Volume]] = {address: {} for address in addresses}
         self._wall = wall
         self._is_made = False
+        self._one_at_a_time = threading.Lock()
         self._next: int | None = None
         self.problem: str | None = None
         """Why the sums are not up to date; None when they are."""
@@ -90,12 +92,19 @@ class Volumes:
         Raises:
             ForebayError: that cannot be done now.
         """
-        if not self._is_made:
-            self._make()
-            self._is_made = True
-        self._read()
-        self._expire()
-        self.problem = self._standing()
+        # Whoever calls gives up a call after a minute, and it goes on all the same.
+        if not self._one_at_a_time.acquire(blocking=False):
+            self.problem = "the log does not answer"
+            return
+        try:
+            if not self._is_made:
+                self._make()
+                self._is_made = True
+            self._read()
+            self._expire()
+            self.problem = self._standing()
+        finally:
+            self._one_at_a_time.release()
 
     def of(self, address: str) -> Volume:
         """What was sent from the address in the last 24 hours."""
@@ -112,11 +121,22 @@ class Volumes:
             self._engine.create_processor(msgspec.json.encode(self._definition))
         except ProcessorAlreadyExists:
             known = msgspec.json.decode(self._engine.processor(NAME))
+            if known["source"] != self._definition["source"] and known["sink"] == NAME:
+                self._begin_anew()
+                return
             if all(_contains(known[part], self._definition[part]) for part in COMPARED):
                 return
             replacing = {name: value for name, value in self._definition.items() if name != "offset"}
             self._engine.create_processor(msgspec.json.encode(replacing | {"from": NAME, "state": "discard"}))
             log.info("what is sent is counted by other fields from now on", processor=NAME)
+
+    def _begin_anew(self) -> None:
+        """Counts another stream. A processor cannot go from one to another, and the sums of both do not mix."""
+        self._engine.delete_processor(NAME)
+        self._engine.delete_stream(NAME)
+        self._engine.create_stream(NAME, 1, {"retention_ms": RETENTION_MS})
+        self._engine.create_processor(msgspec.json.encode(self._definition))
+        log.info("what is sent is counted from another stream from now on", processor=NAME)
 
     def _read(self) -> None:
         start, end = self._engine.stream(NAME).partitions[0]
