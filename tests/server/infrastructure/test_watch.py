@@ -123,7 +123,7 @@ def test_percentiles_are_of_the_last_probes() -> None:
     samples = Samples()
     for milliseconds in range(1, 1001):
         samples.add(float(milliseconds))
-    times = samples.response_time()
+    times = samples.response_time
     assert times is not None
     first = 1000 - KEPT
     assert (times.avg, times.p95, times.p99) == (first + (KEPT + 1) / 2, first + KEPT * 0.95, 1000.0)

@@ -27,6 +27,10 @@ log = structlog.get_logger("forebay.infrastructure")
 OWN_SECONDS = 2.0
 """How often the engine's counters and queues are read, some hundred microseconds of work."""
 
+SPREAD_SECONDS = 1.0
+"""The first probes begin within so long, and the later ones as far from each other: a hundred connections at once would
+keep requests waiting."""
+
 
 class _Queue(msgspec.Struct):
     name: str
@@ -61,7 +65,7 @@ class Infrastructure:
         self._background = background
         self._views = views
         self._own = OwnServices(report, window_seconds)
-        self._waiting: dict[str, int] = {}
+        self._waiting: dict[str, int] | None = None
         self._is_reading = False
         names = Names()
         configured = dependencies(tables)
@@ -79,8 +83,8 @@ class Infrastructure:
         """Watches until the server stops."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._measure(stopping))
-            for watch in self._watches:
-                group.create_task(watch.run(stopping))
+            for index, watch in enumerate(self._watches):
+                group.create_task(watch.run(stopping, SPREAD_SECONDS * index / len(self._watches)))
 
     async def _measure(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -120,5 +124,5 @@ class Infrastructure:
                     waiting[name] = waiting.get(name, 0) + queue.waiting_jobs
         return waiting
 
-    def _backlog(self, queue: str) -> int:
-        return self._waiting.get(queue, 0)
+    def _backlog(self, queue: str) -> int | None:
+        return None if self._waiting is None else self._waiting.get(queue, 0)

@@ -17,13 +17,16 @@ class Samples:
 
     def __init__(self) -> None:
         self._kept: deque[float | None] = deque(maxlen=KEPT)
+        self.response_time: ResponseTime | None = None
+        """Average and percentiles of the answers; None when there was none."""
 
     def add(self, milliseconds: float | None) -> None:
         """Adds a probe: how long the answer took, None when there was none."""
         self._kept.append(milliseconds)
+        # Here and not where it is asked for: who asks waits for nothing, however many probes there are.
+        self.response_time = self._times()
 
-    def response_time(self) -> ResponseTime | None:
-        """Average and percentiles of the answers; None when there was none."""
+    def _times(self) -> ResponseTime | None:
         times = sorted(each for each in self._kept if each is not None)
         if not times:
             return None

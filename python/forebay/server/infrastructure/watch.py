@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -39,9 +40,13 @@ class Watch:
         self._reply = Reply()
         self._at: int | None = None
         self._told: Status = "healthy"
+        self._shown: tuple[int | None, ServiceHealth] | None = None
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Probes until the server stops."""
+    async def run(self, stopping: asyncio.Event, delay_seconds: float = 0.0) -> None:
+        """Probes until the server stops, from so many seconds on."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_seconds):
+                await stopping.wait()
         while not stopping.is_set():
             started = time.monotonic()
             await self.look()
@@ -71,6 +76,7 @@ class Watch:
             self._reply = reply
             self._samples.add((time.perf_counter() - started) * 1000)
         self._at = now_ms()
+        self._shown = None
         self._tell()
 
     def _tell(self) -> None:
@@ -88,9 +94,14 @@ class Watch:
 
     @property
     def health(self) -> ServiceHealth:
-        """How it stands."""
+        """How it stands. It is put together once for each probe and length of the queue, and not for who asks."""
+        backlog = self._backlog(self._dependency.queue) if self._dependency.queue else None
+        if self._shown is None or self._shown[0] != backlog:
+            self._shown = backlog, self._judged(backlog)
+        return self._shown[1]
+
+    def _judged(self, backlog: int | None) -> ServiceHealth:
         dependency, reply = self._dependency, self._reply
-        backlog = self._backlog(dependency.queue) if dependency.queue else None
         reasons = self._reasons(backlog)
         status: Status = "degraded" if reasons else "healthy"
         if self._at is None:
@@ -103,7 +114,7 @@ class Watch:
             status=status,
             checked_at=None if self._at is None else rfc3339(self._at),
             reason=given("; ".join(reasons) or None),
-            response_time_ms=given(self._samples.response_time()),
+            response_time_ms=given(self._samples.response_time),
             error_rate_percent=given(None if self._at is None else self._samples.error_percent()),
             queue_backlog=given(backlog),
             connection_pool_usage_percent=given(_rounded(reply.pool_percent)),
@@ -112,7 +123,7 @@ class Watch:
 
     def _reasons(self, backlog: int | None) -> list[str]:
         """What is beyond its limit."""
-        dependency, reply, times = self._dependency, self._reply, self._samples.response_time()
+        dependency, reply, times = self._dependency, self._reply, self._samples.response_time
         errors, found = self._samples.error_percent(), []
         if times is not None and times.p95 > dependency.latency_limit_ms:
             found.append(f"p95 of its answers is {times.p95:.0f} ms, beyond {dependency.latency_limit_ms:g}")
