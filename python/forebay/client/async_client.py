@@ -107,7 +107,7 @@ class AsyncClient:
         return kept if kept is not None else self._queue.give_up()
 
     def search(self, query: str = "", **conditions: Any) -> AsyncSearch:
-        """As `Client.search`, with its arguments; what is asked for is read with `async for`, `stats` and `total`."""
+        """Takes what `Client.search` takes; what is asked for is read with `async for`, `stats` and `total`."""
         return AsyncSearch(self._client.search(query, **conditions).conditions)
 
     def stats(self) -> Stats:

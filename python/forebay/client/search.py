@@ -17,7 +17,7 @@ from forebay.client.search_requests import Requests, interval_text, parameters
 from forebay.client.transport import Target
 
 CountBy = Literal["level", "service", "project_id", "time"]
-"""What found events are counted by."""
+"""Says what found events are counted by."""
 
 T = TypeVar("T")
 
@@ -108,7 +108,7 @@ class _CountsAnswer(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a search asks one server for.
+    """Says what a search asks one server for.
 
     Args:
         asked: names and values of the query string.
@@ -202,7 +202,7 @@ class AsyncSearch:
         return (await self.stats("level")).total
 
     async def stats(self, by: CountBy, *, interval: timedelta | None = None) -> Counts:
-        """As `Search.stats`."""
+        """Does what `Search.stats` does."""
         _check_interval(by, interval)
         with Requests(self._conditions.target) as requests:
             return await _in_a_thread(requests, lambda: self._conditions.counts(requests, by, interval))

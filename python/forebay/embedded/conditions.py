@@ -11,7 +11,7 @@ import msgspec
 from forebay.errors import InvalidRequest
 
 CountBy = Literal["level", "service", "project_id", "time"]
-"""What found events are counted by."""
+"""Says what found events are counted by."""
 
 Lines = Literal["json", "csv", "txt"]
 """How a walk through the log writes the events that it finds."""

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import time
 from pathlib import Path
-from typing import get_args
+from typing import Unpack, get_args
 from urllib.parse import urlencode
 
 import click
@@ -17,10 +17,10 @@ from forebay.cli.notices import notice
 from forebay.cli.options import token_option, url_option
 from forebay.cli.progress import MIB, Progress, bar
 from forebay.cli.search.download import fetch, target
-from forebay.cli.search.filters import filter_options
+from forebay.cli.search.filters import Filters, conditions_of, filter_options
 from forebay.cli.search.places import parameters
 from forebay.cli.wording import counted
-from forebay.embedded.conditions import Condition, Conditions, whole_millisecond
+from forebay.embedded.conditions import Conditions
 from forebay.errors import ForebayError, Saturated
 from forebay.server.api.platform.exports import EXPORT, ExportBegunAnswer, ExportState, ExportStateAnswer
 from forebay.server.exports.formats import KINDS, Format
@@ -51,38 +51,20 @@ _BY_EXTENSION: dict[str, Format] = {f".{kind.extension}": name for name, kind in
 @token_option("The token for --url.")
 def export(
     words: tuple[str, ...],
-    since: int | None,
-    until: int | None,
-    level: str | None,
-    service: str | None,
-    project: str | None,
-    request_id: str | None,
-    user_id: str | None,
-    where: tuple[Condition, ...],
     output: str,
     form: Format | None,
     export_id: str | None,
     keep: bool,
     url: str,
     token: str | None,
+    **filters: Unpack[Filters],
 ) -> None:
     """Write all events of the log that have all WORDS into a file.
 
     They are looked for as `forebay search` does, in what is there now, and stand in the order of the log. The server
     writes the file first; it is fetched then, however often the connection breaks, and has its name once it is whole.
     """
-    conditions = Conditions(
-        query=" ".join(words),
-        level=level,
-        service=service,
-        project_id=project,
-        start_time=since,
-        end_time=None if until is None else whole_millisecond(until),
-        request_id=request_id,
-        user_id=user_id,
-        metadata=where,
-    )
-    conditions.check()
+    conditions = conditions_of(words, filters)
     if export_id is not None and (conditions != Conditions() or form is not None):
         raise click.UsageError(
             "an export that was begun has its conditions and its format: give --resume or these, not both",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Unpack, get_args
 
 import click
 
 from forebay.cli.notices import notice
 from forebay.cli.options import place_options
-from forebay.cli.search.filters import filter_options
+from forebay.cli.search.filters import Filters, conditions_of, filter_options
 from forebay.cli.search.lines import Writer, writer
 from forebay.cli.search.places import Directory, Server, place
 from forebay.cli.wording import counted
-from forebay.embedded.conditions import Condition, Conditions, CountBy, whole_millisecond
+from forebay.embedded.conditions import Conditions, CountBy
 
 LIMIT = 50
 FOLLOWED = 10
@@ -36,14 +36,6 @@ POLL_MILLISECONDS = 20_000
 @place_options
 def search(
     words: tuple[str, ...],
-    since: int | None,
-    until: int | None,
-    level: str | None,
-    service: str | None,
-    project: str | None,
-    request_id: str | None,
-    user_id: str | None,
-    where: tuple[Condition, ...],
     limit: int | None,
     everything: bool,
     count: bool,
@@ -53,6 +45,7 @@ def search(
     data_dir: str,
     url: str | None,
     token: str | None,
+    **filters: Unpack[Filters],
 ) -> None:
     """Find events of the log that have all WORDS, the newest first.
 
@@ -61,19 +54,8 @@ def search(
 
     On a terminal: time, level, service, message. Else NDJSON with everything, as the server's answers have it.
     """
-    _check_usage(limit, everything, until, follow, count=count, by=by)
-    conditions = Conditions(
-        query=" ".join(words),
-        level=level,
-        service=service,
-        project_id=project,
-        start_time=since,
-        end_time=None if until is None else whole_millisecond(until),
-        request_id=request_id,
-        user_id=user_id,
-        metadata=where,
-    )
-    conditions.check()
+    _check_usage(limit, everything, filters["until"], follow, count=count, by=by)
+    conditions = conditions_of(words, filters)
     out = writer(conditions.query, as_json)
     with place(data_dir, url, token) as opened:
         if count:

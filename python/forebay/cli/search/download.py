@@ -44,7 +44,7 @@ class PartFile:
     """A file that gets its name when it is whole."""
 
     def __init__(self, path: Path, export_id: str) -> None:
-        """What an earlier run had fetched of the same export is gone on with."""
+        """Goes on with what an earlier run has fetched of the same export."""
         self._path = path
         self._part = path.with_name(f"{path.name}.{export_id}.part")
         self._file = self._part.open("ab")
@@ -113,7 +113,7 @@ def fetch(api: Api, path: str, length: int, to: Target, show: Callable[[int], No
             tag = _fetch_on(api, path, tag, to, lambda: show(to.size()))
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, OSError) and error.filename is not None:
-                # Of the file, not of the connection.
+                # The file could not be written; the connection is fine.
                 raise
             why = why_none(error)
         except ForebayError as error:

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from forebay.embedded.jobs import JobStatus, Priority
+
 Count = Annotated[int, msgspec.Meta(ge=0)]
-JobStatus = Literal["active", "waiting", "failed", "completed"]
-Priority = Literal["high", "normal", "low"]
 
 
 class QueueStatus(msgspec.Struct):

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 import msgspec
 
 from forebay import errors
-from forebay.server.api.platform.job_shapes import (
-    JobsAnswer,
-    JobStatus,
-    Priority,
-    Queues,
-    QueuesAnswer,
-    QueueStateAnswer,
-    QueueStatus,
-)
+from forebay.embedded.jobs import JobStatus, Priority
+from forebay.server.api.platform.job_shapes import JobsAnswer, Queues, QueuesAnswer, QueueStateAnswer, QueueStatus
 from forebay.server.http.parameters import Parameters, choice, whole
 from forebay.server.http.response import Response, json_response
 from forebay.server.http.response_spec import ResponseSpec
