@@ -23,7 +23,13 @@ impl<'a> JsonStr<'a> {
     #[must_use]
     #[inline]
     pub fn of_value(value: &'a [u8]) -> Self {
-        let raw = value.get(1..value.len().saturating_sub(1)).unwrap_or_default();
+        Self::of_raw(value.get(1..value.len().saturating_sub(1)).unwrap_or_default())
+    }
+
+    /// Takes what stands between the quotation marks of a string that was checked when it came in.
+    #[must_use]
+    #[inline]
+    pub(crate) fn of_raw(raw: &'a [u8]) -> Self {
         Self { raw, plain: memchr::memchr(b'\\', raw).unwrap_or(raw.len()) }
     }
 

@@ -290,24 +290,21 @@ impl<'m, 'w> TermSearch<'m, 'w> {
 }
 
 impl Test {
-    /// Returns whether it holds of a value without its quotation marks.
-    pub(super) fn holds_of(&self, stored: &[u8], is_string: bool) -> bool {
-        if !is_string {
-            return self.holds(stored);
+    fn holds(&self, json: &[u8]) -> bool {
+        match json {
+            [b'"', raw @ .., b'"'] => self.holds_of(raw, true),
+            _ => self.holds_of(json, false),
         }
-        let mut json = Vec::with_capacity(stored.len() + 2);
-        json.push(b'"');
-        json.extend_from_slice(stored);
-        json.push(b'"');
-        self.holds(&json)
     }
 
-    fn holds(&self, json: &[u8]) -> bool {
+    /// Returns whether it holds of a value, which if it is a string has no quotation marks here.
+    pub(super) fn holds_of(&self, stored: &[u8], is_string: bool) -> bool {
+        let text = || if is_string { Some(JsonStr::of_raw(stored).unescape()) } else { text_of(stored) };
         match self {
-            Self::Level(level) => text_of(json).is_some_and(|text| level_of(&String::from_utf8_lossy(&text)) == *level),
-            Self::Text(wanted) => text_of(json).is_some_and(|text| *text == *wanted.as_bytes()),
+            Self::Level(level) => text().is_some_and(|text| level_of(&String::from_utf8_lossy(&text)) == *level),
+            Self::Text(wanted) => text().is_some_and(|text| *text == *wanted.as_bytes()),
             Self::Number(number, orders) => {
-                let found = std::str::from_utf8(json).ok().and_then(Decimal::parse);
+                let found = std::str::from_utf8(stored).ok().filter(|_| !is_string).and_then(Decimal::parse);
                 found.is_some_and(|found| orders.contains(&found.order(number)))
             }
         }

@@ -49,6 +49,29 @@ impl From<io::Error> for SegmentError {
 }
 
 const NOT_DECOMPRESSED: &str = "a block does not decompress";
+const OTHER_HEADER: &str = "a block's header differs from the index";
+
+/// Says what is wrong with a block.
+fn damaged(row: &BlockRow, what: &'static str) -> SegmentError {
+    SegmentError::damaged(row.position, row.file_bytes(), what)
+}
+
+/// Says why a part of a block was not read.
+fn unread(row: &BlockRow, error: io::Error) -> SegmentError {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return damaged(row, "the file ends inside of a block");
+    }
+    SegmentError::Io(error)
+}
+
+/// Returns what stands behind the header of a block, if both are what was written.
+fn sound<'b>(row: &BlockRow, block: &'b [u8]) -> Result<&'b [u8], SegmentError> {
+    let (header, stored) = block.split_at(BLOCK_HEADER_BYTES);
+    if header != row.header() {
+        return Err(damaged(row, OTHER_HEADER));
+    }
+    if row.matches(stored) { Ok(stored) } else { Err(damaged(row, "a block's checksum does not match")) }
+}
 
 /// Records of a block, one after the other.
 #[derive(Debug)]
@@ -73,10 +96,6 @@ pub(crate) struct ColumnReader<'r> {
 const USUAL_DIRECTORY_BYTES: usize = 8 * 1024;
 
 impl ColumnReader<'_> {
-    fn damaged(&self, what: &'static str) -> SegmentError {
-        SegmentError::damaged(self.row.position, self.row.file_bytes(), what)
-    }
-
     /// Reads the directory, which has to be done first.
     ///
     /// # Errors
@@ -86,14 +105,14 @@ impl ColumnReader<'_> {
         let first = whole.min(BLOCK_HEADER_BYTES + HEADER_BYTES + USUAL_DIRECTORY_BYTES);
         let mut bytes = self.read(self.row.position, first)?;
         if bytes.get(..BLOCK_HEADER_BYTES) != Some(&self.row.header()) {
-            return Err(self.damaged("a block's header differs from the index"));
+            return Err(damaged(&self.row, OTHER_HEADER));
         }
         let head = bytes.get(BLOCK_HEADER_BYTES..).and_then(Directory::head);
-        let (length, crc) = head.ok_or_else(|| self.damaged(NOT_DECOMPRESSED))?;
+        let (length, crc) = head.ok_or_else(|| damaged(&self.row, NOT_DECOMPRESSED))?;
         let start = BLOCK_HEADER_BYTES + HEADER_BYTES;
         let end = start.saturating_add(length);
         if end > whole {
-            return Err(self.damaged(NOT_DECOMPRESSED));
+            return Err(damaged(&self.row, NOT_DECOMPRESSED));
         }
         if end > bytes.len() {
             bytes.extend(self.read(self.row.position + bytes.len() as u64, end - bytes.len())?);
@@ -101,13 +120,13 @@ impl ColumnReader<'_> {
         bytes.truncate(end);
         bytes.drain(..start);
         if crc32c::crc32c(&bytes) != crc {
-            return Err(self.damaged("the checksum of a block's directory does not match"));
+            return Err(damaged(&self.row, "the checksum of a block's directory does not match"));
         }
         self.directory_bytes = length;
         let directory = Directory::read(bytes).filter(|directory| directory.rows == self.row.records as usize);
-        let directory = directory.ok_or_else(|| self.damaged(NOT_DECOMPRESSED))?;
+        let directory = directory.ok_or_else(|| damaged(&self.row, NOT_DECOMPRESSED))?;
         if directory.body_bytes as usize + HEADER_BYTES + length != self.row.stored_bytes as usize {
-            return Err(self.damaged(NOT_DECOMPRESSED));
+            return Err(damaged(&self.row, NOT_DECOMPRESSED));
         }
         Ok(directory)
     }
@@ -120,22 +139,17 @@ impl ColumnReader<'_> {
         let before = BLOCK_HEADER_BYTES + HEADER_BYTES + self.directory_bytes + section.at as usize;
         let position = self.row.position + before as u64;
         match &self.reader.source {
-            Source::File(file) => read_exact_at(file.as_ref(), into, position).map_err(|error| self.failed(error))?,
+            Source::File(file) => {
+                read_exact_at(file.as_ref(), into, position).map_err(|error| unread(&self.row, error))?
+            }
             Source::Memory(_) => into.copy_from_slice(&self.read(position, into.len())?),
         }
-        if section.matches(into) { Ok(()) } else { Err(self.damaged("the checksum of a column does not match")) }
+        if section.matches(into) { Ok(()) } else { Err(damaged(&self.row, "the checksum of a column does not match")) }
     }
 
     fn read(&self, position: u64, length: usize) -> Result<Vec<u8>, SegmentError> {
         let read = self.reader.source.read(position, length);
-        read.map(Cow::into_owned).map_err(|error| self.failed(error))
-    }
-
-    fn failed(&self, error: io::Error) -> SegmentError {
-        if error.kind() == io::ErrorKind::UnexpectedEof {
-            return self.damaged("the file ends inside of a block");
-        }
-        SegmentError::Io(error)
+        read.map(Cow::into_owned).map_err(|error| unread(&self.row, error))
     }
 }
 
@@ -254,15 +268,15 @@ impl SegmentReader {
     /// # Errors
     /// [`SegmentError`].
     pub(crate) fn read(&self, row: &BlockRow) -> Result<Vec<u8>, SegmentError> {
-        let damaged = |what| SegmentError::damaged(row.position, row.file_bytes(), what);
-        let stored = self.read_stored(row)?;
+        let block = self.read_whole(row)?;
+        let stored = sound(row, &block)?;
         let records = if row.codec == CODEC_NONE {
-            stored
+            stored.to_vec()
         } else {
-            decompress(row, &stored).ok_or_else(|| damaged(NOT_DECOMPRESSED))?
+            decompress(row, stored).ok_or_else(|| damaged(row, NOT_DECOMPRESSED))?
         };
         if self.strictness == Strictness::Salvaging {
-            check_records(row, &records).map_err(damaged)?;
+            check_records(row, &records).map_err(|what| damaged(row, what))?;
         }
         Ok(records)
     }
@@ -272,23 +286,13 @@ impl SegmentReader {
     /// # Errors
     /// [`SegmentError`].
     pub(crate) fn read_stored(&self, row: &BlockRow) -> Result<Vec<u8>, SegmentError> {
-        let damaged = |what| SegmentError::damaged(row.position, row.file_bytes(), what);
-        let block = match self.source.read(row.position, BLOCK_HEADER_BYTES + row.stored_bytes as usize) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(damaged("the file ends inside of a block"));
-            }
-            block => block?,
-        };
-        let (header, stored) = block.split_at(BLOCK_HEADER_BYTES);
-        if header != row.header() {
-            return Err(damaged("a block's header differs from the index"));
-        }
-        if !row.matches(stored) {
-            return Err(damaged("a block's checksum does not match"));
-        }
-        let mut block = block.into_owned();
-        block.drain(..BLOCK_HEADER_BYTES);
-        Ok(block)
+        sound(row, &self.read_whole(row)?).map(<[u8]>::to_vec)
+    }
+
+    /// Reads a block with its header, as it is in the file.
+    fn read_whole(&self, row: &BlockRow) -> Result<Cow<'_, [u8]>, SegmentError> {
+        let length = BLOCK_HEADER_BYTES + row.stored_bytes as usize;
+        self.source.read(row.position, length).map_err(|error| unread(row, error))
     }
 
     /// Reads a block, of which only what comes from `offset` on is wanted, and only about so many records or bytes of that.
@@ -305,9 +309,9 @@ impl SegmentReader {
         if row.codec != CODEC_COLUMNS {
             return Ok(BlockPart { base: row.base, records: row.records, bytes: self.read(row)? });
         }
-        let damaged = || SegmentError::damaged(row.position, row.file_bytes(), NOT_DECOMPRESSED);
-        let stored = self.read_stored(row)?;
-        let (directory, body) = Directory::split(&stored).ok_or_else(damaged)?;
+        let damaged = || damaged(row, NOT_DECOMPRESSED);
+        let block = self.read_whole(row)?;
+        let (directory, body) = Directory::split(sound(row, &block)?).ok_or_else(damaged)?;
         let directory = Directory::read(directory.to_vec()).ok_or_else(damaged)?;
         let rows = row.records as usize;
         if directory.rows != rows {
@@ -332,30 +336,18 @@ impl SegmentReader {
     /// # Errors
     /// [`SegmentError`].
     pub(crate) fn read_into<'b>(&self, row: &BlockRow, into: &'b mut BlockBuffer) -> Result<&'b [u8], SegmentError> {
-        let damaged = |what| SegmentError::damaged(row.position, row.file_bytes(), what);
         let Source::File(file) = &self.source else {
             into.raw = self.read(row)?;
             return Ok(&into.raw);
         };
         into.block.resize(BLOCK_HEADER_BYTES + row.stored_bytes as usize, 0);
-        match read_exact_at(file.as_ref(), &mut into.block, row.position) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(damaged("the file ends inside of a block"));
-            }
-            read => read?,
-        }
-        let (header, stored) = into.block.split_at(BLOCK_HEADER_BYTES);
-        if header != row.header() {
-            return Err(damaged("a block's header differs from the index"));
-        }
-        if !row.matches(stored) {
-            return Err(damaged("a block's checksum does not match"));
-        }
+        read_exact_at(file.as_ref(), &mut into.block, row.position).map_err(|error| unread(row, error))?;
+        let stored = sound(row, &into.block)?;
         if row.codec == CODEC_NONE {
             return Ok(stored);
         }
         let is_whole = into.decompressor.decompress(row, stored, &mut into.raw);
-        if is_whole { Ok(&into.raw) } else { Err(damaged(NOT_DECOMPRESSED)) }
+        if is_whole { Ok(&into.raw) } else { Err(damaged(row, NOT_DECOMPRESSED)) }
     }
 
     /// Reads the index by way of the footer. A damaged header does not speak against them, and goes to `damages`.

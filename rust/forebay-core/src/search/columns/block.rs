@@ -1,6 +1,5 @@
 //! One block of columns under search.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::rows::{Hits, RowSet};
@@ -73,11 +72,11 @@ impl Body<'_> {
         Ok(())
     }
 
-    pub(super) fn times(&mut self, directory: &Directory) -> Result<Cow<'static, [Timestamp]>, Broken> {
+    pub(super) fn times(&mut self, directory: &Directory) -> Result<Vec<Timestamp>, Broken> {
         self.load_section(directory.time_section())?;
         let mut times = Vec::new();
         directory.times(&self.bytes, &mut times);
-        Ok(Cow::Owned(times))
+        Ok(times)
     }
 }
 
@@ -256,7 +255,7 @@ impl<'b, 'r> Found<'b, 'r> {
     }
 
     /// Returns the times of all rows of the block.
-    pub(in crate::search) fn times(&mut self) -> Result<Cow<'static, [Timestamp]>, Broken> {
+    pub(in crate::search) fn times(&mut self) -> Result<Vec<Timestamp>, Broken> {
         self.block.body.times(&self.block.directory)
     }
 

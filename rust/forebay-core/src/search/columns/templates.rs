@@ -2,10 +2,11 @@
 
 use super::block::{Body, Broken};
 use super::rows::{Hits, RowSet};
-use super::texts::{Word, ask_slot};
+use super::texts::{self, Word};
 use super::wanted::{Parts, Wanted, unescaped};
 use crate::log::segment::columns::{Array, Cursor, Directory, Template, is_plain};
 use crate::search::fold::folded;
+use crate::search::watch::Watch;
 
 /// Asks each template, and the rows of those that cannot tell.
 pub(super) fn ask(
@@ -70,7 +71,7 @@ fn ask_template(
 ) -> Result<Hits, Broken> {
     let pieces = Pieces::of(directory, template);
     if let Some(text) = wanted.whole_text().filter(|_| !pieces.is_odd) {
-        return ask_whole(directory, body, template, text);
+        return ask_whole(directory, body, template, text, wanted.watch);
     }
     let Some(plan) = wanted.plan().filter(|_| !pieces.is_odd) else {
         return ask_rows(directory, body, template, wanted);
@@ -79,7 +80,7 @@ fn ask_template(
         if parts.variables.is_empty() {
             return Ok(Hits::of(pieces.folded.iter().any(|piece| plan.pattern.is_in(piece, piece))));
         }
-        return ask_parts(directory, body, template, &pieces, parts);
+        return ask_parts(directory, body, (template, &pieces), parts, wanted.watch);
     }
     if plan.is_local {
         let is_in = |piece: &crate::log::segment::columns::Text| {
@@ -117,9 +118,9 @@ fn slot_may_have(directory: &Directory, slot: &Array, run: &[u8]) -> bool {
 fn ask_parts(
     directory: &Directory,
     body: &mut Body<'_>,
-    template: &Template,
-    pieces: &Pieces,
+    (template, pieces): (&Template, &Pieces),
     parts: &Parts,
+    watch: &Watch<'_>,
 ) -> Result<Hits, Broken> {
     let mut hits = Hits::None;
     let count = parts.variables.len();
@@ -139,7 +140,8 @@ fn ask_parts(
         let mut both = Hits::All;
         for (variable, slot) in parts.variables.iter().zip(template.slots.get(at..).unwrap_or_default()) {
             let word = Word { text: variable.clone(), is_whole: true, any_case: true };
-            both = both.and(ask_slot(directory, body, slot, template.rows as usize, &word)?);
+            both =
+                both.and(texts::ask(directory, body, slot, template.rows as usize, &mut Wanted::word(&word, watch))?);
             if both == Hits::None {
                 break;
             }
@@ -162,7 +164,13 @@ fn starts_with_word(piece: &str, text: &str) -> bool {
 }
 
 /// Finds the rows that are a text as a whole.
-fn ask_whole(directory: &Directory, body: &mut Body<'_>, template: &Template, text: &str) -> Result<Hits, Broken> {
+fn ask_whole(
+    directory: &Directory,
+    body: &mut Body<'_>,
+    template: &Template,
+    text: &str,
+    watch: &Watch<'_>,
+) -> Result<Hits, Broken> {
     let Some(parts) = Parts::of(text) else { return Ok(Hits::None) };
     let is_so = template.pieces.len() == parts.pieces.len()
         && template
@@ -176,7 +184,7 @@ fn ask_whole(directory: &Directory, body: &mut Body<'_>, template: &Template, te
             break;
         }
         let word = Word { text: variable.clone(), is_whole: true, any_case: false };
-        hits = hits.and(ask_slot(directory, body, slot, template.rows as usize, &word)?);
+        hits = hits.and(texts::ask(directory, body, slot, template.rows as usize, &mut Wanted::word(&word, watch))?);
     }
     Ok(hits)
 }

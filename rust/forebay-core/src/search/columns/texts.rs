@@ -1,12 +1,10 @@
 //! Asking the values of one array.
 
-use std::borrow::Cow;
-
 use super::block::{Body, Broken};
 use super::rows::{Hits, RowSet};
 use super::templates;
 use super::wanted::{Numeric, Wanted};
-use crate::log::segment::columns::{Array, Cursor, Directory, may_have, put_decimal};
+use crate::log::segment::columns::{Array, Cursor, Directory, canonical, may_have};
 
 /// Asks an array of so many values.
 ///
@@ -104,68 +102,6 @@ fn ask_numbers(body: &mut Body<'_>, array: &Array, count: usize, word: &Word) ->
     Ok(if set.is_empty() { Hits::None } else { Hits::Some(set) })
 }
 
-/// Returns the number that is written so.
-fn canonical(text: &[u8]) -> Option<i64> {
-    let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    let mut again = Vec::new();
-    put_decimal(number, &mut again);
-    (again == text).then_some(number)
-}
-
-/// Asks an array of a variable whether it is that word.
-pub(super) fn ask_slot(
-    directory: &Directory,
-    body: &mut Body<'_>,
-    array: &Array,
-    count: usize,
-    word: &Word,
-) -> Result<Hits, Broken> {
-    let is_it = |text: &[u8]| {
-        if word.any_case { text.eq_ignore_ascii_case(&word.text) } else { *text == *word.text }
-    };
-    match array {
-        Array::Const(text) => Ok(Hits::of(is_it(directory.text(*text)))),
-        Array::Dictionary { entries, .. } => {
-            let are: Vec<bool> = entries.iter().map(|entry| is_it(directory.text(*entry))).collect();
-            if !are.contains(&true) {
-                return Ok(Hits::None);
-            }
-            body.load(array)?;
-            let mut set = RowSet::none(count);
-            array.codes(body.bytes()).each(count, |index, code| {
-                if are.get(code).copied().unwrap_or(false) {
-                    set.insert(index);
-                }
-            });
-            Ok(Hits::Some(set))
-        }
-        Array::Heap(chunks) => {
-            let mut set = RowSet::none(count);
-            let mut index = 0;
-            for chunk in chunks {
-                body.load_section(chunk.words)?;
-                let lowered = word.text.to_ascii_lowercase();
-                if !may_have(chunk.words.of(body.bytes()), &lowered) {
-                    index += chunk.count as usize;
-                    continue;
-                }
-                body.load_section(chunk.section())?;
-                let mut texts = chunk.texts(body.bytes()).ok_or(Broken::Damaged)?;
-                while let Some(text) = texts.next_text() {
-                    if is_it(text) {
-                        set.insert(index);
-                    }
-                    index += 1;
-                }
-            }
-            Ok(if set.is_empty() { Hits::None } else { Hits::Some(set) })
-        }
-        Array::Decimal { .. } | Array::Padded { .. } | Array::Hex { .. } | Array::Templates { .. } | Array::Time(_) => {
-            ask_numbers(body, array, count, word)
-        }
-    }
-}
-
 fn ask_heap(body: &mut Body<'_>, array: &Array, count: usize, wanted: &mut Wanted<'_>) -> Result<Hits, Broken> {
     let Array::Heap(chunks) = array else { return Ok(Hits::None) };
     let mut set = RowSet::none(count);
@@ -207,7 +143,7 @@ pub(super) fn ask_each(
     wanted: &mut Wanted<'_>,
 ) -> Result<Hits, Broken> {
     body.load(array)?;
-    let times = if matches!(array, Array::Time(_)) { body.times(directory)? } else { Cow::Borrowed(&[][..]) };
+    let times = if matches!(array, Array::Time(_)) { body.times(directory)? } else { Vec::new() };
     let mut cursor = Cursor::new((directory, body.bytes(), &times), array, 0).ok_or(Broken::Damaged)?;
     let (mut set, mut text) = (RowSet::none(count), Vec::new());
     for index in 0..count {

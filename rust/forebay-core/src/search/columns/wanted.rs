@@ -16,7 +16,9 @@ pub(super) struct Wanted<'w> {
     kind: Kind<'w>,
     /// The values are strings as JSON escapes them.
     is_string: bool,
-    watch: &'w Watch<'w>,
+    pub(super) watch: &'w Watch<'w>,
+    /// The word that is looked for, in small letters.
+    word: Option<Vec<u8>>,
     folded: String,
     lowered: Vec<u8>,
     was_interrupted: bool,
@@ -25,6 +27,7 @@ pub(super) struct Wanted<'w> {
 enum Kind<'w> {
     Term(&'w TermPlan<'w>),
     Test(&'w Test),
+    Word(&'w Word),
     Bytes(&'w dyn Fn(&[u8]) -> bool),
 }
 
@@ -117,8 +120,13 @@ impl<'w> Wanted<'w> {
         Self::new(Kind::Bytes(is_it), true, watch)
     }
 
+    /// Looks for a variable of a template.
+    pub(super) fn word(word: &'w Word, watch: &'w Watch<'w>) -> Self {
+        Self { word: Some(word.text.to_ascii_lowercase()), ..Self::new(Kind::Word(word), true, watch) }
+    }
+
     fn new(kind: Kind<'w>, is_string: bool, watch: &'w Watch<'w>) -> Self {
-        Self { kind, is_string, watch, folded: String::new(), lowered: Vec::new(), was_interrupted: false }
+        Self { kind, is_string, watch, word: None, folded: String::new(), lowered: Vec::new(), was_interrupted: false }
     }
 
     /// Returns whether a value, as it is stored, is or has what is looked for.
@@ -126,6 +134,8 @@ impl<'w> Wanted<'w> {
         let plan = match &self.kind {
             Kind::Bytes(is_it) => return is_it(stored),
             Kind::Test(test) => return test.holds_of(stored, self.is_string),
+            Kind::Word(Word { text, any_case: true, .. }) => return stored.eq_ignore_ascii_case(text),
+            Kind::Word(Word { text, .. }) => return *stored == **text,
             Kind::Term(plan) => *plan,
         };
         if !self.is_string && matches!(stored.first(), Some(b't' | b'f' | b'n')) {
@@ -145,7 +155,7 @@ impl<'w> Wanted<'w> {
     pub(super) fn plan(&self) -> Option<&'w TermPlan<'w>> {
         match &self.kind {
             Kind::Term(plan) => Some(plan),
-            Kind::Test(_) | Kind::Bytes(_) => None,
+            Kind::Test(_) | Kind::Word(_) | Kind::Bytes(_) => None,
         }
     }
 
@@ -156,7 +166,7 @@ impl<'w> Wanted<'w> {
                 let is_plain = |letter: char| matches!(letter, ' '..='~') && !matches!(letter, '"' | '\\' | '/');
                 Some(text.as_str()).filter(|text| text.chars().all(is_plain))
             }
-            Kind::Test(Test::Level(_) | Test::Number(..)) | Kind::Term(_) | Kind::Bytes(_) => None,
+            Kind::Test(Test::Level(_) | Test::Number(..)) | Kind::Term(_) | Kind::Word(_) | Kind::Bytes(_) => None,
         }
     }
 
@@ -167,6 +177,7 @@ impl<'w> Wanted<'w> {
                 return Numeric::Word(Word { text: text.clone().into_bytes(), is_whole: true, any_case: false });
             }
             Kind::Test(Test::Level(level)) if !may_be(level.as_bytes()) => return Numeric::Never,
+            Kind::Word(word) => return Numeric::Word((*word).clone()),
             Kind::Test(_) | Kind::Bytes(_) => return Numeric::Each,
             Kind::Term(plan) => plan,
         };
@@ -183,7 +194,7 @@ impl<'w> Wanted<'w> {
 
     /// Returns the words that a text must have, each as a whole run of letters and digits.
     pub(super) fn words(&self) -> impl Iterator<Item = &[u8]> {
-        self.plan().map(|plan| plan.words.as_slice()).unwrap_or_default().iter().map(Vec::as_slice)
+        self.plan().map(|plan| plan.words.as_slice()).unwrap_or_default().iter().chain(&self.word).map(Vec::as_slice)
     }
 
     /// Returns whether it is known that nothing is found in any text of these bytes.
@@ -205,12 +216,5 @@ impl<'w> Wanted<'w> {
 
 /// Returns what a string stands for.
 pub(super) fn unescaped(stored: &[u8]) -> Cow<'_, [u8]> {
-    if memchr::memchr(b'\\', stored).is_none() {
-        return Cow::Borrowed(stored);
-    }
-    let mut value = Vec::with_capacity(stored.len() + 2);
-    value.push(b'"');
-    value.extend_from_slice(stored);
-    value.push(b'"');
-    Cow::Owned(JsonStr::of_value(&value).unescape().into_owned())
+    JsonStr::of_raw(stored).unescape()
 }

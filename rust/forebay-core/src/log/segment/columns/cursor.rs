@@ -140,7 +140,7 @@ const fn pairs() -> [[u8; 2]; 100] {
 
 /// Appends a number as it is written.
 #[inline]
-pub(crate) fn put_decimal(number: i64, out: &mut Vec<u8>) {
+fn put_decimal(number: i64, out: &mut Vec<u8>) {
     if number < 0 {
         out.push(b'-');
     }
@@ -167,7 +167,7 @@ const MAX_DIGITS: usize = 20;
 
 /// Appends so many hexadecimal digits.
 #[inline]
-pub(crate) fn put_digits(bytes: &[u8], digits: usize, out: &mut Vec<u8>) {
+fn put_digits(bytes: &[u8], digits: usize, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let end = out.len() + digits;
     for byte in bytes {

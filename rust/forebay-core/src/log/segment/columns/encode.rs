@@ -226,7 +226,7 @@ fn time_format(values: Values<'_>, times: &[Timestamp]) -> Option<TimeFormat> {
 
 /// Returns the number that a text is, if it is written as that number is.
 #[inline(always)]
-pub(super) fn canonical(text: &[u8]) -> Option<i64> {
+pub(crate) fn canonical(text: &[u8]) -> Option<i64> {
     let (is_negative, digits) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
     let is_plain = match digits {
         [b'0'] => !is_negative,

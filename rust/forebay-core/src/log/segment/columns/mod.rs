@@ -28,7 +28,8 @@ mod tests;
 
 pub(crate) use array::{Array, Template};
 pub(crate) use block::{Column, Directory, Keys};
-pub(crate) use cursor::{Cursor, put_decimal};
+pub(crate) use cursor::Cursor;
+pub(crate) use encode::canonical;
 pub(crate) use rows::{Rows, write_rows};
 pub(crate) use shape::{ELEMENT, MEMBER};
 pub(crate) use token::each_run;
